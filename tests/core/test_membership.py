@@ -1,0 +1,510 @@
+"""Workers joining, living and being lost, as the dispatcher hears of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.core.rig import OK, Rig, decisions, facts, sends, spec
+from zscrape.core.effects import (
+    Ignored,
+    Send,
+    TaskFinished,
+    TaskQueued,
+    TaskRecords,
+    TaskStarted,
+    WorkerJoined,
+    WorkerLost,
+    WorkerSuspected,
+)
+from zscrape.model import Load, LockRequest, Outcome, OutcomeCode, Overlap, Record, WorkerStatus
+from zscrape.wire import (
+    Ack,
+    Cancel,
+    Done,
+    Events,
+    GatewayHeartbeat,
+    Goodbye,
+    Reject,
+    Started,
+    Welcome,
+    Who,
+)
+
+LOCK = LockRequest("key")
+
+
+def welcome(*keep: tuple[str, int], is_draining: bool = False) -> Welcome:
+    """Return what the rig's gateway says to a worker that joins."""
+    return Welcome("g", "b1", 1000, 3, 10_000, keep, is_draining)
+
+
+# ---- joining -------------------------------------------------------------------------
+
+
+def test_hello_is_welcomed(rig: Rig) -> None:
+    """A new worker hears who the gateway is and what time limits hold."""
+    effects = rig.join("a", 2, tags=("kr",), programs=("chromium",))
+
+    assert effects == [WorkerJoined("a", False), Send(b"a", welcome())]
+    (worker,) = rig.dispatcher.snapshot(now=0.0).workers
+    assert (worker.id, worker.status, worker.slots) == ("a", WorkerStatus.LIVE, 2)
+    assert worker.tags == ("kr",)
+
+
+def test_stranger_is_asked_who_it_is(rig: Rig) -> None:
+    """A message of an unknown connection changes nothing but asks for a Hello."""
+    effects = rig.hear("x", Started("t", 1))
+
+    assert effects == [Send(b"x", Who()), Ignored(b"x", "Started", "unknown_session")]
+    assert rig.hear("x", Goodbye("s")) == [Ignored(b"x", "Goodbye", "unknown_session")]
+
+
+@pytest.mark.parametrize(
+    ("hello", "reason"),
+    [
+        ({"protocol": 99}, "protocol"),
+        ({"slots": 0}, "hello_invalid"),
+        ({"limit": -1}, "hello_invalid"),
+        ({"running": (("t", 1), ("u", 1))}, "hello_invalid"),
+    ],
+)
+def test_impossible_hello_is_rejected(rig: Rig, hello: dict[str, object], reason: str) -> None:
+    """Another protocol, no slots or more attempts than slots: never accepted, clearly said."""
+    effects = rig.join("a", **hello)  # type: ignore[arg-type]
+
+    assert [message.reason for message in sends(effects, Reject)] == [reason]
+    assert effects[-1] == Ignored(b"a", "Hello", reason)
+    assert rig.dispatcher.snapshot(now=0.0).workers == ()
+
+
+def test_connection_speaks_for_one_worker(rig: Rig) -> None:
+    """A second worker id on the same connection is rejected; the first one stays."""
+    rig.join("a")
+
+    effects = rig.join("b", peer="a")
+
+    assert [message.reason for message in sends(effects, Reject)] == ["hello_invalid"]
+    assert [worker.id for worker in rig.dispatcher.snapshot(now=0.0).workers] == ["a"]
+
+
+def test_repeated_hello_keeps_what_was_sent_meanwhile(rig: Rig) -> None:
+    """A Hello sent before the first Welcome arrived does not take attempts for lost."""
+    rig.join("a")
+    rig.submit("t")
+
+    effects = rig.join("a")
+
+    assert effects == [Send(b"a", welcome(("t", 1)))]
+    assert rig.why("t")[0] == "assigned"
+
+
+def test_late_hello_of_an_earlier_connection_is_ignored(rig: Rig) -> None:
+    """A Hello overtaken by that of a later connection does not bind the worker back."""
+    rig.join("a", peer="new", connection=2)
+
+    effects = rig.join("a", peer="old", connection=1)
+
+    assert effects == [Ignored(b"old", "Hello", "superseded")]
+
+
+def test_return_on_a_new_connection_keeps_what_still_runs(rig: Rig) -> None:
+    """The same session on a new connection keeps what it lists; the rest runs again."""
+    rig.join("a", 3)
+    for name in ("t1", "t2", "t3"):
+        rig.submit(name)
+    rig.hear("a", Started("t1", 1))
+
+    effects = rig.join(
+        "a", 3, peer="a2", connection=2, running=(("t1", 1), ("x", 4)), finished=(("t2", 1),)
+    )
+
+    assert facts(effects, WorkerJoined) == [WorkerJoined("a", True)]
+    assert sends(effects, Welcome) == [welcome(("t1", 1), ("t2", 1))]
+    assert facts(effects, TaskQueued) == [TaskQueued("t3", 1, OutcomeCode.WORKER_LOST)]
+    assert rig.runs(effects) == [("a2", "t3", 2)]
+    (worker,) = rig.dispatcher.snapshot(now=0.0).workers
+    assert worker.in_flight_count == 3  # t1, t3, and x that nobody wants
+
+
+def test_owed_outcome_is_taken(rig: Rig) -> None:
+    """An outcome that a returning worker says it owes is the task's when it comes."""
+    rig.join("a")
+    rig.submit("t")
+    rig.join("a", peer="a2", connection=2, finished=(("t", 1),))
+
+    effects = rig.hear("a2", Done("t", 1, OK))
+
+    assert facts(effects, TaskFinished) == [TaskFinished("t", 1, "a", OK)]
+
+
+def test_cancel_of_an_owed_outcome_needs_no_word(rig: Rig) -> None:
+    """A task whose attempt is over already is cancelled without a Cancel; its outcome is stale."""
+    rig.join("a")
+    rig.submit("t")
+    rig.join("a", peer="a2", connection=2, finished=(("t", 1),))
+
+    effects = rig.cancel("t")
+
+    assert effects == [TaskFinished("t", 1, None, Outcome(OutcomeCode.CANCELLED))]
+    assert sends(rig.hear("a2", Done("t", 1, OK)), Ack) == [Ack("t", 1, "stale")]
+
+
+def test_new_session_replaces_the_old_one(rig: Rig) -> None:
+    """A restarted worker's old attempts are gone, and run again."""
+    rig.join("a")
+    rig.submit("t")
+
+    effects = rig.join("a", session="s2", peer="a2")
+
+    assert facts(effects, WorkerLost) == [WorkerLost("a", "replaced", (("t", 1),))]
+    assert rig.runs(effects) == [("a2", "t", 2)]
+
+
+def test_two_processes_with_one_id_do_not_push_each_other_out(rig: Rig) -> None:
+    """Once the newer process has shown that it lives, the older one is told to go."""
+    rig.join("a", session="s1", peer="a1")
+    rig.join("a", session="s2", peer="a2")
+    back = rig.join("a", session="s1", peer="a1", connection=2)
+    again = rig.join("a", session="s2", peer="a2", connection=2)
+    rig.beat("a2", session="s2", seq=1)
+
+    rejected = rig.join("a", session="s1", peer="a1", connection=3)
+
+    assert facts(back, WorkerJoined) == facts(again, WorkerJoined) == [WorkerJoined("a", False)]
+    assert [message.reason for message in sends(rejected, Reject)] == ["replaced"]
+
+
+def test_goodbye_gives_attempts_back_at_once(rig: Rig) -> None:
+    """A worker that leaves has ended what it had, locks included."""
+    rig.join("a", 2)
+    rig.submit("t1", lock=LOCK)
+    rig.submit("t2", lock=LockRequest("other"))
+    rig.cancel("t2")
+    rig.join("b")
+
+    effects = rig.hear("a", Goodbye("s1"))
+
+    assert effects[0] == WorkerLost("a", "left", (("t1", 1),))
+    assert rig.runs(effects) == [("b", "t1", 2)]
+
+
+def test_goodbye_of_another_session_is_ignored(rig: Rig) -> None:
+    """Only the session that is known can leave."""
+    rig.join("a")
+
+    effects = rig.hear("a", Goodbye("s0"))
+
+    assert effects == [Ignored(b"a", "Goodbye", "unknown_session")]
+
+
+# ---- liveness ------------------------------------------------------------------------
+
+
+def test_gateway_beats_every_interval(rig: Rig) -> None:
+    """Every worker hears each interval the last beat heard, the demand, and its draining."""
+    rig.join("a")
+    rig.beat("a", load=Load(50.0, 25.0))
+    rig.submit("t", requires=frozenset({"absent"}))
+
+    effects = rig.tick(1.0)
+
+    assert effects == [Send(b"a", GatewayHeartbeat("b1", 1, 1, False))]
+    assert rig.dispatcher.snapshot(now=1.0).workers[0].load == Load(50.0, 25.0)
+
+
+def test_silent_worker_loses_its_task_to_another(rig: Rig) -> None:
+    """A task runs elsewhere once its worker has been silent for three intervals."""
+    rig.join("a")
+    rig.submit("t")
+    rig.join("b")
+
+    effects = decisions(rig.pass_time(3.0, "b"))
+
+    assert effects[0] == WorkerLost("a", "silent", (("t", 1),))
+    assert facts(effects, TaskQueued) == [TaskQueued("t", 1, OutcomeCode.WORKER_LOST)]
+    assert rig.runs(effects) == [("b", "t", 2)]
+
+
+def test_any_message_is_a_sign_of_life(rig: Rig) -> None:
+    """A worker that is heard is not lost, whatever it says."""
+    rig.join("a")
+    rig.submit("t")
+    rig.tick(2.5)
+    rig.hear("a", Started("t", 1))
+
+    effects = rig.tick(5.0)
+
+    assert not facts(effects, WorkerLost)
+
+
+def test_unreachable_worker_is_lost_sooner(rig: Rig) -> None:
+    """A broken connection makes a worker suspect: nothing new, and one interval to come back."""
+    rig.join("a", 2)
+    rig.submit("t")
+
+    suspected = rig.call(rig.dispatcher.unreachable, b"a")
+    again = rig.call(rig.dispatcher.unreachable, b"a")
+    waiting = rig.submit("t2")
+    status = rig.dispatcher.snapshot(now=0.0).workers[0].status
+    lost = rig.tick(1.0)
+
+    assert suspected == [WorkerSuspected("a")]
+    assert again == rig.call(rig.dispatcher.unreachable, b"nobody") == []
+    assert rig.runs(waiting) == []
+    assert status is WorkerStatus.SUSPECT
+    assert facts(lost, WorkerLost) == [WorkerLost("a", "unreachable", (("t", 1),))]
+
+
+def test_suspect_that_is_heard_is_asked_and_comes_back(rig: Rig) -> None:
+    """A beat on a connection that seemed broken asks for a Hello, which revives the worker."""
+    rig.join("a", 2)
+    rig.submit("t")
+    rig.call(rig.dispatcher.unreachable, b"a")
+    rig.submit("t2")
+
+    asked = rig.beat("a", ("t", 1), limit=2)
+    revived = rig.join("a", 2)
+
+    assert sends(asked, Who) == [Who()]
+    assert facts(revived, WorkerJoined) == [WorkerJoined("a", True)]
+    assert sends(revived, Welcome) == [welcome(("t", 1))]
+    assert rig.runs(revived) == [("a", "t2", 1)]
+
+
+def test_beat_of_another_session_or_an_old_one_changes_nothing(rig: Rig) -> None:
+    """Beats of a wrong session are asked who they are; doubled and late ones are ignored."""
+    rig.join("a")
+    rig.beat("a", seq=5)
+
+    wrong = rig.beat("a", session="s0", seq=6)
+    late = rig.beat("a", seq=5, limit=0)
+
+    assert wrong == [Send(b"a", Who()), Ignored(b"a", "Heartbeat", "unknown_session")]
+    assert late == [Ignored(b"a", "Heartbeat", "duplicate")]
+    assert rig.runs(rig.submit("t")) == [("a", "t", 1)]
+
+
+def test_limit_in_a_beat_bounds_new_work(rig: Rig) -> None:
+    """A worker gets no more at once than its last beat said, though it has slots."""
+    rig.join("a", 3)
+    rig.beat("a", limit=1)
+
+    effects = rig.submit("t1") + rig.submit("t2")
+    raised = rig.beat("a", ("t1", 1), limit=2)
+
+    assert rig.runs(effects) == [("a", "t1", 1)]
+    assert rig.runs(raised) == [("a", "t2", 1)]
+
+
+def test_leaving_worker_takes_work_again_when_it_says_so(rig: Rig) -> None:
+    """A worker that joined draining gets nothing until a beat has room."""
+    rig.join("a", is_draining=True, limit=0)
+    rig.submit("t")
+
+    closed = rig.beat("a", limit=0)
+    opened = rig.beat("a", limit=1)
+
+    assert rig.runs(closed) == []
+    assert rig.runs(opened) == [("a", "t", 1)]
+
+
+def test_attempt_that_beats_never_list_runs_again(rig: Rig) -> None:
+    """A Run that was lost on the way is missed after three intervals of beats without it."""
+    rig.join("a")
+    rig.submit("t")
+
+    effects = rig.pass_time(3.0, "a")
+
+    assert facts(effects, TaskQueued) == [TaskQueued("t", 1, OutcomeCode.WORKER_LOST)]
+    assert rig.runs(effects) == [("a", "t", 2)]
+
+
+def test_lost_attempt_that_shows_up_is_taken_back(rig: Rig) -> None:
+    """A listed attempt that was given up but not replaced goes on, and the loss is forgotten."""
+    rig.join("a")
+    rig.submit("t")
+    rig.hear("a", Started("t", 1))
+    rig.tick(3.0)
+
+    effects = rig.join("a", peer="a2", connection=2, running=(("t", 1),))
+    done = rig.hear("a2", Done("t", 1, OK))
+
+    assert sends(effects, Welcome) == [welcome(("t", 1))]
+    assert rig.runs(effects) == []
+    assert facts(done, TaskFinished) == [TaskFinished("t", 1, "a", OK)]
+
+
+def test_lost_outcome_that_shows_up_is_taken(rig: Rig) -> None:
+    """An outcome of an attempt that was given up but not replaced is waited for."""
+    rig.join("a")
+    rig.submit("t")
+    rig.tick(3.0)
+
+    effects = rig.join("a", peer="a2", connection=2, finished=(("t", 1),))
+
+    assert sends(effects, Welcome) == [welcome(("t", 1))]
+    assert rig.why("t")[0] == "assigned"
+
+
+def test_attempt_taken_back_by_a_beat(rig: Rig) -> None:
+    """A beat that lists an attempt again takes back its loss, as long as it waits."""
+    rig.join("a")
+    rig.submit("t", lock=LOCK)
+    rig.pass_time(3.0, "a")
+    assert rig.why("t")[0] == "lease"
+
+    rig.beat("a", ("t", 1))
+
+    assert rig.why("t")[0] == "assigned"
+
+
+def test_full_worker_takes_nothing_back(rig: Rig) -> None:
+    """A lost attempt is not taken back into a slot that another task has by now."""
+    rig.join("a")
+    rig.submit("t1", lock=LOCK)
+    rig.pass_time(3.0, "a")
+    rig.submit("t2")
+
+    effects = rig.beat("a", ("t1", 1))
+
+    assert sends(effects, Cancel) == [Cancel("t1", 1)]
+    assert rig.why("t1")[0] == "lease"
+    assert rig.dispatcher.snapshot(now=3.0).workers[0].in_flight_count == 2
+
+
+def test_unwanted_attempt_is_told_to_stop(rig: Rig) -> None:
+    """An attempt that a beat lists and no task wants fills a slot and is cancelled."""
+    rig.join("a")
+
+    first = rig.beat("a", ("ghost", 3))
+    waiting = rig.submit("t")
+    second = rig.beat("a", ("ghost", 3))
+    gone = rig.beat("a")
+
+    assert sends(first, Cancel) == sends(second, Cancel) == [Cancel("ghost", 3)]
+    assert rig.runs(waiting) == []
+    assert rig.runs(gone) == [("a", "t", 1)]
+
+
+def test_task_that_lost_too_many_workers_ends(rig: Rig) -> None:
+    """The third lost worker ends a task as `worker_lost`: it may be what kills them."""
+    rig.submit("t")
+    for name in ("w1", "w2"):
+        rig.join(name)
+        rig.hear(name, Goodbye("s1"))
+    rig.join("w3")
+
+    effects = rig.hear("w3", Goodbye("s1"))
+
+    outcome = facts(effects, TaskFinished)[0].outcome
+    assert outcome.code is OutcomeCode.WORKER_LOST
+    assert outcome.fields == {"worker_id": "w3", "attempt": 3, "lost_count": 3}
+
+
+# ---- restart of the gateway ----------------------------------------------------------
+
+
+def restarted() -> Rig:
+    """Return a rig that stands for a gateway after its restart."""
+    return Rig()
+
+
+def test_restored_attempt_is_adopted() -> None:
+    """A worker that says in time what it runs keeps it; records go on where they were told to."""
+    rig = restarted()
+    rig.call(rig.dispatcher.restore, spec("t"), attempt=4, worker_id="a", received_count=2)
+    assert rig.dispatcher.snapshot(now=0.0).workers[0].status is WorkerStatus.EXPECTED
+
+    joined = rig.join("a", running=(("t", 4),))
+    events = rig.hear("a", Events("t", 4, 1, (Record("log", 0, b"1"), Record("log", 0, b"2"))))
+
+    assert sends(joined, Welcome) == [welcome(("t", 4))]
+    assert events == [
+        TaskStarted("t", 4, "a"),
+        TaskRecords("t", 4, 2, (Record("log", 0, b"2"),)),
+    ]
+
+
+def test_expected_worker_that_never_comes_is_lost() -> None:
+    """After three intervals a restored attempt runs elsewhere, with a higher number."""
+    rig = restarted()
+    rig.call(rig.dispatcher.restore, spec("t"), attempt=4, worker_id="a")
+    rig.call(rig.dispatcher.drain_worker, "a", True)
+    rig.join("b")
+
+    effects = rig.pass_time(3.0, "b")
+
+    assert facts(effects, WorkerLost) == [WorkerLost("a", "absent", (("t", 4),))]
+    assert rig.runs(effects) == [("b", "t", 5)]
+
+
+def test_restored_waiting_tasks_wait_again() -> None:
+    """Tasks without an attempt in flight are queued; one that had an attempt may be claimed."""
+    rig = restarted()
+    rig.call(rig.dispatcher.restore, spec("new"), attempt=0, worker_id=None)
+    rig.call(rig.dispatcher.restore, spec("tried"), attempt=2, worker_id=None)
+
+    effects = rig.join("a", 3, running=(("tried", 2), ("new", 0)))
+
+    assert sends(effects, Welcome) == [welcome(("tried", 2))]
+    assert rig.runs(effects) == [("a", "new", 1)]
+
+
+def test_restored_attempt_of_a_worker_that_is_back_already() -> None:
+    """A worker that has joined without the attempt does not get it held."""
+    rig = restarted()
+    rig.join("a")
+
+    effects = rig.call(rig.dispatcher.restore, spec("t"), attempt=1, worker_id="a")
+
+    assert rig.runs(effects) == [("a", "t", 2)]
+
+
+def test_restored_locks_keep_their_order() -> None:
+    """The attempt in flight holds the key; the others stand in line."""
+    rig = restarted()
+    rig.call(rig.dispatcher.restore, spec("t1", lock=LOCK), attempt=1, worker_id="a")
+    rig.call(rig.dispatcher.restore_lock, "key", holder="t0")
+    rig.call(rig.dispatcher.restore, spec("t2", lock=LOCK), attempt=0, worker_id=None)
+    rig.join("a", running=(("t1", 1),))
+
+    effects = rig.done("a", "t1")
+
+    assert rig.runs(effects) == [("a", "t2", 1)]
+
+
+def test_key_of_an_ended_task_is_held_for_a_lease() -> None:
+    """An attempt from before the restart may still run under a key that looks free."""
+    rig = restarted()
+    rig.join("a")
+    rig.call(rig.dispatcher.restore_lock, "key", holder="t0")
+    rig.call(rig.dispatcher.restore, spec("t", lock=LOCK), attempt=0, worker_id=None)
+
+    early = rig.pass_time(11.5, "a")
+    late = rig.pass_time(12.5, "a")
+
+    assert rig.runs(early) == []
+    assert rig.runs(late) == [("a", "t", 1)]
+
+
+def test_restored_locked_task_rests_for_a_lease() -> None:
+    """A task with a lock that has had an attempt rests: the attempt may run somewhere."""
+    rig = restarted()
+    rig.join("a")
+    rig.call(rig.dispatcher.restore, spec("t", lock=LOCK), attempt=1, worker_id=None)
+
+    assert rig.why("t")[0] == "lease"
+    assert rig.runs(rig.pass_time(13.0, "a")) == [("a", "t", 2)]
+
+
+def test_cancel_of_an_expected_attempt_keeps_its_lock() -> None:
+    """A cancelled attempt of an expected worker may run; its key is held for a lease."""
+    rig = restarted()
+    rig.call(rig.dispatcher.restore, spec("t", lock=LOCK), attempt=1, worker_id="a")
+    rig.cancel("t")
+    rig.join("b")
+
+    waiting = rig.submit("u", lock=LockRequest("key", Overlap.QUEUE_ALL))
+
+    assert rig.runs(waiting) == []
+    assert rig.runs(rig.pass_time(12.5, "b")) == [("b", "u", 1)]

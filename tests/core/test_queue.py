@@ -1,0 +1,114 @@
+"""The queue against a plain sorted list, and its bounds."""
+
+from __future__ import annotations
+
+from hypothesis import given, strategies as st
+
+from tests.core.rig import spec
+from zscrape.core.entities import Demand, Kind, Task
+from zscrape.core.queue import Queue
+
+
+def demand_of(*kinds: Kind) -> Demand:
+    """Return a demand that fits these kinds."""
+    return Demand(frozenset(), frozenset(), "sha256:0", [(0, kind) for kind in kinds])
+
+
+def task_of(demand: Demand, seq: int, priority: int = 0) -> Task:
+    """Return a task that can stand in a queue."""
+    return Task(spec(f"t{seq}", priority=priority), demand, seq, 0.0, 0.0, 0.0)
+
+
+def new_kind() -> Kind:
+    """Return a kind without members."""
+    return Kind(frozenset(), frozenset())
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("push"), st.integers(0, 2), st.integers(-2, 2)),
+            st.tuples(st.sampled_from(["take0", "take1"]), st.just(0), st.just(0)),
+            st.tuples(st.just("remove"), st.integers(0, 20), st.just(0)),
+            st.tuples(st.just("again"), st.integers(0, 20), st.just(0)),
+        ),
+        max_size=60,
+    )
+)
+def test_queue_is_a_sorted_list(steps: list[tuple[str, int, int]]) -> None:
+    """Each kind takes the first task, by priority and order, of the demands that it fits."""
+    kinds = [new_kind(), new_kind()]
+    demands = [demand_of(kinds[0]), demand_of(kinds[1]), demand_of(*kinds)]
+    fits = [{0, 2}, {1, 2}]
+    queue = Queue()
+    tasks: list[Task] = []
+    waiting: dict[int, Task] = {}
+    where: dict[int, int] = {}
+    for name, number, priority in steps:
+        if name == "push":
+            task = task_of(demands[number], len(tasks), priority)
+            tasks.append(task)
+            where[task.seq] = number
+            waiting[task.seq] = task
+            queue.push(task)
+        elif name in ("remove", "again") and number < len(tasks):
+            task = tasks[number]
+            if name == "remove":
+                waiting.pop(task.seq, None)
+                queue.remove(task)
+            elif task.seq not in waiting:
+                waiting[task.seq] = task
+                queue.push(task)
+        elif name.startswith("take"):
+            index = int(name[-1])
+            fitting = [each for seq, each in waiting.items() if where[seq] in fits[index]]
+            fitting.sort(key=lambda each: (-each.spec.priority, each.seq))
+            expected = fitting[0] if fitting else None
+            if expected is not None:
+                del waiting[expected.seq]
+
+            assert queue.take(kinds[index]) is expected
+
+    assert sum(demand.queued_count for demand in demands) == len(waiting)
+
+
+def test_removed_tasks_do_not_pile_up() -> None:
+    """A heap of mostly dead entries is rebuilt; a task in it can come back."""
+    queue, kind = Queue(), new_kind()
+    demand = demand_of(kind)
+    tasks = [task_of(demand, seq) for seq in range(200)]
+    for task in tasks:
+        queue.push(task)
+    for task in tasks[1:]:
+        queue.remove(task)
+
+    assert len(demand.heap) <= 70
+    queue.push(tasks[150])
+    assert [queue.take(kind), queue.take(kind), queue.take(kind)] == [tasks[0], tasks[150], None]
+
+
+def test_void_heads_do_not_pile_up() -> None:
+    """A kind that never asks keeps one valid head per demand, and few void ones."""
+    queue, kind = Queue(), new_kind()
+    demand = demand_of(kind)
+    for seq in range(500):
+        queue.push(task_of(demand, seq, priority=seq))
+
+    assert len(kind.heads) <= 70
+    first = queue.take(kind)
+    assert first is not None
+    assert first.seq == 499
+
+
+def test_new_kind_learns_what_waits() -> None:
+    """A kind that comes later is told the head of each demand, and nothing of empty ones."""
+    queue, kind = Queue(), new_kind()
+    full, empty = demand_of(), demand_of()
+    task = task_of(full, 1)
+    queue.push(task)
+
+    queue.introduce(kind, full)
+    queue.introduce(kind, empty)
+
+    assert queue.take(kind) is task
+    assert queue.take(kind) is None

@@ -1,0 +1,683 @@
+"""A whole cluster in one process: a list for the network, a float for the clock.
+
+`run_life(seed)` joins one Dispatcher (with a durable store behind it) and several
+WorkerLinks, and lets chaos loose on them: messages are dropped, doubled, delayed and
+reordered, links cut one way or both, workers crash, freeze, drain and leave, the gateway
+crashes and comes back. Then the cluster heals, and everything accepted must end.
+
+Safety, held at every step: a task has one last word; records are told once and in order,
+and those of the winning attempt completely; a worker never runs more than its slots; two
+attempts under one key never run at once (unless a frozen worker could not end its own); an
+attempt starts at most once; `check()` of every machine. A failing life tells its seed and
+its history.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from heapq import heappop, heappush
+from typing import Any
+
+from zscrape.core import effects as fx
+from zscrape.core.dispatcher import Dispatcher
+from zscrape.core.link import WorkerLink
+from zscrape.errors import LockHeld, QueueFull
+from zscrape.model import (
+    Attempt,
+    HeartbeatPolicy,
+    Load,
+    LockRequest,
+    Outcome,
+    OutcomeCode,
+    Overlap,
+    Pin,
+    QueuePolicy,
+    ReconnectPolicy,
+    Record,
+    RetryPolicy,
+    RunSpec,
+    TaskSpec,
+    WorkerFacts,
+)
+
+CHAOS_S = 20.0
+# After healing: lost workers, leases, retries and the longest script, one after the other,
+# as often as a task may lose its worker.
+LIVENESS_S = 150.0
+GRACE_S = 1.0  # how long a child may take to die; less than a fifth of a lease
+HISTORY_COUNT = 400
+
+DispatcherFactory = Callable[..., Dispatcher]
+
+
+@dataclass
+class Stored:
+    """What the durable store knows of one accepted task."""
+
+    spec: TaskSpec
+    attempt: int = 0
+    worker_id: str | None = None  # of the attempt in flight
+    outcome: Outcome | None = None
+    finished_at: float = 0.0
+    records: dict[int, list[Record]] = field(default_factory=dict)  # by attempt
+
+
+@dataclass
+class Child:
+    """One attempt that really runs."""
+
+    attempt: Attempt
+    key: str | None
+    records: list[Record] = field(default_factory=list)
+    is_tainted: bool = False  # its worker was frozen meanwhile: nobody could end it in time
+    is_stopping: bool = False
+    is_over: bool = False
+
+
+@dataclass
+class Chaos:
+    """How bad this life is."""
+
+    drop: float
+    double: float
+    delay_s: float
+    is_ordered: bool
+
+
+class SimWorker:
+    """One worker process: a WorkerLink, its children, and a connection."""
+
+    def __init__(self, life: Life, name: str, slots: int, tags: tuple[str, ...]) -> None:
+        self.life = life
+        self.name = name
+        self.slots = slots
+        self.tags = tags
+        self.session_count = 0
+        self.connection_count = 0
+        self.is_up = False
+        self.is_open = False  # the socket
+        self.is_frozen = False
+        self.is_cut_up = self.is_cut_down = False
+        self.arrives_at = {"up": 0.0, "down": 0.0}
+        self.backlog: list[Callable[[], None]] = []  # what happens once it thaws
+        self.children: dict[Attempt, Child] = {}
+        self.boot()
+
+    def boot(self) -> None:
+        """Start a new process."""
+        self.session_count += 1
+        self.is_up, self.is_frozen = True, False
+        self.backlog.clear()
+        self.link = WorkerLink(
+            worker_id=self.name,
+            session=f"{self.name}/{self.session_count}",
+            slots=self.slots,
+            tags=self.tags,
+            facts=WorkerFacts(programs=("chromium",)),
+            reconnect=ReconnectPolicy(0.2, 2.0),
+            spread=self.life.rng.random(),
+        )
+        self.open(self.link)
+
+    def open(self, link: WorkerLink) -> None:
+        """Open a fresh socket, unless the process that wanted it is gone."""
+        if self.is_up and link is self.link:
+            self.connection_count += 1
+            self.is_open = True
+            self.perform(link.opened(now=self.life.now))
+
+    @property
+    def peer(self) -> bytes:
+        """The ROUTER's address of this connection; a new one after either end restarts."""
+        return f"{self.name}#{self.connection_count}@{self.life.boot_count}".encode()
+
+    def kill(self) -> None:
+        """End the process and its children at once."""
+        self.is_up = self.is_open = False
+        for child in self.children.values():
+            child.is_over = True
+        self.children.clear()
+
+    def soon(self, call: Callable[[], list[fx.LinkEffect]], link: WorkerLink) -> None:
+        """Let the process do something, after its thaw if it is frozen, never after its end."""
+        if not self.is_up or link is not self.link:
+            return
+        if self.is_frozen:
+            self.backlog.append(partial(self.soon, call, link))
+        else:
+            self.perform(call())
+            link.check()
+
+    def thaw(self) -> None:
+        """Go on after a freeze: what came meanwhile is done first."""
+        self.is_frozen = False
+        backlog, self.backlog = self.backlog, []
+        for call in backlog:
+            call()
+
+    def perform(self, effects: list[fx.LinkEffect]) -> None:
+        """Do what the link says."""
+        life, link = self.life, self.link
+        for effect in effects:
+            life.note(self.name, effect)
+            match effect:
+                case fx.SendUp(message):
+                    if self.is_open:
+                        life.send_up(self, message)
+                case fx.Reopen(delay_s):
+                    self.is_open = False
+                    life.at(delay_s, partial(self.open, link))
+                case fx.Start(run, _):
+                    self.start(run.task_id, run.attempt)
+                case fx.Stop(task_id, attempt, code, _):
+                    self.stop((task_id, attempt), code)
+                case fx.Exit(reason):
+                    life.ensure(reason != "drained" or not self.children, "drained with children")
+                    self.kill()
+                    life.at(life.rng.uniform(0.1, 3), partial(life.reboot, self))
+                case _:
+                    pass
+
+    def start(self, task_id: str, number: int) -> None:
+        """Begin an attempt, and decide how it will go."""
+        life, rng, attempt = self.life, self.life.rng, (task_id, number)
+        life.ensure(attempt not in life.started, f"{attempt} starts twice")
+        life.started.add(attempt)
+        spec = life.store[task_id].spec
+        key = spec.lock.key if spec.lock and spec.lock.overlap is not Overlap.ALLOW else None
+        child = Child(attempt, key, is_tainted=self.is_frozen)
+        life.ensure(len(self.children) < self.slots, f"{self.name}: more attempts than slots")
+        life.ensure_alone(child)
+        self.children[attempt] = child
+        if rng.random() < 0.05:
+            refusal = partial(self.link.refuse, *attempt, "cannot")
+            life.at(rng.uniform(0, 0.3), partial(self.refuse, child, self.link, refusal))
+            return
+        at = rng.uniform(0, 0.3)
+        life.at(at, partial(self.say, child, self.link, "started"))
+        for _ in range(rng.choice((0, 0, 1, 3))):
+            at += rng.uniform(0, 0.8)
+            life.at(at, partial(self.say, child, self.link, "emit"))
+        code = rng.choice((OutcomeCode.OK, OutcomeCode.OK, OutcomeCode.OK, OutcomeCode.BLOCKED))
+        at += rng.choice((0.0, rng.uniform(0, 1), rng.uniform(0, 6), rng.uniform(0, 30)))
+        life.at(at, partial(self.finish, child, self.link, code))
+
+    def refuse(
+        self, child: Child, link: WorkerLink, refusal: Callable[..., list[fx.LinkEffect]]
+    ) -> None:
+        """Find out that the attempt cannot run here."""
+        if not child.is_over and not self.is_frozen:
+            self.over(child)
+            self.soon(lambda: refusal(now=self.life.now), link)
+        elif not child.is_over:
+            self.finish(child, link, OutcomeCode.CRASHED)
+
+    def say(self, child: Child, link: WorkerLink, what: str) -> None:
+        """Let a child that lives say that it began, or something on the way."""
+        if child.is_over:
+            return
+        if what == "started":
+            self.soon(lambda: link.started(*child.attempt, now=self.life.now), link)
+            return
+        body = f"{child.attempt[0]}:{child.attempt[1]}:{len(child.records)}".encode()
+        record = Record("item", self.life.now, body)
+        child.records.append(record)
+        self.soon(lambda: link.emit(*child.attempt, (record,), now=self.life.now), link)
+
+    def finish(self, child: Child, link: WorkerLink, code: OutcomeCode) -> None:
+        """End a child; its worker hears of it."""
+        if child.is_over:
+            return
+        self.over(child)
+        data = f"{child.attempt[1]}:{len(child.records)}".encode()
+        outcome = Outcome(code, data=data)
+        self.soon(lambda: link.finished(*child.attempt, outcome, now=self.life.now), link)
+
+    def over(self, child: Child) -> None:
+        """Note that a child runs no more."""
+        child.is_over = True
+        del self.children[child.attempt]
+
+    def stop(self, attempt: Attempt, code: OutcomeCode) -> None:
+        """Let a child die within its grace."""
+        child = self.children.get(attempt)
+        if child is not None and not child.is_stopping:
+            child.is_stopping = True
+            delay_s = self.life.rng.uniform(0, GRACE_S)
+            self.life.at(delay_s, partial(self.finish, child, self.link, code))
+
+
+class Life:
+    """One random life of one cluster."""
+
+    def __init__(self, seed: int, dispatcher_factory: DispatcherFactory) -> None:
+        self.rng = rng = random.Random(seed)
+        self.factory = dispatcher_factory
+        self.now = 0.0
+        self.events: list[tuple[float, int, Callable[[], None]]] = []
+        self.event_count = 0
+        self.history: deque[tuple[float, str, Any]] = deque(maxlen=HISTORY_COUNT)
+        self.store: dict[str, Stored] = {}
+        self.started: set[Attempt] = set()
+        self.boot_count = 0
+        self.heartbeat = HeartbeatPolicy(lease_s=rng.choice((5.0, 10.0)))
+        self.queue = QueuePolicy(limit_count=rng.choice((3, 100)))
+        self.chaos = Chaos(
+            drop=rng.choice((0.0, 0.05, 0.3)),
+            double=rng.choice((0.0, 0.1)),
+            delay_s=rng.choice((0.01, 0.1, 1.0)),
+            is_ordered=rng.random() < 0.5,
+        )
+        self.dispatcher: Dispatcher | None = None
+        self.restart_gateway()
+        tags = ((), ("kr",), ("kr", "fast"))
+        self.workers = [
+            SimWorker(self, f"w{number}", rng.choice((1, 1, 2, 4)), rng.choice(tags))
+            for number in range(rng.randint(1, 4))
+        ]
+
+    # ---- the world -------------------------------------------------------------------
+
+    def ensure(self, is_so: bool, what: str) -> None:
+        """Hold the world to a safety property."""
+        if not is_so:
+            raise AssertionError(what)
+
+    def ensure_alone(self, child: Child) -> None:
+        """Two attempts under one key never run at once."""
+        if child.key is None or child.is_tainted:
+            return
+        for worker in self.workers:
+            for other in worker.children.values():
+                is_overlap = other.key == child.key and not other.is_tainted
+                self.ensure(not is_overlap, f"{child.attempt} overlaps {other.attempt}")
+
+    def note(self, who: str, what: Any) -> None:
+        """Remember what happened, for the one who reads a failing seed."""
+        self.history.append((self.now, who, what))
+
+    def at(self, delay_s: float, call: Callable[[], None]) -> None:
+        """Let something happen later."""
+        self.event_count += 1
+        heappush(self.events, (self.now + delay_s, self.event_count, call))
+
+    def run_until(self, end: float, is_done: Callable[[], bool] | None = None) -> None:
+        """Let time pass, event by event."""
+        standstill_count = 0
+        while is_done is None or not is_done():
+            at, step = self.next_step()
+            if at > end:
+                self.now = max(self.now, end)
+                return
+            standstill_count = 0 if at > self.now else standstill_count + 1
+            self.ensure(standstill_count < 1000, "time stands still: a machine is always due")
+            self.now = max(self.now, at)
+            step()
+
+    def next_step(self) -> tuple[float, Callable[[], None]]:
+        """Return the moment of the next thing that happens anywhere, and the thing."""
+        best = self.events[0][0] if self.events else float("inf")
+        step: Callable[[], None] = self.pop_event
+        if self.dispatcher is not None:
+            deadline = self.dispatcher.next_deadline()
+            if deadline is not None and deadline < best:
+                best, step = deadline, self.tick_gateway
+        for worker in self.workers:
+            if worker.is_up and not worker.is_frozen:
+                deadline = worker.link.next_deadline()
+                if deadline is not None and deadline < best:
+                    best, step = deadline, partial(self.tick_worker, worker)
+        return best, step
+
+    def pop_event(self) -> None:
+        """Let the first event happen."""
+        heappop(self.events)[2]()
+
+    def tick_gateway(self) -> None:
+        """Let the gateway look at its clock."""
+        self.on_gateway(lambda gateway: gateway.tick(now=self.now))
+
+    def tick_worker(self, worker: SimWorker) -> None:
+        """Let a worker look at its clock."""
+        worker.perform(worker.link.tick(now=self.now))
+        worker.link.check()
+
+    # ---- the network -----------------------------------------------------------------
+
+    def carry(self, worker: SimWorker, way: str, deliver: Callable[[], None]) -> None:
+        """Carry one message, or lose it, or carry it twice."""
+        rng, chaos = self.rng, self.chaos
+        if rng.random() < chaos.drop:
+            return
+        for _ in range(2 if rng.random() < chaos.double else 1):
+            at = self.now + 0.001 + rng.expovariate(1 / chaos.delay_s)
+            if chaos.is_ordered:
+                at = max(at, worker.arrives_at[way] + 1e-6)
+                worker.arrives_at[way] = at
+            self.at(at - self.now, deliver)
+
+    def send_up(self, worker: SimWorker, message: Any) -> None:
+        """Carry a worker's message to the gateway that is up now, not to a later one."""
+        peer, boot_count = worker.peer, self.boot_count
+
+        def deliver() -> None:
+            if worker.is_cut_up or boot_count != self.boot_count:
+                return
+            self.note("gateway", message)
+            self.on_gateway(lambda gateway: gateway.receive(peer, message, now=self.now))
+
+        self.carry(worker, "up", deliver)
+
+    def send_down(self, peer: bytes, message: Any) -> None:
+        """Carry a gateway's message to a connection; one that is closed is unreachable."""
+        worker = next(each for each in self.workers if peer.startswith(each.name.encode() + b"#"))
+        link = worker.link
+        if not worker.is_open or worker.peer != peer:
+            self.at(0.0, partial(self.unreachable, peer))
+            return
+
+        def deliver() -> None:
+            if worker.is_cut_down or not worker.is_open or worker.peer != peer:
+                return
+            self.note(worker.name, message)
+            worker.soon(lambda: link.receive(message, now=self.now), link)
+
+        self.carry(worker, "down", deliver)
+
+    def unreachable(self, peer: bytes) -> None:
+        """Tell the gateway that a send found nobody."""
+        self.on_gateway(lambda gateway: gateway.unreachable(peer, now=self.now))
+
+    # ---- the gateway -----------------------------------------------------------------
+
+    def on_gateway(self, call: Callable[[Dispatcher], list[fx.DispatcherEffect]]) -> None:
+        """Let the gateway do something, if it is up, and prove its invariants."""
+        gateway = self.dispatcher
+        if gateway is None:
+            return
+        effects = call(gateway)
+        for effect in effects:
+            self.note("gateway", effect)
+            self.apply(effect)
+        gateway.check()
+
+    def apply(self, effect: fx.DispatcherEffect) -> None:
+        """Do, store and check one effect of the gateway."""
+        match effect:
+            case fx.Send(peer, message):
+                self.send_down(peer, message)
+            case fx.TaskAssigned(task_id, attempt, worker_id):
+                stored = self.open_task(task_id)
+                self.ensure(attempt > stored.attempt, f"{task_id}: attempt {attempt} again")
+                stored.attempt, stored.worker_id = attempt, worker_id
+            case fx.TaskQueued(task_id, attempt):
+                stored = self.open_task(task_id)
+                self.ensure(attempt == stored.attempt, f"{task_id}: queued as {attempt}")
+                stored.worker_id = None
+            case fx.TaskStarted(task_id, attempt):
+                stored = self.open_task(task_id)
+                self.ensure(attempt == stored.attempt, f"{task_id}: {attempt} is superseded")
+            case fx.TaskRecords(task_id, attempt, first_index, records):
+                told = self.open_task(task_id).records.setdefault(attempt, [])
+                self.ensure(first_index == len(told), f"{task_id}: records told out of order")
+                told.extend(records)
+            case fx.TaskFinished(task_id, attempt, worker_id, outcome):
+                stored = self.open_task(task_id)
+                self.ensure(attempt == stored.attempt, f"{task_id}: {attempt} is superseded")
+                if worker_id is not None:
+                    self.ensure_won(stored, outcome)
+                stored.outcome, stored.finished_at = outcome, self.now
+            case _:
+                pass
+
+    def open_task(self, task_id: str) -> Stored:
+        """Return a task that has not had its last word; another would be one too many."""
+        stored = self.store[task_id]
+        self.ensure(stored.outcome is None, f"{task_id}: told of after its last word")
+        return stored
+
+    def ensure_won(self, stored: Stored, outcome: Outcome) -> None:
+        """The outcome and all records are those of the last attempt."""
+        if outcome.data is None:
+            return
+        number, _, record_count = outcome.data.decode().partition(":")
+        told = [record.body.decode() for record in stored.records.get(stored.attempt, [])]
+        said = [f"{stored.spec.id}:{number}:{index}" for index in range(int(record_count))]
+        self.ensure(int(number) == stored.attempt, f"{stored.spec.id}: another attempt's outcome")
+        self.ensure(told == said, f"{stored.spec.id}: records {told}, said {said}")
+
+    def restart_gateway(self) -> None:
+        """Start a gateway on what the store has."""
+        if self.dispatcher is not None:
+            return
+        self.boot_count += 1
+        self.dispatcher = self.factory(
+            gateway_id="g",
+            boot=f"boot{self.boot_count}",
+            heartbeat=self.heartbeat,
+            queue=self.queue,
+        )
+        tasks = [stored for stored in self.store.values() if stored.outcome is None]
+        for stored in tasks:
+            if stored.worker_id is not None:
+                self.restore(stored, stored.worker_id)
+        since = self.now - self.heartbeat.lease_s - self.heartbeat.margin_s
+        for stored in self.store.values():
+            lock = stored.spec.lock
+            if lock is not None and stored.outcome is not None and stored.finished_at >= since:
+                call = partial(Dispatcher.restore_lock, key=lock.key, holder=stored.spec.id)
+                self.on_gateway(partial(call, now=self.now))
+        for stored in tasks:
+            if stored.worker_id is None:
+                self.restore(stored, None)
+
+    def restore(self, stored: Stored, worker_id: str | None) -> None:
+        """Hand one stored task to a fresh gateway."""
+        call = partial(
+            Dispatcher.restore,
+            spec=stored.spec,
+            attempt=stored.attempt,
+            worker_id=worker_id,
+            received_count=len(stored.records.get(stored.attempt, [])),
+        )
+        self.on_gateway(partial(call, now=self.now))
+
+    def submit(self) -> None:
+        """Ask for some task, with whatever a task may ask for."""
+        rng = self.rng
+        number = len(self.store)
+        pin = Pin("r", rng.choice("abc"), "1", f"sha256:{rng.choice('abc')}")
+        lock = None
+        if rng.random() < 0.4:
+            lock = LockRequest(rng.choice("xy"), rng.choice(list(Overlap)))
+        spec = TaskSpec(
+            id=f"t{number}",
+            run=RunSpec(pin),
+            priority=rng.choice((0, 0, 5)),
+            requires=rng.choice((frozenset(), frozenset(), frozenset({"kr"}))),
+            prefers=rng.choice((frozenset(), frozenset({"fast"}))),
+            deadline_s=rng.choice((None, None, 5.0, 30.0)),
+            schedule_timeout_s=rng.choice((5.0, 40.0)),
+            lock=lock,
+            retry=RetryPolicy(rng.choice((0, 2)), (0.5, 1.0), on=frozenset({OutcomeCode.BLOCKED})),
+        )
+        self.store[spec.id] = Stored(spec)
+        count = self.event_count
+        try:
+            self.note("client", spec)
+            self.on_gateway(lambda gateway: gateway.submit(spec, now=self.now))
+        except (LockHeld, QueueFull) as refusal:
+            self.note("client", refusal)
+            self.ensure(count == self.event_count, "a refusal changes nothing")
+            del self.store[spec.id]
+        if self.dispatcher is None:
+            del self.store[spec.id]
+
+    # ---- chaos -----------------------------------------------------------------------
+
+    def misfortune(self) -> None:
+        """Let one bad thing happen, or one wish of a person."""
+        rng = self.rng
+        worker = rng.choice(self.workers)
+        duration_s = rng.choice((0.5, 2.0, 6.0, 15.0))
+        deeds: list[Callable[[SimWorker, float], None]] = [
+            self.crash_worker,
+            self.freeze,
+            self.cut,
+            self.crash_gateway,
+            self.drain,
+            self.leave,
+            self.cancel,
+            self.cancel,
+        ]
+        deed = rng.choice(deeds)
+        self.note("chaos", f"{deed.__name__} {worker.name} {duration_s}")
+        deed(worker, duration_s)
+
+    def crash_worker(self, worker: SimWorker, duration_s: float) -> None:
+        """Kill a worker and its children; a new process comes later."""
+        if worker.is_up:
+            worker.kill()
+            self.at(duration_s, partial(self.reboot, worker))
+
+    def reboot(self, worker: SimWorker) -> None:
+        """Start a worker that is down."""
+        if not worker.is_up:
+            worker.boot()
+
+    def freeze(self, worker: SimWorker, duration_s: float) -> None:
+        """Stop a worker's process (SIGSTOP); its children run on."""
+        if worker.is_up and not worker.is_frozen:
+            worker.is_frozen = True
+            for child in worker.children.values():
+                child.is_tainted = True
+            self.at(duration_s, partial(self.thaw, worker, worker.session_count))
+
+    def thaw(self, worker: SimWorker, session_count: int) -> None:
+        """Let a frozen process go on (SIGCONT)."""
+        if worker.is_frozen and worker.session_count == session_count:
+            worker.thaw()
+
+    def cut(self, worker: SimWorker, duration_s: float) -> None:
+        """Cut a link, one way or both."""
+        worker.is_cut_up, worker.is_cut_down = self.rng.choice(
+            ((True, True), (True, False), (False, True))
+        )
+        self.at(duration_s, partial(self.mend, worker))
+
+    def mend(self, worker: SimWorker) -> None:
+        """Mend a link."""
+        worker.is_cut_up = worker.is_cut_down = False
+
+    def crash_gateway(self, worker: SimWorker, duration_s: float) -> None:
+        """Kill the gateway; what is stored stays."""
+        self.dispatcher = None
+        self.at(duration_s, self.restart_gateway)
+
+    def drain(self, worker: SimWorker, duration_s: float) -> None:
+        """Drain a worker: by an operator who resumes it later, or by its own wish for good."""
+        if self.rng.random() < 0.5 and worker.is_up and not worker.is_frozen:
+            worker.soon(lambda: worker.link.drain(now=self.now), worker.link)
+            return
+        self.set_draining(worker, True)
+        self.at(duration_s, partial(self.set_draining, worker, False))
+
+    def set_draining(self, worker: SimWorker, is_draining: bool) -> None:
+        """Be the operator."""
+        known = self.dispatcher.snapshot(now=self.now).workers if self.dispatcher else ()
+        if any(each.id == worker.name for each in known):
+            self.on_gateway(
+                lambda gateway: gateway.drain_worker(worker.name, is_draining, now=self.now)
+            )
+
+    def leave(self, worker: SimWorker, duration_s: float) -> None:
+        """Stop a worker in good order (SIGTERM); a new process comes later."""
+        if worker.is_up and not worker.is_frozen:
+            effects = worker.link.leave(now=self.now)
+            for effect in effects:
+                self.note(worker.name, effect)
+                if isinstance(effect, fx.SendUp) and worker.is_open:
+                    self.send_up(worker, effect.message)
+            worker.kill()
+            self.at(duration_s, partial(self.reboot, worker))
+
+    def cancel(self, worker: SimWorker, duration_s: float) -> None:
+        """Cancel any task, ended ones included."""
+        if self.store:
+            task_id = self.rng.choice(list(self.store))
+            self.on_gateway(lambda gateway: gateway.cancel(task_id, now=self.now))
+
+    def heal(self) -> None:
+        """End the chaos."""
+        self.note("chaos", "heals")
+        self.chaos = Chaos(0.0, 0.0, 0.005, is_ordered=True)
+        self.restart_gateway()
+        for worker in self.workers:
+            self.mend(worker)
+            if worker.is_frozen:
+                worker.thaw()
+            self.reboot(worker)
+            self.set_draining(worker, False)
+
+    # ---- a life ----------------------------------------------------------------------
+
+    def live(self) -> None:
+        """Chaos, then healing, then the end of every task and of every trace of them."""
+        rng = self.rng
+        for _ in range(rng.randint(3, 16)):
+            self.at(rng.uniform(0, CHAOS_S), self.submit)
+        for _ in range(rng.randint(1, 10)):
+            self.at(rng.uniform(0, CHAOS_S), self.misfortune)
+        for worker in self.workers:
+            load = Load(50.0, 50.0)
+            self.at(rng.uniform(0, 5), partial(self.observe, worker, load))
+        self.run_until(CHAOS_S)
+        self.heal()
+        self.run_until(CHAOS_S + LIVENESS_S, self.is_over)
+        self.ensure(self.is_over(), f"after {LIVENESS_S} s: {self.unfinished()}")
+
+    def observe(self, worker: SimWorker, load: Load) -> None:
+        """Let a worker notice that it is busy, and which scripts it has ready."""
+        worker.link.observe(load=load, warm=("sha256:a",))
+
+    def is_over(self) -> bool:
+        """True iff every accepted task has ended and nobody holds anything of one."""
+        if self.dispatcher is None or any(each.outcome is None for each in self.store.values()):
+            return False
+        if any(worker.children or worker.link.running for worker in self.workers):
+            return False
+        snapshot = self.dispatcher.snapshot(now=self.now)
+        is_idle = all(worker.in_flight_count == 0 for worker in snapshot.workers)
+        return is_idle and len(snapshot.workers) == len(self.workers)
+
+    def unfinished(self) -> str:
+        """Say what has not ended, and why."""
+        told = [
+            (each.spec.id, self.dispatcher and self.dispatcher.explain(each.spec.id, now=self.now))
+            for each in self.store.values()
+            if each.outcome is None
+        ]
+        held = [(worker.name, worker.is_up, worker.link.running) for worker in self.workers]
+        snapshot = self.dispatcher and self.dispatcher.snapshot(now=self.now)
+        return f"{told} {held} {snapshot}"
+
+    def story(self) -> str:
+        """Return the last of the history."""
+        return "\n".join(f"{at:9.3f} {who:8} {what}" for at, who, what in self.history)
+
+
+def run_life(seed: int, *, dispatcher_factory: DispatcherFactory = Dispatcher) -> None:
+    """Live the random life of `seed`.
+
+    Raises:
+        AssertionError: A promise is broken; the text has the seed and the history.
+    """
+    life = Life(seed, dispatcher_factory)
+    try:
+        life.live()
+    except Exception as error:
+        raise AssertionError(f"{life.story()}\nseed {seed}: {error!r}") from error

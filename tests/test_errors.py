@@ -1,0 +1,47 @@
+"""The tree of errors: codes, fields and words."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from zscrape import errors
+from zscrape.errors import NotFound, ScriptNotFound, Unauthorized, VersionInvalid, ZscrapeError
+from zscrape.messages import has
+
+
+def tree(root: type[ZscrapeError]) -> list[type[ZscrapeError]]:
+    """Return a class and everything below it."""
+    return [root, *(each for child in root.__subclasses__() for each in tree(child))]
+
+
+OWN = [kind for kind in tree(ZscrapeError) if kind.__module__ == errors.__name__]
+
+
+@pytest.mark.parametrize("kind", OWN, ids=lambda kind: kind.__name__)
+def test_every_error_says_code_status_and_words(kind: type[ZscrapeError]) -> None:
+    """Each error has a stable code, an HTTP status, words, and tells its fields."""
+    error = kind(**{field.name: "x" for field in fields(kind)})
+
+    assert error.code == error.code.lower()
+    assert 400 <= error.http_status < 600
+    assert has(error.text_key)
+    assert str(error).startswith(error.code)
+    assert getattr(errors, kind.__name__) is kind
+
+
+def test_fields_are_told() -> None:
+    """An error carries its facts as typed fields, and shows them in logs."""
+    error = NotFound(kind="task", name="t1")
+
+    assert error.fields == {"kind": "task", "name": "t1"}
+    assert str(error) == "not_found (kind='task', name='t1')"
+    assert str(Unauthorized()) == "unauthorized"
+
+
+def test_words_may_differ_from_the_code() -> None:
+    """A nearest name and a malformed request have words of their own under the same code."""
+    assert ScriptNotFound(name="a").text_key == "script_not_found"
+    assert ScriptNotFound(name="a", nearest="b").text_key == "script_not_found.nearest"
+    assert VersionInvalid(requested="?").text_key == "version_invalid"

@@ -1,0 +1,333 @@
+"""The gateway's half of the dialogue with its workers: who lives, and what they said.
+
+Pure: no socket, clock, log, randomness or await. Every method takes `now` (monotonic
+seconds) and returns the effects to perform, in order. A call is atomic.
+
+Promises, held by `check()` and the cluster simulation: a task gets one last word; records
+are told once and in order; an attempt number fences every earlier attempt; a key with a
+lock never has two attempts running at once. What a task lives through is in `Lives`.
+
+Source: the Paranoid Pirate pattern (ZeroMQ RFC 6/PPP). Leases belong to attempts and are
+renewed only by an acknowledged beat that listed them: a lease of the connection let two
+attempts run at once in a simulation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from zscrape.core import invariants, patience, report
+from zscrape.core.effects import (
+    DispatcherEffect,
+    GiveScript,
+    Send,
+    TaskRecords,
+    TaskStarted,
+)
+from zscrape.core.entities import Task, Worker
+from zscrape.core.lives import Lives
+from zscrape.core.membership import Membership
+from zscrape.core.storenotes import StoreNotes
+from zscrape.core.task import Place
+from zscrape.errors import Draining, NotFound
+from zscrape.model import (
+    Explanation,
+    HeartbeatPolicy,
+    Outcome,
+    OutcomeCode,
+    QueuePolicy,
+    Snapshot,
+    TaskId,
+    TaskSpec,
+    WorkerId,
+)
+from zscrape.wire import (
+    Ack,
+    Done,
+    Drain,
+    Events,
+    Goodbye,
+    Heartbeat,
+    Hello,
+    Need,
+    Refused,
+    Started,
+    WorkerMessage,
+)
+
+
+class Dispatcher:
+    """Decide which worker runs which task.
+
+    The shell performs `Send` and `GiveScript`, tells the facts to whoever wants them, and
+    calls `tick` no later than `next_deadline()`.
+    """
+
+    def __init__(
+        self, *, gateway_id: str, boot: str, heartbeat: HeartbeatPolicy, queue: QueuePolicy
+    ) -> None:
+        self._lives = Lives(heartbeat=heartbeat, policy=queue)
+        self._members = Membership(
+            self._lives, gateway_id=gateway_id, boot=boot, heartbeat=heartbeat
+        )
+        self._pool = self._lives.pool
+        self._lost_after_s = heartbeat.lost_after_s
+        self._is_refusing = False
+        self._store_notes = StoreNotes(self._lives)
+        self._handlers: dict[type, Callable[[Worker, Any, float], None]] = {
+            Heartbeat: self._members.heartbeat,
+            Started: self._heard_started,
+            Events: self._heard_events,
+            Done: self._heard_done,
+            Refused: self._heard_refused,
+            Need: self._heard_need,
+            Goodbye: self._members.goodbye,
+        }
+
+    # ---- calls from the gateway ------------------------------------------------------
+
+    def submit(self, spec: TaskSpec, *, now: float) -> list[DispatcherEffect]:
+        """Accept a task.
+
+        Raises:
+            Draining: The gateway takes no new task; nothing has changed.
+            QueueFull: As many tasks wait as may; nothing has changed.
+            LockHeld: Its lock is held and it would not wait; nothing has changed.
+        """
+        if self._is_refusing:
+            raise Draining
+        self._lives.accept(spec, now=now)
+        return self._flush(now)
+
+    def cancel(self, task_id: TaskId, *, now: float) -> list[DispatcherEffect]:
+        """End a task. Nothing happens if it is unknown or has ended."""
+        task = self._lives.tasks.get(task_id)
+        if task is None:
+            return []
+        self._lives.abort(task, Outcome(OutcomeCode.CANCELLED), now=now)
+        return self._flush(now)
+
+    def drain_worker(
+        self, worker_id: WorkerId, is_draining: bool, *, now: float
+    ) -> list[DispatcherEffect]:
+        """Give a worker nothing new, or work again.
+
+        Raises:
+            NotFound: There is no such worker.
+        """
+        worker = self._pool.workers.get(worker_id)
+        if worker is None:
+            raise NotFound(kind="worker", name=worker_id)
+        worker.is_draining = is_draining
+        if worker.peer:
+            self._lives.out.append(Send(worker.peer, Drain(is_draining)))
+        self._members.rate(worker)
+        return self._flush(now)
+
+    def refuse_new(self) -> None:
+        """From now on `submit` raises `Draining`; what was accepted goes on."""
+        self._is_refusing = True
+
+    def restore(
+        self,
+        spec: TaskSpec,
+        *,
+        attempt: int,
+        worker_id: WorkerId | None,
+        now: float,
+        received_count: int = 0,
+    ) -> list[DispatcherEffect]:
+        """Take up a task from before a restart.
+
+        First those in flight, then `restore_lock`, then those that wait; each in the order in
+        which they were accepted. A task with a lock that has had an attempt rests for a lease.
+        Without a `worker_id` it is queued. Else it is held for that worker, which has
+        `lost_after_s` to say that it still has attempt `attempt`; then it is lost as any.
+        `received_count` records of that attempt have been told already.
+        """
+        worker = None if worker_id is None else self._members.expect(worker_id, now)
+        self._lives.restore(
+            spec, attempt=attempt, received_count=received_count, worker=worker, now=now
+        )
+        return self._flush(now)
+
+    def restore_lock(self, key: str, *, holder: TaskId, now: float) -> list[DispatcherEffect]:
+        """Hold a key for a lease: `holder` ended just before the restart, its attempt perhaps not.
+
+        To be called for every task with a lock that ended within `lease_s + margin_s` before
+        the restart. Nothing happens if another task holds the key by now.
+        """
+        self._lives.reserve(key, holder, now=now)
+        return self._flush(now)
+
+    # ---- calls from the link ---------------------------------------------------------
+
+    def receive(self, peer: bytes, message: WorkerMessage, *, now: float) -> list[DispatcherEffect]:
+        """Hear what the connection `peer` said."""
+        if type(message) is Hello:
+            self._members.hello(peer, message, now)
+            return self._flush(now)
+        worker = self._pool.by_peer.get(peer)
+        if worker is None:
+            self._members.stranger(peer, message)
+            return self._flush(now)
+        worker.heard_at = now
+        worker.expires_at = now + self._lost_after_s
+        self._handlers[type(message)](worker, message, now)
+        return self._flush(now)
+
+    def unreachable(self, peer: bytes, *, now: float) -> list[DispatcherEffect]:
+        """Note that a send to `peer` found nobody: its worker is suspect."""
+        worker = self._pool.by_peer.get(peer)
+        if worker is None:
+            return []
+        self._members.suspect(worker, now)
+        return self._flush(now)
+
+    # ---- time ------------------------------------------------------------------------
+
+    def tick(self, *, now: float) -> list[DispatcherEffect]:
+        """Do what is due: expiries, deadlines, rests, beats."""
+        for key in self._lives.deadlines.due(now):
+            if isinstance(key, Task):
+                patience.overdue(self._lives, key, now=now)
+            elif isinstance(key, Worker):
+                self._members.overdue(key, now)
+            else:
+                self._lives.expire(key)
+        self._store_notes.tick(now)
+        self._members.beat(now)
+        return self._flush(now)
+
+    def next_deadline(self) -> float | None:
+        """Return the moment by which `tick` is to be called, or None while nothing waits."""
+        deadline = self._lives.deadlines.next_at()
+        if not self._pool.workers:
+            return deadline
+        soon = min(self._members.next_beat_at, self._store_notes.next_at)
+        return soon if deadline is None else min(deadline, soon)
+
+    # ---- what is told ----------------------------------------------------------------
+
+    def explain(self, task_id: TaskId, *, now: float) -> Explanation | None:
+        """Say why a task waits, or where it is; None if it is unknown or has ended."""
+        return report.explain(self._lives, task_id, now=now)
+
+    def snapshot(self, *, now: float) -> Snapshot:
+        """Return the whole dispatcher at this moment, for people and metrics."""
+        return report.snapshot(self._lives, now=now)
+
+    def check(self) -> None:
+        """Prove the invariants.
+
+        Raises:
+            AssertionError: One is broken; its text says which.
+        """
+        invariants.check_lives(self._lives)
+        invariants.check_deadlines(self._lives, self.next_deadline())
+
+    # ---- the dialogue: attempts ------------------------------------------------------
+
+    def _current(self, worker: Worker, task_id: TaskId, attempt: int) -> Task | None:
+        """Return the task of which this is the attempt in flight on `worker`: the fence."""
+        task = self._lives.tasks.get(task_id)
+        if task is None or task.attempt != attempt or task.worker is not worker:
+            return None
+        return task
+
+    def _heard_started(self, worker: Worker, started: Started, now: float) -> None:
+        task = self._current(worker, started.task_id, started.attempt)
+        if task is None:
+            self._members.ignore(worker.peer, started, "superseded")
+        elif task.is_started:
+            self._members.ignore(worker.peer, started, "duplicate")
+        else:
+            self._begin(task, worker, now)
+
+    def _begin(self, task: Task, worker: Worker, now: float) -> None:
+        task.move(Place.RUNNING)
+        task.is_started = True
+        task.evidence_at = now
+        self._lives.running_count += 1
+        self._lives.out.append(TaskStarted(task.spec.id, task.attempt, worker.id))
+
+    def _heard_events(self, worker: Worker, events: Events, now: float) -> None:
+        task = self._current(worker, events.task_id, events.attempt)
+        if task is None:
+            self._members.ignore(worker.peer, events, "superseded")
+            return
+        task.evidence_at = now
+        if not task.is_started:
+            self._begin(task, worker, now)
+        if not self._tell_records(task, events):
+            self._resend(worker, task)
+
+    def _heard_done(self, worker: Worker, done: Done, now: float) -> None:
+        task = self._current(worker, done.task_id, done.attempt)
+        if task is None:
+            self._lives.out.append(Send(worker.peer, Ack(done.task_id, done.attempt, "stale")))
+            self._over(worker, done)
+        elif self._tell_records(task, done):
+            if done.outcome.run_s and not task.is_started:
+                self._begin(task, worker, now)
+            self._store_notes.add(worker, task.current, now)
+            self._lives.answered(task, worker, done.outcome, now=now)
+        else:
+            self._resend(worker, task)
+
+    def _tell_records(self, task: Task, said: Events | Done) -> bool:
+        """Tell the records that are new; False if some before them are missing."""
+        if said.first_index > task.received_count:
+            return False
+        records = said.records[task.received_count - said.first_index :]
+        if records:
+            self._lives.out.append(TaskRecords(task.id, task.attempt, task.received_count, records))
+            task.received_count += len(records)
+        return True
+
+    def _resend(self, worker: Worker, task: Task) -> None:
+        ack = Ack(task.id, task.attempt, "resend", task.received_count)
+        self._lives.out.append(Send(worker.peer, ack))
+
+    def _heard_refused(self, worker: Worker, refused: Refused, now: float) -> None:
+        task = self._current(worker, refused.task_id, refused.attempt)
+        if task is None:
+            self._over(worker, refused)
+            return
+        self._lives.detach(task, worker)
+        code: OutcomeCode | None = None
+        if refused.reason == "cannot":
+            worker.cannot |= {task.spec.run.pin.digest}
+            self._pool.settle(worker)
+            outcome = refused.outcome
+            if outcome is not None and not report.has_live_worker(task.demand):
+                self._lives.end(task, outcome, worker.id)
+                return
+            code = None if outcome is None else outcome.code
+        elif refused.reason == "draining":
+            worker.is_leaving = True
+        else:
+            # Its own count is right, ours is not: give it nothing until its next beat.
+            worker.limit = min(worker.limit, worker.in_flight_count)
+        self._members.rate(worker)
+        self._lives.requeue(task, code, now=now)
+
+    def _over(self, worker: Worker, said: Done | Refused) -> None:
+        """Hear the end of an attempt that is not the current one of any task."""
+        leftover = worker.leftovers.get((said.task_id, said.attempt))
+        if leftover is not None:
+            self._lives.drop(worker, leftover, may_run=False)
+        self._members.ignore(worker.peer, said, "superseded")
+
+    def _heard_need(self, worker: Worker, need: Need, now: float) -> None:
+        self._lives.out.append(GiveScript(worker.peer, worker.id, need.request, need.key))
+
+    # ---- small parts -----------------------------------------------------------------
+
+    def _flush(self, now: float) -> list[DispatcherEffect]:
+        lives = self._lives
+        if lives.freed or lives.ready:
+            lives.assign(now)
+        out, lives.out = lives.out, []
+        return out

@@ -1,0 +1,199 @@
+"""What a machine of the core tells its shell: first what to do, then what has happened.
+
+The shell performs the deeds and, in one place, logs and counts the facts.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from zscrape.model import Attempt, Outcome, OutcomeCode, Record, TaskId, WorkerId
+from zscrape.wire import GatewayMessage, Run, WorkerMessage
+
+# ---- Dispatcher: deeds ---------------------------------------------------------------
+
+
+class Send(Struct, frozen=True):
+    """Send `message` to the connection `peer` (the ROUTER's address of it)."""
+
+    peer: bytes
+    message: GatewayMessage
+
+
+class GiveScript(Struct, frozen=True):
+    """Answer a worker's `Need` for the bytes of `digest`."""
+
+    peer: bytes
+    worker_id: WorkerId
+    request: int
+    digest: str
+
+
+# ---- Dispatcher: facts ---------------------------------------------------------------
+
+
+class TaskQueued(Struct, frozen=True):
+    """The task was accepted, or is to be tried again (`attempt` is the last one, 0 for none).
+
+    `code` says why the last attempt did not end the task; `delay_s` how long it rests first.
+    """
+
+    task_id: TaskId
+    attempt: int
+    code: OutcomeCode | None = None
+    delay_s: float = 0.0
+
+
+class TaskAssigned(Struct, frozen=True):
+    """The task was sent to a worker. The number fences every earlier attempt."""
+
+    task_id: TaskId
+    attempt: int
+    worker_id: WorkerId
+
+
+class TaskStarted(Struct, frozen=True):
+    """The script has begun to run."""
+
+    task_id: TaskId
+    attempt: int
+    worker_id: WorkerId
+
+
+class TaskRecords(Struct, frozen=True):
+    """New records of an attempt; each is told once, in order."""
+
+    task_id: TaskId
+    attempt: int
+    first_index: int
+    records: tuple[Record, ...]
+
+
+class TaskFinished(Struct, frozen=True):
+    """The task's last word. `worker_id` is None iff no attempt spoke it."""
+
+    task_id: TaskId
+    attempt: int
+    worker_id: WorkerId | None
+    outcome: Outcome
+
+
+class WorkerJoined(Struct, frozen=True):
+    """A worker is known. `is_return`: the same session as before, its attempts still there."""
+
+    worker_id: WorkerId
+    is_return: bool
+
+
+class WorkerSuspected(Struct, frozen=True):
+    """A worker's connection broke; it gets nothing new until it says Hello again."""
+
+    worker_id: WorkerId
+
+
+class WorkerLost(Struct, frozen=True):
+    """A worker is gone: `silent`, `unreachable`, `left`, `replaced` (new session) or `absent`."""
+
+    worker_id: WorkerId
+    reason: str
+    attempts: tuple[Attempt, ...]
+
+
+class Ignored(Struct, frozen=True):
+    """A message that changed nothing: `superseded`, `unknown_session`, `duplicate`, ..."""
+
+    peer: bytes
+    kind: str  # the message's class name
+    reason: str
+
+
+DispatcherEffect: TypeAlias = (
+    Send
+    | GiveScript
+    | TaskQueued
+    | TaskAssigned
+    | TaskStarted
+    | TaskRecords
+    | TaskFinished
+    | WorkerJoined
+    | WorkerSuspected
+    | WorkerLost
+    | Ignored
+)
+
+# ---- WorkerLink: deeds ---------------------------------------------------------------
+
+
+class SendUp(Struct, frozen=True):
+    """Send `message` to the gateway."""
+
+    message: WorkerMessage
+
+
+class Reopen(Struct, frozen=True):
+    """Close the socket; after `delay_s` open a new one and call `opened`."""
+
+    delay_s: float
+
+
+class Start(Struct, frozen=True):
+    """Begin an attempt. `deadline_at`: when the task's whole life ends, monotonic seconds."""
+
+    run: Run
+    deadline_at: float | None
+
+
+class Stop(Struct, frozen=True):
+    """End an attempt, gracefully then by force; its outcome takes `code`.
+
+    `is_wanted` is False when nobody will take the outcome: superseded, fenced or unknown.
+    """
+
+    task_id: TaskId
+    attempt: int
+    code: OutcomeCode
+    is_wanted: bool
+
+
+class Given(Struct, frozen=True):
+    """The gateway's answer to a `Need`; `body` is None when it does not have the thing."""
+
+    request: int
+    body: bytes | None
+
+
+class Exit(Struct, frozen=True):
+    """Stop the worker: drained (`reason` "drained") or rejected for good (the code)."""
+
+    reason: str
+    detail: str = ""
+
+
+# ---- WorkerLink: facts ---------------------------------------------------------------
+
+
+class GatewayJoined(Struct, frozen=True):
+    """The gateway has welcomed this worker."""
+
+    gateway_id: str
+    is_restart: bool  # another process than before
+
+
+class GatewayLost(Struct, frozen=True):
+    """The gateway has been silent for too long."""
+
+    silent_s: float
+
+
+class AttemptFenced(Struct, frozen=True):
+    """An attempt with a lock has outlived its lease and is ended before another may start."""
+
+    task_id: TaskId
+    attempt: int
+
+
+LinkEffect: TypeAlias = (
+    SendUp | Reopen | Start | Stop | Given | Exit | GatewayJoined | GatewayLost | AttemptFenced
+)

@@ -1,0 +1,165 @@
+"""What a worker keeps of its attempts, from `Run` until the gateway has the outcome."""
+
+from __future__ import annotations
+
+from math import inf
+
+from msgspec import Struct, field
+
+from zscrape.core.ensure import ensure
+from zscrape.model import Attempt, Outcome, Record
+from zscrape.wire import Done, Events, Run
+
+# Attempts are remembered this long at least after their end, against late duplicates.
+MEMORY_S = 60.0
+
+# Of a lease; the last fifth is for ending the attempt, so that it is gone when the lease is.
+_FENCE_SHARE = 0.8
+
+
+class Errand(Struct, eq=False):
+    """One attempt at its worker. It fills a slot until it has an outcome."""
+
+    run: Run
+    connection: int  # on which it arrived
+    fence_at: float = inf  # iff it has a lease: then it is ended, unless renewed before
+    is_wanted: bool = True  # False: being ended, and nobody will take the outcome
+    is_stopping: bool = False
+    is_started: bool = False
+    records: list[Record] = field(default_factory=list)
+    sent_count: int = 0  # records sent once; what the gateway misses it asks for
+    outcome: Outcome | None = None
+    resend_at: float = inf  # iff it has an outcome
+    tell_start_at: float = inf  # iff its start is to be told, unless something else tells it
+
+    @property
+    def attempt(self) -> Attempt:
+        """Which attempt of which task this is."""
+        return self.run.task_id, self.run.attempt
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that the outcome and the records take, about."""
+        data = b"" if self.outcome is None else self.outcome.data or b""
+        return len(data) + sum(len(record.body) for record in self.records)
+
+    def renew(self, since: float) -> None:
+        """Begin the lease anew at `since`, when this worker last said that it had the attempt."""
+        if self.run.lease_ms and self.is_wanted:
+            fence_at = since + self.run.lease_ms / 1000 * _FENCE_SHARE
+            self.fence_at = fence_at if self.fence_at == inf else max(self.fence_at, fence_at)
+
+    def disown(self) -> None:
+        """Note that nobody will take the outcome."""
+        self.is_wanted = False
+        self.fence_at = self.tell_start_at = inf
+
+    def events(self) -> Events | None:
+        """Return the records that were not sent yet, or None; from now on they were."""
+        if self.sent_count == len(self.records):
+            return None
+        self.tell_start_at = inf  # records tell it
+        first_index, self.sent_count = self.sent_count, len(self.records)
+        return Events(*self.attempt, first_index, tuple(self.records[first_index:]))
+
+    def rewind(self, received_count: int) -> None:
+        """Take the records from `received_count` on for not sent; the gateway misses them."""
+        self.sent_count = min(received_count, len(self.records))
+
+    def done(self) -> Done:
+        """Return the outcome with the records that were not sent before it.
+
+        Raises:
+            AssertionError: There is no outcome yet.
+        """
+        if self.outcome is None:
+            raise AssertionError(f"attempt {self.attempt} has not ended")
+        tail = tuple(self.records[self.sent_count :])
+        return Done(*self.attempt, self.outcome, self.sent_count, tail)
+
+
+class Errands:
+    """All attempts of one worker: those in its slots, and those whose outcome it still owes."""
+
+    def __init__(self) -> None:
+        self.running: dict[Attempt, Errand] = {}
+        self.outbox: dict[Attempt, Errand] = {}
+        self.outbox_bytes = 0
+        self.forget_at = inf
+        # No later than any moment of those that run, and of the outbox; early is harmless.
+        self.wake_at = inf
+        self.repeat_at = inf
+        # Attempts that must not start (again): two generations, the older one dropped in turn.
+        self._seen: set[Attempt] = set()
+        self._seen_before: set[Attempt] = set()
+
+    def wake(self, at: float) -> None:
+        """Note a moment at which something is to be done for one that runs."""
+        self.wake_at = min(self.wake_at, at)
+
+    def repeat(self, at: float) -> None:
+        """Note a moment at which an outcome is to be sent again."""
+        self.repeat_at = min(self.repeat_at, at)
+
+    def rewind_clocks(self) -> None:
+        """Make both moments exact again, after what was due is done."""
+        self.wake_at = self.next_wake_at()
+        self.repeat_at = self.next_repeat_at()
+
+    def next_wake_at(self) -> float:
+        """Return the first moment of those that run."""
+        return min(
+            (min(each.fence_at, each.tell_start_at) for each in self.running.values()), default=inf
+        )
+
+    def next_repeat_at(self) -> float:
+        """Return the first moment of the outbox."""
+        return min((each.resend_at for each in self.outbox.values()), default=inf)
+
+    def is_new(self, attempt: Attempt) -> bool:
+        """True iff `attempt` may start: it never did, and was never refused."""
+        return attempt not in self._seen and attempt not in self._seen_before
+
+    def see(self, attempt: Attempt) -> None:
+        """Never let `attempt` start from now on."""
+        self._seen.add(attempt)
+
+    def forget(self, now: float) -> None:
+        """Forget what was seen long ago; to be called when `forget_at` has come."""
+        self._seen_before, self._seen = self._seen, set(self.running)
+        self.forget_at = now + MEMORY_S
+
+    def keep(self, errand: Errand, outcome: Outcome) -> None:
+        """Keep an outcome until it is acknowledged."""
+        errand.outcome = outcome
+        errand.fence_at = inf
+        self.outbox[errand.attempt] = errand
+        self.outbox_bytes += errand.size_bytes
+
+    def settle(self, attempt: Attempt) -> None:
+        """Let go of an outcome: the gateway has it, or does not want it."""
+        errand = self.outbox.pop(attempt, None)
+        if errand is not None:
+            self.outbox_bytes -= errand.size_bytes
+
+    def check(self, slots: int) -> None:
+        """Prove the invariants.
+
+        Raises:
+            AssertionError: One is broken; its text says which.
+        """
+        ensure(len(self.running) <= slots, "0 <= running <= slots")
+        ensure(not self.running.keys() & self.outbox.keys(), "what has ended does not run")
+        ensure(self.wake_at <= self.next_wake_at(), "nothing that runs is due unnoticed")
+        ensure(self.repeat_at <= self.next_repeat_at(), "no outcome is due unnoticed")
+        seen = self._seen | self._seen_before
+        ensure(seen >= self.running.keys(), "what runs cannot start again")
+        for errand in (*self.running.values(), *self.outbox.values()):
+            ensure(errand.sent_count <= len(errand.records), "only what exists was sent")
+        for errand in self.running.values():
+            has_lease = bool(errand.run.lease_ms) and errand.is_wanted
+            ensure(has_lease == (errand.fence_at < inf), "what has a lock has a fence")
+        for errand in self.outbox.values():
+            ensure(errand.outcome is not None, "the outbox holds outcomes")
+        size_bytes = sum(errand.size_bytes for errand in self.outbox.values())
+        ensure(size_bytes == self.outbox_bytes, "the outbox is weighed")

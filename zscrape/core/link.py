@@ -1,0 +1,525 @@
+"""The worker's half of the dialogue with one gateway.
+
+Pure: no socket, clock, log, randomness or await. Every method takes `now` (monotonic
+seconds) and returns the effects to perform, in order.
+
+Attempts go on while the link is down; their outcomes are kept and repeated until they are
+acknowledged. Only an attempt with a lock has a lease: when no acknowledged beat has listed
+it for too long, this worker ends it before the gateway gives it to another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from math import inf
+from typing import Any, Literal
+
+from zscrape.core.effects import (
+    AttemptFenced,
+    Exit,
+    GatewayJoined,
+    GatewayLost,
+    Given,
+    LinkEffect,
+    Reopen,
+    SendUp,
+    Start,
+    Stop,
+)
+from zscrape.core.ensure import ensure
+from zscrape.core.errand import Errand, Errands
+from zscrape.core.evidence import Beat, Evidence
+from zscrape.core.profile import Profile
+from zscrape.core.questions import Questions
+from zscrape.model import (
+    MIB,
+    Attempt,
+    HeartbeatPolicy,
+    Load,
+    Outcome,
+    OutcomeCode,
+    ReconnectPolicy,
+    Record,
+    TaskId,
+    WorkerFacts,
+    WorkerId,
+)
+from zscrape.wire import (
+    Ack,
+    Cancel,
+    Drain,
+    GatewayHeartbeat,
+    GatewayMessage,
+    Give,
+    Goodbye,
+    Refused,
+    Reject,
+    Run,
+    Started,
+    Stored,
+    Welcome,
+    Who,
+    WorkerMessage,
+)
+
+# A lost outcome is missed soon; a gateway that is busy storing is not flooded.
+RESEND_S = 2.0
+# What is over before that is told by its outcome alone: a message saved on both sides.
+TELL_START_S = 0.02
+# Outcomes that wait for their Ack may take this much memory before new work is declined.
+OUTBOX_LIMIT_BYTES = 64 * MIB
+
+
+class _Phase(Enum):
+    CLOSED = "closed"  # no socket
+    GREETING = "greeting"  # Hello said, not yet welcome
+    JOINED = "joined"
+
+
+class WorkerLink:
+    """Speak for one worker process with one gateway.
+
+    `spread` (0 to 1) is this worker's place among its like: it staggers reconnects.
+    """
+
+    def __init__(
+        self,
+        *,
+        worker_id: WorkerId,
+        session: str,
+        slots: int,
+        tags: tuple[str, ...],
+        facts: WorkerFacts,
+        reconnect: ReconnectPolicy,
+        spread: float,
+    ) -> None:
+        self._profile = Profile(
+            worker_id=worker_id, session=session, slots=slots, tags=tags, facts=facts
+        )
+        self._slots = slots
+        self._reconnect = reconnect
+        self._spread = spread
+        heartbeat = HeartbeatPolicy()  # until a Welcome says better
+        self._interval_s = heartbeat.interval_s
+        self._lost_after_s = heartbeat.lost_after_s
+        self._lease_s = heartbeat.lease_s
+        self._phase = _Phase.CLOSED
+        self._connection = 0
+        self._reopen_count = 0  # since the last Welcome
+        self._boot = ""
+        self._heard_at = 0.0
+        self._greeted_at = 0.0
+        self._speak_at = 0.0  # next Hello or beat, by phase
+        self._evidence = Evidence()
+        self._errands = Errands()
+        self._questions = Questions()
+        self._is_draining = False  # this worker's own wish
+        self._is_drained_by_gateway = False
+        self._has_exited = False
+        self._out: list[LinkEffect] = []
+        self._handlers: dict[type, Callable[[Any, float], None]] = {
+            Welcome: self._heard_welcome,
+            GatewayHeartbeat: self._heard_heartbeat,
+            Run: self._heard_run,
+            Cancel: self._heard_cancel,
+            Drain: self._heard_drain,
+            Give: self._heard_give,
+            Stored: self._heard_stored,
+            Ack: self._heard_ack,
+            Who: self._heard_who,
+            Reject: self._heard_reject,
+        }
+
+    @property
+    def running(self) -> tuple[Attempt, ...]:
+        """Attempts that fill a slot, those that are being ended included."""
+        return tuple(self._errands.running)
+
+    # ---- calls from the socket -------------------------------------------------------
+
+    def opened(self, *, now: float) -> list[LinkEffect]:
+        """A fresh socket is open: say Hello."""
+        if not self._connection:
+            self._evidence.begin(now)
+            self._errands.forget(now)
+        self._greet(now)
+        return self._flush()
+
+    def receive(self, message: GatewayMessage, *, now: float) -> list[LinkEffect]:
+        """Hear what the gateway said."""
+        if self._phase is _Phase.CLOSED:
+            return []
+        self._heard_at = now
+        self._handlers[type(message)](message, now)
+        return self._flush()
+
+    # ---- calls from the worker -------------------------------------------------------
+
+    def started(self, task_id: TaskId, attempt: int, *, now: float) -> list[LinkEffect]:
+        """The child has begun to run the script."""
+        errand = self._errands.running.get((task_id, attempt))
+        if errand is not None and errand.is_wanted:
+            errand.is_started = True
+            errand.tell_start_at = now + TELL_START_S
+            self._errands.wake(errand.tell_start_at)
+        return self._flush()
+
+    def emit(
+        self, task_id: TaskId, attempt: int, records: tuple[Record, ...], *, now: float
+    ) -> list[LinkEffect]:
+        """The script has said something."""
+        errand = self._errands.running.get((task_id, attempt))
+        if errand is not None and errand.is_wanted:
+            errand.records.extend(records)
+            self._send_records(errand)
+        return self._flush()
+
+    def finished(
+        self, task_id: TaskId, attempt: int, outcome: Outcome, *, now: float
+    ) -> list[LinkEffect]:
+        """The attempt has ended and its slot is free; all its records came before."""
+        errand = self._errands.running.pop((task_id, attempt), None)
+        if errand is None:
+            return []
+        if errand.is_wanted:
+            self._errands.keep(errand, outcome)
+            self._send_done(errand, now)
+        else:
+            # It may still count there as running, as after a fence: it is not.
+            self._send(Refused(task_id, attempt, "stale"))
+        return self._flush()
+
+    def refuse(
+        self,
+        task_id: TaskId,
+        attempt: int,
+        reason: Literal["full", "draining", "cannot", "stale"],
+        outcome: Outcome | None = None,
+        *,
+        now: float,
+    ) -> list[LinkEffect]:
+        """The worker does not take an attempt after all; its slot is free."""
+        if self._errands.running.pop((task_id, attempt), None) is not None:
+            self._send(Refused(task_id, attempt, reason, outcome))
+        return self._flush()
+
+    def need(
+        self, kind: Literal["script"], key: str, *, now: float
+    ) -> tuple[int, list[LinkEffect]]:
+        """Ask the gateway for something; return the number that its `Given` will carry."""
+        need = self._questions.ask(kind, key, now=now)
+        self._send_joined(need)
+        return need.request, self._flush()
+
+    def observe(self, *, load: Load, warm: tuple[str, ...]) -> None:
+        """Note what the next beat tells of this machine."""
+        self._profile.load = load
+        self._profile.warm = warm
+
+    def drain(self, *, now: float) -> list[LinkEffect]:
+        """Take nothing new; `Exit` comes once all has ended and every outcome is acknowledged.
+
+        When the gateway is silent by then, the outcomes that are left die with the worker: the
+        gateway, should it live, takes their attempts for lost.
+        """
+        self._is_draining = True
+        if self._phase is _Phase.JOINED:
+            self._beat(now)
+        return self._flush()
+
+    def leave(self, *, now: float) -> list[LinkEffect]:
+        """Say Goodbye; to be called when no attempt runs any more."""
+        self._send(Goodbye(self._profile.session))
+        self._phase = _Phase.CLOSED
+        self._has_exited = True
+        return self._flush()
+
+    # ---- time ------------------------------------------------------------------------
+
+    def tick(self, *, now: float) -> list[LinkEffect]:
+        """Do what is due: Hello or beat, silence, leases, repetitions."""
+        if self._errands.forget_at <= now:
+            self._errands.forget(now)
+        self._tick_running(now)
+        if self._phase is _Phase.GREETING:
+            self._tick_greeting(now)
+        elif self._phase is _Phase.JOINED:
+            self._tick_joined(now)
+        self._errands.rewind_clocks()
+        return self._flush()
+
+    def next_deadline(self) -> float | None:
+        """Return the moment by which `tick` is to be called, or None while nothing waits."""
+        if not self._connection:
+            return None
+        return min(self._moments())
+
+    def _moments(self) -> list[float]:
+        moments = [self._errands.forget_at, self._errands.wake_at]
+        if self._phase is _Phase.GREETING:
+            moments += [self._speak_at, self._greeted_at + self._lost_after_s]
+        elif self._phase is _Phase.JOINED:
+            moments += [
+                self._speak_at,
+                self._heard_at + self._lost_after_s,
+                self._questions.repeat_at,
+                self._errands.repeat_at,
+            ]
+        return moments
+
+    def _tick_running(self, now: float) -> None:
+        for errand in [*self._errands.running.values()]:
+            if errand.fence_at <= now:
+                self._out.append(AttemptFenced(*errand.attempt))
+                self._disown(errand)
+            elif errand.tell_start_at <= now:
+                self._tell_start(errand)
+
+    def _tell_start(self, errand: Errand) -> None:
+        errand.tell_start_at = inf
+        self._send_joined(Started(*errand.attempt))
+
+    def _tick_greeting(self, now: float) -> None:
+        if self._greeted_at + self._lost_after_s <= now:
+            self._reopen()
+        elif self._speak_at <= now:
+            self._say_hello(now)
+
+    def _tick_joined(self, now: float) -> None:
+        if self._heard_at + self._lost_after_s <= now:
+            self._out.append(GatewayLost(now - self._heard_at))
+            self._reopen()
+            return
+        if self._speak_at <= now:
+            self._beat(now)
+        for errand in self._errands.outbox.values():
+            if errand.resend_at <= now:
+                self._send_done(errand, now)
+        if self._questions.repeat_at <= now:
+            self._ask_again(now)
+
+    # ---- what the gateway said -------------------------------------------------------
+
+    def _heard_welcome(self, welcome: Welcome, now: float) -> None:
+        self._interval_s = welcome.interval_ms / 1000
+        self._lost_after_s = self._interval_s * welcome.missed_count
+        self._lease_s = welcome.lease_ms / 1000
+        self._is_drained_by_gateway = welcome.is_draining
+        if self._phase is _Phase.JOINED:
+            return  # an answer to a repeated Hello: what it keeps is older than what runs
+        self._phase = _Phase.JOINED
+        self._reopen_count = 0
+        is_restart = self._boot not in ("", welcome.boot)
+        self._boot = welcome.boot
+        self._out.append(GatewayJoined(welcome.gateway_id, is_restart))
+        keep = set(welcome.keep)
+        for errand in [*self._errands.running.values()]:
+            if errand.attempt in keep or errand.connection == self._connection:
+                self._resume(errand)
+            else:
+                self._disown(errand)
+        for errand in self._errands.outbox.values():
+            self._send_done(errand, now)
+        self._ask_again(now)
+        self._profile.warm_known = None
+        self._beat(now)
+
+    def _resume(self, errand: Errand) -> None:
+        """Tell again what the gateway may have missed of an attempt that goes on."""
+        if errand.is_started and errand.is_wanted:
+            self._tell_start(errand)
+            self._send_records(errand)
+
+    def _heard_heartbeat(self, beat: GatewayHeartbeat, now: float) -> None:
+        if self._phase is not _Phase.JOINED:
+            return
+        if beat.boot != self._boot:
+            self._greet(now)
+            return
+        self._is_drained_by_gateway = beat.is_draining
+        acked = self._evidence.of(beat.ack)
+        if acked is None:
+            return
+        for attempt in acked.listed:
+            errand = self._errands.running.get(attempt)
+            if errand is not None:
+                self._renew(errand, acked.sent_at)
+        if acked.warm is not None:
+            self._profile.warm_known = acked.warm
+
+    def _heard_run(self, run: Run, now: float) -> None:
+        attempt = (run.task_id, run.attempt)
+        if not self._errands.is_new(attempt):
+            errand = self._errands.outbox.get(attempt)
+            if errand is not None:
+                self._send_done(errand, now)
+            return
+        self._errands.see(attempt)
+        evidence = self._evidence.of(run.ack)
+        if run.lease_ms and (evidence is None or now - evidence.sent_at >= run.lease_ms / 1000):
+            self._send(Refused(*attempt, "stale"))
+        elif self._is_draining or self._is_drained_by_gateway:
+            self._send(Refused(*attempt, "draining"))
+        elif len(self._errands.running) >= self._slots:
+            self._send(Refused(*attempt, "full"))
+        else:
+            errand = self._errands.running[attempt] = Errand(run, self._connection)
+            if evidence is not None:
+                self._renew(errand, evidence.sent_at)
+            deadline_at = None if run.remaining_ms is None else now + run.remaining_ms / 1000
+            self._out.append(Start(run, deadline_at))
+
+    def _heard_cancel(self, cancel: Cancel, now: float) -> None:
+        attempt = (cancel.task_id, cancel.attempt)
+        errand = self._errands.running.get(attempt)
+        if errand is not None:
+            if not errand.is_stopping:
+                errand.is_stopping = True
+                self._out.append(Stop(*attempt, cancel.code, True))
+        elif attempt in self._errands.outbox:
+            self._send_done(self._errands.outbox[attempt], now)
+        else:
+            # Overtaken its Run, or late: either way it is not here and never will be.
+            self._errands.see(attempt)
+            self._send(Refused(*attempt, "stale"))
+
+    def _heard_drain(self, drain: Drain, now: float) -> None:
+        self._is_drained_by_gateway = drain.is_draining
+        if self._phase is _Phase.JOINED:
+            self._beat(now)
+
+    def _heard_give(self, give: Give, now: float) -> None:
+        if self._questions.answer(give.request):
+            self._out.append(Given(give.request, give.body))
+
+    def _heard_ack(self, ack: Ack, now: float) -> None:
+        attempt = (ack.task_id, ack.attempt)
+        errand = self._errands.outbox.get(attempt)
+        if ack.verdict == "resend":
+            if errand is not None:
+                errand.rewind(ack.received)
+                self._send_done(errand, now)
+            elif attempt in self._errands.running:
+                self._errands.running[attempt].rewind(ack.received)
+                self._send_records(self._errands.running[attempt])
+        else:
+            self._errands.settle(attempt)
+
+    def _heard_stored(self, stored: Stored, now: float) -> None:
+        for attempt in stored.attempts:
+            self._errands.settle(attempt)
+
+    def _heard_who(self, who: Who, now: float) -> None:
+        # While greeting, Hello is on its way or will be repeated in a moment.
+        if self._phase is _Phase.JOINED:
+            self._greet(now)
+
+    def _heard_reject(self, reject: Reject, now: float) -> None:
+        self._phase = _Phase.CLOSED
+        self._has_exited = True
+        self._out.append(Exit(reject.reason, reject.detail))
+
+    # ---- small parts -----------------------------------------------------------------
+
+    def _greet(self, now: float) -> None:
+        self._phase = _Phase.GREETING
+        self._connection += 1
+        self._greeted_at = now
+        self._say_hello(now)
+
+    def _say_hello(self, now: float) -> None:
+        self._speak_at = now + self._interval_s
+        self._send(
+            self._profile.hello(
+                limit=self._limit(),
+                running=tuple(self._errands.running),
+                finished=tuple(self._errands.outbox),
+                is_draining=self._is_draining,
+                connection=self._connection,
+            )
+        )
+
+    def _beat(self, now: float) -> None:
+        self._speak_at = now + self._interval_s
+        listed = tuple(self._errands.running)
+        beat = Beat(now, listed, self._profile.warm)
+        seq = self._evidence.note(beat, lease_s=self._lease_s)
+        self._send(self._profile.beat(seq, limit=self._limit(), running=listed))
+
+    def _limit(self) -> int:
+        declines = (
+            self._is_draining
+            or self._is_drained_by_gateway
+            or self._errands.outbox_bytes > OUTBOX_LIMIT_BYTES
+        )
+        return 0 if declines else self._slots
+
+    def _reopen(self) -> None:
+        self._phase = _Phase.CLOSED
+        if self._is_draining and not self._errands.running:
+            # Nobody is there to take what is left, and this worker is to end.
+            self._has_exited = True
+            self._out.append(Exit("drained"))
+            return
+        policy = self._reconnect
+        # Two to the 16th is beyond any cap; without a bound a float would overflow in the end.
+        delay_s = min(policy.cap_s, policy.first_s * 2 ** min(self._reopen_count, 16))
+        self._reopen_count += 1
+        self._out.append(Reopen(delay_s * (1 - self._spread / 2)))
+
+    def _disown(self, errand: Errand) -> None:
+        """End an attempt whose outcome nobody will take. It keeps its slot until it has ended."""
+        if errand.is_wanted:
+            errand.disown()
+            errand.is_stopping = True
+            self._out.append(Stop(*errand.attempt, OutcomeCode.CANCELLED, False))
+
+    def _renew(self, errand: Errand, since: float) -> None:
+        errand.renew(since)
+        self._errands.wake(errand.fence_at)
+
+    def _ask_again(self, now: float) -> None:
+        for need in self._questions.repeat(now=now):
+            self._send(need)
+
+    def _send_records(self, errand: Errand) -> None:
+        if self._phase is _Phase.JOINED:
+            events = errand.events()
+            if events is not None:
+                self._send(events)
+
+    def _send_done(self, errand: Errand, now: float) -> None:
+        errand.resend_at = now + RESEND_S
+        self._errands.repeat(errand.resend_at)
+        self._send_joined(errand.done())
+
+    def _send_joined(self, message: WorkerMessage) -> None:
+        """Send what would only make a gateway that does not know us ask who speaks."""
+        if self._phase is _Phase.JOINED:
+            self._send(message)
+
+    def _send(self, message: WorkerMessage) -> None:
+        if self._phase is not _Phase.CLOSED:
+            self._out.append(SendUp(message))
+
+    def _flush(self) -> list[LinkEffect]:
+        is_empty = not self._errands.running and not self._errands.outbox
+        if self._is_draining and is_empty and not self._has_exited:
+            self._send(Goodbye(self._profile.session))
+            self._phase = _Phase.CLOSED
+            self._has_exited = True
+            self._out.append(Exit("drained"))
+        out = self._out
+        self._out = []
+        return out
+
+    def check(self) -> None:
+        """Prove the invariants.
+
+        Raises:
+            AssertionError: One is broken; its text says which.
+        """
+        self._errands.check(self._slots)
+        deadline = self.next_deadline()
+        ensure(deadline is None or deadline <= min(self._moments()), "nothing is due unnoticed")

@@ -1,0 +1,419 @@
+"""The lives of tasks: from acceptance over attempts to the one final word.
+
+`Lives` changes tasks, queue, locks and the slots of workers, and writes down every effect.
+It knows nothing of messages' order, sessions or beats: that is the dispatcher's dialogue.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+import msgspec
+
+from zscrape.core import retry
+from zscrape.core.deadlines import Deadlines
+from zscrape.core.effects import (
+    DispatcherEffect,
+    Send,
+    TaskAssigned,
+    TaskFinished,
+    TaskQueued,
+)
+from zscrape.core.entities import Leftover, Lock, Task, Worker
+from zscrape.core.locks import Locks
+from zscrape.core.pool import Pool
+from zscrape.core.queue import Queue
+from zscrape.core.task import Place
+from zscrape.errors import QueueFull
+from zscrape.model import (
+    HeartbeatPolicy,
+    Outcome,
+    OutcomeCode,
+    Overlap,
+    QueuePolicy,
+    TaskId,
+    TaskSpec,
+    WorkerId,
+)
+from zscrape.wire import Cancel, Run
+
+
+class Lives:
+    """All tasks that have not ended, and what may happen to them.
+
+    `out` collects the effects of one call. Slots that came free and tasks that may run are
+    only noted; `assign`, at the end of every call, is the one place that gives work away.
+    """
+
+    def __init__(self, *, heartbeat: HeartbeatPolicy, policy: QueuePolicy) -> None:
+        self.tasks: dict[TaskId, Task] = {}
+        self.waiting: dict[TaskId, Task] = {}  # longest waiting first
+        self.running_count = 0
+        self.queue = Queue()
+        self.pool = Pool(self.queue)
+        self.locks = Locks()
+        self.deadlines: Deadlines[Task | Worker | Leftover] = Deadlines()
+        self.orphans: dict[Leftover, Lock] = {}  # without a worker: they only keep a lock
+        self.out: list[DispatcherEffect] = []
+        self.freed: list[Worker] = []
+        self.ready: list[Task] = []
+        self._heartbeat = heartbeat
+        self._lease_ms = round(heartbeat.lease_s * 1000)
+        self._policy = policy
+        self._seq = 0
+
+    # ---- acceptance ------------------------------------------------------------------
+
+    def accept(self, spec: TaskSpec, *, now: float) -> None:
+        """Take a new task.
+
+        Raises:
+            QueueFull: As many tasks wait as may; nothing has changed.
+            LockHeld: Its lock is held and it would not wait; nothing has changed.
+        """
+        if len(self.waiting) >= self._policy.limit_count:
+            raise QueueFull(limit_count=self._policy.limit_count)
+        key = _key(spec)
+        if spec.lock is None or key is None:
+            task = self._admit(spec, now)
+            self.out.append(TaskQueued(spec.id, 0))
+            self.enqueue(task)
+            return
+        refusal = self.locks.refusal(spec.lock, now=now)
+        if refusal is not None:
+            raise refusal
+        task = self._admit(spec, now)
+        self.out.append(TaskQueued(spec.id, 0))
+        if spec.lock.overlap is Overlap.REPLACE:
+            self._replace(key, now)
+        self._claim(task, key, now)
+
+    def restore(
+        self,
+        spec: TaskSpec,
+        *,
+        attempt: int,
+        received_count: int,
+        worker: Worker | None,
+        now: float,
+    ) -> None:
+        """Take a task known from before a restart, held for `worker` if that is only expected."""
+        task = self._admit(spec, now)
+        task.attempt = attempt
+        task.received_count = received_count
+        task.lease_until = now + self._heartbeat.lease_s
+        if attempt:
+            task.match_at = inf
+        key = _key(spec)
+        is_expected = worker is not None and worker.is_expected
+        if worker is not None and is_expected and key not in self.locks.by_key:
+            if key is not None:
+                self.locks.claim(task, key)
+            task.move(Place.ASSIGNED)
+            task.worker = worker
+            task.worker_id = worker.id
+            task.evidence_at = now
+            worker.owed[task.id] = task
+            self.deadlines.wake(task, task.next_at)
+            return
+        # Whoever still has the attempt may say so before another is sent.
+        task.is_lost = attempt > 0
+        if key is not None and not self.locks.claim(task, key):
+            self.out.append(TaskQueued(task.id, attempt))
+            task.move(Place.LINE)
+            self._wait(task, now)
+        elif key is not None and attempt:
+            rest_until = task.lease_until + self._heartbeat.margin_s
+            self._rest(task, Place.LEASE, OutcomeCode.WORKER_LOST, rest_until, now)
+        else:
+            self.out.append(TaskQueued(task.id, attempt))
+            self.enqueue(task)
+
+    def _admit(self, spec: TaskSpec, now: float) -> Task:
+        if spec.id in self.tasks:
+            raise ValueError(f"task {spec.id} is known already")
+        demand = self.pool.demand(spec)
+        demand.task_count += 1
+        self._seq += 1
+        task = Task(
+            spec,
+            demand,
+            self._seq,
+            now,
+            now + spec.schedule_timeout_s,
+            now + spec.match_timeout_s,
+            inf if spec.deadline_s is None else now + spec.deadline_s,
+        )
+        self.tasks[spec.id] = task
+        return task
+
+    def _claim(self, task: Task, key: str, now: float) -> None:
+        if self.locks.claim(task, key):
+            self.enqueue(task)
+        else:
+            task.move(Place.LINE)
+            self._wait(task, now)
+
+    def _replace(self, key: str, now: float) -> None:
+        lock = self.locks.by_key.get(key)
+        if lock is None:
+            return
+        for task in [*lock.line.values(), self.tasks.get(lock.holder)]:
+            if task is not None:
+                self.abort(task, Outcome(OutcomeCode.CANCELLED), now=now)
+
+    # ---- waiting and being assigned --------------------------------------------------
+
+    def enqueue(self, task: Task) -> None:
+        """Let `task` have the next slot that fits; `assign` decides."""
+        task.move(Place.QUEUE)
+        self.ready.append(task)
+
+    def requeue(self, task: Task, code: OutcomeCode | None, *, now: float) -> None:
+        """Give a detached task back to the queue; it waits anew, in its old place."""
+        task.schedule_at = now + task.spec.schedule_timeout_s
+        self.out.append(TaskQueued(task.id, task.attempt, code))
+        self.enqueue(task)
+
+    def assign(self, now: float) -> None:
+        """Give work to every worker with room, as far as there is any. The only place that does.
+
+        A task that just became ready cannot overtake one that waits: had there been a worker
+        with room for that one, it would not wait.
+        """
+        if self.freed:
+            self._assign_freed(now)
+        ready = self.ready
+        if len(ready) > 1:
+            ready.sort(key=_by_order)
+        for task in ready:
+            if task.place is not Place.QUEUE:
+                continue
+            chosen = self.pool.choose(task.demand)
+            if chosen is None:
+                self._stand(task, now)
+            else:
+                self.queue.remove(task)
+                self._send_run(task, chosen, now)
+        ready.clear()
+
+    def _assign_freed(self, now: float) -> None:
+        """Fill the slots that came free; what became ready stands in the queue with the rest."""
+        for task in self.ready:
+            if task.place is Place.QUEUE:
+                self._stand(task, now)
+        freed = self.freed
+        while freed:
+            worker = freed.pop()
+            while worker.level >= 0 and worker.kind is not None:
+                first = self.queue.take(worker.kind)
+                if first is None:
+                    break
+                self._send_run(first, worker, now)
+
+    def _stand(self, task: Task, now: float) -> None:
+        if not task.is_queued:
+            self.queue.push(task)
+            self._wait(task, now)
+
+    def _wait(self, task: Task, now: float) -> None:
+        if task.id not in self.waiting:
+            task.waits_since = now
+            self.waiting[task.id] = task
+        self.deadlines.wake(task, task.next_at)
+
+    def _send_run(self, task: Task, worker: Worker, now: float) -> None:
+        spec = task.spec
+        task.move(Place.ASSIGNED)
+        task.attempt += 1
+        task.worker = worker
+        task.worker_id = worker.id
+        task.match_at = inf  # someone fits: from now on it waits like any other
+        task.is_lost = task.is_started = task.is_listed = False
+        task.received_count = 0
+        task.evidence_at = now
+        self.waiting.pop(spec.id, None)
+        worker.tasks[spec.id] = task
+        self.pool.weigh(worker)
+        lease_ms = 0
+        if task.lock is not None:
+            lease_ms = self._lease_ms
+            task.lease_until = now + self._heartbeat.lease_s
+        remaining_ms = None
+        if task.deadline_at != inf:
+            self.deadlines.wake(task, task.deadline_at)
+            remaining_ms = max(0, int((task.deadline_at - now) * 1000))
+        self.out.append(TaskAssigned(spec.id, task.attempt, worker.id))
+        run = Run(
+            spec.id, task.attempt, worker.beat_seq, remaining_ms, lease_ms, spec.run, spec.params
+        )
+        self.out.append(Send(worker.peer, run))
+
+    # ---- ends of attempts ------------------------------------------------------------
+
+    def detach(self, task: Task, worker: Worker) -> None:
+        """Take `task` off `worker`; its slot is free unless a leftover fills it."""
+        if worker.tasks.pop(task.id, None) is None:
+            del worker.owed[task.id]
+        else:
+            self.pool.weigh(worker)
+            self.freed.append(worker)
+        if task.place is Place.RUNNING:
+            self.running_count -= 1
+        task.worker = None
+
+    def answered(self, task: Task, worker: Worker, outcome: Outcome, *, now: float) -> None:
+        """End the attempt of `task` with its outcome: the task's last word, or another try."""
+        self.detach(task, worker)
+        task.try_count += 1
+        policy = task.spec.retry
+        if not retry.is_retryable(policy, outcome.code):
+            self.end(task, outcome, worker.id)
+        elif task.try_count > policy.max_count:
+            fields = {**outcome.fields, "try_count": task.try_count}
+            self.end(task, msgspec.structs.replace(outcome, fields=fields), worker.id)
+        else:
+            delay_s = retry.rest_s(policy, task.current, try_count=task.try_count)
+            self._rest(task, Place.REST, outcome.code, now + delay_s, now)
+
+    def lose(self, task: Task, *, may_run: bool, now: float) -> None:
+        """Give up the last attempt of a detached task. `may_run`: it perhaps goes on."""
+        task.lost_count += 1
+        task.is_lost = True
+        rest_until = task.lease_until + self._heartbeat.margin_s
+        is_leased = may_run and task.lock is not None and rest_until > now
+        if task.lost_count >= self._policy.lost_limit_count:
+            fields: dict[str, str | int | float] = {
+                "worker_id": task.worker_id,
+                "attempt": task.attempt,
+                "lost_count": task.lost_count,
+            }
+            leftover = self._orphan(task) if is_leased else None
+            self.end(task, Outcome(OutcomeCode.WORKER_LOST, fields=fields), None, leftover)
+        elif is_leased:
+            self._rest(task, Place.LEASE, OutcomeCode.WORKER_LOST, rest_until, now)
+        else:
+            self.requeue(task, OutcomeCode.WORKER_LOST, now=now)
+
+    def _rest(self, task: Task, place: Place, code: OutcomeCode, until: float, now: float) -> None:
+        task.move(place)
+        task.last_code = code
+        task.rest_until = until
+        self.out.append(TaskQueued(task.id, task.attempt, code, until - now))
+        self._wait(task, now)
+
+    def adopt(self, task: Task, worker: Worker, *, is_owed: bool, now: float) -> None:
+        """Take back a loss: `worker` still has the last attempt of `task`, or its outcome."""
+        self.queue.remove(task)
+        del self.waiting[task.id]
+        task.move(Place.RUNNING if task.is_started else Place.ASSIGNED)
+        self.running_count += task.is_started
+        task.is_lost = False
+        task.lost_count = max(0, task.lost_count - 1)
+        task.worker = worker
+        task.worker_id = worker.id
+        task.evidence_at = now
+        if is_owed:
+            worker.owed[task.id] = task
+        else:
+            worker.tasks[task.id] = task
+            self.pool.weigh(worker)
+        self.deadlines.wake(task, task.next_at)
+
+    def abort(self, task: Task, outcome: Outcome, *, now: float) -> None:
+        """End `task` from outside, wherever it stands; an attempt of it is told to stop."""
+        worker = task.worker
+        leftover: Leftover | None = None
+        if worker is None:
+            self.queue.remove(task)
+            if task.place is Place.LINE and task.lock is not None:
+                self.locks.leave(task, task.lock)
+            elif task.place is Place.LEASE:
+                leftover = self._orphan(task)
+        elif task.id in worker.owed:
+            self.detach(task, worker)
+            leftover = self._orphan(task)
+        else:
+            leftover = Leftover(task.current, task.is_listed, task.lease_until)
+            worker.leftovers[leftover.attempt] = leftover
+            self.out.append(Send(worker.peer, Cancel(task.id, task.attempt, outcome.code)))
+            self.detach(task, worker)
+        self.end(task, outcome, None, leftover)
+
+    def end(
+        self,
+        task: Task,
+        outcome: Outcome,
+        worker_id: WorkerId | None,
+        leftover: Leftover | None = None,
+    ) -> None:
+        """Say the last word on `task` and forget it. Its lock goes on, or stays with `leftover`."""
+        task.move(Place.FINAL)
+        del self.tasks[task.id]
+        self.waiting.pop(task.id, None)
+        self.deadlines.clear(task)
+        task.demand.task_count -= 1
+        self.out.append(TaskFinished(task.id, task.attempt, worker_id, outcome))
+        lock = task.lock
+        if lock is None:
+            return
+        if leftover is None:
+            self.release(lock)
+        else:
+            lock.is_closing = True
+            leftover.lock = lock
+
+    # ---- leftovers and locks ---------------------------------------------------------
+
+    def release(self, lock: Lock) -> None:
+        """Free a lock; the first in its line may run."""
+        task = self.locks.release(lock)
+        if task is not None:
+            self.enqueue(task)
+
+    def drop(self, worker: Worker, leftover: Leftover, *, may_run: bool) -> None:
+        """Take a leftover off `worker`. If it `may_run`, its lock waits for the lease to end."""
+        del worker.leftovers[leftover.attempt]
+        self.pool.weigh(worker)
+        self.freed.append(worker)
+        if leftover.lock is None:
+            return
+        if may_run:
+            self._abandon(leftover, leftover.lock)
+        else:
+            self.release(leftover.lock)
+
+    def _abandon(self, leftover: Leftover, lock: Lock) -> None:
+        self.orphans[leftover] = lock
+        self.deadlines.wake(leftover, leftover.lease_until + self._heartbeat.margin_s)
+
+    def expire(self, leftover: Leftover) -> None:
+        """Free the lock of an abandoned leftover: by now its worker has ended it."""
+        self.release(self.orphans.pop(leftover))
+
+    def reserve(self, key: str, holder: TaskId, *, now: float) -> None:
+        """Keep a key for a lease: an attempt from before a restart may still hold it."""
+        if key in self.locks.by_key:
+            return
+        lock = self.locks.reserve(key, holder, since=now)
+        lease_until = now + self._heartbeat.lease_s
+        self._abandon(Leftover((holder, 0), lease_until=lease_until, lock=lock), lock)
+
+    def _orphan(self, task: Task) -> Leftover | None:
+        """Return what keeps the lock of a task whose attempt may run on, out of our sight."""
+        if task.lock is None:
+            return None
+        leftover = Leftover(task.current, task.is_listed, task.lease_until, task.lock)
+        self._abandon(leftover, task.lock)
+        return leftover
+
+
+def _key(spec: TaskSpec) -> str | None:
+    """Return the key that the task must hold to run, or None."""
+    if spec.lock is None or spec.lock.overlap is Overlap.ALLOW:
+        return None
+    return spec.lock.key
+
+
+def _by_order(task: Task) -> tuple[int, int]:
+    return -task.spec.priority, task.seq

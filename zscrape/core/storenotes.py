@@ -1,0 +1,52 @@
+"""Telling workers that their outcomes are kept: soon, and many in one message.
+
+Nobody waits for it (a worker frees memory, and does not repeat itself), so it may take a
+moment; a message for each outcome would cost both sides as much as the outcome itself.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+from zscrape.core.effects import Send
+from zscrape.core.entities import Worker
+from zscrape.core.lives import Lives
+from zscrape.model import Attempt
+from zscrape.wire import Stored
+
+# Far below the worker's 2 s before it repeats an outcome.
+NOTE_DELAY_S = 0.05
+NOTE_LIMIT_COUNT = 256
+
+
+class StoreNotes:
+    """Outcomes that are kept, and whose workers have not been told yet."""
+
+    def __init__(self, lives: Lives) -> None:
+        self._lives = lives
+        self._untold: dict[Worker, list[Attempt]] = {}
+        self.next_at = inf  # iff nothing is untold
+
+    def add(self, worker: Worker, attempt: Attempt, now: float) -> None:
+        """Note that an outcome is kept."""
+        attempts = self._untold.setdefault(worker, [])
+        attempts.append(attempt)
+        if self.next_at == inf:
+            self.next_at = now + NOTE_DELAY_S
+        if len(attempts) >= NOTE_LIMIT_COUNT:
+            self._tell(worker, attempts)
+            attempts.clear()
+
+    def tick(self, now: float) -> None:
+        """Tell what is due."""
+        if self.next_at > now:
+            return
+        self.next_at = inf
+        for worker, attempts in self._untold.items():
+            # One that was lost meanwhile asks by repeating its outcome.
+            if attempts and self._lives.pool.workers.get(worker.id) is worker:
+                self._tell(worker, attempts)
+        self._untold.clear()
+
+    def _tell(self, worker: Worker, attempts: list[Attempt]) -> None:
+        self._lives.out.append(Send(worker.peer, Stored(tuple(attempts))))

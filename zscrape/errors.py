@@ -1,0 +1,317 @@
+"""The errors of zscrape, one tree.
+
+    ZscrapeError
+    ├── RequestError          the caller can mend it: 4xx
+    │   ├── MalformedJson, InvalidRequest, BodyTooLarge, ParamsInvalid
+    │   ├── Unauthorized, Forbidden, NotFound, MethodNotAllowed
+    │   └── LockHeld, IdempotencyConflict
+    ├── RefusedError          the cluster will not take it now: 503, try later
+    │   ├── QueueFull, Draining
+    ├── ScriptError           the script, its version or its bytes are at fault
+    │   ├── ScriptNotFound, VersionNotFound, VersionInvalid
+    │   ├── ManifestInvalid (FilesInvalid: its files), EntryPointInvalid
+    │   ├── IntegrityFailure, RepositoryUnavailable
+    ├── WireError             a message on the link that cannot be read
+    └── ConfigError           a setting that cannot be used
+
+Every class has a stable `code` (lower snake case, never translated), the HTTP status that
+it becomes, and typed fields. The words a person reads come from `zscrape.messages` under
+`text_key`, with the fields as named placeholders; `str(error)` is for logs and tracebacks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+
+@dataclass(eq=False, kw_only=True)
+class ZscrapeError(Exception):
+    """Base of every error that zscrape raises on purpose."""
+
+    code: ClassVar[str] = "internal"
+    http_status: ClassVar[int] = 500
+
+    @property
+    def text_key(self) -> str:
+        """The key of this error's words in the message catalogue."""
+        return self.code
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The typed fields by name: what the catalogue's placeholders stand for."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def __str__(self) -> str:
+        """Return the code and the fields; people read the catalogue's words instead."""
+        told = ", ".join(f"{name}={value!r}" for name, value in self.fields.items())
+        return f"{self.code} ({told})" if told else self.code
+
+
+# ---- the caller can mend it ----------------------------------------------------------
+
+
+@dataclass(eq=False, kw_only=True)
+class RequestError(ZscrapeError):
+    """Base: the request is at fault."""
+
+    code: ClassVar[str] = "invalid_request"
+    http_status: ClassVar[int] = 400
+
+
+@dataclass(eq=False, kw_only=True)
+class MalformedJson(RequestError):
+    """Raised when a body is not a JSON document."""
+
+    code: ClassVar[str] = "malformed_json"
+    reason: str
+
+
+@dataclass(eq=False, kw_only=True)
+class InvalidRequest(RequestError):
+    """Raised when a body, a query or a header has a wrong type, range or unknown field.
+
+    `pointer` is a JSON pointer into the body, or the name of the query parameter or header.
+    """
+
+    code: ClassVar[str] = "invalid_request"
+    http_status: ClassVar[int] = 422
+    pointer: str
+    reason: str
+
+
+@dataclass(eq=False, kw_only=True)
+class BodyTooLarge(RequestError):
+    """Raised when a request body is longer than the limit."""
+
+    code: ClassVar[str] = "body_too_large"
+    http_status: ClassVar[int] = 413
+    limit_bytes: int
+
+
+@dataclass(eq=False, kw_only=True)
+class ParamsInvalid(RequestError):
+    """Raised when parameters do not fit the script's schema.
+
+    `problems` has one `{"pointer": "/parameters/url", "reason": "..."}` per fault, all at once.
+    """
+
+    code: ClassVar[str] = "params_invalid"
+    http_status: ClassVar[int] = 422
+    script_name: str
+    problems: list[dict[str, str]]
+
+
+@dataclass(eq=False, kw_only=True)
+class Unauthorized(RequestError):
+    """Raised when a call carries no key, or one that is not known."""
+
+    code: ClassVar[str] = "unauthorized"
+    http_status: ClassVar[int] = 401
+
+
+@dataclass(eq=False, kw_only=True)
+class Forbidden(RequestError):
+    """Raised when a known key has no right to this call."""
+
+    code: ClassVar[str] = "forbidden"
+    http_status: ClassVar[int] = 403
+    action: str
+
+
+@dataclass(eq=False, kw_only=True)
+class NotFound(RequestError):
+    """Raised when the thing named in the path does not exist (`kind` is a noun of the contract)."""
+
+    code: ClassVar[str] = "not_found"
+    http_status: ClassVar[int] = 404
+    kind: str
+    name: str
+
+
+@dataclass(eq=False, kw_only=True)
+class MethodNotAllowed(RequestError):
+    """Raised when a path exists but not for this HTTP method."""
+
+    code: ClassVar[str] = "method_not_allowed"
+    http_status: ClassVar[int] = 405
+    method: str
+    path: str
+
+
+@dataclass(eq=False, kw_only=True)
+class LockHeld(RequestError):
+    """Raised when a task's lock is held and its overlap policy is to skip."""
+
+    code: ClassVar[str] = "lock_held"
+    http_status: ClassVar[int] = 409
+    key: str
+    holder: str  # the holding task's id
+    age_s: float  # since the holder was accepted
+
+
+@dataclass(eq=False, kw_only=True)
+class IdempotencyConflict(RequestError):
+    """Raised when an `Idempotency-Key` comes again with another body."""
+
+    code: ClassVar[str] = "idempotency_conflict"
+    http_status: ClassVar[int] = 409
+    key: str
+    holder: str  # the task that was made with it
+
+
+# ---- not now -------------------------------------------------------------------------
+
+
+@dataclass(eq=False, kw_only=True)
+class RefusedError(ZscrapeError):
+    """Base: nothing is wrong with the request, but the cluster will not take it now."""
+
+    code: ClassVar[str] = "unavailable"
+    http_status: ClassVar[int] = 503
+    retry_after_s: ClassVar[int] = 5
+
+
+@dataclass(eq=False, kw_only=True)
+class QueueFull(RefusedError):
+    """Raised when as many tasks wait as the queue may hold."""
+
+    code: ClassVar[str] = "queue_full"
+    limit_count: int
+
+
+@dataclass(eq=False, kw_only=True)
+class Draining(RefusedError):
+    """Raised when the gateway is shutting down and takes no new task."""
+
+    code: ClassVar[str] = "draining"
+
+
+# ---- the script ----------------------------------------------------------------------
+
+
+@dataclass(eq=False, kw_only=True)
+class ScriptError(ZscrapeError):
+    """Base: the script, its version or its bytes are at fault."""
+
+    code: ClassVar[str] = "script_error"
+    http_status: ClassVar[int] = 422
+
+
+@dataclass(eq=False, kw_only=True)
+class ScriptNotFound(ScriptError):
+    """Raised when no repository has a script of this name. `nearest` is a likely name or empty."""
+
+    code: ClassVar[str] = "script_not_found"
+    http_status: ClassVar[int] = 404
+    name: str
+    nearest: str = ""
+
+    @property
+    def text_key(self) -> str:
+        """Offer the nearest name where there is one."""
+        return "script_not_found.nearest" if self.nearest else self.code
+
+
+@dataclass(eq=False, kw_only=True)
+class VersionNotFound(ScriptError):
+    """Raised when a script exists but no version of it fits the request."""
+
+    code: ClassVar[str] = "version_not_found"
+    http_status: ClassVar[int] = 404
+    name: str
+    requested: str
+    available: str  # the newest few, comma separated
+
+
+@dataclass(eq=False, kw_only=True)
+class VersionInvalid(ScriptError):
+    """Raised when a version request is neither a version, a range, a channel nor a digest."""
+
+    code: ClassVar[str] = "version_not_found"
+    http_status: ClassVar[int] = 422
+    requested: str
+
+    @property
+    def text_key(self) -> str:
+        """Share the code but not the words of `VersionNotFound`."""
+        return "version_invalid"
+
+
+@dataclass(eq=False, kw_only=True)
+class ManifestInvalid(ScriptError):
+    """Raised when `metadata.json` cannot be used.
+
+    `problems` has one `{"pointer": "/timeout", "reason": "..."}` per fault, all at once.
+    """
+
+    code: ClassVar[str] = "manifest_invalid"
+    name: str
+    problems: list[dict[str, str]]
+
+
+@dataclass(eq=False, kw_only=True)
+class FilesInvalid(ManifestInvalid):
+    """Raised when a script's files cannot be used: a path, a link, a size, a count, a missing one.
+
+    `problems` is as in `ManifestInvalid`; pointers are `/files/` and the escaped path.
+    """
+
+    @property
+    def text_key(self) -> str:
+        """Share the code but not the words of `ManifestInvalid`."""
+        return "files_invalid"
+
+
+@dataclass(eq=False, kw_only=True)
+class EntryPointInvalid(ScriptError):
+    """Raised when the entry point's file or function is missing or cannot be parsed."""
+
+    code: ClassVar[str] = "entry_point_invalid"
+    name: str
+    entry_point: str
+    reason: str
+
+
+@dataclass(eq=False, kw_only=True)
+class IntegrityFailure(ScriptError):
+    """Raised when a script's bytes do not match the digest of its pin; nothing of it was run."""
+
+    code: ClassVar[str] = "integrity_error"
+    http_status: ClassVar[int] = 502
+    name: str
+    expected: str
+    actual: str
+
+
+@dataclass(eq=False, kw_only=True)
+class RepositoryUnavailable(ScriptError):
+    """Raised when a repository cannot be reached or read, and nothing usable is cached."""
+
+    code: ClassVar[str] = "repository_unavailable"
+    http_status: ClassVar[int] = 502
+    repository: str
+    reason: str
+
+
+# ---- the rest ------------------------------------------------------------------------
+
+
+@dataclass(eq=False, kw_only=True)
+class WireError(ZscrapeError):
+    """Raised when a frame on the link is not a message of this protocol."""
+
+    code: ClassVar[str] = "wire_invalid"
+    reason: str
+
+
+@dataclass(eq=False, kw_only=True)
+class ConfigError(ZscrapeError):
+    """Raised when a setting is unknown, of the wrong type or out of range.
+
+    `source` says where it stands (a file with its key, an environment name, a flag).
+    """
+
+    code: ClassVar[str] = "config_invalid"
+    source: str
+    reason: str

@@ -1,0 +1,76 @@
+"""Every word a person reads, in English and Korean side by side.
+
+`text(key, lang, **fields)` is the one way in. Keys are outcome and error codes, and dotted
+names for the rest (`cli.`, `event.`, `explain.`). A test holds every key to both languages,
+the same placeholders, and every code of the contract to a text.
+"""
+
+from __future__ import annotations
+
+import string
+from typing import Any, Final
+
+from zscrape.messages.catalogue import Text
+from zscrape.messages.cli import CLI
+from zscrape.messages.errors import ERRORS
+from zscrape.messages.events import EVENTS
+from zscrape.messages.explain import EXPLAIN
+from zscrape.messages.http import HTTP
+from zscrape.messages.scripts import SCRIPTS
+
+__all__ = ["CATALOGUE", "LANGUAGES", "Text", "has", "negotiate", "placeholders", "text"]
+
+LANGUAGES: Final = ("en", "ko")
+CATALOGUE: Final[dict[str, Text]] = {**ERRORS, **EXPLAIN, **EVENTS, **CLI, **SCRIPTS, **HTTP}
+_FORMATTER = string.Formatter()
+
+
+class _Fields(dict[str, Any]):
+    """Fields of one text; a placeholder without a value shows its own name instead of failing."""
+
+    def __missing__(self, name: str) -> str:
+        return "{" + name + "}"
+
+
+def has(key: str) -> bool:
+    """True iff the catalogue has words for `key`."""
+    return key in CATALOGUE
+
+
+def text(key: str, lang: str = "en", /, **fields: Any) -> str:
+    """Return the words for `key` in `lang`, with `fields` in place of the named placeholders.
+
+    An unknown language falls back to English, an unknown key to the key itself: telling
+    something is better than failing while telling.
+    """
+    entry = CATALOGUE.get(key)
+    if entry is None:
+        return key
+    template = entry.ko if lang == "ko" else entry.en
+    try:
+        return _FORMATTER.vformat(template, (), _Fields(fields))
+    except (ValueError, TypeError):  # fields come from workers too: a text where a number belongs
+        return template
+
+
+def placeholders(template: str) -> frozenset[str]:
+    """Return the names of the placeholders in `template`."""
+    return frozenset(name for _, name, _, _ in _FORMATTER.parse(template) if name)
+
+
+def negotiate(accept_language: str, default: str = "en") -> str:
+    """Return the best of our languages for an `Accept-Language` header (RFC 9110, 12.5.4)."""
+    best, best_quality = default, 0.0
+    for part in accept_language.split(","):
+        tag, _, parameters = part.strip().partition(";")
+        lang = tag.strip().lower().split("-")[0]
+        if lang not in LANGUAGES:
+            continue
+        name, _, value = parameters.strip().partition("=")
+        try:
+            quality = float(value) if name.strip() == "q" else 1.0
+        except ValueError:
+            continue
+        if quality > best_quality:
+            best, best_quality = lang, quality
+    return best

@@ -1,0 +1,271 @@
+"""Words of the command line and of its client."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from zscrape.messages.catalogue import Text
+from zscrape.messages.doctor import DOCTOR
+from zscrape.messages.options import OPTIONS
+
+CLI: Final[dict[str, Text]] = {
+    **OPTIONS,
+    **DOCTOR,
+    # ---- frame -----------------------------------------------------------------------
+    "cli.usage": Text("Usage:", "사용법:"),
+    "cli.options": Text("Options", "옵션"),
+    "cli.verbs": Text("Verbs", "명령"),
+    "cli.help": Text("Show this and leave.", "이 도움말을 보여 주고 끝냅니다."),
+    "cli.error": Text("error:", "오류:"),
+    "cli.interrupted": Text("Interrupted.", "중단되었습니다."),
+    "cli.internal": Text(
+        "zscrape itself failed: {kind}: {reason}. Please report it with what follows.",
+        "zscrape 내부 오류입니다: {kind}: {reason}. 아래 내용과 함께 알려 주십시오.",
+    ),
+    "cli.usage.hint": Text("Help: {command} --help", "도움말: {command} --help"),
+    "cli.usage.no_verb": Text("There is no verb {name}.", "{name} 명령이 없습니다."),
+    "cli.usage.no_verb.nearest": Text(
+        "There is no verb {name}. Did you mean {nearest}?",
+        "{name} 명령이 없습니다. 혹시 {nearest}입니까?",
+    ),
+    "cli.usage.no_option": Text("There is no option {option}.", "{option} 옵션이 없습니다."),
+    "cli.usage.no_option.nearest": Text(
+        "There is no option {option}. Did you mean {nearest}?",
+        "{option} 옵션이 없습니다. 혹시 {nearest}입니까?",
+    ),
+    "cli.usage.missing": Text("{name} is missing.", "{name}이(가) 빠졌습니다."),
+    "cli.usage.bad": Text("{name}: {reason}", "{name}: {reason}"),
+    "cli.usage.parameter": Text(
+        "-p {given}: expected key=value, or @file.json.",
+        "-p {given}: key=value 또는 @file.json 형식이어야 합니다.",
+    ),
+    "cli.usage.parameter_file": Text(
+        "-p @{name} cannot be read: {reason}",
+        "-p @{name} 파일을 읽을 수 없습니다: {reason}",
+    ),
+    "cli.usage.parameter_object": Text(
+        "-p @{name}: the file must hold one JSON object.",
+        "-p @{name}: 파일에는 JSON 객체 하나가 있어야 합니다.",
+    ),
+    "cli.usage.detach": Text(
+        "--detach does not wait, so it goes with neither --follow nor --output.",
+        "--detach는 기다리지 않으므로 --follow, --output과 함께 쓸 수 없습니다.",
+    ),
+    "cli.usage.detach_path": Text(
+        "A path runs here and cannot be detached; give the name of a script on the cluster.",
+        "경로는 이 컴퓨터에서 실행되므로 --detach를 쓸 수 없습니다. 클러스터의 스크립트 이름을 지정하십시오.",
+    ),
+    "cli.usage.since": Text(
+        "--since {given}: expected a span (30s, 15m, 2h, 7d) or a moment (2026-02-10T14:30:00Z).",
+        "--since {given}: 기간(30s, 15m, 2h, 7d) 또는 시각(2026-02-10T14:30:00Z)이어야 합니다.",
+    ),
+    # ---- verbs -----------------------------------------------------------------------
+    "cli.zscrape": Text(
+        "Run versioned scraping scripts on a cluster without a broker.\nStart with: zscrape demo",
+        "브로커 없는 클러스터에서 버전 관리되는 스크래핑 스크립트를 실행합니다.\n먼저 해 보십시오: zscrape demo",
+    ),
+    "cli.demo": Text(
+        "See it work: a gateway, a worker and a small site, offline.",
+        "동작을 직접 봅니다. 게이트웨이, 워커, 작은 사이트를 오프라인으로 실행합니다.",
+    ),
+    "cli.up": Text(
+        "Start a gateway and one worker in this terminal.",
+        "이 터미널에서 게이트웨이와 워커 하나를 시작합니다.",
+    ),
+    "cli.gateway": Text("Start a gateway.", "게이트웨이를 시작합니다."),
+    "cli.worker": Text(
+        "Start a worker that joins a gateway.", "게이트웨이에 합류하는 워커를 시작합니다."
+    ),
+    "cli.run": Text(
+        "Run a script: a path here, a name on the cluster.\nExamples: zscrape run ./price_watch -p url=https://example.com; zscrape run price_watch@^1.2 -p @targets.json",
+        "스크립트를 실행합니다. 경로는 이 컴퓨터에서, 이름은 클러스터에서 실행합니다.\n예: zscrape run ./price_watch -p url=https://example.com, zscrape run price_watch@^1.2 -p @targets.json",
+    ),
+    "cli.tasks": Text("Look at tasks and end them.", "작업을 살펴보고 끝냅니다."),
+    "cli.tasks.list": Text(
+        "Show the history, newest first.", "작업 이력을 최신순으로 보여 줍니다."
+    ),
+    "cli.tasks.show": Text(
+        "Show one task: what was asked, how it went, what it brought.",
+        "작업 하나의 요청, 경과, 결과를 보여 줍니다.",
+    ),
+    "cli.tasks.logs": Text("Show what a task has logged.", "작업이 남긴 로그를 보여 줍니다."),
+    "cli.tasks.cancel": Text(
+        "End tasks, gracefully and then by force.",
+        "작업을 끝냅니다. 먼저 정상 종료를 요청하고 그다음 강제로 끝냅니다.",
+    ),
+    "cli.tasks.explain": Text(
+        "Tell why a task waits, or where it ran and why.",
+        "작업이 기다리는 까닭이나 실행된 곳을 알려 줍니다.",
+    ),
+    "cli.scripts": Text("List, make and check scripts.", "스크립트를 나열하고 만들고 검사합니다."),
+    "cli.scripts.list": Text(
+        "Show the scripts that the gateway knows.", "게이트웨이가 아는 스크립트를 보여 줍니다."
+    ),
+    "cli.scripts.new": Text("Make the folder of a new script.", "새 스크립트 폴더를 만듭니다."),
+    "cli.scripts.check": Text(
+        "Check scripts without running them.",
+        "스크립트를 실행하지 않고 검사합니다.",
+    ),
+    "cli.workers": Text(
+        "Look at workers and drain them.", "워커를 살펴보고 작업 배정을 멈추거나 재개합니다."
+    ),
+    "cli.workers.list": Text(
+        "Show the workers and how busy they are.", "워커와 부하를 보여 줍니다."
+    ),
+    "cli.workers.drain": Text(
+        "Give a worker nothing new; what it runs goes on.",
+        "워커에 새 작업을 보내지 않습니다. 실행 중인 작업은 계속됩니다.",
+    ),
+    "cli.workers.resume": Text(
+        "Give a drained worker work again.", "멈춘 워커에 다시 작업을 보냅니다."
+    ),
+    "cli.doctor": Text(
+        "Check this machine, this home folder and the gateway.",
+        "이 컴퓨터, 홈 폴더, 게이트웨이를 점검합니다.",
+    ),
+    # ---- states ----------------------------------------------------------------------
+    "cli.state.queued": Text("queued", "대기 중"),
+    "cli.state.assigned": Text("assigned", "배정됨"),
+    "cli.state.running": Text("running", "실행 중"),
+    "cli.state.waiting": Text("waiting for a person", "사람 확인 대기"),
+    "cli.state.completed": Text("completed", "완료"),
+    "cli.state.failed": Text("failed", "실패"),
+    "cli.state.timed_out": Text("timed out", "시간 초과"),
+    "cli.state.cancelled": Text("cancelled", "취소됨"),
+    # ---- what verbs say --------------------------------------------------------------
+    "cli.items": Text("{count} items", "항목 {count}개"),
+    "cli.run.completed": Text(
+        "{script} completed in {seconds:.2f} s on {worker}, items: {item_count}",
+        "{script} 완료: {worker}에서 {seconds:.2f}초, 항목 {item_count}개",
+    ),
+    "cli.run.ended": Text("{script} ended: {status} ({code})", "{script} 종료: {status} ({code})"),
+    "cli.run.look": Text(
+        "More: zscrape tasks show {request_id}; zscrape tasks logs {request_id}",
+        "자세히: zscrape tasks show {request_id}, zscrape tasks logs {request_id}",
+    ),
+    "cli.run.detached": Text(
+        "Queued. Follow it: zscrape tasks logs --follow {request_id}",
+        "대기열에 넣었습니다. 지켜보기: zscrape tasks logs --follow {request_id}",
+    ),
+    "cli.run.cancelled": Text(
+        "Task {request_id} was cancelled.", "작업 {request_id}을(를) 취소했습니다."
+    ),
+    "cli.run.written": Text("Written: {path}", "저장했습니다: {path}"),
+    "cli.run.artifacts": Text(
+        "Files saved: {names}. Write them with --artifacts FOLDER.",
+        "저장된 파일: {names}. --artifacts 폴더 로 받을 수 있습니다.",
+    ),
+    "cli.output.no_table": Text(
+        "CSV needs a list of objects, and the data is none; use .json",
+        "CSV에는 객체의 목록이 필요합니다. 이 데이터는 .json으로 저장하십시오",
+    ),
+    "cli.output.bad_name": Text("is no file name", "파일 이름이 아닙니다"),
+    "cli.tasks.none": Text(
+        "No tasks. Run one: zscrape run NAME", "작업이 없습니다. 실행하기: zscrape run 이름"
+    ),
+    "cli.tasks.more": Text("More: --cursor {cursor}", "더 보기: --cursor {cursor}"),
+    "cli.tasks.cancelled": Text("{request_id}: {status}", "{request_id}: {status}"),
+    "cli.scripts.none": Text(
+        "No scripts yet. Make one in the gateway's scripts folder: zscrape scripts new FOLDER/NAME",
+        "아직 스크립트가 없습니다. 게이트웨이의 스크립트 폴더에 만드십시오: zscrape scripts new 폴더/이름",
+    ),
+    "cli.scripts.unusable": Text(
+        "{name} cannot be used: {reason}", "{name}을(를) 쓸 수 없습니다: {reason}"
+    ),
+    "cli.scripts.written": Text("written: {path}", "만들었습니다: {path}"),
+    "cli.scripts.next": Text(
+        "Try it: zscrape run {folder} --follow",
+        "실행해 보십시오: zscrape run {folder} --follow",
+    ),
+    "cli.scripts.name": Text(
+        "{name} cannot be a script's name: use a-z, 0-9, _ and -, at most 64, a letter or digit first",
+        "{name}은(는) 스크립트 이름이 될 수 없습니다. a-z, 0-9, _, -를 64자까지 쓰고 영문자나 숫자로 시작하십시오",
+    ),
+    "cli.scripts.occupied": Text(
+        "exists and is not an empty folder", "이미 있으며 빈 폴더가 아닙니다"
+    ),
+    "cli.check.unpublished": Text(
+        "needed to publish, not to run", "게시하려면 필요합니다(실행에는 불필요)"
+    ),
+    "cli.workers.none": Text(
+        "No worker is connected. Start one: zscrape worker --join tcp://HOST:PORT",
+        "연결된 워커가 없습니다. 시작하기: zscrape worker --join tcp://호스트:포트",
+    ),
+    "cli.workers.draining": Text(
+        "Worker {worker_id} takes nothing new; what it runs goes on.",
+        "워커 {worker_id}이(가) 새 작업을 받지 않습니다. 실행 중인 작업은 계속됩니다.",
+    ),
+    "cli.workers.resumed": Text(
+        "Worker {worker_id} takes work again.", "워커 {worker_id}이(가) 다시 작업을 받습니다."
+    ),
+    "cli.gateway.ready": Text(
+        "API key: {key_path}. Workers join with: zscrape worker --join {link}. Stop with Ctrl-C.",
+        "API 키: {key_path}. 워커 합류: zscrape worker --join {link}. 종료: Ctrl-C.",
+    ),
+    "cli.up.scripts": Text("Scripts: {folder}", "스크립트 폴더: {folder}"),
+    "cli.up.worker": Text(
+        "Worker {worker_id} has joined with {slots} slots.",
+        "워커 {worker_id}이(가) 슬롯 {slots}개로 합류했습니다.",
+    ),
+    "cli.up.next": Text(
+        "In another terminal: zscrape scripts list; zscrape run NAME. Stop with Ctrl-C.",
+        "다른 터미널에서: zscrape scripts list, zscrape run 이름. 종료: Ctrl-C.",
+    ),
+    "cli.up.worker_ended": Text(
+        "The worker has ended, so the gateway was stopped too. Its log above says why.",
+        "워커가 끝나 게이트웨이도 멈췄습니다. 까닭은 위의 로그에 있습니다.",
+    ),
+    "cli.worker.dialling": Text("Dialling {link} ...", "{link}에 접속합니다 ..."),
+    # ---- demo ------------------------------------------------------------------------
+    "cli.demo.starting": Text(
+        "Starting a site, a gateway and a worker", "사이트, 게이트웨이, 워커를 시작합니다"
+    ),
+    "cli.demo.ready": Text(
+        "site {site}   gateway {http}   worker {worker_id} ({slots} slots)   {seconds:.1f} s",
+        "사이트 {site}   게이트웨이 {http}   워커 {worker_id}(슬롯 {slots}개)   {seconds:.1f}초",
+    ),
+    "cli.demo.more": Text("... and {count} more", "... 외 {count}개"),
+    "cli.demo.failed": Text(
+        "{script} did not complete: {code}", "{script}이(가) 완료되지 않았습니다: {code}"
+    ),
+    "cli.demo.done": Text(
+        "{count} scripts ran through HTTP in {seconds:.1f} s.",
+        "스크립트 {count}개를 HTTP로 {seconds:.1f}초 만에 실행했습니다.",
+    ),
+    "cli.demo.next": Text(
+        "Next: zscrape up, then in another terminal: zscrape scripts new my_script; zscrape run ./my_script",
+        "다음: zscrape up, 그리고 다른 터미널에서: zscrape scripts new my_script, zscrape run ./my_script",
+    ),
+    "cli.demo.keep": Text(
+        "Left running at {http}. Use it with: export ZSCRAPE_HOME={home}. Stop with Ctrl-C.",
+        "{http}에서 계속 실행 중입니다. 사용하기: export ZSCRAPE_HOME={home}. 종료: Ctrl-C.",
+    ),
+    "cli.demo.page_text": Text("text and links of a page", "페이지의 본문과 링크"),
+    "cli.demo.table_rows": Text("a table as rows", "표를 행으로"),
+    "cli.demo.paginated_items": Text("a paginated list as items", "여러 쪽에 걸친 목록을 항목으로"),
+    "cli.demo.sitemap_crawl": Text("a site by its sitemap", "사이트맵을 따라 사이트 훑기"),
+    "cli.demo.feed_entries": Text("a feed's entries", "피드의 글"),
+    "cli.demo.price_watch": Text("prices compared with the last ones", "지난번과 비교한 가격"),
+    "cli.demo.file_download": Text("a file as an artifact", "파일을 산출물로"),
+    # ---- the client's own failures ---------------------------------------------------
+    "client.gateway_unknown": Text(
+        "No gateway is known: {path} is not there. Start one with zscrape up, or give --url and --key.",
+        "게이트웨이를 알 수 없습니다. {path} 파일이 없습니다. zscrape up 으로 시작하거나 --url과 --key를 지정하십시오.",
+    ),
+    "client.file_invalid": Text(
+        "{path} cannot be used: {reason}. Start the gateway again to have it written anew.",
+        "{path}을(를) 쓸 수 없습니다: {reason}. 게이트웨이를 다시 시작하면 새로 만들어집니다.",
+    ),
+    "client.gateway_unreachable": Text(
+        "The gateway at {url} does not answer ({reason}). Is it running? Start one with zscrape up, or check --url.",
+        "{url} 게이트웨이가 응답하지 않습니다({reason}). 실행 중인지 보십시오. zscrape up 으로 시작하거나 --url을 확인하십시오.",
+    ),
+    "client.answer_invalid": Text(
+        "What answers at {url} is no zscrape gateway (HTTP {status}). Check --url.",
+        "{url}에서 응답하는 것은 zscrape 게이트웨이가 아닙니다(HTTP {status}). --url을 확인하십시오.",
+    ),
+    "role_failed": Text(
+        "The {role} ended before it was ready (exit code {exit_code}):\n{told}",
+        "{role}이(가) 준비되기 전에 끝났습니다(종료 코드 {exit_code}):\n{told}",
+    ),
+}

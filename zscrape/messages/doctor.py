@@ -1,0 +1,111 @@
+"""Words of settings at fault, and of `doctor`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from zscrape.messages.catalogue import Text
+
+DOCTOR: Final[dict[str, Text]] = {
+    # ---- settings at fault -----------------------------------------------------------
+    "config_invalid.unknown": Text(
+        "{source}: there is no setting {value}. Did you mean {expected}?",
+        "{source}: {value} 설정이 없습니다. 혹시 {expected}입니까?",
+    ),
+    "config_invalid.value": Text(
+        "{source}: {value} cannot be used; expected: {expected}",
+        "{source}: {value}은(는) 쓸 수 없는 값입니다. 기대하는 값: {expected}",
+    ),
+    "config_invalid.file": Text(
+        "The settings file {source} cannot be read: {reason}",
+        "설정 파일 {source}을(를) 읽을 수 없습니다: {reason}",
+    ),
+    "config_invalid.toml": Text(
+        "The settings file {source} is not TOML: {reason}",
+        "설정 파일 {source}이(가) TOML이 아닙니다: {reason}",
+    ),
+    "config_invalid.duplicate": Text(
+        "{source}: two repositories are named {value}. Give each a name of its own.",
+        "{source}: 이름이 {value}인 저장소가 둘입니다. 저장소마다 다른 이름을 쓰십시오.",
+    ),
+    "config_invalid.repository_type": Text(
+        "{source}: repositories of type {value} are not supported. Supported: {expected}",
+        "{source}: {value} 유형의 저장소는 지원하지 않습니다. 지원하는 유형: {expected}",
+    ),
+    "config_invalid.open_bind": Text(
+        "{source}: {value} can be reached from other machines, and the link is not encrypted. Use 127.0.0.1, or add --insecure on a network that you trust.",
+        "{source}: {value}에는 다른 컴퓨터가 접속할 수 있는데 링크가 암호화되지 않습니다. 127.0.0.1을 쓰거나, 믿을 수 있는 네트워크라면 --insecure를 더하십시오.",
+    ),
+    # ---- doctor ----------------------------------------------------------------------
+    "doctor.broken": Text("Broken: {count}. Mend these first.", "고장 {count}건. 먼저 고치십시오."),
+    "doctor.python": Text(
+        "{implementation} {version}, zscrape {zscrape}",
+        "{implementation} {version}, zscrape {zscrape}",
+    ),
+    "doctor.python.old": Text(
+        "{implementation} {version} is too old for zscrape {zscrape}: install Python 3.11 or newer",
+        "{implementation} {version}은(는) zscrape {zscrape}에 너무 오래되었습니다. Python 3.11 이상을 설치하십시오",
+    ),
+    "doctor.platform": Text(
+        "{system} {machine}, CPUs: {cpu_count}",
+        "{system} {machine}, CPU {cpu_count}개",
+    ),
+    "doctor.platform.other": Text(
+        "{system} {machine}, CPUs: {cpu_count}; limits of scripts are enforced fully on Linux only",
+        "{system} {machine}, CPU {cpu_count}개. 스크립트 제한은 리눅스에서만 온전히 적용됩니다",
+    ),
+    "doctor.open_files": Text("{count} open files allowed", "열 수 있는 파일 {count}개"),
+    "doctor.open_files.few": Text(
+        "only {count} open files allowed: raise it to {minimum} (ulimit -n {minimum})",
+        "열 수 있는 파일이 {count}개뿐입니다. {minimum}개로 늘리십시오(ulimit -n {minimum})",
+    ),
+    "doctor.user": Text("user id {uid}, not root", "사용자 ID {uid}, root 아님"),
+    "doctor.user.root": Text(
+        "root (user id {uid}): some limits do not bind root; run as another user",
+        "root(사용자 ID {uid}): 일부 제한은 root에 적용되지 않습니다. 다른 사용자로 실행하십시오",
+    ),
+    "doctor.layer": Text("available {detail}", "사용 가능 {detail}"),
+    "doctor.layer.absent": Text(
+        "not available: the kernel lacks it or forbids it",
+        "사용 불가: 커널에 없거나 막혀 있습니다",
+    ),
+    "doctor.programs": Text("found: {names}", "찾음: {names}"),
+    "doctor.programs.none": Text(
+        "none of the programs that scripts ask for is installed",
+        "스크립트가 쓸 만한 프로그램이 설치되어 있지 않습니다",
+    ),
+    "doctor.home": Text("{path}, {free_mb} MB free", "{path}, 여유 {free_mb} MB"),
+    "doctor.home.full": Text(
+        "{path}: only {free_mb} MB free; make room",
+        "{path}: 여유 공간이 {free_mb} MB뿐입니다. 공간을 확보하십시오",
+    ),
+    "doctor.home.unwritable": Text(
+        "{path} cannot be written: {reason}. Choose another with --home",
+        "{path}에 쓸 수 없습니다: {reason}. --home으로 다른 폴더를 지정하십시오",
+    ),
+    "doctor.client_file": Text("{path}, mode {mode}", "{path}, 권한 {mode}"),
+    "doctor.client_file.open": Text(
+        "{path} can be read by others (mode {mode}): chmod 600 it, and make a new key",
+        "{path}을(를) 다른 사용자가 읽을 수 있습니다(권한 {mode}). chmod 600을 실행하고 키를 새로 만드십시오",
+    ),
+    "doctor.repository": Text("{path}", "{path}"),
+    "doctor.repository.missing": Text(
+        "{path} is not there yet",
+        "{path} 폴더가 아직 없습니다",
+    ),
+    "doctor.environment.unknown": Text(
+        "means nothing to zscrape; the nearest known name is {nearest}",
+        "zscrape가 모르는 환경 변수입니다. 가장 비슷한 이름은 {nearest}입니다",
+    ),
+    "doctor.port": Text("{address} is free", "{address} 비어 있음"),
+    "doctor.port.used": Text("{address} is in use", "{address} 사용 중"),
+    "doctor.gateway": Text(
+        "{url} answers (known from {source}), queued tasks: {queued_count}",
+        "{url} 응답함(출처: {source}), 대기 작업 {queued_count}개",
+    ),
+    "doctor.workers": Text("{count} connected, slots: {slots}", "{count}개 연결됨, 슬롯 {slots}개"),
+    "doctor.workers.none": Text(
+        "none connected. Start one: zscrape worker",
+        "연결된 워커가 없습니다. 시작하기: zscrape worker",
+    ),
+}

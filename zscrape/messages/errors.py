@@ -1,0 +1,173 @@
+"""Words of outcome codes and errors. A failure says what happened, which limit or input, and the next step."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from zscrape.messages.catalogue import Text
+
+ERRORS: Final[dict[str, Text]] = {
+    # ---- outcomes --------------------------------------------------------------------
+    "ok": Text("The script ended as it should.", "스크립트가 정상적으로 끝났습니다."),
+    "script_error": Text(
+        "The script raised {error_type}: {error_message}",
+        "스크립트에서 {error_type} 예외가 발생했습니다: {error_message}",
+    ),
+    "params_invalid": Text(
+        "The parameters do not fit the schema of {script_name}. See `problems`, and GET /v1/scripts/{script_name}/schema.",
+        "매개변수가 {script_name}의 스키마에 맞지 않습니다. `problems`와 GET /v1/scripts/{script_name}/schema 를 확인하십시오.",
+    ),
+    "script_not_found": Text(
+        "No repository has a script named {name}. List them: zscrape scripts list",
+        "이름이 {name}인 스크립트가 어느 저장소에도 없습니다. 목록 보기: zscrape scripts list",
+    ),
+    "script_not_found.nearest": Text(
+        "No repository has a script named {name}. Did you mean {nearest}?",
+        "이름이 {name}인 스크립트가 어느 저장소에도 없습니다. 혹시 {nearest}입니까?",
+    ),
+    "version_not_found": Text(
+        "{name} has no version that fits {requested}. It has: {available}",
+        "{name}에는 {requested}에 맞는 버전이 없습니다. 있는 버전: {available}",
+    ),
+    "version_invalid": Text(
+        "{requested} is not a version, a range (^1.2, ~1.2, 1.x, >=1.2,<2), a channel or a sha256: digest.",
+        "{requested}은(는) 버전, 범위(^1.2, ~1.2, 1.x, >=1.2,<2), 채널, sha256: 다이제스트 중 어느 것도 아닙니다.",
+    ),
+    "integrity_error": Text(
+        "The bytes of {name} do not match its digest (expected {expected}, got {actual}); nothing was run. Publish the version again.",
+        "{name}의 내용이 다이제스트와 다릅니다(기대 {expected}, 실제 {actual}). 아무것도 실행하지 않았습니다. 그 버전을 다시 게시하십시오.",
+    ),
+    "signature_invalid": Text(
+        "The signature of {name} is missing or not by a trusted key. Sign it: zscrape scripts sign",
+        "{name}의 서명이 없거나 신뢰하는 키의 서명이 아닙니다. 서명하기: zscrape scripts sign",
+    ),
+    "environment_error": Text(
+        "The script's environment could not be made: {reason}",
+        "스크립트의 실행 환경을 만들지 못했습니다: {reason}",
+    ),
+    "entry_point_invalid": Text(
+        "The entry point {entry_point} of {name} cannot be used: {reason}",
+        "{name}의 진입점 {entry_point}을(를) 쓸 수 없습니다: {reason}",
+    ),
+    "timeout": Text(
+        "The time limit of {limit_s:g} s has passed and the attempt was ended. Raise `timeout`, or make the script do less.",
+        "제한 시간 {limit_s:g}초가 지나 시도를 끝냈습니다. `timeout`을 늘리거나 스크립트가 하는 일을 줄이십시오.",
+    ),
+    "cancelled": Text("The task was cancelled.", "작업이 취소되었습니다."),
+    "memory_limit": Text(
+        "The script needed more memory than its limit of {limit_bytes} bytes. Raise `memory_limit`, or keep less in memory.",
+        "스크립트가 메모리 제한 {limit_bytes}바이트보다 많은 메모리를 썼습니다. `memory_limit`을 늘리거나 메모리를 덜 쓰십시오.",
+    ),
+    "cpu_limit": Text(
+        "The script used up its {limit_s:g} s of processor time. Raise `limits.cpu_s`, or look for an endless loop.",
+        "스크립트가 프로세서 시간 {limit_s:g}초를 모두 썼습니다. `limits.cpu_s`를 늘리거나 무한 루프가 있는지 보십시오.",
+    ),
+    "output_limit": Text(
+        "The script's items are larger than the limit of {limit_bytes} bytes. Raise `limits.result_size`, or yield less.",
+        "스크립트가 내보낸 항목이 제한 {limit_bytes}바이트보다 큽니다. `limits.result_size`를 늘리거나 덜 내보내십시오.",
+    ),
+    "result_invalid": Text(
+        "What the script returned cannot be kept: {reason}",
+        "스크립트의 반환값을 보관할 수 없습니다: {reason}",
+    ),
+    "process_limit": Text(
+        "The script started more than {limit_count} processes. Raise `limits.processes`, or start fewer.",
+        "스크립트가 프로세스를 {limit_count}개보다 많이 시작했습니다. `limits.processes`를 늘리거나 덜 시작하십시오.",
+    ),
+    "crashed": Text(
+        "The script's process ended without an answer: {reason}",
+        "스크립트의 프로세스가 응답 없이 끝났습니다: {reason}",
+    ),
+    "worker_lost": Text(
+        "Worker {worker_id} was lost while it ran attempt {attempt}; workers lost by this task: {lost_count}.",
+        "워커 {worker_id}이(가) 시도 {attempt}을(를) 실행하다가 사라졌습니다. 이 작업이 잃은 워커: {lost_count}개.",
+    ),
+    "no_matching_worker": Text(
+        "No connected worker can run this: {missing}. Start one with these tags or programs, or change `requires`.",
+        "이 작업을 실행할 수 있는 워커가 연결되어 있지 않습니다: {missing}. 해당 태그나 프로그램을 갖춘 워커를 시작하거나 `requires`를 바꾸십시오.",
+    ),
+    "queue_full": Text(
+        "The queue holds {limit_count} tasks and takes no more now. Try again later, or add workers.",
+        "대기열이 작업 {limit_count}개로 가득 찼습니다. 나중에 다시 시도하거나 워커를 늘리십시오.",
+    ),
+    "expired": Text(
+        "The task waited {limit_s:g} s for a slot and got none. Add workers, or raise `schedule_timeout`.",
+        "작업이 슬롯을 {limit_s:g}초 동안 기다렸지만 얻지 못했습니다. 워커를 늘리거나 `schedule_timeout`을 늘리십시오.",
+    ),
+    "lock_held": Text(
+        "The lock {key} has been held for {age_s:.1f} s by task {holder}. Wait for it, or ask with `overlap`.",
+        "잠금 {key}을(를) 작업 {holder}이(가) {age_s:.1f}초 동안 쥐고 있습니다. 기다리거나 `overlap`을 지정하십시오.",
+    ),
+    "skipped_due_to_lock": Text(
+        "Skipped: the lock {key} is held by task {holder}.",
+        "건너뜀: 잠금 {key}을(를) 작업 {holder}이(가) 쥐고 있습니다.",
+    ),
+    "rate_limited": Text(
+        "Too many requests; try again later.", "요청이 너무 많습니다. 나중에 다시 시도하십시오."
+    ),
+    "retry_exhausted": Text(
+        "All {try_count} tries failed; the last one ended with {last_code}.",
+        "시도 {try_count}번이 모두 실패했습니다. 마지막 시도는 {last_code}(으)로 끝났습니다.",
+    ),
+    "blocked": Text(
+        "The site refused to serve the script: {error_message}",
+        "사이트가 스크립트를 막았습니다: {error_message}",
+    ),
+    "captcha_required": Text(
+        "The site asks for a captcha: {error_message}",
+        "사이트가 캡차를 요구합니다: {error_message}",
+    ),
+    "robots_disallowed": Text(
+        "robots.txt forbids this: {error_message}", "robots.txt가 금지합니다: {error_message}"
+    ),
+    "login_expired": Text(
+        "The site asks for a login again: {error_message}",
+        "사이트가 다시 로그인을 요구합니다: {error_message}",
+    ),
+    "empty_result": Text(
+        "The script found nothing: {error_message}",
+        "스크립트가 아무것도 찾지 못했습니다: {error_message}",
+    ),
+    "network_denied": Text(
+        "The network policy forbids this: {error_message}",
+        "네트워크 정책이 금지합니다: {error_message}",
+    ),
+    "internal": Text(
+        "zscrape itself failed. The request id is in its log: look there, and report it.",
+        "zscrape 내부 오류입니다. 로그에서 요청 ID를 찾아보고 알려 주십시오.",
+    ),
+    # ---- errors of calls -------------------------------------------------------------
+    "malformed_json": Text("The body is not JSON: {reason}", "본문이 JSON이 아닙니다: {reason}"),
+    "invalid_request": Text("{pointer}: {reason}", "{pointer}: {reason}"),
+    "body_too_large": Text(
+        "The body is longer than {limit_bytes} bytes.",
+        "본문이 {limit_bytes}바이트보다 깁니다.",
+    ),
+    "unauthorized": Text(
+        "A known API key is required: Authorization: Bearer KEY. The first one is in client.toml in the gateway's home folder.",
+        "유효한 API 키가 필요합니다: Authorization: Bearer KEY. 첫 키는 게이트웨이 홈 폴더의 client.toml에 있습니다.",
+    ),
+    "forbidden": Text("This key may not do that: {action}", "이 키로는 할 수 없습니다: {action}"),
+    "not_found": Text("There is no {kind} {name}.", "{kind} {name}이(가) 없습니다."),
+    "method_not_allowed": Text(
+        "{method} is not served at {path}.", "{path}에서는 {method}을(를) 지원하지 않습니다."
+    ),
+    "unavailable": Text("The cluster cannot take this now.", "지금은 클러스터가 받을 수 없습니다."),
+    "draining": Text(
+        "The gateway is shutting down and takes no new task. Try again in a moment.",
+        "게이트웨이가 종료 중이라 새 작업을 받지 않습니다. 잠시 뒤에 다시 시도하십시오.",
+    ),
+    "manifest_invalid": Text(
+        "metadata.json of {name} cannot be used. See `problems`, and: zscrape scripts check",
+        "{name}의 metadata.json을 쓸 수 없습니다. `problems`를 보고 zscrape scripts check 를 실행하십시오.",
+    ),
+    "repository_unavailable": Text(
+        "The repository {repository} cannot be read: {reason}",
+        "저장소 {repository}을(를) 읽을 수 없습니다: {reason}",
+    ),
+    "wire_invalid": Text(
+        "A message on the link cannot be read: {reason}",
+        "링크의 메시지를 읽을 수 없습니다: {reason}",
+    ),
+    "config_invalid": Text("{source}: {reason}", "{source}: {reason}"),
+}

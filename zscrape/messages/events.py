@@ -1,0 +1,69 @@
+"""Words of log events: the keys are `event.` and the event's constant name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from zscrape.messages.catalogue import Text
+
+EVENTS: Final[dict[str, Text]] = {
+    "event.gateway_ready": Text(
+        "The gateway answers at {http} and workers dial {link}.",
+        "게이트웨이가 {http}에서 응답하며 워커는 {link}(으)로 접속합니다.",
+    ),
+    "event.gateway_stopping": Text(
+        "The gateway takes no new task and waits up to {grace_s:g} s for {running_count} running ones.",
+        "게이트웨이가 새 작업을 받지 않고, 실행 중인 작업 {running_count}개를 최대 {grace_s:g}초 기다립니다.",
+    ),
+    "event.gateway_stopped": Text("The gateway has stopped.", "게이트웨이가 멈췄습니다."),
+    "event.worker_ready": Text(
+        "Worker {worker_id} has {slots} slots and has joined the gateway at {link}.",
+        "워커 {worker_id}(슬롯 {slots}개)이(가) {link} 게이트웨이에 합류했습니다.",
+    ),
+    "event.worker_stopping": Text(
+        "The worker takes nothing new and ends what it runs; a second signal ends it at once.",
+        "워커가 새 작업을 받지 않고 실행 중인 작업을 마무리합니다. 신호를 한 번 더 보내면 즉시 끝납니다.",
+    ),
+    "event.worker_stopped": Text(
+        "Worker {worker_id} has stopped: {reason}.", "워커 {worker_id}이(가) 멈췄습니다: {reason}."
+    ),
+    "event.worker_rejected": Text(
+        "The gateway does not take this worker: {reason} {detail}. Use the same version of zscrape on both sides.",
+        "게이트웨이가 이 워커를 받지 않습니다: {reason} {detail}. 양쪽에 같은 버전의 zscrape를 쓰십시오.",
+    ),
+    "event.gateway_joined": Text(
+        "Joined gateway {gateway_id}.",
+        "게이트웨이 {gateway_id}에 합류했습니다.",
+    ),
+    "event.gateway_lost": Text(
+        "The gateway has been silent for {silent_s:.1f} s; dialling again. What runs goes on.",
+        "게이트웨이가 {silent_s:.1f}초 동안 응답이 없어 다시 접속합니다. 실행 중인 작업은 계속됩니다.",
+    ),
+    "event.attempt_fenced": Text(
+        "Attempt {attempt} of task {task_id} outlived its lock's lease and was ended.",
+        "작업 {task_id}의 시도 {attempt}이(가) 잠금 임대 시간을 넘겨 끝냈습니다.",
+    ),
+    "event.worker_joined": Text(
+        "Worker {worker_id} has joined.", "워커 {worker_id}이(가) 합류했습니다."
+    ),
+    "event.worker_suspected": Text(
+        "The connection of worker {worker_id} broke; it gets nothing new until it is back.",
+        "워커 {worker_id}의 연결이 끊겼습니다. 돌아올 때까지 새 작업을 보내지 않습니다.",
+    ),
+    "event.worker_lost": Text(
+        "Worker {worker_id} is gone ({reason}) with {attempt_count} running attempts.",
+        "워커 {worker_id}이(가) 사라졌습니다({reason}). 실행 중이던 시도: {attempt_count}개.",
+    ),
+    "event.message_ignored": Text(
+        "A {kind} message changed nothing: {reason}.",
+        "{kind} 메시지를 무시했습니다: {reason}.",
+    ),
+    "event.task_retried": Text(
+        "Task {task_id} will be tried again in {delay_s:.1f} s: attempt {attempt} ended with {code}.",
+        "작업 {task_id}을(를) {delay_s:.1f}초 뒤에 다시 시도합니다. 시도 {attempt}이(가) {code}(으)로 끝났습니다.",
+    ),
+    "event.task_finished": Text(
+        "Task {task_id} ended after attempt {attempt}: {code}.",
+        "작업 {task_id}이(가) 시도 {attempt} 뒤에 끝났습니다: {code}.",
+    ),
+}

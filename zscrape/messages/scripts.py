@@ -1,0 +1,145 @@
+"""Words of scripts: manifests, versions, repositories, schemas.
+
+`problem.` keys are the reasons inside `problems` lists; the JSON pointer stands beside them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from zscrape.messages.catalogue import Text
+
+SCRIPTS: Final[dict[str, Text]] = {
+    "files_invalid": Text(
+        "The files of {name} cannot be used. See `problems`, and: zscrape scripts check",
+        "{name}의 파일을 쓸 수 없습니다. `problems`를 보고 zscrape scripts check 를 실행하십시오.",
+    ),
+    # ---- any JSON --------------------------------------------------------------------
+    "problem.not_json": Text(
+        "not a JSON document in UTF-8: {detail}", "UTF-8로 된 JSON 문서가 아닙니다: {detail}"
+    ),
+    "problem.type": Text(
+        "expected {expected}, got {actual}", "{expected}이어야 하지만 {actual}입니다"
+    ),
+    "problem.required": Text("required, but missing", "필수 항목이 없습니다"),
+    "problem.unknown": Text("unknown name", "알 수 없는 이름입니다"),
+    "problem.unknown_nearest": Text(
+        "unknown name; did you mean {nearest}?", "알 수 없는 이름입니다. 혹시 {nearest}입니까?"
+    ),
+    "problem.choice": Text(
+        "{actual} is not one of: {expected}", "{actual}은(는) 다음 중 하나가 아닙니다: {expected}"
+    ),
+    "problem.range": Text(
+        "{actual} is not between {minimum} and {maximum}",
+        "{actual}은(는) {minimum}에서 {maximum} 사이가 아닙니다",
+    ),
+    "problem.minimum": Text(
+        "{actual} is less than {expected}", "{actual}은(는) {expected}보다 작습니다"
+    ),
+    "problem.maximum": Text(
+        "{actual} is more than {expected}", "{actual}은(는) {expected}보다 큽니다"
+    ),
+    "problem.length": Text("longer than {limit} characters", "{limit}자보다 깁니다"),
+    "problem.empty": Text("empty", "비어 있습니다"),
+    "problem.count": Text("more than {limit} entries", "항목이 {limit}개보다 많습니다"),
+    "problem.size": Text("larger than {limit} bytes", "{limit}바이트보다 큽니다"),
+    "problem.duplicate": Text("given twice: {actual}", "두 번 나옵니다: {actual}"),
+    "problem.pattern": Text(
+        "{actual} does not match {expected}", "{actual}은(는) {expected} 형식이 아닙니다"
+    ),
+    "problem.format": Text(
+        "{actual} is not a valid {expected}", "{actual}은(는) 올바른 {expected} 형식이 아닙니다"
+    ),
+    "problem.schema": Text(
+        "does not fit the schema ({rule}): {detail}", "스키마에 맞지 않습니다({rule}): {detail}"
+    ),
+    "problem.recursion": Text(
+        "the schema refers to itself without end", "스키마가 끝없이 자신을 참조합니다"
+    ),
+    # ---- manifests -------------------------------------------------------------------
+    "problem.name": Text(
+        "{actual} is not a script name: lower-case letters, digits, _ and -, at most 64, starting with a letter or digit",
+        "{actual}은(는) 스크립트 이름으로 쓸 수 없습니다. 영문 소문자나 숫자로 시작하고 영문 소문자, 숫자, _, -를 64자까지 쓸 수 있습니다",
+    ),
+    "problem.name_differs": Text(
+        "{actual}, but its folder is {expected}", "{actual}이지만 폴더 이름은 {expected}입니다"
+    ),
+    "problem.version": Text(
+        "{actual} is not a SemVer 2.0.0 version such as 1.4.2 or 2.0.0-beta.1",
+        "{actual}은(는) 1.4.2나 2.0.0-beta.1 같은 SemVer 2.0.0 버전이 아닙니다",
+    ),
+    "problem.version_differs": Text(
+        "{actual}, but its folder is {expected}", "{actual}이지만 폴더 이름은 {expected}입니다"
+    ),
+    "problem.moment": Text(
+        "{actual} is not an ISO 8601 date and time such as 2026-01-31T09:00:00+09:00",
+        "{actual}은(는) 2026-01-31T09:00:00+09:00 같은 ISO 8601 날짜와 시각이 아닙니다",
+    ),
+    "problem.python_version": Text(
+        "{actual} is not a version range such as >=3.11",
+        "{actual}은(는) >=3.11 같은 버전 범위가 아닙니다",
+    ),
+    "problem.entry_point": Text(
+        "{actual} is not file.py or file.py:function inside the script's folder",
+        "{actual}은(는) 스크립트 폴더 안의 file.py 또는 file.py:함수 형식이 아닙니다",
+    ),
+    "problem.bytes": Text(
+        "{actual} is not a size such as 512MB or 64MiB",
+        "{actual}은(는) 512MB나 64MiB 같은 크기가 아닙니다",
+    ),
+    "problem.rate": Text(
+        "{actual} is not a rate such as 2/s or 30/min",
+        "{actual}은(는) 2/s나 30/min 같은 속도가 아닙니다",
+    ),
+    "problem.digest": Text(
+        "{actual} is not sha256: and 64 hexadecimal digits",
+        "{actual}은(는) sha256:과 16진수 64자리로 되어 있지 않습니다",
+    ),
+    "problem.remote_ref": Text(
+        "{actual} leaves the document; only references that start with # are followed",
+        "{actual}은(는) 문서 밖을 가리킵니다. #으로 시작하는 참조만 쓸 수 있습니다",
+    ),
+    "problem.lock_field": Text(
+        "{{{actual}}} is not a parameter of the script",
+        "{{{actual}}}은(는) 스크립트의 매개변수가 아닙니다",
+    ),
+    "problem.template": Text(
+        "{actual} is not a text with {{parameter}} placeholders",
+        "{actual}은(는) {{매개변수}} 자리표시자를 쓴 글이 아닙니다",
+    ),
+    # ---- files -----------------------------------------------------------------------
+    "problem.path": Text("not a usable path: {detail}", "쓸 수 없는 경로입니다: {detail}"),
+    "problem.path_collision": Text(
+        "cannot stand beside {other} on every file system",
+        "{other}와(과) 함께 둘 수 없는 파일 시스템이 있습니다",
+    ),
+    "problem.link": Text("a link; copy the file instead", "링크입니다. 파일을 복사해 넣으십시오"),
+    "problem.special": Text("not a regular file", "일반 파일이 아닙니다"),
+    "problem.unreadable": Text("cannot be read: {detail}", "읽을 수 없습니다: {detail}"),
+    "problem.files_count": Text("more than {limit} files", "파일이 {limit}개보다 많습니다"),
+    "problem.files_size": Text(
+        "more than {limit} bytes in all", "모두 합쳐 {limit}바이트보다 큽니다"
+    ),
+    "problem.missing_file": Text(
+        "no such file in the script's folder", "스크립트 폴더에 그런 파일이 없습니다"
+    ),
+    "problem.version_folder": Text(
+        "has a metadata.json, but its name is not a SemVer 2.0.0 version",
+        "metadata.json이 있지만 이름이 SemVer 2.0.0 버전이 아닙니다",
+    ),
+    # ---- entry points ----------------------------------------------------------------
+    "entry.missing_file": Text(
+        "there is no such file in the script", "스크립트에 그런 파일이 없습니다"
+    ),
+    "entry.missing_function": Text(
+        "the file has no function {function}", "파일에 {function} 함수가 없습니다"
+    ),
+    "entry.positional": Text(
+        "the parameter {parameter} can only be given by position; parameters are passed by name",
+        "매개변수 {parameter}은(는) 위치로만 받을 수 있습니다. 매개변수는 이름으로 전달됩니다",
+    ),
+    "problem.unparsed": Text(
+        "its parameters could not be read from the source: {detail}",
+        "소스에서 매개변수를 읽지 못했습니다: {detail}",
+    ),
+}

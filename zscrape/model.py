@@ -1,0 +1,330 @@
+"""READ FIRST: the nouns of zscrape as frozen structs, and its policies.
+
+One meaning each, the same in code, JSON, TOML, logs and metrics. Durations end in `_s`
+(seconds) or `_ms`, sizes in `_bytes`, moments in `_at`, counts in `_count`.
+
+msgspec reads annotations at run time: imports used here never move under `TYPE_CHECKING`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeAlias
+
+from msgspec import Struct
+
+TaskId: TypeAlias = str  # UUIDv7 text; the `request_id` of the contract
+WorkerId: TypeAlias = str  # chosen by the worker, kept in its home folder
+Attempt: TypeAlias = tuple[TaskId, int]  # a task and the number of one try of it, from 1
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+class TaskState(StrEnum):
+    """Where a task stands. A final state never changes."""
+
+    QUEUED = "queued"
+    ASSIGNED = "assigned"  # sent to a worker, not yet said to run
+    RUNNING = "running"
+    WAITING = "waiting"  # parked until a person answers
+    COMPLETED = "completed"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """True once nothing about the task can change any more."""
+        return self in FINAL_STATES
+
+
+FINAL_STATES = frozenset(
+    {TaskState.COMPLETED, TaskState.FAILED, TaskState.TIMED_OUT, TaskState.CANCELLED}
+)
+
+
+class OutcomeCode(StrEnum):
+    """How an attempt or a task ended. Stable: the words are translated, the code never."""
+
+    OK = "ok"
+    SCRIPT_ERROR = "script_error"
+    PARAMS_INVALID = "params_invalid"
+    SCRIPT_NOT_FOUND = "script_not_found"
+    VERSION_NOT_FOUND = "version_not_found"
+    INTEGRITY_ERROR = "integrity_error"
+    SIGNATURE_INVALID = "signature_invalid"
+    ENVIRONMENT_ERROR = "environment_error"
+    ENTRY_POINT_INVALID = "entry_point_invalid"
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+    MEMORY_LIMIT = "memory_limit"
+    CPU_LIMIT = "cpu_limit"
+    OUTPUT_LIMIT = "output_limit"
+    RESULT_INVALID = "result_invalid"
+    PROCESS_LIMIT = "process_limit"
+    CRASHED = "crashed"
+    WORKER_LOST = "worker_lost"
+    NO_MATCHING_WORKER = "no_matching_worker"
+    QUEUE_FULL = "queue_full"
+    EXPIRED = "expired"
+    LOCK_HELD = "lock_held"
+    SKIPPED_DUE_TO_LOCK = "skipped_due_to_lock"
+    RATE_LIMITED = "rate_limited"
+    RETRY_EXHAUSTED = "retry_exhausted"
+    BLOCKED = "blocked"
+    CAPTCHA_REQUIRED = "captcha_required"
+    ROBOTS_DISALLOWED = "robots_disallowed"
+    LOGIN_EXPIRED = "login_expired"
+    EMPTY_RESULT = "empty_result"
+    NETWORK_DENIED = "network_denied"
+    INTERNAL = "internal"
+
+    @property
+    def final_state(self) -> TaskState:
+        """The state a task takes when this is its last word."""
+        return _FINAL_STATE_BY_CODE.get(self, TaskState.FAILED)
+
+
+_FINAL_STATE_BY_CODE = {
+    OutcomeCode.OK: TaskState.COMPLETED,
+    OutcomeCode.TIMEOUT: TaskState.TIMED_OUT,
+    OutcomeCode.EXPIRED: TaskState.TIMED_OUT,
+    OutcomeCode.CANCELLED: TaskState.CANCELLED,
+}
+
+
+class Overlap(StrEnum):
+    """What becomes of a task whose lock another task holds."""
+
+    SKIP = "skip"  # refuse it, naming the holder
+    QUEUE_ONE = "queue_one"  # wait, unless one waits already
+    QUEUE_ALL = "queue_all"  # wait in line
+    REPLACE = "replace"  # cancel the holder and those in line, then run
+    ALLOW = "allow"  # the key does not matter
+
+
+# ---- what is run ---------------------------------------------------------------------
+
+
+class Pin(Struct, frozen=True, array_like=True):
+    """Exact script version: the same bytes wherever and whenever it runs.
+
+    `digest` is `sha256:` and 64 hex characters, over the script's whole tree.
+    """
+
+    repository: str
+    name: str
+    version: str
+    digest: str
+
+
+class Limits(Struct, frozen=True, array_like=True):
+    """What one attempt may use. Sources: contract sections 2 and 9."""
+
+    memory_bytes: int = 512_000_000  # the contract's "512MB"
+    cpu_s: float | None = None  # processor seconds; None: as long as the attempt may run
+    process_count: int = 64
+    open_file_count: int = 256
+    file_size_bytes: int = 64 * MIB
+    output_size_bytes: int = 10 * MIB  # logs kept per task: standard output, error and ctx.log
+    line_length_bytes: int = 64 * KIB  # a longer line is cut, with a marker
+    result_size_bytes: int = 64 * MIB  # the data, and the items together
+
+
+class RunSpec(Struct, frozen=True, array_like=True):
+    """Everything a worker must know of a script to run it; drawn from its manifest once."""
+
+    pin: Pin
+    entry_point: str = "main.py"  # "file.py" or "file.py:function"
+    kit: tuple[str, ...] = ("http",)
+    preload: tuple[str, ...] = ()
+    timeout_s: float = 300.0  # one attempt, preparing not included
+    limits: Limits = Limits()
+
+
+class RetryPolicy(Struct, frozen=True):
+    """Which failures are tried again, and when. `backoff_s` repeats its last value."""
+
+    max_count: int = 0  # further tries after the first
+    backoff_s: tuple[float, ...] = (15.0, 30.0, 60.0)
+    cap_s: float = 300.0
+    on: frozenset[OutcomeCode] = frozenset()
+
+
+class LockRequest(Struct, frozen=True):
+    """A key that at most one accepted task holds, and what to do when it is held."""
+
+    key: str
+    overlap: Overlap = Overlap.SKIP
+
+
+class TaskSpec(Struct, frozen=True, kw_only=True):
+    """One request to run one script: what was asked, never what became of it."""
+
+    id: TaskId
+    run: RunSpec
+    params: bytes = b"{}"  # a JSON object, UTF-8, already checked against the schema
+    priority: int = 0  # -100 to 100, higher first; equal ones in order of arrival
+    requires: frozenset[str] = frozenset()  # worker tags that must be there
+    prefers: frozenset[str] = frozenset()  # worker tags that are better
+    deadline_s: float | None = None  # whole life from submit: waiting, preparing, running
+    schedule_timeout_s: float = 300.0  # how long it may wait for a slot
+    # How long it may wait while no known worker could ever run it. Short on an open HTTP
+    # call, so that "no such worker" is an answer; long enough for one that is reconnecting.
+    match_timeout_s: float = 3.0
+    lock: LockRequest | None = None
+    retry: RetryPolicy = RetryPolicy()
+
+
+class Record(Struct, frozen=True, array_like=True):
+    """One thing an attempt said while it ran.
+
+    `kind` is `log`, `progress` or `item`; `body` is one JSON document, UTF-8:
+    log `{"level", "stream", "message", ...}` (`stream` is `stdout`, `stderr` or `log`),
+    progress `{"fraction", "text"}`, item any value. `at` is Unix time in seconds, by the
+    worker's clock, for people to read and never for decisions.
+    """
+
+    kind: str
+    at: float
+    body: bytes
+
+
+class Usage(Struct, frozen=True, array_like=True):
+    """What an attempt used, as far as it is known."""
+
+    cpu_s: float = 0.0
+    memory_peak_bytes: int = 0
+    output_bytes: int = 0
+
+
+class Outcome(Struct, frozen=True, array_like=True):
+    """How an attempt ended.
+
+    `fields` fill the placeholders of the catalogue's text for `code`. What a script raised
+    is in `error_type`, `error_message` and `traceback` (the script's own frames).
+    """
+
+    code: OutcomeCode
+    data: bytes | None = None  # the script's answer: one JSON document, UTF-8; None iff not ok
+    item_count: int = 0
+    fields: dict[str, str | int | float] = {}
+    error_type: str = ""
+    error_message: str = ""
+    traceback: str = ""
+    prepare_s: float = 0.0  # script and environment made ready
+    run_s: float = 0.0  # the script itself
+    usage: Usage = Usage()
+
+    @property
+    def is_ok(self) -> bool:
+        """True iff the script ended as it should."""
+        return self.code is OutcomeCode.OK
+
+
+# ---- workers -------------------------------------------------------------------------
+
+
+class WorkerFacts(Struct, frozen=True, array_like=True):
+    """What a worker says of itself; told to people, and `programs` matched against scripts."""
+
+    hostname: str = ""
+    version: str = ""  # of zscrape
+    python: str = ""
+    platform: str = ""
+    cpu_count: int = 0
+    memory_bytes: int = 0
+    programs: tuple[str, ...] = ()
+    isolation: tuple[str, ...] = ()  # layers in force
+
+
+class Load(Struct, frozen=True, array_like=True):
+    """How busy a worker's machine is, 0 to 100 each."""
+
+    cpu_percent: float = 0.0
+    memory_percent: float = 0.0
+
+
+# ---- policies ------------------------------------------------------------------------
+
+
+class HeartbeatPolicy(Struct, frozen=True):
+    """How the two ends of the link know that the other lives.
+
+    Source: ZeroMQ RFC 6/PPP (3 to 5 missed beats); 3 halves the time a lost task waits.
+    """
+
+    interval_s: float = 1.0
+    missed_count: int = 3
+    # A task with a lock is never run twice at once: its worker ends it when `lease_s` has
+    # passed without an acknowledged beat that listed it, and the gateway gives it away only
+    # `margin_s` after that (2 s covers 2 % of clock drift and a slow delivery).
+    lease_s: float = 10.0
+    margin_s: float = 2.0
+
+    @property
+    def lost_after_s(self) -> float:
+        """Silence after which the other end is taken for lost."""
+        return self.interval_s * self.missed_count
+
+
+class ReconnectPolicy(Struct, frozen=True):
+    """How a worker dials again: doubling from `first_s` to `cap_s`, spread by up to half."""
+
+    first_s: float = 0.2
+    cap_s: float = 10.0
+
+
+class QueuePolicy(Struct, frozen=True):
+    """How much may wait, and how often a task may lose its worker."""
+
+    limit_count: int = 100_000
+    # A task whose attempts took this many workers down is not sent to another (Sidekiq: 3).
+    lost_limit_count: int = 3
+
+
+# ---- snapshots: what is told to people and metrics -----------------------------------
+
+
+class WorkerStatus(StrEnum):
+    """Where a worker stands with its gateway."""
+
+    LIVE = "live"
+    SUSPECT = "suspect"  # its connection broke; it may come back before it is taken for lost
+    DRAINING = "draining"  # ends what it runs and takes nothing new
+    EXPECTED = "expected"  # known from before a restart, not heard yet
+
+
+class WorkerSnapshot(Struct, frozen=True):
+    """One worker as its gateway sees it."""
+
+    id: WorkerId
+    status: WorkerStatus
+    slots: int
+    in_flight_count: int
+    tags: tuple[str, ...]
+    facts: WorkerFacts
+    load: Load
+    running: tuple[Attempt, ...]
+    warm_count: int
+    last_heard_s: float  # seconds since its last message
+
+
+class Snapshot(Struct, frozen=True):
+    """The whole dispatcher at one moment."""
+
+    queued_count: int
+    assigned_count: int
+    running_count: int
+    slot_count: int  # of workers that take work
+    free_slot_count: int
+    oldest_queued_s: float  # 0.0 iff nothing waits
+    workers: tuple[WorkerSnapshot, ...]
+
+
+class Explanation(Struct, frozen=True):
+    """Why a task waits, or where it is. `reason` is stable; its words are in the catalogue."""
+
+    reason: str
+    fields: dict[str, str | int | float]
