@@ -1,0 +1,59 @@
+"""Settings: a tree of small frozen structs, read from flags, environment, file and defaults.
+
+`load` is the only way in. It takes what it reads as arguments (flags, environment), changes
+nothing, and says for every value where it came from. Hand on the piece, never the whole.
+
+    flags > environment > zscrape.toml > defaults
+"""
+
+from __future__ import annotations
+
+from zscrape.config.load import FILE_NAME, REPOSITORY_TYPES, default_home, load, locale_language
+from zscrape.config.settings import (
+    SECRETS,
+    GatewaySettings,
+    RepositorySettings,
+    ScriptDefaults,
+    Setting,
+    Settings,
+    WorkerSettings,
+    environment_name,
+    flag_name,
+    refuse_open_bind,
+    settings_known,
+    unknown_environment,
+)
+from zscrape.config.values import (
+    MASK,
+    SettingError,
+    is_loopback,
+    parse_http,
+    parse_link,
+    parse_size,
+)
+
+__all__ = [
+    "FILE_NAME",
+    "MASK",
+    "REPOSITORY_TYPES",
+    "SECRETS",
+    "GatewaySettings",
+    "RepositorySettings",
+    "ScriptDefaults",
+    "Setting",
+    "SettingError",
+    "Settings",
+    "WorkerSettings",
+    "default_home",
+    "environment_name",
+    "flag_name",
+    "is_loopback",
+    "load",
+    "locale_language",
+    "parse_http",
+    "parse_link",
+    "parse_size",
+    "refuse_open_bind",
+    "settings_known",
+    "unknown_environment",
+]

@@ -1,0 +1,275 @@
+"""Reading settings: each value from the strongest source that has it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from zscrape.config.settings import (
+    SECRETS,
+    SECTIONS,
+    TABLES,
+    GatewaySettings,
+    RepositorySettings,
+    ScriptDefaults,
+    Setting,
+    Settings,
+    WorkerSettings,
+    environment_name,
+    flag_name,
+    settings_known,
+)
+from zscrape.config.values import MASK, SettingError, check_range, nearest, type_words, wrong
+from zscrape.model import HeartbeatPolicy, QueuePolicy
+
+FILE_NAME: Final = "zscrape.toml"
+# Repository types that this version can read; the contract names more.
+REPOSITORY_TYPES: Final = ("dir",)
+
+
+def load(
+    *,
+    flags: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+    file: Path | None = None,
+) -> Settings:
+    """Return the effective settings.
+
+    Args:
+        flags: Values by dotted name (`gateway.http`); None means not given. `repositories`
+            takes a list of tables or of paths.
+        environ: The environment; None reads the process's own.
+        file: A TOML file that must exist; None looks at `ZSCRAPE_CONFIG`, then
+            `./zscrape.toml`, then `zscrape.toml` in the home folder.
+
+    Raises:
+        ConfigError: A setting is unknown, of the wrong type or out of range, or the file
+            cannot be read.
+    """
+    flags = {name: value for name, value in (flags or {}).items() if value is not None}
+    environ = os.environ if environ is None else environ
+    home = Path(flags.get("home") or environ.get("ZSCRAPE_HOME") or default_home(environ))
+    path = _find_file(file, environ, home)
+    table = {} if path is None else _read_file(path)
+    reader = _Reader(flags, environ, path, table)
+    values: dict[str, Any] = {name: {} for name in SECTIONS}
+    defaults = {"home": home, "lang": locale_language(environ), "cache_dir": None}
+    for setting in settings_known():
+        value = reader.read(setting, defaults.get(setting.name, setting.default))
+        section, _, leaf = setting.name.rpartition(".")
+        (values[section] if section else values)[leaf] = value
+    values["home"] = values["home"].expanduser().absolute()
+    values["cache_dir"] = (values["cache_dir"] or values["home"] / "cache").expanduser().absolute()
+    values["repositories"] = reader.repositories(values["home"])
+    values["scripts"] = reader.scripts()
+    values |= {
+        "gateway": GatewaySettings(**values["gateway"]),
+        "worker": WorkerSettings(**values["worker"]),
+        "heartbeat": HeartbeatPolicy(**values["heartbeat"]),
+        "queue": QueuePolicy(**values["queue"]),
+    }
+    return Settings(**values, sources=reader.sources)
+
+
+def default_home(environ: Mapping[str, str]) -> Path:
+    """Return the platform's data folder for zscrape."""
+    user = Path(environ.get("HOME") or environ.get("USERPROFILE") or Path.home())
+    if sys.platform == "darwin":
+        return user / "Library" / "Application Support" / "zscrape"
+    if sys.platform == "win32":
+        return Path(environ.get("LOCALAPPDATA") or user / "AppData" / "Local") / "zscrape"
+    # XDG base directories: a relative path there is to be ignored.
+    data = environ.get("XDG_DATA_HOME", "")
+    return (Path(data) if data.startswith("/") else user / ".local" / "share") / "zscrape"
+
+
+def locale_language(environ: Mapping[str, str]) -> str:
+    """Return the language that the POSIX locale asks for, of those that zscrape speaks."""
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):  # the order of setlocale(3)
+        if environ.get(name):
+            return "ko" if environ[name].lower().startswith("ko") else "en"
+    return "en"
+
+
+def _find_file(file: Path | None, environ: Mapping[str, str], home: Path) -> Path | None:
+    named = file or environ.get("ZSCRAPE_CONFIG")
+    if named:
+        return Path(named).absolute()
+    for folder in (Path.cwd(), home.expanduser()):
+        if (folder / FILE_NAME).is_file():
+            return folder.absolute() / FILE_NAME
+    return None
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise SettingError(source=str(path), reason=reason, fault="file") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError(source=str(path), reason=str(error), fault="toml") from error
+    known = [setting.name for setting in settings_known()]
+    for name, value in table.items():
+        if name in SECTIONS and isinstance(value, dict):
+            for leaf in value:
+                _refuse_unknown(f"{name}.{leaf}", known, path)
+        elif name in SECTIONS:
+            raise wrong(f"{path}: {name}", value, f"[{name}]")
+        else:
+            _refuse_unknown(name, [*known, *TABLES], path)
+    return table
+
+
+def _refuse_unknown(name: str, known: list[str], path: Path) -> None:
+    if name in known:
+        return
+    # A setting in the wrong table is the commonest slip: look for its last part everywhere.
+    leaf = name.rpartition(".")[2]
+    elsewhere = [other for other in known if other.rpartition(".")[2] == leaf]
+    raise SettingError(
+        source=str(path),
+        reason=f"unknown key {name}",
+        fault="unknown",
+        value=name,
+        expected=elsewhere[0] if elsewhere else nearest(name, known),
+    )
+
+
+def _fields_of(kind: type[Struct], table: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Return the fields of a struct from a table of the file, each checked by itself."""
+    types = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    found = {}
+    for name, raw in table.items():
+        place = f"{source}.{name}"
+        _refuse_unknown(name, list(types), Path(source))
+        try:
+            found[name] = msgspec.convert(raw, types[name])
+        except msgspec.ValidationError as error:
+            raise wrong(place, raw, type_words(types[name])) from error
+        check_range(name, found[name], place)
+    return found
+
+
+class _Reader:
+    """Pick each value from the strongest source that has it, and remember which that was."""
+
+    def __init__(
+        self,
+        flags: Mapping[str, Any],
+        environ: Mapping[str, str],
+        path: Path | None,
+        table: Mapping[str, Any],
+    ) -> None:
+        self.sources: dict[str, str] = {}
+        self._flags = flags
+        self._environ = environ
+        self._path = path
+        self._table = table
+
+    def read(self, setting: Setting, default: Any) -> Any:
+        """Return the value of one setting."""
+        raw, source = self._raw(setting.name)
+        self.sources[setting.name] = source or "default"
+        if not source:
+            return default
+        if isinstance(raw, str) and setting.type == tuple[str, ...]:
+            raw = [part.strip() for part in raw.split(",") if part.strip()]
+        if setting.type is Path:
+            return self._path_of(raw, source)
+        is_text = source == environment_name(setting.name) or source == flag_name(setting.name)
+        try:
+            value = msgspec.convert(raw, setting.type, strict=not is_text)
+        except msgspec.ValidationError as error:
+            shown = MASK if setting.name in SECRETS else raw
+            raise wrong(source, shown, type_words(setting.type)) from error
+        check_range(setting.name, value, source)
+        return value
+
+    def repositories(self, home: Path) -> tuple[RepositorySettings, ...]:
+        """Return the repositories in the order in which a name is looked up."""
+        if "repositories" in self._flags:
+            rows, source = self._flags["repositories"], "--scripts"
+        elif self._environ.get("SCRIPT_REPOSITORY_URL") or self._environ.get(
+            "SCRIPT_REPOSITORY_TYPE"
+        ):
+            rows, source = [self._environment_repository()], "SCRIPT_REPOSITORY_URL"
+        elif "repositories" in self._table:
+            rows, source = self._table["repositories"], f"{self._path}: repositories"
+        else:
+            rows, source = [str(home / "scripts")], "default"
+        self.sources["repositories"] = source
+        if not isinstance(rows, list | tuple) or not rows:
+            raise wrong(source, rows, "[[repositories]]")
+        found = tuple(self._repository(row, source, number) for number, row in enumerate(rows, 1))
+        names = [repository.name for repository in found]
+        for name in names:
+            if names.count(name) > 1:
+                raise SettingError(
+                    source=source, reason=f"two named {name}", fault="duplicate", value=name
+                )
+        return found
+
+    def scripts(self) -> dict[str, ScriptDefaults]:
+        """Return the defaults of single scripts, by script name."""
+        tables = self._table.get("scripts", {})
+        source = f"{self._path}: scripts"
+        if not isinstance(tables, dict):
+            raise wrong(source, tables, "[scripts.NAME]")
+        found = {}
+        for name, table in tables.items():
+            self.sources[f"scripts.{name}"] = str(self._path)
+            place = f"{source}.{name}"
+            if not isinstance(table, dict):
+                raise wrong(place, table, "[scripts.NAME]")
+            found[name] = ScriptDefaults(**_fields_of(ScriptDefaults, table, place))
+        return found
+
+    def _raw(self, name: str) -> tuple[Any, str]:
+        if name in self._flags:
+            return self._flags[name], flag_name(name)
+        if self._environ.get(environment_name(name), "") != "":  # empty is unset, as in compose
+            return self._environ[environment_name(name)], environment_name(name)
+        section, _, leaf = name.rpartition(".")
+        table = self._table.get(section, {}) if section else self._table
+        if leaf in table:
+            return table[leaf], f"{self._path}: {name}"
+        return None, ""
+
+    def _path_of(self, raw: Any, source: str) -> Path:
+        """Read a path: in a file it is relative to that file, elsewhere to the working folder."""
+        if not isinstance(raw, str | Path) or not str(raw):
+            raise wrong(source, raw, "path")
+        folder = self._path.parent if self._path and source.startswith(str(self._path)) else None
+        path = Path(raw).expanduser()
+        return (folder or Path.cwd()) / path
+
+    def _environment_repository(self) -> dict[str, Any]:
+        kind = self._environ.get("SCRIPT_REPOSITORY_TYPE") or "dir"
+        return {"type": kind, "url": self._environ.get("SCRIPT_REPOSITORY_URL", "")}
+
+    def _repository(self, row: Any, source: str, number: int) -> RepositorySettings:
+        table = {"url": str(row)} if isinstance(row, str | Path) else dict(row)
+        given = {
+            "name": "scripts" if number == 1 else f"scripts{number}",
+            **_fields_of(RepositorySettings, table, source),
+        }
+        if not given.get("url"):
+            raise wrong(f"{source}.url", given.get("url"), "path")
+        found = RepositorySettings(**given)
+        if found.type not in REPOSITORY_TYPES:
+            raise SettingError(
+                source="SCRIPT_REPOSITORY_TYPE" if source == "SCRIPT_REPOSITORY_URL" else source,
+                reason=f"unsupported type {found.type}",
+                fault="repository_type",
+                value=found.type,
+                expected=", ".join(REPOSITORY_TYPES),
+            )
+        return msgspec.structs.replace(found, url=str(self._path_of(found.url, source)))

@@ -1,0 +1,166 @@
+"""The tree of settings, and the names under which each can be given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from zscrape.config.values import (
+    SettingError,
+    is_loopback,
+    nearest,
+    parse_http,
+    parse_link,
+    parse_size,
+)
+from zscrape.model import MIB, HeartbeatPolicy, QueuePolicy
+
+
+class GatewaySettings(Struct, frozen=True, kw_only=True):
+    """The process with the HTTP API and the link."""
+
+    http: str = "127.0.0.1:8000"  # host:port; port 0 takes a free one
+    link: str = "tcp://127.0.0.1:5555"
+    insecure: bool = False  # allows a bind beyond loopback
+    api_key: str | None = None  # adopted as an admin key, for containers; secret
+    body_limit_bytes: int = MIB
+    depth_limit: int = 32
+    inline_limit_bytes: int = MIB  # a larger answer is linked, not inlined
+    max_wait_s: float = 300.0  # the longest `?wait=` and `Prefer: wait`
+    shutdown_grace_s: float = 10.0
+    task_kept_count: int = 10_000
+
+
+class WorkerSettings(Struct, frozen=True, kw_only=True):
+    """The process that dials a gateway and owns slots."""
+
+    join: str = "tcp://127.0.0.1:5555"
+    slots: int | None = None  # None: the number of CPUs
+    tags: tuple[str, ...] = ()
+    isolation: Literal["fork", "exec"] = "fork"
+    grace_s: float = 2.0  # between asking an attempt to end and killing it
+
+
+class RepositorySettings(Struct, frozen=True, kw_only=True):
+    """Where scripts come from. `url` of a `dir` is an absolute path."""
+
+    type: str = "dir"
+    url: str
+    name: str = "scripts"
+
+
+class ScriptDefaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[scripts.NAME]`: defaults of one script, without touching its manifest."""
+
+    version: str | None = None
+    timeout_s: float | None = None
+    tags: tuple[str, ...] = ()
+    parameters: dict[str, Any] = {}
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything that can be set, and where each value came from (`sources`, by dotted name)."""
+
+    home: Path
+    lang: Literal["en", "ko"] = "en"  # `load` takes the locale's
+    cache_dir: Path
+    cache_max_age_h: float = 168.0
+    script_timeout_s: float = 300.0
+    script_memory_limit: str = "512MB"
+    schedule_timeout_s: float = 300.0  # how long a task may wait for a slot
+    gateway: GatewaySettings = GatewaySettings()
+    worker: WorkerSettings = WorkerSettings()
+    heartbeat: HeartbeatPolicy = HeartbeatPolicy()
+    queue: QueuePolicy = QueuePolicy()
+    repositories: tuple[RepositorySettings, ...] = ()
+    scripts: dict[str, ScriptDefaults] = {}
+    sources: dict[str, str] = {}
+
+    @property
+    def script_memory_limit_bytes(self) -> int:
+        """`script_memory_limit` as a number of bytes."""
+        return parse_size(self.script_memory_limit)
+
+
+SECTIONS: Final[dict[str, type[Struct]]] = {
+    "gateway": GatewaySettings,
+    "worker": WorkerSettings,
+    "heartbeat": HeartbeatPolicy,
+    "queue": QueuePolicy,
+}
+TABLES: Final = ("repositories", "scripts")  # read by their own functions
+# Names of the contract; every other setting's name is built by `environment_name`.
+_ENVIRONMENT_NAMES: Final = {
+    "cache_dir": "SCRIPT_CACHE_DIR",
+    "cache_max_age_h": "SCRIPT_CACHE_MAX_AGE",
+    "script_timeout_s": "SCRIPT_TIMEOUT",
+    "script_memory_limit": "SCRIPT_MEMORY_LIMIT",
+}
+_CLIENT_NAMES: Final = ("ZSCRAPE_URL", "ZSCRAPE_CONFIG")  # known, but no settings
+SECRETS: Final = frozenset({"gateway.api_key"})
+
+
+class Setting(Struct, frozen=True):
+    """One known setting: its dotted name, its type and its default."""
+
+    name: str
+    type: Any
+    default: Any
+
+
+def settings_known() -> Iterator[Setting]:
+    """Every setting that has one value, in the order of the tree."""
+    for field in msgspec.structs.fields(Settings):
+        if field.name in SECTIONS:
+            for inner in msgspec.structs.fields(SECTIONS[field.name]):
+                yield Setting(f"{field.name}.{inner.name}", inner.type, inner.default)
+        elif field.name not in (*TABLES, "sources"):
+            yield Setting(field.name, field.type, field.default)
+
+
+def environment_name(name: str) -> str:
+    """Return the environment variable of the setting with this dotted name."""
+    if name in _ENVIRONMENT_NAMES:
+        return _ENVIRONMENT_NAMES[name]
+    section, _, leaf = name.rpartition(".")
+    if section in ("", "gateway", "worker"):  # their leaves are unique, and the contract's
+        return f"ZSCRAPE_{leaf.upper()}"
+    return f"ZSCRAPE_{section.upper()}_{leaf.upper()}"
+
+
+def flag_name(name: str) -> str:
+    """Return the command-line flag of the setting with this dotted name."""
+    return "--" + name.rpartition(".")[2].replace("_", "-")
+
+
+def unknown_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return `ZSCRAPE_` variables that mean nothing here, each with the nearest known name.
+
+    They are told by `doctor` and are no errors: Kubernetes puts `ZSCRAPE_PORT` and the like
+    into every container beside a service of that name.
+    """
+    known = [environment_name(setting.name) for setting in settings_known()] + [*_CLIENT_NAMES]
+    strangers = [name for name in environ if name.startswith("ZSCRAPE_") and name not in known]
+    return {name: nearest(name, known) for name in sorted(strangers)}
+
+
+def refuse_open_bind(gateway: GatewaySettings) -> None:
+    """Refuse to listen beyond loopback, where the link is not encrypted.
+
+    Raises:
+        ConfigError: An address is not a loopback one and `insecure` is not set.
+    """
+    if gateway.insecure:
+        return
+    for name, host in (
+        ("http", parse_http(gateway.http)[0]),
+        ("link", parse_link(gateway.link)[0]),
+    ):
+        if not is_loopback(host):
+            raise SettingError(
+                source=f"--{name}", reason=f"{host} is open", fault="open_bind", value=host
+            )

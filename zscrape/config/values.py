@@ -1,0 +1,151 @@
+"""How single values are read and checked, and the error that tells of a bad one."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, get_args, get_origin
+
+from zscrape.errors import ConfigError
+
+MASK: Final = "********"
+_ZERO_ALLOWED: Final = ("gateway.shutdown_grace_s", "gateway.task_kept_count", "worker.grace_s")
+
+
+@dataclass(eq=False, kw_only=True)
+class SettingError(ConfigError):
+    """A setting is at fault. `fault` picks the words: `config_invalid.` and the fault's name."""
+
+    fault: str
+    value: str = ""
+    expected: str = ""
+
+    @property
+    def text_key(self) -> str:
+        """The words for this fault."""
+        return f"config_invalid.{self.fault}"
+
+
+def wrong(source: str, value: Any, expected: str) -> SettingError:
+    """Return the error for a value that is not what is expected there."""
+    return SettingError(
+        source=source,
+        reason=f"{value!r} is not {expected}",
+        fault="value",
+        value=str(value),
+        expected=expected,
+    )
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """Return the known name that is most like `name`."""
+    return (difflib.get_close_matches(name, known, 1, 0.0) or [""])[0]
+
+
+_SIZE = re.compile(r"(\d+)\s*([KMG]?i?B)?", re.IGNORECASE)
+_UNIT_BYTES: Final = {
+    "b": 1,
+    "kb": 1000,
+    "mb": 1000**2,
+    "gb": 1000**3,
+    "kib": 1024,
+    "mib": 1024**2,
+    "gib": 1024**3,
+}
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes of a size such as `512MB` or `1 GiB`.
+
+    Raises:
+        ValueError: The text is not a size.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    unit = (match[2] or "B").lower() if match else ""
+    if match is None or unit not in _UNIT_BYTES or int(match[1]) == 0:
+        raise ValueError(f"not a size: {text}")
+    return int(match[1]) * _UNIT_BYTES[unit]
+
+
+def parse_http(address: str) -> tuple[str, int]:
+    """Return host and port of `host:port` or `[::1]:port`.
+
+    Raises:
+        ValueError: The text is not such an address.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"not host:port: {address}")
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        raise ValueError(f"an IPv6 host needs brackets: {address}")
+    return host.strip("[]"), int(port)
+
+
+def parse_link(address: str) -> tuple[str, int]:
+    """Return host and port of `tcp://host:port`.
+
+    Raises:
+        ValueError: The text is not such an address.
+    """
+    scheme, _, rest = address.partition("://")
+    if scheme != "tcp":
+        raise ValueError(f"not tcp://host:port: {address}")
+    return parse_http(rest)
+
+
+def is_loopback(host: str) -> bool:
+    """True iff nothing beyond this machine can reach a socket bound to `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, or `*`: it may be anything
+        return False
+
+
+_PARSERS: Final = {
+    "gateway.http": (parse_http, "host:port"),
+    "gateway.link": (parse_link, "tcp://host:port"),
+    "worker.join": (parse_link, "tcp://host:port"),
+    "script_memory_limit": (parse_size, "512MB, 1GiB, ..."),
+}
+
+
+def check_range(name: str, value: Any, source: str) -> None:
+    """Refuse a value of the right type that cannot be used.
+
+    Raises:
+        SettingError: It is out of range, not finite, or not in the expected form.
+    """
+    if name in _PARSERS:
+        parse, expected = _PARSERS[name]
+        try:
+            parse(value)
+        except ValueError as error:
+            raise wrong(source, value, expected) from error
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    if not math.isfinite(value):
+        raise wrong(source, value, "a finite number")
+    # Every number here is a duration, a size or a count.
+    if value < 0 or (value == 0 and name not in _ZERO_ALLOWED):
+        raise wrong(source, value, ">= 0" if name in _ZERO_ALLOWED else "> 0")
+
+
+def type_words(kind: Any) -> str:
+    """Return what a value of this type looks like, for an error."""
+    names = {int: "int", float: "number", bool: "true, false", str: "text", Path: "path"}
+    if kind in names:
+        return names[kind]
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return ", ".join(parts)
+    if origin is tuple:
+        return f"[{type_words(parts[0])}, ...]"
+    if origin is dict:
+        return "{ name = value }"
+    return " | ".join(type_words(part) for part in parts if part is not type(None))

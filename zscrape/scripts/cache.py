@@ -1,0 +1,346 @@
+"""Scripts on this machine by digest: written once, read-only, verified before every run.
+
+    <root>/sha256/<hex>/...   the files of one script, as they run
+    <root>/used/<hex>         empty; its time says when the script was last run
+    <root>/quarantine/...     what did not match its digest, kept for a look
+    <root>/staging/...        half-written; cleared at start
+
+An entry is verified by its digest when it enters and by (inode, size, mtime, ctime) of every
+file and folder before each run; when any of these differs it is hashed again. An entry that
+does not match is moved away, fetched once more and, if it still differs, never run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import itertools
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from pathlib import Path
+from typing import TypeAlias
+
+from zscrape.errors import FilesInvalid, IntegrityFailure, VersionNotFound
+from zscrape.model import Pin
+from zscrape.scripts.bundle import pack, unpack
+from zscrape.scripts.digest import ScriptFile, require_usable, tree_digest
+from zscrape.scripts.fingerprint import Fingerprint
+from zscrape.scripts.flight import Flights
+from zscrape.scripts.tree import Tree, read_tree
+from zscrape.scripts.version import is_digest
+
+Fetch: TypeAlias = Callable[[Pin], Awaitable[bytes | None]]
+
+_FETCH_COUNT = 2  # a mismatch may be a damaged transfer: ask once more, then believe it
+_QUARANTINE_COUNT = 8
+_USED_EVERY_S = 3600.0
+_HOUR_S = 3600.0
+# What was handed out this lately may be about to run, though nobody lists it yet.
+_RECENT_S = 2 * _USED_EVERY_S
+_STAGING_AGE_S = 3600.0  # younger ones may be another process's work
+# Up to this many `stat` calls are made in the caller's thread: about 1 microsecond each.
+_INLINE_STAT_COUNT = 300
+
+
+class ScriptCache:
+    """The scripts kept under one folder. One thread uses it; several processes may share it."""
+
+    def __init__(
+        self, root: Path, max_age_h: float = 168, max_size_bytes: int = 2_000_000_000
+    ) -> None:
+        self._root = root.absolute()
+        self._max_age_s = max_age_h * _HOUR_S
+        self._max_size_bytes = max_size_bytes
+        self._known: dict[str, Fingerprint] = {}
+        self._used_at: dict[str, float] = {}
+        self._flights: Flights[str, Path] = Flights()
+        self._serials = itertools.count(1)
+        for folder in (self._trees, self._marks, self._quarantine, self._staging):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._clear_staging(time.time())
+
+    # ---- what is here ----------------------------------------------------------------
+
+    def has(self, digest: str) -> bool:
+        """True iff an entry is there (it is verified when it is used, not now)."""
+        return is_digest(digest) and os.path.lexists(f"{self._trees}/{digest[7:]}")
+
+    def path(self, digest: str) -> Path:
+        """Return the folder of a digest, whether it is there or not.
+
+        Raises:
+            ValueError: It is not a digest: nothing else may become a path.
+        """
+        if not is_digest(digest):
+            raise ValueError(f"not a digest: {digest!r}")
+        return self._trees / digest[7:]
+
+    def digests(self) -> tuple[str, ...]:
+        """Return the digests of all entries, verified or not."""
+        found = (f"sha256:{each.name}" for each in self._trees.iterdir())
+        return tuple(sorted(each for each in found if is_digest(each)))
+
+    def warm(self) -> tuple[str, ...]:
+        """Return the digests verified since this process started: they can start at once."""
+        return tuple(self._known)
+
+    # ---- in --------------------------------------------------------------------------
+
+    async def store(self, files: Iterable[ScriptFile], name: str = "") -> str:
+        """Keep the files of a script and return their digest (`name` is for errors).
+
+        Raises:
+            FilesInvalid: They are not a usable tree; nothing was kept.
+            OSError: The disk will not take them; nothing was kept.
+        """
+        listed = tuple(files)
+        return await asyncio.to_thread(self._store, listed, name)
+
+    async def ensure(self, pin: Pin, fetch: Fetch) -> Path:
+        """Return the verified folder of a pin, fetching it if it is not here.
+
+        Callers of the same digest share one fetch; one that is cancelled does not cancel it
+        for the others. `fetch` gives what `pack` made, or None when it does not have it.
+
+        Raises:
+            IntegrityFailure: What `fetch` gave, twice, is not what the pin says.
+            VersionNotFound: `fetch` does not have it.
+        """
+        fingerprint = self._known.get(pin.digest)
+        if (
+            fingerprint is not None
+            and len(fingerprint.paths) <= _INLINE_STAT_COUNT
+            and fingerprint.holds()
+        ):
+            self._mark_used(pin.digest)
+            return self._trees / pin.digest[7:]
+        return await self._flights.join(pin.digest, lambda: self._ensure(pin, fetch))
+
+    # ---- out -------------------------------------------------------------------------
+
+    async def files(self, digest: str) -> tuple[ScriptFile, ...] | None:
+        """Return the verified files of an entry; None when it is not here or is damaged."""
+        if not self.has(digest):
+            return None
+        tree = await asyncio.to_thread(self._verified, digest)
+        return None if tree is None else tree.files
+
+    async def pack(self, digest: str) -> bytes | None:
+        """Return an entry as one run of bytes for a worker; None when it is not here."""
+        files = await self.files(digest)
+        return None if files is None else await asyncio.to_thread(pack, files)
+
+    # ---- cleaning --------------------------------------------------------------------
+
+    async def evict(self, keep: Collection[str] = ()) -> tuple[str, ...]:
+        """Remove what was not used for too long, then the least used beyond the size limit.
+
+        Args:
+            keep: Digests that stay whatever their age: those that run or wait to run.
+
+        Returns:
+            The digests removed.
+        """
+        kept = frozenset(keep)
+        removed = await asyncio.to_thread(self._evict, kept, time.time())
+        for digest in removed:
+            self._known.pop(digest, None)
+        return removed
+
+    async def close(self) -> None:
+        """End fetches under way."""
+        await self._flights.close()
+
+    # ---- inside ----------------------------------------------------------------------
+
+    @property
+    def _trees(self) -> Path:
+        return self._root / "sha256"
+
+    @property
+    def _marks(self) -> Path:
+        return self._root / "used"
+
+    @property
+    def _quarantine(self) -> Path:
+        return self._root / "quarantine"
+
+    @property
+    def _staging(self) -> Path:
+        return self._root / "staging"
+
+    async def _ensure(self, pin: Pin, fetch: Fetch) -> Path:
+        place = self.path(pin.digest)
+        if await asyncio.to_thread(self._is_sound, pin.digest):
+            self._mark_used(pin.digest)
+            return place
+        actual = ""
+        for _ in range(_FETCH_COUNT):
+            body = await fetch(pin)
+            if body is None:
+                raise VersionNotFound(
+                    name=pin.name, requested=f"{pin.version} ({pin.digest})", available="-"
+                )
+            actual = await asyncio.to_thread(self._enter, pin, body)
+            if actual == pin.digest:
+                self._mark_used(pin.digest)
+                return place
+        raise IntegrityFailure(name=pin.name, expected=pin.digest, actual=actual)
+
+    def _enter(self, pin: Pin, body: bytes) -> str:
+        """Store what was fetched if it is what the pin says; return what it is."""
+        try:
+            files = unpack(body, pin.name)
+        except FilesInvalid as error:
+            return f"unusable files ({error.problems[0]['reason']})"
+        actual = tree_digest(files)
+        return self._store(files, pin.name) if actual == pin.digest else actual
+
+    def _is_sound(self, digest: str) -> bool:
+        """True iff the entry is here and is what it should be; damaged: moved away."""
+        fingerprint = self._known.get(digest)
+        if fingerprint is not None and fingerprint.holds():
+            return True
+        return self.has(digest) and self._verified(digest) is not None
+
+    def _verified(self, digest: str) -> Tree | None:
+        """Hash an entry again; one that does not match is moved to quarantine."""
+        try:
+            tree = read_tree(self.path(digest), digest)
+        except FileNotFoundError:
+            return None
+        except (FilesInvalid, OSError):
+            self._to_quarantine(digest)
+            return None
+        if tree_digest(tree.files) != digest:
+            self._to_quarantine(digest)
+            return None
+        self._known[digest] = tree.fingerprint
+        return tree
+
+    def _to_quarantine(self, digest: str) -> None:
+        self._known.pop(digest, None)
+        place = self._quarantine / f"{digest[7:]}-{time.time_ns():x}-{next(self._serials)}"
+        with contextlib.suppress(FileNotFoundError):  # another process was quicker
+            _make_writable(self.path(digest))
+            self.path(digest).rename(place)
+        kept = sorted(self._quarantine.iterdir(), key=lambda each: each.name.partition("-")[2])
+        for each in kept[:-_QUARANTINE_COUNT]:
+            _remove(each)
+
+    def _store(self, files: tuple[ScriptFile, ...], name: str) -> str:
+        require_usable(name, files)
+        digest = tree_digest(files)
+        if self.has(digest) and self._is_sound(digest):
+            return digest
+        staged = Path(tempfile.mkdtemp(dir=self._staging))
+        try:
+            _write_tree(staged, files)
+            place = self.path(digest)
+            _put(staged, place)
+            _sync_folder(self._trees)
+        finally:
+            _remove(staged)
+        if not self._is_sound(digest):
+            raise IntegrityFailure(name=name, expected=digest, actual="a damaged copy on disk")
+        return digest
+
+    def _mark_used(self, digest: str) -> None:
+        """Note the use at most once an hour: eviction counts in days."""
+        now = time.time()
+        if now - self._used_at.get(digest, 0.0) < _USED_EVERY_S:
+            return
+        self._used_at[digest] = now
+        with contextlib.suppress(OSError):  # a full disk must not stop a script that is here
+            (self._marks / digest[7:]).touch()
+
+    def _evict(self, keep: frozenset[str], now: float) -> tuple[str, ...]:
+        entries = sorted((self._last_used_at(each), each) for each in self.digests())
+        sizes = {digest: _size_bytes(self.path(digest)) for _, digest in entries}
+        total_bytes = sum(sizes.values())
+        removed: list[str] = []
+        for used_at, digest in entries:
+            is_old = now - used_at > self._max_age_s
+            is_recent = now - self._used_at.get(digest, 0.0) < _RECENT_S
+            if digest in keep or is_recent or not (is_old or total_bytes > self._max_size_bytes):
+                continue
+            _remove(self.path(digest))
+            (self._marks / digest[7:]).unlink(missing_ok=True)
+            total_bytes -= sizes[digest]
+            removed.append(digest)
+        return tuple(removed)
+
+    def _clear_staging(self, now: float) -> None:
+        for each in self._staging.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if now - each.stat().st_mtime > _STAGING_AGE_S:
+                    _remove(each)
+
+    def _last_used_at(self, digest: str) -> float:
+        for place in (self._marks / digest[7:], self.path(digest)):
+            with contextlib.suppress(OSError):
+                return place.stat().st_mtime
+        return 0.0
+
+
+def _put(staged: Path, place: Path) -> None:
+    """Make a written tree the entry, unless another process has been quicker."""
+    try:
+        staged.rename(place)
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise
+    # Only now: a folder without the right to write cannot be moved.
+    place.chmod(0o555)
+
+
+def _write_tree(folder: Path, files: Iterable[ScriptFile]) -> None:
+    """Write the files durably, then take every right to write away."""
+    folders = {folder}
+    for file in files:
+        place = folder / file.path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        folders.update(each for each in place.parents if each.is_relative_to(folder))
+        mode = 0o555 if file.is_executable else 0o444
+        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        with os.fdopen(descriptor, "wb") as opened:
+            opened.write(file.content)
+            opened.flush()
+            os.fsync(opened.fileno())
+            os.fchmod(opened.fileno(), mode)  # whatever the umask is
+    for each in sorted(folders, reverse=True):
+        _sync_folder(each)
+        each.chmod(0o755 if each == folder else 0o555)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _make_writable(folder: Path) -> None:
+    """Give the owner the right to rename or remove what is in a read-only tree."""
+    folder.chmod(0o755)
+    for inner, _, _ in os.walk(folder):
+        Path(inner).chmod(0o755)
+
+
+def _remove(folder: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        _make_writable(folder)
+        shutil.rmtree(folder)
+
+
+def _size_bytes(folder: Path) -> int:
+    return sum(
+        (Path(inner) / name).lstat().st_size
+        for inner, _, names in os.walk(folder)
+        for name in names
+    )

@@ -1,0 +1,238 @@
+"""Names and versions known, and the only place that turns a request into a pin.
+
+A script that has not changed is answered from memory: one look at its repository's revision,
+no reading, no hashing, no thread. A new one is read, checked, and its bytes put into the cache
+by digest, so that its pin can be served afterwards whatever happens to the repository.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from zscrape.errors import ManifestInvalid, ScriptNotFound, VersionNotFound
+from zscrape.scripts.cache import ScriptCache
+from zscrape.scripts.digest import ScriptFile, tree_digest
+from zscrape.scripts.flight import Flights
+from zscrape.scripts.manifest import STANDARD, ManifestDefaults, is_script_name, parse_manifest
+from zscrape.scripts.problems import Problem, shortened
+from zscrape.scripts.reading import nearest
+from zscrape.scripts.repository import Repository
+from zscrape.scripts.script import Script, build_script
+from zscrape.scripts.version import VersionRequest, newest_first
+
+__all__ = ["Catalogue", "Script", "ScriptSummary"]
+
+_WARM_COUNT = 4096  # requests remembered; version texts come from callers and have no end
+_BUILT_COUNT = 1024  # scripts remembered by digest
+_TOLD_VERSION_COUNT = 5
+_CACHE_NAME: Final = "cache"  # the repository of a pin whose bytes only the cache still has
+
+
+class ScriptSummary(Struct, frozen=True):
+    """One script as a list shows it, by its newest version."""
+
+    name: str
+    version: str  # empty: none can be used, `problems` says why
+    description: str = ""
+    author: str = ""
+    tags: tuple[str, ...] = ()
+    repository: str = ""
+    version_count: int = 0
+    problems: tuple[Problem, ...] = ()
+
+
+class _Warm(Struct, frozen=True):
+    """An answer and what must still hold for it to be given again."""
+
+    script: Script
+    repository: Repository
+    revision: Hashable
+    before: tuple[tuple[Repository, Hashable], ...]  # asked earlier, and had no such script
+
+
+class _Place(Struct, frozen=True):
+    """Where a name was found."""
+
+    repository: Repository
+    versions: tuple[str, ...]
+    before: tuple[Repository, ...]
+
+
+class Catalogue:
+    """The scripts of several repositories; a name belongs to the first that has it."""
+
+    def __init__(
+        self,
+        repositories: Sequence[Repository],
+        cache: ScriptCache,
+        defaults: ManifestDefaults = STANDARD,
+    ) -> None:
+        self._repositories = tuple(repositories)
+        self._cache = cache
+        self._defaults = defaults
+        self._warm: dict[tuple[str, str | None], _Warm] = {}
+        self._built: dict[tuple[str, str, str, str], Script] = {}
+        self._flights: Flights[tuple[str, str | None], Script] = Flights()
+
+    async def resolve(self, name: str, version: str | None = None) -> Script:
+        """Return the script that a request means; its bytes are in the cache when this returns.
+
+        Args:
+            name: The script's name.
+            version: Absent or `latest`, an exact version, a range, a channel, or a digest.
+
+        Raises:
+            VersionInvalid: `version` is none of these.
+            ScriptNotFound: No repository has the name.
+            VersionNotFound: No version of it fits.
+            ManifestInvalid: Its manifest (`FilesInvalid`: its files) cannot be used.
+            EntryPointInvalid: Its entry point's file or function is missing.
+            IntegrityFailure: Its files do not match its manifest's checksums.
+            RepositoryUnavailable: A repository cannot be read, and nothing usable is cached.
+        """
+        warm = self._warm.get((name, version))
+        if warm is not None and self._still_holds(warm):
+            return warm.script
+        return await self._flights.join((name, version), lambda: self._resolve(name, version))
+
+    async def scripts(self) -> list[ScriptSummary]:
+        """Return all scripts, by name; one that cannot be used is listed with its problems."""
+        found: dict[str, ScriptSummary] = {}
+        for repository in self._repositories:
+            for name in await repository.names():
+                if name not in found:
+                    found[name] = await self._summary(repository, name)
+        return [found[name] for name in sorted(found)]
+
+    async def versions(self, name: str) -> list[str]:
+        """Return the versions of a script, newest first.
+
+        Raises:
+            ScriptNotFound: No repository has the name.
+        """
+        return list((await self._find(name)).versions)
+
+    async def close(self) -> None:
+        """End work under way and let go of the repositories."""
+        await self._flights.close()
+        for repository in self._repositories:
+            await repository.close()
+
+    def digests(self) -> frozenset[str]:
+        """Return the digests that requests were answered with: `ScriptCache.evict` keeps them."""
+        return frozenset(each.script.pin.digest for each in self._warm.values())
+
+    # ---- inside ----------------------------------------------------------------------
+
+    def _still_holds(self, warm: _Warm) -> bool:
+        pin = warm.script.pin
+        return (
+            warm.repository.revision(pin.name, pin.version) == warm.revision
+            and all(each.revision(pin.name, None) == mark for each, mark in warm.before)
+            and self._cache.has(pin.digest)
+        )
+
+    async def _resolve(self, name: str, version: str | None) -> Script:
+        request = VersionRequest.parse(version)
+        if request.kind == "digest":
+            return await self._by_digest(name, request.text)
+        place = await self._find(name)
+        channels = await place.repository.channels(name) if request.kind == "channel" else None
+        chosen = request.choose(place.versions, channels)
+        if chosen is None:
+            raise _no_version(name, request.text, place.versions)
+        script = await self._load(place.repository, name, chosen)
+        self._remember((name, version), place, script)
+        return script
+
+    async def _find(self, name: str) -> _Place:
+        before: list[Repository] = []
+        for repository in self._repositories:
+            versions = await repository.versions(name) if is_script_name(name) else ()
+            if versions:
+                return _Place(repository, versions, tuple(before))
+            before.append(repository)
+        names = [known for each in self._repositories for known in await each.names()]
+        raise ScriptNotFound(name=shortened(name), nearest=nearest(name, names))
+
+    async def _load(self, repository: Repository, name: str, version: str) -> Script:
+        """Read a version; its bytes go into the cache before anybody is given its pin."""
+        files = await repository.fetch(name, version)
+        digest = await asyncio.to_thread(tree_digest, files)
+        key = (repository.name, name, version, digest)
+        script = self._built.get(key)
+        if script is None:
+            script = await asyncio.to_thread(
+                build_script, repository.name, name, version, files, self._defaults
+            )
+            if len(self._built) >= _BUILT_COUNT:
+                del self._built[next(iter(self._built))]
+            self._built[key] = script
+        await self._cache.store(files, name)
+        return script
+
+    def _remember(self, key: tuple[str, str | None], place: _Place, script: Script) -> None:
+        name, version = script.pin.name, script.pin.version
+        revision = place.repository.revision(name, version)
+        before = tuple((each, each.revision(name, None)) for each in place.before)
+        if revision is None or any(mark is None for _, mark in before):
+            return  # changed a moment ago, or meanwhile: the next request looks again
+        if len(self._warm) >= _WARM_COUNT:
+            self._warm.clear()
+        self._warm[key] = _Warm(script, place.repository, revision, before)
+
+    async def _by_digest(self, name: str, digest: str) -> Script:
+        """Find bytes by digest: among what was built, in the cache, then in the repositories."""
+        for (_, known, _, built), script in self._built.items():
+            if (known, built) == (name, digest) and self._cache.has(digest):
+                return script
+        files = await self._cache.files(digest)
+        if files is not None:
+            cached = self._from_cache(name, files)
+            if cached is not None:
+                return cached
+        place = await self._find(name)
+        for version in place.versions:
+            script = await self._load(place.repository, name, version)
+            if script.pin.digest == digest:
+                return script
+        raise _no_version(name, digest, place.versions)
+
+    def _from_cache(self, name: str, files: tuple[ScriptFile, ...]) -> Script | None:
+        """Build what the cache still has; None when it is another script's."""
+        try:
+            return build_script(_CACHE_NAME, name, None, files, self._defaults)
+        except ManifestInvalid:
+            return None
+
+    async def _summary(self, repository: Repository, name: str) -> ScriptSummary:
+        try:
+            versions = await repository.versions(name)
+            shown = VersionRequest.parse(None).choose(versions) or next(iter(versions), "")
+            raw = await repository.manifest(name, shown)
+            manifest = parse_manifest(raw, name, self._defaults)
+        except ManifestInvalid as error:
+            return ScriptSummary(
+                name, "", repository=repository.name, problems=tuple(error.problems)
+            )
+        return ScriptSummary(
+            name=name,
+            version=shown,
+            description=manifest.description,
+            author=manifest.author,
+            tags=manifest.tags,
+            repository=repository.name,
+            version_count=len(versions),
+            problems=manifest.warnings,
+        )
+
+
+def _no_version(name: str, requested: str, versions: Sequence[str]) -> VersionNotFound:
+    ordered = newest_first(versions)
+    told = ", ".join(ordered[:_TOLD_VERSION_COUNT])
+    more = ", …" if len(ordered) > _TOLD_VERSION_COUNT else ""
+    return VersionNotFound(name=name, requested=requested, available=told + more)

@@ -1,0 +1,199 @@
+"""The parts of a manifest that are objects themselves: limits, retry, lock, sites and so on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from zscrape.model import KIB, MIB, Limits, OutcomeCode, Overlap, RetryPolicy
+from zscrape.scripts.digest import MANIFEST_FILE, path_fault
+from zscrape.scripts.problems import problem
+from zscrape.scripts.reading import ObjectReader, json_type
+from zscrape.scripts.version import is_digest
+
+DAY_S = 86_400
+_TIB = MIB * MIB
+_RATE = re.compile(r"(?P<count>[0-9]{1,6}(?:\.[0-9]{1,3})?)\s*/\s*(?P<unit>s|min|h)")
+_RATE_UNIT_S = {"s": 1.0, "min": 60.0, "h": 3600.0}
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+# Ends that another try cannot change, or that are not failures.
+_NEVER_RETRIED = frozenset({OutcomeCode.OK, OutcomeCode.CANCELLED, OutcomeCode.PARAMS_INVALID})
+
+
+class LockTemplate(Struct, frozen=True):
+    """The lock of a script's tasks; `key` has `{parameter}` placeholders."""
+
+    key: str
+    overlap: Overlap = Overlap.SKIP
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the parameters in the key."""
+        return tuple(_PLACEHOLDER.findall(self.key))
+
+    def key_for(self, params: Mapping[str, Any]) -> str:
+        """Return the key with the parameters' values; texts as they are, others as JSON."""
+        return _PLACEHOLDER.sub(lambda match: _key_part(params.get(match[1])), self.key)
+
+
+class SiteBudget(Struct, frozen=True):
+    """How hard a script asks to hit one site at most."""
+
+    rate_per_s: float | None = None
+    concurrency_count: int | None = None
+
+
+class Expect(Struct, frozen=True):
+    """What a script promises to find."""
+
+    min_item_count: int = 0
+    required: tuple[str, ...] = ()
+    max_null_ratio: float = 1.0
+
+
+def note_missing(reader: ObjectReader, name: str) -> None:
+    """Note a required field as missing, unless its wrong type has been noted."""
+    if not any(each["pointer"] == reader.pointer(name) for each in reader.problems):
+        reader.fault(name, "required")
+
+
+def read_limits(reader: ObjectReader, default_memory_bytes: int) -> Limits:
+    """Read `memory_limit` and `limits`."""
+    # Less than 32 MiB and the interpreter itself does not start.
+    memory_bytes = reader.size("memory_limit", default_memory_bytes, minimum=32 * MIB, maximum=_TIB)
+    standard = Limits(memory_bytes=memory_bytes)
+    inner = reader.child("limits")
+    if inner is None:
+        return standard
+    found = Limits(
+        memory_bytes=memory_bytes,
+        cpu_s=inner.number("cpu_s", None, minimum=0.1, maximum=DAY_S),
+        process_count=inner.whole("processes", standard.process_count, minimum=1, maximum=4096),
+        open_file_count=inner.whole("files", standard.open_file_count, minimum=16, maximum=65_536),
+        file_size_bytes=inner.size("file_size", standard.file_size_bytes, minimum=0, maximum=_TIB),
+        output_size_bytes=inner.size(
+            "output_size", standard.output_size_bytes, minimum=KIB, maximum=1024 * MIB
+        ),
+        # The link carries no larger frame than one result of 64 MiB with its envelope.
+        result_size_bytes=inner.size(
+            "result_size", standard.result_size_bytes, minimum=KIB, maximum=64 * MIB
+        ),
+    )
+    inner.problems.extend(inner.unknown())
+    return found
+
+
+def read_retry(reader: ObjectReader) -> RetryPolicy:
+    """Read `retry`."""
+    inner = reader.child("retry")
+    standard = RetryPolicy()
+    if inner is None:
+        return standard
+    codes = {str(each) for each in OutcomeCode if each not in _NEVER_RETRIED}
+    found = RetryPolicy(
+        max_count=inner.whole("max", standard.max_count, minimum=0, maximum=100),
+        backoff_s=_backoff(inner, standard.backoff_s),
+        cap_s=inner.number("cap", standard.cap_s, minimum=0, maximum=DAY_S),
+        on=frozenset(OutcomeCode(each) for each in inner.texts("on", choices=codes)),
+    )
+    inner.problems.extend(inner.unknown())
+    return found
+
+
+def _backoff(inner: ObjectReader, default: tuple[float, ...]) -> tuple[float, ...]:
+    values = inner.take("backoff", list)
+    if values is None:
+        return default
+    if not values:
+        inner.fault("backoff", "empty")
+    for index, each in enumerate(values):
+        at = inner.pointer("backoff", index)
+        if type(each) not in {int, float}:
+            fault = problem(at, "type", expected="number", actual=json_type(each))
+        elif not 0 <= each <= DAY_S:
+            fault = problem(at, "range", actual=each, minimum=0, maximum=DAY_S)
+        else:
+            continue
+        inner.problems.append(fault)
+        return default
+    return tuple(float(each) for each in values) or default
+
+
+def read_lock(reader: ObjectReader) -> LockTemplate | None:
+    """Read `lock`."""
+    inner = reader.child("lock")
+    if inner is None:
+        return None
+    key = inner.take("key", str)
+    if key is None:
+        note_missing(inner, "key")
+    elif not key or len(key) > 256 or "{" in _PLACEHOLDER.sub("", key):
+        inner.fault("key", "template", actual=key)
+    overlap = inner.choice("overlap", Overlap.SKIP, {str(each) for each in Overlap})
+    inner.problems.extend(inner.unknown())
+    return LockTemplate(key=key or "", overlap=Overlap(overlap))
+
+
+def read_sites(reader: ObjectReader) -> dict[str, SiteBudget]:
+    """Read site budgets: an object by host, or a list of hosts without numbers of their own."""
+    value = reader.take("sites", dict, list)
+    if not value:
+        return {}
+    if isinstance(value, list):
+        return {host: SiteBudget() for host in reader.texts("sites")}
+    hosts = ObjectReader(value, reader.problems, "sites")
+    found: dict[str, SiteBudget] = {}
+    for host in value:
+        inner = hosts.child(host)
+        if inner is None:
+            continue
+        found[host] = SiteBudget(
+            rate_per_s=inner.matched("rate", None, _rate, "rate"),
+            concurrency_count=inner.whole("concurrency", None, minimum=1, maximum=1000),
+        )
+        inner.problems.extend(inner.unknown())
+    return found
+
+
+def _rate(value: str) -> float | None:
+    match = _RATE.fullmatch(value.strip())
+    if match is None or float(match["count"]) == 0:
+        return None
+    return float(match["count"]) / _RATE_UNIT_S[match["unit"]]
+
+
+def read_expect(reader: ObjectReader) -> Expect | None:
+    """Read `expect`."""
+    inner = reader.child("expect")
+    if inner is None:
+        return None
+    found = Expect(
+        min_item_count=inner.whole("min_items", 0, minimum=0, maximum=10**9),
+        required=inner.texts("required"),
+        max_null_ratio=inner.number("max_null_ratio", 1.0, minimum=0, maximum=1),
+    )
+    inner.problems.extend(inner.unknown())
+    return found
+
+
+def read_checksums(reader: ObjectReader) -> dict[str, str] | None:
+    """Read `checksums`: the digest of every file but the manifest itself."""
+    inner = reader.child("checksums")
+    if inner is None:
+        return None
+    value = reader.take("checksums", dict)
+    found: dict[str, str] = {}
+    for path in value:
+        if path == MANIFEST_FILE or path_fault(path) is not None:
+            inner.fault(path, "path", detail="not a path of the script's other files")
+        digest = inner.matched(path, "", lambda text: text if is_digest(text) else None, "digest")
+        found[path] = digest
+    return found
+
+
+def _key_part(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
