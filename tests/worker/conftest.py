@@ -1,0 +1,154 @@
+"""One `Slots` with real children for all tests of this folder: they are each other's neighbours."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import textwrap
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from zscrape.model import Limits, Outcome, Pin, Record, RunSpec
+from zscrape.worker.slots import Assignment, SlotPolicy, Slots
+
+
+class Ran:
+    """One attempt as its listener has heard it."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        self.assignment = assignment
+        self.started = asyncio.Event()
+        self.finished = asyncio.Event()
+        self.heard = asyncio.Event()
+        self.records: list[Record] = []
+        self.outcomes: list[Outcome] = []
+
+    @property
+    def outcome(self) -> Outcome:
+        """The one outcome."""
+        assert len(self.outcomes) == 1
+        return self.outcomes[0]
+
+    @property
+    def data(self) -> Any:
+        """The data of a success."""
+        assert self.outcome.is_ok, self.outcome
+        return json.loads(self.outcome.data or b"")
+
+    def bodies(self, kind: str) -> list[Any]:
+        """Return the bodies of one kind of record."""
+        return [json.loads(record.body) for record in self.records if record.kind == kind]
+
+    def messages(self, stream: str) -> list[str]:
+        """Return the log messages of one stream."""
+        return [body["message"] for body in self.bodies("log") if body["stream"] == stream]
+
+    async def until(self, test: Callable[[Ran], bool]) -> None:
+        """Wait for records that satisfy `test`."""
+        while not test(self):
+            self.heard.clear()
+            await self.heard.wait()
+
+
+class Stage:
+    """Runs sources as scripts on one `Slots`."""
+
+    def __init__(self, root: Path, policy: SlotPolicy) -> None:
+        self.root = root
+        self.policy = policy
+        self.slots = Slots(policy, self._ensure, self)
+        self.failures: dict[str, Exception] = {}
+        self._ran: dict[str, Ran] = {}
+        self._count = 0
+
+    async def _ensure(self, pin: Pin) -> Path:
+        if pin.name in self.failures:
+            raise self.failures[pin.name]
+        return self.root / pin.name
+
+    def on_started(self, task_id: str, attempt: int) -> None:
+        """Note that an attempt has begun."""
+        self._ran[task_id].started.set()
+
+    def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
+        """Keep the records of an attempt."""
+        ran = self._ran[task_id]
+        assert not ran.outcomes, "records after the outcome"
+        ran.records.extend(records)
+        ran.heard.set()
+
+    def on_finished(self, task_id: str, attempt: int, outcome: Outcome) -> None:
+        """Keep the outcome of an attempt."""
+        ran = self._ran[task_id]
+        ran.outcomes.append(outcome)
+        ran.heard.set()
+        ran.finished.set()
+
+    def write(self, source: str, files: dict[str, str] | None = None) -> str:
+        """Write a script; return its name."""
+        self._count += 1
+        name = f"script-{self._count}"
+        for path, text in {"main.py": source, **(files or {})}.items():
+            (self.root / name / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.root / name / path).write_text(textwrap.dedent(text))
+        return name
+
+    def begin(self, name: str, params: Any = None, **options: Any) -> Ran:
+        """Begin an attempt of a written script."""
+        self._count += 1
+        limits = options.pop("limits", Limits())
+        deadline_s = options.pop("deadline_s", None)
+        settings: dict[str, Any] = {"kit": (), "timeout_s": 10.0, **options}
+        run = RunSpec(Pin("test", name, "1.0.0", "sha256:0"), limits=limits, **settings)
+        deadline_at = None
+        if deadline_s is not None:
+            deadline_at = asyncio.get_running_loop().time() + deadline_s
+        raw = msgspec.json.encode({} if params is None else params)
+        ran = Ran(Assignment(f"task-{self._count}", 1, run, raw, deadline_at))
+        self._ran[ran.assignment.task_id] = ran
+        self.slots.begin(ran.assignment)
+        return ran
+
+    async def run(self, source: str, params: Any = None, **options: Any) -> Ran:
+        """Write a script, run it once, return what was heard."""
+        name = self.write(source, options.pop("files", None))
+        ran = self.begin(name, params, **options)
+        await ran.finished.wait()
+        return ran
+
+    async def until_quiet(self) -> None:
+        """Wait until nothing but spares is left of what has run."""
+        templates = self.slots._templates._templates
+        await until(lambda: not any(each.active for each in templates.values()))
+
+
+async def until(test: Callable[[], bool]) -> None:
+    """Wait for a state of the machine that nothing announces: a process gone, a folder removed."""
+    for _ in range(1000):
+        if test():
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError
+
+
+def is_alive(pid: int) -> bool:
+    """True iff there is such a process, a zombie included."""
+    return Path(f"/proc/{pid}").exists()
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    """A running `Slots` for the whole folder; at its end nothing of it is left."""
+    root = tmp_path_factory.mktemp("stage")
+    made = Stage(root, SlotPolicy(slot_count=2, scratch_dir=root / "scratch", grace_s=0.3))
+    await made.slots.start()
+    yield made
+    pids = (*made.slots.child_pids, *made.slots.template_pids.values())
+    await made.slots.close()
+    assert not [pid for pid in pids if is_alive(pid)]
+    assert not list((root / "scratch").iterdir())

@@ -1,0 +1,212 @@
+"""How a worker's slots begin, break and end: nothing that was started is ever left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.worker.conftest import Stage, is_alive, until
+from zscrape.model import Limits, OutcomeCode
+from zscrape.worker.slots import SlotPolicy, TemplateFailed
+
+SLEEPER = "import time\ndef run():\n    print('up')\n    time.sleep(60)"
+
+
+@pytest_asyncio.fixture
+async def own(tmp_path: Path) -> AsyncIterator[Stage]:
+    """A `Slots` of this test alone, closed at its end."""
+    stage = Stage(tmp_path, SlotPolicy(slot_count=2, scratch_dir=tmp_path / "scratch", grace_s=0.2))
+    await stage.slots.start()
+    yield stage
+    await stage.slots.close()
+
+
+async def test_killed_template_is_started_again(own: Stage) -> None:
+    """Attempts of a template that dies are `crashed`; the next one finds a new template."""
+    ran = own.begin(own.write(SLEEPER))
+    await ran.until(lambda ran: ran.messages("stdout") == ["up"])
+    before = own.slots.template_pids[""]
+    child_pids = own.slots.child_pids
+    os.kill(before, signal.SIGKILL)
+    await ran.finished.wait()
+    after = await own.run("def run():\n    return 1")
+
+    assert ran.outcome.code == OutcomeCode.CRASHED
+    assert "template" in str(ran.outcome.fields["reason"])
+    assert after.data == 1
+    assert own.slots.template_pids[""] != before
+    survivors = [pid for pid in child_pids if is_alive(pid)]
+    assert len(survivors) <= 1  # the spare of the other kit
+
+
+async def test_killed_spare_is_replaced(own: Stage) -> None:
+    """A spare that somebody kills costs at most its own place."""
+    for pid in own.slots.child_pids:
+        os.kill(pid, signal.SIGKILL)
+    ran = await own.run("def run():\n    return 1")
+    again = await own.run("def run():\n    return 2")
+
+    assert ran.outcome.code in (OutcomeCode.OK, OutcomeCode.CRASHED)
+    assert again.data == 2
+
+
+async def test_killed_worker_leaves_no_process(tmp_path: Path) -> None:
+    """When a worker is killed, its templates end all of its children and themselves."""
+    source = f"""
+import asyncio, sys
+from pathlib import Path
+from tests.worker.conftest import Stage, is_alive, until
+from zscrape.worker.slots import SlotPolicy
+async def main():
+    root = Path({str(tmp_path)!r})
+    stage = Stage(root, SlotPolicy(slot_count=2, scratch_dir=root / "scratch"))
+    await stage.slots.start()
+    deaf = (
+        "import os, signal, time\\ndef run():\\n    os.fork() or os.setsid()\\n"
+        "    signal.signal(15, 1)\\n    print('up')\\n    time.sleep(60)"
+    )
+    ran = stage.begin(stage.write(deaf))
+    await ran.until(lambda ran: len(ran.messages("stdout")) == 2)
+    print("up", flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+    checkout = Path(__file__).parents[2]
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", source, stdout=subprocess.PIPE, cwd=checkout
+    )
+    assert worker.stdout is not None
+    assert await worker.stdout.readline() == b"up\n"
+    inside = _processes_in(tmp_path)
+    worker.kill()
+    await worker.wait()
+    await until(lambda: not _processes_in(tmp_path))
+
+    assert len(inside) >= 3
+
+
+async def test_start_clears_what_a_dead_worker_left(tmp_path: Path) -> None:
+    """Folders of dead workers are removed at start and processes in them ended; others stay."""
+    scratch = tmp_path / "scratch"
+    dead = scratch / "999999-1" / "7"
+    dead.mkdir(parents=True)
+    (scratch / "not ours").mkdir()
+    lingering = await asyncio.create_subprocess_exec("sleep", "60", cwd=dead)
+    stage = Stage(tmp_path, SlotPolicy(slot_count=1, scratch_dir=scratch))
+    await stage.slots.start()
+    left = _names(scratch)
+    await stage.slots.close()
+
+    assert await lingering.wait() == -signal.SIGKILL
+    assert len(left) == 2
+    assert "not ours" in left
+    assert _names(scratch) == ["not ours"]
+
+
+async def test_close_ends_running_attempts(tmp_path: Path) -> None:
+    """Closing tells every attempt's end and leaves no process, descriptor or folder."""
+    fds = _fds_count()
+    stage = Stage(tmp_path, SlotPolicy(slot_count=2, scratch_dir=tmp_path / "scratch"))
+    await stage.slots.start()
+    ran = stage.begin(stage.write(SLEEPER))
+    await ran.until(lambda ran: ran.messages("stdout") == ["up"])
+    waiting = stage.begin(stage.write(SLEEPER))
+    pids = (*stage.slots.child_pids, *stage.slots.template_pids.values())
+    await stage.slots.close()
+
+    assert ran.outcome.code == waiting.outcome.code == OutcomeCode.WORKER_LOST
+    assert not [pid for pid in pids if is_alive(pid)]
+    assert _names(tmp_path / "scratch") == []
+    assert _fds_count() == fds
+
+
+async def test_interpreter_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """A template that cannot be started is a clear error, and nothing is left of the attempt."""
+    policy = SlotPolicy(slot_count=1, scratch_dir=tmp_path / "scratch", python="/nowhere/python")
+    stage = Stage(tmp_path, policy)
+
+    with pytest.raises(TemplateFailed, match="/nowhere/python"):
+        await stage.slots.start()
+    assert _names(tmp_path / "scratch") == []
+
+
+async def test_interpreter_that_fails_is_told(tmp_path: Path) -> None:
+    """An interpreter that ends at once is told with its last words."""
+    fake = tmp_path / "python"
+    fake.write_text("#!/bin/sh\necho 'no such library' >&2\nexit 3\n")
+    fake.chmod(0o755)
+    stage = Stage(
+        tmp_path, SlotPolicy(slot_count=1, scratch_dir=tmp_path / "scratch", python=str(fake))
+    )
+
+    with pytest.raises(TemplateFailed, match="no such library"):
+        await stage.slots.start()
+
+
+async def test_kit_that_is_not_known_yet_is_started_when_asked_for(own: Stage) -> None:
+    """A script under other limits gets its own template at need."""
+    first = await own.run("def run():\n    return 1", limits=Limits(open_file_count=64))
+    second = await own.run("def run():\n    return 2", limits=Limits(open_file_count=32))
+
+    assert (first.data, second.data) == (1, 2)
+
+
+async def test_fresh_interpreters_run_scripts_too(tmp_path: Path) -> None:
+    """With isolation "exec" every attempt has an interpreter of its own; all else is the same."""
+    policy = SlotPolicy(slot_count=1, scratch_dir=tmp_path / "scratch", isolation="exec")
+    stage = Stage(tmp_path, policy)
+    await stage.slots.start()
+    source = """
+        import os, sys
+        def run(ctx):
+            print("hi")
+            is_leader = os.getsid(0) == os.getpid()
+            return [is_leader, "httpx" in sys.modules, os.getcwd() == os.environ["HOME"]]
+    """
+    bare = await stage.run(source)
+    kit = await stage.run(source, kit=("http",))
+    broken = await stage.run("import os\ndef run():\n    os.abort()")
+    slow = await stage.run("def run():\n    while True:\n        pass", timeout_s=0.3)
+    await stage.slots.close()
+
+    assert bare.data == [True, False, True]
+    assert kit.data == [True, True, True]
+    assert bare.messages("stdout") == ["hi"]
+    assert (broken.outcome.code, slow.outcome.code) == (OutcomeCode.CRASHED, OutcomeCode.TIMEOUT)
+
+
+async def test_more_attempts_than_spares_all_run(own: Stage) -> None:
+    """A burst far beyond the spares is forked on demand, none is lost."""
+    name = own.write("def run(n):\n    return n")
+    attempts = [own.begin(name, {"n": number}) for number in range(40)]
+    for ran in attempts:
+        await ran.finished.wait()
+
+    assert [ran.data for ran in attempts] == list(range(40))
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def _fds_count() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def _processes_in(folder: Path) -> list[str]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and str((entry / "cwd").readlink()).startswith(str(folder)):
+                found.append(entry.name)
+        except OSError:
+            continue
+    return found

@@ -1,0 +1,141 @@
+"""What comes out of a child, cut and checked: `capture` and `speech` without a process."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from zscrape.model import Limits, OutcomeCode
+from zscrape.runtime import channel as frames
+from zscrape.worker.capture import Budget, Stream
+from zscrape.worker.speech import Speech, Violation
+
+
+def frame(kind: bytes, payload: bytes) -> bytes:
+    """Return one frame."""
+    return (len(payload) + 1).to_bytes(4, "big") + kind + payload
+
+
+def speech(**limits: int) -> Speech:
+    """Return a speech under these limits."""
+    made = Limits(**limits)
+    return Speech(made, Budget(made.output_size_bytes))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 1000])
+def test_frames_are_found_however_they_are_cut(size: int) -> None:
+    """Frames come out whole and in order whatever the pieces are."""
+    said = [(b"i", b"1"), (b"l", b""), (b"p", b"x" * 50), (b"r", b"end")]
+    data = b"".join(frame(*each) for each in said)
+    heard = speech()
+    found = [each for at in range(0, len(data), size) for each in heard.split(data[at : at + size])]
+
+    assert found == said
+
+
+@pytest.mark.parametrize("data", [b"\0\0\0\0i", b"\xff\xff\xff\xffi", b"\x05\0\0\0i"])
+def test_impossible_length_is_a_violation(data: bytes) -> None:
+    """A frame of no length, or longer than any may be, is refused before it is waited for."""
+    with pytest.raises(Violation) as caught:
+        list(speech().split(data))
+
+    assert caught.value.code == OutcomeCode.CRASHED
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        (b"?", b"{}"),
+        (frames.ITEM, b""),
+        (frames.ITEM, b"NaN"),
+        (frames.ITEM, b'"\xff"'),
+        (frames.ITEM, b"[" * 100_000),
+        (frames.ITEM, b"[" * 70_000 + b"]" * 70_000),
+        (frames.ITEM, b'"' + b"x" * 70_000),
+        (frames.ITEM, b'"' + b"\xff" * 70_000 + b'"'),
+        (frames.LOG, b"[]"),
+        (frames.LOG, b"[" + b"1," * 70_000 + b"1]"),
+        (frames.PROGRESS, b'{"fraction":"x","text":""}'),
+        (frames.PROGRESS, b"{}"),
+        (frames.ARTIFACT, b"{}"),
+        (frames.ARTIFACT, b'{"name":"../a","size":1,"content_type":"","sha256":"","data":""}'),
+    ],
+)
+def test_malformed_record_is_a_violation(kind: bytes, payload: bytes) -> None:
+    """Whatever is not exactly a record of its kind is refused."""
+    with pytest.raises(Violation):
+        speech().record(kind, payload)
+
+
+def test_large_documents_are_kept_as_they_are() -> None:
+    """A large item is checked without being rebuilt."""
+    body = json.dumps(["값" * 50_000]).encode()
+    heard = speech()
+
+    assert heard.record(frames.ITEM, body) == ("item", body)
+    assert (heard.item_count, heard.size_bytes) == (1, len(body) + 1)
+
+
+def test_long_texts_are_cut() -> None:
+    """A long log message and a long progress text are cut with a mark."""
+    heard = speech(line_length_bytes=100)
+    log = heard.record(frames.LOG, b'{"level":"info","message":"' + b"x" * 200 + b'"}')
+    text = b"y" * 2000
+    progress = heard.record(frames.PROGRESS, b'{"fraction":0.5,"text":"' + text + b'"}')
+
+    assert log is not None
+    assert json.loads(log[1])["message"] == "x" * 100 + " [cut]"
+    assert progress is not None
+    assert len(progress[1]) < 1100
+
+
+@pytest.mark.parametrize("payload", [b"", b"\0\0\0\x02{", b"\xff\xff\xff\xff{}", b"\0\0\0\x02{}x"])
+def test_malformed_answer_is_a_violation(payload: bytes) -> None:
+    """An answer without a head, or with data that is not JSON, is refused."""
+    with pytest.raises(Violation):
+        speech().answer(payload)
+
+
+def test_data_of_a_success_must_be_json() -> None:
+    """A success carries one JSON document, nothing else."""
+    head = b'{"code":"ok"}'
+    start = len(head).to_bytes(4, "big") + head
+
+    assert speech().answer(start + b"[1]").data == b"[1]"
+    for bad in (b"", b"{", b"1 2"):
+        with pytest.raises(Violation):
+            speech().answer(start + bad)
+
+
+def lines(*chunks: bytes, limit_bytes: int = 1000, line_bytes: int = 10) -> list[str]:
+    """Return the messages that a stream makes of these chunks."""
+    stream = Stream("stdout", "info", Budget(limit_bytes), line_bytes)
+    bodies = [body for chunk in chunks for body in stream.feed(chunk)] + stream.end()
+    return [json.loads(body)["message"] for body in bodies]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "expected"),
+    [
+        ((b"a\nb\n",), ["a", "b"]),
+        ((b"a", b"b\n", b"c"), ["ab", "c"]),
+        ((b"a\r\n\n",), ["a", ""]),
+        ((b"x" * 10 + b"\n",), ["x" * 10]),
+        ((b"x" * 11 + b"\n", b"y"), ["x" * 10 + " [cut]", "y"]),
+        ((b"x" * 11, b"x" * 99, b"\ny\n"), ["x" * 10 + " [cut]", "y"]),
+        ((b"\xff\n",), ["\N{REPLACEMENT CHARACTER}"]),
+    ],
+)
+def test_output_is_split_into_lines(chunks: tuple[bytes, ...], expected: list[str]) -> None:
+    """Lines are whole, cut at their limit, and never lost at the end."""
+    assert lines(*chunks) == expected
+
+
+def test_budget_tells_once_that_it_is_spent() -> None:
+    """After the limit one mark is told and nothing more."""
+    told = lines(*[b"xxxxx\n"] * 50, limit_bytes=300)
+
+    assert told[:-1] == ["xxxxx"] * (len(told) - 1)
+    assert "300 bytes" in told[-1]
+    assert len(told) < 10

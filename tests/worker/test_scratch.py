@@ -1,0 +1,79 @@
+"""Private folders: given, looked at, given again or removed, whatever is in them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from zscrape.worker.scratch import Scratch, remove_tree
+
+
+def test_tree_of_any_shape_is_removed(tmp_path: Path) -> None:
+    """Depth, missing permissions, links and odd names do not keep a tree from being removed."""
+    root = tmp_path / "root"
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("x")
+    top = Path.cwd()
+    root.mkdir()
+    os.chdir(root)
+    try:
+        for _ in range(1500):
+            Path("d").mkdir()
+            Path("f").write_text("x")
+            os.chdir("d")
+    finally:
+        os.chdir(top)
+    (root / "link").symlink_to(outside)
+    (root / "loop").symlink_to("loop")
+    os.mkfifo(root / "pipe")
+    (root / os.fsdecode(b"\xff\n")).mkdir(mode=0)
+    (root / "shut").mkdir()
+    (root / "shut" / "inner").mkdir()
+    (root / "shut").chmod(0)
+    is_gone = remove_tree(str(root))
+
+    assert is_gone
+    assert not root.exists()
+    assert (outside / "kept").exists()
+
+
+def test_tree_that_is_not_there_is_no_error(tmp_path: Path) -> None:
+    """Removing nothing succeeds; a link is not a tree and is not followed."""
+    (tmp_path / "link").symlink_to(tmp_path)
+
+    assert remove_tree(str(tmp_path / "gone"))
+    assert not remove_tree(str(tmp_path / "link"))
+
+
+@pytest.mark.parametrize("mark", ["file", "gone file", "mode", "nothing"])
+async def test_only_an_untouched_folder_is_given_again(tmp_path: Path, mark: str) -> None:
+    """A folder that a script changed in any way is not given to another."""
+    scratch = Scratch(tmp_path)
+    await scratch.open()
+    name = scratch.take()
+    scratch.release(name)
+    again = scratch.take()
+    os.utime(f"{scratch.root}/{again}", ns=(1, 1))  # a change long ago: the clock has moved on
+    path = Path(scratch.root) / again
+    scratch._given[again] = (path.stat().st_ctime_ns, True)
+    if mark == "file":
+        (path / "a").write_text("x")
+    elif mark == "gone file":
+        (path / "a").write_text("x")
+        (path / "a").unlink()
+    elif mark == "mode":
+        path.chmod(0o777)
+    scratch.release(again)
+    third = scratch.take()
+    await scratch.close()
+
+    assert again == name
+    assert (third == name) == (mark == "nothing")
+    assert _names(tmp_path) == []
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())

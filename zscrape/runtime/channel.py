@@ -1,0 +1,71 @@
+"""The one channel between a child and its worker: frames over a stream socket.
+
+A frame is four bytes of length (big endian, kind and payload), one byte of kind, then the
+payload. The worker trusts nothing that comes out of a child, so nothing here is signed or
+checked: the worker bounds and checks every frame itself.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+
+# What a child says. The first frame that a child hears is its request, of kind REQUEST.
+REQUEST = b"q"
+LOG = b"l"
+PROGRESS = b"p"
+ITEM = b"i"
+ARTIFACT = b"a"
+ANSWER = b"r"
+
+_FIRST_READ_BYTES = 4096  # a request is small, and untouched memory is dear in a fresh process
+_READ_BYTES = 65536
+_JOIN_BYTES = 65536  # below it one copy is cheaper than a second system call
+
+
+class Channel:
+    """The child's end. Threads of a script may all speak: a frame is never torn."""
+
+    __slots__ = ("_fd", "_lock")
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._lock = _thread.allocate_lock()
+
+    def send(self, kind: bytes, payload: bytes) -> None:
+        """Write one frame, waiting for the worker when it is slow to read."""
+        head = (len(payload) + 1).to_bytes(4, "big") + kind
+        with self._lock:
+            if len(payload) <= _JOIN_BYTES:
+                self._write(head + payload)
+            else:
+                self._write(head)
+                self._write(payload)
+
+    def receive(self) -> bytes | None:
+        """Return the payload of the next frame, or None when the worker has hung up."""
+        data = os.read(self._fd, _FIRST_READ_BYTES)
+        while len(data) < 4:
+            more = os.read(self._fd, _READ_BYTES)
+            if not more:
+                return None
+            data += more
+        end = 4 + int.from_bytes(data[:4], "big")
+        if len(data) == end:  # the rule: a request is small
+            return data[5:]
+        parts, size = [data], len(data)
+        while size < end:
+            more = os.read(self._fd, _READ_BYTES)
+            if not more:
+                return None
+            parts.append(more)
+            size += len(more)
+        return b"".join(parts)[5:end]
+
+    def _write(self, data: bytes) -> None:
+        sent = os.write(self._fd, data)
+        if sent == len(data):
+            return
+        rest = memoryview(data)[sent:]
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]

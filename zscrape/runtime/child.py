@@ -1,0 +1,295 @@
+"""One attempt, inside its own process: hear the request, run the script, answer, exit.
+
+The process has been limited before it hears anything (`template.py`, `limits.py`). It
+answers once and leaves by `os._exit`: threads, exit handlers and finalizers that a script
+left behind have no say in when the attempt is over.
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found] # `signal` without the enums around it
+import gc
+import os
+import sys
+import time
+from json.decoder import JSONDecoder
+from typing import TYPE_CHECKING, Any
+
+from zscrape.runtime import channel as frames, convert, limits
+from zscrape.runtime.channel import Channel
+from zscrape.runtime.context import Context, Ended, Said
+from zscrape.runtime.encode import NotJson, to_json
+from zscrape.runtime.entry import EntryPointError, compiled, load, revive, run_plain
+from zscrape.runtime.trace import clean, describe, render
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_scan = JSONDecoder().scan_once  # type: ignore[attr-defined] # in C, without the regular expressions around it
+_GENERATOR = type(_ for _ in ())
+
+_NOTHING_TO_DRIVE = (type(None), dict, list, str, int, float, bool, tuple)
+
+# A request: these fields, each ended by a NUL, then the parameters and the code (of
+# `code_size` bytes; none: compile). Split by one call: reading JSON would touch as much of
+# this process's memory as the rest of an attempt that does little.
+FIELDS = (
+    "task_id",
+    "attempt",
+    "folder",
+    "entry_point",
+    "script_name",
+    "timeout_s",
+    "cpu_s",
+    "memory_bytes",
+    "result_bytes",
+    "mode",
+    "code_size",
+)
+RUN, RUN_PLAIN, COMPILE = b"r", b"p", b"c"  # modes; RUN_PLAIN: the code is that of a plain script
+
+_REHEARSAL = """
+def run(value, ctx=None):
+    yield {"value": value}
+    return {"value": value, "text": "text", "list": [1, 2.5, None, True]}
+"""
+
+CHANNEL_FD = 3
+# Made in the template and inherited: what a child need not make itself costs it nothing.
+_said = Said(Channel(CHANNEL_FD), 0)
+# Never written to, so it costs no memory; given back when a script has used all that it may,
+# so that there is room to say so.
+_reserve: bytearray | None = bytearray(4 * 1024 * 1024)
+_running: Said | None = None  # set iff a script's code is running: where SIGTERM may strike
+
+
+def on_sigterm(_number: int, _frame: Any) -> None:
+    """Tell a script that looks at `ctx.cancelled`; interrupt any other where it stands."""
+    said = _running
+    if said is None:
+        return
+    said.is_cancelled = True
+    if not said.is_polling:
+        said.end(Ended("cancelled"))
+
+
+def serve() -> None:
+    """Wait for one request, run it, answer, exit. Never returns."""
+    status = 1
+    try:
+        payload = _said.channel.receive()
+        if payload is not None:
+            _answer(_said, payload)
+        status = 0
+    except BrokenPipeError:  # the worker is gone: nobody is left to tell
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _answer(said: Said, payload: bytes) -> None:
+    request = payload.split(b"\0", len(FIELDS))
+    cpu_s = int(request[6])
+    if cpu_s:
+        limits.apply_cpu(cpu_s)
+    said.limit_bytes = int(request[8])
+    gc.enable()  # frozen and off in the template; the script makes its own garbage
+    failure, data = _attempt(request, said)
+    _flush()
+    cpu_us, memory_bytes = limits.usage()
+    if failure is None:
+        head = b'{"code":"ok","cpu_us":%d,"memory_bytes":%d}' % (cpu_us, memory_bytes)
+    else:
+        head = to_json({**failure, "cpu_us": cpu_us, "memory_bytes": memory_bytes})
+    said.channel.send(frames.ANSWER, len(head).to_bytes(4, "big") + head + data)
+
+
+def _attempt(request: list[bytes], said: Said) -> tuple[dict[str, Any] | None, bytes]:
+    """Return how it failed (None: it did not), and the data."""
+    global _running  # noqa: PLW0603 - a signal handler can reach nothing else
+    try:
+        _running = said
+        value = _run(request, said)
+        _running = None
+        if said.ended is None:
+            return None, _data(value, said)
+        return _failure(said.ended, request, said)
+    except BaseException as error:  # noqa: BLE001 - whatever a script raises is its outcome
+        _running = None
+        try:
+            return _failure(said.ended or error, request, said)
+        except MemoryError as second:
+            return _failure(second, request, said)
+
+
+def _run(request: list[bytes], said: Said) -> Any:
+    _, _, folder_raw, entry_raw, _, _, _, _, _, mode, code_size_raw, rest = request
+    folder, entry_point, code_size = folder_raw.decode(), entry_raw.decode(), int(code_size_raw)
+    if mode == COMPILE:
+        return compiled(folder, entry_point)
+    params_raw = rest[: len(rest) - code_size]
+    if code_size:
+        code_raw = rest[len(params_raw) :]
+        script = revive(folder, entry_point, code_raw, is_plain=mode == RUN_PLAIN)
+    else:
+        script = load(folder, entry_point)
+    if script.is_plain:
+        return run_plain(script, params_raw)
+    params: dict[str, Any] = {} if params_raw == b"{}" else _scan(params_raw.decode(), 0)[0]
+    return _call(script.function(), params, request, said)
+
+
+def _context(params: dict[str, Any], request: list[bytes], said: Said) -> Context:
+    return Context(
+        said,
+        params=params,
+        task_id=request[0].decode(),
+        attempt=int(request[1]),
+        script_name=request[4].decode(),
+        ends_at=time.monotonic() + float(request[5]),
+    )
+
+
+def _call(
+    function: Callable[..., Any], params: dict[str, Any], request: list[bytes], said: Said
+) -> Any:
+    chosen = convert.arguments(function, params, lambda: _context(params, request, said))
+    value = function(**chosen)
+    kind = type(value)
+    if kind in _NOTHING_TO_DRIVE:
+        return value
+    if kind is _GENERATOR:
+        return _drain(value, said)
+    if hasattr(value, "__await__") or hasattr(value, "__anext__"):
+        import asyncio
+
+        return asyncio.run(_drive(value, said))
+    return value
+
+
+def _drain(generator: Any, said: Said) -> Any:
+    emit = said.item
+    while True:
+        try:
+            item = next(generator)
+        except StopIteration as stop:
+            return stop.value
+        emit(item)
+
+
+async def _drive(value: Any, said: Said) -> Any:
+    if hasattr(value, "__anext__"):
+        async for item in value:
+            said.item(item)
+        return None
+    result = await value
+    if isinstance(result, _GENERATOR):  # `async def run(...): return rows()`
+        return _drain(result, said)
+    return result
+
+
+def _data(value: Any, said: Said) -> bytes:
+    """Return the data as JSON: what was returned, else the items, else null."""
+    if value is None:
+        return b"[" + b",".join(said.bodies) + b"]" if said.bodies else b"null"
+    try:
+        data = to_json(value)
+    except NotJson as error:
+        raise Ended("result_invalid", reason=str(error)) from None
+    if len(data) + said.size_bytes > said.limit_bytes:
+        raise Ended(
+            "result_invalid",
+            reason=f"it has {len(data)} bytes; `limits.result_size` is {said.limit_bytes}",
+        )
+    return data
+
+
+def _failure(
+    error: BaseException, request: list[bytes], said: Said
+) -> tuple[dict[str, Any] | None, bytes]:
+    if isinstance(error, MemoryError):
+        _make_room(error)
+        return {"code": "memory_limit", "fields": {"limit_bytes": int(request[7])}}, b""
+    folder, entry_point, script_name = (part.decode() for part in request[2:5])
+    if isinstance(error, Ended):
+        return {"code": error.code, "fields": error.fields, "error_message": error.message}, b""
+    if isinstance(error, SystemExit) and error.code in (None, 0):
+        return None, _data(None, said)
+    if isinstance(error, convert.Mismatch):
+        fields = {"script_name": script_name}
+        return {"code": "params_invalid", "fields": fields, "error_message": clean(str(error))}, b""
+    if isinstance(error, EntryPointError):
+        reason = clean(str(error))
+        fields = {"name": script_name, "entry_point": entry_point, "reason": reason}
+        return {"code": "entry_point_invalid", "fields": fields}, b""
+    name, message = describe(error)
+    return {
+        "code": "script_error",
+        "error_type": name,
+        "error_message": message,
+        "traceback": render(error, folder),
+    }, b""
+
+
+def _make_room(error: MemoryError) -> None:
+    global _reserve  # noqa: PLW0603 - it is there to be given up
+    _reserve = None
+    error.__traceback__ = None  # its frames hold what filled the memory
+    limits.raise_memory_to_hard()
+
+
+def _flush() -> None:
+    """Push out what the script printed; it may have closed or replaced anything."""
+    for stream in (sys.stdout, sys.stderr):
+        _flush_one(stream)
+    if sys.stdout is not sys.__stdout__:
+        _flush_one(sys.__stdout__)
+
+
+def _flush_one(stream: Any) -> None:
+    try:
+        stream.flush()
+    except (OSError, ValueError, AttributeError):  # closed, torn or taken away: nothing to save
+        return
+
+
+def rehearse(scratch: str, times_count: int) -> None:
+    """Run a small script `times_count` times in this process, as a child would.
+
+    Called in the template before its first fork. What runs often here is specialised, its
+    types and attributes are cached and its allocations have their places, so that a child
+    finds all that done: each page that it does not write to is a page fault less.
+    """
+    folder = f"{scratch}/rehearsal-{os.getpid()}"
+    path = f"{folder}/main.py"
+    os.mkdir(folder)  # noqa: PTH102 - pathlib is not loaded here
+    with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123 - pathlib is not loaded here
+        file.write(_REHEARSAL)
+    kept_path, kept_arguments = list(sys.path), sys.argv
+    null = os.open("/dev/null", os.O_WRONLY)
+    code = bytes.fromhex(compiled(folder, "main.py")[1])
+    size = str(len(code)).encode()
+    common = b"0\0001\0%b\0main.py\0rehearsal\000300.0\0000\000512000000\0" % folder.encode()
+    common += b"67108864\0"
+    from_source = common + RUN + b'\0000\0{"value":1}'
+    from_code = common + RUN + b"\0" + size + b'\0{"value":1}' + code
+    reader, writer = os.pipe()
+    for payload in (from_source, from_code) * times_count:
+        os.write(writer, (len(payload) + 1).to_bytes(4, "big") + frames.REQUEST + payload)
+        heard = Channel(reader).receive()
+        _answer(Said(Channel(null), 0), heard or b"")
+        limits.rehearse()
+        sys.path[:] = kept_path
+        del sys.modules["main"]
+    os.close(reader)
+    os.close(writer)
+    sys.argv = kept_arguments
+    gc.disable()
+    os.close(null)
+    os.unlink(path)  # noqa: PTH108 - as above
+    os.rmdir(folder)  # noqa: PTH106 - as above
+
+
+def install_sigterm() -> None:
+    """Let SIGTERM end an attempt softly; set once in the template and inherited."""
+    _signal.signal(_signal.SIGTERM, on_sigterm)

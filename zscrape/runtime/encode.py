@@ -1,0 +1,119 @@
+"""What a script returns or emits, as one JSON document.
+
+Strict: not a number, cycles, lone surrogates and types without a JSON form are refused with
+a pointer to the place. Kind where no doubt is possible: dates become ISO text, `Decimal`
+text, an `Enum` its value, a dataclass or msgspec struct an object, a tuple an array.
+"""
+
+from __future__ import annotations
+
+import sys
+from json.encoder import JSONEncoder
+from typing import Any
+
+_TEXT_TYPES = ("datetime", "date", "time", "Decimal", "UUID")
+_TEXT_MODULES = ("datetime", "decimal", "uuid")
+
+
+class NotJson(Exception):
+    """Raised for a value that has no JSON form. `pointer` is a JSON pointer, empty for the top."""
+
+    def __init__(self, pointer: str, reason: str) -> None:
+        super().__init__(f"{pointer or 'the value'}: {reason}")
+        self.pointer = pointer
+        self.reason = reason
+
+
+def to_json(value: Any) -> bytes:
+    """Return `value` as one compact JSON document in UTF-8.
+
+    Raises:
+        NotJson: `value` or something inside it has no JSON form.
+    """
+    try:
+        return _ENCODER.encode(value).encode()
+    except (ValueError, TypeError, RecursionError, UnicodeError) as error:
+        if isinstance(error, RecursionError):
+            raise NotJson("", "it is nested too deeply or holds itself") from None
+        pointer, reason = _find(value, "", ())
+        raise NotJson(pointer, reason or str(error)) from None
+
+
+def _default(value: Any) -> Any:
+    """Give the JSON form of a value that is not JSON by birth."""
+    kind = type(value)
+    if kind.__module__ in _TEXT_MODULES and kind.__name__ in _TEXT_TYPES:
+        return value.isoformat() if hasattr(value, "isoformat") else str(value)
+    enum = sys.modules.get("enum")
+    if enum is not None and isinstance(value, enum.Enum):
+        return value.value
+    names = getattr(kind, "__dataclass_fields__", None) or getattr(kind, "__struct_fields__", None)
+    if names is not None:
+        return {name: getattr(value, name) for name in names}
+    raise TypeError(_no_form(value))
+
+
+def _no_form(value: Any) -> str:
+    return f"a value of type {type(value).__name__} has no JSON form"
+
+
+_ENCODER = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_default)
+
+
+def _find(value: Any, pointer: str, above: tuple[int, ...]) -> tuple[str, str]:
+    """Return the place and the reason of the first fault, or two empty texts."""
+    if isinstance(value, (bool, int, type(None))):
+        return "", ""
+    if isinstance(value, (str, float)):
+        reason = _fault_of_scalar(value)
+        return (pointer, reason) if reason else ("", "")
+    if id(value) in above:
+        return pointer, "it holds itself"
+    above = (*above, id(value))
+    if isinstance(value, dict):
+        return _find_in_object(value, pointer, above)
+    if isinstance(value, (list, tuple)):
+        return _first_fault(enumerate(value), pointer, above)
+    return _find_in_other(value, pointer, above)
+
+
+def _fault_of_scalar(value: str | float) -> str:
+    if isinstance(value, str):
+        return "a lone surrogate is not text" if _is_torn(value) else ""
+    return "" if float("-inf") < value < float("inf") else f"{value} is not a JSON number"
+
+
+def _find_in_other(value: Any, pointer: str, above: tuple[int, ...]) -> tuple[str, str]:
+    try:
+        form = _default(value)
+    except TypeError:
+        return pointer, _no_form(value)
+    return _find(form, pointer, above)
+
+
+def _find_in_object(value: dict[Any, Any], pointer: str, above: tuple[int, ...]) -> tuple[str, str]:
+    for key in value:
+        if not isinstance(key, (str, int, float, bool, type(None))):
+            return pointer, f"a key of type {type(key).__name__} has no JSON form"
+        if isinstance(key, str) and _is_torn(key):
+            return pointer, "a key with a lone surrogate is not text"
+        if isinstance(key, float) and not float("-inf") < key < float("inf"):
+            return pointer, f"the key {key} is not a JSON number"
+    return _first_fault(value.items(), pointer, above)
+
+
+def _first_fault(pairs: Any, pointer: str, above: tuple[int, ...]) -> tuple[str, str]:
+    for key, value in pairs:
+        name = str(key).replace("~", "~0").replace("/", "~1")
+        found = _find(value, f"{pointer}/{name}", above)
+        if found[1]:
+            return found
+    return "", ""
+
+
+def _is_torn(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -1,0 +1,164 @@
+"""A script's file and function: found, compiled, run.
+
+`file.py:function`, or `file.py` for the function `run`. A file that binds no `run` is a
+plain script: it runs as `__main__`, with the parameters as JSON on standard input, and what
+it writes to standard output is its answer if that is one JSON document.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import sys
+from types import CodeType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DEFAULT_FUNCTION = "run"
+_CAPTURE_LIMIT_BYTES = 64 * 1024 * 1024
+
+
+class EntryPointError(Exception):
+    """Raised when the entry point's file or function is not there."""
+
+
+class Script:
+    """A compiled entry point, not yet run."""
+
+    __slots__ = ("code", "function_name", "is_plain", "module")
+
+    def __init__(
+        self, code: CodeType, function_name: str, module: ModuleType, is_plain: bool
+    ) -> None:
+        self.code = code
+        self.function_name = function_name
+        self.module = module
+        self.is_plain = is_plain
+
+    def function(self) -> Callable[..., Any]:
+        """Run the file and return its function.
+
+        Raises:
+            EntryPointError: The file has no such function.
+        """
+        space = vars(self.module)
+        exec(self.code, space)  # noqa: S102 - what this process is for
+        found = space.get(self.function_name)
+        if not callable(found):
+            raise EntryPointError(f"it has no function {self.function_name}")
+        return found  # type: ignore[no-any-return]
+
+
+def load(folder: str, entry_point: str) -> Script:
+    """Compile the entry point of the script in `folder`.
+
+    Raises:
+        EntryPointError: The file is not there.
+        SyntaxError: The file is not Python.
+    """
+    file_name, _, function_name = entry_point.partition(":")
+    path = f"{folder}/{file_name}"
+    if ".." in file_name.split("/") or file_name.startswith("/"):
+        raise EntryPointError(f"{file_name} is outside the script's folder")
+    try:
+        source = _read(path)
+    except OSError as error:
+        raise EntryPointError(f"{file_name} cannot be read: {error.strerror}") from None
+    code = compile(source, path, "exec", dont_inherit=True)
+    is_plain = not function_name and not _binds(code, DEFAULT_FUNCTION)
+    return _script(folder, entry_point, code, is_plain=is_plain)
+
+
+def _read(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, os.fstat(fd).st_size + 1)
+    finally:
+        os.close(fd)
+
+
+def compiled(folder: str, entry_point: str) -> tuple[bool, str]:
+    """Return whether the script is a plain one, and its code as text for `revive`.
+
+    Asked of a child that runs nothing: what later attempts start from has been made by the
+    compiler alone, and no attempt can change it for the next.
+    """
+    script = load(folder, entry_point)
+    return script.is_plain, marshal.dumps(script.code).hex()
+
+
+def revive(folder: str, entry_point: str, code_raw: bytes, *, is_plain: bool) -> Script:
+    """Return the script that `compiled` has told of; compiling again costs twice the whole run."""
+    code = marshal.loads(code_raw)  # noqa: S302 - our own, from `compiled` by way of the worker
+    return _script(folder, entry_point, code, is_plain=is_plain)
+
+
+def _script(folder: str, entry_point: str, code: CodeType, *, is_plain: bool) -> Script:
+    file_name, _, function_name = entry_point.partition(":")
+    path = f"{folder}/{file_name}"
+    sys.path.insert(0, folder)
+    sys.argv = [path]
+    name = "__main__" if is_plain else file_name.rpartition("/")[2].partition(".")[0]
+    module = ModuleType(name)
+    module.__file__ = path
+    sys.modules[name] = module
+    return Script(code, function_name or DEFAULT_FUNCTION, module, is_plain)
+
+
+def _binds(code: CodeType, name: str) -> bool:
+    """True iff the module's top level gives `name` a value, or may: a star import does."""
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType) and constant.co_name == name:
+            return True
+    if name not in code.co_names:
+        return False
+    import dis
+
+    return any(
+        each.opname == "STORE_NAME" and each.argval == name for each in dis.get_instructions(code)
+    )
+
+
+def run_plain(script: Script, params_raw: bytes) -> Any:
+    """Run a plain script; return what it printed if that is one JSON document, else None."""
+    import io
+    from json import loads
+
+    stdin = os.memfd_create("params")
+    os.write(stdin, params_raw)
+    os.lseek(stdin, 0, os.SEEK_SET)
+    os.dup2(stdin, 0)
+    os.close(stdin)
+    sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False), encoding="utf-8")
+    copy = bytearray()
+
+    class Tee(io.RawIOBase):
+        """Standard output, with a copy kept."""
+
+        def writable(self) -> bool:
+            return True
+
+        def fileno(self) -> int:
+            return 1
+
+        def write(self, data: Any) -> int:
+            sent = os.write(1, data)
+            if len(copy) <= _CAPTURE_LIMIT_BYTES:
+                copy.extend(data[:sent])
+            return sent
+
+    sys.stdout = io.TextIOWrapper(
+        io.BufferedWriter(Tee()), encoding="utf-8", errors="backslashreplace", line_buffering=True
+    )
+    try:
+        exec(script.code, vars(script.module))  # noqa: S102 - what this process is for
+    except SystemExit as error:
+        if error.code not in (None, 0):
+            raise
+    sys.stdout.flush()
+    try:
+        return loads(copy) if copy else None
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,78 @@
+"""Limits that the kernel keeps, applied before any of a script's code is loaded.
+
+`Limits` is the part that a spare child can take on while it waits; the processor time is
+set when the attempt begins, since it depends on how long that attempt may run.
+"""
+
+from __future__ import annotations
+
+import resource
+from typing import NamedTuple
+
+# Soft and hard differ where the runtime must still be able to say what happened: a child
+# that ran out of memory raises its soft limit by this much to write its answer.
+HEADROOM_BYTES = 32 * 1024 * 1024
+# Address space is reserved far beyond what is used (thread stacks, arenas, libraries).
+ADDRESS_SPACE_FACTOR = 4
+# Processor seconds between SIGXCPU and SIGKILL, for a script that ignores the first.
+CPU_GRACE_S = 1
+
+
+class Limits(NamedTuple):
+    """What one child may use; all of them are final once applied."""
+
+    memory_bytes: int
+    process_count: int  # not applied with the others: see `apply_process_count`
+    open_file_count: int
+    file_size_bytes: int
+
+
+def apply(limits: Limits) -> None:
+    """Take on `limits` for this process and everything it starts."""
+    memory_bytes = limits.memory_bytes
+    space_bytes = memory_bytes * ADDRESS_SPACE_FACTOR
+    _lower(resource.RLIMIT_DATA, memory_bytes, memory_bytes + HEADROOM_BYTES)
+    _lower(resource.RLIMIT_AS, space_bytes, space_bytes + HEADROOM_BYTES)
+    _lower(resource.RLIMIT_NOFILE, limits.open_file_count, limits.open_file_count)
+    _lower(resource.RLIMIT_FSIZE, limits.file_size_bytes, limits.file_size_bytes)
+
+
+def apply_cpu(cpu_s: int) -> None:
+    """Allow `cpu_s` seconds of processor time: SIGXCPU then, SIGKILL a little later."""
+    _lower(resource.RLIMIT_CPU, cpu_s, cpu_s + CPU_GRACE_S)
+
+
+def apply_process_count(count: int) -> None:
+    """Allow this user `count` processes: the kernel counts those that run besides, too."""
+    _lower(resource.RLIMIT_NPROC, count, count)
+
+
+def rehearse() -> None:
+    """Do what `apply_cpu` does, and change nothing."""
+    _lower(resource.RLIMIT_CPU, *resource.getrlimit(resource.RLIMIT_CPU))
+
+
+def forbid_core_dumps() -> None:
+    """Keep a crash from writing the memory of a script to a disk."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def raise_memory_to_hard() -> None:
+    """Give the runtime room to report that the script had none left."""
+    for kind in (resource.RLIMIT_DATA, resource.RLIMIT_AS):
+        hard = resource.getrlimit(kind)[1]
+        resource.setrlimit(kind, (hard, hard))
+
+
+def usage() -> tuple[int, int]:
+    """Return this process's processor time in microseconds and its peak memory in bytes."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return int((used[0] + used[1]) * 1_000_000), used[2] * 1024
+
+
+def _lower(kind: int, soft: int, hard: int) -> None:
+    try:
+        resource.setrlimit(kind, (soft, hard))
+    except ValueError:  # above the hard limit this process was born with: keep that one
+        ceiling = resource.getrlimit(kind)[1]
+        resource.setrlimit(kind, (min(soft, ceiling), min(hard, ceiling)))

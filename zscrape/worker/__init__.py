@@ -1,0 +1,1 @@
+"""The process that runs attempts: it dials a gateway and owns slots."""

@@ -1,0 +1,262 @@
+"""The DEALER shell around the WorkerLink: receive, decode, feed, perform, re-arm one timer.
+
+The loop that beats never does the work: scripts run in children, hashing and building in
+threads, so that nothing that works can block a heartbeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import assert_never
+
+import psutil
+import zmq
+
+from zscrape import wire
+from zscrape.core.effects import (
+    AttemptFenced,
+    Exit,
+    GatewayJoined,
+    GatewayLost,
+    Given,
+    LinkEffect,
+    Reopen,
+    SendUp,
+    Start,
+    Stop,
+)
+from zscrape.core.link import WorkerLink
+from zscrape.errors import WireError
+from zscrape.model import Load, Outcome, Pin, Record
+from zscrape.worker.slots import Assignment, Slots
+
+_NOBLOCK = int(zmq.NOBLOCK)
+_EVENTS = int(zmq.EVENTS)
+_POLLIN = int(zmq.POLLIN)
+_POLLOUT = int(zmq.POLLOUT)
+_DRAIN_LIMIT_COUNT = 64
+# How long one question to the gateway may take, and how often it is asked again.
+_NEED_TIMEOUT_S = 10.0
+_NEED_TRY_COUNT = 3
+_OBSERVE_INTERVAL_S = 1.0
+
+DEALER_OPTIONS: tuple[tuple[int, int], ...] = (
+    # Nothing is queued for a gateway that is not connected: what waits would be stale by then,
+    # and would reach a restarted gateway before Hello does (measured).
+    (zmq.IMMEDIATE, 1),
+    # libzmq dials again by itself, doubling up to the cap; WorkerLink opens a new socket when
+    # the gateway is silent, which also covers a connection that is up but deaf.
+    (zmq.RECONNECT_IVL, 200),
+    (zmq.RECONNECT_IVL_MAX, 10_000),
+    (zmq.MAXMSGSIZE, wire.FRAME_LIMIT_BYTES),
+    (zmq.HANDSHAKE_IVL, 5_000),
+    (zmq.SNDHWM, 10_000),
+    (zmq.RCVHWM, 10_000),
+    (zmq.HEARTBEAT_IVL, 2_000),
+    (zmq.HEARTBEAT_TIMEOUT, 6_000),
+    (zmq.TCP_KEEPALIVE, 1),
+    # A socket that is given up takes nothing with it: the outbox sends again.
+    (zmq.LINGER, 0),
+)
+
+
+class Agent:
+    """One worker's side of one link; made and used in one running event loop.
+
+    `on_fact` hears GatewayJoined, GatewayLost and AttemptFenced; `warm` tells the digests of
+    scripts that can start at once.
+    """
+
+    def __init__(
+        self,
+        link: WorkerLink,
+        *,
+        address: str,
+        on_fact: Callable[[LinkEffect], None],
+        warm: Callable[[], tuple[str, ...]],
+    ) -> None:
+        self._link = link
+        self._address = address
+        self._on_fact = on_fact
+        self._warm = warm
+        self._slots: Slots  # given to `run`: they report to this agent
+        self._context = zmq.Context()
+        self._socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = float("inf")
+        self._needs: dict[int, asyncio.Future[bytes | None]] = {}
+        self._exit: asyncio.Future[Exit] = self._loop.create_future()
+        self._has_unsent = False  # something could not leave: the connection is not up yet
+        self.garbage_count = 0
+
+    async def run(self, slots: Slots) -> Exit:
+        """Dial and serve until the link says to exit; returns why."""
+        self._slots = slots
+        self._observe()
+        self._open()
+        try:
+            return await self._exit
+        finally:
+            self._loop.remove_reader(self._socket.fileno())
+            if self._timer is not None:
+                self._timer.cancel()
+            # A Goodbye may still leave; nothing else matters any more.
+            self._socket.setsockopt(zmq.LINGER, 300)
+            self._context.destroy()
+
+    def drain(self) -> None:
+        """Take nothing new; `run` returns once nothing is left."""
+        self._act(self._link.drain(now=time.monotonic()))
+
+    def leave(self) -> None:
+        """Say Goodbye and let `run` return at once."""
+        self._act(self._link.leave(now=time.monotonic()))
+
+    async def fetch(self, pin: Pin) -> bytes | None:
+        """Ask the gateway for a script's bytes; None when it does not have them or stays silent."""
+        for _ in range(_NEED_TRY_COUNT):
+            request, effects = self._link.need("script", pin.digest, now=time.monotonic())
+            answer: asyncio.Future[bytes | None] = self._loop.create_future()
+            self._needs[request] = answer
+            self._act(effects)
+            try:
+                async with asyncio.timeout(_NEED_TIMEOUT_S):
+                    return await answer
+            except TimeoutError:
+                continue  # the question or the answer was lost with its connection: ask again
+            finally:
+                del self._needs[request]
+        return None
+
+    # ---- SlotListener ----------------------------------------------------------------
+
+    def on_started(self, task_id: str, attempt: int) -> None:
+        """The child has begun to run the script."""
+        self._act(self._link.started(task_id, attempt, now=time.monotonic()))
+
+    def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
+        """The attempt has said something."""
+        self._act(self._link.emit(task_id, attempt, records, now=time.monotonic()))
+
+    def on_finished(self, task_id: str, attempt: int, outcome: Outcome) -> None:
+        """The attempt has ended; the outcome is kept until the gateway has acknowledged it."""
+        self._act(self._link.finished(task_id, attempt, outcome, now=time.monotonic()))
+
+    # ---- the pump --------------------------------------------------------------------
+
+    def _open(self) -> None:
+        for option, value in DEALER_OPTIONS:
+            self._socket.setsockopt(option, value)
+        if "[" in self._address:
+            self._socket.setsockopt(zmq.IPV6, 1)
+        self._socket.connect(self._address)
+        self._loop.add_reader(self._socket.fileno(), self._drain)
+        self._act(self._link.opened(now=time.monotonic()))
+
+    def _reopen(self) -> None:
+        """Give the socket up, with all that it still holds, for a new one."""
+        if not self._exit.done():
+            self._loop.remove_reader(self._socket.fileno())
+            self._socket.close()
+            self._socket = self._context.socket(zmq.DEALER)
+            self._open()
+
+    def _has(self, event: int) -> bool:
+        return bool(int(self._socket.getsockopt(_EVENTS)) & event)
+
+    def _drain(self) -> None:
+        """Read until the socket would block: its descriptor is edge-triggered."""
+        socket = self._socket
+        if self._has_unsent and self._has(_POLLOUT):
+            # The connection is up now: say Hello at once instead of at the next repetition.
+            self._has_unsent = False
+            self._perform(self._link.opened(now=time.monotonic()))
+        for _ in range(_DRAIN_LIMIT_COUNT):
+            if socket is not self._socket or self._context.closed:
+                return  # a message made us open a new socket, or leave
+            try:
+                frame = socket.recv(_NOBLOCK)
+            except zmq.Again:
+                return
+            try:
+                message = wire.decode_gateway(frame)
+            except WireError:
+                self.garbage_count += 1
+                continue
+            self._perform(self._link.receive(message, now=time.monotonic()))
+        self._loop.call_soon(self._drain)
+
+    def _tick(self) -> None:
+        self._timer, self._timer_at = None, float("inf")
+        self._act(self._link.tick(now=time.monotonic()))
+
+    def _observe(self) -> None:
+        """Take the machine's load and the warm scripts along with the next beat."""
+        if self._exit.done():
+            return
+        load = Load(psutil.cpu_percent(), psutil.virtual_memory().percent)
+        self._link.observe(load=load, warm=self._warm())
+        self._loop.call_later(_OBSERVE_INTERVAL_S, self._observe)
+
+    def _act(self, effects: Iterable[LinkEffect]) -> None:
+        """Perform outside of `_drain`, which looks for more by itself."""
+        has_sent = self._perform(effects)
+        # A send may have eaten the edge that announced a message (50 of 50 rounds, measured).
+        if has_sent and not self._context.closed and self._has(_POLLIN):
+            self._loop.call_soon(self._drain)
+
+    def _perform(self, effects: Iterable[LinkEffect]) -> bool:
+        """Do what the link says, then re-arm the one timer; True iff something was sent."""
+        has_sent = False
+        for effect in effects:
+            has_sent |= self._do(effect)
+        self._arm()
+        return has_sent
+
+    def _do(self, effect: LinkEffect) -> bool:
+        """Perform one effect; True iff something was sent."""
+        match effect:
+            case SendUp(message=message):
+                self._send(wire.encode(message))
+                return True
+            case Start(run=run, deadline_at=deadline_at):
+                self._slots.begin(
+                    Assignment(run.task_id, run.attempt, run.run, run.params, deadline_at)
+                )
+            case Stop():
+                self._slots.stop(effect.task_id, effect.attempt, effect.code)
+            case Reopen(delay_s=delay_s):
+                self._loop.call_later(delay_s, self._reopen)
+            case Given(request=request, body=body):
+                answer = self._needs.get(request)
+                if answer is not None and not answer.done():
+                    answer.set_result(body)
+            case Exit():
+                if not self._exit.done():
+                    self._exit.set_result(effect)
+            case GatewayJoined() | GatewayLost() | AttemptFenced():
+                self._on_fact(effect)
+            case _:
+                assert_never(effect)
+        return False
+
+    def _send(self, frame: bytes) -> None:
+        try:
+            self._socket.send(frame, _NOBLOCK)
+        except zmq.Again:
+            # Not connected, or the gateway does not read. Beats are made afresh, Hello and
+            # outcomes are repeated, records are asked for again: nothing is lost with it.
+            self._has_unsent = True
+
+    def _arm(self) -> None:
+        """Keep one timer, no later than the link's next deadline; early is harmless."""
+        deadline = self._link.next_deadline()
+        if deadline is None or deadline >= self._timer_at:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = deadline
+        self._timer = self._loop.call_later(max(0.0, deadline - time.monotonic()), self._tick)

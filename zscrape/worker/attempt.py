@@ -1,0 +1,354 @@
+"""One attempt as its worker sees it: what its child says, checked, until it has an outcome.
+
+Nothing that comes out of a child is trusted: frames are bounded, decoded strictly and
+counted against the limits; whatever does not fit ends this attempt and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from zscrape.model import Outcome, OutcomeCode, Record, RunSpec, Usage
+from zscrape.runtime import channel as frames, child as child_runtime
+from zscrape.worker import verdict
+from zscrape.worker.capture import Budget, Stream
+from zscrape.worker.children import Child, Exit
+from zscrape.worker.codes import Code
+from zscrape.worker.guard import Guard
+from zscrape.worker.pump import Pump
+from zscrape.worker.speech import Speech, Violation
+
+_READ_BYTES = 262_144
+_PIPE_BYTES = 65536
+_COALESCE_S = 0.02
+# A stream whose limit is spent is still drained, but only this often: a script that shouts
+# is slowed down instead of its neighbours.
+_DRAIN_PAUSE_S = 0.02
+_LATE_EXIT_S = 1.0
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """One attempt to run. `deadline_at`: when the task's whole life ends, by the loop's clock."""
+
+    task_id: str
+    attempt: int
+    run: RunSpec
+    params: bytes
+    deadline_at: float | None = None
+
+
+class SlotListener(Protocol):
+    """Hears what becomes of attempts, in the loop's thread."""
+
+    def on_started(self, task_id: str, attempt: int) -> None:
+        """The script begins to run: preparing is over."""
+
+    def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
+        """The attempt has said these, in order."""
+
+    def on_finished(self, task_id: str, attempt: int, outcome: Outcome) -> None:
+        """The attempt is over. Called exactly once, after all of its records."""
+
+
+class Running:
+    """An attempt from `begin` to its outcome."""
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        pump: Pump,
+        listener: SlotListener,
+        grace_s: float,
+        on_over: Callable[[Running], None],
+    ) -> None:
+        self.assignment = assignment
+        self._loop = loop
+        self._pump = pump
+        self._listener = listener
+        self._on_over = on_over
+        self._limits = assignment.run.limits
+        self._child: Child | None = None
+        self.preparing: asyncio.Task[None] | None = None
+        self._begun_at = loop.time()
+        self._started_at = 0.0
+        self._unsent = memoryview(b"")
+        self._is_over = False
+        self._is_deaf = False  # the channel has closed, or carried what it may not
+        self._pending: list[Record] = []
+        self._flushing: asyncio.TimerHandle | None = None
+        self.guard = Guard(loop, grace_s=grace_s, send=self._signal, give_up=self._give_up)
+        if assignment.deadline_at is not None:
+            limit_s = max(assignment.deadline_at - self._begun_at, 0.0)
+            self.guard.limit(assignment.deadline_at, limit_s)
+
+    # ---- its beginning ---------------------------------------------------------------
+
+    def launch(
+        self, child: Child, folder: str, code: Code | None = None, *, is_compile_only: bool = False
+    ) -> None:
+        """Give the attempt to `child`: one write, and the script runs."""
+        self._child = child
+        child.on_exit = self._on_exit
+        child.on_long = self._on_long
+        run, now = self.assignment.run, self._loop.time()
+        ends_at, deadline_at = now + run.timeout_s, self.assignment.deadline_at
+        if deadline_at is None or ends_at < deadline_at:
+            self.guard.limit(ends_at, run.timeout_s)
+        else:
+            ends_at = deadline_at
+        self._started_at = now
+        budget = self._budget = Budget(self._limits.output_size_bytes)
+        self._out = Stream("stdout", "info", budget, self._limits.line_length_bytes)
+        self._err = Stream("stderr", "warning", budget, self._limits.line_length_bytes)
+        self._speech = Speech(self._limits, budget)
+        self._write(
+            child,
+            memoryview(_request(self.assignment, folder, ends_at - now, code, is_compile_only)),
+        )
+        self._pump.add(child.channel_fd, self._on_channel)
+        if self._unsent:
+            self._pump.watch_writing(child.channel_fd, is_wanted=True)
+        self._listener.on_started(self.assignment.task_id, self.assignment.attempt)
+
+    def _on_long(self) -> None:
+        """Watch what is printed. Most attempts are over before that pays: see `_drain_pipes`."""
+        if self._child is not None:
+            self._pump.add(self._child.out_fd, self._on_out)
+            self._pump.add(self._child.err_fd, self._on_err)
+
+    def _write(self, child: Child, data: memoryview) -> None:
+        try:
+            sent = os.write(child.channel_fd, data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:  # it died while it waited: `_on_exit` says how
+            sent = len(data)
+        self._unsent = data[sent:]
+
+    # ---- what it says ----------------------------------------------------------------
+
+    def _on_channel(self) -> None:
+        child = self._child
+        if child is None:
+            return
+        if self._unsent:
+            self._write(child, self._unsent)
+            if not self._unsent:
+                self._pump.watch_writing(child.channel_fd, is_wanted=False)
+        data = _read(child.channel_fd, _READ_BYTES)
+        if data is None:
+            return
+        # What was printed before this was said is already in the pipes: keep the order.
+        self._drain_pipes(child)
+        if data:
+            self._hear(data)
+        else:
+            self._on_hang_up(child)
+
+    def _hear(self, data: bytes) -> None:
+        if self._is_deaf:
+            return
+        try:
+            for kind, payload in self._speech.split(data):
+                if kind == frames.ANSWER:
+                    self._on_answer(payload)
+                    return
+                record = self._speech.record(kind, payload)
+                if record is not None:
+                    self._tell(record[0], record[1])
+        except Violation as error:
+            self._is_deaf = True
+            self.guard.kill(error.code, error.fields)
+
+    def _on_answer(self, payload: bytes) -> None:
+        answer = self._speech.answer(payload)
+        outcome = verdict.of_answer(answer, self.assignment.run)
+        self._finish(outcome, answer.cpu_us / 1e6, answer.memory_bytes)
+
+    def _on_hang_up(self, child: Child) -> None:
+        """The channel has closed without an answer: what is left of the child ends too."""
+        self._is_deaf = True
+        self._pump.remove(child.channel_fd)
+        self._signal(signal.SIGKILL)
+        child.template.expect_exit(child, _LATE_EXIT_S)
+
+    def _on_out(self) -> None:
+        if self._child is not None:
+            self._read_pipe(self._child.out_fd, self._out, self._on_out)
+
+    def _on_err(self) -> None:
+        if self._child is not None:
+            self._read_pipe(self._child.err_fd, self._err, self._on_err)
+
+    def _read_pipe(self, fd: int, stream: Stream, again: Callable[[], None]) -> None:
+        data = _read(fd, _PIPE_BYTES)
+        if data is None:
+            return
+        if not data:
+            self._pump.remove(fd)
+            return
+        for body in stream.feed(data):
+            self._tell("log", body)
+        if self._budget.is_spent:
+            self._pump.remove(fd)
+            self._loop.call_later(_DRAIN_PAUSE_S, self._resume, fd, again)
+
+    def _resume(self, fd: int, again: Callable[[], None]) -> None:
+        if self._child is not None:
+            self._pump.add(fd, again)
+
+    def _drain_pipes(self, child: Child) -> None:
+        """Take what the pipes hold now, bounded: the script may be writing all the while."""
+        for fd, stream in ((child.out_fd, self._out), (child.err_fd, self._err)):
+            for _ in range(2):
+                data = _read(fd, _PIPE_BYTES)
+                if not data:
+                    break
+                for body in stream.feed(data):
+                    self._tell("log", body)
+
+    def _tell(self, kind: str, body: bytes) -> None:
+        pending = self._pending
+        record = Record(kind, time.time(), body)
+        if kind == "progress" and pending and pending[-1].kind == "progress":
+            pending[-1] = record  # nobody needs each step of a bar within one moment
+            return
+        pending.append(record)
+        if self._flushing is None:
+            self._flushing = self._loop.call_later(_COALESCE_S, self._flush)
+
+    def _flush(self) -> None:
+        if self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing = None
+        if self._pending:
+            records, self._pending = tuple(self._pending), []
+            self._listener.on_records(self.assignment.task_id, self.assignment.attempt, records)
+
+    # ---- its end ---------------------------------------------------------------------
+
+    def stop(self, code: OutcomeCode) -> None:
+        """End the attempt: softly, then by force. Before its script runs: at once."""
+        fields = {"limit_s": self.assignment.run.timeout_s} if code is OutcomeCode.TIMEOUT else {}
+        self.guard.stop(code, fields)
+
+    def fail(self, outcome: Outcome) -> None:
+        """End an attempt that has no child."""
+        self._finish(outcome, 0.0, 0)
+
+    def abandon(self, code: OutcomeCode) -> None:
+        """End the attempt now, without waiting for its processes."""
+        if self.preparing is not None:
+            self.preparing.cancel()
+        self._finish(Outcome(code), 0.0, 0)
+
+    def _signal(self, number: signal.Signals) -> None:
+        child = self._child
+        if child is not None:
+            child.template.signal(child, number)
+            return
+        if self.preparing is not None:
+            self.preparing.cancel()
+        self._give_up()
+
+    def _give_up(self) -> None:
+        code = self.guard.code or OutcomeCode.CRASHED
+        if self._child is not None:
+            self._drain_pipes(self._child)
+        self._finish(Outcome(code, fields=dict(self.guard.fields)), 0.0, 0)
+
+    def _on_exit(self, how: Exit) -> None:
+        """The child has ended: its answer may still be in the channel."""
+        child = self._child
+        if child is None:
+            return
+        self._drain_pipes(child)
+        while not self._is_over and (data := _read(child.channel_fd, _READ_BYTES)):
+            self._hear(data)
+        if not self._is_over:
+            self._finish(verdict.of_exit(how, self.assignment.run), how.cpu_s, how.memory_bytes)
+
+    def _finish(self, outcome: Outcome, cpu_s: float, memory_bytes: int) -> None:
+        if self._is_over:
+            return
+        self._is_over = True
+        now, child = self._loop.time(), self._child
+        started_at = self._started_at or now
+        self.guard.close()
+        item_count = output_bytes = 0
+        if child is not None:
+            for stream in (self._out, self._err):
+                for body in stream.end():
+                    self._tell("log", body)
+            item_count = self._speech.item_count
+            output_bytes = self._budget.used_bytes + self._speech.size_bytes
+            output_bytes += len(outcome.data or b"")
+        self._flush()
+        if self.guard.code is not None:
+            outcome = Outcome(self.guard.code, fields=dict(self.guard.fields))
+        outcome = msgspec.structs.replace(
+            outcome,
+            item_count=item_count,
+            prepare_s=started_at - self._begun_at,
+            run_s=now - started_at,
+            usage=Usage(cpu_s, memory_bytes, output_bytes),
+        )
+        self._on_over(self)
+        try:
+            self._listener.on_finished(self.assignment.task_id, self.assignment.attempt, outcome)
+        finally:
+            if child is not None:
+                self._let_go(child)
+
+    def _let_go(self, child: Child) -> None:
+        child.on_exit = child.on_long = None
+        self._child = None
+        for fd in (child.channel_fd, child.out_fd, child.err_fd):
+            self._pump.remove(fd)
+        child.hang_up()
+        child.template.unwatch(child)
+        if child.exited is None:
+            child.template.expect_exit(child, _LATE_EXIT_S)
+
+
+def _request(
+    assignment: Assignment, folder: str, timeout_s: float, code: Code | None, is_compile_only: bool
+) -> bytes:
+    """Return the frame that a child waits for: see `FIELDS` in `zscrape.runtime.child`."""
+    run = assignment.run
+    limits = run.limits
+    # With no limit of its own the wall clock comes first and tells the better story.
+    cpu_s = math.ceil(limits.cpu_s) if limits.cpu_s else math.ceil(timeout_s) + 2
+    mode, content = child_runtime.RUN, b""
+    if is_compile_only:
+        mode = child_runtime.COMPILE
+    elif code is not None:
+        mode = child_runtime.RUN_PLAIN if code.is_plain else child_runtime.RUN
+        content = code.content
+    head = (
+        f"{assignment.task_id}\0{assignment.attempt}\0{folder}\0{run.entry_point}\0{run.pin.name}\0"
+        f"{timeout_s:.3f}\0{max(cpu_s, 1)}\0{limits.memory_bytes}\0{limits.result_size_bytes}\0"
+        f"{mode.decode()}\0{len(content)}\0"
+    ).encode()
+    size = len(head) + len(assignment.params) + len(content) + 1
+    return b"".join((size.to_bytes(4, "big"), frames.REQUEST, head, assignment.params, content))
+
+
+def _read(fd: int, limit_bytes: int) -> bytes | None:
+    """Return what can be read now: None for nothing yet, empty for the end."""
+    try:
+        return os.read(fd, limit_bytes)
+    except BlockingIOError:
+        return None
+    except OSError:  # a socket whose other end was cut off with data in it
+        return b""

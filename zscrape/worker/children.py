@@ -1,0 +1,112 @@
+"""Children as the worker holds them: descriptors, a folder, and how they ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class Exit(Struct, frozen=True):
+    """How a child ended. `status` is None when it was lost with its template or never forked."""
+
+    status: int | None
+    cpu_s: float = 0.0
+    memory_bytes: int = 0
+    reason: str = ""
+
+
+class Keeper(Protocol):
+    """What an attempt asks of the template that its child was forked from."""
+
+    def signal(self, child: Child, number: signal.Signals) -> None:
+        """Signal the child's whole process group."""
+
+    def expect_exit(self, child: Child, within_s: float) -> None:
+        """See that the child ends, and kill it when it does not in time."""
+
+    def unwatch(self, child: Child) -> None:
+        """Close the descriptor that tells the child's end, if it has one."""
+
+    def refill(self) -> None:
+        """Fork what has been taken."""
+
+
+class Child:
+    """One forked process, waiting or running, and the worker's ends of its descriptors.
+
+    It is a channel first and a process second: a request may be written before the process
+    is forked, so that an attempt never waits for one by anything but time.
+    """
+
+    __slots__ = (
+        "channel_fd",
+        "err_fd",
+        "exited",
+        "folder",
+        "id",
+        "kill_at",
+        "on_exit",
+        "on_long",
+        "out_fd",
+        "pid",
+        "pidfd",
+        "template",
+    )
+
+    def __init__(self, child_id: int, template: Keeper, folder: str) -> None:
+        self.id = child_id
+        self.template = template
+        self.folder = folder
+        self.pid = 0  # until the template has told it
+        self.pidfd = -1  # open iff its end is watched for
+        self.kill_at = 0.0  # when its end is overdue, by the loop's clock
+        self.exited: Exit | None = None
+        self.on_exit: Callable[[Exit], None] | None = None  # set iff an attempt has it
+        self.on_long: Callable[[], None] | None = None  # it has been running for a while
+
+    def connect(self) -> tuple[int, int, int]:
+        """Make its channel, output and error; return the ends that are to be its own.
+
+        Raises:
+            OSError: There are no descriptors left; none that was made stays open.
+        """
+        made: list[int] = []
+        try:
+            made += [end.detach() for end in socket.socketpair()]
+            made += os.pipe2(os.O_CLOEXEC)
+            made += os.pipe2(os.O_CLOEXEC)
+        except OSError:
+            for fd in made:
+                os.close(fd)
+            raise
+        self.channel_fd, channel, self.out_fd, out, self.err_fd, err = made
+        for fd in (self.channel_fd, self.out_fd, self.err_fd):
+            os.set_blocking(fd, False)
+        return channel, out, err
+
+    def hang_up(self) -> None:
+        """Close our ends. A spare takes that as its end."""
+        for fd in (self.channel_fd, self.out_fd, self.err_fd):
+            os.close(fd)
+
+
+class Spares:
+    """The waiting children of one template under one set of limits."""
+
+    __slots__ = ("target_count", "used_at", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting: deque[Child] = deque()
+        self.target_count = 1
+        self.used_at = 0.0
+
+    @property
+    def missing_count(self) -> int:
+        """How many more there should be."""
+        return self.target_count - len(self.waiting)

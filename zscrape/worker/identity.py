@@ -1,0 +1,74 @@
+"""Who a worker is: an id that is kept, and the facts that it tells of its machine."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import secrets
+import shutil
+import socket
+from itertools import count
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from zscrape import __version__
+from zscrape.model import WorkerFacts
+
+# Programs that scraping scripts ask for by `system_requirements`; a worker tells which it has.
+PROGRAMS = (
+    *("chromium", "chromium-headless-shell", "google-chrome", "firefox", "chromedriver"),
+    *("ffmpeg", "convert", "tesseract", "pdftotext", "pdftoppm", "wkhtmltopdf", "libreoffice"),
+    *("node", "java", "git", "curl", "wget", "exiftool", "yt-dlp", "xvfb-run", "jq", "7z"),
+)
+
+
+class Identity:
+    """A worker's id, kept in the home folder and held by a lock while the worker lives.
+
+    Two workers with one home folder get an id each: the second one finds the first one's
+    file locked and takes the next.
+    """
+
+    def __init__(self, home: Path) -> None:
+        folder = home / "workers"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        tries = (self._hold(folder / f"{number}.id") for number in count(1))
+        self._file: IO[str] = next(file for file in tries if file is not None)
+        self.id = self._file.read().strip()
+        if not self.id:
+            name = socket.gethostname().split(".")[0].lower()[:32] or "worker"
+            self.id = f"{name}-{secrets.token_hex(4)}"
+            self._file.write(self.id + "\n")
+            self._file.flush()
+
+    @staticmethod
+    def _hold(path: Path) -> IO[str] | None:
+        file = path.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return None
+        file.seek(0)
+        return file
+
+    def release(self) -> None:
+        """Let another worker take this id."""
+        self._file.close()
+
+
+def facts(isolation: tuple[str, ...]) -> WorkerFacts:
+    """Return what this machine is and has."""
+    return WorkerFacts(
+        hostname=socket.gethostname(),
+        version=__version__,
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.release()} {platform.machine()}",
+        cpu_count=os.cpu_count() or 1,
+        memory_bytes=psutil.virtual_memory().total,
+        programs=tuple(name for name in PROGRAMS if shutil.which(name)),
+        isolation=isolation,
+    )

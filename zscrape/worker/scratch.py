@@ -1,0 +1,191 @@
+"""The private folders that attempts work in.
+
+A child's folder is its working directory, HOME and TMPDIR. One that a script has not touched
+is given to a later child as it is; any other is removed, in a thread and without recursion:
+a script may have nested folders thousands deep or taken away their permissions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import stat
+import time
+from pathlib import Path
+
+_MODE = 0o700
+_REUSE_LIMIT_COUNT = 64
+# A file system stamps changes by a clock that stands still for up to 10 ms: two changes within
+# that may look like one.
+_TICK_NS = 50_000_000
+
+
+class Scratch:
+    """The folders of one worker process, all inside one folder of its own."""
+
+    def __init__(self, base: Path) -> None:
+        self._base = base
+        self.root = str(base / f"{os.getpid()}-{_birth(os.getpid())}")
+        self._made_count = 0
+        self._free: list[tuple[str, int]] = []  # name, change time
+        # Name to change time (ns) as it was given out, and whether any later change must show.
+        self._given: dict[str, tuple[int, bool]] = {}
+        self._removals: set[asyncio.Task[None]] = set()
+
+    @property
+    def used_count(self) -> int:
+        """Folders that belong to a child now."""
+        return len(self._given)
+
+    async def open(self) -> None:
+        """Make this worker's own folder; end and remove what dead workers left in others."""
+        await asyncio.to_thread(self._open)
+
+    def _open(self) -> None:
+        self._base.mkdir(parents=True, exist_ok=True)
+        _sweep(self._base)
+        Path(self.root).mkdir(mode=_MODE)
+
+    def take(self) -> str:
+        """Return the name of an empty folder under `root`."""
+        if self._free:
+            name, changed_at = self._free.pop()
+        else:
+            self._made_count += 1
+            name = str(self._made_count)
+            path = f"{self.root}/{name}"
+            os.mkdir(path, _MODE)  # noqa: PTH102 - four times cheaper than through a Path
+            changed_at = os.stat(path).st_ctime_ns  # noqa: PTH116 - as above
+        self._given[name] = (changed_at, time.time_ns() - changed_at > _TICK_NS)
+        return name
+
+    def release(self, name: str) -> None:
+        """Take back a folder whose child, and all that it started, has ended."""
+        before_at, is_telling = self._given.pop(name)
+        path = f"{self.root}/{name}"
+        try:
+            is_untouched = (
+                len(self._free) < _REUSE_LIMIT_COUNT
+                and os.stat(path).st_ctime_ns == before_at  # noqa: PTH116 - as above
+                and (is_telling or not os.listdir(path))  # noqa: PTH208 - as above
+            )
+            if is_untouched:
+                self._free.append((name, before_at))
+                return
+            os.rmdir(path)  # noqa: PTH106 - as above
+        except FileNotFoundError:
+            return
+        except OSError:  # not empty, or not even readable any more
+            removal = asyncio.get_running_loop().create_task(_remove_aside(path))
+            self._removals.add(removal)
+            removal.add_done_callback(self._removals.discard)
+
+    async def close(self) -> None:
+        """Remove every folder."""
+        if self._removals:
+            await asyncio.wait(self._removals)
+        self._free.clear()
+        await _remove_aside(self.root)
+
+
+async def _remove_aside(path: str) -> None:
+    await asyncio.to_thread(remove_tree, path)
+
+
+def remove_tree(path: str) -> bool:
+    """Remove a folder and all that is in it; return False if something could not be removed.
+
+    Never raises and never recurses: sub-folders are moved up to the top one by one, so depth
+    costs neither stack nor descriptors nor path length. Links are removed, not followed.
+    """
+    try:
+        os.chmod(path, _MODE)  # noqa: PTH101 - as above
+        top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return not os.path.lexists(path)
+    try:
+        _flatten(top)
+    except OSError:
+        return False
+    finally:
+        os.close(top)
+    try:
+        os.rmdir(path)  # noqa: PTH106 - as above
+    except OSError:
+        return False
+    return True
+
+
+def _flatten(top: int) -> None:
+    """Empty the open folder `top`."""
+    moved_count = 0
+    folders = _clear_files(top)
+    while folders:
+        name = folders.pop()
+        os.chmod(name, _MODE, dir_fd=top)
+        inner = os.open(
+            name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=top
+        )
+        try:
+            for sub in _clear_files(inner):
+                os.chmod(sub, _MODE, dir_fd=inner)  # moving a folder rewrites its `..`
+                moved_count += 1
+                lifted = f".moved-{os.getpid()}-{moved_count}"
+                os.rename(sub, lifted, src_dir_fd=inner, dst_dir_fd=top)
+                folders.append(lifted)
+        finally:
+            os.close(inner)
+        os.rmdir(name, dir_fd=top)
+
+
+def _clear_files(folder: int) -> list[str]:
+    """Unlink everything in the open folder that is not a folder; return the names of those."""
+    folders: list[str] = []
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries]
+    for name in names:
+        if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            folders.append(name)
+        else:
+            os.unlink(name, dir_fd=folder)
+    return folders
+
+
+# ---- what a dead worker left behind ---------------------------------------------------
+
+
+def _sweep(base: Path) -> None:
+    """Remove the folders of workers that are no more, and end processes that work in them."""
+    for left in base.iterdir():
+        pid_text, _, birth = left.name.partition("-")
+        if not pid_text.isdigit() or not birth.isdigit():
+            continue  # not ours
+        if _birth(int(pid_text)) == birth:
+            continue  # its worker lives
+        _end_processes_in(left)
+        remove_tree(str(left))
+
+
+def _end_processes_in(folder: Path) -> None:
+    inside = f"{folder.resolve()}/"
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if f"{(entry / 'cwd').readlink()}/".startswith(inside):
+                os.kill(int(entry.name), signal.SIGKILL)
+        except OSError:  # it has ended, or is not ours to look at
+            continue
+
+
+def _birth(pid: int) -> str:
+    """Return the start time of a process as the kernel counts it, empty if there is none.
+
+    With it a process number cannot be taken for a later process of the same number.
+    """
+    try:
+        told = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return ""
+    return told.rpartition(b")")[2].split()[19].decode()

@@ -1,0 +1,124 @@
+"""The worker's composition root: builds the parts from the settings and runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from zscrape.config import Settings
+from zscrape.core.effects import AttemptFenced, GatewayJoined, GatewayLost, LinkEffect
+from zscrape.core.link import WorkerLink
+from zscrape.log import get_logger
+from zscrape.model import Pin, ReconnectPolicy
+from zscrape.scripts.cache import ScriptCache
+from zscrape.worker.agent import Agent
+from zscrape.worker.identity import Identity, facts
+from zscrape.worker.slots import SlotPolicy, Slots
+
+_EXIT_OK = 0
+_EXIT_INVALID = 3  # contract section 5: invalid input or environment
+_ORDERLY = frozenset({"drained", "left"})
+
+
+class Ready(Struct, frozen=True):
+    """What a worker tells once it has joined."""
+
+    worker_id: str
+    slots: int
+    link: str
+
+
+async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> int:
+    """Run a worker until it is told to stop; returns the exit code.
+
+    The first SIGTERM or SIGINT drains it: it ends what it runs and takes nothing new. The
+    second one ends it at once.
+    """
+    identity = Identity(settings.home)
+    try:
+        return await _serve(settings, identity, on_ready)
+    finally:
+        identity.release()
+
+
+class _Teller:
+    """Tells the link's facts in the log, and once that the worker is ready."""
+
+    def __init__(self, log: Any, on_first_joined: Callable[[], None]) -> None:
+        self._log = log
+        self._on_first_joined: Callable[[], None] | None = on_first_joined
+
+    def tell(self, fact: LinkEffect) -> None:
+        """Tell one fact."""
+        match fact:
+            case GatewayJoined(gateway_id=gateway_id, is_restart=is_restart):
+                self._log.info("gateway_joined", gateway_id=gateway_id, is_restart=is_restart)
+                if self._on_first_joined is not None:
+                    self._on_first_joined()
+                    self._on_first_joined = None
+            case GatewayLost(silent_s=silent_s):
+                self._log.warning("gateway_lost", silent_s=silent_s)
+            case AttemptFenced(task_id=task_id, attempt=attempt):
+                self._log.warning("attempt_fenced", task_id=task_id, attempt=attempt)
+            case _:
+                raise AssertionError(f"no fact for people: {fact}")
+
+
+async def _serve(settings: Settings, identity: Identity, on_ready: Callable[[Ready], None]) -> int:
+    log = get_logger().bind(worker_id=identity.id)
+    slot_count = settings.worker.slots or os.cpu_count() or 1
+    ready = Ready(identity.id, slot_count, settings.worker.join)
+    teller = _Teller(log, lambda: on_ready(ready))
+    cache = ScriptCache(settings.cache_dir, max_age_h=settings.cache_max_age_h)
+    link = WorkerLink(
+        worker_id=identity.id,
+        session=secrets.token_hex(8),
+        slots=slot_count,
+        tags=settings.worker.tags,
+        facts=facts(isolation=("session", "rlimits")),
+        reconnect=ReconnectPolicy(),
+        spread=secrets.randbelow(1_000) / 1_000,
+    )
+    agent = Agent(link, address=settings.worker.join, on_fact=teller.tell, warm=cache.digests)
+
+    async def ensure(pin: Pin) -> Path:
+        return await cache.ensure(pin, agent.fetch)
+
+    policy = SlotPolicy(
+        slot_count=slot_count,
+        scratch_dir=settings.home / "scratch" / identity.id,
+        isolation=settings.worker.isolation,
+        grace_s=settings.worker.grace_s,
+    )
+    slots = Slots(policy, ensure, agent)
+    await slots.start()
+    loop = asyncio.get_running_loop()
+    signal_count = 0
+
+    def on_signal() -> None:
+        nonlocal signal_count
+        signal_count += 1
+        if signal_count == 1:
+            log.info("worker_stopping")
+            agent.drain()
+        else:
+            agent.leave()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    try:
+        end = await agent.run(slots)
+    finally:
+        await slots.close()
+    if end.reason in _ORDERLY:
+        log.info("worker_stopped", reason=end.reason)
+        return _EXIT_OK
+    log.error("worker_rejected", reason=end.reason, detail=end.detail)
+    return _EXIT_INVALID

@@ -1,0 +1,211 @@
+"""Attempts on this worker: prepared, run in a fresh process each, watched, reported.
+
+slots = Slots(policy, ensure, listener)
+await slots.start()
+slots.begin(assignment)      # on_started, on_records..., on_finished: exactly once
+slots.stop(task_id, attempt, OutcomeCode.CANCELLED)
+await slots.close()          # nothing that was started here is left
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct, field
+
+from zscrape.errors import ZscrapeError
+from zscrape.model import Attempt, Limits, Outcome, OutcomeCode, Pin, Record
+from zscrape.runtime.limits import Limits as ChildLimits
+from zscrape.worker.attempt import Assignment, Running, SlotListener
+from zscrape.worker.children import Child
+from zscrape.worker.codes import CodeKey, Codes
+from zscrape.worker.kinds import TemplateFailed, TemplatePolicy, clean_environ
+from zscrape.worker.pump import Pump
+from zscrape.worker.scratch import Scratch
+from zscrape.worker.templates import Templates
+
+__all__ = ["Assignment", "SlotListener", "SlotPolicy", "Slots", "TemplateFailed"]
+
+_FIRST_KITS: tuple[tuple[str, ...], ...] = ((), ("http",))
+
+
+class SlotPolicy(Struct, frozen=True):
+    """How this worker runs attempts."""
+
+    slot_count: int
+    scratch_dir: Path
+    python: str = sys.executable
+    isolation: Literal["fork", "exec"] = "fork"
+    grace_s: float = 2.0  # between the request to end and the kill
+    environ: dict[str, str] = field(default_factory=dict)  # variables that scripts may see besides
+
+
+class Slots:
+    """Runs attempts. All methods belong to one event loop's thread."""
+
+    def __init__(
+        self,
+        policy: SlotPolicy,
+        ensure: Callable[[Pin], Awaitable[Path]],
+        listener: SlotListener,
+    ) -> None:
+        self._policy = policy
+        self._ensure = ensure
+        self._listener = listener
+        self._running: dict[Attempt, Running] = {}
+        self._scratch = Scratch(policy.scratch_dir)
+        self._codes = Codes()
+        self._compiling: set[Running] = set()
+
+    async def start(self) -> None:
+        """Start the templates and their first spares; return when they can take work.
+
+        Raises:
+            TemplateFailed: A template cannot be started; the text says why.
+        """
+        self._loop = asyncio.get_running_loop()
+        await self._scratch.open()
+        self._pump = Pump(self._loop)
+        policy = TemplatePolicy(
+            python=self._policy.python,
+            isolation=self._policy.isolation,
+            environ=clean_environ(self._policy.environ),
+            spare_count=self._policy.slot_count,
+        )
+        self._templates = Templates(policy, _child_limits(Limits()), self._pump, self._scratch)
+        try:
+            await self._templates.start(_FIRST_KITS)
+        except BaseException:
+            await self.close()
+            raise
+
+    @property
+    def running(self) -> tuple[Attempt, ...]:
+        """The attempts that have begun and are not over."""
+        return tuple(self._running)
+
+    @property
+    def template_pids(self) -> dict[str, int]:
+        """The process of each template, by its kit (comma separated, empty for the bare one)."""
+        return self._templates.pids()
+
+    @property
+    def child_pids(self) -> tuple[int, ...]:
+        """The processes of all children known by now, spares included."""
+        return tuple(child.pid for child in self._templates.children() if child.pid)
+
+    def begin(self, assignment: Assignment) -> None:
+        """Run an attempt; the listener hears the rest."""
+        running = Running(
+            assignment,
+            loop=self._loop,
+            pump=self._pump,
+            listener=self._listener,
+            grace_s=self._policy.grace_s,
+            on_over=self._on_over,
+        )
+        self._running[assignment.task_id, assignment.attempt] = running
+        running.preparing = self._loop.create_task(self._prepare(running))
+
+    def stop(self, task_id: str, attempt: int, code: OutcomeCode) -> None:
+        """End an attempt softly, then by force; its outcome takes `code`. Unknown: nothing."""
+        running = self._running.get((task_id, attempt))
+        if running is not None:
+            running.stop(code)
+
+    async def close(self) -> None:
+        """End everything. Attempts that still run end as `worker_lost`, at once."""
+        for running in (*self._running.values(), *self._compiling):
+            running.abandon(OutcomeCode.WORKER_LOST)
+        await self._templates.close()
+        self._pump.close()
+        await self._scratch.close()
+
+    async def _prepare(self, running: Running) -> None:
+        run = running.assignment.run
+        try:
+            folder = await self._ensure(run.pin)
+            child = self._templates.take(run.kit, _child_limits(run.limits))
+        except ZscrapeError as error:
+            running.fail(_refused(error))
+        except (TemplateFailed, OSError) as error:
+            running.fail(Outcome(OutcomeCode.ENVIRONMENT_ERROR, fields={"reason": str(error)}))
+        else:
+            self._launch(running, child, str(folder))
+
+    def _launch(self, running: Running, child: Child, folder: str) -> None:
+        run = running.assignment.run
+        key = self._codes.key(folder, run.entry_point, ",".join(run.kit))
+        code = None if key is None else self._codes.get(key)
+        running.launch(child, folder, code)
+        if key is not None and code is None and self._codes.claim(key):
+            self._compile(running.assignment, folder, key)
+        child.template.refill()
+
+    def _compile(self, assignment: Assignment, folder: str, key: CodeKey) -> None:
+        """Have a child compile the script, beside its first attempt, for all that come after."""
+        run = assignment.run
+        compiling = Running(
+            assignment,
+            loop=self._loop,
+            pump=self._pump,
+            listener=_CodeListener(self._codes, key),
+            grace_s=self._policy.grace_s,
+            on_over=self._compiling.discard,
+        )
+        try:
+            child = self._templates.take(run.kit, _child_limits(run.limits))
+        except (TemplateFailed, OSError):  # then it is compiled by each attempt for itself
+            return
+        self._compiling.add(compiling)
+        compiling.launch(child, folder, is_compile_only=True)
+
+    def _on_over(self, running: Running) -> None:
+        assignment = running.assignment
+        del self._running[assignment.task_id, assignment.attempt]
+        if running.preparing is not None and not running.preparing.done():
+            running.preparing.cancel()
+
+
+class _CodeListener:
+    """Puts what a compiling child answers where attempts look for it."""
+
+    def __init__(self, codes: Codes, key: CodeKey) -> None:
+        self._codes = codes
+        self._key = key
+
+    def on_started(self, task_id: str, attempt: int) -> None:
+        """Nobody waits for it."""
+
+    def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
+        """A compiler may warn; the attempt itself tells it too."""
+
+    def on_finished(self, task_id: str, attempt: int, outcome: Outcome) -> None:
+        """Keep the code; a script that cannot be compiled says so in its own attempts."""
+        if outcome.is_ok and outcome.data is not None:
+            self._codes.put(self._key, outcome.data)
+
+
+def _child_limits(limits: Limits) -> ChildLimits:
+    return ChildLimits(
+        limits.memory_bytes,
+        limits.process_count,
+        limits.open_file_count,
+        limits.file_size_bytes,
+    )
+
+
+def _refused(error: ZscrapeError) -> Outcome:
+    """Return the outcome of an attempt whose script could not be had."""
+    fields = {
+        name: value for name, value in error.fields.items() if isinstance(value, (str, int, float))
+    }
+    try:
+        code = OutcomeCode(error.code)
+    except ValueError:  # an error of the catalogue that is no outcome by itself
+        code, fields = OutcomeCode.ENVIRONMENT_ERROR, {"reason": str(error)}
+    return Outcome(code, fields=fields, error_message=str(error))

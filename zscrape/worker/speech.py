@@ -1,0 +1,205 @@
+"""The frames of a child's channel, taken apart and checked."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Struct
+
+from zscrape.model import MIB, Limits, OutcomeCode
+from zscrape.runtime import channel as frames
+from zscrape.worker.capture import CUT_MARK, Budget
+
+_HEAD_LIMIT_BYTES = MIB
+_TEXT_LIMIT_CHARACTERS = 1000
+_ARTIFACT_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
+# Up to this size a document is decoded whole; above it, it is only walked through, which
+# costs a tenth and holds the loop that much shorter.
+_WHOLE_LIMIT_BYTES = 65536
+
+# What msgspec raises beside its own: see `decode` in zscrape.wire.
+_DECODE_ERRORS = (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError, ValueError)
+
+
+class Violation(Exception):
+    """Raised when a child says what it may not; the attempt ends with `code`."""
+
+    def __init__(self, code: OutcomeCode, **fields: str | int | float) -> None:
+        super().__init__(code)
+        self.code = code
+        self.fields = fields
+
+
+class Answer(Struct):
+    """The head of a child's answer, and the data behind it."""
+
+    code: str
+    cpu_us: int = 0
+    memory_bytes: int = 0
+    fields: dict[str, str | int | float] = {}
+    error_type: str = ""
+    error_message: str = ""
+    traceback: str = ""
+    data: bytes = b""
+
+
+class _Progress(Struct):
+    fraction: float
+    text: str
+
+
+class _Artifact(Struct):
+    name: str
+    size: int
+    content_type: str
+    sha256: str
+    data: str
+
+
+class _LogRecord(Struct):
+    level: str
+    message: str
+
+
+_decode_head = msgspec.json.Decoder(Answer).decode
+_decode_progress = msgspec.json.Decoder(_Progress).decode
+_decode_artifact = msgspec.json.Decoder(_Artifact).decode
+_decode_log = msgspec.json.Decoder(_LogRecord).decode
+_decode_any = msgspec.json.Decoder().decode
+_walk = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+class Speech:
+    """What one child says, split into frames, each checked and counted."""
+
+    __slots__ = ("_budget", "_held", "_limits", "_needed_bytes", "item_count", "size_bytes")
+
+    def __init__(self, limits: Limits, budget: Budget) -> None:
+        self._limits = limits
+        self._budget = budget
+        self._held: list[bytes] = []  # parts of a frame that is not whole yet
+        self._needed_bytes = 0
+        self.item_count = 0
+        self.size_bytes = 0  # items and artifacts
+
+    def split(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the kind and the payload of every frame that `data` completes.
+
+        Raises:
+            Violation: This cannot be a frame of ours, or it is larger than any may be.
+        """
+        if self._held:
+            self._held.append(data)
+            self._needed_bytes -= len(data)
+            if self._needed_bytes > 0:
+                return
+            data = b"".join(self._held)
+            self._held = []
+        at, size = 0, len(data)
+        limit_bytes = self._limits.result_size_bytes + 2 * _HEAD_LIMIT_BYTES
+        while size - at >= 5:
+            end = at + 4 + int.from_bytes(data[at : at + 4], "big")
+            if not at + 4 < end <= at + limit_bytes:
+                raise _torn()
+            if end > size:
+                self._needed_bytes = end - size
+                break
+            yield data[at + 4 : at + 5], data[at + 5 : end]
+            at = end
+        if at < size:
+            self._held = [data[at:]]
+            if size - at < 5:
+                self._needed_bytes = 5 - (size - at)
+
+    def record(self, kind: bytes, payload: bytes) -> tuple[str, bytes] | None:
+        """Return a frame as a record's kind and body; None if its limit is spent.
+
+        Raises:
+            Violation: It is not what it should be, or the items are too large in sum.
+        """
+        try:
+            if kind == frames.ITEM:
+                self._grow(len(payload) + 1)
+                check_json(payload)
+                self.item_count += 1
+                return "item", payload
+            if kind == frames.LOG:
+                body = self._budget.take(self._checked_log(payload))
+                return None if body is None else ("log", body)
+            if kind == frames.PROGRESS:
+                return "progress", _checked_progress(payload)
+            if kind == frames.ARTIFACT:
+                self._grow(len(payload))
+                _check_artifact(payload)
+                return "artifact", payload
+        except _DECODE_ERRORS:
+            raise _torn() from None
+        raise _torn()
+
+    def answer(self, payload: bytes) -> Answer:
+        """Return the last frame, its data checked.
+
+        Raises:
+            Violation: It is not an answer.
+        """
+        size = int.from_bytes(payload[:4], "big")
+        if size > _HEAD_LIMIT_BYTES:
+            raise _torn()
+        try:
+            answer = _decode_head(payload[4 : 4 + size])
+            answer.data = payload[4 + size :]
+            if answer.code == OutcomeCode.OK:
+                check_json(answer.data)
+        except _DECODE_ERRORS:
+            raise _torn() from None
+        return answer
+
+    def _grow(self, size_bytes: int) -> None:
+        self.size_bytes += size_bytes
+        limit_bytes = self._limits.result_size_bytes
+        if self.size_bytes > limit_bytes:
+            raise Violation(OutcomeCode.OUTPUT_LIMIT, limit_bytes=limit_bytes)
+
+    def _checked_log(self, payload: bytes) -> bytes:
+        limit_bytes = self._limits.line_length_bytes
+        if len(payload) <= limit_bytes:
+            if not isinstance(_decode_any(payload), dict):
+                raise _torn()
+            return payload
+        record = _decode_log(payload)
+        cut = record.message.encode()[:limit_bytes].decode("utf-8", "ignore") + CUT_MARK
+        return msgspec.json.encode(
+            {"level": record.level[:10], "stream": "log", "message": cut, "is_cut": True}
+        )
+
+
+def check_json(document: bytes) -> None:
+    """Raise one of `_DECODE_ERRORS` unless `document` is JSON in UTF-8."""
+    if len(document) <= _WHOLE_LIMIT_BYTES:
+        _decode_any(document)
+        return
+    document.decode()
+    _walk(document)
+
+
+def _checked_progress(payload: bytes) -> bytes:
+    progress = _decode_progress(payload)
+    if not math.isfinite(progress.fraction):
+        raise _torn()
+    if len(progress.text) <= _TEXT_LIMIT_CHARACTERS:
+        return payload
+    progress.text = progress.text[:_TEXT_LIMIT_CHARACTERS] + CUT_MARK
+    return msgspec.json.encode(progress)
+
+
+def _check_artifact(payload: bytes) -> None:
+    artifact = _decode_artifact(payload)
+    if not _ARTIFACT_NAME.fullmatch(artifact.name) or artifact.name in (".", ".."):
+        raise _torn()
+
+
+def _torn() -> Violation:
+    return Violation(OutcomeCode.CRASHED, reason="its channel carried what is not an answer")

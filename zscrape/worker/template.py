@@ -1,0 +1,385 @@
+"""One template process: its control socket, its spare children, how each of them ended."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import math
+import os
+import signal
+import socket
+import tempfile
+from collections import deque
+from collections.abc import Callable
+
+from zscrape.runtime.limits import Limits
+from zscrape.worker import processes
+from zscrape.worker.children import Child, Exit, Spares
+from zscrape.worker.kinds import Kind, TemplateFailed, TemplatePolicy, start_process
+from zscrape.worker.pump import Pump
+from zscrape.worker.scratch import Scratch
+
+_EXIT_TIMEOUT_S = 10.0
+_CONTROL_READ_BYTES = 65536
+_RETRY_SEND_S = 0.005
+_IDLE_AFTER_S = 60.0  # a kind of spare that nobody has asked for this long shrinks to one
+_KIND_LIMIT_COUNT = 32
+_BATCH_LIMIT_COUNT = 8  # spares per fork command: what the template touches is shared by them
+_TOP_UP_DELAY_S = 0.01
+# The kernel's list of children may leave one out while others end: only after a few sweeps in
+# a row that found nothing is there nothing.
+_SWEEP_DELAYS_S = (1.0, 0.5, 0.2)
+# A child that ends is reaped with the next fork; when none comes, the template is asked, at
+# first soon and then ever later.
+_REAP_FIRST_S = 0.003
+_REAP_CAP_S = 0.1
+# A child that runs longer than this has what it prints watched, and gets a descriptor of its
+# own that tells its end, should something else keep its channel open. Most are over by then.
+_WATCH_DELAY_S = 0.02
+
+
+class Template:
+    """One template process and its children."""
+
+    def __init__(self, kind: Kind, policy: TemplatePolicy, pump: Pump, scratch: Scratch) -> None:
+        self.kind = kind
+        self._policy = policy
+        self._pump = pump
+        self._scratch = scratch
+        self._loop = asyncio.get_running_loop()
+        self._spares: dict[Limits, Spares] = {}
+        self._next_id = 0
+        self._unsent: deque[tuple[bytes, list[int]]] = deque()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._is_closing = False
+        self._leaving: dict[int, Child] = {}  # have answered or hung up; their end is due
+        self._unwatched: list[Child] = []
+        self._reap_delay_s = _REAP_FIRST_S
+        self._sweeps_left = 0
+        self.children: dict[int, Child] = {}
+        self.active: set[int] = set()  # ids of children that run an attempt
+        self.failure = ""
+        self.ready: asyncio.Future[None] = self._loop.create_future()
+        self.gone: asyncio.Future[None] = self._loop.create_future()
+        self.started_at = self._loop.time()
+        self._start()
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs, tempfile.TemporaryFile() as errors:
+            try:
+                self.process = start_process(
+                    self.kind, self._policy, self._scratch.root, theirs.fileno(), errors.fileno()
+                )
+            except OSError as error:
+                ours.close()
+                raise TemplateFailed(f"{self._policy.python}: {error.strerror}") from error
+            self._errors_fd = os.dup(errors.fileno())
+        ours.setblocking(False)
+        self._control = ours
+        self._pidfd = os.pidfd_open(self.process.pid)
+        self._pump.add(ours.fileno(), self._on_control)
+        self._pump.add(self._pidfd, self._on_gone)
+
+    # ---- spares ----------------------------------------------------------------------
+
+    def take(self, wanted: Limits) -> Child:
+        """Return a child under these limits for an attempt."""
+        spares = self._spares.get(wanted) or self._add_kind(wanted)
+        spares.used_at = self._loop.time()
+        spares.target_count = self._policy.spare_count
+        if not spares.waiting:
+            self._fork(wanted, 1)
+        child = spares.waiting.popleft()
+        self.active.add(child.id)
+        self._unwatched.append(child)
+        self._in(_WATCH_DELAY_S, "watch", self._watch)
+        return child
+
+    def refill(self) -> None:
+        """Fork what has been taken: a batch at once, the last few when there is time."""
+        for wanted, spares in self._spares.items():
+            batch = min(max(spares.target_count // 2, 1), _BATCH_LIMIT_COUNT)
+            if spares.missing_count >= batch:
+                self._fork_ahead(wanted, batch)
+            if spares.missing_count > 0:
+                self._in(_TOP_UP_DELAY_S, "top_up", self._top_up)
+
+    def keep(self, wanted: Limits) -> None:
+        """Have at least one spare of this kind."""
+        if wanted not in self._spares:
+            self._add_kind(wanted)
+            self._fork(wanted, 1)
+
+    def shrink(self, now: float) -> None:
+        """Let go of spares that nobody has asked for in a while."""
+        for spares in self._spares.values():
+            if now - spares.used_at > _IDLE_AFTER_S:
+                spares.target_count = 1
+                while len(spares.waiting) > 1:
+                    self._let_go(spares.waiting.popleft())
+
+    def _top_up(self) -> None:
+        for wanted, spares in self._spares.items():
+            if spares.missing_count > 0:
+                self._fork_ahead(wanted, min(spares.missing_count, _BATCH_LIMIT_COUNT))
+            if spares.missing_count > 0:
+                self._in(_TOP_UP_DELAY_S, "top_up", self._top_up)
+
+    def _fork_ahead(self, wanted: Limits, count: int) -> None:
+        try:
+            self._fork(wanted, count)
+        except OSError:  # no descriptors now; some attempt will give its own back
+            self._in(_TOP_UP_DELAY_S, "top_up", self._top_up)
+
+    def _add_kind(self, wanted: Limits) -> Spares:
+        if len(self._spares) >= _KIND_LIMIT_COUNT:
+            oldest = min(self._spares, key=lambda kind: self._spares[kind].used_at)
+            for child in self._spares.pop(oldest).waiting:
+                self._let_go(child)
+        spares = self._spares[wanted] = Spares()
+        return spares
+
+    def _let_go(self, child: Child) -> None:
+        child.hang_up()
+        self.expect_exit(child, _EXIT_TIMEOUT_S)
+
+    def _fork(self, wanted: Limits, count: int) -> None:
+        waiting = self._spares[wanted].waiting
+        told = "-" if wanted == self.kind.own_limits else ",".join(map(str, wanted))
+        words = [f"F {wanted.process_count + processes.user_process_count()} {told}"]
+        theirs: list[int] = []
+        for _ in range(count):
+            self._next_id += 1
+            child = Child(self._next_id, self, self._scratch.take())
+            try:
+                theirs.extend(child.connect())
+            except OSError:
+                self._scratch.release(child.folder)
+                if not theirs:
+                    raise
+                break
+            self.children[child.id] = child
+            waiting.append(child)
+            words.append(f"{child.id} {child.folder}")
+        self._send(" ".join(words).encode(), theirs)
+
+    # ---- ends ------------------------------------------------------------------------
+
+    def signal(self, child: Child, number: signal.Signals) -> None:
+        """Signal a child's whole process group."""
+        if child.exited is None:
+            self._send(b"K %d %d" % (child.id, number), [])
+
+    def expect_exit(self, child: Child, within_s: float) -> None:
+        """See that a child ends, and kill it when it does not in time."""
+        child.kill_at = self._loop.time() + within_s
+        self._leaving[child.id] = child
+        if "reap" not in self._timers:
+            self._reap_delay_s = _REAP_FIRST_S
+            self._in(_REAP_FIRST_S, "reap", self._reap)
+
+    def _reap(self) -> None:
+        if not self._leaving:
+            return
+        now = self._loop.time()
+        for child in self._leaving.values():
+            if now >= child.kill_at:
+                child.kill_at = now + _EXIT_TIMEOUT_S
+                self.signal(child, signal.SIGKILL)
+        self._send(b"W", [])
+        self._reap_delay_s = min(self._reap_delay_s * 2, _REAP_CAP_S)
+        self._in(self._reap_delay_s, "reap", self._reap)
+
+    def _watch(self) -> None:
+        """Learn of the end of every child that has been running for a while."""
+        unwatched, self._unwatched = self._unwatched, []
+        for child in unwatched:
+            if child.on_exit is None or child.exited is not None:
+                continue
+            if not child.pid:
+                self._unwatched.append(child)
+                continue
+            if child.on_long is not None:
+                child.on_long()
+            try:
+                child.pidfd = os.pidfd_open(child.pid)
+            except OSError:  # it has ended, or there are no descriptors left: ask until it ends
+                self.expect_exit(child, math.inf)
+                continue
+            self._pump.add(child.pidfd, functools.partial(self._on_end_seen, child))
+        if self._unwatched:
+            self._in(_WATCH_DELAY_S, "watch", self._watch)
+
+    def _on_end_seen(self, child: Child) -> None:
+        self.unwatch(child)
+        self.expect_exit(child, _EXIT_TIMEOUT_S)
+        self._send(b"W", [])
+
+    def unwatch(self, child: Child) -> None:
+        """Close the descriptor that tells a child's end, if it has one."""
+        if child.pidfd >= 0:
+            self._pump.remove(child.pidfd)
+            os.close(child.pidfd)
+            child.pidfd = -1
+
+    def _ended(self, child_id: int, used: Exit) -> None:
+        child = self.children.pop(child_id)
+        child.exited = used
+        self._leaving.pop(child_id, None)
+        self.unwatch(child)
+        self._scratch.release(child.folder)
+        if child_id in self.active:
+            self.active.discard(child_id)
+            self._sweep_soon()
+        else:
+            self._forget_spare(child)
+        if child.on_exit is not None:
+            child.on_exit(used)
+
+    def _forget_spare(self, child: Child) -> None:
+        """Close a spare that ended by itself: somebody has killed it."""
+        for spares in self._spares.values():
+            if child in spares.waiting:
+                spares.waiting.remove(child)
+                child.hang_up()
+
+    def _sweep_soon(self) -> None:
+        self._sweeps_left = len(_SWEEP_DELAYS_S)
+        self._in(_SWEEP_DELAYS_S[-1], "sweep", self._sweep)
+
+    def _on_swept(self, strays_count: int) -> None:
+        if strays_count:
+            self._sweep_soon()
+            return
+        self._sweeps_left -= 1
+        if self._sweeps_left > 0:
+            self._in(_SWEEP_DELAYS_S[self._sweeps_left - 1], "sweep", self._sweep)
+
+    def _sweep(self) -> None:
+        """Have the template end what attempts have left behind outside their sessions."""
+        self._send(b"S " + " ".join(map(str, self.active)).encode(), [])
+
+    # ---- control ---------------------------------------------------------------------
+
+    def _in(self, delay_s: float, name: str, call: Callable[[], None]) -> None:
+        """Call once after a delay, unless that call is due already."""
+        if name not in self._timers and not self._is_closing:
+            self._timers[name] = self._loop.call_later(delay_s, self._due, name, call)
+
+    def _due(self, name: str, call: Callable[[], None]) -> None:
+        del self._timers[name]
+        call()
+
+    def _send(self, message: bytes, fds: list[int]) -> None:
+        self._unsent.append((message, fds))
+        if len(self._unsent) == 1:
+            self._flush()
+
+    def _flush(self) -> None:
+        while self._unsent:
+            message, fds = self._unsent[0]
+            try:
+                if fds:
+                    socket.send_fds(self._control, [message], fds)
+                else:
+                    self._control.send(message)
+            except BlockingIOError:  # it is busy forking; there is no hurry
+                self._loop.call_later(_RETRY_SEND_S, self._flush)
+                return
+            except OSError:  # it is gone: `_on_gone` tells the children
+                pass
+            self._unsent.popleft()
+            for fd in fds:
+                os.close(fd)
+
+    def _on_control(self) -> None:
+        try:
+            message = self._control.recv(_CONTROL_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            message = b""
+        if not message:
+            self._pump.remove(self._control.fileno())
+            return
+        for line in message.split(b"\n"):
+            self._hear(line)
+
+    def _hear(self, line: bytes) -> None:
+        words = line.split()
+        match words[0]:
+            case b"P":
+                child = self.children.get(int(words[1]))
+                if child is not None:
+                    child.pid = int(words[2])
+            case b"X":
+                used = Exit(int(words[2]), int(words[3]) / 1e6, int(words[4]) * 1024)
+                self._ended(int(words[1]), used)
+            case b"N":
+                reason = f"no process: {os.strerror(int(words[2]))}"
+                self._ended(int(words[1]), Exit(None, reason=reason))
+            case b"S":
+                self._on_swept(int(words[1]))
+            case b"E":
+                self.failure = line[2:].decode("utf-8", "replace")
+            case _:
+                if not self.ready.done():
+                    self.ready.set_result(None)
+
+    # ---- its own end -----------------------------------------------------------------
+
+    def close(self) -> None:
+        """Hang up: the template ends everything below it and then itself."""
+        self._stop_timers()
+        if not self.gone.done():
+            self._control.shutdown(socket.SHUT_RDWR)
+
+    async def wait_gone(self) -> None:
+        """Return when the process has ended, by force if it takes too long."""
+        done, _ = await asyncio.wait([self.gone], timeout=_EXIT_TIMEOUT_S)
+        if not done:
+            self.process.kill()
+            await self.gone
+
+    def _stop_timers(self) -> None:
+        self._is_closing = True
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    def _on_gone(self) -> None:
+        if self.process.poll() is None:
+            return
+        self._pump.remove(self._pidfd)
+        os.close(self._pidfd)
+        self._drain_control()
+        self._pump.remove(self._control.fileno())
+        self._control.close()
+        self._stop_timers()
+        words = self._last_words()
+        os.close(self._errors_fd)
+        if not self.failure and not self.ready.done():
+            self.failure = words
+        processes.end_groups([child.pid for child in self.children.values() if child.pid])
+        reason = self.failure or f"its template process ended: {words}"
+        for child_id in list(self.children):
+            self._ended(child_id, Exit(None, reason=reason))
+        if not self.ready.done():
+            self.ready.set_exception(TemplateFailed(reason))
+            self.ready.exception()  # told to whoever waits; nobody may
+        self.gone.set_result(None)
+
+    def _drain_control(self) -> None:
+        """Hear what it said last: how its children ended."""
+        while True:
+            try:
+                if not self._control.recv(1, socket.MSG_PEEK):
+                    return
+            except OSError:
+                return
+            self._on_control()
+
+    def _last_words(self) -> str:
+        told = os.pread(self._errors_fd, 4096, 0).decode("utf-8", "replace").strip()
+        return told.rpartition("\n")[2] or f"exit status {self.process.returncode}"

@@ -1,0 +1,71 @@
+"""How an attempt ended: from what its child answered, or from how its process ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from zscrape.model import Outcome, OutcomeCode, RunSpec
+from zscrape.runtime.context import FAIL_CODES
+from zscrape.worker.children import Exit
+from zscrape.worker.speech import Answer
+
+# What a child may say of itself. Anything else, and `cancelled` that nobody asked for, means
+# that its process was interfered with.
+_CODES = {
+    code: OutcomeCode(code)
+    for code in (
+        *FAIL_CODES,
+        "params_invalid",
+        "entry_point_invalid",
+        "result_invalid",
+        "output_limit",
+        "memory_limit",
+    )
+}
+# A script that ignores SIGXCPU is killed at its hard limit; the sum is read a moment later.
+_CPU_SLACK_S = 0.5
+
+
+def of_answer(answer: Answer, run: RunSpec) -> Outcome:
+    """Return the outcome that a child has told."""
+    if answer.code == OutcomeCode.OK:
+        if len(answer.data) > run.limits.result_size_bytes:
+            return _failed(OutcomeCode.RESULT_INVALID, reason="it is too large")
+        return Outcome(OutcomeCode.OK, data=answer.data)
+    code = _CODES.get(answer.code)
+    if code is None:
+        return _failed(OutcomeCode.CRASHED, reason="it was ended by a signal that nobody sent here")
+    return Outcome(
+        code,
+        fields=answer.fields,
+        error_type=answer.error_type,
+        error_message=answer.error_message,
+        traceback=answer.traceback,
+    )
+
+
+def of_exit(how: Exit, run: RunSpec) -> Outcome:
+    """Return the outcome of an attempt whose child ended without an answer."""
+    if how.status is None:
+        return _failed(OutcomeCode.CRASHED, reason=how.reason)
+    if not os.WIFSIGNALED(how.status):
+        code = os.waitstatus_to_exitcode(how.status)
+        return _failed(OutcomeCode.CRASHED, reason=f"it left with exit status {code}")
+    number = os.WTERMSIG(how.status)
+    limit_s = run.limits.cpu_s
+    used_up = limit_s is not None and how.cpu_s >= limit_s - _CPU_SLACK_S
+    if number == signal.SIGXCPU or (number == signal.SIGKILL and used_up):
+        return _failed(OutcomeCode.CPU_LIMIT, limit_s=run.timeout_s if limit_s is None else limit_s)
+    return _failed(OutcomeCode.CRASHED, reason=_signal_name(number))
+
+
+def _failed(code: OutcomeCode, **fields: str | int | float) -> Outcome:
+    return Outcome(code, fields=fields)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # real-time signals have no names
+        return f"signal {number}"
