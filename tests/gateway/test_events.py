@@ -1,0 +1,73 @@
+"""Bells: who waits is woken once, and who has gone is forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+
+from zscrape.gateway.events import Bell, EventHub
+
+
+async def test_ring_wakes_those_of_the_task():
+    """A ring wakes all who wait for the task, and nobody else."""
+    bell = Bell()
+    first, second, other = bell.watch("a"), bell.watch("a"), bell.watch("b")
+
+    bell.ring("a")
+
+    assert first.done()
+    assert second.done()
+    assert not other.done()
+    assert bell.waiting_count == 1
+
+
+async def test_forget():
+    """Who stops waiting leaves nothing behind, also when it was woken or cancelled before."""
+    bell = Bell()
+    left, woken, cancelled = bell.watch("a"), bell.watch("b"), bell.watch("c")
+    bell.ring("b")
+    cancelled.cancel()
+
+    bell.forget("a", left)
+    bell.forget("b", woken)
+    bell.ring("c")
+
+    assert bell.waiting_count == 0
+    assert not left.done()
+
+
+async def test_close():
+    """A closed bell wakes everybody, and nobody waits at it any more."""
+    bell = Bell()
+    before = bell.watch("a")
+
+    bell.close()
+
+    assert before.done()
+    assert bell.watch("a").done()
+    assert bell.waiting_count == 0
+
+
+async def test_hub_cuts_streams_that_do_not_end():
+    """A stream that does not end by itself is cut soon after the hub closes."""
+    hub = EventHub()
+    ended = asyncio.Event()
+
+    async def stream() -> None:
+        guard = asyncio.timeout(None)
+        try:
+            async with guard:
+                hub.opened(guard)
+                await asyncio.Event().wait()
+        except TimeoutError:
+            ended.set()
+        finally:
+            hub.ended(guard)
+
+    task = asyncio.create_task(stream())
+    await asyncio.sleep(0)
+    hub.close(grace_s=0.01)
+
+    async with asyncio.timeout(5):
+        await ended.wait()
+        await task
+    assert hub.stream_count == 0

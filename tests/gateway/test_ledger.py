@@ -1,0 +1,116 @@
+"""Facts of the dispatcher change the rows of live tasks, and of no others."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from zscrape.core.effects import (
+    TaskAssigned,
+    TaskFinished,
+    TaskQueued,
+    TaskRecords,
+    TaskStarted,
+    WorkerSuspected,
+)
+from zscrape.gateway.events import EventHub
+from zscrape.gateway.ledger import Ledger
+from zscrape.model import Outcome, OutcomeCode, Record, TaskState
+from zscrape.store.memory import MemoryTaskStore
+from zscrape.store.tasks import TaskRow
+
+END = TaskFinished("t", 1, "w", Outcome(code=OutcomeCode.OK, data=b"1"))
+
+
+async def _ledger() -> tuple[Ledger, TaskRow]:
+    store = MemoryTaskStore()
+    row = TaskRow(id="t", script_name="page", created_at=100.0)
+    await store.add(row)
+    ledger = Ledger(store=store, hub=EventHub(), clock=lambda: 200.0)
+    ledger.open(row)
+    return ledger, row
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        TaskQueued("x", 0),
+        TaskAssigned("x", 1, "w"),
+        TaskStarted("x", 1, "w"),
+        TaskRecords("x", 1, 0, (Record("item", 1.0, b"1"),)),
+        TaskFinished("x", 1, "w", Outcome(code=OutcomeCode.OK)),
+        WorkerSuspected("w"),
+    ],
+)
+async def test_facts_of_others(fact):
+    """A fact about a task that is not live, or about no task, changes nothing."""
+    ledger, row = await _ledger()
+    before = repr(row)
+
+    ledger.apply(fact)
+
+    assert repr(row) == before
+    assert ledger.live_count == 1
+
+
+async def test_a_life():
+    """A task goes through its states; each is stamped and logged."""
+    ledger, row = await _ledger()
+    seen = []
+    for fact in (TaskQueued("t", 0), TaskAssigned("t", 1, "w"), TaskStarted("t", 1, "w"), END):
+        ledger.apply(fact)
+        seen.append(row.status)
+
+    assert seen == [
+        TaskState.QUEUED,
+        TaskState.ASSIGNED,
+        TaskState.RUNNING,
+        TaskState.COMPLETED,
+    ]
+    assert row.assigned_at == row.started_at == row.finished_at == 200.0
+    assert row.last_number == 4
+    assert ledger.live_count == 0
+
+
+async def test_a_final_state_never_changes():
+    """What is told of a task after its end is not heard."""
+    ledger, row = await _ledger()
+    ledger.apply(END)
+    before = repr(row)
+
+    for fact in (TaskQueued("t", 1), TaskAssigned("t", 2, "v"), TaskStarted("t", 2, "v"), END):
+        ledger.apply(fact)
+
+    assert repr(row) == before
+
+
+async def test_another_attempt_begins_afresh():
+    """What an earlier attempt had is no longer shown of the task once another is sent."""
+    ledger, row = await _ledger()
+    ledger.apply(TaskAssigned("t", 1, "w"))
+    ledger.apply(TaskStarted("t", 1, "w"))
+    progress = Record("progress", 1.0, b'{"fraction":0.5,"text":"half"}')
+    ledger.apply(TaskRecords("t", 1, 0, (Record("item", 1.0, b"1"), progress)))
+    ledger.apply(TaskQueued("t", 1, OutcomeCode.BLOCKED, 15.0))
+    resting = (row.status, row.next_retry_at, row.last_error, row.item_count)
+
+    ledger.apply(TaskAssigned("t", 2, "v"))
+
+    assert resting == (TaskState.QUEUED, 215.0, "blocked", 1)
+    assert (row.attempts, row.worker_id, row.item_count) == (2, "v", 0)
+    assert (row.fraction, row.started_at, row.next_retry_at) == (None, None, None)
+
+
+async def test_drained():
+    """`drained` waits for the last live task, and for none when there is none."""
+    ledger, _ = await _ledger()
+    waiting = asyncio.create_task(ledger.drained())
+    await asyncio.sleep(0)
+    was_done = waiting.done()
+
+    ledger.apply(END)
+    await waiting
+
+    assert not was_done
+    await ledger.drained()

@@ -1,0 +1,216 @@
+"""The ROUTER shell on a real socket, against plain DEALERs: what the dispatcher cannot see."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import zmq
+import zmq.asyncio
+
+from zscrape import wire
+from zscrape.core.dispatcher import Dispatcher
+from zscrape.core.effects import (
+    DispatcherEffect,
+    Ignored,
+    TaskFinished,
+    TaskQueued,
+    WorkerJoined,
+    WorkerSuspected,
+)
+from zscrape.errors import ConfigError
+from zscrape.gateway.router import Router
+from zscrape.model import (
+    HeartbeatPolicy,
+    Outcome,
+    OutcomeCode,
+    Pin,
+    QueuePolicy,
+    RunSpec,
+    TaskSpec,
+)
+
+PIN = Pin("r", "script", "1.0.0", "sha256:0")
+
+
+class Facts:
+    """What the router has told, and a way to wait for more."""
+
+    def __init__(self) -> None:
+        self.seen: list[DispatcherEffect] = []
+        self._news = asyncio.Event()
+
+    def tell(self, fact: DispatcherEffect) -> None:
+        """Take a fact."""
+        self.seen.append(fact)
+        self._news.set()
+
+    async def wait_for(self, is_it: Callable[[Any], bool]) -> Any:
+        """Return the first fact that fits, waiting for it."""
+        async with asyncio.timeout(10):
+            while True:
+                for fact in self.seen:
+                    if is_it(fact):
+                        return fact
+                self._news.clear()
+                await self._news.wait()
+
+
+class Dealer:
+    """A worker's end of the link, spoken by hand."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._context = zmq.asyncio.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.connect(endpoint)
+
+    async def say(self, message: wire.WorkerMessage) -> None:
+        """Send a message."""
+        await self._socket.send(wire.encode(message))
+
+    async def send_raw(self, *frames: bytes) -> None:
+        """Send anything."""
+        await self._socket.send_multipart(frames)
+
+    async def hear(self, kind: type) -> Any:
+        """Return the next message of a kind."""
+        async with asyncio.timeout(10):
+            while True:
+                message = wire.decode_gateway(await self._socket.recv())
+                if isinstance(message, kind):
+                    return message
+
+    def close(self) -> None:
+        """Vanish."""
+        self._context.destroy(linger=0)
+
+
+@pytest.fixture
+async def facts() -> Facts:
+    """Everything that the router tells."""
+    return Facts()
+
+
+@pytest.fixture
+async def router(facts: Facts) -> AsyncIterator[Router]:
+    """A router on a free port; it can give one script."""
+
+    async def pack(digest: str) -> bytes | None:
+        return b"bytes of it" if digest == PIN.digest else None
+
+    dispatcher = Dispatcher(
+        gateway_id="g", boot="b", heartbeat=HeartbeatPolicy(interval_s=0.1), queue=QueuePolicy()
+    )
+    router = Router(dispatcher, bind="tcp://127.0.0.1:0", on_effect=facts.tell, pack=pack)
+    router.start()
+    yield router
+    router.stop()
+
+
+@pytest.fixture
+async def dealer(router: Router) -> AsyncIterator[Dealer]:
+    """A connection to the router."""
+    dealer = Dealer(router.endpoint)
+    yield dealer
+    dealer.close()
+
+
+def hello(worker_id: str = "w") -> wire.Hello:
+    """Return a worker's first words."""
+    return wire.Hello(wire.PROTOCOL, worker_id, "s", 1, 1)
+
+
+def spec(task_id: str) -> TaskSpec:
+    """Return a task that any worker can run."""
+    return TaskSpec(id=task_id, run=RunSpec(PIN), match_timeout_s=60.0)
+
+
+async def test_task_goes_out_and_its_outcome_comes_back(
+    router: Router, dealer: Dealer, facts: Facts
+) -> None:
+    """A task that waits reaches a worker that joins, and what it answers is told."""
+    router.submit(spec("t"))
+    await dealer.say(hello())
+    run = await dealer.hear(wire.Run)
+    await dealer.say(wire.Done("t", run.attempt, Outcome(OutcomeCode.OK, b"7")))
+    finished = await facts.wait_for(lambda fact: isinstance(fact, TaskFinished))
+    stored = await dealer.hear(wire.Stored)
+
+    assert finished == TaskFinished("t", 1, "w", Outcome(OutcomeCode.OK, b"7"))
+    assert stored.attempts == (("t", 1),)
+
+
+async def test_garbage_costs_a_counted_fact_and_nothing_else(
+    router: Router, dealer: Dealer, facts: Facts
+) -> None:
+    """Frames that are no message, and messages of many frames, are told and forgotten."""
+    await dealer.send_raw(b"\xc1 not msgpack")
+    await dealer.send_raw(wire.encode(hello()), b"and", b"more")
+    await dealer.send_raw(b"")
+    await dealer.say(hello())
+    await facts.wait_for(lambda fact: isinstance(fact, WorkerJoined))
+
+    garbage = [fact for fact in facts.seen if isinstance(fact, Ignored)]
+    assert [fact.kind for fact in garbage] == ["garbage"] * 3
+    assert router.garbage_count == 3
+
+
+async def test_stranger_is_asked_who_it_is(dealer: Dealer) -> None:
+    """Whoever speaks before Hello is asked for it."""
+    await dealer.say(wire.Heartbeat("s", 1, 1))
+
+    assert await dealer.hear(wire.Who) == wire.Who()
+
+
+async def test_script_bytes_are_given(dealer: Dealer) -> None:
+    """A worker gets the bytes of a digest that the gateway has, and None for others."""
+    await dealer.say(hello())
+    await dealer.say(wire.Need(1, "script", PIN.digest))
+    await dealer.say(wire.Need(2, "script", "sha256:f"))
+
+    assert await dealer.hear(wire.Give) == wire.Give(1, b"bytes of it")
+    assert await dealer.hear(wire.Give) == wire.Give(2, None)
+
+
+async def test_run_that_cannot_leave_costs_its_task_nothing(router: Router, facts: Facts) -> None:
+    """A worker that has vanished is suspect, and the task sent to it waits for another."""
+    gone = Dealer(router.endpoint)
+    await gone.say(hello("gone"))
+    await facts.wait_for(lambda fact: isinstance(fact, WorkerJoined))
+    gone.close()
+    await facts.wait_for(lambda fact: isinstance(fact, WorkerSuspected))
+
+    router.submit(spec("t"))
+    heir = Dealer(router.endpoint)
+    await heir.say(hello("heir"))
+    run = await heir.hear(wire.Run)
+    heir.close()
+
+    assert run.task_id == "t"
+    assert not [fact for fact in facts.seen if isinstance(fact, TaskQueued) and fact.code]
+
+
+async def test_many_messages_at_once_are_all_heard(dealer: Dealer, facts: Facts) -> None:
+    """More messages than one turn of the loop reads lose nothing to the descriptor's edge."""
+    await dealer.say(hello())
+    for number in range(500):
+        await dealer.say(wire.Started(f"t{number}", 1))
+    await facts.wait_for(lambda _: sum(isinstance(fact, Ignored) for fact in facts.seen) == 500)
+
+    assert len([fact for fact in facts.seen if isinstance(fact, Ignored)]) == 500
+
+
+async def test_address_in_use_is_a_clear_error(router: Router) -> None:
+    """A second gateway at the same address is refused by name."""
+    second = Router(
+        Dispatcher(gateway_id="g", boot="b", heartbeat=HeartbeatPolicy(), queue=QueuePolicy()),
+        bind=router.endpoint,
+        on_effect=lambda _: None,
+        pack=router._pack,
+    )
+
+    with pytest.raises(ConfigError, match="in use"):
+        second.start()
+    second.stop()

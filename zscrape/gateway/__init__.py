@@ -1,0 +1,1 @@
+"""The process with the HTTP API and the ROUTER socket."""

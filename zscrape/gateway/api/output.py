@@ -1,0 +1,175 @@
+"""`/v1/tasks/{id}/items`, `/result` and `/artifacts`: what a task has brought."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import csv
+import io
+import re
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from zscrape.errors import NotFound
+from zscrape.gateway.api.exchange import (
+    REQUEST_ID,
+    check_query,
+    choice,
+    gateway_of,
+    told,
+    whole,
+)
+from zscrape.gateway.envelope import artifact_views
+from zscrape.store.tasks import TaskRow
+
+_PAGE_LIMIT_COUNT: Final = 1_000_000
+_CHUNK_BYTES: Final = 256 * 1024
+_MEDIA_TYPE: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,64}/[A-Za-z0-9!#$&^_.+-]{1,64}")
+# Shown by a browser without running anything; all else is offered as a download, since what
+# a script saved from a site must not become a page of this gateway.
+_SHOWN_TYPES: Final = frozenset(
+    {"image/png", "image/jpeg", "image/gif", "image/webp", "text/plain", "application/pdf"}
+)
+
+
+async def items(request: Request) -> Response:
+    """`GET /v1/tasks/{id}/items`: the items of the last attempt as JSON, JSON lines or CSV."""
+    check_query(request, ("format", "offset", "limit"))
+    form = choice(request, "format", "json", ("json", "jsonl", "csv"))
+    offset = whole(request, "offset", 0, low=0, high=10**12) or 0
+    limit = whole(request, "limit", None, low=1, high=_PAGE_LIMIT_COUNT)
+    row = await _row_of(request)
+    found = await gateway_of(request).store.items(row.id, offset=offset, limit=limit)
+    headers = {"X-Total-Count": str(row.item_count)}
+    if form == "csv":
+        # Columns are known once every item has been read: that is work for a thread.
+        table = await asyncio.to_thread(_as_csv, found)
+        return _streamed(table, "text/csv; charset=utf-8", headers)
+    if form == "jsonl":
+        lines = b"".join([_one_line(item) + b"\n" for item in found])
+        return _streamed(lines, "application/x-ndjson; charset=utf-8", headers)
+    return _streamed(b"[%s]" % b",".join(found), "application/json", headers)
+
+
+def _one_line(document: bytes) -> bytes:
+    return document.replace(b"\r", b" ").replace(b"\n", b" ")
+
+
+def _as_csv(documents: list[bytes]) -> bytes:
+    """Return a table: one column per key in order of first sight; what nests stands as JSON."""
+    rows: list[dict[str, Any]] = []
+    columns: dict[str, None] = {}
+    for document in documents:
+        item = msgspec.json.decode(document)
+        row = item if isinstance(item, dict) else {"value": item}
+        columns.update(dict.fromkeys(row))
+        rows.append(row)
+    table = io.StringIO(newline="")
+    writer = csv.writer(table)
+    writer.writerow(columns)
+    writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+    return table.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    if value is None:
+        return ""
+    if isinstance(value, (bool, dict, list)):
+        return msgspec.json.encode(value).decode()
+    return value
+
+
+async def result(request: Request) -> Response:
+    """`GET /v1/tasks/{id}/result`: the script's data, as it gave it."""
+    check_query(request, ())
+    row = await _row_of(request)
+    data = None if row.outcome is None else row.outcome.data
+    if data is None:
+        raise NotFound(kind="result", name=row.id)
+    return _streamed(data, "application/json", {})
+
+
+async def artifacts(request: Request) -> Response:
+    """`GET /v1/tasks/{id}/artifacts`: the files that the script saved."""
+    check_query(request, ())
+    return told({"artifacts": artifact_views(await _row_of(request))})
+
+
+async def artifact(request: Request) -> Response:
+    """`GET /v1/tasks/{id}/artifacts/{name}`: one of them."""
+    check_query(request, ())
+    row = await _row_of(request)
+    name = request.path_params["name"]
+    found = next((each for each in row.artifacts if each.name == name), None)
+    entry = None
+    if found is not None:
+        entry = await gateway_of(request).store.entry(row.id, found.number)
+    if found is None or entry is None:
+        raise NotFound(kind="artifact", name=name[:80])
+    data = _file_in(entry.body)
+    if data is None:
+        raise NotFound(kind="artifact", name=name[:80])
+    media_type = _media_type(found.content_type)
+    shown = "inline" if media_type in _SHOWN_TYPES else "attachment"
+    safe_name = re.sub(r"[^A-Za-z0-9._-]", "_", name)
+    headers = {
+        "Content-Disposition": f'{shown}; filename="{safe_name}"',
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+    }
+    return _streamed(data, media_type, headers)
+
+
+class _Saved(msgspec.Struct):
+    data: str
+
+
+_SAVED = msgspec.json.Decoder(_Saved)
+
+
+def _file_in(document: bytes) -> bytes | None:
+    """Return the bytes of a saved file; None when they cannot be read."""
+    try:
+        return base64.b64decode(_SAVED.decode(document).data, validate=True)
+    except (msgspec.MsgspecError, binascii.Error, ValueError):
+        return None
+
+
+def _media_type(given: str) -> str:
+    """Return the media type a script gave, or the general one when it is none."""
+    bare = given.partition(";")[0].strip().lower()
+    return bare if _MEDIA_TYPE.fullmatch(bare) else "application/octet-stream"
+
+
+def _streamed(body: bytes, media_type: str, headers: dict[str, str]) -> Response:
+    """Return a body in pieces, so that a slow reader does not make the server hold it twice."""
+    told_headers = {**headers, "Content-Length": str(len(body))}
+    if len(body) <= _CHUNK_BYTES:
+        return Response(body, headers=headers, media_type=media_type)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), _CHUNK_BYTES):
+            yield body[start : start + _CHUNK_BYTES]
+
+    return StreamingResponse(pieces(), headers=told_headers, media_type=media_type)
+
+
+async def _row_of(request: Request) -> TaskRow:
+    row = await gateway_of(request).service.get(request.path_params["task_id"])
+    request.scope[REQUEST_ID] = row.id
+    return row
+
+
+def routes() -> list[BaseRoute]:
+    """Return the routes of this resource."""
+    return [
+        Route("/v1/tasks/{task_id}/items", items, methods=["GET"]),
+        Route("/v1/tasks/{task_id}/result", result, methods=["GET"]),
+        Route("/v1/tasks/{task_id}/artifacts", artifacts, methods=["GET"]),
+        Route("/v1/tasks/{task_id}/artifacts/{name}", artifact, methods=["GET"]),
+    ]

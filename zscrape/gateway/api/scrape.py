@@ -1,0 +1,226 @@
+"""`POST /scrape`: one envelope as the answer, whatever happens.
+
+The way of nearly every call, so it is a bare ASGI endpoint: no request object, no routing,
+no thread hop, and the answer encoded once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from typing import Final
+
+from starlette.types import Receive, Scope, Send
+
+from zscrape.errors import Draining, RefusedError, ScriptError, ZscrapeError
+from zscrape.gateway.api.exchange import (
+    JSON_TYPE,
+    ClientGone,
+    RawHeaders,
+    disconnect,
+    language_of,
+    preferred_wait,
+    read_body,
+    refusal_headers,
+    send_whole,
+)
+from zscrape.gateway.api.streams import EVENTS, ITEMS, follow, wait_for_item
+from zscrape.gateway.envelope import encode, envelope, refusal_envelope
+from zscrape.gateway.faults import field_fault
+from zscrape.gateway.identifiers import new_task_id
+from zscrape.gateway.requests import TaskRequest, decode_task
+from zscrape.gateway.state import GatewayState
+from zscrape.gateway.tasks import Idempotency, is_request_fault
+from zscrape.model import OutcomeCode, TaskState
+from zscrape.store.tasks import TaskRow
+
+# A call that takes longer is watched for its client's going: before that it is not worth it.
+_UNWATCHED_S: Final = 1.0
+_KEY_LENGTH_LIMIT: Final = 255
+
+_STATUS_BY_CODE: Final[Mapping[OutcomeCode, int]] = {
+    OutcomeCode.NO_MATCHING_WORKER: 503,
+    OutcomeCode.QUEUE_FULL: 503,
+    OutcomeCode.LOCK_HELD: 409,
+    OutcomeCode.SKIPPED_DUE_TO_LOCK: 409,
+    OutcomeCode.RATE_LIMITED: 429,
+}
+_COMES_AGAIN: Final = frozenset({409, 429, 503})  # told with Retry-After
+
+
+class ScrapeEndpoint:
+    """The ASGI application behind `POST /scrape`."""
+
+    def __init__(self, state: GatewayState) -> None:
+        self._state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one call."""
+        state = self._state
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        call = _Call(state, headers, new_task_id())
+        try:
+            row = await call.accept(receive)
+            await call.answer(row, receive, send)
+        except ClientGone:
+            return
+        except ZscrapeError as error:
+            await call.refuse(error, send)
+        except Exception as error:  # noqa: BLE001 - the edge: told to the log and the client
+            state.report("request_failed", call.request_id, error)
+            await call.refuse(ZscrapeError(), send)
+
+
+class _Call:
+    """One call of `POST /scrape`."""
+
+    __slots__ = ("_headers", "_is_started", "_script_name", "_state", "request_id")
+
+    def __init__(self, state: GatewayState, headers: dict[bytes, bytes], request_id: str) -> None:
+        self._state = state
+        self._headers = headers
+        self._script_name: str | None = None
+        self._is_started = False
+        self.request_id = request_id
+
+    async def accept(self, receive: Receive) -> TaskRow:
+        """Read the call and make a task of it."""
+        state, headers = self._state, self._headers
+        client = state.access.authenticate(headers)
+        body = await read_body(headers, receive, state.policy.body_limit_bytes)
+        request = decode_task(body, depth_limit=state.policy.depth_limit)
+        self._script_name = request.script_name
+        idempotency = idempotency_of(headers, body)
+        service = state.service
+        if idempotency is not None:
+            earlier = await service.reattach(client.id, idempotency)
+            if earlier is not None:
+                return earlier
+        try:
+            prepared = await service.prepare(
+                request, origin="scrape", client=client.id, task_id=self.request_id, is_awaited=True
+            )
+        except ScriptError as error:
+            return await self._failed(request, error, client.id)
+        return await service.accept(prepared, idempotency)
+
+    async def _failed(self, request: TaskRequest, error: ScriptError, client: str) -> TaskRow:
+        """A script that cannot be resolved is a task that has failed, and is kept as one."""
+        if is_request_fault(error):
+            raise error
+        return await self._state.service.fail(
+            request, error, task_id=self.request_id, client=client
+        )
+
+    async def answer(self, row: TaskRow, receive: Receive, send: Send) -> None:
+        """Answer with the task's end, or as it goes on."""
+        headers = self._headers
+        self.request_id = row.id
+        told: RawHeaders = [(b"x-request-id", row.id.encode())]
+        accepted = headers.get(b"accept", b"")
+        if b"text/event-stream" in accepted:
+            told.append((b"location", b"/v1/tasks/" + row.id.encode()))
+            await self._follow(row, receive, send, told)
+            return
+        if b"application/x-ndjson" in accepted:
+            await self._items(row, receive, send, told)
+            return
+        if not row.status.is_final:
+            wait_s = preferred_wait(headers, self._state.policy.max_wait_s)
+            await wait_for_end(self._state, row, receive, wait_s)
+        await self._finish(row, send, told)
+
+    async def _finish(self, row: TaskRow, send: Send, told: RawHeaders) -> None:
+        state = self._state
+        if not row.status.is_final and state.hub.is_closed:
+            raise Draining
+        status = status_of(row)
+        if status == 202:
+            told.append((b"location", b"/v1/tasks/" + row.id.encode()))
+            told.append((b"preference-applied", b"wait"))
+        elif status in _COMES_AGAIN:
+            told.append((b"retry-after", b"%d" % RefusedError.retry_after_s))
+        lang = language_of(self._headers, state.policy.lang)
+        view = envelope(row, lang, inline_limit_bytes=state.policy.inline_limit_bytes)
+        body = encode(view)
+        self._is_started = True
+        await send_whole(send, status, body, JSON_TYPE, told)
+
+    async def _follow(self, row: TaskRow, receive: Receive, send: Send, told: RawHeaders) -> None:
+        lang = language_of(self._headers, self._state.policy.lang)
+        self._is_started = True
+        await follow(self._state, row, EVENTS, receive, send, headers=told, lang=lang)
+
+    async def _items(self, row: TaskRow, receive: Receive, send: Send, told: RawHeaders) -> None:
+        """Stream items; what fails before its first item is told by an envelope and a status."""
+        state = self._state
+        await wait_for_item(state, row, receive)
+        if row.item_count == 0 and row.status is not TaskState.COMPLETED:
+            await self._finish(row, send, told)
+            return
+        lang = language_of(self._headers, state.policy.lang)
+        self._is_started = True
+        await follow(state, row, ITEMS, receive, send, headers=told, lang=lang)
+
+    async def refuse(self, error: ZscrapeError, send: Send) -> None:
+        """Answer with the envelope of a request that became no task."""
+        if self._is_started:
+            raise error  # half an answer has left: only the connection's end can tell
+        lang = language_of(self._headers, self._state.policy.lang)
+        body = refusal_envelope(self.request_id, error, lang, self._script_name)
+        told = [(b"x-request-id", self.request_id.encode()), *refusal_headers(error)]
+        await send_whole(send, error.http_status, body, JSON_TYPE, told)
+
+
+def status_of(row: TaskRow) -> int:
+    """Return the HTTP status that tells of the task as it stands."""
+    if not row.status.is_final:
+        return 202
+    if row.status is TaskState.TIMED_OUT:
+        return 504
+    if row.outcome is None:
+        return 200
+    return _STATUS_BY_CODE.get(row.outcome.code, 200)
+
+
+def idempotency_of(headers: Mapping[bytes, bytes], body: bytes) -> Idempotency | None:
+    """Return the call's `Idempotency-Key` with what stands for its body.
+
+    Raises:
+        FieldFault: The key is empty, too long or not visible ASCII.
+    """
+    given = headers.get(b"idempotency-key")
+    if given is None:
+        return None
+    key = given.decode("latin-1").strip()
+    if not key or len(key) > _KEY_LENGTH_LIMIT or not (key.isascii() and key.isprintable()):
+        raise field_fault("Idempotency-Key", "idempotency_key", limit=_KEY_LENGTH_LIMIT)
+    return Idempotency(key=key, mark=hashlib.sha256(body).hexdigest())
+
+
+async def wait_for_end(
+    state: GatewayState, row: TaskRow, receive: Receive, wait_s: float | None
+) -> None:
+    """Wait until the task ends, `wait_s` has passed, the gateway closes or the client goes.
+
+    Raises:
+        ClientGone: Nobody is left to answer. The task goes on.
+    """
+    first_s = _UNWATCHED_S if wait_s is None else min(wait_s, _UNWATCHED_S)
+    future = state.service.watch_end(row)
+    try:
+        if not future.done():
+            await asyncio.wait((future,), timeout=first_s)
+        left_s = None if wait_s is None else wait_s - first_s
+        if future.done() or (left_s is not None and left_s <= 0):
+            return
+        gone = asyncio.create_task(disconnect(receive), name=f"watch {row.id}")
+        try:
+            await asyncio.wait((future, gone), timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+            if gone.done():
+                raise ClientGone
+        finally:
+            gone.cancel()
+    finally:
+        state.service.forget(row, future)

@@ -1,0 +1,235 @@
+"""`/v1/scripts`: the catalogue, dry validation, and the short way to run one."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from zscrape.errors import Draining, RefusedError
+from zscrape.gateway.api.exchange import (
+    JSON_TYPE,
+    PROBLEM_TYPE,
+    REQUEST_ID,
+    body_of,
+    check_query,
+    client_of,
+    gateway_of,
+    language,
+    preferred_wait,
+    seconds_in,
+    told,
+)
+from zscrape.gateway.api.scrape import idempotency_of, wait_for_end
+from zscrape.gateway.envelope import (
+    ErrorView,
+    envelope,
+    links_of,
+    problem,
+    task_error_view,
+)
+from zscrape.gateway.faults import field_fault
+from zscrape.gateway.requests import (
+    TIMEOUT_LIMIT_S,
+    TaskRequest,
+    check_depth,
+    decode_parameters,
+)
+from zscrape.model import OutcomeCode, TaskState
+from zscrape.scripts.catalogue import Script
+from zscrape.scripts.problems import told as told_problems
+from zscrape.store.tasks import TaskRow
+
+# Honest HTTP: whose fault an end is. What is not here is the script's: 500.
+_STATUS_BY_CODE: Final = {
+    OutcomeCode.PARAMS_INVALID: 422,
+    OutcomeCode.SCRIPT_NOT_FOUND: 404,
+    OutcomeCode.VERSION_NOT_FOUND: 404,
+    OutcomeCode.ENTRY_POINT_INVALID: 422,
+    OutcomeCode.SIGNATURE_INVALID: 422,
+    OutcomeCode.INTEGRITY_ERROR: 502,
+    OutcomeCode.TIMEOUT: 504,
+    OutcomeCode.EXPIRED: 504,
+    OutcomeCode.CANCELLED: 409,
+    OutcomeCode.LOCK_HELD: 409,
+    OutcomeCode.SKIPPED_DUE_TO_LOCK: 409,
+    OutcomeCode.RATE_LIMITED: 429,
+    OutcomeCode.WORKER_LOST: 502,
+    OutcomeCode.NO_MATCHING_WORKER: 503,
+    OutcomeCode.QUEUE_FULL: 503,
+    OutcomeCode.BLOCKED: 502,
+    OutcomeCode.CAPTCHA_REQUIRED: 502,
+    OutcomeCode.ROBOTS_DISALLOWED: 502,
+    OutcomeCode.LOGIN_EXPIRED: 502,
+    OutcomeCode.EMPTY_RESULT: 502,
+}
+_COMES_AGAIN: Final = frozenset({429, 503})
+
+
+async def catalogue(request: Request) -> Response:
+    """`GET /v1/scripts`: every script with its newest version."""
+    check_query(request, ())
+    lang = language(request)
+    known = await gateway_of(request).catalogue.scripts()
+    views = [
+        {**msgspec.structs.asdict(each), "problems": told_problems(each.problems, lang)}
+        for each in known
+    ]
+    return told({"scripts": views})
+
+
+async def show(request: Request) -> Response:
+    """`GET /v1/scripts/{name}`: one version's manifest, and which versions there are."""
+    script = await _script_of(request)
+    manifest = script.manifest
+    return told(
+        {
+            "name": script.pin.name,
+            "version": script.pin.version,
+            "digest": script.pin.digest,
+            "repository": script.pin.repository,
+            "description": manifest.description,
+            "author": manifest.author,
+            "tags": manifest.tags,
+            "created_at": manifest.created_at,
+            "updated_at": manifest.updated_at,
+            "entry_point": manifest.entry_point,
+            "timeout": manifest.timeout_s,
+            "memory_limit_bytes": manifest.limits.memory_bytes,
+            "kit": manifest.kit,
+            "requires": manifest.requires,
+            "prefers": manifest.prefers,
+            "system_requirements": manifest.system_requirements,
+            "parameters": script.schema,
+            "versions": await gateway_of(request).catalogue.versions(script.pin.name),
+            "warnings": told_problems(script.warnings, language(request)),
+        }
+    )
+
+
+async def versions(request: Request) -> Response:
+    """`GET /v1/scripts/{name}/versions`: newest first."""
+    check_query(request, ())
+    name = request.path_params["name"]
+    return told({"name": name, "versions": await gateway_of(request).catalogue.versions(name)})
+
+
+async def schema(request: Request) -> Response:
+    """`GET /v1/scripts/{name}/schema`: the JSON Schema of its parameters."""
+    return told((await _script_of(request)).schema)
+
+
+async def validate(request: Request) -> Response:
+    """`POST /v1/scripts/{name}/validate`: would these parameters do? Nothing is run."""
+    body = await body_of(request) or b"{}"
+    check_depth(body, gateway_of(request).policy.depth_limit)
+    params = decode_parameters(body, at="")
+    script = await _script_of(request)
+    problems = told_problems(script.validator.problems(params), language(request))
+    return told(
+        {
+            "valid": not problems,
+            "problems": problems,
+            "version": script.pin.version,
+            "digest": script.pin.digest,
+        }
+    )
+
+
+async def _script_of(request: Request) -> Script:
+    check_query(request, ("version",))
+    name = request.path_params["name"]
+    return await gateway_of(request).catalogue.resolve(name, request.query_params.get("version"))
+
+
+# ---- run -----------------------------------------------------------------------------
+
+
+async def run(request: Request) -> Response:
+    """`POST /v1/scripts/{name}/run`: the body is the parameters, the answer is the data."""
+    check_query(request, ("version", "timeout"))
+    state = gateway_of(request)
+    client = client_of(request)
+    body = await body_of(request) or b"{}"
+    check_depth(body, state.policy.depth_limit)
+    decode_parameters(body, at="")
+    headers = dict(request.scope["headers"])
+    idempotency = idempotency_of(headers, request.url.path.encode() + b"\n" + body)
+    row = None
+    if idempotency is not None:
+        row = await state.service.reattach(client.id, idempotency)
+    if row is None:
+        asked = TaskRequest(
+            script_name=request.path_params["name"],
+            parameters=msgspec.Raw(body),
+            version=request.query_params.get("version"),
+            timeout=_timeout_of(request),
+        )
+        prepared = await state.service.prepare(
+            asked, origin="run", client=client.id, is_awaited=True
+        )
+        row = await state.service.accept(prepared, idempotency)
+    request.scope[REQUEST_ID] = row.id
+    if not row.status.is_final:
+        wait_s = preferred_wait(headers, state.policy.max_wait_s)
+        await wait_for_end(state, row, request.receive, wait_s)
+    return _run_answer(request, row)
+
+
+def _timeout_of(request: Request) -> float | None:
+    given = request.query_params.get("timeout")
+    if given is None:
+        return None
+    value = seconds_in(given, "timeout")
+    if not 0 < value <= TIMEOUT_LIMIT_S:
+        raise field_fault("timeout", "out_of_range", bound=f"> 0, <= {TIMEOUT_LIMIT_S}")
+    return value
+
+
+def _run_answer(request: Request, row: TaskRow) -> Response:
+    state = gateway_of(request)
+    lang = language(request)
+    limit_bytes = state.policy.inline_limit_bytes
+    if not row.status.is_final:
+        if state.hub.is_closed:
+            raise Draining
+        view = envelope(row, lang, inline_limit_bytes=limit_bytes)
+        headers = {"Location": f"/v1/tasks/{row.id}", "Preference-Applied": "wait"}
+        return told(view, 202, headers)
+    error = task_error_view(row, lang)
+    if error is not None:
+        return _failure(row, error)
+    data = b"null" if row.outcome is None else row.outcome.data or b"null"
+    if len(data) > limit_bytes:
+        return Response(status_code=303, headers={"Location": links_of(row.id)["result"]})
+    headers = {
+        "X-Script-Version": row.version,
+        "X-Script-Digest": row.digest,
+        "X-Item-Count": str(row.item_count),
+    }
+    return Response(data, media_type=JSON_TYPE.decode(), headers=headers)
+
+
+def _failure(row: TaskRow, error: ErrorView) -> Response:
+    code = row.outcome.code if row.outcome is not None else OutcomeCode.INTERNAL
+    status = 504 if row.status is TaskState.TIMED_OUT else _STATUS_BY_CODE.get(code, 500)
+    headers = {}
+    if status in _COMES_AGAIN:
+        headers["Retry-After"] = str(RefusedError.retry_after_s)
+    body = problem(error, status, row.id, is_refusal=status in _COMES_AGAIN)
+    return Response(body, status, headers, media_type=PROBLEM_TYPE.decode())
+
+
+def routes() -> list[BaseRoute]:
+    """Return the routes of this resource."""
+    return [
+        Route("/v1/scripts", catalogue, methods=["GET"]),
+        Route("/v1/scripts/{name}", show, methods=["GET"]),
+        Route("/v1/scripts/{name}/versions", versions, methods=["GET"]),
+        Route("/v1/scripts/{name}/schema", schema, methods=["GET"]),
+        Route("/v1/scripts/{name}/validate", validate, methods=["POST"]),
+        Route("/v1/scripts/{name}/run", run, methods=["POST"]),
+    ]

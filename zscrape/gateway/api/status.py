@@ -1,0 +1,115 @@
+"""`/health`, `/ready`, `/status` and `/v1/pressure`: how the gateway is."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import psutil
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+import zscrape
+from zscrape.errors import RefusedError
+from zscrape.gateway.api.exchange import check_query, gateway_of, told
+from zscrape.gateway.state import GatewayState
+from zscrape.model import Snapshot, WorkerStatus
+
+
+async def health(request: Request) -> Response:
+    """`GET /health`: the process lives, and what its parts say."""
+    state = gateway_of(request)
+    snapshot = state.router.snapshot()
+    components = {
+        "http": "ok",
+        "link": "ok",
+        "store": "ok",
+        "workers": "ok" if _active_count(snapshot) else "none",
+    }
+    return told({"status": "draining" if _is_ending(state) else "ok", "components": components})
+
+
+async def ready(request: Request) -> Response:
+    """`GET /ready`: 200 while it takes tasks. It does so without workers, who dial in here."""
+    state = gateway_of(request)
+    workers = _active_count(state.router.snapshot())
+    if _is_ending(state):
+        return told({"status": "draining", "active_workers": workers}, 503)
+    return told({"status": "ready", "active_workers": workers})
+
+
+async def status(request: Request) -> Response:
+    """`GET /status`: the figures at a glance."""
+    state = gateway_of(request)
+    snapshot = state.router.snapshot()
+    return told(
+        {
+            "status": "draining" if _is_ending(state) else "ok",
+            "gateway_id": state.gateway_id,
+            "version": zscrape.__version__,
+            "uptime_s": round(max(0.0, time.time() - state.started_at), 3),
+            "queue_length": snapshot.queued_count,
+            "oldest_queued_s": round(snapshot.oldest_queued_s, 3),
+            "assigned_count": snapshot.assigned_count,
+            "running_count": snapshot.running_count,
+            "active_workers": _active_count(snapshot),
+            "slot_count": snapshot.slot_count,
+            "free_slot_count": snapshot.free_slot_count,
+            # Since the last call: a figure over a moment of its own would have to wait for it.
+            "cpu_usage": psutil.cpu_percent(interval=None),
+            "memory_usage": psutil.virtual_memory().percent,
+        }
+    )
+
+
+async def pressure(request: Request) -> Response:
+    """`GET /v1/pressure`: is there room? As JSON, or 200/503 in plain text for balancers."""
+    check_query(request, ())
+    state = gateway_of(request)
+    snapshot = state.router.snapshot()
+    reason = _reason(state, snapshot)
+    has_room = reason == "ok"
+    headers = {} if has_room else {"Retry-After": str(RefusedError.retry_after_s)}
+    if "text/plain" in request.headers.get("accept", ""):
+        return PlainTextResponse(f"{reason}\n", 200 if has_room else 503, headers)
+    view: dict[str, Any] = {
+        "has_room": has_room,
+        "reason": reason,
+        "slot_count": snapshot.slot_count,
+        "free_slot_count": snapshot.free_slot_count,
+        "queue_length": snapshot.queued_count,
+        "oldest_queued_s": round(snapshot.oldest_queued_s, 3),
+        "active_workers": _active_count(snapshot),
+    }
+    return told(view)
+
+
+def _reason(state: GatewayState, snapshot: Snapshot) -> str:
+    if _is_ending(state):
+        return "draining"
+    if not snapshot.slot_count:
+        return "no_worker"
+    return "ok" if snapshot.free_slot_count or not snapshot.queued_count else "busy"
+
+
+def _is_ending(state: GatewayState) -> bool:
+    return state.is_draining or state.hub.is_closed
+
+
+def _active_count(snapshot: Snapshot) -> int:
+    """Return how many workers are there and take work."""
+    return sum(worker.status is WorkerStatus.LIVE for worker in snapshot.workers)
+
+
+PUBLIC_PATHS = frozenset({"/health", "/ready", "/status"})
+
+
+def routes() -> list[BaseRoute]:
+    """Return the routes of this resource."""
+    return [
+        Route("/health", health, methods=["GET"]),
+        Route("/ready", ready, methods=["GET"]),
+        Route("/status", status, methods=["GET"]),
+        Route("/v1/pressure", pressure, methods=["GET"]),
+    ]

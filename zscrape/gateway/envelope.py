@@ -1,0 +1,370 @@
+"""What is told of a task: the envelope of `POST /scrape`, and the fuller views beside it.
+
+Each view is a struct encoded once; the script's own bytes go into it untouched (`Raw`).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from zscrape.errors import ManifestInvalid, ParamsInvalid, RefusedError, ZscrapeError
+from zscrape.messages import text
+from zscrape.model import OutcomeCode, TaskState
+from zscrape.scripts.problems import told
+from zscrape.store.tasks import ArtifactRow, TaskRow
+
+_ENCODER = msgspec.json.Encoder()
+encode = _ENCODER.encode
+
+
+class ErrorView(Struct, omit_defaults=True):
+    """What went wrong: a stable code, words in the reader's language, and what was found."""
+
+    code: str
+    message: str
+    type: str = ""  # of what the script raised
+    traceback: str = ""  # the script's own frames
+    details: dict[str, Any] = {}
+    problems: list[dict[str, str]] = []
+    request_id: str = ""  # only inside lists
+
+
+class ArtifactView(Struct):
+    """One file that the script saved."""
+
+    name: str
+    size: int
+    content_type: str
+    sha256: str
+    link: str
+
+
+class Envelope(Struct, kw_only=True):
+    """The answer of `POST /scrape`: always this shape, whatever happened."""
+
+    request_id: str
+    status: str
+    data: Raw | None = None
+    error: ErrorView | None = None
+    execution_time: float = 0.0
+    script_name: str | None = None
+    version: str | None = None
+    digest: str | None = None
+    worker_id: str | None = None
+    attempts: int = 0
+    item_count: int = 0
+    artifacts: list[ArtifactView] = []
+    created_at: datetime | None = None
+    finished_at: datetime | None = None
+    queue_time: float | None = None
+    links: dict[str, str] | UnsetType = UNSET  # where there is more than the envelope holds
+
+
+class TaskView(Envelope, kw_only=True):
+    """One task in full: the envelope, what was asked, and how it goes."""
+
+    repository: str | None = None
+    parameters: Raw | UnsetType = UNSET
+    priority: int = 0
+    tags: tuple[str, ...] = ()
+    lock_key: str | None = None
+    timeout: float | None = None
+    metadata: dict[str, Any] = {}
+    origin: str = ""
+    client: str = ""
+    assigned_at: datetime | None = None
+    started_at: datetime | None = None
+    next_retry_at: datetime | None = None
+    last_error: str | None = None
+    progress: dict[str, Any] | None = None
+    dropped_count: int = 0
+
+
+class TaskSummary(Struct, kw_only=True):
+    """One task in a list."""
+
+    request_id: str
+    status: str
+    script_name: str
+    version: str | None
+    error_code: str | None
+    worker_id: str | None
+    attempts: int
+    item_count: int
+    origin: str
+    priority: int
+    execution_time: float
+    queue_time: float | None
+    progress: dict[str, Any] | None
+    created_at: datetime
+    finished_at: datetime | None
+    links: dict[str, str]
+
+
+# ---- errors --------------------------------------------------------------------------
+
+# Fields that have a place of their own in what is told.
+_OWN_PLACE: Final = frozenset({"problems", "key", "values"})
+
+
+def error_view(error: ZscrapeError, lang: str) -> ErrorView:
+    """Return what is told of a refusal."""
+    fields = error.fields
+    problems: list[dict[str, str]] = []
+    if isinstance(error, (ParamsInvalid, ManifestInvalid)):
+        problems = told(error.problems, lang)
+        fields = {name: value for name, value in fields.items() if name != "problems"}
+    elif "pointer" in fields:
+        reason = text(error.text_key, lang, **{**fields, "pointer": ""}).removeprefix(": ")
+        problems = [{"pointer": fields["pointer"], "reason": reason}]
+        fields = {}
+    return ErrorView(
+        code=error.code,
+        message=_words(error, lang),
+        details=fields,
+        problems=problems,
+    )
+
+
+def _words(error: ZscrapeError, lang: str) -> str:
+    fields = error.fields
+    if fields.get("pointer") == "":  # JSON's pointer to the whole document says nothing to people
+        fields = {**fields, "pointer": text("http.body", lang)}
+    return text(error.text_key, lang, **fields)
+
+
+def task_error_view(row: TaskRow, lang: str) -> ErrorView | None:
+    """Return what is told of a task that did not end well; None for any other."""
+    if row.error_code:  # it was never sent to a worker
+        problems = row.error_fields.get("problems", [])
+        details = {name: it for name, it in row.error_fields.items() if name != "problems"}
+        words = text(row.error_text_key, lang, **row.error_fields)
+        told_problems = told(problems, lang)
+        return ErrorView(row.error_code, words, details=details, problems=told_problems)
+    outcome = row.outcome
+    if outcome is None or outcome.code is OutcomeCode.OK:
+        return None
+    fields: dict[str, Any] = {
+        "name": row.script_name,
+        "script_name": row.script_name,
+        "error_type": outcome.error_type,
+        "error_message": outcome.error_message,
+        **outcome.fields,
+    }
+    return ErrorView(
+        code=outcome.code.value,
+        message=text(outcome.code.value, lang, **fields),
+        type=outcome.error_type,
+        traceback=outcome.traceback,
+        details=dict(outcome.fields),
+    )
+
+
+def error_code(row: TaskRow) -> str | None:
+    """Return the code of a task that did not end well; None for any other."""
+    if row.error_code:
+        return row.error_code
+    if row.outcome is None or row.outcome.code is OutcomeCode.OK:
+        return None
+    return row.outcome.code.value
+
+
+# ---- tasks ---------------------------------------------------------------------------
+
+
+def moment(at: float | None) -> datetime | None:
+    """Return Unix time as a moment in UTC; None for one that is no moment."""
+    if at is None:
+        return None
+    try:
+        return datetime.fromtimestamp(at, UTC)
+    except (ValueError, OverflowError, OSError):  # a worker's clock is not ours to trust
+        return None
+
+
+def links_of(task_id: str) -> dict[str, str]:
+    """Return where a task's parts are."""
+    base = f"/v1/tasks/{task_id}"
+    return {
+        "self": base,
+        "events": f"{base}/events",
+        "logs": f"{base}/logs",
+        "items": f"{base}/items",
+        "result": f"{base}/result",
+        "cancel": f"{base}/cancel",
+    }
+
+
+def refusal_envelope(
+    request_id: str, error: ZscrapeError, lang: str, script_name: str | None = None
+) -> bytes:
+    """Return the envelope of a request that became no task."""
+    return encode(
+        Envelope(
+            request_id=request_id,
+            status=TaskState.FAILED.value,
+            error=error_view(error, lang),
+            script_name=script_name,
+        )
+    )
+
+
+def envelope(row: TaskRow, lang: str, *, inline_limit_bytes: int) -> Envelope:
+    """Return the envelope of a task as it stands."""
+    outcome = row.outcome
+    data: Raw | None = None
+    links: dict[str, str] | UnsetType = UNSET if row.status.is_final else links_of(row.id)
+    if outcome is not None and outcome.data is not None:
+        if len(outcome.data) <= inline_limit_bytes:
+            data = Raw(outcome.data)
+        else:
+            links = links_of(row.id)
+    return Envelope(
+        request_id=row.id,
+        status=row.status.value,
+        data=data,
+        error=task_error_view(row, lang),
+        execution_time=execution_time(row),
+        script_name=row.script_name,
+        version=row.version or None,
+        digest=row.digest or None,
+        worker_id=row.worker_id,
+        attempts=row.attempts,
+        item_count=row.item_count,
+        artifacts=artifact_views(row),
+        created_at=moment(row.created_at),
+        finished_at=moment(row.finished_at),
+        queue_time=queue_time(row),
+        links=links,
+    )
+
+
+def task_view(row: TaskRow, lang: str, *, inline_limit_bytes: int) -> TaskView:
+    """Return a task in full."""
+    base = envelope(row, lang, inline_limit_bytes=inline_limit_bytes)
+    told_base = {name: getattr(base, name) for name in Envelope.__struct_fields__}
+    told_base["links"] = links_of(row.id)
+    return TaskView(
+        **told_base,
+        repository=row.repository or None,
+        parameters=Raw(row.parameters),
+        priority=row.priority,
+        tags=row.tags,
+        lock_key=row.lock_key or None,
+        timeout=row.timeout_s,
+        metadata=row.metadata,
+        origin=row.origin,
+        client=row.client,
+        assigned_at=moment(row.assigned_at),
+        started_at=moment(row.started_at),
+        next_retry_at=moment(row.next_retry_at),
+        last_error=row.last_error or None,
+        progress=progress_of(row),
+        dropped_count=row.dropped_count,
+    )
+
+
+def task_summary(row: TaskRow) -> TaskSummary:
+    """Return a task for a list."""
+    return TaskSummary(
+        request_id=row.id,
+        status=row.status.value,
+        script_name=row.script_name,
+        version=row.version or None,
+        error_code=error_code(row),
+        worker_id=row.worker_id,
+        attempts=row.attempts,
+        item_count=row.item_count,
+        origin=row.origin,
+        priority=row.priority,
+        execution_time=execution_time(row),
+        queue_time=queue_time(row),
+        progress=progress_of(row),
+        created_at=datetime.fromtimestamp(row.created_at, UTC),
+        finished_at=moment(row.finished_at),
+        links=links_of(row.id),
+    )
+
+
+def artifact_views(row: TaskRow) -> list[ArtifactView]:
+    """Return the files that a task saved."""
+    return [artifact_view(row.id, artifact) for artifact in row.artifacts]
+
+
+def artifact_view(task_id: str, artifact: ArtifactRow) -> ArtifactView:
+    """Return what is told of one file."""
+    return ArtifactView(
+        name=artifact.name,
+        size=artifact.size_bytes,
+        content_type=artifact.content_type,
+        sha256=artifact.sha256,
+        link=f"/v1/tasks/{task_id}/artifacts/{artifact.name}",
+    )
+
+
+def execution_time(row: TaskRow) -> float:
+    """Return the seconds that the script ran, as its worker measured them; else as seen here."""
+    if row.outcome is not None and row.outcome.run_s > 0:
+        return round(row.outcome.run_s, 6)
+    if row.started_at is None or row.finished_at is None:
+        return 0.0
+    return round(max(0.0, row.finished_at - row.started_at), 6)
+
+
+def queue_time(row: TaskRow) -> float | None:
+    """Return the seconds from acceptance until it was (last) sent to a worker."""
+    if row.assigned_at is None:
+        return None
+    return round(max(0.0, row.assigned_at - row.created_at), 6)
+
+
+def progress_of(row: TaskRow) -> dict[str, Any] | None:
+    """Return how far the script says that it is."""
+    if row.fraction is None:
+        return None
+    return {"fraction": row.fraction, "text": row.progress_text}
+
+
+# ---- problems (RFC 9457) -------------------------------------------------------------
+
+
+class Problem(Struct, kw_only=True, omit_defaults=True):
+    """An error outside `/scrape`: `application/problem+json`."""
+
+    title: str
+    status: int
+    code: str
+    detail: str
+    request_id: str
+    reason: str = ""  # one word, of a refusal that will pass
+    error_type: str = ""
+    traceback: str = ""
+    details: dict[str, Any] = {}
+    problems: list[dict[str, str]] = []
+
+
+def problem(view: ErrorView, status: int, request_id: str, *, is_refusal: bool = False) -> bytes:
+    """Return the problem document of what `view` tells."""
+    return encode(
+        Problem(
+            title=view.code.replace("_", " ").capitalize(),
+            status=status,
+            code=view.code,
+            detail=view.message,
+            request_id=request_id,
+            reason=view.code if is_refusal else "",
+            error_type=view.type,
+            traceback=view.traceback,
+            details=view.details,
+            problems=view.problems,
+        )
+    )
+
+
+def is_refusal(error: ZscrapeError) -> bool:
+    """True iff nothing is wrong with the request, and it may come again later."""
+    return isinstance(error, RefusedError)

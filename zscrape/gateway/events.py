@@ -1,0 +1,88 @@
+"""Who waits for news of tasks, and how they are woken.
+
+A subscriber holds no queue, only the number of the last log entry that it has seen. A slow
+one therefore costs nothing and blocks nobody; what it has missed it reads from the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from zscrape.model import TaskId
+
+
+class Bell:
+    """Wakes those who wait for one kind of news, by task; lives in one event loop."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[TaskId, list[asyncio.Future[None]]] = {}
+        self._is_closed = False
+
+    @property
+    def waiting_count(self) -> int:
+        """How many wait now."""
+        return sum(len(futures) for futures in self._waiting.values())
+
+    def watch(self, task_id: TaskId) -> asyncio.Future[None]:
+        """Return what is done at the task's next news, or at once when the bell is closed.
+
+        Whoever stops waiting earlier says so by `forget`.
+        """
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._is_closed:
+            future.set_result(None)
+        else:
+            self._waiting.setdefault(task_id, []).append(future)
+        return future
+
+    def forget(self, task_id: TaskId, future: asyncio.Future[None]) -> None:
+        """Stop waiting."""
+        waiting = self._waiting.get(task_id)
+        if waiting is not None and future in waiting:
+            waiting.remove(future)
+            if not waiting:
+                del self._waiting[task_id]
+
+    def ring(self, task_id: TaskId) -> None:
+        """Wake those who wait for this task."""
+        for future in self._waiting.pop(task_id, ()):
+            if not future.done():
+                future.set_result(None)
+
+    def close(self) -> None:
+        """Wake everybody, now and from now on."""
+        self._is_closed = True
+        for task_id in list(self._waiting):
+            self.ring(task_id)
+
+
+class EventHub:
+    """The bells of a gateway, and its open streams."""
+
+    def __init__(self) -> None:
+        self.news = Bell()  # anything new in a task's log
+        self.ends = Bell()  # its end
+        self.is_closed = False
+        self._streams: set[asyncio.Timeout] = set()
+
+    @property
+    def stream_count(self) -> int:
+        """How many streams are open."""
+        return len(self._streams)
+
+    def opened(self, guard: asyncio.Timeout) -> None:
+        """Count a stream; `guard` is what ends it when its reader has stalled."""
+        self._streams.add(guard)
+
+    def ended(self, guard: asyncio.Timeout) -> None:
+        """A stream has ended."""
+        self._streams.discard(guard)
+
+    def close(self, grace_s: float = 0.5) -> None:
+        """End every stream and every wait; a reader that does not read is cut after `grace_s`."""
+        self.is_closed = True
+        self.news.close()
+        self.ends.close()
+        cut_at = asyncio.get_running_loop().time() + grace_s
+        for guard in self._streams:
+            guard.reschedule(cut_at)

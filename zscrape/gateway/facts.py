@@ -1,0 +1,71 @@
+"""The one place where the dispatcher's facts are told: to the service, and in one log line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from zscrape.core.effects import (
+    DispatcherEffect,
+    Ignored,
+    TaskFinished,
+    TaskQueued,
+    WorkerJoined,
+    WorkerLost,
+    WorkerSuspected,
+)
+
+
+class FactTeller:
+    """Logs what people want to know and hands every fact on to `listener`."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log.bind()  # the lazy proxy would be bound again for every fact
+        self.listener: Callable[[DispatcherEffect], None] = _nobody
+
+    def tell(self, fact: DispatcherEffect) -> None:
+        """Tell one fact."""
+        self._write(fact)
+        self.listener(fact)
+
+    def _write(self, fact: DispatcherEffect) -> None:
+        log = self._log
+        match fact:
+            case TaskFinished(task_id=task_id, attempt=attempt, outcome=outcome):
+                # Rendering a line costs as much as the rest of a task's way through here:
+                # what went well is a line for those who ask for it, and in the history.
+                say = log.debug if outcome.is_ok else log.info
+                say(
+                    "task_finished",
+                    task_id=task_id,
+                    attempt=attempt,
+                    worker_id=fact.worker_id,
+                    code=outcome.code.value,
+                )
+            case TaskQueued(task_id=task_id, code=code) if code is not None:
+                log.warning(
+                    "task_retried",
+                    task_id=task_id,
+                    attempt=fact.attempt,
+                    code=code.value,
+                    delay_s=fact.delay_s,
+                )
+            case WorkerJoined(worker_id=worker_id, is_return=is_return):
+                log.info("worker_joined", worker_id=worker_id, is_return=is_return)
+            case WorkerSuspected(worker_id=worker_id):
+                log.warning("worker_suspected", worker_id=worker_id)
+            case WorkerLost(worker_id=worker_id, reason=reason, attempts=attempts):
+                log.warning(
+                    "worker_lost",
+                    worker_id=worker_id,
+                    reason=reason,
+                    attempt_count=len(attempts),
+                )
+            case Ignored(kind=kind, reason=reason, peer=peer):
+                log.info("message_ignored", kind=kind, reason=reason, peer=peer.hex())
+            case _:
+                return
+
+
+def _nobody(fact: DispatcherEffect) -> None:
+    raise AssertionError(f"a fact before anybody listens: {fact}")

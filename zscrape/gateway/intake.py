@@ -1,0 +1,207 @@
+"""From a request to a task that may be queued: resolved, checked, and nothing kept yet."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from zscrape.config.settings import ScriptDefaults
+from zscrape.errors import ParamsInvalid
+from zscrape.gateway.checks import ParameterChecks
+from zscrape.gateway.faults import field_fault
+from zscrape.gateway.identifiers import new_task_id
+from zscrape.gateway.requests import RetryRequest, TaskRequest, decode_parameters
+from zscrape.model import (
+    LockRequest,
+    OutcomeCode,
+    Overlap,
+    RetryPolicy,
+    TaskId,
+    TaskSpec,
+)
+from zscrape.scripts.catalogue import Catalogue, Script
+from zscrape.store.tasks import TaskRow
+
+Origin: TypeAlias = Literal["scrape", "run", "task", "batch"]
+
+# What is tried again when a request asks for retries and neither it nor the manifest says of
+# what: ends that another minute, another worker or another address may change.
+RETRIED_BY_DEFAULT: Final = frozenset(
+    {
+        OutcomeCode.SCRIPT_ERROR,
+        OutcomeCode.TIMEOUT,
+        OutcomeCode.CRASHED,
+        OutcomeCode.BLOCKED,
+        OutcomeCode.RATE_LIMITED,
+        OutcomeCode.EMPTY_RESULT,
+    }
+)
+_NO_RETRY: Final = RetryPolicy()
+_ENCODE: Final = msgspec.json.Encoder().encode
+
+
+class TaskPolicy(Struct, frozen=True):
+    """How long tasks may wait."""
+
+    schedule_timeout_s: float = 300.0  # for a slot
+    # While somebody waits at the other end of an open call, that no worker matches is soon an
+    # answer; long enough for a worker that is reconnecting (its back-off starts at 0.2 s).
+    match_timeout_s: float = 3.0
+
+
+class Prepared(Struct, frozen=True):
+    """A request that has been found good: all that is left is to accept it."""
+
+    row: TaskRow
+    spec: TaskSpec
+    max_age_s: float | None
+
+
+class Intake:
+    """Makes tasks of requests."""
+
+    def __init__(
+        self,
+        *,
+        catalogue: Catalogue,
+        policy: TaskPolicy,
+        defaults: Mapping[str, ScriptDefaults],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._catalogue = catalogue
+        self._policy = policy
+        self._defaults = dict(defaults)
+        self._clock = clock
+        self._checks = ParameterChecks()
+        self._turn: dict[tuple[str, str | None], Script] | None = None
+
+    async def prepare(
+        self,
+        request: TaskRequest,
+        *,
+        origin: Origin,
+        client: str,
+        task_id: TaskId | None = None,
+        at: str = "",
+        is_awaited: bool = False,
+    ) -> Prepared:
+        """Resolve and check a request; nothing is kept or queued yet.
+
+        Args:
+            request: What is asked.
+            origin: How it came.
+            client: Whose key it came with.
+            task_id: The task's id, where it has been told already.
+            at: Where the request stands in the body, as a JSON pointer.
+            is_awaited: Somebody waits at the other end of an open call.
+
+        Raises:
+            InvalidRequest, ParamsInvalid: The request is at fault.
+            ScriptError: The script cannot be resolved.
+        """
+        default = self._defaults.get(request.script_name)
+        given = bytes(request.parameters)
+        params = decode_parameters(given, at=f"{at}/parameters")
+        version = request.version
+        if default is not None:
+            version = version or default.version
+            if default.parameters:
+                params = {**default.parameters, **params}
+                given = _ENCODE(params)
+        script = await self._resolve(request.script_name, version)
+        problems = self._checks.problems(script, params)
+        if problems:
+            moved = [{**each, "pointer": at + each["pointer"]} for each in problems]
+            raise ParamsInvalid(script_name=script.pin.name, problems=moved)
+        lock = _lock(request, script, params, at)
+        timeout_s = request.timeout or (default.timeout_s if default is not None else None)
+        tags = request.tags or (default.tags if default is not None else ())
+        row = TaskRow(
+            id=task_id or new_task_id(),
+            script_name=script.pin.name,
+            created_at=self._clock(),
+            version=script.pin.version,
+            digest=script.pin.digest,
+            repository=script.pin.repository,
+            parameters=given,
+            priority=request.priority,
+            tags=tags,
+            lock_key=lock.key if lock is not None else "",
+            overlap=lock.overlap if lock is not None else Overlap.SKIP,
+            timeout_s=timeout_s,
+            metadata=request.metadata or {},
+            origin=origin,
+            client=client,
+        )
+        policy = self._policy
+        spec = TaskSpec(
+            id=row.id,
+            run=script.run,
+            params=given,
+            priority=request.priority,
+            requires=script.requires.union(tags) if tags else script.requires,
+            prefers=script.prefers,
+            deadline_s=timeout_s,
+            schedule_timeout_s=policy.schedule_timeout_s,
+            match_timeout_s=policy.match_timeout_s if is_awaited else policy.schedule_timeout_s,
+            lock=lock,
+            retry=_retry(request.retry, script),
+        )
+        return Prepared(row=row, spec=spec, max_age_s=request.max_age)
+
+    async def _resolve(self, name: str, version: str | None) -> Script:
+        """Resolve a script; requests that run in one turn of the loop share one look at it.
+
+        The look costs three system calls, a quarter of a call under load. Sharing it loses
+        nothing: what runs in a turn had arrived before the turn began, so an edit that was
+        made before a request was sent is seen by it.
+        """
+        turn = self._turn
+        if turn is None:
+            turn = self._turn = {}
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        script = turn.get((name, version))
+        if script is None:
+            # If this waits, the turn is over, and what is put into it is found by nobody.
+            script = turn[name, version] = await self._catalogue.resolve(name, version)
+        return script
+
+    def _end_turn(self) -> None:
+        self._turn = None
+
+
+def _lock(
+    request: TaskRequest, script: Script, params: dict[str, Any], at: str
+) -> LockRequest | None:
+    """Return the lock of a task: the request's key, else the manifest's.
+
+    Raises:
+        FieldFault: It says what to do about a lock that it does not have.
+    """
+    if request.lock_key is not None:
+        return LockRequest(request.lock_key, request.overlap or Overlap.SKIP)
+    lock = script.lock_for(params)
+    if request.overlap is None:
+        return lock
+    if lock is None:
+        raise field_fault(f"{at}/overlap", "overlap_without_lock")
+    return LockRequest(lock.key, request.overlap)
+
+
+def _retry(asked: RetryRequest | None, script: Script) -> RetryPolicy:
+    """Return the request's own policy; what it leaves open the manifest says."""
+    if asked is None:
+        return script.manifest.retry
+    if asked.max == 0:
+        return _NO_RETRY
+    return RetryPolicy(
+        max_count=asked.max,
+        backoff_s=asked.backoff,
+        cap_s=asked.cap,
+        on=asked.on or script.manifest.retry.on or RETRIED_BY_DEFAULT,
+    )

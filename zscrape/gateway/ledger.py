@@ -1,0 +1,221 @@
+"""The tasks that have not ended, and how each fact of the dispatcher changes them.
+
+Every change is told to the task's log and to who waits for it; nothing here waits itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from zscrape.core.effects import (
+    DispatcherEffect,
+    TaskAssigned,
+    TaskFinished,
+    TaskQueued,
+    TaskRecords,
+    TaskStarted,
+)
+from zscrape.gateway.events import EventHub
+from zscrape.model import Record, TaskId, TaskState
+from zscrape.store.tasks import ArtifactRow, EntryKind, TaskRow, TaskStore
+
+_KINDS: Final[Mapping[str, EntryKind]] = {
+    "log": "log",
+    "progress": "progress",
+    "item": "item",
+    "artifact": "artifact",
+}
+
+
+class _Artifact(Struct):
+    """What the runtime says of a file; `data` is read only when somebody fetches it."""
+
+    name: str
+    size: int
+    content_type: str | None = None
+    sha256: str = ""
+
+
+class _Progress(Struct):
+    fraction: float = 0.0
+    text: str = ""
+
+
+class _StateChange(Struct, omit_defaults=True):
+    """The body of a `state` entry."""
+
+    request_id: str
+    status: TaskState
+    attempt: int
+    worker_id: str | None = None
+    code: str | None = None
+    delay_s: float = 0.0
+
+
+_ARTIFACT = msgspec.json.Decoder(_Artifact)
+_PROGRESS = msgspec.json.Decoder(_Progress)
+_ENCODE = msgspec.json.Encoder().encode
+
+
+class Ledger:
+    """The rows of live tasks, kept up to date."""
+
+    def __init__(
+        self, *, store: TaskStore, hub: EventHub, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._store = store
+        self._hub = hub
+        self._clock = clock
+        self._live: dict[TaskId, TaskRow] = {}
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
+        self._appliers: dict[type, Callable[[Any], None]] = {
+            TaskQueued: self._queued,
+            TaskAssigned: self._assigned,
+            TaskStarted: self._started,
+            TaskRecords: self._recorded,
+            TaskFinished: self._finished,
+        }
+
+    @property
+    def live_count(self) -> int:
+        """How many tasks have not ended."""
+        return len(self._live)
+
+    def open(self, row: TaskRow) -> None:
+        """Take in a task before its first fact is told."""
+        self._live[row.id] = row
+        self._is_idle.clear()
+
+    def close(self, task_id: TaskId) -> TaskRow | None:
+        """Let go of a task that has ended or was not accepted; None when it is not known."""
+        row = self._live.pop(task_id, None)
+        if not self._live:
+            self._is_idle.set()
+        return row
+
+    def get(self, task_id: TaskId) -> TaskRow | None:
+        """Return a task that has not ended."""
+        return self._live.get(task_id)
+
+    async def drained(self) -> None:
+        """Wait until every task has ended."""
+        await self._is_idle.wait()
+
+    def apply(self, effect: DispatcherEffect) -> None:
+        """Take in a fact of the dispatcher; those about no task are for others."""
+        applier = self._appliers.get(type(effect))
+        if applier is not None:
+            applier(effect)
+
+    def _queued(self, fact: TaskQueued) -> None:
+        row = self._live.get(fact.task_id)
+        if row is None:
+            return
+        now = self._clock()
+        row.status = TaskState.QUEUED
+        if fact.code is not None:
+            row.last_error = fact.code.value
+        row.next_retry_at = now + fact.delay_s if fact.delay_s else None
+        row.worker_id = None
+        self.note_state(row, now, fact.code, fact.delay_s)
+
+    def _assigned(self, fact: TaskAssigned) -> None:
+        row = self._live.get(fact.task_id)
+        if row is None:
+            return
+        now = self._clock()
+        row.status = TaskState.ASSIGNED
+        row.attempts = fact.attempt
+        row.worker_id = fact.worker_id
+        row.assigned_at = now
+        row.next_retry_at = None
+        if fact.attempt > 1:  # what an earlier attempt said is history, and in the log
+            row.item_count, row.artifacts, row.fraction, row.progress_text = 0, (), None, ""
+            row.started_at = None
+        self.note_state(row, now)
+
+    def _started(self, fact: TaskStarted) -> None:
+        row = self._live.get(fact.task_id)
+        if row is None:
+            return
+        row.status = TaskState.RUNNING
+        row.started_at = now = self._clock()
+        self.note_state(row, now)
+
+    def _recorded(self, fact: TaskRecords) -> None:
+        row = self._live.get(fact.task_id)
+        if row is None:
+            return
+        for record in fact.records:
+            self._record(row, fact.attempt, record)
+        self._hub.news.ring(row.id)
+
+    def _record(self, row: TaskRow, attempt: int, record: Record) -> None:
+        kind = _KINDS.get(record.kind)
+        if kind is None:  # of a newer worker: not ours to judge
+            return
+        number = self._store.append(row, kind, attempt, record.at, record.body)
+        if kind == "item":
+            row.item_count += 1
+        elif kind == "progress":
+            told = _read(_PROGRESS, record.body)
+            if told is not None:
+                row.fraction, row.progress_text = told.fraction, told.text
+        elif kind == "artifact" and number:
+            saved = _read(_ARTIFACT, record.body)
+            if saved is not None:
+                row.artifacts = _with_artifact(row.artifacts, saved, number)
+
+    def _finished(self, fact: TaskFinished) -> None:
+        row = self.close(fact.task_id)
+        if row is None:
+            return
+        outcome = fact.outcome
+        row.status = outcome.code.final_state
+        row.outcome = outcome
+        row.finished_at = now = self._clock()
+        row.next_retry_at = None
+        row.attempts = fact.attempt
+        if fact.worker_id is not None:
+            row.worker_id = fact.worker_id
+            row.item_count = outcome.item_count or row.item_count
+        self.note_state(row, now, outcome.code)
+        self._hub.ends.ring(row.id)
+
+    def note_state(
+        self, row: TaskRow, now: float, code: str | None = None, delay_s: float = 0.0
+    ) -> None:
+        """Add the task's state to its log and wake who follows it."""
+        told = _StateChange(row.id, row.status, row.attempts, row.worker_id, code, delay_s)
+        self._store.append(row, "state", row.attempts, now, _ENCODE(told))
+        self._hub.news.ring(row.id)
+
+
+def _read(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any | None:
+    """Read what a script said; what cannot be read is kept in the log and counts no further."""
+    try:
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def _with_artifact(
+    known: tuple[ArtifactRow, ...], saved: _Artifact, number: int
+) -> tuple[ArtifactRow, ...]:
+    """Add a file; one saved again under its name replaces the first."""
+    kept = tuple(each for each in known if each.name != saved.name)
+    new = ArtifactRow(
+        name=saved.name,
+        size_bytes=saved.size,
+        content_type=saved.content_type or "application/octet-stream",
+        sha256=saved.sha256,
+        number=number,
+    )
+    return (*kept, new)

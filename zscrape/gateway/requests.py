@@ -1,0 +1,171 @@
+"""Bodies of calls: read within limits, decoded by typed decoders built once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from zscrape.errors import BodyTooLarge
+from zscrape.gateway.faults import field_fault, read_fault
+from zscrape.model import OutcomeCode, Overlap
+
+_Body = TypeVar("_Body")
+
+# What msgspec lets out beside its own error (measured on 0.22); ValueError is a number of
+# more digits than Python turns into an int, UnicodeError is one too.
+_UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
+_OPENINGS_TO_ONE: Final = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS: Final = bytes(sorted(set(range(256)) - set(b"[]{}")))
+
+TIMEOUT_LIMIT_S: Final = 86_400  # one day
+BATCH_LIMIT_COUNT: Final = 1_000  # tasks in one call
+_AGE_LIMIT_S: Final = 30 * 86_400  # nothing is kept longer (contract section 9)
+
+# Printable and not a control character: what may stand in a name, a tag or a key.
+_Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\A[^\x00-\x1f\x7f]+\Z")]
+_Seconds = Annotated[float, Meta(gt=0, le=TIMEOUT_LIMIT_S)]
+_Delay = Annotated[float, Meta(ge=0, le=TIMEOUT_LIMIT_S)]
+
+
+class RetryRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which failures are to be tried again, and when; as `retry` of a manifest."""
+
+    max: Annotated[int, Meta(ge=0, le=100)] = 0
+    backoff: Annotated[tuple[_Delay, ...], Meta(min_length=1, max_length=100)] = (15, 30, 60)
+    cap: _Delay = 300.0
+    on: frozenset[OutcomeCode] | None = None  # None: what the manifest says, or any that may pass
+
+
+class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /scrape` and of one task of `POST /v1/tasks`."""
+
+    script_name: _Name
+    parameters: Raw = Raw(b"{}")  # a JSON object, handed on byte by byte
+    version: _Name | None = None
+    timeout: _Seconds | None = None  # waiting, preparing and running together
+    priority: Annotated[int, Meta(ge=-100, le=100)] = 0
+    tags: Annotated[tuple[_Name, ...], Meta(max_length=32)] = ()  # workers must have them
+    lock_key: _Name | None = None
+    overlap: Overlap | None = None
+    retry: RetryRequest | None = None
+    max_age: Annotated[float, Meta(ge=0, le=_AGE_LIMIT_S)] | None = None
+    metadata: dict[str, Any] | None = None  # kept with the task and given back, never read
+
+
+class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /v1/tasks/batch` when it is not a bare array."""
+
+    tasks: list[TaskRequest]
+
+
+_TASK = msgspec.json.Decoder(TaskRequest)
+_TASK_LIST = msgspec.json.Decoder(list[TaskRequest])
+_BATCH = msgspec.json.Decoder(BatchRequest)
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
+
+TASK_FIELDS: Final = TaskRequest.__struct_fields__
+_KNOWN: Final = (*TASK_FIELDS, *RetryRequest.__struct_fields__)
+
+
+def depth_of(document: bytes, limit: int) -> int:
+    """Return how deeply `document` nests, counted no further than `limit + 1`.
+
+    Every step runs in C, so a hostile megabyte of brackets costs milliseconds: strings and
+    all else are cut out, then each round of removing `[]` takes one level away.
+    """
+    if document.count(b"[") + document.count(b"{") <= limit:
+        return 0  # it cannot nest deeper than it has openings
+    brackets = _without_strings(document).translate(_OPENINGS_TO_ONE, _NO_BRACKETS)
+    depth = 0
+    while brackets and depth <= limit:
+        inner = brackets.replace(b"[]", b"")
+        if inner == brackets:
+            return depth  # unbalanced: the decoder will say where
+        brackets, depth = inner, depth + 1
+    return depth
+
+
+def _without_strings(document: bytes) -> bytes:
+    # Escapes first, so that every quotation mark left opens or closes a string.
+    bare = document.replace(b"\\\\", b"").replace(b'\\"', b"")
+    return b"".join(bare.split(b'"')[::2])
+
+
+def check_depth(document: bytes, limit: int) -> None:
+    """Refuse a document that nests more than `limit` levels.
+
+    Raises:
+        FieldFault: It does.
+    """
+    if depth_of(document, limit) > limit:
+        raise field_fault("", "too_deep", limit=limit)
+
+
+def decode_task(body: bytes, *, depth_limit: int) -> TaskRequest:
+    """Read one task; the levels of its parameters count from their own object.
+
+    Raises:
+        MalformedJson, InvalidRequest: The body is no such request.
+    """
+    check_depth(body, depth_limit + 1)
+    return _decode(_TASK.decode, body)
+
+
+def decode_tasks(body: bytes, *, depth_limit: int) -> list[TaskRequest]:
+    """Read many tasks: an array of them, or an object with `tasks`.
+
+    Raises:
+        MalformedJson, InvalidRequest: The body is no such request.
+    """
+    check_depth(body, depth_limit + 3)
+    if is_array(body):
+        tasks = _decode(_TASK_LIST.decode, body)
+    else:
+        tasks = _decode(_BATCH.decode, body, known=("tasks", *_KNOWN)).tasks
+    if not 1 <= len(tasks) <= BATCH_LIMIT_COUNT:
+        raise field_fault("", "batch_count", limit=BATCH_LIMIT_COUNT, count=len(tasks))
+    return tasks
+
+
+def decode_parameters(document: bytes, *, at: str) -> dict[str, Any]:
+    """Read parameters, which are a JSON object; `at` is where they stand in the body.
+
+    Raises:
+        MalformedJson, InvalidRequest: They are not.
+    """
+    return _decode(_OBJECT.decode, document, at=at)
+
+
+def is_array(body: bytes) -> bool:
+    """True iff the document is a JSON array, by its first character."""
+    return body.lstrip(b" \t\r\n").startswith(b"[")
+
+
+def _decode(
+    decode: Callable[[bytes], _Body],
+    body: bytes,
+    known: tuple[str, ...] = _KNOWN,
+    at: str = "",
+) -> _Body:
+    try:
+        return decode(body)
+    except _UNREADABLE as error:
+        raise read_fault(error, known, at=at) from error
+
+
+class BodyLimit(Struct, frozen=True):
+    """How much of a body is read."""
+
+    bytes_count: int
+
+    def check_length(self, length: int) -> None:
+        """Refuse a body of this length.
+
+        Raises:
+            BodyTooLarge: It is longer than allowed.
+        """
+        if length > self.bytes_count:
+            raise BodyTooLarge(limit_bytes=self.bytes_count)

@@ -1,0 +1,247 @@
+"""The ROUTER shell around the Dispatcher: the only file that touches that socket.
+
+It does five things: receive, decode, feed, perform, re-arm one timer. What to do is decided
+in `zscrape.core.dispatcher`; what has happened goes to `on_effect`, once, in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+
+import zmq
+
+from zscrape import wire
+from zscrape.core.dispatcher import Dispatcher
+from zscrape.core.effects import DispatcherEffect, GiveScript, Ignored, Send
+from zscrape.errors import ConfigError, WireError
+from zscrape.model import Explanation, Snapshot, TaskId, TaskSpec, WorkerId
+
+# Plain ints: building pyzmq's flag enums costs more than the call (10 % of a worker's samples).
+_NOBLOCK = int(zmq.NOBLOCK)
+_MORE_NOBLOCK = int(zmq.SNDMORE) | _NOBLOCK
+_EVENTS = int(zmq.EVENTS)
+_POLLIN = int(zmq.POLLIN)
+_RCVMORE = int(zmq.RCVMORE)
+# Messages handled before the loop gets a turn: a flood must not starve HTTP.
+_DRAIN_LIMIT_COUNT = 64
+
+SocketOptions = tuple[tuple[int, int], ...]
+
+ROUTER_OPTIONS: SocketOptions = (
+    # Without it, 1,960 of 2,000 messages to a slow peer vanished without an error (measured).
+    (zmq.ROUTER_MANDATORY, 1),
+    # Identity is in Hello; hand-over of routing ids leaks descriptors (libzmq #3238, #4407).
+    (zmq.ROUTER_HANDOVER, 0),
+    # The default is no limit: a frame that claims 8 GiB had them allocated (measured).
+    (zmq.MAXMSGSIZE, wire.FRAME_LIMIT_BYTES),
+    # A stranger who never speaks ZMTP is cut after this; the default is 30 s.
+    (zmq.HANDSHAKE_IVL, 5_000),
+    # Messages, per peer: bounded both ways, so that a stuck worker is an event, not memory.
+    (zmq.SNDHWM, 2_000),
+    (zmq.RCVHWM, 2_000),
+    # Our own heartbeats decide; these only clean up sockets that a half-open TCP leaves behind.
+    (zmq.HEARTBEAT_IVL, 2_000),
+    (zmq.HEARTBEAT_TIMEOUT, 6_000),
+    (zmq.TCP_KEEPALIVE, 1),
+    # 1,000 workers may dial at once after a restart; the default is 100.
+    (zmq.BACKLOG, 1_024),
+    # A last beat or acknowledgement may still leave at shutdown, but nothing waits for ever.
+    (zmq.LINGER, 500),
+)
+
+
+class Router:
+    """Owns the ROUTER socket and the dispatcher behind it; made and used in one running loop.
+
+    `on_effect` is called in the loop's thread with every effect that is not a send, also
+    before `submit` returns. `pack` gives the bytes of a script by digest, or None.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        bind: str,
+        on_effect: Callable[[DispatcherEffect], None],
+        pack: Callable[[str], Awaitable[bytes | None]],
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._bind = bind
+        self._on_effect = on_effect
+        self._pack = pack
+        self._context = zmq.Context()
+        self._socket: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = float("inf")
+        self._gives: set[asyncio.Task[None]] = set()
+        self.garbage_count = 0  # frames that were no message of ours
+        self.endpoint = bind
+
+    # ---- life ------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Bind and begin to listen.
+
+        Raises:
+            ConfigError: The address cannot be bound.
+        """
+        for option, value in ROUTER_OPTIONS:
+            self._socket.setsockopt(option, value)
+        if "[" in self._bind:
+            self._socket.setsockopt(zmq.IPV6, 1)
+        try:
+            self._socket.bind(self._bind)
+        except zmq.ZMQError as error:
+            raise ConfigError(source=f"link {self._bind}", reason=str(error)) from error
+        self.endpoint = str(self._socket.getsockopt_string(zmq.LAST_ENDPOINT)).rstrip("\0")
+        self._loop.add_reader(self._socket.fileno(), self._drain)
+        self._tick()
+
+    def stop(self) -> None:
+        """Close the socket; workers notice by silence."""
+        self._loop.remove_reader(self._socket.fileno())
+        if self._timer is not None:
+            self._timer.cancel()
+        for give in self._gives:
+            give.cancel()
+        # Closes the socket with its LINGER; a socket left open would hang term().
+        self._context.destroy()
+
+    # ---- what the gateway asks -------------------------------------------------------
+
+    def submit(self, spec: TaskSpec) -> None:
+        """Accept a task.
+
+        Raises:
+            QueueFull, LockHeld, Draining: It was not accepted and nothing has changed.
+        """
+        self._act(self._dispatcher.submit(spec, now=time.monotonic()))
+
+    def cancel(self, task_id: TaskId) -> None:
+        """End a task; one that is unknown or final is left alone."""
+        self._act(self._dispatcher.cancel(task_id, now=time.monotonic()))
+
+    def drain_worker(self, worker_id: WorkerId, *, is_draining: bool) -> None:
+        """Let a worker finish what it runs and take nothing new, or take work again.
+
+        Raises:
+            NotFound: There is no such worker.
+        """
+        now = time.monotonic()
+        self._act(self._dispatcher.drain_worker(worker_id, is_draining, now=now))
+
+    def refuse_new(self) -> None:
+        """Take no further task: `submit` raises Draining from now on."""
+        self._dispatcher.refuse_new()
+
+    def snapshot(self) -> Snapshot:
+        """Return the dispatcher at this moment."""
+        return self._dispatcher.snapshot(now=time.monotonic())
+
+    def explain(self, task_id: TaskId) -> Explanation | None:
+        """Say why a task waits or where it is; None once it is final or unknown."""
+        return self._dispatcher.explain(task_id, now=time.monotonic())
+
+    # ---- the pump --------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        """Read until the socket would block: its descriptor is edge-triggered."""
+        socket = self._socket
+        for _ in range(_DRAIN_LIMIT_COUNT):
+            try:
+                peer = socket.recv(_NOBLOCK)
+            except zmq.Again:
+                return
+            frame = socket.recv(_NOBLOCK)
+            if socket.getsockopt(_RCVMORE):
+                while socket.getsockopt(_RCVMORE):
+                    socket.recv(_NOBLOCK)
+                self._garbage(peer, "more than one frame")
+                continue
+            try:
+                message = wire.decode_worker(frame)
+            except WireError as error:
+                self._garbage(peer, error.reason)
+                continue
+            self._perform(self._dispatcher.receive(peer, message, now=time.monotonic()))
+        self._loop.call_soon(self._drain)
+
+    def _garbage(self, peer: bytes, reason: str) -> None:
+        """A stranger costs one counted line, never the loop."""
+        self.garbage_count += 1
+        self._on_effect(Ignored(peer=peer, kind="garbage", reason=reason[:200]))
+
+    def _tick(self) -> None:
+        self._timer, self._timer_at = None, float("inf")
+        self._act(self._dispatcher.tick(now=time.monotonic()))
+
+    def _act(self, effects: Iterable[DispatcherEffect]) -> None:
+        """Perform outside of `_drain`, which looks for more by itself."""
+        has_sent = self._perform(effects)
+        # A send may have eaten the edge that announced a message (50 of 50 rounds, measured).
+        if has_sent and int(self._socket.getsockopt(_EVENTS)) & _POLLIN:
+            self._loop.call_soon(self._drain)
+
+    def _perform(self, effects: Iterable[DispatcherEffect]) -> bool:
+        """Send, tell the facts, then re-arm the one timer; True iff something was sent."""
+        pending = deque(effects)
+        has_sent = False
+        while pending:
+            effect = pending.popleft()
+            match effect:
+                case Send(peer=peer, message=message):
+                    has_sent = True
+                    if not self._send(peer, wire.encode(message)):
+                        pending.extend(self._undelivered(peer, message))
+                case GiveScript():
+                    self._give(effect)
+                case _:
+                    self._on_effect(effect)
+        self._arm()
+        return has_sent
+
+    def _send(self, peer: bytes, frame: bytes) -> bool:
+        try:
+            self._socket.send(peer, _MORE_NOBLOCK)
+            self._socket.send(frame, _NOBLOCK)
+        except zmq.ZMQError as error:
+            # EHOSTUNREACH: the peer is gone. EAGAIN: it has not read for 2,000 messages.
+            if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
+                raise
+            return False
+        return True
+
+    def _undelivered(self, peer: bytes, message: wire.GatewayMessage) -> list[DispatcherEffect]:
+        """A Run that never left costs its task nothing; the worker is suspect either way."""
+        now = time.monotonic()
+        effects: list[DispatcherEffect] = []
+        if isinstance(message, wire.Run):
+            refusal = wire.Refused(message.task_id, message.attempt, "full")
+            effects += self._dispatcher.receive(peer, refusal, now=now)
+        effects += self._dispatcher.unreachable(peer, now=now)
+        return effects
+
+    def _give(self, effect: GiveScript) -> None:
+
+        async def give() -> None:
+            body = await self._pack(effect.digest)
+            # A worker that has gone meanwhile asks again over its next connection.
+            self._send(effect.peer, wire.encode(wire.Give(effect.request, body)))
+
+        task = self._loop.create_task(give(), name=f"give {effect.digest}")
+        self._gives.add(task)
+        task.add_done_callback(self._gives.discard)
+
+    def _arm(self) -> None:
+        """Keep one timer, no later than the dispatcher's next deadline; early is harmless."""
+        deadline = self._dispatcher.next_deadline()
+        if deadline is None or deadline >= self._timer_at:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = deadline
+        self._timer = self._loop.call_later(max(0.0, deadline - time.monotonic()), self._tick)

@@ -1,0 +1,233 @@
+"""The gateway's composition root: builds the parts from the settings and runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from msgspec import Struct
+
+from zscrape.config import Settings
+from zscrape.core.dispatcher import Dispatcher
+from zscrape.errors import ConfigError
+from zscrape.gateway.access import Access, admin_key, write_client
+from zscrape.gateway.app import build_app
+from zscrape.gateway.events import EventHub
+from zscrape.gateway.facts import FactTeller
+from zscrape.gateway.router import Router
+from zscrape.gateway.state import GatewayState, HttpPolicy
+from zscrape.gateway.tasks import TaskPolicy, TaskService
+from zscrape.log import get_logger
+from zscrape.scripts.cache import ScriptCache
+from zscrape.scripts.catalogue import Catalogue
+from zscrape.scripts.manifest import ManifestDefaults
+from zscrape.scripts.repository import open_repository
+from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
+
+# Connections that wait to be accepted; also uvicorn's own default.
+_BACKLOG = 2048
+
+
+class Ready(Struct, frozen=True):
+    """What a gateway tells once it answers."""
+
+    http: str
+    link: str
+    home: Path
+    key_path: Path
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: `serve` drains first, then stops it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> None:
+    """Run a gateway until SIGTERM or SIGINT.
+
+    The first signal drains: no new task is taken and running ones get
+    `gateway.shutdown_grace_s` to end. The second one ends at once.
+
+    Raises:
+        ConfigError: An address cannot be bound, or a setting cannot be used.
+    """
+    log = get_logger()
+    gateway = settings.gateway
+    # What may be refused comes first: nothing is open yet that would have to be closed.
+    key = admin_key(settings.home, gateway.api_key)
+    listener = _listen(gateway.http)
+    url = _url(listener)
+    cache = ScriptCache(settings.cache_dir, max_age_h=settings.cache_max_age_h)
+    catalogue = Catalogue(
+        [open_repository(each) for each in settings.repositories],
+        cache,
+        ManifestDefaults(settings.script_timeout_s, settings.script_memory_limit_bytes),
+    )
+    gateway_id = f"{socket.gethostname().split('.')[0].lower()}-{secrets.token_hex(2)}"
+    teller: FactTeller = FactTeller(log)
+    router = Router(
+        Dispatcher(
+            gateway_id=gateway_id,
+            boot=secrets.token_hex(8),
+            heartbeat=settings.heartbeat,
+            queue=settings.queue,
+        ),
+        bind=gateway.link,
+        on_effect=teller.tell,
+        pack=cache.pack,
+    )
+    hub = EventHub()
+    store = MemoryTaskStore(MemoryPolicy(final_count=gateway.task_kept_count))
+    service = TaskService(
+        router=router,
+        catalogue=catalogue,
+        store=store,
+        hub=hub,
+        policy=TaskPolicy(schedule_timeout_s=settings.schedule_timeout_s),
+        defaults=settings.scripts,
+    )
+    teller.listener = service.apply
+    state = GatewayState(
+        service=service,
+        router=router,
+        catalogue=catalogue,
+        store=store,
+        hub=hub,
+        access=Access(key),
+        gateway_id=gateway_id,
+        started_at=time.time(),
+        policy=HttpPolicy(
+            body_limit_bytes=gateway.body_limit_bytes,
+            depth_limit=gateway.depth_limit,
+            inline_limit_bytes=gateway.inline_limit_bytes,
+            max_wait_s=gateway.max_wait_s,
+            lang=settings.lang,
+        ),
+        report=lambda event, request_id, error: log.error(
+            event, request_id=request_id, exc_info=error
+        ),
+    )
+    server = _Server(_configure(build_app(state)))
+    stop = _Stop()
+    try:
+        router.start()
+        key_path = write_client(settings.home, url=url, key=key)
+        async with asyncio.TaskGroup() as group:
+            serving = group.create_task(server.serve(sockets=[listener]))
+            with stop.on_signals():
+                log.info("gateway_ready", http=url, link=router.endpoint)
+                on_ready(Ready(url, router.endpoint, settings.home, key_path))
+                await stop.first(serving)
+                running_count = service.live_count
+                log.info(
+                    "gateway_stopping",
+                    grace_s=gateway.shutdown_grace_s,
+                    running_count=running_count,
+                )
+                state.is_draining = True
+                router.refuse_new()
+                await stop.second(service.drained(), gateway.shutdown_grace_s)
+                service.close()
+                server.should_exit = True
+    finally:
+        router.stop()
+        await catalogue.close()
+        await cache.close()
+        listener.close()
+    log.info("gateway_stopped")
+
+
+def _configure(app: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,  # nobody is believed about whose call it is
+        backlog=_BACKLOG,
+        # Streams watch the hub's closing event; what is left after this is cut.
+        timeout_graceful_shutdown=3,
+    )
+
+
+class _Stop:
+    """Two signals: the first asks, the second insists."""
+
+    def __init__(self) -> None:
+        self._events = (asyncio.Event(), asyncio.Event())
+
+    @contextlib.contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Count SIGTERM and SIGINT while inside."""
+        loop = asyncio.get_running_loop()
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        for number in numbers:
+            loop.add_signal_handler(number, self._on_signal)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
+
+    def _on_signal(self) -> None:
+        first, second = self._events
+        (second if first.is_set() else first).set()
+
+    async def first(self, serving: asyncio.Task[None]) -> None:
+        """Wait for the first signal, or for the server to end by itself (it has failed)."""
+        await _first_of(self._events[0].wait(), _ended(serving))
+
+    async def second(self, drained: Awaitable[None], grace_s: float) -> None:
+        """Wait until `drained` is done, for `grace_s` at the most, or for the second signal."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await _first_of(self._events[1].wait(), drained)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    await asyncio.wait([task])
+
+
+async def _first_of(*awaitables: Awaitable[object]) -> None:
+    tasks = [asyncio.ensure_future(each) for each in awaitables]  # noqa: TID251 - awaited right here
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _listen(address: str) -> socket.socket:
+    """Bind the HTTP address, port 0 included, before anything else is told of it."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, int(port)), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        reason = f"cannot be bound: {error.strerror}. Is another gateway running? Try --http :0"
+        raise ConfigError(source=f"http {address}", reason=reason) from error
+    # An answer must not wait for the acknowledgement of its own headers.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

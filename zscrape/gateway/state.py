@@ -1,0 +1,49 @@
+"""What the endpoints work with: one struct, filled by `zscrape.gateway.serve`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from msgspec import Struct
+
+from zscrape.gateway.access import Access
+from zscrape.gateway.events import EventHub
+from zscrape.gateway.tasks import TaskRouter, TaskService
+from zscrape.model import MIB
+from zscrape.scripts.catalogue import Catalogue
+from zscrape.store.tasks import TaskStore
+
+
+class HttpPolicy(Struct, frozen=True):
+    """Limits of calls (contract section 9)."""
+
+    body_limit_bytes: int = MIB
+    depth_limit: int = 32  # of parameters
+    inline_limit_bytes: int = MIB  # larger data is linked
+    max_wait_s: float = 300.0  # the longest `?wait=` and `Prefer: wait`
+    ping_interval_s: float = 15.0  # of silent streams: proxies cut what is silent for a minute
+    stall_limit_s: float = 60.0  # a reader that takes nothing for so long is cut
+    lang: str = "en"  # of who does not say
+
+
+def _say_nothing(_event: str, _request_id: str, _error: BaseException) -> None:
+    """Report to nobody."""
+
+
+@dataclass(kw_only=True)
+class GatewayState:
+    """The parts of a gateway that its HTTP API works with."""
+
+    service: TaskService
+    router: TaskRouter
+    catalogue: Catalogue
+    store: TaskStore
+    hub: EventHub
+    access: Access
+    gateway_id: str
+    started_at: float  # Unix time
+    policy: HttpPolicy = field(default_factory=HttpPolicy)
+    is_draining: bool = False  # set when the gateway begins to end
+    # Told of what should not happen: the event, the request's id, the error.
+    report: Callable[[str, str, BaseException], None] = _say_nothing

@@ -1,0 +1,232 @@
+"""Tasks of this gateway from acceptance to their answer.
+
+Requests come in by `prepare` and `accept`; what the dispatcher decides comes back by `apply`,
+in the loop's thread and sometimes before `accept` has returned. Nothing here waits for a
+database on the way of an answer, and nothing polls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from msgspec import Struct
+
+from zscrape.config.settings import ScriptDefaults
+from zscrape.core.effects import DispatcherEffect
+from zscrape.errors import (
+    Draining,
+    IdempotencyConflict,
+    NotFound,
+    ScriptError,
+    VersionInvalid,
+    ZscrapeError,
+)
+from zscrape.gateway.events import EventHub
+from zscrape.gateway.intake import Intake, Origin, Prepared, TaskPolicy
+from zscrape.gateway.ledger import Ledger
+from zscrape.gateway.requests import TaskRequest
+from zscrape.model import Explanation, Snapshot, TaskId, TaskSpec, TaskState, WorkerId
+from zscrape.scripts.catalogue import Catalogue
+from zscrape.store.tasks import TaskRow, TaskStore
+
+__all__ = ["Idempotency", "Origin", "Prepared", "TaskPolicy", "TaskRouter", "TaskService"]
+
+
+class TaskRouter(Protocol):
+    """What the service needs of the router."""
+
+    def submit(self, spec: TaskSpec) -> None:
+        """Accept a task, or raise QueueFull, LockHeld or Draining with nothing changed."""
+        ...
+
+    def cancel(self, task_id: TaskId) -> None:
+        """End a task; one that is unknown or final is left alone."""
+        ...
+
+    def drain_worker(self, worker_id: WorkerId, *, is_draining: bool) -> None:
+        """Drain a worker or put it to work again, or raise NotFound."""
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """Return the dispatcher at this moment."""
+        ...
+
+    def explain(self, task_id: TaskId) -> Explanation | None:
+        """Say why a task waits or where it is; None once it is final or unknown."""
+        ...
+
+
+class Idempotency(Struct, frozen=True):
+    """A client's promise that calls with this key are one call. `mark` stands for the body."""
+
+    key: str
+    mark: str
+
+
+class TaskService:
+    """Accepts tasks, follows them, and answers those who wait for them."""
+
+    def __init__(
+        self,
+        *,
+        router: TaskRouter,
+        catalogue: Catalogue,
+        store: TaskStore,
+        hub: EventHub,
+        policy: TaskPolicy | None = None,
+        defaults: Mapping[str, ScriptDefaults] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._router = router
+        self._store = store
+        self._hub = hub
+        self._clock = clock
+        self._intake = Intake(
+            catalogue=catalogue,
+            policy=policy or TaskPolicy(),
+            defaults=defaults or {},
+            clock=clock,
+        )
+        self._ledger = Ledger(store=store, hub=hub, clock=clock)
+        # Under the names by which callers know them: a call less on the way of every task.
+        self.prepare = self._intake.prepare
+        self.apply: Callable[[DispatcherEffect], None] = self._ledger.apply
+
+    @property
+    def live_count(self) -> int:
+        """How many tasks have not ended."""
+        return self._ledger.live_count
+
+    # ---- coming in -------------------------------------------------------------------
+
+    async def accept(self, prepared: Prepared, idempotency: Idempotency | None = None) -> TaskRow:
+        """Accept a task: kept first, then queued. Returns an earlier one that will do.
+
+        Raises:
+            RefusedError, LockHeld: It was not accepted; nothing of it is kept.
+            IdempotencyConflict: The key came with another body.
+        """
+        row = prepared.row
+        if self._hub.is_closed:
+            raise Draining
+        if prepared.max_age_s is not None:
+            since = self._clock() - prepared.max_age_s
+            earlier = await self._store.find_result(row.digest, row.parameters, since=since)
+            if earlier is not None:
+                return earlier
+        if idempotency is not None:
+            # Asked again: its twin may have been accepted while this one was being prepared.
+            twin = await self.reattach(row.client, idempotency)
+            if twin is not None:
+                return twin
+            row.idempotency_key, row.idempotency_mark = idempotency.key, idempotency.mark
+        await self._store.add(row)
+        self._ledger.open(row)
+        try:
+            self._router.submit(prepared.spec)
+        except ZscrapeError:
+            self._ledger.close(row.id)
+            await self._store.discard(row.id)
+            raise
+        return row
+
+    async def reattach(self, client: str, idempotency: Idempotency) -> TaskRow | None:
+        """Return the task that this client has made with this key before.
+
+        Raises:
+            IdempotencyConflict: The key came with another body.
+        """
+        row = await self._store.find_by_key(client, idempotency.key)
+        if row is not None and row.idempotency_mark != idempotency.mark:
+            raise IdempotencyConflict(key=idempotency.key, holder=row.id)
+        return row
+
+    async def fail(
+        self, request: TaskRequest, error: ScriptError, *, task_id: TaskId, client: str
+    ) -> TaskRow:
+        """Keep a task that ended before it began: its script could not be resolved."""
+        now = self._clock()
+        row = TaskRow(
+            id=task_id,
+            script_name=request.script_name,
+            created_at=now,
+            finished_at=now,
+            version=request.version or "",
+            parameters=bytes(request.parameters),
+            priority=request.priority,
+            tags=request.tags,
+            timeout_s=request.timeout,
+            metadata=request.metadata or {},
+            origin="scrape",
+            client=client,
+            status=TaskState.FAILED,
+            error_code=error.code,
+            error_text_key=error.text_key,
+            error_fields=error.fields,
+        )
+        await self._store.add(row)
+        self._ledger.note_state(row, now, error.code)
+        return row
+
+    # ---- looking and ending ----------------------------------------------------------
+
+    async def get(self, task_id: TaskId) -> TaskRow:
+        """Return a task.
+
+        Raises:
+            NotFound: It is not known (any more).
+        """
+        row = self._ledger.get(task_id) or await self._store.get(task_id)
+        if row is None:
+            raise NotFound(kind="task", name=task_id[:80])
+        return row
+
+    async def cancel(self, task_id: TaskId) -> TaskRow:
+        """End a task, gracefully then by force; one that has ended stays as it is.
+
+        Raises:
+            NotFound: It is not known (any more).
+        """
+        row = await self.get(task_id)
+        if not row.status.is_final:
+            self._router.cancel(task_id)
+        return row
+
+    def explain(self, row: TaskRow) -> Explanation:
+        """Say why a task waits, where it is, or how it ended."""
+        found = None if row.status.is_final else self._router.explain(row.id)
+        if found is not None:
+            return found
+        return Explanation(reason="finished", fields={"status": row.status.value})
+
+    # ---- waiting ---------------------------------------------------------------------
+
+    def watch_end(self, row: TaskRow) -> asyncio.Future[None]:
+        """Return what is done when the task ends, or when the gateway closes.
+
+        Whoever stops waiting earlier says so by `forget`.
+        """
+        future = self._hub.ends.watch(row.id)
+        if row.status.is_final:
+            self._hub.ends.ring(row.id)
+        return future
+
+    def forget(self, row: TaskRow, future: asyncio.Future[None]) -> None:
+        """Stop waiting for the task's end."""
+        self._hub.ends.forget(row.id, future)
+
+    async def drained(self) -> None:
+        """Wait until every task has ended."""
+        await self._ledger.drained()
+
+    def close(self) -> None:
+        """Wake everybody who waits and end every stream; nothing is accepted any more."""
+        self._hub.close()
+
+
+def is_request_fault(error: ScriptError) -> bool:
+    """True iff the request, and not the script, is at fault: its version is no version."""
+    return isinstance(error, VersionInvalid)

@@ -1,0 +1,198 @@
+"""Tasks kept in memory, bounded in number and in bytes. Nothing survives the process."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from itertools import islice
+
+from msgspec import Struct
+
+from zscrape.model import MIB, TaskId, TaskState
+from zscrape.store.tasks import EntryKind, LogEntry, TaskPage, TaskQuery, TaskRow
+
+# What an entry weighs beyond its body: the struct, its number, its places in the lists.
+_ENTRY_OVERHEAD_BYTES = 200
+_ROW_OVERHEAD_BYTES = 2_000
+
+
+class MemoryPolicy(Struct, frozen=True):
+    """How much is kept. Tasks that have not ended are always kept."""
+
+    final_count: int = 10_000  # ended tasks; the oldest go first
+    total_bytes: int = 512 * MIB  # of all tasks; ended ones go first, the oldest of them
+    # One task: items and data up to 64 MiB each, logs up to 10 MiB, and room for artifacts.
+    task_bytes: int = 192 * MIB
+
+
+class _Kept(Struct, gc=False):
+    """One task with its log."""
+
+    row: TaskRow
+    sequence: int
+    size_bytes: int
+    entries: list[LogEntry]
+    items: list[bytes] | None = None  # of the attempt `item_attempt`, the last that had any
+    item_attempt: int = 0
+
+
+class MemoryTaskStore:
+    """The store behind the seam of `zscrape.store.tasks` for a gateway that keeps no files."""
+
+    def __init__(self, policy: MemoryPolicy | None = None) -> None:
+        self._policy = policy or MemoryPolicy()
+        self._kept: dict[TaskId, _Kept] = {}  # in order of creation
+        self._final: OrderedDict[TaskId, None] = OrderedDict()  # in order of ending
+        self._by_key: dict[tuple[str, str], TaskId] = {}
+        self._results: dict[tuple[str, bytes], TaskId] = {}  # the latest completed of its kind
+        self._sequence = 0
+        self.size_bytes = 0
+
+    # ---- writes ----------------------------------------------------------------------
+
+    async def add(self, row: TaskRow) -> None:
+        """Keep a new task."""
+        self._sequence += 1
+        kept = _Kept(row, self._sequence, _ROW_OVERHEAD_BYTES + len(row.parameters), [])
+        self._kept[row.id] = kept
+        self.size_bytes += kept.size_bytes
+        if row.idempotency_key:
+            self._by_key[row.client, row.idempotency_key] = row.id
+        if row.status.is_final:
+            self._settle(row)
+
+    async def discard(self, task_id: TaskId) -> None:
+        """Forget a task that was never accepted."""
+        self._drop(task_id)
+
+    def append(self, row: TaskRow, kind: EntryKind, attempt: int, at: float, body: bytes) -> int:
+        """Add to the task's log; return the entry's number, or 0 when it is full."""
+        kept = self._kept.get(row.id)
+        if kept is None:
+            return 0
+        weight = len(body) + _ENTRY_OVERHEAD_BYTES
+        # A change of state is always told: whoever follows must learn how it ends.
+        if kept.size_bytes + weight > self._policy.task_bytes and kind != "state":
+            row.dropped_count += 1
+            return 0
+        row.last_number += 1
+        kept.entries.append(LogEntry(row.last_number, kind, attempt, at, body))
+        if kind == "item":
+            if kept.items is None or attempt != kept.item_attempt:
+                kept.items, kept.item_attempt = [], attempt
+            kept.items.append(body)
+        kept.size_bytes += weight
+        self.size_bytes += weight
+        if kind == "state" and row.finished_at is not None and row.id not in self._final:
+            self._settle(row)
+        elif self.size_bytes > self._policy.total_bytes:
+            self._make_room()
+        return row.last_number
+
+    def _settle(self, row: TaskRow) -> None:
+        """A task has ended: it counts among those that may be dropped."""
+        kept = self._kept[row.id]
+        data = row.outcome.data if row.outcome is not None else None
+        if data is not None:
+            kept.size_bytes += len(data)
+            self.size_bytes += len(data)
+        self._final[row.id] = None
+        if row.status is TaskState.COMPLETED:
+            self._results[row.digest, row.parameters] = row.id
+        self._make_room()
+
+    def _make_room(self) -> None:
+        policy = self._policy
+        while self._final and (
+            len(self._final) > policy.final_count or self.size_bytes > policy.total_bytes
+        ):
+            # The newest is somebody's answer that may not have left yet.
+            if len(self._final) == 1 and policy.final_count > 0:
+                return
+            self._drop(next(iter(self._final)))
+
+    def _drop(self, task_id: TaskId) -> None:
+        kept = self._kept.pop(task_id, None)
+        if kept is None:
+            return
+        row = kept.row
+        self._final.pop(task_id, None)
+        self.size_bytes -= kept.size_bytes
+        if row.idempotency_key and self._by_key.get((row.client, row.idempotency_key)) == task_id:
+            del self._by_key[row.client, row.idempotency_key]
+        if self._results.get((row.digest, row.parameters)) == task_id:
+            del self._results[row.digest, row.parameters]
+
+    # ---- reads -----------------------------------------------------------------------
+
+    async def get(self, task_id: TaskId) -> TaskRow | None:
+        """Return the task, or None when it is not known (any more)."""
+        kept = self._kept.get(task_id)
+        return kept.row if kept is not None else None
+
+    async def page(self, query: TaskQuery) -> TaskPage:
+        """Return one page of the tasks asked for, newest first."""
+        found = list(islice(self._matching(query), query.limit + 1))
+        has_more = len(found) > query.limit
+        shown = found[: query.limit]
+        return TaskPage(
+            rows=[kept.row for kept in shown],
+            next_before=shown[-1].sequence if has_more and shown else None,
+        )
+
+    def _matching(self, query: TaskQuery) -> Iterator[_Kept]:
+        for kept in reversed(self._kept.values()):
+            row = kept.row
+            if query.before is not None and kept.sequence >= query.before:
+                continue
+            if query.since is not None and row.created_at < query.since:
+                return  # older than all that follow
+            if (
+                (not query.statuses or row.status in query.statuses)
+                and (not query.script_name or row.script_name == query.script_name)
+                and (not query.origin or row.origin == query.origin)
+            ):
+                yield kept
+
+    async def entries(
+        self, task_id: TaskId, *, after: int = 0, kinds: frozenset[str] | None = None, limit: int
+    ) -> list[LogEntry]:
+        """Return up to `limit` log entries with a number above `after`."""
+        kept = self._kept.get(task_id)
+        if kept is None:
+            return []
+        # Entry `n` stands at place `n - 1`: an entry that did not fit took no number.
+        if kinds is None:
+            return kept.entries[after : after + limit]
+        later = (kept.entries[place] for place in range(after, len(kept.entries)))
+        return list(islice((entry for entry in later if entry.kind in kinds), limit))
+
+    async def items(
+        self, task_id: TaskId, *, offset: int = 0, limit: int | None = None
+    ) -> list[bytes]:
+        """Return the items of the task's last attempt, as JSON documents."""
+        kept = self._kept.get(task_id)
+        if kept is None or kept.items is None or kept.item_attempt != kept.row.attempts:
+            return []
+        end = None if limit is None else offset + limit
+        return kept.items[offset:end]
+
+    async def entry(self, task_id: TaskId, number: int) -> LogEntry | None:
+        """Return one log entry."""
+        kept = self._kept.get(task_id)
+        if kept is None or not 1 <= number <= len(kept.entries):
+            return None
+        return kept.entries[number - 1]
+
+    async def find_by_key(self, client: str, idempotency_key: str) -> TaskRow | None:
+        """Return the task that this client made with this key."""
+        task_id = self._by_key.get((client, idempotency_key))
+        return None if task_id is None else await self.get(task_id)
+
+    async def find_result(self, digest: str, parameters: bytes, *, since: float) -> TaskRow | None:
+        """Return a completed task of the same bytes and parameters, ended at or after `since`."""
+        task_id = self._results.get((digest, parameters))
+        row = None if task_id is None else await self.get(task_id)
+        if row is None or row.finished_at is None or row.finished_at < since:
+            return None
+        return row

@@ -1,0 +1,157 @@
+"""What is kept of a task, and the seam behind which it is kept.
+
+A task's log is one numbered list: what its attempts said (`log`, `progress`, `item`,
+`artifact`) and every change of its state (`state`), in order. A live stream, a resumed one
+and a look at an old task all read that list, so no subscriber needs a queue of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+from zscrape.model import Outcome, Overlap, TaskId, TaskState, WorkerId
+
+EntryKind = Literal["state", "log", "progress", "item", "artifact"]
+
+
+class LogEntry(Struct, frozen=True, array_like=True, gc=False):
+    """One line of a task's log. `number` counts from 1 within the task and never repeats."""
+
+    number: int
+    kind: str
+    attempt: int
+    at: float  # Unix time, for people
+    body: bytes  # one JSON document, UTF-8
+
+
+class ArtifactRow(Struct, frozen=True, gc=False):
+    """One file that an attempt saved; `number` is that of its log entry, which has the bytes."""
+
+    name: str
+    size_bytes: int
+    content_type: str
+    sha256: str
+    number: int
+
+
+class TaskRow(Struct, kw_only=True, gc=False):
+    """One task: what was asked, and what became of it. Moments are Unix time.
+
+    It refers to nothing that refers to it, so the collector need not visit the many that are
+    kept (`gc=False`): their visits were half the cost of keeping one.
+    """
+
+    # ---- what was asked
+    id: TaskId
+    script_name: str
+    created_at: float
+    version: str = ""
+    digest: str = ""
+    repository: str = ""
+    parameters: bytes = b"{}"  # a JSON object as the client gave it
+    priority: int = 0
+    tags: tuple[str, ...] = ()
+    lock_key: str = ""
+    overlap: Overlap = Overlap.SKIP
+    timeout_s: float | None = None
+    metadata: dict[str, Any] = {}
+    origin: str = "task"  # how it came: `scrape`, `run`, `task` or `batch`
+    client: str = ""  # whose key
+    idempotency_key: str = ""
+    idempotency_mark: str = ""  # stands for the body that came with the key
+
+    # ---- what became of it
+    status: TaskState = TaskState.QUEUED
+    attempts: int = 0
+    worker_id: WorkerId | None = None
+    assigned_at: float | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    next_retry_at: float | None = None
+    last_error: str = ""  # the code with which the last attempt ended, when it is tried again
+    fraction: float | None = None  # of its progress, as it last said
+    progress_text: str = ""
+    outcome: Outcome | None = None
+    # An outcome whose code is none of the model's: a script that could not be resolved.
+    error_code: str = ""
+    error_text_key: str = ""
+    error_fields: dict[str, Any] = {}
+    item_count: int = 0
+    artifacts: tuple[ArtifactRow, ...] = ()
+    last_number: int = 0  # of its log
+    dropped_count: int = 0  # log entries beyond what is kept of one task
+
+
+class TaskQuery(Struct, frozen=True, kw_only=True):
+    """Which tasks are asked for. Newest first; `before` is the cursor of the page before."""
+
+    statuses: frozenset[TaskState] = frozenset()  # empty: any
+    script_name: str = ""
+    origin: str = ""
+    since: float | None = None  # created at or after
+    limit: int = 50
+    before: int | None = None
+
+
+class TaskPage(Struct, frozen=True):
+    """One page of tasks. `next_before` is None iff it is the last."""
+
+    rows: list[TaskRow]
+    next_before: int | None
+
+
+class TaskStore(Protocol):
+    """Where tasks are kept: `async` where a database would make the caller wait.
+
+    `append` is told behind the task's back: it returns at once, and a store on a disk writes
+    a moment later, in order.
+    """
+
+    async def add(self, row: TaskRow) -> None:
+        """Keep a new task; it is safe when this returns."""
+        ...
+
+    async def discard(self, task_id: TaskId) -> None:
+        """Forget a task that was never accepted."""
+        ...
+
+    def append(self, row: TaskRow, kind: EntryKind, attempt: int, at: float, body: bytes) -> int:
+        """Add to the task's log; return the entry's number, or 0 when it is full.
+
+        An entry of kind `state` also says that `row` has changed and is to be kept as it is.
+        """
+        ...
+
+    async def get(self, task_id: TaskId) -> TaskRow | None:
+        """Return the task, or None when it is not known (any more)."""
+        ...
+
+    async def page(self, query: TaskQuery) -> TaskPage:
+        """Return one page of the tasks asked for, newest first."""
+        ...
+
+    async def entries(
+        self, task_id: TaskId, *, after: int = 0, kinds: frozenset[str] | None = None, limit: int
+    ) -> list[LogEntry]:
+        """Return up to `limit` log entries with a number above `after`."""
+        ...
+
+    async def items(
+        self, task_id: TaskId, *, offset: int = 0, limit: int | None = None
+    ) -> list[bytes]:
+        """Return the items of the task's last attempt, as JSON documents."""
+        ...
+
+    async def entry(self, task_id: TaskId, number: int) -> LogEntry | None:
+        """Return one log entry."""
+        ...
+
+    async def find_by_key(self, client: str, idempotency_key: str) -> TaskRow | None:
+        """Return the task that this client made with this key."""
+        ...
+
+    async def find_result(self, digest: str, parameters: bytes, *, since: float) -> TaskRow | None:
+        """Return a completed task of the same bytes and parameters, ended at or after `since`."""
+        ...
