@@ -1,0 +1,71 @@
+"""One command for every figure: `python -m bench [--json FILE] [--only NAME]`.
+
+Each part measures its own baseline in the same run, interleaved; only ratios mean anything
+on a machine that is shared. The goals are those that the project has set itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import dispatcher, path, slots
+
+PARTS: dict[str, Callable[[], dict[str, float]]] = {
+    "dispatcher": dispatcher.measure,
+    "slots": slots.measure,
+    "path": path.measure,
+}
+# figure -> (goal, whether more is better)
+GOALS: dict[str, tuple[float, bool]] = {
+    "dispatcher.lives_per_s_10_workers": (30_000, True),
+    "dispatcher.share_1000_workers": (0.80, True),
+    "dispatcher.share_blocked": (0.80, True),
+    "path.http_p50_ratio": (2.0, False),
+    "path.bare_p50_ratio": (2.0, False),
+    "path.http_rate_ratio_16": (0.45, True),
+    "path.bare_rate_ratio_16": (0.45, True),
+}
+
+
+def verdict(name: str, value: float) -> tuple[str, str]:
+    """Return the goal and whether it is reached, as text."""
+    goal = GOALS.get(name)
+    if goal is None:
+        return "", ""
+    limit, is_more_better = goal
+    is_reached = value >= limit if is_more_better else value <= limit
+    sign = ">=" if is_more_better else "<="
+    return f"{sign} {limit:,g}", "[green]reached[/]" if is_reached else "[red]missed[/]"
+
+
+def main() -> None:
+    """Measure, print a table, and write JSON when asked."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--only", choices=sorted(PARTS), help="measure one part")
+    arguments = parser.parse_args()
+    console = Console()
+    figures: dict[str, float] = {}
+    for part, measure in PARTS.items():
+        if arguments.only in (None, part):
+            console.print(f"measuring {part} ...", style="dim")
+            figures |= {f"{part}.{name}": value for name, value in measure().items()}
+    table = Table("figure", "value", "goal", "", title="zscrape bench, medians")
+    table.columns[1].justify = table.columns[2].justify = "right"
+    for name, value in figures.items():
+        table.add_row(name, f"{value:,.3f}", *verdict(name, value))
+    console.print(table)
+    if arguments.json:
+        machine = {"python": platform.python_version(), "platform": platform.platform()}
+        arguments.json.write_text(json.dumps({"machine": machine, "figures": figures}, indent=2))
+
+
+if __name__ == "__main__":
+    main()

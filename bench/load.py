@@ -1,0 +1,76 @@
+"""A small HTTP load generator on raw sockets: what it costs must not hide what it measures."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import time
+from statistics import quantiles
+
+_HEADER_END = b"\r\n\r\n"
+
+
+class Connection:
+    """One keep-alive connection that sends the same request again and again."""
+
+    def __init__(self, host: str, port: int, request: bytes) -> None:
+        self.socket = socket.create_connection((host, port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._request = request
+        self._buffer = b""
+        self.sent_at = 0.0
+
+    def send(self) -> None:
+        """Send the request."""
+        self._buffer = b""
+        self.sent_at = time.perf_counter()
+        self.socket.sendall(self._request)
+
+    def receive(self) -> bytes | None:
+        """Read what is there; the body once the answer is whole, else None."""
+        chunk = self.socket.recv(262_144)
+        if not chunk:
+            raise ConnectionError("the server closed the connection")
+        self._buffer += chunk
+        head, found, body = self._buffer.partition(_HEADER_END)
+        if not found:
+            return None
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(f"unexpected answer: {self._buffer[:400]!r}")
+        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+        return body if len(body) >= length else None
+
+
+def request_bytes(host: str, port: int, path: str, body: bytes, key: str) -> bytes:
+    """Return a whole POST request."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {key}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def drive(host: str, port: int, request: bytes, *, in_flight: int, seconds: float) -> list[float]:
+    """Keep `in_flight` requests open for `seconds`; returns the latency of each, in seconds."""
+    latencies: list[float] = []
+    with selectors.DefaultSelector() as selector:
+        connections = [Connection(host, port, request) for _ in range(in_flight)]
+        for connection in connections:
+            selector.register(connection.socket, selectors.EVENT_READ, connection)
+            connection.send()
+        end_at = time.perf_counter() + seconds
+        while time.perf_counter() < end_at:
+            for key, _ in selector.select(1.0):
+                connection = key.data
+                if connection.receive() is not None:
+                    latencies.append(time.perf_counter() - connection.sent_at)
+                    connection.send()
+        for connection in connections:
+            selector.unregister(connection.socket)
+            connection.socket.close()
+    return latencies
+
+
+def percentile(values: list[float], percent: int) -> float:
+    """Return a percentile of at least two values."""
+    return quantiles(values, n=100, method="inclusive")[percent - 1]

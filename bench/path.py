@@ -1,0 +1,138 @@
+"""The whole path: HTTP, gateway, link, worker, child and back, beside bare forks of the same run.
+
+Two no-op scripts: one that asks for no part of the kit and runs in the lean template, and one
+with the kit that a script gets by default. Each is compared with a process that has imported
+the same modules as its template (asked of a child of that template) and only forks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+from urllib.parse import urlsplit
+
+from bench.bare import fork_p50_s, fork_rate
+from bench.load import Connection, drive, percentile, request_bytes
+
+ROUND_COUNT = 5
+ROUND_S = 2.0
+SLOT_COUNT = 4
+IN_FLIGHT_COUNTS = (16, 64)
+KITS: dict[str, list[str]] = {"bare": [], "http": ["http"]}
+
+_NOOP = "def run():\n    return None\n"
+_MODULES = "import sys\n\ndef run():\n    return sorted(sys.modules)\n"
+
+
+def _write_scripts(folder: Path) -> None:
+    for kit, parts in KITS.items():
+        for what, source in (("noop", _NOOP), ("modules", _MODULES)):
+            name = f"{what}_{kit}"
+            (folder / name).mkdir(parents=True)
+            manifest = {"name": name, "version": "1.0.0", "kit": parts}
+            (folder / name / "metadata.json").write_text(json.dumps(manifest))
+            (folder / name / "main.py").write_text(source)
+
+
+def _start(scripts: Path, *arguments: str) -> tuple[subprocess.Popen[str], dict[str, Any]]:
+    environ = {"SCRIPT_REPOSITORY_TYPE": "dir", "SCRIPT_REPOSITORY_URL": str(scripts)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "zscrape", *arguments, "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **environ},
+        text=True,
+    )
+    assert process.stdout is not None
+    return process, json.loads(process.stdout.readline())
+
+
+class Cluster:
+    """A gateway and a worker as processes, and how to call them."""
+
+    def __init__(self, http: str, key: str) -> None:
+        url = urlsplit(http)
+        assert url.hostname is not None
+        assert url.port is not None
+        self._host, self._port, self._key = url.hostname, url.port, key
+
+    def request(self, script_name: str) -> bytes:
+        """Return a whole call of a script without parameters."""
+        body = json.dumps({"script_name": script_name}).encode()
+        return request_bytes(self._host, self._port, "/scrape", body, self._key)
+
+    def data(self, script_name: str) -> Any:
+        """Call a script once and return its data."""
+        connection = Connection(self._host, self._port, self.request(script_name))
+        connection.send()
+        while (body := connection.receive()) is None:
+            pass
+        connection.socket.close()
+        return json.loads(body)["data"]
+
+    def drive(self, script_name: str, *, in_flight: int, seconds: float = ROUND_S) -> list[float]:
+        """Keep calls of a script open; returns the latency of each, in seconds."""
+        request = self.request(script_name)
+        return drive(self._host, self._port, request, in_flight=in_flight, seconds=seconds)
+
+
+@contextmanager
+def cluster() -> Iterator[Cluster]:
+    """Run a gateway and a worker as processes."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        scripts = home / "scripts"
+        _write_scripts(scripts)
+        addresses = ("--http", "127.0.0.1:0", "--link", "tcp://127.0.0.1:0")
+        gateway, ready = _start(scripts, "gateway", "--home", str(home / "gateway"), *addresses)
+        worker, _ = _start(
+            *(scripts, "worker", "--home", str(home / "worker"), "--join", ready["link"]),
+            *("--slots", str(SLOT_COUNT)),
+        )
+        try:
+            with (home / "gateway" / "client.toml").open("rb") as file:
+                key = tomllib.load(file)["key"]
+            yield Cluster(ready["http"], key)
+        finally:
+            for process in (worker, gateway):
+                process.terminate()
+                process.wait(20)
+
+
+def measure() -> dict[str, float]:
+    """Return medians over interleaved rounds, and their ratios to bare forks of the same run."""
+    figures: dict[str, list[float]] = {}
+
+    def note(name: str, value: float) -> None:
+        figures.setdefault(name, []).append(value)
+
+    with cluster() as running:
+        modules = {kit: running.data(f"modules_{kit}") for kit in KITS}
+        for kit in KITS:
+            running.drive(f"noop_{kit}", in_flight=4, seconds=1.0)  # warm
+        for _ in range(ROUND_COUNT):
+            for kit in KITS:
+                note(f"{kit}_fork_p50_ms", fork_p50_s(modules[kit]) * 1e3)
+                latencies = running.drive(f"noop_{kit}", in_flight=1)
+                note(f"{kit}_scrape_p50_ms", median(latencies) * 1e3)
+                note(f"{kit}_scrape_p99_ms", percentile(latencies, 99) * 1e3)
+                note(f"{kit}_fork_per_s", fork_rate(modules[kit]))
+                for in_flight in IN_FLIGHT_COUNTS:
+                    latencies = running.drive(f"noop_{kit}", in_flight=in_flight)
+                    note(f"{kit}_scrape_{in_flight}_in_flight_per_s", len(latencies) / ROUND_S)
+    result = {name: median(values) for name, values in figures.items()}
+    for kit in KITS:
+        result[f"{kit}_p50_ratio"] = result[f"{kit}_scrape_p50_ms"] / result[f"{kit}_fork_p50_ms"]
+        for in_flight in IN_FLIGHT_COUNTS:
+            rate = result[f"{kit}_scrape_{in_flight}_in_flight_per_s"]
+            result[f"{kit}_rate_ratio_{in_flight}"] = rate / result[f"{kit}_fork_per_s"]
+    return result

@@ -1,0 +1,6 @@
+"""The smallest script: give the parameters back."""
+
+
+def run(**params):
+    """Return the parameters as they came."""
+    return params

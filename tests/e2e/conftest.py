@@ -1,0 +1,20 @@
+"""Fixtures of the end-to-end tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cluster import Cluster
+
+SCRIPTS = Path(__file__).parent / "scripts"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """A gateway of its own, without workers."""
+    cluster = Cluster(tmp_path, SCRIPTS)
+    yield cluster
+    cluster.close()

@@ -1,0 +1,46 @@
+"""The command line, one file per family of verbs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from zscrape import __version__
+from zscrape.cli.verbs import Family, Flag, common_options
+
+VERBS: Final = {
+    "demo": "zscrape.cli.demo:demo",
+    "up": "zscrape.cli.serving:up",
+    "gateway": "zscrape.cli.serving:gateway",
+    "worker": "zscrape.cli.serving:worker",
+    "run": "zscrape.cli.run:run",
+    "tasks": "zscrape.cli.families:tasks",
+    "scripts": "zscrape.cli.families:scripts",
+    "workers": "zscrape.cli.families:workers",
+    "doctor": "zscrape.cli.doctor:doctor",
+}
+
+
+def _tell_version(ctx: click.Context, parameter: click.Parameter, is_asked: bool) -> None:
+    if is_asked:
+        click.echo(f"zscrape {__version__}")
+        ctx.exit()
+
+
+main = Family(
+    "zscrape",
+    help="cli.zscrape",
+    lazy=VERBS,
+    params=[
+        Flag(
+            ["--version"],
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            help="cli.option.version",
+            callback=_tell_version,
+        ),
+        *common_options(),
+    ],
+)

@@ -1,0 +1,250 @@
+"""`up`, `gateway` and `worker`: the verbs that stay."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zscrape.cli import manner
+from zscrape.cli.terminal import Terminal
+from zscrape.cli.verbs import FAILED, OK, Flag, config_option, home_option, verb
+
+if TYPE_CHECKING:
+    from zscrape.config import Settings
+    from zscrape.gateway.serve import Ready as GatewayReady
+    from zscrape.ops.role import Role
+    from zscrape.worker.serve import Ready as WorkerReady
+
+_TIED = click.Option(["--tied"], is_flag=True, hidden=True)
+
+
+def _listen_options() -> list[click.Parameter]:
+    return [
+        Flag(["--http"], help="cli.option.http"),
+        Flag(["--link"], help="cli.option.link"),
+        Flag(
+            ["--scripts"],
+            multiple=True,
+            type=click.Path(path_type=Path, file_okay=False),
+            help="cli.option.scripts",
+        ),
+        Flag(["--insecure"], is_flag=True, default=None, help="cli.option.insecure"),
+    ]
+
+
+def _slot_options() -> list[click.Parameter]:
+    return [
+        Flag(["--slots"], type=int, help="cli.option.slots"),
+        Flag(["--tag", "tags"], multiple=True, help="cli.option.tag"),
+    ]
+
+
+def read_settings(config_file: Path | None, **flags: Any) -> Settings:
+    """Return the settings, and speak the language that they say.
+
+    Args:
+        config_file: What `--config` names.
+        flags: Flags by setting, a dot written as two underscores: `gateway__http`.
+    """
+    from zscrape.config import load
+
+    given = {name.replace("__", "."): value for name, value in flags.items() if value != ()}
+    settings = load(flags=given | {"lang": manner.current().asked_lang}, file=config_file)
+    manner.change(lang=settings.lang)
+    return settings
+
+
+def _gateway_settings(config_file: Path | None, values: dict[str, Any]) -> Settings:
+    from zscrape.config import refuse_open_bind
+
+    settings = read_settings(
+        config_file,
+        home=values["home"],
+        gateway__http=values["http"],
+        gateway__link=values["link"],
+        gateway__insecure=values["insecure"],
+        repositories=values["scripts"],
+    )
+    refuse_open_bind(settings.gateway)
+    for repository in settings.repositories:
+        if settings.sources["repositories"] == "default":
+            Path(repository.url).mkdir(parents=True, exist_ok=True)
+    return settings
+
+
+def _start_log(terminal: Terminal, settings: Settings) -> None:
+    from zscrape import log
+    from zscrape.messages import text
+
+    log.configure(
+        json=not sys.stderr.isatty(),
+        lang=settings.lang,
+        verbose=terminal.is_verbose,
+        words=text,
+    )
+
+
+def _run(serving: Coroutine[Any, Any, int]) -> int:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(serving)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's, where there is one: twice the link's rate (measured)."""
+    try:
+        import uvloop
+    except ImportError:  # not made for this platform
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+def _say_ready(terminal: Terminal, **told: object) -> None:
+    if terminal.is_json:
+        terminal.line({"event": "ready", **told})
+    else:
+        told_pairs = " ".join(f"{name}={value}" for name, value in told.items())
+        terminal.plain(f"{click.style('ready', fg='green', bold=True)} {told_pairs}")
+    sys.stdout.flush()
+
+
+def _hint(terminal: Terminal, key: str, **fields: object) -> None:
+    """Help a person along; where standard error is a file, it holds the log and nothing else."""
+    if sys.stderr.isatty():
+        terminal.note(key, **fields)
+
+
+def _tie(is_tied: bool) -> None:
+    if is_tied:
+        from zscrape.ops.role import end_with_parent
+
+        end_with_parent()
+
+
+@verb("gateway", *_listen_options(), home_option(), config_option(), _TIED)
+def gateway(terminal: Terminal, config_file: Path | None, tied: bool, **values: Any) -> int:
+    """Run a gateway until it is told to stop."""
+    settings = _gateway_settings(config_file, values)
+    _start_log(terminal, settings)
+    _tie(tied)
+    from zscrape.gateway.serve import serve
+
+    def on_ready(ready: GatewayReady) -> None:
+        _say_ready(terminal, http=ready.http, link=ready.link)
+        _hint(terminal, "cli.gateway.ready", key_path=ready.key_path, link=ready.link)
+
+    async def serving() -> int:
+        await serve(settings, on_ready=on_ready)
+        return OK
+
+    return _run(serving())
+
+
+@verb(
+    "worker",
+    Flag(["--join"], help="cli.option.join"),
+    *_slot_options(),
+    home_option(),
+    config_option(),
+    _TIED,
+)
+def worker(
+    terminal: Terminal,
+    join: str | None,
+    slots: int | None,
+    tags: tuple[str, ...],
+    home: Path | None,
+    config_file: Path | None,
+    tied: bool,
+) -> int:
+    """Run a worker until it is told to stop, or is drained."""
+    settings = read_settings(
+        config_file, home=home, worker__join=join, worker__slots=slots, worker__tags=tags
+    )
+    _start_log(terminal, settings)
+    _tie(tied)
+    from zscrape.worker.serve import serve
+
+    def on_ready(ready: WorkerReady) -> None:
+        _say_ready(terminal, worker_id=ready.worker_id, slots=ready.slots, link=ready.link)
+
+    _hint(terminal, "cli.worker.dialling", link=settings.worker.join)
+    return _run(serve(settings, on_ready=on_ready))
+
+
+@verb("up", *_listen_options(), *_slot_options(), home_option(), config_option(), _TIED)
+def up(
+    terminal: Terminal,
+    slots: int | None,
+    tags: tuple[str, ...],
+    config_file: Path | None,
+    tied: bool,
+    **values: Any,
+) -> int:
+    """Run a gateway here and one worker as its child, until told to stop."""
+    settings = _gateway_settings(config_file, values)
+    _start_log(terminal, settings)
+    _tie(tied)
+    arguments = ["--home", str(settings.home)]
+    arguments += ["--config", str(config_file)] if config_file else []
+    arguments += ["--slots", str(slots)] if slots is not None else []
+    arguments += [part for tag in tags for part in ("--tag", tag)]
+    return _run(_up(terminal, settings, arguments))
+
+
+async def _up(terminal: Terminal, settings: Settings, arguments: list[str]) -> int:
+    from zscrape.gateway.serve import serve
+    from zscrape.ops.role import Role, RoleError
+
+    roles: list[Role] = []
+    watching: list[asyncio.Task[None]] = []
+    failures: list[str] = []
+    serving: asyncio.Task[None]
+
+    async def watch(role: Role) -> None:
+        """Tell when the worker is ready; a gateway whose only worker has ended is of no use."""
+        try:
+            ready = await asyncio.to_thread(role.wait_ready)
+            _hint(terminal, "cli.up.worker", worker_id=ready["worker_id"], slots=ready["slots"])
+            _hint(terminal, "cli.up.next")
+            await asyncio.to_thread(role.wait)
+            failures.append(terminal.words("cli.up.worker_ended"))
+        except RoleError as error:
+            failures.append(terminal.words(error.text_key, **error.fields))
+        finally:
+            serving.cancel()
+
+    def on_ready(ready: GatewayReady) -> None:
+        _say_ready(terminal, http=ready.http, link=ready.link)
+        _hint(terminal, "cli.gateway.ready", key_path=ready.key_path, link=ready.link)
+        _hint(terminal, "cli.up.scripts", folder=settings.repositories[0].url)
+        role = Role(
+            "worker",
+            ["--join", ready.link, *arguments, *_spoken(terminal)],
+            shares_errors=True,
+        )
+        roles.append(role)
+        watching.append(asyncio.create_task(watch(role)))
+
+    serving = asyncio.create_task(serve(settings, on_ready=on_ready))
+    try:
+        await serving
+    except asyncio.CancelledError:
+        if not failures:
+            raise
+        terminal.refuse("role_failed", failures[0])
+        return FAILED
+    finally:
+        for role in roles:
+            await asyncio.to_thread(role.stop)
+        await asyncio.gather(*watching, return_exceptions=True)
+    return OK
+
+
+def _spoken(terminal: Terminal) -> list[str]:
+    return ["--lang", terminal.lang, *(["--verbose"] if terminal.is_verbose else [])]

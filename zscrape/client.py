@@ -1,0 +1,397 @@
+"""A client for a gateway's HTTP API: what the command line uses, and Python users may.
+
+    with Client(find_gateway()) as client:
+        envelope = client.run("price_watch", {"url": "https://example.com"})
+
+Documents are the API's own JSON, untouched. Whatever goes wrong is a `ClientError` with the
+API's stable code and its words in the language that was asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import threading
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, TypeAlias
+from urllib.parse import quote, urlsplit
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+from zscrape import __version__
+from zscrape.config import default_home, is_loopback
+from zscrape.errors import ZscrapeError
+from zscrape.messages import text
+
+Document: TypeAlias = dict[str, Any]
+
+CLIENT_FILE: Final = "client.toml"
+# The gateway pings an open stream every 15 s: three missed ones mean that it is gone.
+_STREAM_SILENCE_S: Final = 45.0
+_CALL_TIMEOUT_S: Final = 30.0
+_RECONNECT_COUNT: Final = 5
+_RECONNECT_FIRST_S: Final = 0.25
+
+
+class ClientError(ZscrapeError):
+    """Raised when a call does not succeed.
+
+    `code` is the API's, or `gateway_unknown`, `gateway_unreachable`, `answer_invalid` of the
+    client's own; `status` is the HTTP status, 0 iff there was no answer. `problems` has one
+    `{"pointer", "reason"}` per fault of the request.
+    """
+
+    def __init__(self, code: str, words: str, *, status: int = 0, body: Document | None = None):
+        super().__init__()
+        self.code = code  # type: ignore[misc]  # many codes, one class: they are the API's
+        self.status = status
+        self.words = words
+        self.body = body or {}
+
+    @property
+    def problems(self) -> list[dict[str, str]]:
+        """What is wrong with the request, all at once."""
+        found = self.body.get("problems", [])
+        return found if isinstance(found, list) else []
+
+    @property
+    def request_id(self) -> str:
+        """The id under which the gateway's log tells of this call, or empty."""
+        return str(self.body.get("request_id") or "")
+
+    def __str__(self) -> str:
+        """Return the words, which a gateway has already translated."""
+        return self.words
+
+
+class Gateway(Struct, frozen=True):
+    """Where a gateway is and the key to it; `source` says how that is known."""
+
+    url: str
+    key: str
+    source: str
+
+
+class Event(Struct, frozen=True):
+    """One event of a task's stream: `state log progress item artifact result`."""
+
+    kind: str
+    id: str
+    data: Any
+
+
+def find_gateway(
+    *,
+    url: str | None = None,
+    key: str | None = None,
+    home: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    lang: str = "en",
+) -> Gateway:
+    """Return the gateway to call: what is given, else the environment, else `client.toml`.
+
+    The key of `client.toml` goes only to the address beside it.
+
+    Raises:
+        ClientError: `gateway_unknown`, or `client.toml` cannot be read.
+    """
+    environ = os.environ if environ is None else environ
+    home = home or Path(environ.get("ZSCRAPE_HOME") or default_home(environ))
+    asked_url = url or environ.get("ZSCRAPE_URL") or ""
+    asked_key = key or environ.get("ZSCRAPE_API_KEY") or ""
+    path = home / CLIENT_FILE
+    if asked_url and asked_key:
+        return Gateway(asked_url.rstrip("/"), asked_key, "--url" if url else "ZSCRAPE_URL")
+    kept_url, kept_key = _read_client_file(path, lang)
+    if not asked_url and not kept_url:
+        words = text("client.gateway_unknown", lang, path=path)
+        raise ClientError("gateway_unknown", words)
+    target = (asked_url or kept_url).rstrip("/")
+    key_found = asked_key or (kept_key if target == kept_url.rstrip("/") else "")
+    source = str(path) if not asked_url else ("--url" if url else "ZSCRAPE_URL")
+    return Gateway(target, key_found, source)
+
+
+def _read_client_file(path: Path, lang: str) -> tuple[str, str]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return str(table["url"]), str(table["key"])
+    except FileNotFoundError:
+        return "", ""
+    except (OSError, UnicodeError, tomllib.TOMLDecodeError, KeyError) as error:
+        words = text("client.file_invalid", lang, path=path, reason=str(error))
+        raise ClientError("config_invalid", words) from error
+
+
+class Client:
+    """Calls to one gateway. Use it in a `with`; one thread at a time."""
+
+    def __init__(self, gateway: Gateway, *, lang: str = "en") -> None:
+        self.gateway = gateway
+        self._lang = lang
+        headers = {
+            "Accept-Language": lang,
+            "User-Agent": f"zscrape/{__version__}",
+        }
+        if gateway.key:
+            headers["Authorization"] = f"Bearer {gateway.key}"
+        is_tls = gateway.url.startswith("https:")
+        self._http = httpx.Client(
+            base_url=gateway.url,
+            headers=headers,
+            timeout=_CALL_TIMEOUT_S,
+            # Loading certificate authorities takes 87 ms, which a plain address has no use for.
+            verify=True if is_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            # A proxy meant for the internet cannot reach this machine's own loopback.
+            trust_env=not is_loopback(urlsplit(gateway.url).hostname or ""),
+        )
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    # ---- tasks -----------------------------------------------------------------------
+
+    def run(
+        self, script: str, parameters: Mapping[str, Any] | None = None, **options: Any
+    ) -> Document:
+        """Run a script to its end and return the envelope, whatever the outcome.
+
+        Args:
+            script: The script's name.
+            parameters: Its parameters.
+            options: Further fields of the call: `version`, `timeout`, `priority`, ...
+
+        Raises:
+            ClientError: The answer is not an envelope.
+        """
+        body = _request_body(script, parameters, options)
+        timeout_s = None if body.get("timeout") is None else float(body["timeout"]) + 30.0
+        response = self._send("POST", "/scrape", json=body, timeout=timeout_s)
+        document = self._document(response)
+        if isinstance(document, dict) and {"request_id", "status", "error"} <= document.keys():
+            return document
+        raise self._refusal(response)
+
+    def submit(
+        self, script: str, parameters: Mapping[str, Any] | None = None, **options: Any
+    ) -> Document:
+        """Queue a task and return `{request_id, status, links}` at once."""
+        body = _request_body(script, parameters, options)
+        return self._call("POST", "/v1/tasks", json=body)
+
+    def task(self, task_id: str, *, wait_s: float | None = None) -> Document:
+        """Return a task, after waiting up to `wait_s` for its end."""
+        params = {} if wait_s is None else {"wait": f"{wait_s:g}"}
+        timeout_s = _CALL_TIMEOUT_S + (wait_s or 0.0)
+        return self._call("GET", _task_path(task_id), params=params, timeout=timeout_s)
+
+    def tasks(self, **filters: Any) -> Document:
+        """Return one page of the history: `status script origin since limit cursor`."""
+        given = {name: value for name, value in filters.items() if value is not None}
+        return self._call("GET", "/v1/tasks", params=given)
+
+    def cancel(self, task_id: str) -> Document:
+        """End a task, gracefully and then by force. A task that has ended stays as it is."""
+        return self._call("POST", _task_path(task_id, "cancel"))
+
+    def explain(self, task_id: str) -> Document:
+        """Return why a task waits, or where it ran."""
+        return self._call("GET", _task_path(task_id, "explain"))
+
+    def result(self, task_id: str) -> bytes:
+        """Return a task's data, however large, as JSON text."""
+        return self._checked(self._send("GET", _task_path(task_id, "result"))).content
+
+    def artifact(self, task_id: str, name: str) -> bytes:
+        """Return a file that a task saved."""
+        path = _task_path(task_id, f"artifacts/{quote(name, safe='')}")
+        return self._checked(self._send("GET", path)).content
+
+    def items(self, task_id: str) -> Iterator[Any]:
+        """Stream a task's items."""
+        return self._lines(_task_path(task_id, "items"), {"format": "jsonl"})
+
+    def logs(self, task_id: str) -> Iterator[Document]:
+        """Stream what a task has logged so far."""
+        return self._lines(_task_path(task_id, "logs"), {})
+
+    def events(self, task_id: str) -> Iterator[Event]:
+        """Follow a task from its beginning to its `result` event.
+
+        A broken stream is taken up again after the last event, a few times.
+
+        Raises:
+            ClientError: The task is unknown, or the stream cannot be had any more.
+        """
+        last_id = ""
+        failed_count = 0
+        while True:
+            try:
+                for event in self._events_once(task_id, last_id):
+                    failed_count = 0
+                    last_id = event.id or last_id
+                    yield event
+                    if event.kind == "result":
+                        return
+                failure = ClientError("gateway_unreachable", self._unreachable("stream closed"))
+            except ClientError as error:
+                if error.status:  # an answer: asking again would bring the same one
+                    raise
+                failure = error
+            failed_count += 1
+            if failed_count > _RECONNECT_COUNT:
+                raise failure
+            threading.Event().wait(_RECONNECT_FIRST_S * 2**failed_count)
+
+    # ---- scripts, workers, the gateway itself ----------------------------------------
+
+    def scripts(self) -> Document:
+        """Return the catalogue: each script with its newest version."""
+        return self._call("GET", "/v1/scripts")
+
+    def schema(self, name: str) -> Document:
+        """Return the JSON Schema of a script's parameters."""
+        return self._call("GET", f"/v1/scripts/{quote(name, safe='')}/schema")
+
+    def workers(self) -> Document:
+        """Return the workers: load, tags, running attempts."""
+        return self._call("GET", "/v1/workers")
+
+    def drain(self, worker_id: str) -> Document:
+        """Give a worker nothing new; what it runs goes on."""
+        return self._call("POST", f"/v1/workers/{quote(worker_id, safe='')}/drain")
+
+    def resume(self, worker_id: str) -> Document:
+        """Give a drained worker work again."""
+        return self._call("POST", f"/v1/workers/{quote(worker_id, safe='')}/resume")
+
+    def status(self) -> Document:
+        """Return `/status`: queue length, active workers, memory and CPU. Needs no key."""
+        return self._call("GET", "/status")
+
+    # ---- transport -------------------------------------------------------------------
+
+    def _call(self, method: str, path: str, **options: Any) -> Document:
+        response = self._checked(self._send(method, path, **options))
+        document = self._document(response)
+        if isinstance(document, dict):
+            return document
+        raise self._not_ours(response)
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            return self._http.request(method, path, **options)
+        except httpx.HTTPError as error:
+            raise self._translate(error) from error
+
+    def _lines(self, path: str, params: dict[str, str]) -> Iterator[Any]:
+        try:
+            with self._http.stream("GET", path, params=params) as response:
+                if response.is_error:
+                    response.read()
+                for line in self._checked(response).iter_lines():
+                    if line:
+                        yield _json_or_text(line)
+        except httpx.HTTPError as error:
+            raise self._translate(error) from error
+
+    def _events_once(self, task_id: str, last_id: str) -> Iterator[Event]:
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
+        timeout = httpx.Timeout(_CALL_TIMEOUT_S, read=_STREAM_SILENCE_S)
+        path = _task_path(task_id, "events")
+        try:
+            with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
+                if response.is_error:
+                    response.read()
+                yield from read_events(self._checked(response).iter_lines())
+        except httpx.HTTPError as error:
+            raise self._translate(error) from error
+
+    def _checked(self, response: httpx.Response) -> httpx.Response:
+        if response.is_success:
+            return response
+        raise self._refusal(response)
+
+    def _refusal(self, response: httpx.Response) -> ClientError:
+        document = self._document(response)
+        if not isinstance(document, dict):
+            return self._not_ours(response)
+        inner = document.get("error")
+        told = inner if isinstance(inner, dict) else document
+        words = told.get("detail") or told.get("message") or told.get("title")
+        code = str(told.get("code") or "answer_invalid")
+        return ClientError(code, str(words or code), status=response.status_code, body=document)
+
+    def _document(self, response: httpx.Response) -> Any:
+        try:
+            return msgspec.json.decode(response.content)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            return None
+
+    def _not_ours(self, response: httpx.Response) -> ClientError:
+        words = text(
+            "client.answer_invalid", self._lang, url=self.gateway.url, status=response.status_code
+        )
+        return ClientError("answer_invalid", words, status=response.status_code)
+
+    def _translate(self, error: httpx.HTTPError) -> ClientError:
+        reason = str(error) or type(error).__name__
+        return ClientError("gateway_unreachable", self._unreachable(reason))
+
+    def _unreachable(self, reason: str) -> str:
+        return text("client.gateway_unreachable", self._lang, url=self.gateway.url, reason=reason)
+
+
+def read_events(lines: Iterator[str]) -> Iterator[Event]:
+    """Read server-sent events (HTML standard, 9.2.6); data that is not JSON stays text."""
+    kind, last_id, data = "", "", list[str]()
+    for line in lines:
+        if not line:
+            if data:
+                yield Event(kind or "message", last_id, _json_or_text("\n".join(data)))
+            kind, data = "", []
+            continue
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "event":
+            kind = value
+        elif name == "data":
+            data.append(value)
+        elif name == "id":
+            last_id = value
+
+
+def _json_or_text(data: str) -> Any:
+    try:
+        return msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        return data
+
+
+def _request_body(
+    script: str, parameters: Mapping[str, Any] | None, options: Mapping[str, Any]
+) -> Document:
+    given = {name: value for name, value in options.items() if value is not None}
+    return {"script_name": script, "parameters": dict(parameters or {}), **given}
+
+
+def _task_path(task_id: str, part: str = "") -> str:
+    path = f"/v1/tasks/{quote(task_id, safe='')}"
+    return f"{path}/{part}" if part else path

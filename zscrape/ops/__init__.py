@@ -1,0 +1,1 @@
+"""What operators do: demo, doctor, local runs."""

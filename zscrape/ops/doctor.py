@@ -1,0 +1,296 @@
+"""Look at this machine, this home folder and this gateway, and say what is wrong.
+
+A check is `ok`, a `warning` (something works less well or less safely) or `broken`
+(something required does not work). Nothing is changed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import resource
+import shutil
+import socket
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from msgspec import Struct
+
+from zscrape import __version__
+from zscrape.client import CLIENT_FILE, Client, ClientError, find_gateway
+from zscrape.config import (
+    MASK,
+    SECRETS,
+    Settings,
+    environment_name,
+    parse_http,
+    parse_link,
+    settings_known,
+    unknown_environment,
+)
+from zscrape.messages import text
+from zscrape.worker.identity import PROGRAMS
+
+Status = Literal["ok", "warning", "broken"]
+
+_OPEN_FILE_MINIMUM: Final = 1024
+_DISK_FREE_MINIMUM_BYTES: Final = 200_000_000
+# linux/prctl.h and the generic system call table: the same number on every architecture.
+_PR_GET_SECCOMP: Final = 21
+_PR_GET_NO_NEW_PRIVS: Final = 39
+_SYS_LANDLOCK_CREATE_RULESET: Final = 444
+_LANDLOCK_CREATE_RULESET_VERSION: Final = 1
+
+
+class Check(Struct, frozen=True):
+    """One thing looked at. `detail` says what was found, and for a fault the next step."""
+
+    name: str
+    status: Status
+    detail: str
+
+
+def examine(settings: Settings, *, lang: str, environ: Mapping[str, str]) -> list[Check]:
+    """Return every check, in the order in which a person would mend things."""
+    checks: list[Check] = []
+    for look in (_python, _limits, _kernel, _home, _repositories, _environment, _ports, _gateway):
+        checks.extend(look(_Case(settings, lang, environ)))
+    checks.append(_programs(lang))
+    return checks
+
+
+class _Case(Struct, frozen=True):
+    settings: Settings
+    lang: str
+    environ: Mapping[str, str]
+
+    def tell(self, name: str, status: Status, key: str, **fields: object) -> Check:
+        return Check(name, status, text(f"doctor.{key}", self.lang, **fields))
+
+
+# ---- this machine --------------------------------------------------------------------
+
+
+def _python(case: _Case) -> Iterator[Check]:
+    is_new = sys.version_info >= (3, 11)
+    yield case.tell(
+        "python",
+        "ok" if is_new else "broken",
+        "python" if is_new else "python.old",
+        version=platform.python_version(),
+        implementation=platform.python_implementation(),
+        zscrape=__version__,
+    )
+    yield case.tell(
+        "platform",
+        "ok" if sys.platform == "linux" else "warning",
+        "platform" if sys.platform == "linux" else "platform.other",
+        system=platform.platform(terse=True),
+        machine=platform.machine(),
+        cpu_count=os.cpu_count() or 1,
+    )
+
+
+def _limits(case: _Case) -> Iterator[Check]:
+    open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    is_enough = open_files == resource.RLIM_INFINITY or open_files >= _OPEN_FILE_MINIMUM
+    yield case.tell(
+        "open_files",
+        "ok" if is_enough else "warning",
+        "open_files" if is_enough else "open_files.few",
+        count="unlimited" if open_files == resource.RLIM_INFINITY else open_files,
+        minimum=_OPEN_FILE_MINIMUM,
+    )
+    is_root = os.geteuid() == 0
+    yield case.tell(
+        "user",
+        "warning" if is_root else "ok",
+        "user.root" if is_root else "user",
+        uid=os.geteuid(),
+    )
+
+
+def _kernel(case: _Case) -> Iterator[Check]:
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    has_privileges = libc.prctl(_PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) >= 0
+    yield _layer(case, "no_new_privs", has_privileges, "")
+    abi = libc.syscall(
+        ctypes.c_long(_SYS_LANDLOCK_CREATE_RULESET),
+        None,
+        ctypes.c_size_t(0),
+        ctypes.c_uint32(_LANDLOCK_CREATE_RULESET_VERSION),
+    )
+    yield _layer(case, "landlock", abi > 0, f"ABI {abi}")
+    yield _layer(case, "seccomp", libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0, "")
+
+
+def _layer(case: _Case, name: str, is_there: bool, detail: str) -> Check:
+    key = "layer" if is_there else "layer.absent"
+    return case.tell(name, "ok" if is_there else "warning", key, detail=detail)
+
+
+def _programs(lang: str) -> Check:
+    found = [name for name in PROGRAMS if shutil.which(name)]
+    key = "programs" if found else "programs.none"
+    return Check("programs", "ok", text(f"doctor.{key}", lang, names=", ".join(found)))
+
+
+# ---- files ---------------------------------------------------------------------------
+
+
+def _home(case: _Case) -> Iterator[Check]:
+    home = case.settings.home
+    problem = _write_problem(home)
+    if problem:
+        yield case.tell("home", "broken", "home.unwritable", path=home, reason=problem)
+        return
+    free_bytes = shutil.disk_usage(_nearest_folder(home)).free
+    is_roomy = free_bytes >= _DISK_FREE_MINIMUM_BYTES
+    yield case.tell(
+        "home",
+        "ok" if is_roomy else "warning",
+        "home" if is_roomy else "home.full",
+        path=home,
+        free_mb=free_bytes // 1_000_000,
+    )
+    client_file = home / CLIENT_FILE
+    if client_file.exists():
+        mode = stat.S_IMODE(client_file.stat().st_mode)
+        is_private = mode & 0o077 == 0
+        yield case.tell(
+            "client_file",
+            "ok" if is_private else "broken",
+            "client_file" if is_private else "client_file.open",
+            path=client_file,
+            mode=f"{mode:04o}",
+        )
+
+
+def _nearest_folder(path: Path) -> Path:
+    """Return the folder itself, or the nearest one above it that exists."""
+    return next(folder for folder in (path, *path.parents) if folder.is_dir())
+
+
+def _write_problem(home: Path) -> str:
+    """Return why nothing can be written to the home folder, or an empty text."""
+    try:
+        with tempfile.TemporaryFile(dir=_nearest_folder(home)) as probe:
+            probe.write(b"zscrape")
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _repositories(case: _Case) -> Iterator[Check]:
+    for repository in case.settings.repositories:
+        folder = Path(repository.url)
+        name = f"repository {repository.name}"
+        if folder.is_dir():
+            yield case.tell(name, "ok", "repository", path=folder)
+        else:
+            is_default = case.settings.sources["repositories"] == "default"
+            status: Status = "warning" if is_default else "broken"
+            yield case.tell(name, status, "repository.missing", path=folder)
+
+
+def _environment(case: _Case) -> Iterator[Check]:
+    for name, nearest in unknown_environment(case.environ).items():
+        yield case.tell(name, "warning", "environment.unknown", nearest=nearest)
+
+
+# ---- the gateway ---------------------------------------------------------------------
+
+
+def _ports(case: _Case) -> Iterator[Check]:
+    """A port in use is right when the gateway that uses it is ours: `_gateway` tells."""
+    settings = case.settings
+    for name, address, parse in (
+        ("http", settings.gateway.http, parse_http),
+        ("link", settings.gateway.link, parse_link),
+    ):
+        host, port = parse(address)
+        is_free = port == 0 or _is_free(host, port)
+        yield case.tell(name, "ok", "port" if is_free else "port.used", address=address)
+
+
+def _is_free(host: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _gateway(case: _Case) -> Iterator[Check]:
+    try:
+        gateway = find_gateway(home=case.settings.home, environ=case.environ, lang=case.lang)
+    except ClientError as error:
+        yield Check("gateway", "warning", error.words)
+        return
+    try:
+        with Client(gateway, lang=case.lang) as client:
+            status = client.status()
+            workers: list[dict[str, Any]] = client.workers().get("workers", [])
+    except ClientError as error:
+        # A key that is refused is a fault; a gateway that is not running may be meant.
+        yield Check("gateway", "broken" if error.status else "warning", error.words)
+        return
+    yield case.tell(
+        "gateway",
+        "ok",
+        "gateway",
+        url=gateway.url,
+        source=gateway.source,
+        queued_count=status.get("queue_length", 0),
+    )
+    yield case.tell(
+        "workers",
+        "ok" if workers else "warning",
+        "workers" if workers else "workers.none",
+        count=len(workers),
+        slots=sum(int(worker.get("slots", 0)) for worker in workers),
+    )
+
+
+# ---- effective settings --------------------------------------------------------------
+
+
+class Effective(Struct, frozen=True):
+    """One setting as it is, and where its value came from."""
+
+    name: str
+    value: Any
+    source: str
+    environment: str  # the variable that would set it
+
+
+def effective(settings: Settings) -> list[Effective]:
+    """Return every setting in effect, secrets masked."""
+    found = []
+    for setting in settings_known():
+        section, _, leaf = setting.name.rpartition(".")
+        value = getattr(getattr(settings, section) if section else settings, leaf)
+        if setting.name in SECRETS and value is not None:
+            value = MASK
+        shown = str(value) if isinstance(value, Path) else value
+        source = settings.sources[setting.name]
+        found.append(Effective(setting.name, shown, source, environment_name(setting.name)))
+    source = settings.sources["repositories"]
+    for repository in settings.repositories:
+        value = f"{repository.type} {repository.url}"
+        name = f"repositories.{repository.name}"
+        found.append(Effective(name, value, source, "SCRIPT_REPOSITORY_URL"))
+    for name, defaults in settings.scripts.items():
+        source = settings.sources[f"scripts.{name}"]
+        found.append(Effective(f"scripts.{name}", str(defaults), source, ""))
+    return found

@@ -1,0 +1,208 @@
+"""Run a script on this machine, in the same limits as on a cluster, without one."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from zscrape.client import Document, Event
+from zscrape.config import Settings
+from zscrape.errors import EntryPointInvalid, ParamsInvalid, ScriptNotFound
+from zscrape.gateway.envelope import encode, envelope
+from zscrape.model import Outcome, Pin, Record, TaskState
+from zscrape.scripts.cache import ScriptCache
+from zscrape.scripts.catalogue import Catalogue, Script
+from zscrape.scripts.digest import MANIFEST_FILE
+from zscrape.scripts.directory import DirectoryRepository
+from zscrape.store.tasks import TaskRow
+from zscrape.worker.slots import Assignment, SlotPolicy, Slots
+
+# The schema goes in, the parameters come out.
+ReadParameters = Callable[[Document], Document]
+OnEvent = Callable[[Event], None]
+
+
+class LocalRun(Struct, frozen=True):
+    """A run on this machine: its envelope, and the files that the script saved, by name."""
+
+    envelope: Document
+    artifacts: dict[str, bytes]
+
+
+class _Listener:
+    """Turns what the attempt says into events, and keeps its outcome."""
+
+    def __init__(self, on_event: OnEvent) -> None:
+        self._on_event = on_event
+        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.item_count = 0
+        self.artifacts: dict[str, tuple[bytes, Document]] = {}
+        self.started_at: float | None = None
+
+    def on_started(self, task_id: str, attempt: int) -> None:
+        self.started_at = time.time()
+        self._on_event(Event("state", "", {"status": TaskState.RUNNING.value}))
+
+    def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
+        for record in records:
+            data: Any = msgspec.json.decode(record.body)
+            if record.kind == "log" and isinstance(data, dict):
+                data.setdefault("at", record.at)
+            elif record.kind == "item":
+                self.item_count += 1
+            elif record.kind == "artifact":
+                data = self._keep(data)
+            self._on_event(Event(record.kind, "", data))
+
+    def _keep(self, saved: Document) -> Document:
+        """Keep a file's bytes apart and return what is told of it; the last of a name wins."""
+        content = base64.b64decode(saved.pop("data"))
+        self.artifacts[saved["name"]] = (content, saved)
+        return saved
+
+    def on_finished(self, task_id: str, attempt: int, outcome: Outcome) -> None:
+        self.outcome.set_result(outcome)
+
+
+async def run_here(
+    target: Path,
+    read_parameters: ReadParameters,
+    settings: Settings,
+    *,
+    on_event: OnEvent,
+    timeout_s: float | None = None,
+    lang: str = "en",
+) -> LocalRun:
+    """Run the script in a folder, or a single `.py` file.
+
+    Args:
+        target: A folder with `metadata.json`, a file in one, or a file on its own.
+        read_parameters: Makes the parameters, given the script's schema.
+        settings: For the cache, the isolation and the limits.
+        on_event: Told what the script says while it runs.
+        timeout_s: Preparing and running together.
+        lang: Language of the error's words.
+
+    Raises:
+        ScriptNotFound, ManifestInvalid, EntryPointInvalid, ParamsInvalid: Nothing was run.
+    """
+    created_at = time.time()
+    with tempfile.TemporaryDirectory(prefix="zscrape-run-") as scratch:
+        root, name, version = locate(target, Path(scratch))
+        cache = ScriptCache(settings.cache_dir, max_age_h=settings.cache_max_age_h)
+        catalogue = Catalogue((DirectoryRepository(root),), cache)
+        script = await catalogue.resolve(name, version)
+        parameters = read_parameters(script.schema)
+        problems = script.validator.problems(parameters)
+        if problems:
+            raise ParamsInvalid(script_name=name, problems=problems)
+        row = TaskRow(
+            id=f"local-{secrets.token_hex(4)}",
+            script_name=name,
+            created_at=created_at,
+            version=script.pin.version,
+            digest=script.pin.digest,
+            attempts=1,
+            worker_id="local",
+        )
+        listener = _Listener(on_event)
+        policy = SlotPolicy(
+            slot_count=1,
+            scratch_dir=Path(scratch) / "attempts",
+            isolation=settings.worker.isolation,
+            grace_s=settings.worker.grace_s,
+        )
+        row.outcome = await _attempt(
+            policy, cache, listener, script, row.id, msgspec.json.encode(parameters), timeout_s
+        )
+    row.status = row.outcome.code.final_state
+    row.item_count = listener.item_count
+    row.started_at = listener.started_at
+    row.finished_at = time.time()
+    told = envelope(row, lang, inline_limit_bytes=script.run.limits.result_size_bytes)
+    document: Document = msgspec.json.decode(encode(told))
+    document["artifacts"] = [saved for _, saved in listener.artifacts.values()]
+    on_event(Event("result", "", document))
+    files = {name: content for name, (content, _) in listener.artifacts.items()}
+    return LocalRun(document, files)
+
+
+async def _attempt(
+    policy: SlotPolicy,
+    cache: ScriptCache,
+    listener: _Listener,
+    script: Script,
+    task_id: str,
+    params: bytes,
+    timeout_s: float | None,
+) -> Outcome:
+    async def nothing_to_fetch(pin: Pin) -> bytes | None:
+        return None  # the catalogue has just put it there
+
+    async def ensure(pin: Pin) -> Path:
+        return await cache.ensure(pin, nothing_to_fetch)
+
+    slots = Slots(policy, ensure, listener)
+    await slots.start()
+    try:
+        now = asyncio.get_running_loop().time()
+        slots.begin(
+            Assignment(
+                task_id=task_id,
+                attempt=1,
+                run=script.run,
+                params=params,
+                deadline_at=None if timeout_s is None else now + timeout_s,
+            )
+        )
+        return await listener.outcome
+    finally:
+        await slots.close()
+
+
+def locate(target: Path, scratch: Path) -> tuple[Path, str, str | None]:
+    """Return the folder of scripts, the name and the version that `target` stands for."""
+    path = target.expanduser().resolve()
+    if path.is_file() and (path.parent / MANIFEST_FILE).is_file():
+        path = path.parent
+    if path.is_file():
+        return _wrap(path, scratch)
+    if not path.is_dir():
+        raise ScriptNotFound(name=str(target))
+    if not (path / MANIFEST_FILE).is_file():
+        reason = f"{MANIFEST_FILE} is missing"
+        raise EntryPointInvalid(name=path.name, entry_point=str(target), reason=reason)
+    named = _told_name(path / MANIFEST_FILE)
+    if named != path.name and named == path.parent.name:  # <name>/<version>/metadata.json
+        return path.parent.parent, path.parent.name, path.name
+    return path.parent, path.name, None
+
+
+def _told_name(manifest_path: Path) -> str:
+    """Return the name in a manifest; what is wrong with one is told when it is resolved."""
+    try:
+        return str(msgspec.json.decode(manifest_path.read_bytes())["name"])
+    except (OSError, msgspec.MsgspecError, KeyError, TypeError, UnicodeError):
+        return ""
+
+
+def _wrap(path: Path, scratch: Path) -> tuple[Path, str, None]:
+    """Make a script of a single file."""
+    name = re.sub(r"[^a-z0-9_-]+", "_", path.stem.lower()).strip("_-") or "script"
+    folder = scratch / "scripts" / name[:64]
+    folder.mkdir(parents=True)
+    shutil.copyfile(path, folder / "main.py")
+    manifest = {"name": folder.name, "version": "0.0.0", "entry_point": "main.py"}
+    (folder / MANIFEST_FILE).write_bytes(msgspec.json.encode(manifest))
+    return folder.parent, folder.name, None
