@@ -72,6 +72,7 @@ class Heartbeat(_Message, frozen=True):
     running: tuple[Attempt, ...] = ()
     load: Load = Load()
     warm: tuple[str, ...] | None = None  # None: as last told
+    is_draining: bool = False  # its own wish
 
 
 class Started(_Message, frozen=True):

@@ -20,7 +20,7 @@ from zscrape.core.effects import (
     Start,
     Stop,
 )
-from zscrape.core.errand import Errand
+from zscrape.core.errand import EVENTS_LIMIT_BYTES, Errand
 from zscrape.core.link import TELL_START_S, WorkerLink
 from zscrape.model import (
     Load,
@@ -344,6 +344,22 @@ def test_drained_worker_does_not_wait_for_a_dead_gateway(bench: Bench) -> None:
     assert effects[-2:] == [GatewayLost(3.0), Exit("drained")]
 
 
+def test_many_records_go_in_frames_of_bounded_size(bench: Bench) -> None:
+    """What was said while the link was down leaves in pieces, never in one giant frame."""
+    bench.hear(run())
+    bench.hear(Who())
+    big = tuple(Record("item", 0.0, b"7" * (EVENTS_LIMIT_BYTES // 3)) for _ in range(10))
+    bench.call(bench.link.emit, "t", 1, big)
+    bench.call(bench.link.finished, "t", 1, OK)
+
+    effects = bench.hear(welcome(("t", 1)))
+
+    events = said(effects, Events)
+    assert [event.first_index for event in events] == [0, 3, 6, 9]
+    assert [record for event in events for record in event.records] == list(big)
+    assert said(effects, Done) == [Done("t", 1, OK, 10)]
+
+
 def test_double_run_is_ignored(bench: Bench) -> None:
     """A doubled Run starts nothing; once its outcome is owed, it is told again."""
     bench.hear(run())
@@ -592,6 +608,7 @@ def test_full_outbox_declines_new_work(bench: Bench, monkeypatch: pytest.MonkeyP
 
 def test_leave_says_goodbye(bench: Bench) -> None:
     """A worker that leaves says so, and hears nothing more."""
-    assert bench.call(bench.link.leave) == [SendUp(Goodbye("s"))]
+    assert bench.call(bench.link.leave) == [SendUp(Goodbye("s")), Exit("left")]
+    assert bench.call(bench.link.leave) == []
     assert bench.hear(run()) == []
     assert bench.call(bench.link.drain) == []

@@ -25,6 +25,7 @@ from zscrape.wire import (
     GatewayHeartbeat,
     Goodbye,
     Reject,
+    Run,
     Started,
     Welcome,
     Who,
@@ -508,3 +509,26 @@ def test_cancel_of_an_expected_attempt_keeps_its_lock() -> None:
 
     assert rig.runs(waiting) == []
     assert rig.runs(rig.pass_time(12.5, "b")) == [("b", "u", 1)]
+
+
+def test_run_that_never_left_is_taken_back(rig: Rig) -> None:
+    """A Run that could not be sent costs its task nothing; it waits for another worker."""
+    rig.join("a")
+    run = sends(rig.submit("t"), Run)[0]
+
+    effects = rig.call(rig.dispatcher.undelivered, b"a", run)
+    rig.join("b")
+
+    assert effects == [WorkerSuspected("a"), TaskQueued("t", 1)]
+    assert rig.why("t") == ("assigned", {"attempt": 2, "worker_id": "b"})
+
+
+def test_other_message_that_never_left_only_makes_suspect(rig: Rig) -> None:
+    """A beat that found nobody, or a Run of a task that has ended, changes no task."""
+    rig.join("a")
+    run = sends(rig.submit("t"), Run)[0]
+    rig.cancel("t")
+
+    assert rig.call(rig.dispatcher.undelivered, b"a", Who()) == [WorkerSuspected("a")]
+    assert rig.call(rig.dispatcher.undelivered, b"a", run) == []
+    assert rig.call(rig.dispatcher.undelivered, b"nobody", run) == []

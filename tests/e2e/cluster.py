@@ -90,11 +90,11 @@ class Cluster:
         http = self.gateway.ready["http"].removeprefix("http://")
         self.gateway = self._start_gateway(http, self.gateway.ready["link"])
 
-    def wait_for_worker(self, worker_id: str) -> None:
-        """Ask until the gateway knows this worker as live."""
+    def wait_for_worker(self, worker_id: str, status: str = "live") -> None:
+        """Ask until the gateway sees this worker so."""
         while True:
             workers = self.http.get("/v1/workers").raise_for_status().json()["workers"]
-            if any(worker["id"] == worker_id and worker["status"] == "live" for worker in workers):
+            if any(worker["id"] == worker_id and worker["status"] == status for worker in workers):
                 return
 
     def start_worker(self, name: str, *, slots: int, tags: tuple[str, ...] = ()) -> Process:

@@ -92,6 +92,26 @@ def test_drained_worker_ends_what_it_runs(cluster: Cluster) -> None:
     assert leaving.wait() == 0
 
 
+def test_second_signal_ends_a_worker_at_once(cluster: Cluster) -> None:
+    """Two SIGTERMs end a worker that is still running a task, which then runs elsewhere."""
+    leaving = cluster.start_worker("leaving", slots=1)
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(run_slow, cluster, 1)
+        wait_until_running(cluster, 1)
+        heir = cluster.start_worker("heir", slots=1)
+
+        leaving.signal(signal.SIGTERM)
+        cluster.wait_for_worker(leaving.ready["worker_id"], status="draining")
+        leaving.signal(signal.SIGTERM)
+        code = leaving.wait()
+        envelope = call.result()
+
+    assert code == 0
+    assert envelope["status"] == "completed"
+    assert envelope["worker_id"] == heir.ready["worker_id"]
+    assert envelope["attempts"] == 2
+
+
 def test_restarted_gateway_gets_its_workers_back(cluster: Cluster) -> None:
     """A worker finds a gateway that was started again at the same address, and runs for it."""
     worker = cluster.start_worker("faithful", slots=1)

@@ -47,11 +47,13 @@ from zscrape.wire import (
     Done,
     Drain,
     Events,
+    GatewayMessage,
     Goodbye,
     Heartbeat,
     Hello,
     Need,
     Refused,
+    Run,
     Started,
     WorkerMessage,
 )
@@ -184,6 +186,24 @@ class Dispatcher:
             return []
         self._members.suspect(worker, now)
         return self._flush(now)
+
+    def undelivered(
+        self, peer: bytes, message: GatewayMessage, *, now: float
+    ) -> list[DispatcherEffect]:
+        """Note that `message` could not leave: its peer is suspect, and a Run is taken back.
+
+        An attempt that never left costs its task nothing but the number.
+        """
+        worker = self._pool.by_peer.get(peer)
+        if worker is None:
+            return []
+        if type(message) is Run:
+            task = self._current(worker, message.task_id, message.attempt)
+            if task is not None:
+                self._members.suspect(worker, now)
+                self._lives.detach(task, worker)
+                self._lives.requeue(task, None, now=now)
+        return self.unreachable(peer, now=now)
 
     # ---- time ------------------------------------------------------------------------
 

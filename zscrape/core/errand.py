@@ -7,11 +7,14 @@ from math import inf
 from msgspec import Struct, field
 
 from zscrape.core.ensure import ensure
-from zscrape.model import Attempt, Outcome, Record
+from zscrape.model import MIB, Attempt, Outcome, Record
 from zscrape.wire import Done, Events, Run
 
 # Attempts are remembered this long at least after their end, against late duplicates.
 MEMORY_S = 60.0
+
+# Records of one message, unless a single one is larger: far below the limit of a frame.
+EVENTS_LIMIT_BYTES = 4 * MIB
 
 # Of a lease; the last fifth is for ending the attempt, so that it is gone when the lease is.
 _FENCE_SHARE = 0.8
@@ -54,13 +57,30 @@ class Errand(Struct, eq=False):
         self.is_wanted = False
         self.fence_at = self.tell_start_at = inf
 
+    @property
+    def has_long_tail(self) -> bool:
+        """True iff the records that were not sent are too many to go with the outcome."""
+        size_bytes = 0
+        for record in self.records[self.sent_count :]:
+            size_bytes += len(record.body)
+            if size_bytes > EVENTS_LIMIT_BYTES:
+                return True
+        return False
+
     def events(self) -> Events | None:
-        """Return the records that were not sent yet, or None; from now on they were."""
+        """Return the next records that were not sent yet, or None; from now on they were."""
         if self.sent_count == len(self.records):
             return None
         self.tell_start_at = inf  # records tell it
-        first_index, self.sent_count = self.sent_count, len(self.records)
-        return Events(*self.attempt, first_index, tuple(self.records[first_index:]))
+        first_index, size_bytes = self.sent_count, 0
+        for record in self.records[first_index:]:
+            if size_bytes and size_bytes + len(record.body) > EVENTS_LIMIT_BYTES:
+                break
+            size_bytes += len(record.body)
+            self.sent_count += 1
+        return Events(
+            *self.attempt, first_index, tuple(self.records[first_index : self.sent_count])
+        )
 
     def rewind(self, received_count: int) -> None:
         """Take the records from `received_count` on for not sent; the gateway misses them."""

@@ -229,10 +229,9 @@ class WorkerLink:
         return self._flush()
 
     def leave(self, *, now: float) -> list[LinkEffect]:
-        """Say Goodbye; to be called when no attempt runs any more."""
+        """Say Goodbye and go; to be called when no attempt runs any more."""
         self._send(Goodbye(self._profile.session))
-        self._phase = _Phase.CLOSED
-        self._has_exited = True
+        self._go("left")
         return self._flush()
 
     # ---- time ------------------------------------------------------------------------
@@ -416,11 +415,15 @@ class WorkerLink:
             self._greet(now)
 
     def _heard_reject(self, reject: Reject, now: float) -> None:
-        self._phase = _Phase.CLOSED
-        self._has_exited = True
-        self._out.append(Exit(reject.reason, reject.detail))
+        self._go(reject.reason, reject.detail)
 
     # ---- small parts -----------------------------------------------------------------
+
+    def _go(self, reason: str, detail: str = "") -> None:
+        self._phase = _Phase.CLOSED
+        if not self._has_exited:
+            self._has_exited = True
+            self._out.append(Exit(reason, detail))
 
     def _greet(self, now: float) -> None:
         self._phase = _Phase.GREETING
@@ -445,7 +448,11 @@ class WorkerLink:
         listed = tuple(self._errands.running)
         beat = Beat(now, listed, self._profile.warm)
         seq = self._evidence.note(beat, lease_s=self._lease_s)
-        self._send(self._profile.beat(seq, limit=self._limit(), running=listed))
+        self._send(
+            self._profile.beat(
+                seq, limit=self._limit(), running=listed, is_draining=self._is_draining
+            )
+        )
 
     def _limit(self) -> int:
         declines = (
@@ -458,9 +465,7 @@ class WorkerLink:
     def _reopen(self) -> None:
         self._phase = _Phase.CLOSED
         if self._is_draining and not self._errands.running:
-            # Nobody is there to take what is left, and this worker is to end.
-            self._has_exited = True
-            self._out.append(Exit("drained"))
+            self._go("drained")  # nobody is there to take what is left
             return
         policy = self._reconnect
         # Two to the 16th is beyond any cap; without a bound a float would overflow in the end.
@@ -485,13 +490,14 @@ class WorkerLink:
 
     def _send_records(self, errand: Errand) -> None:
         if self._phase is _Phase.JOINED:
-            events = errand.events()
-            if events is not None:
+            while (events := errand.events()) is not None:
                 self._send(events)
 
     def _send_done(self, errand: Errand, now: float) -> None:
         errand.resend_at = now + RESEND_S
         self._errands.repeat(errand.resend_at)
+        if errand.has_long_tail:
+            self._send_records(errand)
         self._send_joined(errand.done())
 
     def _send_joined(self, message: WorkerMessage) -> None:
@@ -507,9 +513,7 @@ class WorkerLink:
         is_empty = not self._errands.running and not self._errands.outbox
         if self._is_draining and is_empty and not self._has_exited:
             self._send(Goodbye(self._profile.session))
-            self._phase = _Phase.CLOSED
-            self._has_exited = True
-            self._out.append(Exit("drained"))
+            self._go("drained")
         out = self._out
         self._out = []
         return out

@@ -201,7 +201,7 @@ class Membership:
             # It can be heard, so perhaps it can be reached as well: its Hello will tell.
             self._lives.out.append(Send(worker.peer, Who()))
         self._weigh_evidence(worker, beat, now)
-        worker.is_leaving = worker.is_leaving and beat.limit == 0
+        worker.is_leaving = beat.is_draining
         worker.limit = beat.limit
         self.rate(worker)
 

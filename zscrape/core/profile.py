@@ -53,7 +53,9 @@ class Profile:
             connection,
         )
 
-    def beat(self, seq: int, *, limit: int, running: tuple[Attempt, ...]) -> Heartbeat:
+    def beat(
+        self, seq: int, *, limit: int, running: tuple[Attempt, ...], is_draining: bool
+    ) -> Heartbeat:
         """Return a beat; it carries the warm scripts until they are known to have arrived."""
         warm = None if self.warm == self.warm_known else self.warm
-        return Heartbeat(self.session, seq, limit, running, self.load, warm)
+        return Heartbeat(self.session, seq, limit, running, self.load, warm, is_draining)

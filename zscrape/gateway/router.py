@@ -151,6 +151,8 @@ class Router:
     def _drain(self) -> None:
         """Read until the socket would block: its descriptor is edge-triggered."""
         socket = self._socket
+        if socket.closed:
+            return  # a turn that was asked for before `stop`
         for _ in range(_DRAIN_LIMIT_COUNT):
             try:
                 peer = socket.recv(_NOBLOCK)
@@ -196,7 +198,8 @@ class Router:
                 case Send(peer=peer, message=message):
                     has_sent = True
                     if not self._send(peer, wire.encode(message)):
-                        pending.extend(self._undelivered(peer, message))
+                        now = time.monotonic()
+                        pending.extend(self._dispatcher.undelivered(peer, message, now=now))
                 case GiveScript():
                     self._give(effect)
                 case _:
@@ -215,22 +218,12 @@ class Router:
             return False
         return True
 
-    def _undelivered(self, peer: bytes, message: wire.GatewayMessage) -> list[DispatcherEffect]:
-        """A Run that never left costs its task nothing; the worker is suspect either way."""
-        now = time.monotonic()
-        effects: list[DispatcherEffect] = []
-        if isinstance(message, wire.Run):
-            refusal = wire.Refused(message.task_id, message.attempt, "full")
-            effects += self._dispatcher.receive(peer, refusal, now=now)
-        effects += self._dispatcher.unreachable(peer, now=now)
-        return effects
-
     def _give(self, effect: GiveScript) -> None:
 
         async def give() -> None:
             body = await self._pack(effect.digest)
             # A worker that has gone meanwhile asks again over its next connection.
-            self._send(effect.peer, wire.encode(wire.Give(effect.request, body)))
+            self._act([Send(effect.peer, wire.Give(effect.request, body))])
 
         task = self._loop.create_task(give(), name=f"give {effect.digest}")
         self._gives.add(task)

@@ -15,7 +15,7 @@ from typing import Any
 import uvicorn
 from msgspec import Struct
 
-from zscrape.config import Settings
+from zscrape.config import Settings, refuse_open_bind
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.errors import ConfigError
 from zscrape.gateway.access import Access, admin_key, write_client
@@ -25,7 +25,7 @@ from zscrape.gateway.facts import FactTeller
 from zscrape.gateway.router import Router
 from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.gateway.tasks import TaskPolicy, TaskService
-from zscrape.log import get_logger
+from zscrape.log import get_logger, hide
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.manifest import ManifestDefaults
@@ -34,6 +34,7 @@ from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 
 # Connections that wait to be accepted; also uvicorn's own default.
 _BACKLOG = 2048
+_CLEAN_INTERVAL_S = 3600.0
 
 
 class Ready(Struct, frozen=True):
@@ -64,8 +65,9 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
     """
     log = get_logger()
     gateway = settings.gateway
-    # What may be refused comes first: nothing is open yet that would have to be closed.
+    refuse_open_bind(gateway)
     key = admin_key(settings.home, gateway.api_key)
+    hide(key)
     listener = _listen(gateway.http)
     url = _url(listener)
     cache = ScriptCache(settings.cache_dir, max_age_h=settings.cache_max_age_h)
@@ -75,7 +77,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
         ManifestDefaults(settings.script_timeout_s, settings.script_memory_limit_bytes),
     )
     gateway_id = f"{socket.gethostname().split('.')[0].lower()}-{secrets.token_hex(2)}"
-    teller: FactTeller = FactTeller(log)
+    teller = FactTeller(log)
     router = Router(
         Dispatcher(
             gateway_id=gateway_id,
@@ -125,6 +127,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
         key_path = write_client(settings.home, url=url, key=key)
         async with asyncio.TaskGroup() as group:
             serving = group.create_task(server.serve(sockets=[listener]))
+            cleaning = group.create_task(_clean(cache, catalogue))
             with stop.on_signals():
                 log.info("gateway_ready", http=url, link=router.endpoint)
                 on_ready(Ready(url, router.endpoint, settings.home, key_path))
@@ -138,14 +141,22 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
                 state.is_draining = True
                 router.refuse_new()
                 await stop.second(service.drained(), gateway.shutdown_grace_s)
-                service.close()
+                cleaning.cancel()
                 server.should_exit = True
+                service.close()
     finally:
         router.stop()
         await catalogue.close()
         await cache.close()
         listener.close()
     log.info("gateway_stopped")
+
+
+async def _clean(cache: ScriptCache, catalogue: Catalogue) -> None:
+    """Keep the cache within its age and size; what was asked for since the start stays."""
+    while True:
+        await cache.evict(catalogue.digests())
+        await asyncio.sleep(_CLEAN_INTERVAL_S)
 
 
 def _configure(app: Any) -> uvicorn.Config:

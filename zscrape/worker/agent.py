@@ -89,6 +89,7 @@ class Agent:
         self._timer_at = float("inf")
         self._needs: dict[int, asyncio.Future[bytes | None]] = {}
         self._exit: asyncio.Future[Exit] = self._loop.create_future()
+        self._is_leaving = False
         self._has_unsent = False  # something could not leave: the connection is not up yet
         self.garbage_count = 0
 
@@ -111,8 +112,13 @@ class Agent:
         """Take nothing new; `run` returns once nothing is left."""
         self._act(self._link.drain(now=time.monotonic()))
 
-    def leave(self) -> None:
-        """Say Goodbye and let `run` return at once."""
+    async def leave(self) -> None:
+        """End all that runs, say Goodbye, and let `run` return.
+
+        In this order: the gateway gives the attempts away as soon as it hears the Goodbye.
+        """
+        self._is_leaving = True
+        await self._slots.close()
         self._act(self._link.leave(now=time.monotonic()))
 
     async def fetch(self, pin: Pin) -> bytes | None:
@@ -135,14 +141,23 @@ class Agent:
 
     def on_started(self, task_id: str, attempt: int) -> None:
         """The child has begun to run the script."""
+        if self._is_leaving:
+            return
         self._act(self._link.started(task_id, attempt, now=time.monotonic()))
 
     def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
         """The attempt has said something."""
+        if self._is_leaving:
+            return
         self._act(self._link.emit(task_id, attempt, records, now=time.monotonic()))
 
     def on_finished(self, task_id: str, attempt: int, outcome: Outcome) -> None:
-        """The attempt has ended; the outcome is kept until the gateway has acknowledged it."""
+        """The attempt has ended; the outcome is kept until the gateway has acknowledged it.
+
+        While leaving it has not: it was ended, and another worker may run the task.
+        """
+        if self._is_leaving:
+            return
         self._act(self._link.finished(task_id, attempt, outcome, now=time.monotonic()))
 
     # ---- the pump --------------------------------------------------------------------
@@ -197,9 +212,9 @@ class Agent:
         """Take the machine's load and the warm scripts along with the next beat."""
         if self._exit.done():
             return
+        self._loop.call_later(_OBSERVE_INTERVAL_S, self._observe)
         load = Load(psutil.cpu_percent(), psutil.virtual_memory().percent)
         self._link.observe(load=load, warm=self._warm())
-        self._loop.call_later(_OBSERVE_INTERVAL_S, self._observe)
 
     def _act(self, effects: Iterable[LinkEffect]) -> None:
         """Perform outside of `_drain`, which looks for more by itself."""

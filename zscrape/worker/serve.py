@@ -22,6 +22,7 @@ from zscrape.worker.agent import Agent
 from zscrape.worker.identity import Identity, facts
 from zscrape.worker.slots import SlotPolicy, Slots
 
+_CLEAN_INTERVAL_S = 3600.0
 _EXIT_OK = 0
 _EXIT_INVALID = 3  # contract section 5: invalid input or environment
 _ORDERLY = frozenset({"drained", "left"})
@@ -46,6 +47,13 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> int
         return await _serve(settings, identity, on_ready)
     finally:
         identity.release()
+
+
+async def _clean(cache: ScriptCache) -> None:
+    """Keep the cache within its age and size; what runs was used just now."""
+    while True:
+        await cache.evict()
+        await asyncio.sleep(_CLEAN_INTERVAL_S)
 
 
 class _Teller:
@@ -86,7 +94,7 @@ async def _serve(settings: Settings, identity: Identity, on_ready: Callable[[Rea
         reconnect=ReconnectPolicy(),
         spread=secrets.randbelow(1_000) / 1_000,
     )
-    agent = Agent(link, address=settings.worker.join, on_fact=teller.tell, warm=cache.digests)
+    agent = Agent(link, address=settings.worker.join, on_fact=teller.tell, warm=cache.warm)
 
     async def ensure(pin: Pin) -> Path:
         return await cache.ensure(pin, agent.fetch)
@@ -100,6 +108,7 @@ async def _serve(settings: Settings, identity: Identity, on_ready: Callable[[Rea
     slots = Slots(policy, ensure, agent)
     await slots.start()
     loop = asyncio.get_running_loop()
+    background: list[asyncio.Task[None]] = [loop.create_task(_clean(cache))]
     signal_count = 0
 
     def on_signal() -> None:
@@ -108,15 +117,18 @@ async def _serve(settings: Settings, identity: Identity, on_ready: Callable[[Rea
         if signal_count == 1:
             log.info("worker_stopping")
             agent.drain()
-        else:
-            agent.leave()
+        elif signal_count == 2:  # the second one insists
+            background.append(loop.create_task(agent.leave()))
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     try:
         end = await agent.run(slots)
     finally:
+        background[0].cancel()
+        await asyncio.gather(*background, return_exceptions=True)
         await slots.close()
+        await cache.close()
     if end.reason in _ORDERLY:
         log.info("worker_stopped", reason=end.reason)
         return _EXIT_OK

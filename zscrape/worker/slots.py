@@ -60,6 +60,7 @@ class Slots:
         self._scratch = Scratch(policy.scratch_dir)
         self._codes = Codes()
         self._compiling: set[Running] = set()
+        self._is_closed = False
 
     async def start(self) -> None:
         """Start the templates and their first spares; return when they can take work.
@@ -110,6 +111,7 @@ class Slots:
         )
         self._running[assignment.task_id, assignment.attempt] = running
         running.preparing = self._loop.create_task(self._prepare(running))
+        running.preparing.add_done_callback(lambda task: self._on_prepared(running, task))
 
     def stop(self, task_id: str, attempt: int, code: OutcomeCode) -> None:
         """End an attempt softly, then by force; its outcome takes `code`. Unknown: nothing."""
@@ -118,7 +120,13 @@ class Slots:
             running.stop(code)
 
     async def close(self) -> None:
-        """End everything. Attempts that still run end as `worker_lost`, at once."""
+        """End everything. Attempts that still run end as `worker_lost`, at once.
+
+        A second call finds nothing left to do.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
         for running in (*self._running.values(), *self._compiling):
             running.abandon(OutcomeCode.WORKER_LOST)
         await self._templates.close()
@@ -136,6 +144,14 @@ class Slots:
             running.fail(Outcome(OutcomeCode.ENVIRONMENT_ERROR, fields={"reason": str(error)}))
         else:
             self._launch(running, child, str(folder))
+
+    def _on_prepared(self, running: Running, preparing: asyncio.Task[None]) -> None:
+        """A fault of ours while preparing must not keep the slot until the time limit."""
+        error = None if preparing.cancelled() else preparing.exception()
+        if error is not None:
+            running.abandon(OutcomeCode.INTERNAL)
+            told = {"message": "an attempt could not be prepared", "exception": error}
+            self._loop.call_exception_handler(told)
 
     def _launch(self, running: Running, child: Child, folder: str) -> None:
         run = running.assignment.run
