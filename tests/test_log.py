@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -169,3 +172,19 @@ def test_logger_in_use_obeys_a_second_configuration(capsys: pytest.CaptureFixtur
     logger.info("second")
 
     assert lines(capsys)[0]["event"] == "second"
+
+
+def test_closed_pipe_does_not_end_what_is_logged_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that nobody can read any more is lost, and nothing else is."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", buffering=1) as pipe:
+        monkeypatch.setattr(sys, "stderr", pipe)
+        log.configure(json=True)
+
+        log.get_logger().info("worker_lost", worker_id="w")
+        logging.getLogger("library").error("and one more")
+
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):
+            pipe.close()

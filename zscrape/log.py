@@ -10,6 +10,7 @@ belongs to what a verb answers. Words for an event come from the function given 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import sys
@@ -87,6 +88,12 @@ def hide(secret: str) -> None:
         _hidden.add(secret)
 
 
+def _write(line: str) -> None:
+    # A pipe that nobody reads any more, or a full disk, must not end what is logged about.
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(line + "\n")
+
+
 class _StandardError:
     """Write one line at a time to whatever standard error is now."""
 
@@ -94,7 +101,7 @@ class _StandardError:
         pass
 
     def msg(self, line: str) -> None:
-        sys.stderr.write(line + "\n")
+        _write(line)
 
     debug = info = warning = error = critical = exception = msg
 
@@ -103,7 +110,7 @@ class _StandardErrorHandler(logging.Handler):
     """The same for lines of libraries, which use the standard library's logging."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        sys.stderr.write(self.format(record) + "\n")
+        _write(self.format(record))
 
 
 class _Speaker:

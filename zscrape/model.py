@@ -94,6 +94,10 @@ _FINAL_STATE_BY_CODE = {
 }
 
 
+# Ends that another try cannot change, or that are no failures.
+NEVER_RETRIED = frozenset({OutcomeCode.OK, OutcomeCode.CANCELLED, OutcomeCode.PARAMS_INVALID})
+
+
 class Overlap(StrEnum):
     """What becomes of a task whose lock another task holds."""
 

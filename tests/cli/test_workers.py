@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.cli.conftest import Cluster, Zscrape
+from zscrape.cli.workers import _row
 
 
 def test_list_shows_slots_and_tags(on_cluster: Zscrape, cluster: Cluster) -> None:
@@ -35,3 +36,13 @@ def test_unknown_worker_is_3(on_cluster: Zscrape) -> None:
     """A worker that is not known is the caller's to mend."""
     assert on_cluster.json("workers", "drain", "nobody", code=3)["error"]["code"] == "not_found"
     assert on_cluster("workers", "resume", "nobody").exit_code == 3
+
+
+def test_list_shows_the_load_that_the_gateway_tells(on_cluster: Zscrape) -> None:
+    """The load is the worker's own, as the API gives it."""
+    (worker,) = on_cluster.json("workers", "list")["workers"]
+
+    row = _row(worker | {"cpu_percent": 12.0, "memory_percent": 34.0})
+
+    assert {"cpu_percent", "memory_percent"} <= worker.keys()
+    assert "cpu 12 % mem 34 %" in row

@@ -132,6 +132,13 @@ BODIES: list[tuple[str, bytes, int, str, str | None]] = [
         "invalid_request",
         "/overlap",
     ),
+    (
+        "retry of a success",
+        _with('"retry":{"max":1,"on":["blocked","ok"]}'),
+        422,
+        "invalid_request",
+        "/retry/on",
+    ),
     ("overlap without a lock", _with('"overlap":"skip"'), 422, "invalid_request", "/overlap"),
     ("retry number", _with('"retry":3'), 422, "invalid_request", "/retry"),
     ("retry unknown field", _with('"retry":{"maxx":3}'), 422, "invalid_request", "/retry/maxx"),

@@ -409,3 +409,22 @@ async def test_artifact_saved_again(gateway, client):
 
     assert len(envelope["artifacts"]) == 1
     assert answer.content == b"second"
+
+
+async def test_table_runs_no_formula(gateway, client):
+    """A cell that a spreadsheet would run as a formula is marked as text."""
+
+    def script(worker: ScriptedWorker, run: wire.Run) -> None:
+        worker.started(run)
+        worker.say(run, ("item", {"name": "=HYPERLINK(1)", "price": -1}))
+        worker.ok(run, [], item_count=1)
+
+    gateway.worker(script)
+    links = (await client.post("/v1/tasks", json=PAGE)).json()["links"]
+
+    table = await client.get(links["items"] + "?format=csv")
+
+    assert list(csv.reader(io.StringIO(table.text, newline=""))) == [
+        ["name", "price"],
+        ["'=HYPERLINK(1)", "-1"],
+    ]

@@ -33,9 +33,8 @@ def list_workers(terminal: Terminal, **where: Any) -> int:
 
 def _row(worker: Document) -> list[object]:
     facts = worker.get("facts") or {}
-    load = worker.get("load") or {}
-    cpu = float(load.get("cpu_percent") or 0)
-    memory = float(load.get("memory_percent") or 0)
+    cpu = float(worker.get("cpu_percent") or 0)
+    memory = float(worker.get("memory_percent") or 0)
     return [
         worker.get("id"),
         worker.get("status"),

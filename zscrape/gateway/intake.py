@@ -17,6 +17,7 @@ from zscrape.gateway.faults import field_fault
 from zscrape.gateway.identifiers import new_task_id
 from zscrape.gateway.requests import RetryRequest, TaskRequest, decode_parameters
 from zscrape.model import (
+    NEVER_RETRIED,
     LockRequest,
     OutcomeCode,
     Overlap,
@@ -150,7 +151,7 @@ class Intake:
             schedule_timeout_s=policy.schedule_timeout_s,
             match_timeout_s=policy.match_timeout_s if is_awaited else policy.schedule_timeout_s,
             lock=lock,
-            retry=_retry(request.retry, script),
+            retry=_retry(request.retry, script, at),
         )
         return Prepared(row=row, spec=spec, max_age_s=request.max_age)
 
@@ -193,10 +194,17 @@ def _lock(
     return LockRequest(lock.key, request.overlap)
 
 
-def _retry(asked: RetryRequest | None, script: Script) -> RetryPolicy:
-    """Return the request's own policy; what it leaves open the manifest says."""
+def _retry(asked: RetryRequest | None, script: Script, at: str) -> RetryPolicy:
+    """Return the request's own policy; what it leaves open the manifest says.
+
+    Raises:
+        FieldFault: It would try again what is no failure, or what another try cannot change.
+    """
     if asked is None:
         return script.manifest.retry
+    never = sorted(NEVER_RETRIED & (asked.on or frozenset()))
+    if never:
+        raise field_fault(f"{at}/retry/on", "never_retried", codes=", ".join(never))
     if asked.max == 0:
         return _NO_RETRY
     return RetryPolicy(

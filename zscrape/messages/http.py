@@ -76,6 +76,10 @@ HTTP: Final[dict[str, Text]] = {
         "A call takes 1 to {limit} tasks, not {count}.",
         "한 번에 작업 1~{limit}개를 받습니다. 받은 수: {count}개.",
     ),
+    "http.never_retried": Text(
+        "{pointer}: these ends are never tried again: {codes}.",
+        "{pointer}: 다음 결과는 다시 시도하지 않습니다: {codes}.",
+    ),
     "http.overlap_without_lock": Text(
         "{pointer}: overlap says what to do about a lock; give a lock_key, or declare a lock in the script's metadata.json.",
         "{pointer}: overlap은 잠금이 있을 때의 동작입니다. lock_key를 주거나 스크립트의 metadata.json에 잠금을 선언하십시오.",

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from zscrape.model import KIB, MIB, Limits, OutcomeCode, Overlap, RetryPolicy
+from zscrape.model import KIB, MIB, NEVER_RETRIED, Limits, OutcomeCode, Overlap, RetryPolicy
 from zscrape.scripts.digest import MANIFEST_FILE, path_fault
 from zscrape.scripts.problems import problem
 from zscrape.scripts.reading import ObjectReader, json_type
@@ -20,8 +20,6 @@ _TIB = MIB * MIB
 _RATE = re.compile(r"(?P<count>[0-9]{1,6}(?:\.[0-9]{1,3})?)\s*/\s*(?P<unit>s|min|h)")
 _RATE_UNIT_S = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
-# Ends that another try cannot change, or that are not failures.
-_NEVER_RETRIED = frozenset({OutcomeCode.OK, OutcomeCode.CANCELLED, OutcomeCode.PARAMS_INVALID})
 
 
 class LockTemplate(Struct, frozen=True):
@@ -93,7 +91,7 @@ def read_retry(reader: ObjectReader) -> RetryPolicy:
     standard = RetryPolicy()
     if inner is None:
         return standard
-    codes = {str(each) for each in OutcomeCode if each not in _NEVER_RETRIED}
+    codes = {str(each) for each in OutcomeCode if each not in NEVER_RETRIED}
     found = RetryPolicy(
         max_count=inner.whole("max", standard.max_count, minimum=0, maximum=100),
         backoff_s=_backoff(inner, standard.backoff_s),

@@ -82,6 +82,9 @@ def _cell(value: Any) -> Any:
         return ""
     if isinstance(value, (bool, dict, list)):
         return msgspec.json.encode(value).decode()
+    # A spreadsheet would run a cell that begins like a formula (OWASP, CSV injection).
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return "'" + value
     return value
 
 
