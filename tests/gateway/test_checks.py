@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
+
 import pytest
 from hypothesis import given, strategies as st
 
-from zscrape.gateway.checks import quick_check
+from zscrape.gateway.checks import ParameterChecks, quick_check
+from zscrape.model import Pin
 from zscrape.scripts.schema import Validator
 
 _TYPES = st.sampled_from(["string", "integer", "number", "boolean", "null", "object", "array"])
@@ -83,3 +88,31 @@ def test_what_it_allows():
     assert not check({"url": "a", "pages": True})
     assert not check({"url": "a", "pages": 1.0})
     assert not check({"url": "a", "zzz": 1})
+
+
+class _Where:
+    """Stands for a script whose validator tells the thread in which it was asked."""
+
+    pin = Pin("r", "s", "1.0.0", "sha256:0")
+    schema: ClassVar[dict[str, Any]] = {"not": {}}  # nothing that a quick check could settle
+
+    def __init__(self) -> None:
+        self.validator = self
+        self.thread = 0
+
+    def problems(self, params: Mapping[str, Any]) -> list[Any]:
+        """Note the thread."""
+        self.thread = threading.get_ident()
+        return []
+
+
+@pytest.mark.parametrize(("size_bytes", "is_inline"), [(100, True), (1_000_000, False)])
+async def test_large_parameters_are_checked_beside_the_loop(
+    size_bytes: int, is_inline: bool
+) -> None:
+    """Checking a large body must not keep the loop from beating."""
+    script = _Where()
+
+    await ParameterChecks().problems(cast(Any, script), {}, size_bytes=size_bytes)
+
+    assert (script.thread == threading.get_ident()) is is_inline

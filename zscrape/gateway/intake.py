@@ -115,7 +115,7 @@ class Intake:
                 params = {**default.parameters, **params}
                 given = _ENCODE(params)
         script = await self._resolve(request.script_name, version)
-        problems = self._checks.problems(script, params)
+        problems = await self._checks.problems(script, params, size_bytes=len(given))
         if problems:
             moved = [{**each, "pointer": at + each["pointer"]} for each in problems]
             raise ParamsInvalid(script_name=script.pin.name, problems=moved)

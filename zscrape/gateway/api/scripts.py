@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 import msgspec
@@ -128,7 +129,8 @@ async def validate(request: Request) -> Response:
     check_depth(body, gateway_of(request).policy.depth_limit)
     params = decode_parameters(body, at="")
     script = await _script_of(request)
-    problems = told_problems(script.validator.problems(params), language(request))
+    found = await asyncio.to_thread(script.validator.problems, params)
+    problems = told_problems(found, language(request))
     return told(
         {
             "valid": not problems,
