@@ -279,3 +279,14 @@ def test_interrupt_cancels_the_task(cluster: Cluster) -> None:
     process.stdout.close()
     with Client(find_gateway(home=cluster.home, environ={})) as client:
         assert client.tasks(limit=1)["tasks"][0]["status"] == "cancelled"
+
+
+def test_path_obeys_the_settings_limits(
+    zscrape: Zscrape, scripts_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time limit of the settings holds for a script on this machine too."""
+    monkeypatch.setenv("SCRIPT_TIMEOUT", "0.3")
+
+    envelope = zscrape.json("run", scripts_folder / "steps", "-p", "pause_s=30", code=1)
+
+    assert envelope["error"]["code"] == "timeout"

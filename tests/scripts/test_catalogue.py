@@ -292,3 +292,13 @@ async def test_settings_change_what_a_script_does_not_say(root: Path, cache: Scr
 
     assert (run.timeout_s, run.limits.memory_bytes) == (7, 100_000_000)
     assert catalogue.digests() <= {run.pin.digest}
+
+
+async def test_a_lock_bears_a_schema_that_says_nothing(root: Path, catalogue: Catalogue) -> None:
+    """A property whose schema is `true` has no default, and that is no fault."""
+    schema = {"type": "object", "properties": {"url": True}, "required": ["url"]}
+    write_script(root / "sample", lock={"key": "{url}"}, parameters=schema)
+
+    script = await catalogue.resolve("sample")
+
+    assert script.lock_for({"url": "x"}) == LockRequest("x", Overlap.SKIP)

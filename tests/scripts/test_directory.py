@@ -161,3 +161,15 @@ def test_settings_that_cannot_be_used_are_told(type_name: str, url: str) -> None
         open_repository(RepositorySettings(type=type_name, url=url))
 
     assert caught.value.source.startswith("repositories.")
+
+
+async def test_a_version_that_has_gone_meanwhile_is_a_clear_error(root: Path) -> None:
+    """What was listed and removed before it was read is told as such."""
+    write_script(root / "sample")
+    repository = DirectoryRepository(root)
+    await repository.versions("sample")
+    shutil.rmtree(root / "sample")
+    await repository.versions("sample")
+
+    with pytest.raises(RepositoryUnavailable, match="changed while it was read"):
+        await repository.fetch("sample", "1.0.0")

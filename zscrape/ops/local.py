@@ -25,6 +25,7 @@ from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue, Script
 from zscrape.scripts.digest import MANIFEST_FILE
 from zscrape.scripts.directory import DirectoryRepository
+from zscrape.scripts.manifest import ManifestDefaults
 from zscrape.store.tasks import TaskRow
 from zscrape.worker.slots import Assignment, SlotPolicy, Slots
 
@@ -101,7 +102,8 @@ async def run_here(
     with tempfile.TemporaryDirectory(prefix="zscrape-run-") as scratch:
         root, name, version = locate(target, Path(scratch))
         cache = ScriptCache(settings.cache_dir, max_age_h=settings.cache_max_age_h)
-        catalogue = Catalogue((DirectoryRepository(root),), cache)
+        defaults = ManifestDefaults(settings.script_timeout_s, settings.script_memory_limit_bytes)
+        catalogue = Catalogue((DirectoryRepository(root),), cache, defaults)
         script = await catalogue.resolve(name, version)
         parameters = read_parameters(script.schema)
         problems = script.validator.problems(parameters)

@@ -13,7 +13,12 @@ from typing import Final
 
 from msgspec import Struct
 
-from zscrape.errors import ManifestInvalid, ScriptNotFound, VersionNotFound
+from zscrape.errors import (
+    ManifestInvalid,
+    RepositoryUnavailable,
+    ScriptNotFound,
+    VersionNotFound,
+)
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.digest import ScriptFile, tree_digest
 from zscrape.scripts.flight import Flights
@@ -219,6 +224,9 @@ class Catalogue:
             return ScriptSummary(
                 name, "", repository=repository.name, problems=tuple(error.problems)
             )
+        except RepositoryUnavailable as error:  # one script must not hide the others
+            unreadable: Problem = {"pointer": "", "reason": error.reason}
+            return ScriptSummary(name, "", repository=repository.name, problems=(unreadable,))
         return ScriptSummary(
             name=name,
             version=shown,

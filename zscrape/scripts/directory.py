@@ -116,7 +116,12 @@ class DirectoryRepository:
         return f"{self._root}/{script_name}"
 
     def _version_folder(self, script_name: str, version: str) -> Path:
-        return self._listings[script_name].folders[version]
+        listing = self._listings.get(script_name)
+        folder = None if listing is None else listing.folders.get(version)
+        if folder is None:  # somebody removed it since the versions were listed
+            reason = f"{script_name} {version} changed while it was read; ask again"
+            raise RepositoryUnavailable(repository=self._name, reason=reason)
+        return folder
 
     def _require_same(
         self, script_name: str, version: str, folder: Path, files: tuple[ScriptFile, ...]

@@ -36,7 +36,11 @@ class Script(Struct, frozen=True, eq=False):
         if template is None:
             return None
         properties = self.schema.get("properties", {})
-        defaults = {name: each["default"] for name, each in properties.items() if "default" in each}
+        defaults = {
+            name: each["default"]
+            for name, each in properties.items()
+            if isinstance(each, dict) and "default" in each  # `true` is a schema, too
+        }
         return LockRequest(template.key_for({**defaults, **params}), template.overlap)
 
 
