@@ -230,6 +230,23 @@ def test_repository_of_the_environment_and_of_flags(tmp_path: Path) -> None:
     assert by_flag.sources["repositories"] == "--scripts"
 
 
+@pytest.mark.parametrize("url", ["file:///srv/my%20scripts", "file://localhost/srv/my%20scripts"])
+def test_repository_may_be_given_as_a_file_url(tmp_path: Path, url: str) -> None:
+    """A `file:` URL is the folder that it names."""
+    settings = load(environ=environ(tmp_path, SCRIPT_REPOSITORY_URL=url))
+
+    assert [r.url for r in settings.repositories] == ["/srv/my scripts"]
+
+
+def test_lease_must_outlast_the_silence_that_it_covers(tmp_path: Path) -> None:
+    """A lease that a slower heartbeat has overtaken is named, also where it is the default."""
+    with pytest.raises(SettingError) as caught:
+        load(environ=environ(tmp_path, ZSCRAPE_HEARTBEAT_INTERVAL_S="5"))
+
+    assert caught.value.source == "heartbeat.lease_s"
+    assert "> 15.0" in caught.value.expected
+
+
 def test_script_defaults_are_read(tmp_path: Path, settings_file: Path) -> None:
     """`[scripts.NAME]` gives one script its defaults."""
     write(
@@ -276,6 +293,10 @@ def test_script_defaults_are_read(tmp_path: Path, settings_file: Path) -> None:
         ('[gateway]\nlink = "ipc://x"\n', "value", "ipc://x", "tcp://host:port"),
         ("home = 3\n", "value", "3", "path"),
         ("repositories = 3\n", "value", "3", "[[repositories]]"),
+        ("repositories = [1]\n", "value", "1", "[[repositories]]"),
+        ('repositories = ["file://other/a"]\n', "value", "file://other/a", "path"),
+        ('repositories = ["https://other/a"]\n', "value", "https://other/a", "path"),
+        ("[heartbeat]\nlease_s = 3\n", "value", "3.0", "> 3.0"),
         ("[[repositories]]\nurl = 3\n", "value", "3", "text"),
         ('[[repositories]]\nurl = ""\n', "value", "", "path"),
         ('[[repositories]]\nurl = "a"\ntyp = "x"\n', "unknown", "typ", "type"),

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.conftest import Cluster, Zscrape, clean_environ
 from zscrape.cli.run import is_path
-from zscrape.client import Client, find_gateway
+from zscrape.client import Client, ClientError, find_gateway
 
 ROWS = [{"number": number, "text": "한글"} for number in (1, 2, 3)]
 
@@ -279,6 +279,27 @@ def test_interrupt_cancels_the_task(cluster: Cluster) -> None:
     process.stdout.close()
     with Client(find_gateway(home=cluster.home, environ={})) as client:
         assert client.tasks(limit=1)["tasks"][0]["status"] == "cancelled"
+
+
+def test_interrupt_is_130_also_when_the_task_cannot_be_cancelled(
+    on_cluster: Zscrape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C ends the command as such; that the task goes on is told, not the exit code."""
+
+    def interrupted(self: Client, task_id: str) -> None:
+        raise KeyboardInterrupt
+
+    def unreachable(self: Client, task_id: str) -> None:
+        raise ClientError("gateway_unreachable", "nobody is there")
+
+    monkeypatch.setattr(Client, "events", interrupted)
+    monkeypatch.setattr(Client, "cancel", unreachable)
+
+    result = on_cluster("run", "steps")
+
+    assert result.exit_code == 130
+    assert "nobody is there" in result.stderr
+    assert "was not cancelled" in result.stderr
 
 
 def test_path_obeys_the_settings_limits(

@@ -323,6 +323,55 @@ async def test_batch_with_parameters_that_do_not_fit(gateway, client):
     assert gateway.router.submitted_count == 0
 
 
+async def test_pointers_into_a_batch_in_an_object(gateway, client):
+    """Pointers are into the body as it came: `/tasks/1/...` for an object with `tasks`."""
+    good = {"script_name": "page", "parameters": {"url": "a"}}
+    bad = {"script_name": "page", "parameters": {"url": 1}}
+    lockless = {**good, "overlap": "skip"}
+
+    misfit = await client.post("/v1/tasks/batch", json={"tasks": [good, bad]})
+    fault = await client.post("/v1/tasks/batch", json={"tasks": [good, lockless]})
+
+    assert misfit.json()["problems"][0]["pointer"] == "/tasks/1/parameters/url"
+    assert fault.json()["problems"][0]["pointer"] == "/tasks/1/overlap"
+    assert gateway.router.submitted_count == 0
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        ({"script_name": "nope"}, "script_not_found"),
+        ({"script_name": "page", "version": "9"}, "version_not_found"),
+        ({"script_name": "broken"}, "manifest_invalid"),
+    ],
+)
+async def test_batch_says_which_task_has_no_script(gateway, client, bad, code):
+    """A script that cannot be resolved is told with the place of its task."""
+    good = {"script_name": "page", "parameters": {"url": "a"}}
+
+    alone = await client.post("/v1/tasks", json=bad)
+    answer = await client.post("/v1/tasks", json=[good, good, bad])
+    inside = await client.post("/v1/tasks/batch", json={"tasks": [bad]})
+
+    told = answer.json()
+    assert (answer.status_code, told["code"]) == (alone.status_code, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert told["problems"][0] == {"pointer": "/2/script_name", "reason": told["detail"]}
+    assert told["problems"][1:] == alone.json().get("problems", [])
+    assert inside.json()["problems"][0]["pointer"] == "/tasks/0/script_name"
+    assert gateway.router.submitted_count == 0
+
+
+async def test_malformed_json_tells_nothing_of_our_own_names(client):
+    """Beside the words only the reason and the byte are told."""
+    at_byte = (await client.post("/v1/tasks", content=b'{"script_name":?}')).json()
+    too_early = (await client.post("/v1/tasks", content=b'{"script_name"')).json()
+
+    assert at_byte["details"].keys() == {"reason", "byte"}
+    assert at_byte["details"]["byte"] in at_byte["detail"]
+    assert too_early["details"].keys() == {"reason"}
+
+
 async def test_batch_of_too_many(gateway, client):
     """More tasks than a call takes are refused."""
     body = b"[" + b",".join([b"{" + NAME + b"}"] * (BATCH_LIMIT_COUNT + 1)) + b"]"

@@ -71,3 +71,27 @@ async def test_hub_cuts_streams_that_do_not_end():
         await ended.wait()
         await task
     assert hub.stream_count == 0
+
+
+async def test_hub_closes_beside_a_stream_that_is_being_cut():
+    """A stream whose time is over in the same turn is left to end; the others are cut."""
+    hub = EventHub()
+    faults: list[BaseException] = []
+
+    def close() -> None:
+        try:
+            hub.close()
+        except RuntimeError as error:
+            faults.append(error)
+
+    async def stream() -> None:
+        async with asyncio.timeout(0) as guard:  # it expires in the loop's next turn
+            hub.opened(guard)
+            asyncio.get_running_loop().call_soon(close)
+            await asyncio.Event().wait()
+
+    (ended,) = await asyncio.gather(stream(), return_exceptions=True)
+
+    assert isinstance(ended, TimeoutError)
+    assert hub.is_closed
+    assert faults == []

@@ -17,7 +17,7 @@ from zscrape.core.effects import (
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.ledger import Ledger
 from zscrape.model import Outcome, OutcomeCode, Record, TaskState
-from zscrape.store.memory import MemoryTaskStore
+from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 from zscrape.store.tasks import TaskRow
 
 END = TaskFinished("t", 1, "w", Outcome(code=OutcomeCode.OK, data=b"1"))
@@ -114,3 +114,20 @@ async def test_drained():
 
     assert not was_done
     await ledger.drained()
+
+
+async def test_items_count_only_when_they_are_kept():
+    """An item beyond what is kept of one task is not promised by the count."""
+    store = MemoryTaskStore(MemoryPolicy(task_bytes=4_000))
+    row = TaskRow(id="t", script_name="page", created_at=100.0)
+    await store.add(row)
+    ledger = Ledger(store=store, hub=EventHub(), clock=lambda: 200.0)
+    ledger.open(row)
+    items = tuple(Record("item", 1.0, b"x" * 1_000) for _ in range(5))
+
+    ledger.apply(TaskAssigned("t", 1, "w"))
+    ledger.apply(TaskRecords("t", 1, 0, items))
+    ledger.apply(TaskFinished("t", 1, "w", Outcome(code=OutcomeCode.OK, item_count=5)))
+
+    assert row.dropped_count == 5 - row.item_count
+    assert len(await store.items("t")) == row.item_count == 1

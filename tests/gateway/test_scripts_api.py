@@ -185,6 +185,20 @@ async def test_idempotent_run(gateway, client):
     assert (other.status_code, other.json()["code"]) == (409, "idempotency_conflict")
 
 
+async def test_idempotent_run_of_another_version(gateway, client):
+    """What stands in the query belongs to the call: another version with that key is a conflict."""
+    gateway.worker()
+    headers = {"Idempotency-Key": "k"}
+    path = "/v1/scripts/anything/run"
+
+    first = await client.post(f"{path}?version=1.0.0", json={}, headers=headers)
+    again = await client.post(f"{path}?version=1.0.0", json={}, headers=headers)
+    other = await client.post(path, json={}, headers=headers)
+
+    assert first.headers["x-request-id"] == again.headers["x-request-id"]
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_conflict")
+
+
 async def test_an_edit_is_live(gateway, client, folder):
     """An edited script is what the next run runs."""
     gateway.worker()

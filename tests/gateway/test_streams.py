@@ -15,6 +15,7 @@ import pytest
 from tests.gateway.conftest import KEY, Served, until
 from tests.gateway.loop_router import ScriptedWorker, hold
 from zscrape import wire
+from zscrape.gateway.api.streams import ITEMS, follow
 from zscrape.gateway.app import HttpPolicy
 from zscrape.model import Outcome, OutcomeCode, Record
 
@@ -355,6 +356,80 @@ async def test_retried_attempts_are_told(gateway, client):
         ("state", "completed"),
     ]
     assert events[4].data["code"] == "blocked"
+
+
+async def test_lines_of_the_last_attempt_alone(gateway, client):
+    """A reader that comes later gets the items of the last attempt, as `/items` does."""
+
+    def script(worker: ScriptedWorker, run: wire.Run) -> None:
+        worker.started(run)
+        worker.say(run, *[("item", run.attempt)] * 300)
+        if run.attempt == 1:
+            worker.done(run.task_id, 1, Outcome(code=OutcomeCode.BLOCKED))
+        else:
+            worker.ok(run, None, item_count=300)
+
+    gateway.worker(script)
+    body = {**PAGE, "retry": {"max": 1, "backoff": [0.01]}}
+    request_id = (await client.post("/scrape", json=body)).json()["request_id"]
+    row = await gateway.service.get(request_id)
+    sent: list[bytes] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message.get("body", b""))
+
+    await follow(gateway.state, row, ITEMS, receive, send, headers=[], lang="en")
+
+    assert b"".join(sent).splitlines() == [b"2"] * 300
+
+
+@pytest.mark.parametrize("last", [[2, 2], []])
+async def test_lines_tell_when_another_attempt_begins(make, last):
+    """Items that have left cannot be taken back: `$restart` says that they no longer count."""
+    gateway = make()
+    worker = gateway.worker(hold)
+    body = {**PAGE, "retry": {"max": 1, "backoff": [0.01]}}
+    async with (
+        gateway.served() as served,
+        served.client() as client,
+    ):
+        call = asyncio.create_task(_lines_of(client, body))
+        run = await worker.runs.get()
+        worker.say(run, ("item", 1))
+        await until(lambda: gateway.hub.stream_count and gateway.hub.news.waiting_count)
+        worker.done(run.task_id, 1, Outcome(code=OutcomeCode.BLOCKED))
+        run = await worker.runs.get()
+        worker.say(run, *[("item", item) for item in last])
+        worker.ok(run, None, item_count=len(last))
+        lines = await call
+
+    assert lines == [1, {"$restart": 2}, *last]
+
+
+async def _lines_of(client: httpx.AsyncClient, body: dict[str, Any]) -> list[Any]:
+    answer = await client.post("/scrape", json=body, headers=JSON_LINES)
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+async def test_artifact_that_nests_too_deeply_is_still_told(gateway, client):
+    """What a script says of a file may be anything; the stream goes on behind it."""
+
+    def script(worker: ScriptedWorker, run: wire.Run) -> None:
+        worker.started(run)
+        worker.say(run, ("artifact", b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"))
+        worker.ok(run)
+
+    gateway.worker(script)
+
+    answer = await client.post("/scrape", json=PAGE, headers=EVENT_STREAM)
+    events = [event async for event in events_of(answer)]
+
+    assert [event.data for event in events if event.kind == "artifact"] == [{}]
+    assert events[-1].kind == "result"
 
 
 # ---- how streams end -----------------------------------------------------------------

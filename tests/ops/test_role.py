@@ -40,6 +40,20 @@ def test_role_that_fails_to_start_tells_why(tmp_path: Path) -> None:
     assert "nonsense" in text(caught.value.text_key, "ko", **caught.value.fields)
 
 
+def test_role_that_is_never_ready_is_not_waited_for(tmp_path: Path) -> None:
+    """After the limit it is ended, and the error says for how long it was waited for."""
+    role = Role("gateway", ["--home", str(tmp_path), *LISTEN])
+
+    with pytest.raises(RoleError) as caught:
+        role.wait_ready(0.01)
+    exit_code = role.stop()
+
+    assert exit_code == -9
+    assert "0.01" in text(caught.value.text_key, "en", **caught.value.fields)
+    assert "0.01" in text(caught.value.text_key, "ko", **caught.value.fields)
+    assert not psutil.pid_exists(role.pid)
+
+
 def test_role_that_was_killed_can_be_stopped(tmp_path: Path) -> None:
     """Stopping what has died is no error; the code says that it was killed."""
     role = Role("gateway", ["--home", str(tmp_path), *LISTEN])

@@ -127,6 +127,32 @@ async def test_items_of_the_last_attempt():
     assert len(await store.entries("t1", limit=10)) == 2
 
 
+async def test_items_of_earlier_attempts_make_room():
+    """What is dropped when a task is full are superseded items, not those of the last attempt."""
+    store = MemoryTaskStore(MemoryPolicy(task_bytes=10_000))
+    row = _row(1)
+    await store.add(row)
+    first = [store.append(row, "item", 1, 1.0, b"x" * 2_000) for _ in range(3)]
+    row.attempts = 2
+
+    store.append(row, "state", 2, 2.0, b"{}")
+    last = [store.append(row, "item", 2, 2.0, b"%d" % n + b"y" * 2_000) for n in range(3)]
+
+    assert first == [1, 2, 3]
+    assert last == [5, 6, 7]
+    assert row.dropped_count == 0
+    assert len(await store.items("t1")) == 3
+    assert store.size_bytes <= 10_000
+    found = await store.entries("t1", limit=3)
+    assert [entry.number for entry in found] == [4, 5, 6]
+    found = await store.entries("t1", kinds=frozenset({"item"}), limit=9)
+    assert [entry.number for entry in found] == last
+    assert (await store.entry("t1", 6)).body[:1] == b"1"
+    store.append(row, "state", 2, 3.0, b"{}")
+    await store.discard("t1")
+    assert store.size_bytes == 0
+
+
 async def test_what_is_not_there():
     """Asking for what is not known is answered by nothing, and appending to it too."""
     store = MemoryTaskStore()

@@ -18,6 +18,7 @@ from zscrape.cli.result import show_answer, write_data, write_files
 from zscrape.cli.serving import read_settings
 from zscrape.cli.terminal import Terminal
 from zscrape.cli.verbs import FAILED, INVALID, OK, Flag, UsageFault, config_option, verb
+from zscrape.errors import ZscrapeError
 
 if TYPE_CHECKING:
     from zscrape.client import Client, Document
@@ -123,13 +124,22 @@ def _run_there(terminal: Terminal, asked: _Asked, client: Client) -> int:
     try:
         envelope = _follow(terminal, client, task_id, asked)
     except KeyboardInterrupt:
-        client.cancel(task_id)
-        terminal.note("cli.run.cancelled", request_id=task_id)
+        _cancel(terminal, client, task_id)
         raise
     names = [saved["name"] for saved in envelope.get("artifacts") or ()] if asked.artifacts else []
     return _finish(
         terminal, asked, envelope, {name: client.artifact(task_id, name) for name in names}
     )
+
+
+def _cancel(terminal: Terminal, client: Client, task_id: str) -> None:
+    """End a task that was interrupted here; a gateway that does not answer is only told of."""
+    try:
+        client.cancel(task_id)
+    except ZscrapeError as error:
+        terminal.note("cli.run.not_cancelled", request_id=task_id, reason=error)
+    else:
+        terminal.note("cli.run.cancelled", request_id=task_id)
 
 
 def _follow(terminal: Terminal, client: Client, task_id: str, asked: _Asked) -> Document:

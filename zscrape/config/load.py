@@ -8,6 +8,8 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import msgspec
 from msgspec import Struct
@@ -72,10 +74,25 @@ def load(
     values |= {
         "gateway": GatewaySettings(**values["gateway"]),
         "worker": WorkerSettings(**values["worker"]),
-        "heartbeat": HeartbeatPolicy(**values["heartbeat"]),
+        "heartbeat": _heartbeat(values["heartbeat"], reader.sources),
         "queue": QueuePolicy(**values["queue"]),
     }
     return Settings(**values, sources=reader.sources)
+
+
+def _heartbeat(values: Mapping[str, Any], sources: Mapping[str, str]) -> HeartbeatPolicy:
+    """Return the policy.
+
+    Raises:
+        SettingError: Its lease would end before the silence that it is to cover.
+    """
+    policy = HeartbeatPolicy(**values)
+    if policy.lease_s <= policy.lost_after_s:
+        name = "heartbeat.lease_s"
+        source = name if sources[name] == "default" else sources[name]
+        expected = f"> {policy.lost_after_s} (interval_s * missed_count)"
+        raise wrong(source, policy.lease_s, expected)
+    return policy
 
 
 def default_home(environ: Mapping[str, str]) -> Path:
@@ -256,6 +273,8 @@ class _Reader:
         return {"type": kind, "url": self._environ.get("SCRIPT_REPOSITORY_URL", "")}
 
     def _repository(self, row: Any, source: str, number: int) -> RepositorySettings:
+        if not isinstance(row, str | Path | Mapping):
+            raise wrong(source, row, "[[repositories]]")
         table = {"url": str(row)} if isinstance(row, str | Path) else dict(row)
         given = {
             "name": "scripts" if number == 1 else f"scripts{number}",
@@ -272,4 +291,20 @@ class _Reader:
                 value=found.type,
                 expected=", ".join(REPOSITORY_TYPES),
             )
-        return msgspec.structs.replace(found, url=str(self._path_of(found.url, source)))
+        folder = self._path_of(_folder_of(found.url, source), source)
+        return msgspec.structs.replace(found, url=str(folder))
+
+
+def _folder_of(url: str, source: str) -> str:
+    """Return the path that a repository's `url` stands for: itself, or that of a `file:` URL.
+
+    Raises:
+        SettingError: It is a URL that leads beyond this machine.
+    """
+    scheme, separator, _ = url.partition(":")
+    parts = urlsplit(url)
+    if separator and scheme.lower() == "file" and parts.netloc in ("", "localhost"):
+        return url2pathname(parts.path)
+    if "://" in url:
+        raise wrong(f"{source}.url", url, "path, file:///path")
+    return url

@@ -6,12 +6,12 @@ Each view is a struct encoded once; the script's own bytes go into it untouched 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from zscrape.errors import ManifestInvalid, ParamsInvalid, RefusedError, ZscrapeError
+from zscrape.errors import ManifestInvalid, ParamsInvalid, ZscrapeError
 from zscrape.messages import text
 from zscrape.model import OutcomeCode, TaskState
 from zscrape.scripts.problems import told
@@ -30,7 +30,6 @@ class ErrorView(Struct, omit_defaults=True):
     traceback: str = ""  # the script's own frames
     details: dict[str, Any] = {}
     problems: list[dict[str, str]] = []
-    request_id: str = ""  # only inside lists
 
 
 class ArtifactView(Struct):
@@ -106,9 +105,6 @@ class TaskSummary(Struct, kw_only=True):
 
 
 # ---- errors --------------------------------------------------------------------------
-
-# Fields that have a place of their own in what is told.
-_OWN_PLACE: Final = frozenset({"problems", "key", "values"})
 
 
 def error_view(error: ZscrapeError, lang: str) -> ErrorView:
@@ -363,8 +359,3 @@ def problem(view: ErrorView, status: int, request_id: str, *, is_refusal: bool =
             problems=view.problems,
         )
     )
-
-
-def is_refusal(error: ZscrapeError) -> bool:
-    """True iff nothing is wrong with the request, and it may come again later."""
-    return isinstance(error, RefusedError)

@@ -7,6 +7,7 @@ one therefore costs nothing and blocks nobody; what it has missed it reads from 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from zscrape.model import TaskId
 
@@ -85,4 +86,11 @@ class EventHub:
         self.ends.close()
         cut_at = asyncio.get_running_loop().time() + grace_s
         for guard in self._streams:
-            guard.reschedule(cut_at)
+            reschedule(guard, cut_at)
+
+
+def reschedule(guard: asyncio.Timeout, at: float | None) -> None:
+    """Set when `guard` ends its stream; one that is ending it already is left to it."""
+    # Between its expiry and its task's next turn a guard takes no other time (CPython 3.11).
+    with contextlib.suppress(RuntimeError):
+        guard.reschedule(at)

@@ -43,6 +43,11 @@ class JsonFault(MalformedJson):
         """The words of this fault instead of the general ones."""
         return self.key
 
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The reason, and the byte where the document has one that is to blame."""
+        return {"reason": self.reason, **({"byte": self.byte} if self.byte else {})}
+
 
 def field_fault(pointer: str, key: str, **values: Any) -> FieldFault:
     """Return the fault at `pointer` with the words `http.<key>`."""

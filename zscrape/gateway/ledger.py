@@ -163,7 +163,7 @@ class Ledger:
             return
         number = self._store.append(row, kind, attempt, record.at, record.body)
         if kind == "item":
-            row.item_count += 1
+            row.item_count += bool(number)  # one that was not kept cannot be fetched
         elif kind == "progress":
             told = _read(_PROGRESS, record.body)
             if told is not None:
@@ -185,7 +185,8 @@ class Ledger:
         row.attempts = fact.attempt
         if fact.worker_id is not None:
             row.worker_id = fact.worker_id
-            row.item_count = outcome.item_count or row.item_count
+            if not row.dropped_count:
+                row.item_count = outcome.item_count or row.item_count
         self.note_state(row, now, outcome.code)
         self._hub.ends.ring(row.id)
 

@@ -150,6 +150,10 @@ CLI: Final[dict[str, Text]] = {
     "cli.run.cancelled": Text(
         "Task {request_id} was cancelled.", "작업 {request_id}을(를) 취소했습니다."
     ),
+    "cli.run.not_cancelled": Text(
+        "Task {request_id} was not cancelled: {reason}",
+        "작업 {request_id}을(를) 취소하지 못했습니다: {reason}",
+    ),
     "cli.run.written": Text("Written: {path}", "저장했습니다: {path}"),
     "cli.run.artifacts": Text(
         "Files saved: {names}. Write them with --artifacts FOLDER.",
@@ -267,5 +271,9 @@ CLI: Final[dict[str, Text]] = {
     "role_failed": Text(
         "The {role} ended before it was ready (exit code {exit_code}):\n{told}",
         "{role}이(가) 준비되기 전에 끝났습니다(종료 코드 {exit_code}):\n{told}",
+    ),
+    "role_failed.late": Text(
+        "The {role} was not ready after {limit_s} seconds and was ended:\n{told}",
+        "{role}이(가) {limit_s}초 안에 준비되지 않아 종료했습니다:\n{told}",
     ),
 }

@@ -17,6 +17,7 @@ from zscrape.errors import ZscrapeError
 
 _END_GRACE_S: Final = 5.0
 _ERROR_TAIL_COUNT: Final = 20
+_READY_LIMIT_S: Final = 60.0  # a cold start on a slow disk takes a few seconds
 
 
 @dataclass(eq=False, kw_only=True)
@@ -27,6 +28,12 @@ class RoleError(ZscrapeError):
     role: str
     exit_code: int
     told: str  # its own words, or the last lines of its standard error
+    limit_s: float = 0.0  # after which it was ended for not being ready; 0.0: it ended itself
+
+    @property
+    def text_key(self) -> str:
+        """Say that it took too long where it did."""
+        return "role_failed.late" if self.limit_s else self.code
 
 
 class Role:
@@ -72,21 +79,46 @@ class Role:
         """The process's id."""
         return self._process.pid
 
-    def wait_ready(self) -> dict[str, Any]:
+    def wait_ready(self, limit_s: float = _READY_LIMIT_S) -> dict[str, Any]:
         """Return what it says when it is ready.
 
         Raises:
-            RoleError: It has ended instead.
+            RoleError: It has ended instead, or was ended for not being ready in `limit_s`.
         """
+        is_late = threading.Event()
+
+        def end() -> None:
+            is_late.set()
+            self._process.kill()  # which ends its output, and so the wait
+
+        timer = threading.Timer(limit_s, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            ready = self._read_ready()
+        finally:
+            timer.cancel()
+            timer.join()
+        if ready is not None and not is_late.is_set():
+            return ready
+        exit_code = self._process.wait()
+        self._reader.join()
+        raise RoleError(
+            role=self.verb,
+            exit_code=exit_code,
+            told="\n".join(self._tail),
+            limit_s=limit_s if is_late.is_set() else 0.0,
+        )
+
+    def _read_ready(self) -> dict[str, Any] | None:
+        """Read until it says that it is ready; None when its output ends before."""
         for line in self._pipe(self._process.stdout):
             said = msgspec.json.decode(line)
             if isinstance(said, dict) and said.get("event") == "ready":
                 return said
             if isinstance(said, dict) and "error" in said:
                 self._tail.append(str(said["error"]["message"]))
-        exit_code = self._process.wait()
-        self._reader.join()
-        raise RoleError(role=self.verb, exit_code=exit_code, told="\n".join(self._tail))
+        return None
 
     def wait(self) -> int:
         """Wait until it has ended and return its exit code."""

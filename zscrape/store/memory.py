@@ -14,6 +14,7 @@ from zscrape.store.tasks import EntryKind, LogEntry, TaskPage, TaskQuery, TaskRo
 # What an entry weighs beyond its body: the struct, its number, its places in the lists.
 _ENTRY_OVERHEAD_BYTES = 200
 _ROW_OVERHEAD_BYTES = 2_000
+_FREED = "freed"  # the kind of an entry whose body made room for a later attempt's
 
 
 class MemoryPolicy(Struct, frozen=True):
@@ -34,6 +35,7 @@ class _Kept(Struct, gc=False):
     entries: list[LogEntry]
     items: list[bytes] | None = None  # of the attempt `item_attempt`, the last that had any
     item_attempt: int = 0
+    freed_attempt: int = 0  # items of attempts before it are gone
 
 
 class MemoryTaskStore:
@@ -71,6 +73,8 @@ class MemoryTaskStore:
         if kept is None:
             return 0
         weight = len(body) + _ENTRY_OVERHEAD_BYTES
+        if kept.size_bytes + weight > self._policy.task_bytes and kept.freed_attempt < attempt:
+            self._free_items(kept, attempt)
         # A change of state is always told: whoever follows must learn how it ends.
         if kept.size_bytes + weight > self._policy.task_bytes and kind != "state":
             row.dropped_count += 1
@@ -88,6 +92,18 @@ class MemoryTaskStore:
         elif self.size_bytes > self._policy.total_bytes:
             self._make_room()
         return row.last_number
+
+    def _free_items(self, kept: _Kept, attempt: int) -> None:
+        """Let go of the items of attempts before `attempt`: they are superseded."""
+        kept.freed_attempt = attempt
+        for place, entry in enumerate(kept.entries):
+            if entry.kind == "item" and entry.attempt < attempt:
+                kept.size_bytes -= len(entry.body)
+                self.size_bytes -= len(entry.body)
+                # Its place stays taken, so that numbers and places go on together.
+                kept.entries[place] = LogEntry(entry.number, _FREED, entry.attempt, entry.at, b"")
+        if kept.item_attempt < attempt:
+            kept.items = None
 
     def _settle(self, row: TaskRow) -> None:
         """A task has ended: it counts among those that may be dropped."""
@@ -162,10 +178,15 @@ class MemoryTaskStore:
         if kept is None:
             return []
         # Entry `n` stands at place `n - 1`: an entry that did not fit took no number.
-        if kinds is None:
+        if kinds is None and not kept.freed_attempt:
             return kept.entries[after : after + limit]
         later = (kept.entries[place] for place in range(after, len(kept.entries)))
-        return list(islice((entry for entry in later if entry.kind in kinds), limit))
+        found = (
+            entry
+            for entry in later
+            if (entry.kind != _FREED if kinds is None else entry.kind in kinds)
+        )
+        return list(islice(found, limit))
 
     async def items(
         self, task_id: TaskId, *, offset: int = 0, limit: int | None = None

@@ -248,10 +248,12 @@ def refusal_headers(error: ZscrapeError) -> RawHeaders:
     return []
 
 
-def problem_document(error: ZscrapeError, request_id: str, lang: str) -> bytes:
-    """Return what is told of an error outside `/scrape`."""
+def problem_document(error: ZscrapeError, request_id: str, lang: str, *, at: str = "") -> bytes:
+    """Return what is told of an error outside `/scrape`; `at` points to what is at fault."""
     is_refusal = isinstance(error, RefusedError)
     view = error_view(error, lang)
+    if at:
+        view.problems = [{"pointer": at, "reason": view.message}, *view.problems]
     return problem(view, error.http_status, request_id, is_refusal=is_refusal)
 
 

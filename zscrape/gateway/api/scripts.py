@@ -159,7 +159,8 @@ async def run(request: Request) -> Response:
     check_depth(body, state.policy.depth_limit)
     decode_parameters(body, at="")
     headers = dict(request.scope["headers"])
-    idempotency = idempotency_of(headers, request.url.path.encode() + b"\n" + body)
+    call = f"{request.url.path}?{request.url.query}".encode()
+    idempotency = idempotency_of(headers, call + b"\n" + body)
     row = None
     if idempotency is not None:
         row = await state.service.reattach(client.id, idempotency)

@@ -2,6 +2,10 @@
 
 A stream ends when its task has ended, when its reader has gone, when the reader has taken
 nothing for too long, and when the gateway closes; each is awaited, none is polled.
+
+Events tell every attempt of a task. Lines of items tell the last one alone, as
+`/v1/tasks/{id}/items` does: when another attempt begins after items of an earlier one have
+left, a line `{"$restart": n}` says that they no longer count, `n` being the new attempt.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from starlette.types import Receive, Send
 
 from zscrape.gateway.api.exchange import ClientGone, RawHeaders, disconnect
 from zscrape.gateway.envelope import encode, envelope, moment, task_error_view
+from zscrape.gateway.events import reschedule
 from zscrape.gateway.state import GatewayState
 from zscrape.store.tasks import LogEntry, TaskRow
 
@@ -40,6 +45,7 @@ class Form(Struct, frozen=True):
     frame: Callable[[LogEntry], bytes]
     ping: bytes  # b"": nothing may stand between the lines
     end: Callable[[TaskRow, GatewayState, str], bytes]
+    restart: Callable[[int], bytes] | None = None  # None: every attempt is told
 
 
 async def follow(
@@ -114,23 +120,46 @@ class _Reader:
         self._row = row
         self._form = form
         self._after = after
+        self._attempt = 0  # of which something has been told
         self.is_at_end = False  # the task has ended and all of its log is read
 
     async def read(self) -> bytes:
         """Return the frames of the next entries, b"" when there are none now."""
+        while True:
+            attempt = self._row.attempts
+            entries = await self._next()
+            frames = [self._turned(attempt)]
+            for entry in entries:
+                if self._form.restart is None:
+                    frames.append(self._form.frame(entry))
+                elif entry.attempt >= attempt:
+                    frames.append(self._turned(entry.attempt))
+                    self._attempt = entry.attempt
+                    frames.append(self._form.frame(entry))
+            told = b"".join(frames)
+            if told or not entries:
+                return told
+
+    def _turned(self, attempt: int) -> bytes:
+        """Return what says that the told attempt no longer counts, b"" when it does."""
+        if self._form.restart is None or not 0 < self._attempt < attempt:
+            return b""
+        self._attempt = attempt
+        return self._form.restart(attempt)
+
+    async def _next(self) -> list[LogEntry]:
         row = self._row
         is_final = row.status.is_final  # looked at first: entries may come while we read
         last_number = row.last_number
-        form = self._form
         entries = await self._store.entries(
-            row.id, after=self._after, kinds=form.kinds, limit=_BATCH_COUNT
+            row.id, after=self._after, kinds=self._form.kinds, limit=_BATCH_COUNT
         )
         if not entries:
             self._after = max(self._after, last_number)
             self.is_at_end = is_final
-            return b""
-        self._after = entries[-1].number
-        return b"".join([form.frame(entry) for entry in entries])
+        else:
+            self._after = entries[-1].number
+        return entries
 
 
 class _Writer:
@@ -147,9 +176,9 @@ class _Writer:
 
     async def send(self, chunk: bytes, *, is_last: bool = False) -> None:
         limit_s = _LAST_WORDS_S if self._state.hub.is_closed else self._state.policy.stall_limit_s
-        self._guard.reschedule(self._loop.time() + limit_s)
+        reschedule(self._guard, self._loop.time() + limit_s)
         await self._send({"type": "http.response.body", "body": chunk, "more_body": not is_last})
-        self._guard.reschedule(None)
+        reschedule(self._guard, None)
 
 
 async def wait_for_item(state: GatewayState, row: TaskRow, receive: Receive) -> None:
@@ -214,7 +243,7 @@ def _event_of(entry: LogEntry) -> bytes:
     if entry.kind == "artifact":
         try:
             told = encode(_ARTIFACT.decode(entry.body))
-        except (msgspec.MsgspecError, ValueError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             told = b"{}"
         return _event(entry.number, "artifact", told)
     if entry.kind == "state":  # its body has the attempt already
@@ -248,10 +277,14 @@ def _error_line(row: TaskRow, _state: GatewayState, lang: str) -> bytes:
     return b"" if error is None else encode({"$error": error}) + b"\n"
 
 
+def _restart_line(attempt: int) -> bytes:
+    return b'{"$restart":%d}\n' % attempt
+
+
 def _no_line(_row: TaskRow, _state: GatewayState, _lang: str) -> bytes:
     return b""
 
 
 EVENTS: Final = Form(EVENT_STREAM, None, _event_of, b": ping\n\n", _result_event)
-ITEMS: Final = Form(JSON_LINES, frozenset({"item"}), _item_line, b"", _error_line)
+ITEMS: Final = Form(JSON_LINES, frozenset({"item"}), _item_line, b"", _error_line, _restart_line)
 LOGS: Final = Form(JSON_LINES, frozenset({"log"}), _log_line, b"", _no_line)

@@ -12,8 +12,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from zscrape.errors import ParamsInvalid, ZscrapeError
+from zscrape.errors import ParamsInvalid, ScriptError, ZscrapeError
 from zscrape.gateway.api.exchange import (
+    PROBLEM_TYPE,
     REQUEST_ID,
     body_of,
     check_query,
@@ -23,7 +24,9 @@ from zscrape.gateway.api.exchange import (
     language,
     moment_in,
     not_one_of,
+    problem_document,
     refusal_headers,
+    request_id_of,
     seconds,
     told,
     whole,
@@ -38,7 +41,7 @@ from zscrape.gateway.envelope import (
 )
 from zscrape.gateway.faults import field_fault
 from zscrape.gateway.requests import TaskRequest, decode_task, decode_tasks, is_array
-from zscrape.gateway.tasks import Origin, Prepared
+from zscrape.gateway.tasks import Prepared
 from zscrape.messages import text
 from zscrape.model import TaskState
 from zscrape.store.tasks import TaskQuery, TaskRow
@@ -56,7 +59,7 @@ async def submit(request: Request) -> Response:
     check_query(request, ())
     body = await body_of(request)
     if is_array(body):
-        return await _submit_many(request, body, "batch")
+        return await _submit_many(request, body)
     state = gateway_of(request)
     client = client_of(request)
     asked = decode_task(body, depth_limit=state.policy.depth_limit)
@@ -74,17 +77,19 @@ async def submit(request: Request) -> Response:
 async def submit_batch(request: Request) -> Response:
     """`POST /v1/tasks/batch`: an array of tasks, or an object with `tasks`."""
     check_query(request, ())
-    return await _submit_many(request, await body_of(request), "batch")
+    return await _submit_many(request, await body_of(request))
 
 
-async def _submit_many(request: Request, body: bytes, origin: Origin) -> Response:
+async def _submit_many(request: Request, body: bytes) -> Response:
     """Accept many tasks: all are found good before the first is queued."""
     state = gateway_of(request)
     lang = language(request)
     if "idempotency-key" in request.headers:
         raise field_fault("Idempotency-Key", "idempotency_of_many")
     asked = decode_tasks(body, depth_limit=state.policy.depth_limit)
-    prepared = await _prepare_many(request, asked, origin)
+    prepared = await _prepare_many(request, asked, "" if is_array(body) else "/tasks")
+    if isinstance(prepared, Response):
+        return prepared
     answers: list[dict[str, Any]] = []
     refusal: ZscrapeError | None = None
     for place, each in enumerate(prepared):
@@ -111,13 +116,14 @@ async def _submit_many(request: Request, body: bytes, origin: Origin) -> Respons
 
 
 async def _prepare_many(
-    request: Request, asked: list[TaskRequest], origin: Origin
-) -> list[Prepared]:
+    request: Request, asked: list[TaskRequest], at: str
+) -> list[Prepared] | Response:
     """Find every task good, or refuse all of them with every fault found.
+
+    A script that cannot be resolved is answered here: its error knows of no place in a body.
 
     Raises:
         ParamsInvalid: Parameters do not fit; the pointers say which.
-        ScriptError: A script cannot be resolved.
     """
     service = gateway_of(request).service
     client = client_of(request).id
@@ -126,16 +132,24 @@ async def _prepare_many(
     for place, each in enumerate(asked):
         try:
             prepared.append(
-                await service.prepare(each, origin=origin, client=client, at=f"/{place}")
+                await service.prepare(each, origin="batch", client=client, at=f"{at}/{place}")
             )
         except ParamsInvalid as error:
             misfits.append(error)
+        except ScriptError as error:
+            return _unresolved(request, error, f"{at}/{place}/script_name")
         if place % _TURN_COUNT == _TURN_COUNT - 1:
             await asyncio.sleep(0)
     if misfits:
         problems = [problem for misfit in misfits for problem in misfit.problems]
         raise ParamsInvalid(script_name=misfits[0].script_name, problems=problems)
     return prepared
+
+
+def _unresolved(request: Request, error: ScriptError, at: str) -> Response:
+    request_id = request_id_of(request.scope)
+    body = problem_document(error, request_id, language(request), at=at)
+    return Response(body, error.http_status, media_type=PROBLEM_TYPE.decode())
 
 
 def _accepted(row: TaskRow) -> dict[str, Any]:
