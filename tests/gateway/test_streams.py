@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from typing import Any, NamedTuple
 
 import httpx
@@ -375,11 +375,11 @@ async def test_lines_of_the_last_attempt_alone(gateway, client):
     row = await gateway.service.get(request_id)
     sent: list[bytes] = []
 
-    async def receive() -> dict[str, Any]:
+    async def receive() -> MutableMapping[str, Any]:
         await asyncio.Event().wait()
         raise AssertionError
 
-    async def send(message: dict[str, Any]) -> None:
+    async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message.get("body", b""))
 
     await follow(gateway.state, row, ITEMS, receive, send, headers=[], lang="en")

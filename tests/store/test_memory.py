@@ -147,7 +147,9 @@ async def test_items_of_earlier_attempts_make_room():
     assert [entry.number for entry in found] == [4, 5, 6]
     found = await store.entries("t1", kinds=frozenset({"item"}), limit=9)
     assert [entry.number for entry in found] == last
-    assert (await store.entry("t1", 6)).body[:1] == b"1"
+    entry = await store.entry("t1", 6)
+    assert entry is not None
+    assert entry.body[:1] == b"1"
     store.append(row, "state", 2, 3.0, b"{}")
     await store.discard("t1")
     assert store.size_bytes == 0
