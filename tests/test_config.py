@@ -238,6 +238,90 @@ def test_repository_may_be_given_as_a_file_url(tmp_path: Path, url: str) -> None
     assert [r.url for r in settings.repositories] == ["/srv/my scripts"]
 
 
+def test_repositories_behind_a_network(tmp_path: Path, settings_file: Path) -> None:
+    """Each type has its own fields; a login in an address is taken out of it."""
+    write(
+        settings_file,
+        '[[repositories]]\ntype = "git"\nurl = "https://ann:p%40ss@git.example.com/s.git"\n'
+        'name = "a"\nbranch = "main"\n'
+        '[[repositories]]\ntype = "git"\nurl = "git@git.example.com:team/s.git"\nname = "b"\n'
+        'ssh_key = "id"\n'
+        '[[repositories]]\ntype = "git"\nurl = "mirror.git"\nname = "c"\n'
+        '[[repositories]]\ntype = "http"\nurl = "https://x.example.com"\ntoken = "t"\nname = "d"\n'
+        '[[repositories]]\ntype = "s3"\nbucket = "b"\nprefix = "/s/"\nname = "e"\n',
+    )
+
+    a, b, c, d, e = load(environ=environ(tmp_path), file=settings_file).repositories
+
+    assert (a.url, a.user, a.password, a.branch) == (
+        "https://git.example.com/s.git",
+        "ann",
+        "p@ss",
+        "main",
+    )
+    assert (b.url, b.ssh_key) == (
+        "git@git.example.com:team/s.git",
+        str(settings_file.parent / "id"),
+    )
+    assert c.url == (settings_file.parent / "mirror.git").as_uri()
+    assert (d.url, d.token) == ("https://x.example.com", "t")
+    assert (e.bucket, e.prefix) == ("b", "s/")
+
+
+def test_names_of_the_contract_give_one_repository(tmp_path: Path) -> None:
+    """What the type has no use for is left alone: one `.env` may serve several types."""
+    names = {
+        "S3_BUCKET_NAME": "b",
+        "S3_REGION": "ap-northeast-2",
+        "S3_ACCESS_KEY": "a",
+        "S3_SECRET_KEY": "s",
+        "S3_PREFIX": "scripts/",
+        "S3_ENDPOINT_URL": "http://127.0.0.1:9000",
+    }
+    git = {"SCRIPT_REPOSITORY_TYPE": "git", "SCRIPT_REPOSITORY_URL": "https://g/s"}
+
+    (by_bucket,) = load(environ=environ(tmp_path, **names)).repositories
+    (by_type,) = load(
+        environ=environ(tmp_path, **names, **git, SCRIPT_REPOSITORY_TOKEN="t")
+    ).repositories
+
+    assert (by_bucket.type, by_bucket.bucket, by_bucket.region) == ("s3", "b", "ap-northeast-2")
+    assert by_bucket.endpoint_url == "http://127.0.0.1:9000"
+    assert (by_type.type, by_type.url, by_type.token) == ("git", "https://g/s", "t")
+    assert by_type.bucket == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "source", "value"),
+    [
+        ({"SCRIPT_REPOSITORY_TYPE": "git"}, "SCRIPT_REPOSITORY_URL", "None"),
+        (
+            {"SCRIPT_REPOSITORY_TYPE": "http", "SCRIPT_REPOSITORY_URL": "file:///etc"},
+            "SCRIPT_REPOSITORY_URL",
+            "file:///etc",
+        ),
+        (
+            {"SCRIPT_REPOSITORY_TYPE": "git", "SCRIPT_REPOSITORY_URL": "ftp://a:secret@b/c"},
+            "SCRIPT_REPOSITORY_URL",
+            "@b/c",
+        ),
+        ({"SCRIPT_REPOSITORY_TYPE": "s3"}, "S3_BUCKET_NAME", "None"),
+        ({"S3_BUCKET_NAME": "b", "S3_ACCESS_KEY": "a"}, "S3_SECRET_KEY", ""),
+        ({"S3_BUCKET_NAME": "b", "S3_ENDPOINT_URL": "host:1"}, "S3_ENDPOINT_URL", "host:1"),
+    ],
+)
+def test_fault_of_a_repository_names_its_variable(
+    tmp_path: Path, names: dict[str, str], source: str, value: str
+) -> None:
+    """An address that cannot be used is told without the password in it."""
+    with pytest.raises(SettingError) as caught:
+        load(environ=environ(tmp_path, **names))
+
+    assert caught.value.source == source
+    assert value in caught.value.value
+    assert "secret" not in str(caught.value)
+
+
 def test_lease_must_outlast_the_silence_that_it_covers(tmp_path: Path) -> None:
     """A lease that a slower heartbeat has overtaken is named, also where it is the default."""
     with pytest.raises(SettingError) as caught:
@@ -301,6 +385,8 @@ def test_script_defaults_are_read(tmp_path: Path, settings_file: Path) -> None:
         ('[[repositories]]\nurl = ""\n', "value", "", "path"),
         ('[[repositories]]\nurl = "a"\ntyp = "x"\n', "unknown", "typ", "type"),
         ('[[repositories]]\ntype = "svn"\nurl = "a"\n', "repository_type", "svn", "dir"),
+        ('[[repositories]]\nurl = "a"\ntoken = "t"\n', "repository_field", "token", "dir: url"),
+        ('[[repositories]]\nurl = "a"\nname = "../x"\n', "value", "../x", "letters"),
         (
             '[[repositories]]\nurl = "a"\n[[repositories]]\nurl = "b"\nname = "scripts"',
             "duplicate",
@@ -350,14 +436,14 @@ def test_fault_in_the_environment_names_the_variable(tmp_path: Path) -> None:
 
 
 def test_unsupported_repository_type_of_the_environment_names_it(tmp_path: Path) -> None:
-    """A repository type that this version cannot read is refused with those that it can."""
-    given = environ(tmp_path, SCRIPT_REPOSITORY_TYPE="s3", SCRIPT_REPOSITORY_URL="s3://b")
+    """A repository type that is not known is refused with those that are."""
+    given = environ(tmp_path, SCRIPT_REPOSITORY_TYPE="svn", SCRIPT_REPOSITORY_URL="svn://b")
 
     with pytest.raises(SettingError) as caught:
         load(environ=given)
 
     assert caught.value.source == "SCRIPT_REPOSITORY_TYPE"
-    assert caught.value.expected == "dir"
+    assert caught.value.expected == "dir, git, http, s3"
 
 
 def test_secret_is_not_told_in_a_fault(tmp_path: Path, settings_file: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 from tests.scripts.folders import manifest, wait_for_the_clock, write_script
 from zscrape.config import RepositorySettings
 from zscrape.errors import ConfigError, FilesInvalid, ManifestInvalid, RepositoryUnavailable
+from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.directory import DirectoryRepository
-from zscrape.scripts.repository import Repository, open_repository
+from zscrape.scripts.repository import open_repository
 
 
 async def test_both_layouts_are_read(root: Path) -> None:
@@ -139,26 +140,28 @@ async def test_a_script_that_goes_away_is_gone(root: Path) -> None:
     assert (before, await repository.versions("sample")) == (("1.0.0",), ())
 
 
-async def test_a_repository_is_opened_by_its_settings(root: Path) -> None:
-    """A path and a file: address open the same folder, under the name of the settings."""
+async def test_a_repository_is_opened_by_its_settings(root: Path, tmp_path: Path) -> None:
+    """The folder of the settings is opened, under the name that they give it."""
     write_script(root / "sample")
-    for url in (str(root), root.as_uri()):
-        repository: Repository = open_repository(RepositorySettings(url=url, name="mine"))
+    settings = RepositorySettings(url=str(root), name="mine")
 
-        assert repository.name == "mine"
-        assert await repository.names() == ("sample",)
-        assert await repository.channels("sample") == {}
-        await repository.close()
+    repository = open_repository(settings, cache=ScriptCache(tmp_path / "cache"), folder=tmp_path)
+
+    assert repository.name == "mine"
+    assert await repository.names() == ("sample",)
+    assert await repository.channels("sample") == {}
+    assert not await repository.refresh()
+    await repository.close()
 
 
-@pytest.mark.parametrize(
-    ("type_name", "url"),
-    [("ftp", "/x"), ("dir", ""), ("dir", "https://x/y"), ("dir", "file://h/y")],
-)
-def test_settings_that_cannot_be_used_are_told(type_name: str, url: str) -> None:
-    """An unknown type or another kind of address is an error of the configuration."""
+def test_a_type_that_is_not_known_is_told(tmp_path: Path) -> None:
+    """An unknown type is an error of the configuration."""
     with pytest.raises(ConfigError) as caught:
-        open_repository(RepositorySettings(type=type_name, url=url))
+        open_repository(
+            RepositorySettings(type="ftp", url="/x"),
+            cache=ScriptCache(tmp_path / "cache"),
+            folder=tmp_path,
+        )
 
     assert caught.value.source.startswith("repositories.")
 

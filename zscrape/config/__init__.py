@@ -8,8 +8,10 @@ nothing, and says for every value where it came from. Hand on the piece, never t
 
 from __future__ import annotations
 
-from zscrape.config.load import FILE_NAME, REPOSITORY_TYPES, default_home, load, locale_language
+from zscrape.config.load import FILE_NAME, default_home, load, locale_language
+from zscrape.config.repositories import REPOSITORY_TYPES, repository_values
 from zscrape.config.settings import (
+    REPOSITORY_ENVIRONMENT,
     SECRETS,
     GatewaySettings,
     RepositorySettings,
@@ -35,6 +37,7 @@ from zscrape.config.values import (
 __all__ = [
     "FILE_NAME",
     "MASK",
+    "REPOSITORY_ENVIRONMENT",
     "REPOSITORY_TYPES",
     "SECRETS",
     "GatewaySettings",
@@ -54,6 +57,7 @@ __all__ = [
     "parse_link",
     "parse_size",
     "refuse_open_bind",
+    "repository_values",
     "settings_known",
     "unknown_environment",
 ]

@@ -8,13 +8,12 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import msgspec
-from msgspec import Struct
 
+from zscrape.config.repositories import environment_repository, fields_of, read_repositories
 from zscrape.config.settings import (
+    REPOSITORY_ENVIRONMENT,
     SECRETS,
     SECTIONS,
     TABLES,
@@ -32,8 +31,6 @@ from zscrape.config.values import MASK, SettingError, check_range, nearest, type
 from zscrape.model import HeartbeatPolicy, QueuePolicy
 
 FILE_NAME: Final = "zscrape.toml"
-# Repository types that this version can read; the contract names more.
-REPOSITORY_TYPES: Final = ("dir",)
 
 
 def load(
@@ -160,21 +157,6 @@ def _refuse_unknown(name: str, known: list[str], path: Path) -> None:
     )
 
 
-def _fields_of(kind: type[Struct], table: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Return the fields of a struct from a table of the file, each checked by itself."""
-    types = {field.name: field.type for field in msgspec.structs.fields(kind)}
-    found = {}
-    for name, raw in table.items():
-        place = f"{source}.{name}"
-        _refuse_unknown(name, list(types), Path(source))
-        try:
-            found[name] = msgspec.convert(raw, types[name])
-        except msgspec.ValidationError as error:
-            raise wrong(place, raw, type_words(types[name])) from error
-        check_range(name, found[name], place)
-    return found
-
-
 class _Reader:
     """Pick each value from the strongest source that has it, and remember which that was."""
 
@@ -212,27 +194,17 @@ class _Reader:
 
     def repositories(self, home: Path) -> tuple[RepositorySettings, ...]:
         """Return the repositories in the order in which a name is looked up."""
+        by_environment = environment_repository(self._environ)
         if "repositories" in self._flags:
             rows, source = self._flags["repositories"], "--scripts"
-        elif self._environ.get("SCRIPT_REPOSITORY_URL") or self._environ.get(
-            "SCRIPT_REPOSITORY_TYPE"
-        ):
-            rows, source = [self._environment_repository()], "SCRIPT_REPOSITORY_URL"
+        elif by_environment is not None:
+            rows, source = [by_environment], REPOSITORY_ENVIRONMENT["url"]
         elif "repositories" in self._table:
             rows, source = self._table["repositories"], f"{self._path}: repositories"
         else:
             rows, source = [str(home / "scripts")], "default"
         self.sources["repositories"] = source
-        if not isinstance(rows, list | tuple) or not rows:
-            raise wrong(source, rows, "[[repositories]]")
-        found = tuple(self._repository(row, source, number) for number, row in enumerate(rows, 1))
-        names = [repository.name for repository in found]
-        for name in names:
-            if names.count(name) > 1:
-                raise SettingError(
-                    source=source, reason=f"two named {name}", fault="duplicate", value=name
-                )
-        return found
+        return read_repositories(rows, source, self._path_of)
 
     def scripts(self) -> dict[str, ScriptDefaults]:
         """Return the defaults of single scripts, by script name."""
@@ -246,7 +218,7 @@ class _Reader:
             place = f"{source}.{name}"
             if not isinstance(table, dict):
                 raise wrong(place, table, "[scripts.NAME]")
-            found[name] = ScriptDefaults(**_fields_of(ScriptDefaults, table, place))
+            found[name] = ScriptDefaults(**fields_of(ScriptDefaults, table, place))
         return found
 
     def _raw(self, name: str) -> tuple[Any, str]:
@@ -267,44 +239,3 @@ class _Reader:
         folder = self._path.parent if self._path and source.startswith(str(self._path)) else None
         path = Path(raw).expanduser()
         return (folder or Path.cwd()) / path
-
-    def _environment_repository(self) -> dict[str, Any]:
-        kind = self._environ.get("SCRIPT_REPOSITORY_TYPE") or "dir"
-        return {"type": kind, "url": self._environ.get("SCRIPT_REPOSITORY_URL", "")}
-
-    def _repository(self, row: Any, source: str, number: int) -> RepositorySettings:
-        if not isinstance(row, str | Path | Mapping):
-            raise wrong(source, row, "[[repositories]]")
-        table = {"url": str(row)} if isinstance(row, str | Path) else dict(row)
-        given = {
-            "name": "scripts" if number == 1 else f"scripts{number}",
-            **_fields_of(RepositorySettings, table, source),
-        }
-        if not given.get("url"):
-            raise wrong(f"{source}.url", given.get("url"), "path")
-        found = RepositorySettings(**given)
-        if found.type not in REPOSITORY_TYPES:
-            raise SettingError(
-                source="SCRIPT_REPOSITORY_TYPE" if source == "SCRIPT_REPOSITORY_URL" else source,
-                reason=f"unsupported type {found.type}",
-                fault="repository_type",
-                value=found.type,
-                expected=", ".join(REPOSITORY_TYPES),
-            )
-        folder = self._path_of(_folder_of(found.url, source), source)
-        return msgspec.structs.replace(found, url=str(folder))
-
-
-def _folder_of(url: str, source: str) -> str:
-    """Return the path that a repository's `url` stands for: itself, or that of a `file:` URL.
-
-    Raises:
-        SettingError: It is a URL that leads beyond this machine.
-    """
-    scheme, separator, _ = url.partition(":")
-    parts = urlsplit(url)
-    if separator and scheme.lower() == "file" and parts.netloc in ("", "localhost"):
-        return url2pathname(parts.path)
-    if "://" in url:
-        raise wrong(f"{source}.url", url, "path, file:///path")
-    return url

@@ -46,11 +46,31 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
 
 
 class RepositorySettings(Struct, frozen=True, kw_only=True):
-    """Where scripts come from. `url` of a `dir` is an absolute path."""
+    """Where scripts come from.
+
+    `url` of a `dir` is an absolute path, of `git` and `http` an address; `s3` has a bucket
+    instead. What a type has no use for must be absent.
+    """
 
     type: str = "dir"
-    url: str
+    url: str = ""
     name: str = "scripts"
+    timeout_s: float = 30.0  # without a byte from the other side
+    # git and http
+    token: str | None = None  # secret
+    user: str | None = None
+    password: str | None = None  # secret
+    # git
+    branch: str | None = None  # what has no tag comes from here; None: the default branch
+    ssh_key: str | None = None  # path of a private key
+    # s3
+    bucket: str = ""
+    region: str | None = None
+    access_key: str | None = None
+    secret_key: str | None = None  # secret
+    prefix: str = ""
+    endpoint_url: str | None = None
+    addressing: Literal["auto", "path", "virtual"] = "auto"
 
 
 class ScriptDefaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,6 +91,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     cache_max_age_h: float = 168.0
     script_timeout_s: float = 300.0
     script_memory_limit: str = "512MB"
+    script_refresh_interval_s: float = 60.0  # how old a repository's listing may be
     schedule_timeout_s: float = 300.0  # how long a task may wait for a slot
     gateway: GatewaySettings = GatewaySettings()
     worker: WorkerSettings = WorkerSettings()
@@ -99,9 +120,23 @@ _ENVIRONMENT_NAMES: Final = {
     "cache_max_age_h": "SCRIPT_CACHE_MAX_AGE",
     "script_timeout_s": "SCRIPT_TIMEOUT",
     "script_memory_limit": "SCRIPT_MEMORY_LIMIT",
+    "script_refresh_interval_s": "SCRIPT_REFRESH_INTERVAL",
+}
+# The first repository may be given by the environment: the names of its fields there.
+REPOSITORY_ENVIRONMENT: Final = {
+    "type": "SCRIPT_REPOSITORY_TYPE",
+    "url": "SCRIPT_REPOSITORY_URL",
+    "token": "SCRIPT_REPOSITORY_TOKEN",
+    "bucket": "S3_BUCKET_NAME",
+    "region": "S3_REGION",
+    "access_key": "S3_ACCESS_KEY",
+    "secret_key": "S3_SECRET_KEY",
+    "prefix": "S3_PREFIX",
+    "endpoint_url": "S3_ENDPOINT_URL",
 }
 _CLIENT_NAMES: Final = ("ZSCRAPE_URL", "ZSCRAPE_CONFIG")  # known, but no settings
 SECRETS: Final = frozenset({"gateway.api_key"})
+REPOSITORY_SECRETS: Final = frozenset({"token", "password", "secret_key"})
 
 
 class Setting(Struct, frozen=True):

@@ -29,7 +29,7 @@ from zscrape.log import get_logger, hide
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.manifest import ManifestDefaults
-from zscrape.scripts.repository import open_repository
+from zscrape.scripts.repository import open_repositories
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 
 # Connections that wait to be accepted; also uvicorn's own default.
@@ -72,7 +72,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
     url = _url(listener)
     cache = ScriptCache(settings.cache_dir, max_age_h=settings.cache_max_age_h)
     catalogue = Catalogue(
-        [open_repository(each) for each in settings.repositories],
+        open_repositories(settings, cache),
         cache,
         ManifestDefaults(settings.script_timeout_s, settings.script_memory_limit_bytes),
     )

@@ -28,6 +28,10 @@ DOCTOR: Final[dict[str, Text]] = {
         "{source}: two repositories are named {value}. Give each a name of its own.",
         "{source}: 이름이 {value}인 저장소가 둘입니다. 저장소마다 다른 이름을 쓰십시오.",
     ),
+    "config_invalid.repository_field": Text(
+        "{source}: this type of repository has no {value}. Fields of {expected}",
+        "{source}: 이 유형의 저장소에는 {value} 항목이 없습니다. 쓸 수 있는 항목은 {expected}입니다.",
+    ),
     "config_invalid.repository_type": Text(
         "{source}: repositories of type {value} are not supported. Supported: {expected}",
         "{source}: {value} 유형의 저장소는 지원하지 않습니다. 지원하는 유형: {expected}",

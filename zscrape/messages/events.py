@@ -16,6 +16,26 @@ EVENTS: Final[dict[str, Text]] = {
         "게이트웨이가 새 작업을 받지 않고, 실행 중인 작업 {running_count}개를 최대 {grace_s:g}초 기다립니다.",
     ),
     "event.gateway_stopped": Text("The gateway has stopped.", "게이트웨이가 멈췄습니다."),
+    "event.repository_stale": Text(
+        "Repository {repository} cannot be read; what is known of it is used: {reason}",
+        "저장소 {repository}을(를) 읽을 수 없어 알고 있는 내용을 사용합니다: {reason}",
+    ),
+    "event.repository_back": Text(
+        "Repository {repository} can be read again.",
+        "저장소 {repository}을(를) 다시 읽을 수 있습니다.",
+    ),
+    "event.versions_ignored": Text(
+        "Repository {repository} has {count} names that are no versions (SemVer) and are ignored: {names}",
+        "저장소 {repository}에서 버전(SemVer)이 아닌 이름 {count}개를 무시합니다: {names}",
+    ),
+    "event.listing_unreadable": Text(
+        "What was kept of repository {repository} in {path} cannot be read and is fetched anew: {reason}",
+        "{path}에 보관된 저장소 {repository}의 목록을 읽을 수 없어 다시 가져옵니다: {reason}",
+    ),
+    "event.listing_unwritable": Text(
+        "What is known of repository {repository} cannot be kept in {path}: {reason}",
+        "저장소 {repository}의 목록을 {path}에 보관할 수 없습니다: {reason}",
+    ),
     "event.worker_ready": Text(
         "Worker {worker_id} has {slots} slots and has joined the gateway at {link}.",
         "워커 {worker_id}(슬롯 {slots}개)이(가) {link} 게이트웨이에 합류했습니다.",

@@ -25,11 +25,13 @@ from zscrape import __version__
 from zscrape.client import CLIENT_FILE, Client, ClientError, find_gateway
 from zscrape.config import (
     MASK,
+    REPOSITORY_ENVIRONMENT,
     SECRETS,
     Settings,
     environment_name,
     parse_http,
     parse_link,
+    repository_values,
     settings_known,
     unknown_environment,
 )
@@ -287,9 +289,9 @@ def effective(settings: Settings) -> list[Effective]:
         found.append(Effective(setting.name, shown, source, environment_name(setting.name)))
     source = settings.sources["repositories"]
     for repository in settings.repositories:
-        value = f"{repository.type} {repository.url}"
-        name = f"repositories.{repository.name}"
-        found.append(Effective(name, value, source, "SCRIPT_REPOSITORY_URL"))
+        for leaf, value in repository_values(repository):
+            name = f"repositories.{repository.name}.{leaf}"
+            found.append(Effective(name, value, source, REPOSITORY_ENVIRONMENT.get(leaf, "")))
     for name, defaults in settings.scripts.items():
         source = settings.sources[f"scripts.{name}"]
         found.append(Effective(f"scripts.{name}", str(defaults), source, ""))

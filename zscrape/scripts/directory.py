@@ -100,6 +100,10 @@ class DirectoryRepository:
         self._versions[script_name, version] = _Version(next(self._serials), tree.fingerprint)
         return tree.files
 
+    async def refresh(self) -> bool:
+        """Do nothing: a folder is looked at with every request."""
+        return False
+
     async def close(self) -> None:
         """Do nothing: a folder keeps nothing open."""
 

@@ -7,17 +7,18 @@ which state of it was last fetched while it refreshes behind the scenes.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Final, Protocol
-from urllib.parse import unquote, urlsplit
+from typing import Protocol
 
-from zscrape.config import RepositorySettings
+from zscrape.config import REPOSITORY_TYPES, RepositorySettings, Settings
 from zscrape.errors import ConfigError
+from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.digest import ScriptFile
 from zscrape.scripts.directory import DirectoryRepository
-
-REPOSITORY_TYPES: Final = ("dir",)
+from zscrape.scripts.remote import RemoteRepository
+from zscrape.scripts.source import Source
 
 
 class Repository(Protocol):
@@ -76,27 +77,69 @@ class Repository(Protocol):
         """
         ...
 
+    async def refresh(self) -> bool:
+        """Look at it now, whatever was known; True iff something has changed.
+
+        Raises:
+            RepositoryUnavailable: It cannot be reached or read; what was known stays known.
+        """
+        ...
+
     async def close(self) -> None:
         """Let go of connections and background work."""
         ...
 
 
-def open_repository(settings: RepositorySettings) -> Repository:
+def open_repositories(settings: Settings, cache: ScriptCache) -> list[Repository]:
+    """Open every repository of the settings, in the order in which names are looked up.
+
+    Raises:
+        ConfigError: One of them cannot be opened.
+    """
+    return [
+        open_repository(
+            each,
+            cache=cache,
+            folder=settings.home / "repositories" / each.name,
+            refresh_interval_s=settings.script_refresh_interval_s,
+        )
+        for each in settings.repositories
+    ]
+
+
+def open_repository(
+    settings: RepositorySettings,
+    *,
+    cache: ScriptCache,
+    folder: Path,
+    refresh_interval_s: float = 60.0,
+) -> Repository:
     """Open the repository that the settings describe.
+
+    Args:
+        settings: Its type and address.
+        cache: Where the bytes of versions fetched before may still be.
+        folder: Where a repository behind a network keeps what it knows between two lives.
+        refresh_interval_s: How old its listing may be before it is renewed.
 
     Raises:
         ConfigError: Its type is not supported, or its address is not one of that type.
     """
-    if settings.type not in REPOSITORY_TYPES:
-        raise ConfigError(
-            source="repositories.type",
-            reason=f"{settings.type!r} is not supported; supported: {', '.join(REPOSITORY_TYPES)}",
-        )
-    url = settings.url
-    parts = urlsplit(url)
-    if not url or parts.scheme not in {"", "file"} or parts.netloc not in {"", "localhost"}:
-        raise ConfigError(
-            source="repositories.url", reason=f"{url!r} is neither a path nor a file: address"
-        )
-    path = unquote(parts.path) if parts.scheme else url
-    return DirectoryRepository(Path(path).expanduser(), settings.name or settings.type)
+    if settings.type == "dir":
+        return DirectoryRepository(Path(settings.url), settings.name)
+    return RemoteRepository(
+        _open_source(settings, folder),
+        name=settings.name,
+        folder=folder,
+        cache=cache,
+        refresh_interval_s=refresh_interval_s,
+        clock=time.monotonic,
+    )
+
+
+def _open_source(settings: RepositorySettings, folder: Path) -> Source:
+    """Load what this type needs only now: boto3 alone takes half a second."""
+    raise ConfigError(
+        source="repositories.type",
+        reason=f"{settings.type!r} is not supported; supported: {', '.join(REPOSITORY_TYPES)}",
+    )
