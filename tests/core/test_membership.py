@@ -226,6 +226,22 @@ def test_silent_worker_loses_its_task_to_another(rig: Rig) -> None:
     assert rig.runs(effects) == [("b", "t", 2)]
 
 
+def test_gateway_that_stood_still_forgives(rig: Rig) -> None:
+    """After a standstill workers have their whole time again, and so have their attempts."""
+    rig.join("a")
+    rig.submit("t")
+
+    rig.now = 60.0
+    rig.dispatcher.resumed(now=60.0)
+    calm = decisions(rig.tick(62.9))
+    rig.beat("a", limit=1)  # sent before the task came: it does not list it
+    calm += decisions(rig.tick(62.95))
+    late = decisions(rig.pass_time(66.0))
+
+    assert calm == []
+    assert isinstance(late[0], WorkerLost)
+
+
 def test_any_message_is_a_sign_of_life(rig: Rig) -> None:
     """A worker that is heard is not lost, whatever it says."""
     rig.join("a")

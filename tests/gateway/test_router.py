@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from zscrape.core.effects import (
     TaskFinished,
     TaskQueued,
     WorkerJoined,
+    WorkerLost,
     WorkerSuspected,
 )
 from zscrape.errors import ConfigError
@@ -214,3 +216,17 @@ async def test_address_in_use_is_a_clear_error(router: Router) -> None:
     with pytest.raises(ConfigError, match="in use"):
         second.start()
     second.stop()
+
+
+async def test_standstill_of_the_gateway_is_not_the_workers_silence(
+    router: Router, dealer: Dealer, facts: Facts
+) -> None:
+    """A process that was stopped for longer than its patience gives its workers their time anew."""
+    await dealer.say(hello())
+    await facts.wait_for(lambda fact: isinstance(fact, WorkerJoined))
+
+    threading.Event().wait(1.5)  # nothing here runs meanwhile, as after SIGSTOP
+    await dealer.hear(wire.GatewayHeartbeat)
+
+    assert [worker.id for worker in router.snapshot().workers] == ["w"]
+    await facts.wait_for(lambda fact: isinstance(fact, WorkerLost))

@@ -15,6 +15,7 @@ import pytest_asyncio
 
 from tests.worker.conftest import Stage, is_alive, until
 from zscrape.model import Limits, OutcomeCode
+from zscrape.worker import template as template_module
 from zscrape.worker.slots import SlotPolicy, TemplateFailed
 
 SLEEPER = "import time\ndef run():\n    print('up')\n    time.sleep(60)"
@@ -45,6 +46,41 @@ async def test_killed_template_is_started_again(own: Stage) -> None:
     assert own.slots.template_pids[""] != before
     survivors = [pid for pid in child_pids if is_alive(pid)]
     assert len(survivors) <= 1  # the spare of the other kit
+
+
+async def test_frozen_template_is_ended_and_started_again(
+    own: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A template that is stopped delays attempts by seconds; they do not wait for their limit."""
+    monkeypatch.setattr(template_module, "_STALL_LOOK_S", 0.3)
+    frozen = own.slots.template_pids[""]
+    os.kill(frozen, signal.SIGSTOP)
+    name = own.write("def run():\n    return 1")
+    waiting = [own.begin(name, timeout_s=60.0) for _ in range(4)]  # more than it has spares
+    for ran in waiting:
+        await ran.finished.wait()
+    after = await own.run("def run():\n    return 2")
+
+    codes = [ran.outcome.code for ran in waiting]
+    assert set(codes) == {OutcomeCode.OK, OutcomeCode.CRASHED}
+    told = [ran.outcome for ran in waiting if not ran.outcome.is_ok]
+    assert all("did not answer" in str(outcome.fields["reason"]) for outcome in told)
+    assert after.data == 2
+    assert own.slots.template_pids[""] != frozen
+    assert not is_alive(frozen)
+
+
+async def test_busy_template_is_left_alone(own: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking often at a template that forks all the while ends nothing."""
+    monkeypatch.setattr(template_module, "_STALL_LOOK_S", 0.2)
+    before = own.slots.template_pids[""]
+    name = own.write("def run():\n    return 1")
+    running = [own.begin(name) for _ in range(60)]
+    for ran in running:
+        await ran.finished.wait()
+
+    assert {ran.outcome.code for ran in running} == {OutcomeCode.OK}
+    assert own.slots.template_pids[""] == before
 
 
 async def test_killed_spare_is_replaced(own: Stage) -> None:

@@ -220,6 +220,14 @@ class Dispatcher:
         self._members.beat(now)
         return self._flush(now)
 
+    def resumed(self, *, now: float) -> None:
+        """Note that the gateway itself stood still: nobody could be heard meanwhile.
+
+        To be called before anything else when a `tick` comes much too late. What workers have
+        said since is still on its way: their time begins anew.
+        """
+        self._members.forgive(now)
+
     def next_deadline(self) -> float | None:
         """Return the moment by which `tick` is to be called, or None while nothing waits."""
         deadline = self._lives.deadlines.next_at()

@@ -247,6 +247,13 @@ class Membership:
             self._lives.out.append(WorkerSuspected(worker.id))
             self.rate(worker)
 
+    def forgive(self, now: float) -> None:
+        """Take every worker, and all that it runs, for heard just now."""
+        for worker in self._pool.workers.values():
+            worker.expires_at = now + self._lost_after_s
+            for task in worker.tasks.values():
+                task.evidence_at = now
+
     def overdue(self, worker: Worker, now: float) -> None:
         """Give a worker up whose time has come, unless it was heard meanwhile."""
         if worker.expires_at > now:

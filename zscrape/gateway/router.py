@@ -27,6 +27,9 @@ _POLLIN = int(zmq.POLLIN)
 _RCVMORE = int(zmq.RCVMORE)
 # Messages handled before the loop gets a turn: a flood must not starve HTTP.
 _DRAIN_LIMIT_COUNT = 64
+# A timer that is this late means that the process stood still: stopped by a signal, swapped
+# out, or its machine suspended. A busy loop is late by milliseconds.
+_STALL_S = 1.0
 
 SocketOptions = tuple[tuple[int, int], ...]
 
@@ -178,8 +181,11 @@ class Router:
         self._on_effect(Ignored(peer=peer, kind="garbage", reason=reason[:200]))
 
     def _tick(self) -> None:
+        now = time.monotonic()
+        if now - self._timer_at > _STALL_S:
+            self._dispatcher.resumed(now=now)
         self._timer, self._timer_at = None, float("inf")
-        self._act(self._dispatcher.tick(now=time.monotonic()))
+        self._act(self._dispatcher.tick(now=now))
 
     def _act(self, effects: Iterable[DispatcherEffect]) -> None:
         """Perform outside of `_drain`, which looks for more by itself."""
@@ -192,19 +198,21 @@ class Router:
         """Send, tell the facts, then re-arm the one timer; True iff something was sent."""
         pending = deque(effects)
         has_sent = False
-        while pending:
-            effect = pending.popleft()
-            match effect:
-                case Send(peer=peer, message=message):
-                    has_sent = True
-                    if not self._send(peer, wire.encode(message)):
-                        now = time.monotonic()
-                        pending.extend(self._dispatcher.undelivered(peer, message, now=now))
-                case GiveScript():
-                    self._give(effect)
-                case _:
-                    self._on_effect(effect)
-        self._arm()
+        try:
+            while pending:
+                effect = pending.popleft()
+                match effect:
+                    case Send(peer=peer, message=message):
+                        has_sent = True
+                        if not self._send(peer, wire.encode(message)):
+                            now = time.monotonic()
+                            pending.extend(self._dispatcher.undelivered(peer, message, now=now))
+                    case GiveScript():
+                        self._give(effect)
+                    case _:
+                        self._on_effect(effect)
+        finally:  # whatever one effect has come to, the dispatcher must go on ticking
+            self._arm()
         return has_sent
 
     def _send(self, peer: bytes, frame: bytes) -> bool:

@@ -226,9 +226,11 @@ class Agent:
     def _perform(self, effects: Iterable[LinkEffect]) -> bool:
         """Do what the link says, then re-arm the one timer; True iff something was sent."""
         has_sent = False
-        for effect in effects:
-            has_sent |= self._do(effect)
-        self._arm()
+        try:
+            for effect in effects:
+                has_sent |= self._do(effect)
+        finally:  # whatever one effect has come to, the link must go on beating
+            self._arm()
         return has_sent
 
     def _do(self, effect: LinkEffect) -> bool:

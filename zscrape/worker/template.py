@@ -36,6 +36,10 @@ _REAP_CAP_S = 0.1
 # A child that runs longer than this has what it prints watched, and gets a descriptor of its
 # own that tells its end, should something else keep its channel open. Most are over by then.
 _WATCH_DELAY_S = 0.02
+# A template that has answered nothing from one look to the next is stopped or stuck. A fork
+# takes milliseconds, a start with many modules seconds.
+_STALL_LOOK_S = 5.0
+_START_LIMIT_S = 60.0
 
 
 class Template:
@@ -56,6 +60,8 @@ class Template:
         self._unwatched: list[Child] = []
         self._reap_delay_s = _REAP_FIRST_S
         self._sweeps_left = 0
+        self._awaited_id = 0  # the child that a look found without a process
+        self._last_word = ""  # why it was ended from here
         self.children: dict[int, Child] = {}
         self.active: set[int] = set()  # ids of children that run an attempt
         self.failure = ""
@@ -163,6 +169,24 @@ class Template:
             waiting.append(child)
             words.append(f"{child.id} {child.folder}")
         self._send(" ".join(words).encode(), theirs)
+        self._in(_STALL_LOOK_S, "stall", self._look_for_stall)
+
+    def _look_for_stall(self) -> None:
+        """End the template if it does not fork: what waits for it must not wait for ever."""
+        self._drain_control()  # this process may have stood still itself
+        awaited = (child.id for child in self.children.values() if not child.pid)
+        first_id = next(awaited, 0)
+        if not first_id:
+            self._awaited_id = 0
+            return
+        is_starting = not self.ready.done()
+        is_late = self._loop.time() - self.started_at > _START_LIMIT_S
+        if first_id == self._awaited_id and (is_late or not is_starting):
+            self._last_word = "it did not answer and was ended"
+            self.process.kill()
+            return
+        self._awaited_id = first_id
+        self._in(_STALL_LOOK_S, "stall", self._look_for_stall)
 
     # ---- ends ------------------------------------------------------------------------
 
@@ -357,7 +381,7 @@ class Template:
         self._pump.remove(self._control.fileno())
         self._control.close()
         self._stop_timers()
-        words = self._last_words()
+        words = self._last_word or self._last_words()
         os.close(self._errors_fd)
         if not self.failure and not self.ready.done():
             self.failure = words
