@@ -34,6 +34,7 @@ CLIENT_FILE: Final = "client.toml"
 # The gateway pings an open stream every 15 s: three missed ones mean that it is gone.
 _STREAM_SILENCE_S: Final = 45.0
 _CALL_TIMEOUT_S: Final = 30.0
+_REFRESH_TIMEOUT_S: Final = 300.0  # a first look at a large repository takes its time
 _RECONNECT_COUNT: Final = 5
 _RECONNECT_FIRST_S: Final = 0.25
 
@@ -270,6 +271,28 @@ class Client:
         """Return the JSON Schema of a script's parameters."""
         return self._call("GET", f"/v1/scripts/{quote(name, safe='')}/schema")
 
+    def script(self, name: str, version: str | None = None) -> Document:
+        """Return one version of a script: manifest, digest, versions, channels, where cached."""
+        params = {"version": version} if version else {}
+        return self._call("GET", f"/v1/scripts/{quote(name, safe='')}", params=params)
+
+    def refresh_scripts(self) -> Document:
+        """Have the gateway look at every repository now; tells what has changed."""
+        return self._call("POST", "/v1/scripts/refresh", timeout=_REFRESH_TIMEOUT_S)
+
+    def prefetch(self, name: str, version: str | None = None) -> Document:
+        """Have the workers get a script and its environment ready; tells which will."""
+        body = {"script_name": name} | ({"version": version} if version else {})
+        return self._call("POST", "/v1/scripts/prefetch", json=body, timeout=_REFRESH_TIMEOUT_S)
+
+    def promote(self, name: str, channel: str, version: str) -> Document:
+        """Let a channel of a script stand for the version that a request means now."""
+        return self._call("PUT", _channel_path(name, channel), json={"version": version})
+
+    def roll_back(self, name: str, channel: str) -> Document:
+        """Let a channel of a script stand for the version that it stood for before."""
+        return self._call("PUT", _channel_path(name, channel), json={"rollback": True})
+
     def workers(self) -> Document:
         """Return the workers: load, tags, running attempts."""
         return self._call("GET", "/v1/workers")
@@ -390,6 +413,10 @@ def _request_body(
 ) -> Document:
     given = {name: value for name, value in options.items() if value is not None}
     return {"script_name": script, "parameters": dict(parameters or {}), **given}
+
+
+def _channel_path(name: str, channel: str) -> str:
+    return f"/v1/scripts/{quote(name, safe='')}/channels/{quote(channel, safe='')}"
 
 
 def _task_path(task_id: str, part: str = "") -> str:

@@ -167,6 +167,12 @@ class Run(_Message, frozen=True):
     params: bytes
 
 
+class Prepare(_Message, frozen=True):
+    """Get a script and its environment ready ahead of time; nothing is answered."""
+
+    run: RunSpec
+
+
 class Cancel(_Message, frozen=True):
     """End an attempt: gracefully, then by force. `code` becomes its outcome."""
 
@@ -220,7 +226,7 @@ class Reject(_Message, frozen=True):
 
 WorkerMessage: TypeAlias = Hello | Heartbeat | Started | Events | Done | Refused | Need | Goodbye
 GatewayMessage: TypeAlias = (
-    Welcome | GatewayHeartbeat | Run | Cancel | Drain | Give | Stored | Ack | Who | Reject
+    Welcome | GatewayHeartbeat | Run | Prepare | Cancel | Drain | Give | Stored | Ack | Who | Reject
 )
 
 _ENCODER = msgspec.msgpack.Encoder()

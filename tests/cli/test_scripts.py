@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import STEPS, Zscrape, write_script
+from tests.cli.conftest import STEPS, Cluster, Zscrape, write_script
+from zscrape.client import Client, find_gateway
 
 
 def test_list_shows_the_catalogue(on_cluster: Zscrape) -> None:
@@ -116,3 +117,46 @@ def test_check_reads_a_version_folder(zscrape: Zscrape, tmp_path: Path) -> None:
     (report,) = zscrape.json("scripts", "check", "many/1.2.0")["scripts"]
 
     assert (report["name"], report["version"]) == ("many", "1.2.0")
+
+
+def test_refresh_tells_of_every_repository(on_cluster: Zscrape) -> None:
+    """The repositories are looked at, in words and for machines."""
+    told = on_cluster("scripts", "refresh")
+    document = on_cluster.json("scripts", "refresh")
+
+    assert told.exit_code == 0
+    assert "scripts: nothing new" in told.stdout
+    assert document == {
+        "changed": False,
+        "repositories": [{"name": "scripts", "changed": False}],
+    }
+
+
+def test_prefetch_names_the_workers(on_cluster: Zscrape, cluster: Cluster) -> None:
+    """Which workers get the script ready is told; without one that fits, that too."""
+    told = on_cluster("scripts", "prefetch", "steps@^1")
+    none = on_cluster("scripts", "prefetch", "picky")
+    unknown = on_cluster("scripts", "prefetch", "stepz")
+    with Client(find_gateway(home=cluster.home)) as client:
+        while True:  # nothing announces it; the next beat carries it
+            shown = client.script("steps")
+            if shown["cached_on"]:
+                break
+
+    assert told.stdout.strip() == f"steps 1.0.0 is being made ready on: {cluster.worker_id}"
+    assert "No worker could run picky 1.0.0" in none.stderr
+    assert (unknown.exit_code, "steps" in unknown.stderr) == (3, True)
+    assert shown["cached_on"] == [cluster.worker_id]
+
+
+def test_channel_is_promoted_and_rolled_back(on_cluster: Zscrape) -> None:
+    """A run by channel uses what was promoted."""
+    promoted = on_cluster("scripts", "promote", "big@1.0.0", "canary")
+    envelope = on_cluster.json("run", "big@canary", "--detach")
+    back = on_cluster("scripts", "rollback", "big", "canary")
+    document = on_cluster.json("scripts", "promote", "big")
+
+    assert promoted.stdout.strip() == "big@canary is 1.0.0 now (before: -)"
+    assert envelope["status"]
+    assert (back.exit_code, "big@canary" in back.stderr) == (3, True)
+    assert (document["channel"], document["version"]) == ("stable", "1.0.0")

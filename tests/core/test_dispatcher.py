@@ -34,6 +34,7 @@ from zscrape.wire import (
     Events,
     Goodbye,
     Need,
+    Prepare,
     Refused,
     Run,
     Started,
@@ -558,6 +559,32 @@ def test_need_is_passed_on(rig: Rig) -> None:
     effects = rig.hear("a", Need(3, "script", "sha256:0"))
 
     assert effects == [GiveScript(b"a", "a", 3, "sha256:0")]
+
+
+def test_workers_are_told_to_get_ready(rig: Rig) -> None:
+    """Whoever could run a script is told so; one that is leaving or unknown is not."""
+    rig.join("a", tags=("kr",))
+    rig.join("b")
+    rig.join("c", tags=("kr",))
+    rig.beat("c", limit=1, is_draining=True)
+    run = spec("t").run
+    worker_ids = rig.dispatcher.matching(frozenset({"kr"}))
+
+    effects = rig.call(rig.dispatcher.prefetch, run, [*worker_ids, "nobody"])
+
+    assert worker_ids == ("a",)
+    assert rig.dispatcher.matching(frozenset()) == ("a", "b")
+    assert effects == [Send(b"a", Prepare(run))]
+
+
+def test_where_a_script_is_ready_is_known(rig: Rig) -> None:
+    """Workers tell which scripts they have verified."""
+    rig.join("a")
+    rig.join("b")
+    rig.beat("b", limit=1, warm=("sha256:0",))
+
+    assert rig.dispatcher.warm_on("sha256:0") == ("b",)
+    assert rig.dispatcher.warm_on("sha256:1") == ()
 
 
 def test_deadline_is_none_while_nothing_waits(rig: Rig) -> None:

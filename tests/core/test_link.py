@@ -15,6 +15,7 @@ from zscrape.core.effects import (
     GatewayLost,
     Given,
     LinkEffect,
+    Ready,
     Reopen,
     SendUp,
     Start,
@@ -46,6 +47,7 @@ from zscrape.wire import (
     Heartbeat,
     Hello,
     Need,
+    Prepare,
     Refused,
     Reject,
     Run,
@@ -521,6 +523,16 @@ def test_run_on_old_evidence_is_refused(bench: Bench) -> None:
 
 
 # ---- questions, draining, leaving ----------------------------------------------------
+
+
+def test_worker_gets_ready_unless_it_is_leaving(bench: Bench) -> None:
+    """What will soon be asked for is made ready; a worker that drains needs it no more."""
+    ready = bench.hear(Prepare(SPEC))
+    bench.call(bench.link.drain)
+    late = bench.hear(Prepare(SPEC))
+
+    assert ready == [Ready(SPEC)]
+    assert late == []
 
 
 def test_need_is_asked_until_it_is_given(bench: Bench) -> None:

@@ -24,6 +24,7 @@ from zscrape.gateway.tasks import TaskPolicy, TaskService
 from zscrape.model import QueuePolicy
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
+from zscrape.scripts.channels import Channels
 from zscrape.scripts.directory import DirectoryRepository
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 
@@ -73,7 +74,10 @@ class Gateway:
         self.hub = EventHub()
         self.store = MemoryTaskStore(kept)
         self.cache = ScriptCache(folder / "cache")
-        self.catalogue = Catalogue([DirectoryRepository(folder / "scripts")], self.cache)
+        self.channels = Channels(folder / "channels.json")
+        self.catalogue = Catalogue(
+            [DirectoryRepository(folder / "scripts")], self.cache, channels=self.channels
+        )
         self.service = TaskService(
             router=self.router,
             catalogue=self.catalogue,

@@ -24,6 +24,7 @@ from zscrape.model import (
     OutcomeCode,
     QueuePolicy,
     Record,
+    RunSpec,
     Snapshot,
     TaskId,
     TaskSpec,
@@ -65,6 +66,16 @@ class LoopRouter:
         """Drain a worker or put it to work again."""
         now = time.monotonic()
         self.perform(self.dispatcher.drain_worker(worker_id, is_draining, now=now))
+
+    def prefetch(self, run: RunSpec, requires: frozenset[str]) -> tuple[WorkerId, ...]:
+        """Have every worker that could run this get ready for it."""
+        worker_ids = self.dispatcher.matching(requires)
+        self.perform(self.dispatcher.prefetch(run, worker_ids, now=time.monotonic()))
+        return worker_ids
+
+    def warm_on(self, digest: str) -> tuple[WorkerId, ...]:
+        """Return the workers that have a script ready."""
+        return self.dispatcher.warm_on(digest)
 
     def snapshot(self) -> Snapshot:
         """Return the dispatcher at this moment."""

@@ -88,7 +88,7 @@ async def test_script_error(gateway, client):
         ({"script_name": "No Such Script!"}, "script_not_found"),
         ({"script_name": "../../etc/passwd"}, "script_not_found"),
         ({**PAGE, "version": "9.9.9"}, "version_not_found"),
-        ({**PAGE, "version": "stable"}, "version_not_found"),
+        ({**PAGE, "version": "canary"}, "version_not_found"),
         ({"script_name": "broken"}, "manifest_invalid"),
     ],
 )

@@ -67,7 +67,7 @@ async def test_what_is_not_there_is_told_with_what_is(root: Path, catalogue: Cat
     with pytest.raises(VersionNotFound) as missing:
         await catalogue.resolve("price_watch", "^2")
     with pytest.raises(VersionNotFound):
-        await catalogue.resolve("price_watch", "stable")
+        await catalogue.resolve("price_watch", "canary")
     with pytest.raises(VersionNotFound):
         await catalogue.resolve("price_watch", "sha256:" + "0" * 64)
     with pytest.raises(VersionInvalid):

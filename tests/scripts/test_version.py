@@ -181,7 +181,17 @@ def test_a_channel_is_what_it_is_said_to_be() -> None:
     assert request.kind == "channel"
     assert request.choose(["1.0.0", "2.0.0"], {"stable": "1.0.0"}) == "1.0.0"
     assert request.choose(["1.0.0"], {"stable": "3.0.0"}) is None
-    assert request.choose(["1.0.0"]) is None
+
+
+def test_a_channel_that_nobody_has_set_stands_for_the_newest_of_its_name() -> None:
+    """`stable` is the newest release, another name the newest pre-release that begins with it."""
+    known = ["1.0.0", "1.1.0", "2.0.0-beta.2", "2.0.0-beta.10", "2.0.0-rc.1", "1.0.0-betas"]
+
+    assert VersionRequest.parse("stable").choose(known) == "1.1.0"
+    assert VersionRequest.parse("beta").choose(known, {"rc": "1.0.0"}) == "2.0.0-beta.10"
+    assert VersionRequest.parse("rc").choose(known) == "2.0.0-rc.1"
+    assert VersionRequest.parse("alpha").choose(known) is None
+    assert VersionRequest.parse("stable").choose(["1.0.0-rc.1"]) is None
 
 
 def test_a_digest_names_no_version() -> None:

@@ -28,6 +28,10 @@ scripts = Family(
         "list": "zscrape.cli.scripts:list_scripts",
         "new": "zscrape.cli.scripts:new",
         "check": "zscrape.cli.scripts:check",
+        "refresh": "zscrape.cli.catalogue:refresh",
+        "prefetch": "zscrape.cli.catalogue:prefetch",
+        "promote": "zscrape.cli.catalogue:promote",
+        "rollback": "zscrape.cli.catalogue:roll_back",
     },
 )
 workers = Family(

@@ -12,6 +12,7 @@ from zscrape.config.load import FILE_NAME, default_home, load, locale_language
 from zscrape.config.repositories import REPOSITORY_TYPES, repository_values
 from zscrape.config.settings import (
     REPOSITORY_ENVIRONMENT,
+    REPOSITORY_SECRETS,
     SECRETS,
     GatewaySettings,
     RepositorySettings,
@@ -38,6 +39,7 @@ __all__ = [
     "FILE_NAME",
     "MASK",
     "REPOSITORY_ENVIRONMENT",
+    "REPOSITORY_SECRETS",
     "REPOSITORY_TYPES",
     "SECRETS",
     "GatewaySettings",

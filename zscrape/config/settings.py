@@ -27,6 +27,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     link: str = "tcp://127.0.0.1:5555"
     insecure: bool = False  # allows a bind beyond loopback
     api_key: str | None = None  # adopted as an admin key, for containers; secret
+    webhook_secret: str | None = None  # of Git hosts that call /v1/scripts/refresh; secret
     body_limit_bytes: int = MIB
     depth_limit: int = 32
     inline_limit_bytes: int = MIB  # a larger answer is linked, not inlined
@@ -135,7 +136,7 @@ REPOSITORY_ENVIRONMENT: Final = {
     "endpoint_url": "S3_ENDPOINT_URL",
 }
 _CLIENT_NAMES: Final = ("ZSCRAPE_URL", "ZSCRAPE_CONFIG")  # known, but no settings
-SECRETS: Final = frozenset({"gateway.api_key"})
+SECRETS: Final = frozenset({"gateway.api_key", "gateway.webhook_secret"})
 REPOSITORY_SECRETS: Final = frozenset({"token", "password", "secret_key"})
 
 

@@ -14,7 +14,7 @@ attempts run at once in a simulation.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from zscrape.core import invariants, patience, report
@@ -37,6 +37,7 @@ from zscrape.model import (
     Outcome,
     OutcomeCode,
     QueuePolicy,
+    RunSpec,
     Snapshot,
     TaskId,
     TaskSpec,
@@ -52,6 +53,7 @@ from zscrape.wire import (
     Heartbeat,
     Hello,
     Need,
+    Prepare,
     Refused,
     Run,
     Started,
@@ -125,6 +127,31 @@ class Dispatcher:
         if worker.peer:
             self._lives.out.append(Send(worker.peer, Drain(is_draining)))
         self._members.rate(worker)
+        return self._flush(now)
+
+    def matching(self, requires: frozenset[str]) -> tuple[WorkerId, ...]:
+        """Return the workers that can be reached and have these tags, sorted."""
+        return tuple(
+            sorted(
+                worker.id
+                for worker in self._pool.workers.values()
+                if worker.peer and requires <= worker.tags and not worker.is_leaving
+            )
+        )
+
+    def warm_on(self, digest: str) -> tuple[WorkerId, ...]:
+        """Return the workers that have told that they have a script ready, sorted."""
+        workers = self._pool.workers.values()
+        return tuple(sorted(worker.id for worker in workers if digest in worker.warm))
+
+    def prefetch(
+        self, run: RunSpec, worker_ids: Iterable[WorkerId], *, now: float
+    ) -> list[DispatcherEffect]:
+        """Have workers get a script and its environment ready; unknown workers are left out."""
+        for worker_id in worker_ids:
+            worker = self._pool.workers.get(worker_id)
+            if worker is not None and worker.peer:
+                self._lives.out.append(Send(worker.peer, Prepare(run)))
         return self._flush(now)
 
     def refuse_new(self) -> None:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from zscrape.model import Attempt, Outcome, OutcomeCode, Record, TaskId, WorkerId
+from zscrape.model import Attempt, Outcome, OutcomeCode, Record, RunSpec, TaskId, WorkerId
 from zscrape.wire import GatewayMessage, Run, WorkerMessage
 
 # ---- Dispatcher: deeds ---------------------------------------------------------------
@@ -145,6 +145,12 @@ class Start(Struct, frozen=True):
     deadline_at: float | None
 
 
+class Ready(Struct, frozen=True):
+    """Get a script and its environment ready: somebody will soon ask for it."""
+
+    run: RunSpec
+
+
 class Stop(Struct, frozen=True):
     """End an attempt, gracefully then by force; its outcome takes `code`.
 
@@ -195,5 +201,14 @@ class AttemptFenced(Struct, frozen=True):
 
 
 LinkEffect: TypeAlias = (
-    SendUp | Reopen | Start | Stop | Given | Exit | GatewayJoined | GatewayLost | AttemptFenced
+    SendUp
+    | Reopen
+    | Start
+    | Ready
+    | Stop
+    | Given
+    | Exit
+    | GatewayJoined
+    | GatewayLost
+    | AttemptFenced
 )

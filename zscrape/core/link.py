@@ -22,6 +22,7 @@ from zscrape.core.effects import (
     GatewayLost,
     Given,
     LinkEffect,
+    Ready,
     Reopen,
     SendUp,
     Start,
@@ -53,6 +54,7 @@ from zscrape.wire import (
     GatewayMessage,
     Give,
     Goodbye,
+    Prepare,
     Refused,
     Reject,
     Run,
@@ -122,6 +124,7 @@ class WorkerLink:
             Welcome: self._heard_welcome,
             GatewayHeartbeat: self._heard_heartbeat,
             Run: self._heard_run,
+            Prepare: self._heard_prepare,
             Cancel: self._heard_cancel,
             Drain: self._heard_drain,
             Give: self._heard_give,
@@ -387,6 +390,10 @@ class WorkerLink:
         self._is_drained_by_gateway = drain.is_draining
         if self._phase is _Phase.JOINED:
             self._beat(now)
+
+    def _heard_prepare(self, prepare: Prepare, now: float) -> None:
+        if not self._is_draining:
+            self._out.append(Ready(prepare.run))
 
     def _heard_give(self, give: Give, now: float) -> None:
         if self._questions.answer(give.request):

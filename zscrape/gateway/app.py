@@ -19,7 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zscrape.errors import MethodNotAllowed, NotFound, ZscrapeError
-from zscrape.gateway.api import output, scripts, status, tasks, workers
+from zscrape.gateway.api import catalogue, output, scripts, status, tasks, workers
 from zscrape.gateway.api.exchange import (
     CLIENT,
     PROBLEM_TYPE,
@@ -35,6 +35,7 @@ from zscrape.gateway.api.exchange import (
 from zscrape.gateway.api.scrape import ScrapeEndpoint
 from zscrape.gateway.identifiers import new_task_id
 from zscrape.gateway.state import GatewayState, HttpPolicy
+from zscrape.gateway.webhook import comes_signed
 
 __all__ = ["GatewayState", "HttpPolicy", "build_app"]
 
@@ -49,6 +50,7 @@ def build_app(state: GatewayState) -> Starlette:
             Route("/scrape", scrape, methods=["POST"]),
             *tasks.routes(),
             *output.routes(),
+            *catalogue.routes(),
             *scripts.routes(),
             *workers.routes(),
             *status.routes(),
@@ -85,7 +87,8 @@ class Edge:
         scope[REQUEST_ID] = new_task_id()
         answer = _Answer(scope, send)
         try:
-            if scope["path"] not in status.PUBLIC_PATHS:
+            is_webhook = scope["path"] == catalogue.WEBHOOK_PATH and comes_signed(headers)
+            if scope["path"] not in status.PUBLIC_PATHS and not is_webhook:
                 scope[CLIENT] = state.access.authenticate(headers)
             await self._app(scope, receive, answer.send)
         except ClientGone:

@@ -61,10 +61,27 @@ class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
     tasks: list[TaskRequest]
 
 
+class PrefetchRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /v1/scripts/prefetch`."""
+
+    script_name: _Name
+    version: _Name | None = None
+
+
+class ChannelRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `PUT .../channels/{channel}`: a version request, or the version before."""
+
+    version: _Name | None = None
+    rollback: bool = False
+
+
 _TASK = msgspec.json.Decoder(TaskRequest)
 _TASK_LIST = msgspec.json.Decoder(list[TaskRequest])
 _BATCH = msgspec.json.Decoder(BatchRequest)
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
+
+_PREFETCH = msgspec.json.Decoder(PrefetchRequest)
+_CHANNEL = msgspec.json.Decoder(ChannelRequest)
 
 TASK_FIELDS: Final = TaskRequest.__struct_fields__
 _KNOWN: Final = (*TASK_FIELDS, *RetryRequest.__struct_fields__)
@@ -128,6 +145,27 @@ def decode_tasks(body: bytes, *, depth_limit: int) -> list[TaskRequest]:
     if not 1 <= len(tasks) <= BATCH_LIMIT_COUNT:
         raise field_fault("", "batch_count", limit=BATCH_LIMIT_COUNT, count=len(tasks))
     return tasks
+
+
+def decode_prefetch(body: bytes) -> PrefetchRequest:
+    """Read which script is to be made ready.
+
+    Raises:
+        MalformedJson, InvalidRequest: The body is no such request.
+    """
+    return _decode(_PREFETCH.decode, body, known=PrefetchRequest.__struct_fields__)
+
+
+def decode_channel(body: bytes) -> ChannelRequest:
+    """Read what a channel is to stand for.
+
+    Raises:
+        MalformedJson, InvalidRequest: The body is no such request, or asks for both or neither.
+    """
+    asked = _decode(_CHANNEL.decode, body, known=ChannelRequest.__struct_fields__)
+    if asked.rollback == (asked.version is not None):
+        raise field_fault("/version", "version_or_rollback")
+    return asked
 
 
 def decode_parameters(document: bytes, *, at: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from zscrape import wire
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.core.effects import DispatcherEffect, GiveScript, Ignored, Send
 from zscrape.errors import ConfigError, WireError
-from zscrape.model import Explanation, Snapshot, TaskId, TaskSpec, WorkerId
+from zscrape.model import Explanation, RunSpec, Snapshot, TaskId, TaskSpec, WorkerId
 
 # Plain ints: building pyzmq's flag enums costs more than the call (10 % of a worker's samples).
 _NOBLOCK = int(zmq.NOBLOCK)
@@ -136,6 +136,16 @@ class Router:
         """
         now = time.monotonic()
         self._act(self._dispatcher.drain_worker(worker_id, is_draining, now=now))
+
+    def prefetch(self, run: RunSpec, requires: frozenset[str]) -> tuple[WorkerId, ...]:
+        """Have every worker that could run this get ready for it; returns which."""
+        worker_ids = self._dispatcher.matching(requires)
+        self._act(self._dispatcher.prefetch(run, worker_ids, now=time.monotonic()))
+        return worker_ids
+
+    def warm_on(self, digest: str) -> tuple[WorkerId, ...]:
+        """Return the workers that have a script ready."""
+        return self._dispatcher.warm_on(digest)
 
     def refuse_new(self) -> None:
         """Take no further task: `submit` raises Draining from now on."""

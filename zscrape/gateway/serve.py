@@ -15,7 +15,7 @@ from typing import Any
 import uvicorn
 from msgspec import Struct
 
-from zscrape.config import Settings, refuse_open_bind
+from zscrape.config import REPOSITORY_SECRETS, Settings, refuse_open_bind
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.errors import ConfigError
 from zscrape.gateway.access import Access, admin_key, write_client
@@ -28,6 +28,7 @@ from zscrape.gateway.tasks import TaskPolicy, TaskService
 from zscrape.log import get_logger, hide
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
+from zscrape.scripts.channels import Channels
 from zscrape.scripts.manifest import ManifestDefaults
 from zscrape.scripts.repository import open_repositories
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
@@ -68,6 +69,8 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
     refuse_open_bind(gateway)
     key = admin_key(settings.home, gateway.api_key)
     hide(key)
+    for secret in _secrets(settings):
+        hide(secret)
     listener = _listen(gateway.http)
     url = _url(listener)
     cache = ScriptCache(settings.cache_dir, max_age_h=settings.cache_max_age_h)
@@ -75,6 +78,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
         open_repositories(settings, cache),
         cache,
         ManifestDefaults(settings.script_timeout_s, settings.script_memory_limit_bytes),
+        Channels(settings.home / "channels.json"),
     )
     gateway_id = f"{socket.gethostname().split('.')[0].lower()}-{secrets.token_hex(2)}"
     teller = FactTeller(log)
@@ -115,6 +119,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
             inline_limit_bytes=gateway.inline_limit_bytes,
             max_wait_s=gateway.max_wait_s,
             lang=settings.lang,
+            webhook_secret=gateway.webhook_secret,
         ),
         report=lambda event, request_id, error: log.error(
             event, request_id=request_id, exc_info=error
@@ -150,6 +155,17 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
         await cache.close()
         listener.close()
     log.info("gateway_stopped")
+
+
+def _secrets(settings: Settings) -> Iterator[str]:
+    """Yield what no log line may show."""
+    if settings.gateway.webhook_secret:
+        yield settings.gateway.webhook_secret
+    for repository in settings.repositories:
+        for name in REPOSITORY_SECRETS:
+            value = getattr(repository, name)
+            if value:
+                yield value
 
 
 async def _clean(cache: ScriptCache, catalogue: Catalogue) -> None:

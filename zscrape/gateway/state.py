@@ -25,6 +25,7 @@ class HttpPolicy(Struct, frozen=True):
     ping_interval_s: float = 15.0  # of silent streams: proxies cut what is silent for a minute
     stall_limit_s: float = 60.0  # a reader that takes nothing for so long is cut
     lang: str = "en"  # of who does not say
+    webhook_secret: str | None = None  # of Git hosts that tell of a push
 
 
 def _say_nothing(_event: str, _request_id: str, _error: BaseException) -> None:

@@ -28,7 +28,7 @@ from zscrape.gateway.events import EventHub
 from zscrape.gateway.intake import Intake, Origin, Prepared, TaskPolicy
 from zscrape.gateway.ledger import Ledger
 from zscrape.gateway.requests import TaskRequest
-from zscrape.model import Explanation, Snapshot, TaskId, TaskSpec, TaskState, WorkerId
+from zscrape.model import Explanation, RunSpec, Snapshot, TaskId, TaskSpec, TaskState, WorkerId
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.store.tasks import TaskRow, TaskStore
 
@@ -48,6 +48,14 @@ class TaskRouter(Protocol):
 
     def drain_worker(self, worker_id: WorkerId, *, is_draining: bool) -> None:
         """Drain a worker or put it to work again, or raise NotFound."""
+        ...
+
+    def prefetch(self, run: RunSpec, requires: frozenset[str]) -> tuple[WorkerId, ...]:
+        """Have every worker that could run this get ready for it; returns which."""
+        ...
+
+    def warm_on(self, digest: str) -> tuple[WorkerId, ...]:
+        """Return the workers that have a script ready."""
         ...
 
     def snapshot(self) -> Snapshot:

@@ -102,6 +102,22 @@ CLI: Final[dict[str, Text]] = {
         "Show the scripts that the gateway knows.", "게이트웨이가 아는 스크립트를 보여 줍니다."
     ),
     "cli.scripts.new": Text("Make the folder of a new script.", "새 스크립트 폴더를 만듭니다."),
+    "cli.scripts.refresh": Text(
+        "Have the gateway look at its repositories now.",
+        "게이트웨이가 저장소를 지금 다시 확인하게 합니다.",
+    ),
+    "cli.scripts.prefetch": Text(
+        "Have the workers get a script ready: NAME[@VERSION].",
+        "워커가 스크립트를 미리 준비하게 합니다: NAME[@VERSION].",
+    ),
+    "cli.scripts.promote": Text(
+        "Let a channel (default: stable) stand for a version: NAME@VERSION.",
+        "채널(기본값: stable)이 지정한 버전을 가리키게 합니다: NAME@VERSION.",
+    ),
+    "cli.scripts.rollback": Text(
+        "Let a channel (default: stable) stand for the version before.",
+        "채널(기본값: stable)을 이전 버전으로 되돌립니다.",
+    ),
     "cli.scripts.check": Text(
         "Check scripts without running them.",
         "스크립트를 실행하지 않고 검사합니다.",
@@ -169,6 +185,23 @@ CLI: Final[dict[str, Text]] = {
     ),
     "cli.tasks.more": Text("More: --cursor {cursor}", "더 보기: --cursor {cursor}"),
     "cli.tasks.cancelled": Text("{request_id}: {status}", "{request_id}: {status}"),
+    "cli.scripts.refreshed": Text("{name}: changed", "{name}: 바뀌었습니다"),
+    "cli.scripts.unchanged": Text("{name}: nothing new", "{name}: 바뀐 것이 없습니다"),
+    "cli.scripts.refresh_failed": Text(
+        "{name} cannot be read: {reason}", "{name}을(를) 읽을 수 없습니다: {reason}"
+    ),
+    "cli.scripts.prefetching": Text(
+        "{name} {version} is being made ready on: {workers}",
+        "{name} {version}을(를) 다음 워커에서 준비합니다: {workers}",
+    ),
+    "cli.scripts.no_workers": Text(
+        "No worker could run {name} {version} now. See them: zscrape workers list",
+        "지금 {name} {version}을(를) 실행할 수 있는 워커가 없습니다. 확인: zscrape workers list",
+    ),
+    "cli.scripts.channel": Text(
+        "{name}@{channel} is {version} now (before: {previous})",
+        "{name}@{channel}은(는) 이제 {version}입니다(이전: {previous})",
+    ),
     "cli.scripts.none": Text(
         "No scripts yet. Make one in the gateway's scripts folder: zscrape scripts new FOLDER/NAME",
         "아직 스크립트가 없습니다. 게이트웨이의 스크립트 폴더에 만드십시오: zscrape scripts new 폴더/이름",

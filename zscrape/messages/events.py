@@ -28,6 +28,14 @@ EVENTS: Final[dict[str, Text]] = {
         "Repository {repository} has {count} names that are no versions (SemVer) and are ignored: {names}",
         "저장소 {repository}에서 버전(SemVer)이 아닌 이름 {count}개를 무시합니다: {names}",
     ),
+    "event.channel_changed": Text(
+        "Channel {channel} of {script_name} stands for {version} now (before: {previous}).",
+        "{script_name}의 채널 {channel}이(가) 이제 {version}을(를) 가리킵니다(이전: {previous}).",
+    ),
+    "event.prefetch_failed": Text(
+        "Script {script_name} could not be made ready ahead of time: {reason}",
+        "스크립트 {script_name}을(를) 미리 준비하지 못했습니다: {reason}",
+    ),
     "event.listing_unreadable": Text(
         "What was kept of repository {repository} in {path} cannot be read and is fetched anew: {reason}",
         "{path}에 보관된 저장소 {repository}의 목록을 읽을 수 없어 다시 가져옵니다: {reason}",

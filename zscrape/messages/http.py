@@ -56,6 +56,14 @@ HTTP: Final[dict[str, Text]] = {
         "{pointer}: its length must be {bound}.",
         "{pointer}: 길이가 {bound}이어야 합니다.",
     ),
+    "http.channel_name": Text(
+        "{given} cannot be a channel: lower-case letters, digits, _ and -, at most 32, starting with a letter, and not a version or `latest`.",
+        "{given}은(는) 채널 이름으로 쓸 수 없습니다. 영문 소문자로 시작하는 영문 소문자, 숫자, _, - 32자 이내여야 하며 버전이나 `latest`는 안 됩니다.",
+    ),
+    "http.version_or_rollback": Text(
+        "Give either `version` (a version, a range, a channel) or `rollback`: true.",
+        "`version`(버전, 범위, 채널)과 `rollback`: true 가운데 하나만 지정하십시오.",
+    ),
     "http.wrong_form": Text(
         "{pointer}: control characters are not allowed here.",
         "{pointer}: 여기에는 제어 문자를 쓸 수 없습니다.",

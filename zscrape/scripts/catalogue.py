@@ -8,18 +8,20 @@ by digest, so that its pin can be served afterwards whatever happens to the repo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
 
 from zscrape.errors import (
     ManifestInvalid,
+    NotFound,
     RepositoryUnavailable,
     ScriptNotFound,
     VersionNotFound,
 )
 from zscrape.scripts.cache import ScriptCache
+from zscrape.scripts.channels import Change, Channels
 from zscrape.scripts.digest import ScriptFile, tree_digest
 from zscrape.scripts.flight import Flights
 from zscrape.scripts.manifest import STANDARD, ManifestDefaults, is_script_name, parse_manifest
@@ -29,7 +31,7 @@ from zscrape.scripts.repository import Repository
 from zscrape.scripts.script import Script, build_script
 from zscrape.scripts.version import VersionRequest, newest_first
 
-__all__ = ["Catalogue", "Script", "ScriptSummary"]
+__all__ = ["Catalogue", "Refreshed", "Script", "ScriptSummary"]
 
 _WARM_COUNT = 4096  # requests remembered; version texts come from callers and have no end
 _BUILT_COUNT = 1024  # scripts remembered by digest
@@ -50,6 +52,14 @@ class ScriptSummary(Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
 
 
+class Refreshed(Struct, frozen=True):
+    """What a look at one repository has found."""
+
+    name: str
+    is_changed: bool = False
+    fault: str = ""  # why it cannot be read; empty: it can
+
+
 class _Warm(Struct, frozen=True):
     """An answer and what must still hold for it to be given again."""
 
@@ -62,6 +72,7 @@ class _Warm(Struct, frozen=True):
 class _Place(Struct, frozen=True):
     """Where a name was found."""
 
+    name: str
     repository: Repository
     versions: tuple[str, ...]
     before: tuple[Repository, ...]
@@ -75,10 +86,12 @@ class Catalogue:
         repositories: Sequence[Repository],
         cache: ScriptCache,
         defaults: ManifestDefaults = STANDARD,
+        channels: Channels | None = None,
     ) -> None:
         self._repositories = tuple(repositories)
         self._cache = cache
         self._defaults = defaults
+        self._channels = channels
         self._warm: dict[tuple[str, str | None], _Warm] = {}
         self._built: dict[tuple[str, str, str, str], Script] = {}
         self._flights: Flights[tuple[str, str | None], Script] = Flights()
@@ -121,6 +134,46 @@ class Catalogue:
         """
         return list((await self._find(name)).versions)
 
+    async def channels(self, name: str) -> Mapping[str, str]:
+        """Return which version each channel of a script stands for; ours go before a repository's.
+
+        Raises:
+            ScriptNotFound: No repository has the name.
+        """
+        return await self._channels_of(await self._find(name))
+
+    async def promote(self, name: str, channel: str, version: str | None) -> Change:
+        """Let a channel stand for the version that a request means now.
+
+        Raises:
+            The errors of `resolve`.
+            OSError: It cannot be kept; nothing has changed.
+        """
+        script = await self.resolve(name, version)
+        return self._changed(await self._own_channels().promote(name, channel, script.pin.version))
+
+    async def roll_back(self, name: str, channel: str) -> Change:
+        """Let a channel stand for the version that it stood for before.
+
+        Raises:
+            NotFound: There is no such channel, or nothing before.
+            OSError: It cannot be kept; nothing has changed.
+        """
+        return self._changed(await self._own_channels().roll_back(name, channel))
+
+    async def remove_channel(self, name: str, channel: str) -> Change:
+        """Forget a channel.
+
+        Raises:
+            NotFound: There is no such channel.
+            OSError: It cannot be kept; nothing has changed.
+        """
+        return self._changed(await self._own_channels().remove(name, channel))
+
+    async def refresh(self) -> list[Refreshed]:
+        """Look at every repository now; one that cannot be read is told and stops no other."""
+        return list(await asyncio.gather(*(_refreshed(each) for each in self._repositories)))
+
     async def close(self) -> None:
         """End work under way and let go of the repositories."""
         await self._flights.close()
@@ -132,6 +185,20 @@ class Catalogue:
         return frozenset(each.script.pin.digest for each in self._warm.values())
 
     # ---- inside ----------------------------------------------------------------------
+
+    def _own_channels(self) -> Channels:
+        if self._channels is None:
+            raise NotFound(kind="channel", name="-")
+        return self._channels
+
+    def _changed(self, change: Change) -> Change:
+        """Forget what was answered for the script: a channel may have been asked for."""
+        self._warm = {key: self._warm[key] for key in self._warm if key[0] != change.script_name}
+        return change
+
+    async def _channels_of(self, place: _Place) -> Mapping[str, str]:
+        own = {} if self._channels is None else self._channels.of(place.name)
+        return {**await place.repository.channels(place.name), **own}
 
     def _still_holds(self, warm: _Warm) -> bool:
         pin = warm.script.pin
@@ -146,7 +213,7 @@ class Catalogue:
         if request.kind == "digest":
             return await self._by_digest(name, request.text)
         place = await self._find(name)
-        channels = await place.repository.channels(name) if request.kind == "channel" else None
+        channels = await self._channels_of(place) if request.kind == "channel" else None
         chosen = request.choose(place.versions, channels)
         if chosen is None:
             raise _no_version(name, request.text, place.versions)
@@ -159,7 +226,7 @@ class Catalogue:
         for repository in self._repositories:
             versions = await repository.versions(name) if is_script_name(name) else ()
             if versions:
-                return _Place(repository, versions, tuple(before))
+                return _Place(name, repository, versions, tuple(before))
             before.append(repository)
         names = [known for each in self._repositories for known in await each.names()]
         raise ScriptNotFound(name=shortened(name), nearest=nearest(name, names))
@@ -237,6 +304,13 @@ class Catalogue:
             version_count=len(versions),
             problems=manifest.warnings,
         )
+
+
+async def _refreshed(repository: Repository) -> Refreshed:
+    try:
+        return Refreshed(repository.name, await repository.refresh())
+    except RepositoryUnavailable as error:
+        return Refreshed(repository.name, fault=error.reason)
 
 
 def _no_version(name: str, requested: str, versions: Sequence[str]) -> VersionNotFound:

@@ -9,9 +9,6 @@ its cache holds, with the repository down.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import tempfile
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +21,7 @@ from zscrape.log import get_logger
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.digest import MANIFEST_FILE, ScriptFile, tree_digest
 from zscrape.scripts.flight import Flights
+from zscrape.scripts.kept import Unreadable, read_document, write_document
 from zscrape.scripts.manifest import is_script_name
 from zscrape.scripts.source import Listing, Source
 from zscrape.scripts.version import newest_first, parse_version
@@ -245,10 +243,8 @@ class RemoteRepository:
 
     def _read_file(self) -> _Kept | None:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=_Kept)
-        except FileNotFoundError:
-            return None
-        except (OSError, msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            return read_document(self._path, _Kept)
+        except Unreadable as error:
             # It can be had again from the source: a damaged copy is no reason not to start.
             self._log.warning("listing_unreadable", path=str(self._path), reason=str(error))
             return None
@@ -256,28 +252,12 @@ class RemoteRepository:
     async def _write(self) -> None:
         if self._listing is None:
             return
-        body = msgspec.json.encode(_Kept(self._listing, dict(self._digests)))
+        kept = _Kept(self._listing, dict(self._digests))
         try:
-            await asyncio.to_thread(_replace, self._path, body)
+            await asyncio.to_thread(write_document, self._path, kept)
         except OSError as error:  # a full disk must not stop a listing that is known
             self._log.warning("listing_unwritable", path=str(self._path), reason=str(error))
 
 
 def _key(script_name: str, version: str, mark: str) -> str:
     return f"{script_name} {version} {mark}"
-
-
-def _replace(path: Path, body: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise

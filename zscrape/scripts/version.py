@@ -109,7 +109,9 @@ class VersionRequest(Struct, frozen=True):
     ) -> str | None:
         """Return the greatest of `versions` that fits, or None.
 
-        A channel is looked up in `channels`. A digest names bytes, not a version: None.
+        A channel is looked up in `channels`; one that is not there stands for the greatest
+        release if it is `stable`, else for the greatest pre-release of that name (`beta`:
+        2.0.0-beta.3). A digest names bytes, not a version: None.
         """
         ordered = newest_first(versions)
         match self.kind:
@@ -122,9 +124,17 @@ class VersionRequest(Struct, frozen=True):
                 return next((each for each in ordered if _fits(each, sets)), None)
             case "channel":
                 named = (channels or {}).get(self.text)
-                return named if named in ordered else None
+                if named is not None:
+                    return named if named in ordered else None
+                fits = _release if self.text == "stable" else self._is_pre_release
+                return next((each for each in ordered if fits(each)), None)
             case "digest":
                 return None
+
+    def _is_pre_release(self, version: str) -> bool:
+        """True iff the first identifier of its pre-release is the name that was asked for."""
+        pre_release = semver.Version.parse(version).prerelease
+        return pre_release is not None and pre_release.split(".")[0] == self.text
 
 
 def _release(version: str) -> bool:

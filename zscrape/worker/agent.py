@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 import psutil
 import zmq
@@ -22,6 +22,7 @@ from zscrape.core.effects import (
     GatewayLost,
     Given,
     LinkEffect,
+    Ready,
     Reopen,
     SendUp,
     Start,
@@ -41,6 +42,11 @@ _DRAIN_LIMIT_COUNT = 64
 _NEED_TIMEOUT_S = 10.0
 _NEED_TRY_COUNT = 3
 _OBSERVE_INTERVAL_S = 1.0
+
+# Every effect but a send.
+_Deed: TypeAlias = (
+    Start | Ready | Stop | Reopen | Given | Exit | GatewayJoined | GatewayLost | AttemptFenced
+)
 
 DEALER_OPTIONS: tuple[tuple[int, int], ...] = (
     # Nothing is queued for a gateway that is not connected: what waits would be stale by then,
@@ -228,21 +234,23 @@ class Agent:
         has_sent = False
         try:
             for effect in effects:
-                has_sent |= self._do(effect)
+                if isinstance(effect, SendUp):
+                    self._send(wire.encode(effect.message))
+                    has_sent = True
+                else:
+                    self._do(effect)
         finally:  # whatever one effect has come to, the link must go on beating
             self._arm()
         return has_sent
 
-    def _do(self, effect: LinkEffect) -> bool:
-        """Perform one effect; True iff something was sent."""
+    def _do(self, effect: _Deed) -> None:
         match effect:
-            case SendUp(message=message):
-                self._send(wire.encode(message))
-                return True
             case Start(run=run, deadline_at=deadline_at):
                 self._slots.begin(
                     Assignment(run.task_id, run.attempt, run.run, run.params, deadline_at)
                 )
+            case Ready(run=run):
+                self._slots.prepare(run)
             case Stop():
                 self._slots.stop(effect.task_id, effect.attempt, effect.code)
             case Reopen(delay_s=delay_s):
@@ -258,7 +266,6 @@ class Agent:
                 self._on_fact(effect)
             case _:
                 assert_never(effect)
-        return False
 
     def _send(self, frame: bytes) -> None:
         try:

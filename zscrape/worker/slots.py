@@ -13,12 +13,13 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct, field
 
 from zscrape.errors import ZscrapeError
-from zscrape.model import Attempt, Limits, Outcome, OutcomeCode, Pin, Record
+from zscrape.log import get_logger
+from zscrape.model import Attempt, Limits, Outcome, OutcomeCode, Pin, Record, RunSpec
 from zscrape.runtime.limits import Limits as ChildLimits
 from zscrape.worker.attempt import Assignment, Running, SlotListener
 from zscrape.worker.children import Child
@@ -30,6 +31,7 @@ from zscrape.worker.templates import Templates
 
 __all__ = ["Assignment", "SlotListener", "SlotPolicy", "Slots", "TemplateFailed"]
 
+_READY_LIMIT_COUNT = 16
 _FIRST_KITS: tuple[tuple[str, ...], ...] = ((), ("http",))
 
 
@@ -60,7 +62,9 @@ class Slots:
         self._scratch = Scratch(policy.scratch_dir)
         self._codes = Codes()
         self._compiling: set[Running] = set()
+        self._readying: set[asyncio.Task[None]] = set()
         self._is_closed = False
+        self._log: Any = get_logger()
 
     async def start(self) -> None:
         """Start the templates and their first spares; return when they can take work.
@@ -113,6 +117,13 @@ class Slots:
         running.preparing = self._loop.create_task(self._prepare(running))
         running.preparing.add_done_callback(lambda task: self._on_prepared(running, task))
 
+    def prepare(self, run: RunSpec) -> None:
+        """Get a script ready beside what runs; what goes wrong is told when it is to run."""
+        if len(self._readying) < _READY_LIMIT_COUNT and not self._is_closed:
+            task = self._loop.create_task(self._make_ready(run))
+            self._readying.add(task)
+            task.add_done_callback(self._readying.discard)
+
     def stop(self, task_id: str, attempt: int, code: OutcomeCode) -> None:
         """End an attempt softly, then by force; its outcome takes `code`. Unknown: nothing."""
         running = self._running.get((task_id, attempt))
@@ -129,9 +140,18 @@ class Slots:
         self._is_closed = True
         for running in (*self._running.values(), *self._compiling):
             running.abandon(OutcomeCode.WORKER_LOST)
+        for task in self._readying:
+            task.cancel()
+        await asyncio.gather(*self._readying, return_exceptions=True)
         await self._templates.close()
         self._pump.close()
         await self._scratch.close()
+
+    async def _make_ready(self, run: RunSpec) -> None:
+        try:
+            await self._ensure(run.pin)
+        except (ZscrapeError, OSError) as error:
+            self._log.info("prefetch_failed", script_name=run.pin.name, reason=str(error))
 
     async def _prepare(self, running: Running) -> None:
         run = running.assignment.run

@@ -84,6 +84,7 @@ async def catalogue(request: Request) -> Response:
 
 async def show(request: Request) -> Response:
     """`GET /v1/scripts/{name}`: one version's manifest, and which versions there are."""
+    state = gateway_of(request)
     script = await _script_of(request)
     manifest = script.manifest
     return told(
@@ -105,7 +106,9 @@ async def show(request: Request) -> Response:
             "prefers": manifest.prefers,
             "system_requirements": manifest.system_requirements,
             "parameters": script.schema,
-            "versions": await gateway_of(request).catalogue.versions(script.pin.name),
+            "versions": await state.catalogue.versions(script.pin.name),
+            "channels": await state.catalogue.channels(script.pin.name),
+            "cached_on": state.router.warm_on(script.pin.digest),
             "warnings": told_problems(script.warnings, language(request)),
         }
     )
@@ -115,7 +118,13 @@ async def versions(request: Request) -> Response:
     """`GET /v1/scripts/{name}/versions`: newest first."""
     check_query(request, ())
     name = request.path_params["name"]
-    return told({"name": name, "versions": await gateway_of(request).catalogue.versions(name)})
+    known = gateway_of(request).catalogue
+    view = {
+        "name": name,
+        "versions": await known.versions(name),
+        "channels": await known.channels(name),
+    }
+    return told(view)
 
 
 async def schema(request: Request) -> Response:
