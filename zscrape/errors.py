@@ -11,6 +11,7 @@
     │   ├── ScriptNotFound, VersionNotFound, VersionInvalid
     │   ├── ManifestInvalid (FilesInvalid: its files), EntryPointInvalid
     │   ├── IntegrityFailure, RepositoryUnavailable
+    │   └── VersionExists
     ├── WireError             a message on the link that cannot be read
     └── ConfigError           a setting that cannot be used
 
@@ -282,6 +283,17 @@ class IntegrityFailure(ScriptError):
     name: str
     expected: str
     actual: str
+
+
+@dataclass(eq=False, kw_only=True)
+class VersionExists(ScriptError):
+    """Raised when a version is to be published that is there already; nothing was changed."""
+
+    code: ClassVar[str] = "version_exists"
+    http_status: ClassVar[int] = 409
+    name: str
+    version: str
+    repository: str
 
 
 @dataclass(eq=False, kw_only=True)

@@ -41,6 +41,10 @@ ERRORS: Final[dict[str, Text]] = {
         "The signature of {name} is missing or not by a trusted key. Sign it: zscrape scripts sign",
         "{name}의 서명이 없거나 신뢰하는 키의 서명이 아닙니다. 서명하기: zscrape scripts sign",
     ),
+    "version_exists": Text(
+        "{name} {version} is already in {repository}. Versions are never replaced: raise the version in metadata.json.",
+        "{name} {version}이(가) 이미 {repository}에 있습니다. 버전은 바꿔 넣지 않으므로 metadata.json의 버전을 올리십시오.",
+    ),
     "environment_error": Text(
         "The script's environment could not be made: {reason}",
         "스크립트의 실행 환경을 만들지 못했습니다: {reason}",
