@@ -70,6 +70,7 @@ class Gateway:
         defaults: dict[str, ScriptDefaults] | None = None,
     ) -> None:
         self.reports: list[tuple[str, str, BaseException]] = []
+        self.invalid: list[tuple[str, str]] = []  # what of a worker was not JSON, and why
         self.router = LoopRouter(queue=queue)
         self.hub = EventHub()
         self.store = MemoryTaskStore(kept)
@@ -85,6 +86,7 @@ class Gateway:
             hub=self.hub,
             policy=tasks or TaskPolicy(match_timeout_s=0.05),
             defaults=defaults,
+            on_invalid=lambda row, kind, fault: self.invalid.append((kind, fault)),
         )
         self.router.on_effect = self.service.apply
         self.state = GatewayState(

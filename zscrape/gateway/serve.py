@@ -81,7 +81,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
         Channels(settings.home / "channels.json"),
     )
     gateway_id = f"{socket.gethostname().split('.')[0].lower()}-{secrets.token_hex(2)}"
-    teller = FactTeller(log)
+    teller = FactTeller(log, clock=time.monotonic)
     router = Router(
         Dispatcher(
             gateway_id=gateway_id,
@@ -102,6 +102,13 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
         hub=hub,
         policy=TaskPolicy(schedule_timeout_s=settings.schedule_timeout_s),
         defaults=settings.scripts,
+        on_invalid=lambda row, kind, fault: log.warning(
+            "worker_data_invalid",
+            worker_id=row.worker_id,
+            task_id=row.id,
+            kind=kind,
+            reason=fault,
+        ),
     )
     teller.listener = service.apply
     state = GatewayState(

@@ -18,6 +18,7 @@ from zscrape.gateway.faults import FieldFault, field_fault, nearest
 from zscrape.gateway.requests import BodyLimit
 from zscrape.gateway.state import GatewayState
 from zscrape.messages import negotiate
+from zscrape.store.tasks import TaskRow
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -100,6 +101,17 @@ async def body_of(request: Request) -> bytes:
     headers = dict(request.scope["headers"])
     limit_bytes = gateway_of(request).policy.body_limit_bytes
     return await read_body(headers, request.receive, limit_bytes)
+
+
+async def row_of(request: Request) -> TaskRow:
+    """Return the task that the path names; from now on the call goes by its id.
+
+    Raises:
+        NotFound: It is not known (any more).
+    """
+    row = await gateway_of(request).service.get(request.path_params["task_id"])
+    request.scope[REQUEST_ID] = row.id
+    return row
 
 
 # ---- queries -------------------------------------------------------------------------
@@ -233,6 +245,11 @@ def preferred_wait(headers: Mapping[bytes, bytes], high: float) -> float | None:
 def told(view: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return a view as JSON."""
     return Response(encode(view), status, headers, media_type="application/json")
+
+
+def one_line(document: bytes) -> bytes:
+    """Return a JSON document without line ends: outside its texts they are mere white space."""
+    return document.replace(b"\r", b" ").replace(b"\n", b" ")
 
 
 def refusal_headers(error: ZscrapeError) -> RawHeaders:
