@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
+import re
 import secrets
 import shutil
 import socket
@@ -39,8 +40,9 @@ class Identity:
         self._file: IO[str] = next(file for file in tries if file is not None)
         self.id = self._file.read().strip()
         if not self.id:
-            name = socket.gethostname().split(".")[0].lower()[:32] or "worker"
-            self.id = f"{name}-{secrets.token_hex(4)}"
+            # A host's name may have characters that no worker id has.
+            name = re.sub(r"[^a-z0-9-]", "", socket.gethostname().split(".")[0].lower())[:32]
+            self.id = f"{name.strip('-') or 'worker'}-{secrets.token_hex(4)}"
             self._file.write(self.id + "\n")
             self._file.flush()
 
