@@ -29,6 +29,8 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     api_key: str | None = None  # adopted as an admin key, for containers; secret
     webhook_secret: str | None = None  # of Git hosts that call /v1/scripts/refresh; secret
     body_limit_bytes: int = MIB
+    body_timeout_s: float = 30.0  # for a whole body to arrive
+    connection_limit: int = 1024  # HTTP connections at once; further ones are answered 503
     depth_limit: int = 32
     inline_limit_bytes: int = MIB  # a larger answer is linked, not inlined
     max_wait_s: float = 300.0  # the longest `?wait=` and `Prefer: wait`

@@ -10,7 +10,6 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from msgspec import Struct
@@ -20,6 +19,7 @@ from zscrape.core.dispatcher import Dispatcher
 from zscrape.errors import ConfigError
 from zscrape.gateway.access import Access, admin_key, write_client
 from zscrape.gateway.app import build_app
+from zscrape.gateway.connections import BACKLOG, ConnectionLimits, HttpConfig
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.facts import FactTeller
 from zscrape.gateway.router import Router
@@ -33,8 +33,6 @@ from zscrape.scripts.manifest import ManifestDefaults
 from zscrape.scripts.repository import open_repositories
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 
-# Connections that wait to be accepted; also uvicorn's own default.
-_BACKLOG = 2048
 _CLEAN_INTERVAL_S = 3600.0
 
 
@@ -122,6 +120,8 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
         started_at=time.time(),
         policy=HttpPolicy(
             body_limit_bytes=gateway.body_limit_bytes,
+            body_timeout_s=gateway.body_timeout_s,
+            connection_limit=gateway.connection_limit,
             depth_limit=gateway.depth_limit,
             inline_limit_bytes=gateway.inline_limit_bytes,
             max_wait_s=gateway.max_wait_s,
@@ -132,7 +132,10 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
             event, request_id=request_id, exc_info=error
         ),
     )
-    server = _Server(_configure(build_app(state)))
+    limits = ConnectionLimits(
+        connection_count=gateway.connection_limit, body_timeout_s=gateway.body_timeout_s
+    )
+    server = _Server(HttpConfig(build_app(state), limits))
     stop = _Stop()
     try:
         router.start()
@@ -180,22 +183,6 @@ async def _clean(cache: ScriptCache, catalogue: Catalogue) -> None:
     while True:
         await cache.evict(catalogue.digests())
         await asyncio.sleep(_CLEAN_INTERVAL_S)
-
-
-def _configure(app: Any) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,  # nobody is believed about whose call it is
-        backlog=_BACKLOG,
-        # Streams watch the hub's closing event; what is left after this is cut.
-        timeout_graceful_shutdown=3,
-    )
 
 
 class _Stop:
@@ -251,7 +238,7 @@ def _listen(address: str) -> socket.socket:
     host = host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, int(port)), family=family, backlog=_BACKLOG)
+        listener = socket.create_server((host, int(port)), family=family, backlog=BACKLOG)
     except OSError as error:
         reason = f"cannot be bound: {error.strerror}. Is another gateway running? Try --http :0"
         raise ConfigError(source=f"http {address}", reason=reason) from error

@@ -18,6 +18,7 @@ from zscrape.gateway.api.exchange import (
     JSON_TYPE,
     ClientGone,
     RawHeaders,
+    check_room,
     disconnect,
     language_of,
     preferred_wait,
@@ -61,10 +62,11 @@ class ScrapeEndpoint:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         call = _Call(state, headers, new_task_id())
         try:
+            check_room(scope, state.policy)
             row = await call.accept(receive)
             await call.answer(row, receive, send)
         except ClientGone:
-            return
+            raise  # the edge knows what to do: nothing
         except ZscrapeError as error:
             await call.refuse(error, send)
         except Exception as error:  # noqa: BLE001 - the edge: told to the log and the client
@@ -88,7 +90,7 @@ class _Call:
         """Read the call and make a task of it."""
         state, headers = self._state, self._headers
         client = state.access.authenticate(headers)
-        body = await read_body(headers, receive, state.policy.body_limit_bytes)
+        body = await read_body(headers, receive, state.policy)
         request = decode_task(body, depth_limit=state.policy.depth_limit)
         self._script_name = request.script_name
         idempotency = idempotency_of(headers, body)
