@@ -174,6 +174,15 @@ class Catalogue:
         """Look at every repository now; one that cannot be read is told and stops no other."""
         return list(await asyncio.gather(*(_refreshed(each) for each in self._repositories)))
 
+    def faults(self) -> dict[str, str]:
+        """Return why each repository cannot be read; those that can are not listed."""
+        return {each.name: each.fault for each in self._repositories if each.fault}
+
+    @property
+    def repository_count(self) -> int:
+        """How many repositories there are."""
+        return len(self._repositories)
+
     async def close(self) -> None:
         """End work under way and let go of the repositories."""
         await self._flights.close()

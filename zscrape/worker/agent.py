@@ -98,6 +98,7 @@ class Agent:
         self._is_leaving = False
         self._has_unsent = False  # something could not leave: the connection is not up yet
         self.garbage_count = 0
+        psutil.cpu_percent()  # it tells the time since its last call: the first one says nothing
 
     async def run(self, slots: Slots) -> Exit:
         """Dial and serve until the link says to exit; returns why."""
