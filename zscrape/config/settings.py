@@ -12,12 +12,12 @@ from msgspec import Struct
 from zscrape.config.values import (
     SettingError,
     is_loopback,
-    nearest,
     parse_http,
     parse_link,
     parse_size,
 )
 from zscrape.model import MIB, HeartbeatPolicy, QueuePolicy
+from zscrape.spelling import most_like
 
 
 class GatewaySettings(Struct, frozen=True, kw_only=True):
@@ -183,7 +183,7 @@ def unknown_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """
     known = [environment_name(setting.name) for setting in settings_known()] + [*_CLIENT_NAMES]
     strangers = [name for name in environ if name.startswith("ZSCRAPE_") and name not in known]
-    return {name: nearest(name, known) for name in sorted(strangers)}
+    return {name: most_like(name, known) for name in sorted(strangers)}
 
 
 def refuse_open_bind(gateway: GatewaySettings) -> None:

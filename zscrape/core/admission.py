@@ -26,13 +26,18 @@ _TASK_ID_LIMIT_CHARACTERS: Final = 64
 _NUMBER_LIMIT: Final = 2**53  # what JSON's readers hold exactly
 
 
+def is_worker_id(text: str) -> bool:
+    """True iff a gateway takes this as a worker's id."""
+    return _ID.fullmatch(text) is not None
+
+
 def hello_fault(hello: Hello) -> str:
     """Return what of a Hello is out of bounds, for people; an empty text when nothing is."""
     return next(chain(_faults(hello), _list_faults(hello), _facts_faults(hello.facts)), "")
 
 
 def _faults(hello: Hello) -> Iterator[str]:
-    if not _ID.fullmatch(hello.worker_id):
+    if not is_worker_id(hello.worker_id):
         yield "worker_id must be 1 to 64 letters, digits, dots, dashes or underscores"
     if not _SESSION.fullmatch(hello.session):
         yield "session must be 1 to 64 visible ASCII characters"

@@ -8,6 +8,7 @@ where there is somebody to answer.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any, Final
 
 import uvicorn
@@ -24,6 +25,9 @@ CROWDED: Final = "zscrape.crowded"
 _ANSWERED_COUNT: Final = 64
 # The endpoints' own limit on bodies comes first; this one is for bodies that nobody reads.
 _BODY_GRACE_S: Final = 5.0
+# uvicorn warns of what strangers send: anybody could fill the log with it.
+_LOGGER: Final = logging.getLogger("uvicorn.error.connections")
+_LOGGER.setLevel(logging.ERROR)
 
 
 class ConnectionLimits(Struct, frozen=True):
@@ -46,8 +50,6 @@ class HttpConfig(uvicorn.Config):
             lifespan="off",
             access_log=False,
             log_config=None,
-            # Its warnings are of what strangers send: anybody could fill the log with them.
-            log_level="error",
             server_header=False,
             proxy_headers=False,  # nobody is believed about whose call it is
             backlog=BACKLOG,
@@ -65,6 +67,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def __init__(self, config: HttpConfig, *args: Any, **options: Any) -> None:
         super().__init__(config, *args, **options)
         self._limits = config.limits
+        self.logger = _LOGGER
         self._timer: asyncio.TimerHandle | None = None
         self._is_in_head = False
         self._answering: RequestResponseCycle | None = None
@@ -77,7 +80,7 @@ class LimitedProtocol(HttpToolsProtocol):
             transport.abort()
             return
         if beyond_count > 0:
-            self.app = _Crowded(self.app)  # type: ignore[assignment]  # uvicorn's own ASGI types
+            self.app = _Crowded(self.app)
         self._begin_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

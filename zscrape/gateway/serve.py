@@ -14,7 +14,7 @@ from pathlib import Path
 import uvicorn
 from msgspec import Struct
 
-from zscrape.config import REPOSITORY_SECRETS, Settings, refuse_open_bind
+from zscrape.config import REPOSITORY_SECRETS, Settings, refuse_open_bind, usable
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.errors import ConfigError
 from zscrape.gateway.access import Access, admin_key, write_client
@@ -60,7 +60,8 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
     `gateway.shutdown_grace_s` to end. The second one ends at once.
 
     Raises:
-        ConfigError: An address cannot be bound, or a setting cannot be used.
+        ConfigError: An address cannot be bound, a folder or a setting cannot be used; nothing
+            of what was begun is left.
     """
     log = get_logger()
     gateway = settings.gateway
@@ -69,15 +70,33 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
     hide(key)
     for secret in _secrets(settings):
         hide(secret)
+    async with contextlib.AsyncExitStack() as parts:  # whatever fails, the others are let go
+        await _serve(settings, key, parts, on_ready)
+    log.info("gateway_stopped")
+
+
+async def _serve(
+    settings: Settings,
+    key: str,
+    parts: contextlib.AsyncExitStack,
+    on_ready: Callable[[Ready], None],
+) -> None:
+    log = get_logger()
+    gateway = settings.gateway
     listener = _listen(gateway.http)
+    parts.callback(listener.close)
     url = _url(listener)
-    cache = ScriptCache(settings.cache_dir, max_age_h=settings.cache_max_age_h)
-    catalogue = Catalogue(
-        open_repositories(settings, cache),
-        cache,
-        ManifestDefaults(settings.script_timeout_s, settings.script_memory_limit_bytes),
-        Channels(settings.home / "channels.json"),
-    )
+    with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
+        cache = ScriptCache(settings.cache_dir, max_age_h=settings.cache_max_age_h)
+    parts.push_async_callback(cache.close)
+    with usable(settings.home, "--home"):
+        catalogue = Catalogue(
+            open_repositories(settings, cache),
+            cache,
+            ManifestDefaults(settings.script_timeout_s, settings.script_memory_limit_bytes),
+            Channels(settings.home / "channels.json"),
+        )
+    parts.push_async_callback(catalogue.close)
     gateway_id = f"{socket.gethostname().split('.')[0].lower()}-{secrets.token_hex(2)}"
     teller = FactTeller(log, clock=time.monotonic)
     router = Router(
@@ -91,6 +110,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
         on_effect=teller.tell,
         pack=cache.pack,
     )
+    parts.callback(router.stop)
     hub = EventHub()
     store = MemoryTaskStore(MemoryPolicy(final_count=gateway.task_kept_count))
     service = TaskService(
@@ -137,34 +157,28 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
     )
     server = _Server(HttpConfig(build_app(state), limits))
     stop = _Stop()
-    try:
-        router.start()
+    router.start()
+    with usable(settings.home, "--home"):
         key_path = write_client(settings.home, url=url, key=key)
-        async with asyncio.TaskGroup() as group:
-            serving = group.create_task(server.serve(sockets=[listener]))
-            cleaning = group.create_task(_clean(cache, catalogue))
-            with stop.on_signals():
-                log.info("gateway_ready", http=url, link=router.endpoint)
-                on_ready(Ready(url, router.endpoint, settings.home, key_path))
-                await stop.first(serving)
-                running_count = service.live_count
-                log.info(
-                    "gateway_stopping",
-                    grace_s=gateway.shutdown_grace_s,
-                    running_count=running_count,
-                )
-                state.is_draining = True
-                router.refuse_new()
-                await stop.second(service.drained(), gateway.shutdown_grace_s)
-                cleaning.cancel()
-                server.should_exit = True
-                service.close()
-    finally:
-        router.stop()
-        await catalogue.close()
-        await cache.close()
-        listener.close()
-    log.info("gateway_stopped")
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(server.serve(sockets=[listener]))
+        cleaning = group.create_task(_clean(cache, catalogue))
+        with stop.on_signals():
+            log.info("gateway_ready", http=url, link=router.endpoint)
+            on_ready(Ready(url, router.endpoint, settings.home, key_path))
+            await stop.first(serving)
+            running_count = service.live_count
+            log.info(
+                "gateway_stopping",
+                grace_s=gateway.shutdown_grace_s,
+                running_count=running_count,
+            )
+            state.is_draining = True
+            router.refuse_new()
+            await stop.second(service.drained(), gateway.shutdown_grace_s)
+            cleaning.cancel()
+            server.should_exit = True
+            service.close()
 
 
 def _secrets(settings: Settings) -> Iterator[str]:

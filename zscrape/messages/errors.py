@@ -14,8 +14,8 @@ ERRORS: Final[dict[str, Text]] = {
         "스크립트에서 {error_type} 예외가 발생했습니다: {error_message}",
     ),
     "params_invalid": Text(
-        "The parameters do not fit the schema of {script_name}. See `problems`, and GET /v1/scripts/{script_name}/schema.",
-        "매개변수가 {script_name}의 스키마에 맞지 않습니다. `problems`와 GET /v1/scripts/{script_name}/schema 를 확인하십시오.",
+        "The parameters do not fit the schema of {script_name}: see `problems`. The gateway shows the schema at /v1/scripts/{script_name}/schema.",
+        "매개변수가 {script_name}의 스키마에 맞지 않습니다. `problems`를 확인하십시오. 스키마는 게이트웨이의 /v1/scripts/{script_name}/schema 에서 볼 수 있습니다.",
     ),
     "script_not_found": Text(
         "No repository has a script named {name}. List them: zscrape scripts list",

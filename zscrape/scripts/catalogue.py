@@ -26,10 +26,10 @@ from zscrape.scripts.digest import ScriptFile, tree_digest
 from zscrape.scripts.flight import Flights
 from zscrape.scripts.manifest import STANDARD, ManifestDefaults, is_script_name, parse_manifest
 from zscrape.scripts.problems import Problem, shortened
-from zscrape.scripts.reading import nearest
 from zscrape.scripts.repository import Repository
 from zscrape.scripts.script import Script, build_script
 from zscrape.scripts.version import VersionRequest, newest_first
+from zscrape.spelling import nearest
 
 __all__ = ["Catalogue", "Refreshed", "Script", "ScriptSummary"]
 

@@ -115,6 +115,10 @@ class Agent:
             self._socket.setsockopt(zmq.LINGER, 300)
             self._context.destroy()
 
+    def close(self) -> None:
+        """Let go of the socket, also of an agent that was never run; again is no error."""
+        self._context.destroy(linger=0)
+
     def drain(self) -> None:
         """Take nothing new; `run` returns once nothing is left."""
         self._act(self._link.drain(now=time.monotonic()))

@@ -24,10 +24,11 @@ from zscrape.errors import (
 from zscrape.gateway.access import Client
 from zscrape.gateway.connections import CROWDED
 from zscrape.gateway.envelope import encode, error_view, problem
-from zscrape.gateway.faults import FieldFault, field_fault, nearest
+from zscrape.gateway.faults import FieldFault, field_fault
 from zscrape.gateway.requests import BodyLimit
 from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.messages import negotiate
+from zscrape.spelling import nearest
 from zscrape.store.tasks import TaskRow
 
 RawHeaders = list[tuple[bytes, bytes]]
