@@ -6,13 +6,16 @@ import asyncio
 import logging
 import socket
 import struct
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
 
-from tests.gateway.conftest import KEY, until
+from tests.gateway.conftest import KEY, Gateway, until
 from tests.gateway.loop_router import echo, hold
 from zscrape.gateway.app import HttpPolicy
 from zscrape.gateway.connections import ConnectionLimits
@@ -145,6 +148,23 @@ async def test_mob_is_cut(gateway):
     assert count <= 1 + 64
 
 
+@pytest.mark.parametrize(
+    ("files", "told"), [("600, 600", "88 600"), ("600, 4000", "1024 1536"), ("64, 64", "1 64")]
+)
+def test_connections_are_no_more_than_files(files: str, told: str) -> None:
+    """The limit of open files is raised as far as the system lets it; then it is the limit."""
+    code = f"""
+import resource
+from zscrape.gateway.connections import room_for
+resource.setrlimit(resource.RLIMIT_NOFILE, ({files}))
+print(room_for(1024), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
+
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert ended.stdout.split() == told.split()
+
+
 # ---- leaving -------------------------------------------------------------------------
 
 
@@ -155,18 +175,32 @@ def reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-async def test_client_that_leaves_two_calls_behind(gateway, caplog):
-    """Of two calls in one connection the first is being answered when its client goes."""
+def test_client_that_leaves_two_calls_behind(folder: Path, caplog: Any) -> None:
+    """Of two calls in one connection the first is being answered when its client goes.
+
+    On uvloop, as gateways run: there a write to a closed transport is an error.
+    """
+    uvloop = pytest.importorskip("uvloop")
     caplog.set_level(logging.DEBUG)
-    worker = gateway.worker(hold)
     body = msgspec.json.encode(PAGE)
-    async with gateway.served() as served:
-        _, writer = await served.raw((head("/scrape", len(body)) + body) * 2)
-        run = await worker.runs.get()
-        reset(writer)
-        await until(lambda: not served.server.server_state.connections)
-        worker.ok(run, "x" * 300_000)
-        await until(lambda: not served.server.server_state.tasks)
+
+    async def leave() -> Gateway:
+        gateway = Gateway(folder)
+        worker = gateway.worker(hold)
+        async with gateway.served() as served:
+            _, writer = await served.raw((head("/scrape", len(body)) + body) * 2)
+            run = await worker.runs.get()
+            reset(writer)
+            await until(lambda: not served.server.server_state.connections)
+            worker.ok(run, "x" * 300_000)
+            await until(lambda: not served.server.server_state.tasks)
+        gateway.router.close()
+        await gateway.catalogue.close()
+        await gateway.cache.close()
+        return gateway
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        gateway = runner.run(leave())
 
     assert gateway.reports == []
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []

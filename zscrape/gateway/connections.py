@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 from typing import Any, Final
 
 import uvicorn
@@ -25,6 +26,8 @@ CROWDED: Final = "zscrape.crowded"
 _ANSWERED_COUNT: Final = 64
 # The endpoints' own limit on bodies comes first; this one is for bodies that nobody reads.
 _BODY_GRACE_S: Final = 5.0
+# Open files beside the connections within the limit: those beyond it, workers, repositories.
+_OTHER_FILES_COUNT: Final = _ANSWERED_COUNT + 448
 # uvicorn warns of what strangers send: anybody could fill the log with it.
 _LOGGER: Final = logging.getLogger("uvicorn.error.connections")
 _LOGGER.setLevel(logging.ERROR)
@@ -37,6 +40,22 @@ class ConnectionLimits(Struct, frozen=True):
     head_timeout_s: float = 10.0
     head_limit_bytes: int = 65_536  # of the request line and the headers; node allows 16 KiB
     body_timeout_s: float = 30.0
+
+
+def room_for(connection_count: int) -> int:
+    """Return how many connections this process can hold, up to `connection_count`.
+
+    It asks the system for as many open files as that takes: most start a process with 1,024,
+    and a listener that has none left is deaf.
+    """
+    wanted_count = connection_count + _OTHER_FILES_COUNT
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted_count:
+        soft = wanted_count if hard == resource.RLIM_INFINITY else min(hard, wanted_count)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY:
+        return connection_count
+    return max(1, min(connection_count, soft - _OTHER_FILES_COUNT))
 
 
 class HttpConfig(uvicorn.Config):

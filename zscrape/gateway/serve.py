@@ -19,7 +19,7 @@ from zscrape.core.dispatcher import Dispatcher
 from zscrape.errors import ConfigError
 from zscrape.gateway.access import Access, admin_key, write_client
 from zscrape.gateway.app import build_app
-from zscrape.gateway.connections import BACKLOG, ConnectionLimits, HttpConfig
+from zscrape.gateway.connections import BACKLOG, ConnectionLimits, HttpConfig, room_for
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.facts import FactTeller
 from zscrape.gateway.router import Router
@@ -129,6 +129,7 @@ async def _serve(
         ),
     )
     teller.listener = service.apply
+    connection_limit = room_for(gateway.connection_limit)
     state = GatewayState(
         service=service,
         router=router,
@@ -141,7 +142,7 @@ async def _serve(
         policy=HttpPolicy(
             body_limit_bytes=gateway.body_limit_bytes,
             body_timeout_s=gateway.body_timeout_s,
-            connection_limit=gateway.connection_limit,
+            connection_limit=connection_limit,
             depth_limit=gateway.depth_limit,
             inline_limit_bytes=gateway.inline_limit_bytes,
             max_wait_s=gateway.max_wait_s,
@@ -153,7 +154,7 @@ async def _serve(
         ),
     )
     limits = ConnectionLimits(
-        connection_count=gateway.connection_limit, body_timeout_s=gateway.body_timeout_s
+        connection_count=connection_limit, body_timeout_s=gateway.body_timeout_s
     )
     server = _Server(HttpConfig(build_app(state), limits))
     stop = _Stop()
