@@ -221,6 +221,7 @@ def test_draining_worker_prepares_nothing() -> None:
     bench = Bench()
     bench.open()
     bench.hear(welcome())
+    bench.hear(run())
     bench.call(bench.link.drain)
 
     assert bench.hear(Prepare(SPEC)) == []
