@@ -8,7 +8,7 @@ import pytest
 
 from zscrape import config
 from zscrape.config import SettingError, load
-from zscrape.messages import has, placeholders, text
+from zscrape.messages import CATALOGUE, placeholders, text
 
 
 @pytest.fixture(autouse=True)
@@ -413,7 +413,7 @@ def test_fault_in_a_file_says_what_and_where(
     assert error.code == "config_invalid"
     for lang in ("en", "ko"):
         told = text(error.text_key, lang, **error.fields)
-        assert has(error.text_key)
+        assert error.text_key in CATALOGUE
         assert not placeholders(told.replace("{ name = value }", ""))
         assert str(settings_file) in told
 

@@ -8,7 +8,7 @@ import pytest
 
 from zscrape import errors
 from zscrape.errors import NotFound, ScriptNotFound, Unauthorized, VersionInvalid, ZscrapeError
-from zscrape.messages import has
+from zscrape.messages import CATALOGUE
 
 
 def tree(root: type[ZscrapeError]) -> list[type[ZscrapeError]]:
@@ -26,7 +26,7 @@ def test_every_error_says_code_status_and_words(kind: type[ZscrapeError]) -> Non
 
     assert error.code == error.code.lower()
     assert 400 <= error.http_status < 600
-    assert has(error.text_key)
+    assert error.text_key in CATALOGUE
     assert str(error).startswith(error.code)
     assert getattr(errors, kind.__name__) is kind
 

@@ -24,13 +24,12 @@ import msgspec
 from msgspec import Struct
 
 from zscrape import __version__
-from zscrape.config import default_home, is_loopback
+from zscrape.config import CLIENT_FILE, default_home, is_loopback
 from zscrape.errors import ZscrapeError
 from zscrape.messages import text
 
 Document: TypeAlias = dict[str, Any]
 
-CLIENT_FILE: Final = "client.toml"
 # The gateway pings an open stream every 15 s: three missed ones mean that it is gone.
 _STREAM_SILENCE_S: Final = 45.0
 _CALL_TIMEOUT_S: Final = 30.0

@@ -2,11 +2,11 @@
 
     ZscrapeError
     ├── RequestError          the caller can mend it: 4xx
-    │   ├── MalformedJson, InvalidRequest, BodyTooLarge, ParamsInvalid
-    │   ├── Unauthorized, Forbidden, NotFound, MethodNotAllowed
+    │   ├── MalformedJson, InvalidRequest, BodyTooLarge, BodyTimeout, ParamsInvalid
+    │   ├── Unauthorized, NotFound, MethodNotAllowed
     │   └── LockHeld, IdempotencyConflict
     ├── RefusedError          the cluster will not take it now: 503, try later
-    │   ├── QueueFull, Draining
+    │   ├── QueueFull, TooManyConnections, Draining
     ├── ScriptError           the script, its version or its bytes are at fault
     │   ├── ScriptNotFound, VersionNotFound, VersionInvalid
     │   ├── ManifestInvalid (FilesInvalid: its files), EntryPointInvalid
@@ -91,6 +91,15 @@ class BodyTooLarge(RequestError):
 
 
 @dataclass(eq=False, kw_only=True)
+class BodyTimeout(RequestError):
+    """Raised when a request body does not arrive within the time for it."""
+
+    code: ClassVar[str] = "body_timeout"
+    http_status: ClassVar[int] = 408
+    limit_s: float
+
+
+@dataclass(eq=False, kw_only=True)
 class ParamsInvalid(RequestError):
     """Raised when parameters do not fit the script's schema.
 
@@ -109,15 +118,6 @@ class Unauthorized(RequestError):
 
     code: ClassVar[str] = "unauthorized"
     http_status: ClassVar[int] = 401
-
-
-@dataclass(eq=False, kw_only=True)
-class Forbidden(RequestError):
-    """Raised when a known key has no right to this call."""
-
-    code: ClassVar[str] = "forbidden"
-    http_status: ClassVar[int] = 403
-    action: str
 
 
 @dataclass(eq=False, kw_only=True)
@@ -178,6 +178,14 @@ class QueueFull(RefusedError):
     """Raised when as many tasks wait as the queue may hold."""
 
     code: ClassVar[str] = "queue_full"
+    limit_count: int
+
+
+@dataclass(eq=False, kw_only=True)
+class TooManyConnections(RefusedError):
+    """Raised when a call comes over a connection beyond the limit."""
+
+    code: ClassVar[str] = "too_many_connections"
     limit_count: int
 
 

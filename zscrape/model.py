@@ -9,9 +9,9 @@ msgspec reads annotations at run time: imports used here never move under `TYPE_
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 TaskId: TypeAlias = str  # UUIDv7 text; the `request_id` of the contract
 WorkerId: TypeAlias = str  # chosen by the worker, kept in its home folder
@@ -184,15 +184,25 @@ class TaskSpec(Struct, frozen=True, kw_only=True):
 class Record(Struct, frozen=True, array_like=True):
     """One thing an attempt said while it ran.
 
-    `kind` is `log`, `progress` or `item`; `body` is one JSON document, UTF-8:
+    `kind` is `log`, `progress`, `item` or `artifact`; `body` is one JSON document, UTF-8:
     log `{"level", "stream", "message", ...}` (`stream` is `stdout`, `stderr` or `log`),
-    progress `{"fraction", "text"}`, item any value. `at` is Unix time in seconds, by the
+    progress `{"fraction", "text"}`, item any value, artifact a `SavedFile` with its bytes as
+    base64 in `data`. `at` is Unix time in seconds, by the
     worker's clock, for people to read and never for decisions.
     """
 
     kind: str
     at: float
     body: bytes
+
+
+class SavedFile(Struct, frozen=True):
+    """What is told of a file that a script saved; its record's body has the bytes as well."""
+
+    name: Annotated[str, Meta(pattern=r"\A(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,128}\Z")]
+    size: Annotated[int, Meta(ge=0)]
+    content_type: str | None = None
+    sha256: str = ""
 
 
 class Usage(Struct, frozen=True, array_like=True):

@@ -35,6 +35,8 @@ from zscrape.model import (
 PROTOCOL = 1
 # The largest result (contract: 64 MiB) with its envelope and the last of its records.
 FRAME_LIMIT_BYTES = 80 * MIB
+# Scripts that a worker tells to be ready; one with more tells the latest.
+WARM_LIMIT_COUNT = 4_096
 
 
 class _Message(Struct, frozen=True, array_like=True, tag=True):
@@ -56,7 +58,7 @@ class Hello(_Message, frozen=True):
     facts: WorkerFacts = WorkerFacts()
     running: tuple[Attempt, ...] = ()
     finished: tuple[Attempt, ...] = ()  # outcomes not yet acknowledged
-    warm: tuple[str, ...] = ()  # digests of scripts ready to run
+    warm: tuple[str, ...] = ()  # digests of scripts ready to run, up to WARM_LIMIT_COUNT
     is_draining: bool = False
     # Rises with every connection of the session: a Hello that was overtaken by a later one's
     # (two pipes of a ROUTER are read in turn) is known for what it is.

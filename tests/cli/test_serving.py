@@ -237,3 +237,61 @@ def test_address_in_use_is_3(tmp_path: Path) -> None:
     assert ended.returncode == 3
     assert ended.stderr.startswith("error:")
     assert address in ended.stderr
+
+
+@pytest.mark.parametrize("verb", ["gateway", "worker"])
+@pytest.mark.parametrize("place", ["--home", "SCRIPT_CACHE_DIR"])
+def test_folder_that_cannot_be_made_is_3(tmp_path: Path, verb: str, place: str) -> None:
+    """A home or a cache folder below a file is told by its path and by what chooses another."""
+    blocker = tmp_path / "file"
+    blocker.write_text("", encoding="utf-8")
+    home, cache = tmp_path / "home", tmp_path / "cache"
+    if place == "--home":
+        home = blocker / "home"
+    else:
+        cache = blocker / "cache"
+    arguments = LISTEN if verb == "gateway" else ["--join", "tcp://127.0.0.1:1"]
+
+    ended = start(verb, *arguments, "--home", str(home), SCRIPT_CACHE_DIR=str(cache))
+
+    assert ended.returncode == 3
+    assert str(blocker) in ended.stderr
+    assert place in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_client_file_that_cannot_be_written_is_3(tmp_path: Path) -> None:
+    """A gateway that cannot leave its key for its clients says so, and has left nothing open."""
+    (tmp_path / "client.toml").mkdir()
+
+    ended = start("gateway", *LISTEN, "--home", str(tmp_path), ZSCRAPE_API_KEY="secret-0123456")
+
+    assert ended.returncode == 3
+    assert str(tmp_path / "client.toml") in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"../../x\n", b"a" * 100])
+def test_identity_that_is_none_is_3(tmp_path: Path, content: bytes) -> None:
+    """A worker whose kept id is no id says which file to remove."""
+    path = tmp_path / "workers" / "1.id"
+    path.parent.mkdir()
+    path.write_bytes(content)
+
+    ended = start("worker", "--join", "tcp://127.0.0.1:1", "--home", str(tmp_path))
+
+    assert ended.returncode == 3
+    assert str(path) in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def start(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run a serving verb that is to end by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "zscrape", *arguments],
+        capture_output=True,
+        text=True,
+        env=clean_environ(**environ),
+        check=False,
+        timeout=30,
+    )

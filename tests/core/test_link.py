@@ -35,6 +35,7 @@ from zscrape.model import (
 )
 from zscrape.wire import (
     PROTOCOL,
+    WARM_LIMIT_COUNT,
     Ack,
     Cancel,
     Done,
@@ -202,6 +203,28 @@ def test_welcome_joins_and_beats_at_once() -> None:
     beat = Heartbeat("s", 1, 2, (), Load(1.0, 2.0), ("sha256:0",))
     assert effects == [GatewayJoined("g", False), SendUp(beat)]
     assert bench.hear(welcome()) == []
+
+
+def test_worker_with_too_many_scripts_tells_the_latest() -> None:
+    """A worker stays within what a gateway takes: it leaves out those it has had longest."""
+    bench = Bench()
+    digests = tuple(f"sha256:{number:x}" for number in range(WARM_LIMIT_COUNT + 2))
+    bench.link.observe(load=Load(), warm=digests)
+
+    (hello,) = said(bench.open(), Hello)
+
+    assert hello.warm == digests[2:]
+
+
+def test_draining_worker_prepares_nothing() -> None:
+    """What is asked for ahead of time is of no use to a worker that takes nothing new."""
+    bench = Bench()
+    bench.open()
+    bench.hear(welcome())
+    bench.hear(run())
+    bench.call(bench.link.drain)
+
+    assert bench.hear(Prepare(SPEC)) == []
 
 
 def test_warm_is_told_until_it_is_known(bench: Bench) -> None:

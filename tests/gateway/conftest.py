@@ -19,6 +19,7 @@ from tests.gateway.loop_router import LoopRouter, ScriptedWorker, echo
 from zscrape.config.settings import ScriptDefaults
 from zscrape.gateway.access import Access
 from zscrape.gateway.app import GatewayState, HttpPolicy, build_app
+from zscrape.gateway.connections import ConnectionLimits, HttpConfig
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.tasks import TaskPolicy, TaskService
 from zscrape.model import QueuePolicy
@@ -70,6 +71,7 @@ class Gateway:
         defaults: dict[str, ScriptDefaults] | None = None,
     ) -> None:
         self.reports: list[tuple[str, str, BaseException]] = []
+        self.invalid: list[tuple[str, str]] = []  # what of a worker was not JSON, and why
         self.router = LoopRouter(queue=queue)
         self.hub = EventHub()
         self.store = MemoryTaskStore(kept)
@@ -85,6 +87,7 @@ class Gateway:
             hub=self.hub,
             policy=tasks or TaskPolicy(match_timeout_s=0.05),
             defaults=defaults,
+            on_invalid=lambda row, kind, fault: self.invalid.append((kind, fault)),
         )
         self.router.on_effect = self.service.apply
         self.state = GatewayState(
@@ -114,17 +117,10 @@ class Gateway:
         )
 
     @contextlib.asynccontextmanager
-    async def served(self) -> AsyncIterator[Served]:
+    async def served(self, limits: ConnectionLimits | None = None) -> AsyncIterator[Served]:
         """Serve on a real socket."""
         listener = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(
-            self.app,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=3,
-        )
+        config = HttpConfig(self.app, limits or ConnectionLimits())
         server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:

@@ -48,9 +48,15 @@ class LoopRouter:
         self.on_effect: Callable[[DispatcherEffect], None] = lambda effect: None
         self.workers: dict[bytes, ScriptedWorker] = {}
         self.submitted_count = 0
+        self.garbage_count = 0
+        self.link_fault = ""
         self._pending: deque[DispatcherEffect] = deque()
         self._is_performing = False
         self._timer: asyncio.TimerHandle | None = None
+
+    def fault(self) -> str:
+        """Say why the link does not work, as the test wants it."""
+        return self.link_fault
 
     def submit(self, spec: TaskSpec) -> None:
         """Accept a task."""

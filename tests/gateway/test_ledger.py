@@ -123,7 +123,7 @@ async def test_items_count_only_when_they_are_kept():
     await store.add(row)
     ledger = Ledger(store=store, hub=EventHub(), clock=lambda: 200.0)
     ledger.open(row)
-    items = tuple(Record("item", 1.0, b"x" * 1_000) for _ in range(5))
+    items = tuple(Record("item", 1.0, b'"' + b"x" * 998 + b'"') for _ in range(5))
 
     ledger.apply(TaskAssigned("t", 1, "w"))
     ledger.apply(TaskRecords("t", 1, 0, items))

@@ -91,13 +91,41 @@ async def test_open_doors(gateway):
         ill = await stranger.get("/health")
 
     assert health.json()["status"] == "ok"
-    assert set(health.json()["components"]) == {"http", "link", "store", "workers"}
+    assert set(health.json()["components"]) == {"router", "store", "catalogue", "workers"}
     assert (ready.status_code, ready.json()["active_workers"]) == (200, 1)
     assert {"status", "queue_length", "active_workers", "memory_usage", "cpu_usage"} <= set(
         status.json()
     )
     assert (ending.status_code, ending.json()["status"]) == (503, "draining")
     assert (ill.status_code, ill.json()["status"]) == (200, "draining")
+
+
+async def test_health_is_that_of_the_parts(gateway, client, folder):
+    """Each part answers for itself; without the link the gateway is failing."""
+    well = (await client.get("/health")).json()
+    gateway.store.size_bytes += 10**12
+    full = (await client.get("/health")).json()
+    gateway.store.size_bytes -= 10**12
+    (folder / "scripts").rename(folder / "elsewhere")
+    gone = (await client.get("/health")).json()
+    gateway.router.link_fault = "closed"
+    failing = await client.get("/health")
+
+    assert well == {
+        "status": "ok",
+        "components": {"router": "ok", "store": "ok", "catalogue": "ok", "workers": "none"},
+    }
+    assert (full["status"], full["components"]["store"]) == ("degraded", "full")
+    assert (gone["status"], gone["components"]["catalogue"]) == ("degraded", "unreadable")
+    assert (failing.status_code, failing.json()["status"]) == (503, "failing")
+    assert failing.json()["components"]["router"] == "closed"
+
+
+async def test_status_counts_garbage(gateway, client):
+    """Frames that were no message are counted, also those that the log held back."""
+    gateway.router.garbage_count = 7
+
+    assert (await client.get("/status")).json()["garbage_count"] == 7
 
 
 # ---- keys ----------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import pytest
 import zmq
 import zmq.asyncio
 
+from tests.gateway.conftest import until
 from zscrape import wire
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.core.effects import (
@@ -230,3 +231,36 @@ async def test_standstill_of_the_gateway_is_not_the_workers_silence(
 
     assert [worker.id for worker in router.snapshot().workers] == ["w"]
     await facts.wait_for(lambda fact: isinstance(fact, WorkerLost))
+
+
+async def test_router_knows_when_it_does_not_work(
+    router: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A timer that keeps up with the deadlines is well; one that was lost is not."""
+    dealer = Dealer(router.endpoint)
+    await dealer.say(wire.Hello(wire.PROTOCOL, "w", "s", 1, 1))
+    await dealer.hear(wire.Welcome)
+    well = router.fault()
+    monkeypatch.setattr("zscrape.gateway.router._OVERDUE_S", 0.05)
+    assert router._timer is not None
+    router._timer.cancel()
+    await until(lambda: bool(router.fault()))
+    dealer.close()
+
+    assert (well, router.fault()) == ("", "stalled")
+
+
+async def test_stopped_router_is_closed(facts: Facts) -> None:
+    """Without its socket it says so."""
+
+    async def pack(digest: str) -> bytes | None:
+        return None
+
+    dispatcher = Dispatcher(
+        gateway_id="g", boot="b", heartbeat=HeartbeatPolicy(), queue=QueuePolicy()
+    )
+    router = Router(dispatcher, bind="tcp://127.0.0.1:0", on_effect=facts.tell, pack=pack)
+    router.start()
+    router.stop()
+
+    assert router.fault() == "closed"

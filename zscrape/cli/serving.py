@@ -60,7 +60,7 @@ def read_settings(config_file: Path | None, **flags: Any) -> Settings:
 
 
 def _gateway_settings(config_file: Path | None, values: dict[str, Any]) -> Settings:
-    from zscrape.config import refuse_open_bind
+    from zscrape.config import refuse_open_bind, usable
 
     settings = read_settings(
         config_file,
@@ -73,7 +73,8 @@ def _gateway_settings(config_file: Path | None, values: dict[str, Any]) -> Setti
     refuse_open_bind(settings.gateway)
     for repository in settings.repositories:
         if settings.sources["repositories"] == "default":
-            Path(repository.url).mkdir(parents=True, exist_ok=True)
+            with usable(settings.home, "--home"):
+                Path(repository.url).mkdir(parents=True, exist_ok=True)
     return settings
 
 

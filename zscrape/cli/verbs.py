@@ -6,7 +6,6 @@ Exit codes (contract section 5): 0 all succeeded, 1 fatal or all failed, 2 some 
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 import traceback
@@ -17,6 +16,7 @@ from typing import Any, Final
 
 import click
 
+from zscrape import spelling
 from zscrape.cli import manner
 from zscrape.cli.manner import words
 from zscrape.cli.terminal import Terminal
@@ -116,7 +116,7 @@ class Family(_Spoken, click.Group):
         """Return the verb that the arguments name; an unknown one is told with the nearest."""
         name = args[0]
         if name not in self._lazy and not name.startswith("-"):
-            nearest = "".join(difflib.get_close_matches(name, self._lazy, 1))
+            nearest = spelling.nearest(name, self._lazy)
             key = "cli.usage.no_verb.nearest" if nearest else "cli.usage.no_verb"
             raise UsageFault(key, name=name, nearest=nearest, ctx=ctx)
         return super().resolve_command(ctx, args)

@@ -8,7 +8,7 @@ nothing, and says for every value where it came from. Hand on the piece, never t
 
 from __future__ import annotations
 
-from zscrape.config.load import FILE_NAME, default_home, load, locale_language
+from zscrape.config.load import CLIENT_FILE, FILE_NAME, default_home, load, locale_language
 from zscrape.config.repositories import REPOSITORY_TYPES, repository_values
 from zscrape.config.settings import (
     REPOSITORY_ENVIRONMENT,
@@ -26,6 +26,7 @@ from zscrape.config.settings import (
     settings_known,
     unknown_environment,
 )
+from zscrape.config.usable import usable
 from zscrape.config.values import (
     MASK,
     SettingError,
@@ -36,6 +37,7 @@ from zscrape.config.values import (
 )
 
 __all__ = [
+    "CLIENT_FILE",
     "FILE_NAME",
     "MASK",
     "REPOSITORY_ENVIRONMENT",
@@ -62,4 +64,5 @@ __all__ = [
     "repository_values",
     "settings_known",
     "unknown_environment",
+    "usable",
 ]

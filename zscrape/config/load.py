@@ -27,10 +27,13 @@ from zscrape.config.settings import (
     flag_name,
     settings_known,
 )
-from zscrape.config.values import MASK, SettingError, check_range, nearest, type_words, wrong
+from zscrape.config.values import MASK, SettingError, check_range, type_words, wrong
 from zscrape.model import HeartbeatPolicy, QueuePolicy
+from zscrape.spelling import most_like
 
 FILE_NAME: Final = "zscrape.toml"
+# In the home folder: the gateway's address and its first key, for clients on its machine.
+CLIENT_FILE: Final = "client.toml"
 
 
 def load(
@@ -153,7 +156,7 @@ def _refuse_unknown(name: str, known: list[str], path: Path) -> None:
         reason=f"unknown key {name}",
         fault="unknown",
         value=name,
-        expected=elsewhere[0] if elsewhere else nearest(name, known),
+        expected=elsewhere[0] if elsewhere else most_like(name, known),
     )
 
 

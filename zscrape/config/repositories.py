@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Struct
 
 from zscrape.config.settings import REPOSITORY_ENVIRONMENT, REPOSITORY_SECRETS, RepositorySettings
-from zscrape.config.values import MASK, SettingError, check_range, nearest, type_words, wrong
+from zscrape.config.values import MASK, SettingError, check_range, type_words, wrong
+from zscrape.spelling import most_like
 
 _COMMON: Final = ("type", "name", "timeout_s")
 _LOGIN: Final = ("token", "user", "password")
@@ -94,7 +95,7 @@ def refuse_unknown_field(kind: type[Struct], name: str, source: str) -> None:
             reason=f"unknown key {name}",
             fault="unknown",
             value=name,
-            expected=nearest(name, known),
+            expected=most_like(name, known),
         )
 
 

@@ -12,12 +12,12 @@ from msgspec import Struct
 from zscrape.config.values import (
     SettingError,
     is_loopback,
-    nearest,
     parse_http,
     parse_link,
     parse_size,
 )
 from zscrape.model import MIB, HeartbeatPolicy, QueuePolicy
+from zscrape.spelling import most_like
 
 
 class GatewaySettings(Struct, frozen=True, kw_only=True):
@@ -29,6 +29,8 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     api_key: str | None = None  # adopted as an admin key, for containers; secret
     webhook_secret: str | None = None  # of Git hosts that call /v1/scripts/refresh; secret
     body_limit_bytes: int = MIB
+    body_timeout_s: float = 30.0  # for a whole body to arrive
+    connection_limit: int = 1024  # HTTP connections at once; further ones are answered 503
     depth_limit: int = 32
     inline_limit_bytes: int = MIB  # a larger answer is linked, not inlined
     max_wait_s: float = 300.0  # the longest `?wait=` and `Prefer: wait`
@@ -181,7 +183,7 @@ def unknown_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """
     known = [environment_name(setting.name) for setting in settings_known()] + [*_CLIENT_NAMES]
     strangers = [name for name in environ if name.startswith("ZSCRAPE_") and name not in known]
-    return {name: nearest(name, known) for name in sorted(strangers)}
+    return {name: most_like(name, known) for name in sorted(strangers)}
 
 
 def refuse_open_bind(gateway: GatewaySettings) -> None:

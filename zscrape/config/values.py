@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import math
 import re
@@ -39,11 +38,6 @@ def wrong(source: str, value: Any, expected: str) -> SettingError:
         value=str(value),
         expected=expected,
     )
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """Return the known name that is most like `name`."""
-    return (difflib.get_close_matches(name, known, 1, 0.0) or [""])[0]
 
 
 _SIZE = re.compile(r"(\d+)\s*([KMG]?i?B)?", re.IGNORECASE)

@@ -47,6 +47,7 @@ from zscrape.model import (
     WorkerId,
 )
 from zscrape.wire import (
+    WARM_LIMIT_COUNT,
     Ack,
     Cancel,
     Drain,
@@ -218,7 +219,7 @@ class WorkerLink:
     def observe(self, *, load: Load, warm: tuple[str, ...]) -> None:
         """Note what the next beat tells of this machine."""
         self._profile.load = load
-        self._profile.warm = warm
+        self._profile.warm = warm[-WARM_LIMIT_COUNT:]
 
     def drain(self, *, now: float) -> list[LinkEffect]:
         """Take nothing new; `Exit` comes once all has ended and every outcome is acknowledged.

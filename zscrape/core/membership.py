@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zscrape.core.admission import hello_fault, warm_fits
 from zscrape.core.effects import Ignored, Send, WorkerJoined, WorkerLost, WorkerSuspected
 from zscrape.core.entities import Leftover, Worker
 from zscrape.core.lives import Lives
@@ -81,8 +82,9 @@ class Membership:
         """Return why this Hello can never be accepted, as code and detail."""
         if hello.protocol != PROTOCOL:
             return "protocol", f"gateway speaks {PROTOCOL}, worker {hello.protocol}"
-        if hello.slots < 1 or hello.limit < 0 or len(hello.running) > hello.slots:
-            return "hello_invalid", "slots, limit and running do not fit each other"
+        fault = hello_fault(hello)
+        if fault:
+            return "hello_invalid", fault
         bound = self._pool.by_peer.get(peer)
         if bound is not None and bound.id != hello.worker_id:
             return "hello_invalid", "one connection speaks for one worker"
@@ -196,7 +198,7 @@ class Membership:
         worker.beat_seq = beat.seq
         worker.load = beat.load
         if beat.warm is not None:
-            self._pool.set_warm(worker, frozenset(beat.warm))
+            self._note_warm(worker, beat, beat.warm)
         if worker.is_suspect:
             # It can be heard, so perhaps it can be reached as well: its Hello will tell.
             self._lives.out.append(Send(worker.peer, Who()))
@@ -204,6 +206,13 @@ class Membership:
         worker.is_leaving = beat.is_draining
         worker.limit = beat.limit
         self.rate(worker)
+
+    def _note_warm(self, worker: Worker, beat: Heartbeat, warm: tuple[str, ...]) -> None:
+        """Note which scripts are ready there; the rest of a beat with too many still counts."""
+        if warm_fits(warm):
+            self._pool.set_warm(worker, frozenset(warm))
+        else:
+            self.ignore(worker.peer, beat, "warm_invalid")
 
     def _weigh_evidence(self, worker: Worker, beat: Heartbeat, now: float) -> None:
         """Renew the leases of what a beat lists; notice what should be there and is not."""

@@ -19,9 +19,9 @@ from typing import Final, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from zscrape.config import CLIENT_FILE
 from zscrape.errors import ConfigError, Unauthorized
 
-CLIENT_FILE: Final = "client.toml"
 _KEY_BYTES: Final = 24  # 192 bits: nothing is won by a slow hash
 _KEY_LENGTH_LIMIT: Final = 512
 
@@ -32,7 +32,6 @@ class Client(Struct, frozen=True):
     """Whose key a call carries."""
 
     id: str
-    is_admin: bool = True
 
 
 class _Key(Struct, frozen=True):
@@ -106,7 +105,11 @@ def _check(key: str, source: str) -> None:
 
 
 def write_client(home: Path, *, url: str, key: str) -> Path:
-    """Write `client.toml` in one step, readable by its owner only; return its path."""
+    """Write `client.toml` in one step, readable by its owner only; return its path.
+
+    Raises:
+        OSError: It cannot be written; nothing is left.
+    """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = home / CLIENT_FILE
     draft = home / f".{CLIENT_FILE}.{os.getpid()}"
@@ -121,5 +124,9 @@ def write_client(home: Path, *, url: str, key: str) -> Path:
         file.write("\n".join(lines) + "\n")
         file.flush()
         os.fsync(file.fileno())
-    draft.replace(path)
+    try:
+        draft.replace(path)
+    except OSError:
+        draft.unlink()  # it has the key in it
+        raise
     return path

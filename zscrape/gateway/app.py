@@ -7,6 +7,7 @@ Before any routing stands the edge: it gives every call an id, asks for its key,
 
 from __future__ import annotations
 
+import contextlib
 from http import HTTPStatus
 from typing import Final
 
@@ -26,11 +27,13 @@ from zscrape.gateway.api.exchange import (
     REQUEST_ID,
     ClientGone,
     RawHeaders,
+    check_room,
     language_of,
     problem_document,
     refusal_headers,
     request_id_of,
     send_whole,
+    to_client,
 )
 from zscrape.gateway.api.scrape import ScrapeEndpoint
 from zscrape.gateway.identifiers import new_task_id
@@ -73,13 +76,15 @@ class Edge:
         self._scrape = scrape
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one call."""
+        """Answer one call; one whose client has gone is answered by nobody."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif scope["path"] == "/scrape" and scope["method"] == "POST":
-            await self._scrape(scope, receive, send)
-        else:
-            await self._route(scope, receive, send)
+            return
+        way: ASGIApp = self._route
+        if scope["path"] == "/scrape" and scope["method"] == "POST":
+            way = self._scrape
+        with contextlib.suppress(ClientGone):
+            await way(scope, receive, to_client(send))
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = self._state
@@ -88,11 +93,13 @@ class Edge:
         answer = _Answer(scope, send)
         try:
             is_webhook = scope["path"] == catalogue.WEBHOOK_PATH and comes_signed(headers)
-            if scope["path"] not in status.PUBLIC_PATHS and not is_webhook:
-                scope[CLIENT] = state.access.authenticate(headers)
+            if scope["path"] not in status.PUBLIC_PATHS:
+                check_room(scope, state.policy)
+                if not is_webhook:
+                    scope[CLIENT] = state.access.authenticate(headers)
             await self._app(scope, receive, answer.send)
         except ClientGone:
-            return
+            raise
         except ZscrapeError as error:
             await self._refuse(error, scope, headers, answer)
         except Exception as error:  # noqa: BLE001 - the edge: told to the log and the client

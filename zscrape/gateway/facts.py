@@ -14,13 +14,18 @@ from zscrape.core.effects import (
     WorkerLost,
     WorkerSuspected,
 )
+from zscrape.gateway.damper import Damper
 
 
 class FactTeller:
-    """Logs what people want to know and hands every fact on to `listener`."""
+    """Logs what people want to know and hands every fact on to `listener`.
 
-    def __init__(self, log: Any) -> None:
+    What a stranger can cause as often as it likes is told at most once in a while.
+    """
+
+    def __init__(self, log: Any, *, clock: Callable[[], float]) -> None:
         self._log = log.bind()  # the lazy proxy would be bound again for every fact
+        self._damper = Damper(clock)
         self.listener: Callable[[DispatcherEffect], None] = _nobody
 
     def tell(self, fact: DispatcherEffect) -> None:
@@ -61,10 +66,21 @@ class FactTeller:
                     reason=reason,
                     attempt_count=len(attempts),
                 )
-            case Ignored(kind=kind, reason=reason, peer=peer):
-                log.info("message_ignored", kind=kind, reason=reason, peer=peer.hex())
+            case Ignored():
+                self._write_ignored(fact)
             case _:
                 return
+
+    def _write_ignored(self, fact: Ignored) -> None:
+        suppressed_count = self._damper.admit((fact.kind, fact.reason))
+        if suppressed_count is not None:
+            self._log.info(
+                "message_ignored",
+                kind=fact.kind,
+                reason=fact.reason,
+                peer=fact.peer.hex(),
+                suppressed_count=suppressed_count,
+            )
 
 
 def _nobody(fact: DispatcherEffect) -> None:

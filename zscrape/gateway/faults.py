@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import MsgspecError
 
 from zscrape.errors import InvalidRequest, MalformedJson
+from zscrape.spelling import nearest
 
 
 @dataclass(eq=False, kw_only=True)
@@ -54,11 +54,6 @@ def field_fault(pointer: str, key: str, **values: Any) -> FieldFault:
     told = ", ".join(f"{name}={value}" for name, value in values.items())
     reason = f"{key} ({told})" if told else key
     return FieldFault(pointer=pointer, reason=reason, key=f"http.{key}", values=values)
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the known name that `name` was probably meant to be, or an empty text."""
-    return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
 
 
 # ---- what msgspec says, as faults ----------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -21,8 +21,9 @@ from zscrape.core.effects import (
     TaskRecords,
     TaskStarted,
 )
+from zscrape.gateway.distrust import json_fault, trusted
 from zscrape.gateway.events import EventHub
-from zscrape.model import Record, TaskId, TaskState
+from zscrape.model import Record, SavedFile, TaskId, TaskState
 from zscrape.store.tasks import ArtifactRow, EntryKind, TaskRow, TaskStore
 
 _KINDS: Final[Mapping[str, EntryKind]] = {
@@ -31,15 +32,6 @@ _KINDS: Final[Mapping[str, EntryKind]] = {
     "item": "item",
     "artifact": "artifact",
 }
-
-
-class _Artifact(Struct):
-    """What the runtime says of a file; `data` is read only when somebody fetches it."""
-
-    name: str
-    size: int
-    content_type: str | None = None
-    sha256: str = ""
 
 
 class _Progress(Struct):
@@ -58,20 +50,38 @@ class _StateChange(Struct, omit_defaults=True):
     delay_s: float = 0.0
 
 
-_ARTIFACT = msgspec.json.Decoder(_Artifact)
+# Hears of a task's row, what of it was not JSON, and what is wrong with that.
+InvalidListener: TypeAlias = Callable[[TaskRow, str, str], None]
+
+
+def tell_nobody(_row: TaskRow, _kind: str, _fault: str) -> None:
+    """Tell nobody: the listener where there is none."""
+
+
+_ARTIFACT = msgspec.json.Decoder(SavedFile)
 _PROGRESS = msgspec.json.Decoder(_Progress)
 _ENCODE = msgspec.json.Encoder().encode
 
 
 class Ledger:
-    """The rows of live tasks, kept up to date."""
+    """The rows of live tasks, kept up to date.
+
+    `on_invalid` hears, once per task, of what its worker sent that is not JSON.
+    """
 
     def __init__(
-        self, *, store: TaskStore, hub: EventHub, clock: Callable[[], float] = time.time
+        self,
+        *,
+        store: TaskStore,
+        hub: EventHub,
+        clock: Callable[[], float] = time.time,
+        on_invalid: InvalidListener = tell_nobody,
     ) -> None:
         self._store = store
         self._hub = hub
         self._clock = clock
+        self._on_invalid = on_invalid
+        self._distrusted: set[TaskId] = set()  # live ones of which `on_invalid` has heard
         self._live: dict[TaskId, TaskRow] = {}
         self._is_idle = asyncio.Event()
         self._is_idle.set()
@@ -96,6 +106,7 @@ class Ledger:
     def close(self, task_id: TaskId) -> TaskRow | None:
         """Let go of a task that has ended or was not accepted; None when it is not known."""
         row = self._live.pop(task_id, None)
+        self._distrusted.discard(task_id)
         if not self._live:
             self._is_idle.set()
         return row
@@ -161,6 +172,11 @@ class Ledger:
         kind = _KINDS.get(record.kind)
         if kind is None:  # of a newer worker: not ours to judge
             return
+        fault = json_fault(record.body)
+        if fault:
+            row.dropped_count += 1
+            self._distrust(row, kind, fault)
+            return
         number = self._store.append(row, kind, attempt, record.at, record.body)
         if kind == "item":
             row.item_count += bool(number)  # one that was not kept cannot be fetched
@@ -174,10 +190,13 @@ class Ledger:
                 row.artifacts = _with_artifact(row.artifacts, saved, number)
 
     def _finished(self, fact: TaskFinished) -> None:
-        row = self.close(fact.task_id)
+        row = self._live.get(fact.task_id)
         if row is None:
             return
-        outcome = fact.outcome
+        outcome = trusted(fact.outcome)
+        if outcome is not fact.outcome:
+            self._distrust(row, "data", str(outcome.fields["reason"]))
+        self.close(row.id)
         row.status = outcome.code.final_state
         row.outcome = outcome
         row.finished_at = now = self._clock()
@@ -189,6 +208,11 @@ class Ledger:
                 row.item_count = outcome.item_count or row.item_count
         self.note_state(row, now, outcome.code)
         self._hub.ends.ring(row.id)
+
+    def _distrust(self, row: TaskRow, kind: str, fault: str) -> None:
+        if row.id not in self._distrusted:
+            self._distrusted.add(row.id)
+            self._on_invalid(row, kind, fault)
 
     def note_state(
         self, row: TaskRow, now: float, code: str | None = None, delay_s: float = 0.0
@@ -208,7 +232,7 @@ def _read(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any | None:
 
 
 def _with_artifact(
-    known: tuple[ArtifactRow, ...], saved: _Artifact, number: int
+    known: tuple[ArtifactRow, ...], saved: SavedFile, number: int
 ) -> tuple[ArtifactRow, ...]:
     """Add a file; one saved again under its name replaces the first."""
     kept = tuple(each for each in known if each.name != saved.name)

@@ -27,6 +27,8 @@ _POLLIN = int(zmq.POLLIN)
 _RCVMORE = int(zmq.RCVMORE)
 # Messages handled before the loop gets a turn: a flood must not starve HTTP.
 _DRAIN_LIMIT_COUNT = 64
+# A deadline that the loop has passed by this much without a tick: the timer is broken.
+_OVERDUE_S = 5.0
 # A timer that is this late means that the process stood still: stopped by a signal, swapped
 # out, or its machine suspended. A busy loop is late by milliseconds.
 _STALL_S = 1.0
@@ -81,7 +83,7 @@ class Router:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
         self._gives: set[asyncio.Task[None]] = set()
-        self.garbage_count = 0  # frames that were no message of ours
+        self._garbage_count = 0
         self.endpoint = bind
 
     # ---- life ------------------------------------------------------------------------
@@ -115,6 +117,20 @@ class Router:
         self._context.destroy()
 
     # ---- what the gateway asks -------------------------------------------------------
+
+    @property
+    def garbage_count(self) -> int:
+        """Frames that were no message of ours."""
+        return self._garbage_count
+
+    def fault(self) -> str:
+        """Return why the link does not work: `closed`, `stalled`, or an empty text."""
+        if self._socket.closed:
+            return "closed"
+        deadline = self._dispatcher.next_deadline()
+        if deadline is not None and time.monotonic() - deadline > _OVERDUE_S:
+            return "stalled"
+        return ""
 
     def submit(self, spec: TaskSpec) -> None:
         """Accept a task.
@@ -187,7 +203,7 @@ class Router:
 
     def _garbage(self, peer: bytes, reason: str) -> None:
         """A stranger costs one counted line, never the loop."""
-        self.garbage_count += 1
+        self._garbage_count += 1
         self._on_effect(Ignored(peer=peer, kind="garbage", reason=reason[:200]))
 
     def _tick(self) -> None:

@@ -10,16 +10,16 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from msgspec import Struct
 
-from zscrape.config import REPOSITORY_SECRETS, Settings, refuse_open_bind
+from zscrape.config import REPOSITORY_SECRETS, Settings, refuse_open_bind, usable
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.errors import ConfigError
 from zscrape.gateway.access import Access, admin_key, write_client
 from zscrape.gateway.app import build_app
+from zscrape.gateway.connections import BACKLOG, ConnectionLimits, HttpConfig, room_for
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.facts import FactTeller
 from zscrape.gateway.router import Router
@@ -33,8 +33,6 @@ from zscrape.scripts.manifest import ManifestDefaults
 from zscrape.scripts.repository import open_repositories
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 
-# Connections that wait to be accepted; also uvicorn's own default.
-_BACKLOG = 2048
 _CLEAN_INTERVAL_S = 3600.0
 
 
@@ -62,7 +60,8 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
     `gateway.shutdown_grace_s` to end. The second one ends at once.
 
     Raises:
-        ConfigError: An address cannot be bound, or a setting cannot be used.
+        ConfigError: An address cannot be bound, a folder or a setting cannot be used; nothing
+            of what was begun is left.
     """
     log = get_logger()
     gateway = settings.gateway
@@ -71,17 +70,35 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
     hide(key)
     for secret in _secrets(settings):
         hide(secret)
+    async with contextlib.AsyncExitStack() as parts:  # whatever fails, the others are let go
+        await _serve(settings, key, parts, on_ready)
+    log.info("gateway_stopped")
+
+
+async def _serve(
+    settings: Settings,
+    key: str,
+    parts: contextlib.AsyncExitStack,
+    on_ready: Callable[[Ready], None],
+) -> None:
+    log = get_logger()
+    gateway = settings.gateway
     listener = _listen(gateway.http)
+    parts.callback(listener.close)
     url = _url(listener)
-    cache = ScriptCache(settings.cache_dir, max_age_h=settings.cache_max_age_h)
-    catalogue = Catalogue(
-        open_repositories(settings, cache),
-        cache,
-        ManifestDefaults(settings.script_timeout_s, settings.script_memory_limit_bytes),
-        Channels(settings.home / "channels.json"),
-    )
+    with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
+        cache = ScriptCache(settings.cache_dir, max_age_h=settings.cache_max_age_h)
+    parts.push_async_callback(cache.close)
+    with usable(settings.home, "--home"):
+        catalogue = Catalogue(
+            open_repositories(settings, cache),
+            cache,
+            ManifestDefaults(settings.script_timeout_s, settings.script_memory_limit_bytes),
+            Channels(settings.home / "channels.json"),
+        )
+    parts.push_async_callback(catalogue.close)
     gateway_id = f"{socket.gethostname().split('.')[0].lower()}-{secrets.token_hex(2)}"
-    teller = FactTeller(log)
+    teller = FactTeller(log, clock=time.monotonic)
     router = Router(
         Dispatcher(
             gateway_id=gateway_id,
@@ -93,6 +110,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
         on_effect=teller.tell,
         pack=cache.pack,
     )
+    parts.callback(router.stop)
     hub = EventHub()
     store = MemoryTaskStore(MemoryPolicy(final_count=gateway.task_kept_count))
     service = TaskService(
@@ -102,8 +120,16 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
         hub=hub,
         policy=TaskPolicy(schedule_timeout_s=settings.schedule_timeout_s),
         defaults=settings.scripts,
+        on_invalid=lambda row, kind, fault: log.warning(
+            "worker_data_invalid",
+            worker_id=row.worker_id,
+            task_id=row.id,
+            kind=kind,
+            reason=fault,
+        ),
     )
     teller.listener = service.apply
+    connection_limit = room_for(gateway.connection_limit)
     state = GatewayState(
         service=service,
         router=router,
@@ -115,6 +141,8 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
         started_at=time.time(),
         policy=HttpPolicy(
             body_limit_bytes=gateway.body_limit_bytes,
+            body_timeout_s=gateway.body_timeout_s,
+            connection_limit=connection_limit,
             depth_limit=gateway.depth_limit,
             inline_limit_bytes=gateway.inline_limit_bytes,
             max_wait_s=gateway.max_wait_s,
@@ -125,36 +153,33 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
             event, request_id=request_id, exc_info=error
         ),
     )
-    server = _Server(_configure(build_app(state)))
+    limits = ConnectionLimits(
+        connection_count=connection_limit, body_timeout_s=gateway.body_timeout_s
+    )
+    server = _Server(HttpConfig(build_app(state), limits))
     stop = _Stop()
-    try:
-        router.start()
+    router.start()
+    with usable(settings.home, "--home"):
         key_path = write_client(settings.home, url=url, key=key)
-        async with asyncio.TaskGroup() as group:
-            serving = group.create_task(server.serve(sockets=[listener]))
-            cleaning = group.create_task(_clean(cache, catalogue))
-            with stop.on_signals():
-                log.info("gateway_ready", http=url, link=router.endpoint)
-                on_ready(Ready(url, router.endpoint, settings.home, key_path))
-                await stop.first(serving)
-                running_count = service.live_count
-                log.info(
-                    "gateway_stopping",
-                    grace_s=gateway.shutdown_grace_s,
-                    running_count=running_count,
-                )
-                state.is_draining = True
-                router.refuse_new()
-                await stop.second(service.drained(), gateway.shutdown_grace_s)
-                cleaning.cancel()
-                server.should_exit = True
-                service.close()
-    finally:
-        router.stop()
-        await catalogue.close()
-        await cache.close()
-        listener.close()
-    log.info("gateway_stopped")
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(server.serve(sockets=[listener]))
+        cleaning = group.create_task(_clean(cache, catalogue))
+        with stop.on_signals():
+            log.info("gateway_ready", http=url, link=router.endpoint)
+            on_ready(Ready(url, router.endpoint, settings.home, key_path))
+            await stop.first(serving)
+            running_count = service.live_count
+            log.info(
+                "gateway_stopping",
+                grace_s=gateway.shutdown_grace_s,
+                running_count=running_count,
+            )
+            state.is_draining = True
+            router.refuse_new()
+            await stop.second(service.drained(), gateway.shutdown_grace_s)
+            cleaning.cancel()
+            server.should_exit = True
+            service.close()
 
 
 def _secrets(settings: Settings) -> Iterator[str]:
@@ -173,22 +198,6 @@ async def _clean(cache: ScriptCache, catalogue: Catalogue) -> None:
     while True:
         await cache.evict(catalogue.digests())
         await asyncio.sleep(_CLEAN_INTERVAL_S)
-
-
-def _configure(app: Any) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,  # nobody is believed about whose call it is
-        backlog=_BACKLOG,
-        # Streams watch the hub's closing event; what is left after this is cut.
-        timeout_graceful_shutdown=3,
-    )
 
 
 class _Stop:
@@ -244,7 +253,7 @@ def _listen(address: str) -> socket.socket:
     host = host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, int(port)), family=family, backlog=_BACKLOG)
+        listener = socket.create_server((host, int(port)), family=family, backlog=BACKLOG)
     except OSError as error:
         reason = f"cannot be bound: {error.strerror}. Is another gateway running? Try --http :0"
         raise ConfigError(source=f"http {address}", reason=reason) from error

@@ -19,6 +19,8 @@ class HttpPolicy(Struct, frozen=True):
     """Limits of calls (contract section 9)."""
 
     body_limit_bytes: int = MIB
+    body_timeout_s: float = 30.0
+    connection_limit: int = 1024
     depth_limit: int = 32  # of parameters
     inline_limit_bytes: int = MIB  # larger data is linked
     max_wait_s: float = 300.0  # the longest `?wait=` and `Prefer: wait`

@@ -26,7 +26,7 @@ from zscrape.errors import (
 )
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.intake import Intake, Origin, Prepared, TaskPolicy
-from zscrape.gateway.ledger import Ledger
+from zscrape.gateway.ledger import InvalidListener, Ledger, tell_nobody
 from zscrape.gateway.requests import TaskRequest
 from zscrape.model import Explanation, RunSpec, Snapshot, TaskId, TaskSpec, TaskState, WorkerId
 from zscrape.scripts.catalogue import Catalogue
@@ -36,7 +36,16 @@ __all__ = ["Idempotency", "Origin", "Prepared", "TaskPolicy", "TaskRouter", "Tas
 
 
 class TaskRouter(Protocol):
-    """What the service needs of the router."""
+    """What the gateway needs of the router."""
+
+    @property
+    def garbage_count(self) -> int:
+        """Frames that were no message."""
+        ...
+
+    def fault(self) -> str:
+        """Return why the link does not work: `closed`, `stalled`, or an empty text."""
+        ...
 
     def submit(self, spec: TaskSpec) -> None:
         """Accept a task, or raise QueueFull, LockHeld or Draining with nothing changed."""
@@ -87,6 +96,7 @@ class TaskService:
         policy: TaskPolicy | None = None,
         defaults: Mapping[str, ScriptDefaults] | None = None,
         clock: Callable[[], float] = time.time,
+        on_invalid: InvalidListener = tell_nobody,
     ) -> None:
         self._router = router
         self._store = store
@@ -98,7 +108,7 @@ class TaskService:
             defaults=defaults or {},
             clock=clock,
         )
-        self._ledger = Ledger(store=store, hub=hub, clock=clock)
+        self._ledger = Ledger(store=store, hub=hub, clock=clock, on_invalid=on_invalid)
         # Under the names by which callers know them: a call less on the way of every task.
         self.prepare = self._intake.prepare
         self.apply: Callable[[DispatcherEffect], None] = self._ledger.apply

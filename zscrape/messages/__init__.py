@@ -18,7 +18,7 @@ from zscrape.messages.explain import EXPLAIN
 from zscrape.messages.http import HTTP
 from zscrape.messages.scripts import SCRIPTS
 
-__all__ = ["CATALOGUE", "LANGUAGES", "Text", "has", "negotiate", "placeholders", "text"]
+__all__ = ["CATALOGUE", "LANGUAGES", "Text", "negotiate", "placeholders", "text"]
 
 LANGUAGES: Final = ("en", "ko")
 CATALOGUE: Final[dict[str, Text]] = {**ERRORS, **EXPLAIN, **EVENTS, **CLI, **SCRIPTS, **HTTP}
@@ -30,11 +30,6 @@ class _Fields(dict[str, Any]):
 
     def __missing__(self, name: str) -> str:
         return "{" + name + "}"
-
-
-def has(key: str) -> bool:
-    """True iff the catalogue has words for `key`."""
-    return key in CATALOGUE
 
 
 def text(key: str, lang: str = "en", /, **fields: Any) -> str:

@@ -36,6 +36,10 @@ DOCTOR: Final[dict[str, Text]] = {
         "{source}: repositories of type {value} are not supported. Supported: {expected}",
         "{source}: {value} 유형의 저장소는 지원하지 않습니다. 지원하는 유형: {expected}",
     ),
+    "config_invalid.unusable": Text(
+        "{source} cannot be used: {reason}. Look at its owner and permissions, or choose another place by {expected}.",
+        "{source}을(를) 쓸 수 없습니다: {reason}. 소유자와 권한을 확인하거나 {expected}(으)로 다른 곳을 정하십시오.",
+    ),
     "config_invalid.open_bind": Text(
         "{source}: {value} can be reached from other machines, and the link is not encrypted. Use 127.0.0.1, or add --insecure on a network that you trust.",
         "{source}: {value}에는 다른 컴퓨터가 접속할 수 있는데 링크가 암호화되지 않습니다. 127.0.0.1을 쓰거나, 믿을 수 있는 네트워크라면 --insecure를 더하십시오.",

@@ -14,8 +14,8 @@ ERRORS: Final[dict[str, Text]] = {
         "스크립트에서 {error_type} 예외가 발생했습니다: {error_message}",
     ),
     "params_invalid": Text(
-        "The parameters do not fit the schema of {script_name}. See `problems`, and GET /v1/scripts/{script_name}/schema.",
-        "매개변수가 {script_name}의 스키마에 맞지 않습니다. `problems`와 GET /v1/scripts/{script_name}/schema 를 확인하십시오.",
+        "The parameters do not fit the schema of {script_name}: see `problems`. The gateway shows the schema at /v1/scripts/{script_name}/schema.",
+        "매개변수가 {script_name}의 스키마에 맞지 않습니다. `problems`를 확인하십시오. 스키마는 게이트웨이의 /v1/scripts/{script_name}/schema 에서 볼 수 있습니다.",
     ),
     "script_not_found": Text(
         "No repository has a script named {name}. List them: zscrape scripts list",
@@ -147,16 +147,23 @@ ERRORS: Final[dict[str, Text]] = {
         "The body is longer than {limit_bytes} bytes.",
         "본문이 {limit_bytes}바이트보다 깁니다.",
     ),
+    "body_timeout": Text(
+        "The body did not arrive within {limit_s:g} s. Send it again; on a slow line raise gateway.body_timeout_s.",
+        "본문이 {limit_s:g}초 안에 다 도착하지 않았습니다. 다시 보내십시오. 회선이 느리면 gateway.body_timeout_s를 늘리십시오.",
+    ),
     "unauthorized": Text(
         "A known API key is required: Authorization: Bearer KEY. The first one is in client.toml in the gateway's home folder.",
         "유효한 API 키가 필요합니다: Authorization: Bearer KEY. 첫 키는 게이트웨이 홈 폴더의 client.toml에 있습니다.",
     ),
-    "forbidden": Text("This key may not do that: {action}", "이 키로는 할 수 없습니다: {action}"),
     "not_found": Text("There is no {kind} {name}.", "{kind} {name}이(가) 없습니다."),
     "method_not_allowed": Text(
         "{method} is not served at {path}.", "{path}에서는 {method}을(를) 지원하지 않습니다."
     ),
     "unavailable": Text("The cluster cannot take this now.", "지금은 클러스터가 받을 수 없습니다."),
+    "too_many_connections": Text(
+        "The gateway has {limit_count} connections already. Close idle ones, try again in a moment, or raise gateway.connection_limit.",
+        "게이트웨이에 연결이 이미 {limit_count}개 있습니다. 쓰지 않는 연결을 닫고 잠시 뒤에 다시 시도하거나 gateway.connection_limit을 늘리십시오.",
+    ),
     "draining": Text(
         "The gateway is shutting down and takes no new task. Try again in a moment.",
         "게이트웨이가 종료 중이라 새 작업을 받지 않습니다. 잠시 뒤에 다시 시도하십시오.",

@@ -44,10 +44,6 @@ EVENTS: Final[dict[str, Text]] = {
         "What is known of repository {repository} cannot be kept in {path}: {reason}",
         "저장소 {repository}의 목록을 {path}에 보관할 수 없습니다: {reason}",
     ),
-    "event.worker_ready": Text(
-        "Worker {worker_id} has {slots} slots and has joined the gateway at {link}.",
-        "워커 {worker_id}(슬롯 {slots}개)이(가) {link} 게이트웨이에 합류했습니다.",
-    ),
     "event.worker_stopping": Text(
         "The worker takes nothing new and ends what it runs; a second signal ends it at once.",
         "워커가 새 작업을 받지 않고 실행 중인 작업을 마무리합니다. 신호를 한 번 더 보내면 즉시 끝납니다.",
@@ -83,8 +79,12 @@ EVENTS: Final[dict[str, Text]] = {
         "워커 {worker_id}이(가) 사라졌습니다({reason}). 실행 중이던 시도: {attempt_count}개.",
     ),
     "event.message_ignored": Text(
-        "A {kind} message changed nothing: {reason}.",
-        "{kind} 메시지를 무시했습니다: {reason}.",
+        "A {kind} message changed nothing: {reason}. Like it and not told since the last line: {suppressed_count}.",
+        "{kind} 메시지를 무시했습니다: {reason}. 지난 기록 뒤로 생략한 같은 메시지: {suppressed_count}개.",
+    ),
+    "event.worker_data_invalid": Text(
+        "Worker {worker_id} sent what is not JSON ({kind}) for task {task_id}; it was not kept: {reason}.",
+        "워커 {worker_id}이(가) 작업 {task_id}에 대해 JSON이 아닌 내용({kind})을 보내 보관하지 않았습니다: {reason}.",
     ),
     "event.task_retried": Text(
         "Task {task_id} will be tried again in {delay_s:.1f} s: attempt {attempt} ended with {code}.",

@@ -22,8 +22,9 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 
 from zscrape import __version__
-from zscrape.client import CLIENT_FILE, Client, ClientError, find_gateway
+from zscrape.client import Client, ClientError, find_gateway
 from zscrape.config import (
+    CLIENT_FILE,
     MASK,
     REPOSITORY_ENVIRONMENT,
     SECRETS,

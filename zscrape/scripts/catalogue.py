@@ -26,10 +26,10 @@ from zscrape.scripts.digest import ScriptFile, tree_digest
 from zscrape.scripts.flight import Flights
 from zscrape.scripts.manifest import STANDARD, ManifestDefaults, is_script_name, parse_manifest
 from zscrape.scripts.problems import Problem, shortened
-from zscrape.scripts.reading import nearest
 from zscrape.scripts.repository import Repository
 from zscrape.scripts.script import Script, build_script
 from zscrape.scripts.version import VersionRequest, newest_first
+from zscrape.spelling import nearest
 
 __all__ = ["Catalogue", "Refreshed", "Script", "ScriptSummary"]
 
@@ -173,6 +173,15 @@ class Catalogue:
     async def refresh(self) -> list[Refreshed]:
         """Look at every repository now; one that cannot be read is told and stops no other."""
         return list(await asyncio.gather(*(_refreshed(each) for each in self._repositories)))
+
+    def faults(self) -> dict[str, str]:
+        """Return why each repository cannot be read; those that can are not listed."""
+        return {each.name: each.fault for each in self._repositories if each.fault}
+
+    @property
+    def repository_count(self) -> int:
+        """How many repositories there are."""
+        return len(self._repositories)
 
     async def close(self) -> None:
         """End work under way and let go of the repositories."""

@@ -55,6 +55,11 @@ class DirectoryRepository:
         """What pins and people call this repository."""
         return self._name
 
+    @property
+    def fault(self) -> str:
+        """Why the folder cannot be read; empty: it can."""
+        return "" if os.access(self._root, os.R_OK | os.X_OK) else "the folder cannot be read"
+
     def revision(self, script_name: str, version: str | None) -> Hashable | None:
         """Return a mark of what was last read, None when it may have changed."""
         if version is None:

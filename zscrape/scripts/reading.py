@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from zscrape.model import KIB, MIB
 from zscrape.scripts.problems import Problem, pointer_to, problem
+from zscrape.spelling import nearest
 
 T = TypeVar("T")
 
@@ -88,12 +88,6 @@ def _is_deeper(document: Any, limit: int) -> bool:
 def json_type(value: Any) -> str:
     """Return the JSON name of a value's type."""
     return _TYPE_NAMES.get(type(value), type(value).__name__)
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the known name that was probably meant, or an empty text."""
-    close = difflib.get_close_matches(name[:128], list(known), n=1)
-    return close[0] if close else ""
 
 
 def unknown_name(pointer: str, name: str, known: Collection[str]) -> Problem:

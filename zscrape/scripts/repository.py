@@ -29,6 +29,11 @@ class Repository(Protocol):
         """What pins and people call this repository."""
         ...
 
+    @property
+    def fault(self) -> str:
+        """Why it cannot be read, as far as is known without asking; empty: it can."""
+        ...
+
     def revision(self, script_name: str, version: str | None) -> Hashable | None:
         """Return a mark of what was last answered for a script.
 

@@ -50,6 +50,10 @@ class MemoryTaskStore:
         self._sequence = 0
         self.size_bytes = 0
 
+    def fault(self) -> str:
+        """Return `full` when live tasks alone take more than there is room for."""
+        return "full" if self.size_bytes > self._policy.total_bytes else ""
+
     # ---- writes ----------------------------------------------------------------------
 
     async def add(self, row: TaskRow) -> None:

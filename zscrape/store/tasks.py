@@ -109,6 +109,10 @@ class TaskStore(Protocol):
     a moment later, in order.
     """
 
+    def fault(self) -> str:
+        """Return why it keeps less than it should (one word), an empty text when it does not."""
+        ...
+
     async def add(self, row: TaskRow) -> None:
         """Keep a new task; it is safe when this returns."""
         ...

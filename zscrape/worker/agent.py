@@ -98,6 +98,7 @@ class Agent:
         self._is_leaving = False
         self._has_unsent = False  # something could not leave: the connection is not up yet
         self.garbage_count = 0
+        psutil.cpu_percent()  # it tells the time since its last call: the first one says nothing
 
     async def run(self, slots: Slots) -> Exit:
         """Dial and serve until the link says to exit; returns why."""
@@ -113,6 +114,10 @@ class Agent:
             # A Goodbye may still leave; nothing else matters any more.
             self._socket.setsockopt(zmq.LINGER, 300)
             self._context.destroy()
+
+    def close(self) -> None:
+        """Let go of the socket, also of an agent that was never run; again is no error."""
+        self._context.destroy(linger=0)
 
     def drain(self) -> None:
         """Take nothing new; `run` returns once nothing is left."""

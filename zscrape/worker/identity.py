@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
+import re
 import secrets
 import shutil
 import socket
@@ -15,6 +16,8 @@ from typing import IO
 import psutil
 
 from zscrape import __version__
+from zscrape.core.admission import is_worker_id
+from zscrape.errors import ConfigError
 from zscrape.model import WorkerFacts
 
 # Programs that scraping scripts ask for by `system_requirements`; a worker tells which it has.
@@ -30,6 +33,10 @@ class Identity:
 
     Two workers with one home folder get an id each: the second one finds the first one's
     file locked and takes the next.
+
+    Raises:
+        ConfigError: The file holds no id.
+        OSError: The folder or the file cannot be used.
     """
 
     def __init__(self, home: Path) -> None:
@@ -37,16 +44,27 @@ class Identity:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         tries = (self._hold(folder / f"{number}.id") for number in count(1))
         self._file: IO[str] = next(file for file in tries if file is not None)
-        self.id = self._file.read().strip()
-        if not self.id:
-            name = socket.gethostname().split(".")[0].lower()[:32] or "worker"
-            self.id = f"{name}-{secrets.token_hex(4)}"
-            self._file.write(self.id + "\n")
-            self._file.flush()
+        try:
+            self.id = self._file.read().strip() or self._choose()
+        except BaseException:
+            self._file.close()
+            raise
+        if not is_worker_id(self.id):
+            self._file.close()
+            reason = "holds no worker id; remove the file to get a new one"
+            raise ConfigError(source=self._file.name, reason=reason)
+
+    def _choose(self) -> str:
+        # A host's name may have characters that no worker id has.
+        name = re.sub(r"[^a-z0-9-]", "", socket.gethostname().split(".")[0].lower())[:32]
+        made = f"{name.strip('-') or 'worker'}-{secrets.token_hex(4)}"
+        self._file.write(made + "\n")
+        self._file.flush()
+        return made
 
     @staticmethod
     def _hold(path: Path) -> IO[str] | None:
-        file = path.open("a+", encoding="utf-8")
+        file = path.open("a+", encoding="utf-8", errors="replace")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import signal
@@ -12,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from zscrape.config import Settings
+from zscrape.config import Settings, usable
 from zscrape.core.effects import AttemptFenced, GatewayJoined, GatewayLost, LinkEffect
 from zscrape.core.link import WorkerLink
 from zscrape.log import get_logger
@@ -41,12 +42,16 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> int
 
     The first SIGTERM or SIGINT drains it: it ends what it runs and takes nothing new. The
     second one ends it at once.
+
+    Raises:
+        ConfigError: The home or the cache folder cannot be used; nothing of what was begun is
+            left.
     """
-    identity = Identity(settings.home)
-    try:
-        return await _serve(settings, identity, on_ready)
-    finally:
-        identity.release()
+    async with contextlib.AsyncExitStack() as parts:  # whatever fails, the others are let go
+        with usable(settings.home, "--home"):
+            identity = Identity(settings.home)
+        parts.callback(identity.release)
+        return await _serve(settings, identity, parts, on_ready)
 
 
 async def _clean(cache: ScriptCache) -> None:
@@ -79,12 +84,19 @@ class _Teller:
                 raise AssertionError(f"no fact for people: {fact}")
 
 
-async def _serve(settings: Settings, identity: Identity, on_ready: Callable[[Ready], None]) -> int:
+async def _serve(
+    settings: Settings,
+    identity: Identity,
+    parts: contextlib.AsyncExitStack,
+    on_ready: Callable[[Ready], None],
+) -> int:
     log = get_logger().bind(worker_id=identity.id)
     slot_count = settings.worker.slots or os.cpu_count() or 1
     ready = Ready(identity.id, slot_count, settings.worker.join)
     teller = _Teller(log, lambda: on_ready(ready))
-    cache = ScriptCache(settings.cache_dir, max_age_h=settings.cache_max_age_h)
+    with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
+        cache = ScriptCache(settings.cache_dir, max_age_h=settings.cache_max_age_h)
+    parts.push_async_callback(cache.close)
     link = WorkerLink(
         worker_id=identity.id,
         session=secrets.token_hex(8),
@@ -95,6 +107,7 @@ async def _serve(settings: Settings, identity: Identity, on_ready: Callable[[Rea
         spread=secrets.randbelow(1_000) / 1_000,
     )
     agent = Agent(link, address=settings.worker.join, on_fact=teller.tell, warm=cache.warm)
+    parts.callback(agent.close)
 
     async def ensure(pin: Pin) -> Path:
         return await cache.ensure(pin, agent.fetch)
@@ -106,7 +119,9 @@ async def _serve(settings: Settings, identity: Identity, on_ready: Callable[[Rea
         grace_s=settings.worker.grace_s,
     )
     slots = Slots(policy, ensure, agent)
-    await slots.start()
+    with usable(policy.scratch_dir, "--home"):
+        await slots.start()
+    parts.push_async_callback(slots.close)
     loop = asyncio.get_running_loop()
     background: list[asyncio.Task[None]] = [loop.create_task(_clean(cache))]
     signal_count = 0
@@ -127,8 +142,6 @@ async def _serve(settings: Settings, identity: Identity, on_ready: Callable[[Rea
     finally:
         background[0].cancel()
         await asyncio.gather(*background, return_exceptions=True)
-        await slots.close()
-        await cache.close()
     if end.reason in _ORDERLY:
         log.info("worker_stopped", reason=end.reason)
         return _EXIT_OK

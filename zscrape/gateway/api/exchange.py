@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -9,15 +10,26 @@ from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from zscrape.errors import BodyTooLarge, LockHeld, RefusedError, Unauthorized, ZscrapeError
+from zscrape.errors import (
+    BodyTimeout,
+    BodyTooLarge,
+    LockHeld,
+    RefusedError,
+    TooManyConnections,
+    Unauthorized,
+    ZscrapeError,
+)
 from zscrape.gateway.access import Client
+from zscrape.gateway.connections import CROWDED
 from zscrape.gateway.envelope import encode, error_view, problem
-from zscrape.gateway.faults import FieldFault, field_fault, nearest
+from zscrape.gateway.faults import FieldFault, field_fault
 from zscrape.gateway.requests import BodyLimit
-from zscrape.gateway.state import GatewayState
+from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.messages import negotiate
+from zscrape.spelling import nearest
+from zscrape.store.tasks import TaskRow
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -30,7 +42,7 @@ CLIENT: Final = "zscrape.client"
 
 
 class ClientGone(Exception):
-    """Raised when the client has closed its connection before its request was read."""
+    """Raised when the client has closed its connection: nobody is left to answer."""
 
 
 # ---- reading -------------------------------------------------------------------------
@@ -60,17 +72,36 @@ def language(request: Request) -> str:
     return negotiate(request.headers.get("accept-language", ""), default)
 
 
-async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit_bytes: int) -> bytes:
+def check_room(scope: Scope, policy: HttpPolicy) -> None:
+    """Refuse a call over a connection beyond the limit.
+
+    Raises:
+        TooManyConnections: It came over one.
+    """
+    if CROWDED in scope:
+        raise TooManyConnections(limit_count=policy.connection_limit)
+
+
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive, policy: HttpPolicy) -> bytes:
     """Read the body; one that is too long is refused before it is read.
 
     Raises:
         BodyTooLarge: It is longer than allowed, by its own word or as it comes.
+        BodyTimeout: It has not come in the time for it.
         ClientGone: There is nobody left to answer.
     """
-    limit = BodyLimit(limit_bytes)
+    limit = BodyLimit(policy.body_limit_bytes)
     declared = headers.get(b"content-length", b"")
     if declared.isdigit():
         limit.check_length(int(declared[:20]))
+    try:
+        async with asyncio.timeout(policy.body_timeout_s):
+            return await _receive_body(receive, limit)
+    except TimeoutError as error:
+        raise BodyTimeout(limit_s=policy.body_timeout_s) from error
+
+
+async def _receive_body(receive: Receive, limit: BodyLimit) -> bytes:
     message = await receive()
     if message["type"] != "http.request":
         raise ClientGone
@@ -98,8 +129,18 @@ async def disconnect(receive: Receive) -> None:
 async def body_of(request: Request) -> bytes:
     """Read the body of a call within the gateway's limit."""
     headers = dict(request.scope["headers"])
-    limit_bytes = gateway_of(request).policy.body_limit_bytes
-    return await read_body(headers, request.receive, limit_bytes)
+    return await read_body(headers, request.receive, gateway_of(request).policy)
+
+
+async def row_of(request: Request) -> TaskRow:
+    """Return the task that the path names; from now on the call goes by its id.
+
+    Raises:
+        NotFound: It is not known (any more).
+    """
+    row = await gateway_of(request).service.get(request.path_params["task_id"])
+    request.scope[REQUEST_ID] = row.id
+    return row
 
 
 # ---- queries -------------------------------------------------------------------------
@@ -235,15 +276,22 @@ def told(view: Any, status: int = 200, headers: Mapping[str, str] | None = None)
     return Response(encode(view), status, headers, media_type="application/json")
 
 
+def one_line(document: bytes) -> bytes:
+    """Return a JSON document without line ends: outside its texts they are mere white space."""
+    return document.replace(b"\r", b" ").replace(b"\n", b" ")
+
+
 def refusal_headers(error: ZscrapeError) -> RawHeaders:
     """Return the headers that belong to a refusal."""
+    if isinstance(error, TooManyConnections):
+        return [(b"retry-after", b"%d" % error.retry_after_s), (b"connection", b"close")]
     if isinstance(error, RefusedError):
-        return [(b"retry-after", str(error.retry_after_s).encode())]
+        return [(b"retry-after", b"%d" % error.retry_after_s)]
     if isinstance(error, LockHeld):
         return [(b"retry-after", b"5")]
     if isinstance(error, Unauthorized):
         return [(b"www-authenticate", b'Bearer realm="zscrape"')]
-    if isinstance(error, BodyTooLarge):
+    if isinstance(error, BodyTooLarge | BodyTimeout):
         return [(b"connection", b"close")]  # the rest of the body is not read
     return []
 
@@ -255,6 +303,21 @@ def problem_document(error: ZscrapeError, request_id: str, lang: str, *, at: str
     if at:
         view.problems = [{"pointer": at, "reason": view.message}, *view.problems]
     return problem(view, error.http_status, request_id, is_refusal=is_refusal)
+
+
+def to_client(send: Send) -> Send:
+    """Return `send` such that a client who has gone is told by `ClientGone`.
+
+    Source: the ASGI specification 2.4, "Disconnected Client": sending raises an OSError.
+    """
+
+    async def send_or_gone(message: Message) -> None:
+        try:
+            await send(message)
+        except OSError as error:
+            raise ClientGone from error
+
+    return send_or_gone
 
 
 async def send_whole(

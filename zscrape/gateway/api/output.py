@@ -18,15 +18,15 @@ from starlette.routing import BaseRoute, Route
 
 from zscrape.errors import NotFound
 from zscrape.gateway.api.exchange import (
-    REQUEST_ID,
     check_query,
     choice,
     gateway_of,
+    one_line,
+    row_of,
     told,
     whole,
 )
 from zscrape.gateway.envelope import artifact_views
-from zscrape.store.tasks import TaskRow
 
 _PAGE_LIMIT_COUNT: Final = 1_000_000
 _CHUNK_BYTES: Final = 256 * 1024
@@ -44,7 +44,7 @@ async def items(request: Request) -> Response:
     form = choice(request, "format", "json", ("json", "jsonl", "csv"))
     offset = whole(request, "offset", 0, low=0, high=10**12) or 0
     limit = whole(request, "limit", None, low=1, high=_PAGE_LIMIT_COUNT)
-    row = await _row_of(request)
+    row = await row_of(request)
     found = await gateway_of(request).store.items(row.id, offset=offset, limit=limit)
     headers = {"X-Total-Count": str(row.item_count)}
     if form == "csv":
@@ -52,13 +52,9 @@ async def items(request: Request) -> Response:
         table = await asyncio.to_thread(_as_csv, found)
         return _streamed(table, "text/csv; charset=utf-8", headers)
     if form == "jsonl":
-        lines = b"".join([_one_line(item) + b"\n" for item in found])
+        lines = b"".join([one_line(item) + b"\n" for item in found])
         return _streamed(lines, "application/x-ndjson; charset=utf-8", headers)
     return _streamed(b"[%s]" % b",".join(found), "application/json", headers)
-
-
-def _one_line(document: bytes) -> bytes:
-    return document.replace(b"\r", b" ").replace(b"\n", b" ")
 
 
 def _as_csv(documents: list[bytes]) -> bytes:
@@ -66,15 +62,23 @@ def _as_csv(documents: list[bytes]) -> bytes:
     rows: list[dict[str, Any]] = []
     columns: dict[str, None] = {}
     for document in documents:
-        item = msgspec.json.decode(document)
-        row = item if isinstance(item, dict) else {"value": item}
+        row = _table_row(document)
         columns.update(dict.fromkeys(row))
         rows.append(row)
     table = io.StringIO(newline="")
     writer = csv.writer(table)
-    writer.writerow(columns)
+    writer.writerow(_cell(column) for column in columns)
     writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
     return table.getvalue().encode()
+
+
+def _table_row(document: bytes) -> dict[str, Any]:
+    try:
+        item = msgspec.json.decode(document)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        # JSON that Python cannot hold, a number beyond its range for one: shown as it is.
+        item = document.decode("utf-8", "replace")
+    return item if isinstance(item, dict) else {"value": item}
 
 
 def _cell(value: Any) -> Any:
@@ -91,7 +95,7 @@ def _cell(value: Any) -> Any:
 async def result(request: Request) -> Response:
     """`GET /v1/tasks/{id}/result`: the script's data, as it gave it."""
     check_query(request, ())
-    row = await _row_of(request)
+    row = await row_of(request)
     data = None if row.outcome is None else row.outcome.data
     if data is None:
         raise NotFound(kind="result", name=row.id)
@@ -101,13 +105,13 @@ async def result(request: Request) -> Response:
 async def artifacts(request: Request) -> Response:
     """`GET /v1/tasks/{id}/artifacts`: the files that the script saved."""
     check_query(request, ())
-    return told({"artifacts": artifact_views(await _row_of(request))})
+    return told({"artifacts": artifact_views(await row_of(request))})
 
 
 async def artifact(request: Request) -> Response:
     """`GET /v1/tasks/{id}/artifacts/{name}`: one of them."""
     check_query(request, ())
-    row = await _row_of(request)
+    row = await row_of(request)
     name = request.path_params["name"]
     found = next((each for each in row.artifacts if each.name == name), None)
     entry = None
@@ -160,12 +164,6 @@ def _streamed(body: bytes, media_type: str, headers: dict[str, str]) -> Response
             yield body[start : start + _CHUNK_BYTES]
 
     return StreamingResponse(pieces(), headers=told_headers, media_type=media_type)
-
-
-async def _row_of(request: Request) -> TaskRow:
-    row = await gateway_of(request).service.get(request.path_params["task_id"])
-    request.scope[REQUEST_ID] = row.id
-    return row
 
 
 def routes() -> list[BaseRoute]:

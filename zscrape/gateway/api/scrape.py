@@ -18,6 +18,7 @@ from zscrape.gateway.api.exchange import (
     JSON_TYPE,
     ClientGone,
     RawHeaders,
+    check_room,
     disconnect,
     language_of,
     preferred_wait,
@@ -25,6 +26,7 @@ from zscrape.gateway.api.exchange import (
     refusal_headers,
     send_whole,
 )
+from zscrape.gateway.api.statuses import envelope_status
 from zscrape.gateway.api.streams import EVENTS, ITEMS, follow, wait_for_item
 from zscrape.gateway.envelope import encode, envelope, refusal_envelope
 from zscrape.gateway.faults import field_fault
@@ -32,20 +34,13 @@ from zscrape.gateway.identifiers import new_task_id
 from zscrape.gateway.requests import TaskRequest, decode_task
 from zscrape.gateway.state import GatewayState
 from zscrape.gateway.tasks import Idempotency, is_request_fault
-from zscrape.model import OutcomeCode, TaskState
+from zscrape.model import TaskState
 from zscrape.store.tasks import TaskRow
 
 # A call that takes longer is watched for its client's going: before that it is not worth it.
 _UNWATCHED_S: Final = 1.0
 _KEY_LENGTH_LIMIT: Final = 255
 
-_STATUS_BY_CODE: Final[Mapping[OutcomeCode, int]] = {
-    OutcomeCode.NO_MATCHING_WORKER: 503,
-    OutcomeCode.QUEUE_FULL: 503,
-    OutcomeCode.LOCK_HELD: 409,
-    OutcomeCode.SKIPPED_DUE_TO_LOCK: 409,
-    OutcomeCode.RATE_LIMITED: 429,
-}
 _COMES_AGAIN: Final = frozenset({409, 429, 503})  # told with Retry-After
 
 
@@ -61,10 +56,11 @@ class ScrapeEndpoint:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         call = _Call(state, headers, new_task_id())
         try:
+            check_room(scope, state.policy)
             row = await call.accept(receive)
             await call.answer(row, receive, send)
         except ClientGone:
-            return
+            raise  # the edge knows what to do: nothing
         except ZscrapeError as error:
             await call.refuse(error, send)
         except Exception as error:  # noqa: BLE001 - the edge: told to the log and the client
@@ -88,7 +84,7 @@ class _Call:
         """Read the call and make a task of it."""
         state, headers = self._state, self._headers
         client = state.access.authenticate(headers)
-        body = await read_body(headers, receive, state.policy.body_limit_bytes)
+        body = await read_body(headers, receive, state.policy)
         request = decode_task(body, depth_limit=state.policy.depth_limit)
         self._script_name = request.script_name
         idempotency = idempotency_of(headers, body)
@@ -135,7 +131,7 @@ class _Call:
         state = self._state
         if not row.status.is_final and state.hub.is_closed:
             raise Draining
-        status = status_of(row)
+        status = envelope_status(row)
         if status == 202:
             told.append((b"location", b"/v1/tasks/" + row.id.encode()))
             told.append((b"preference-applied", b"wait"))
@@ -171,17 +167,6 @@ class _Call:
         body = refusal_envelope(self.request_id, error, lang, self._script_name)
         told = [(b"x-request-id", self.request_id.encode()), *refusal_headers(error)]
         await send_whole(send, error.http_status, body, JSON_TYPE, told)
-
-
-def status_of(row: TaskRow) -> int:
-    """Return the HTTP status that tells of the task as it stands."""
-    if not row.status.is_final:
-        return 202
-    if row.status is TaskState.TIMED_OUT:
-        return 504
-    if row.outcome is None:
-        return 200
-    return _STATUS_BY_CODE.get(row.outcome.code, 200)
 
 
 def idempotency_of(headers: Mapping[bytes, bytes], body: bytes) -> Idempotency | None:

@@ -25,6 +25,7 @@ from zscrape.gateway.api.exchange import (
     told,
 )
 from zscrape.gateway.api.scrape import idempotency_of, wait_for_end
+from zscrape.gateway.api.statuses import failure_status
 from zscrape.gateway.envelope import (
     ErrorView,
     envelope,
@@ -39,34 +40,10 @@ from zscrape.gateway.requests import (
     check_depth,
     decode_parameters,
 )
-from zscrape.model import OutcomeCode, TaskState
 from zscrape.scripts.catalogue import Script
 from zscrape.scripts.problems import told as told_problems
 from zscrape.store.tasks import TaskRow
 
-# Honest HTTP: whose fault an end is. What is not here is the script's: 500.
-_STATUS_BY_CODE: Final = {
-    OutcomeCode.PARAMS_INVALID: 422,
-    OutcomeCode.SCRIPT_NOT_FOUND: 404,
-    OutcomeCode.VERSION_NOT_FOUND: 404,
-    OutcomeCode.ENTRY_POINT_INVALID: 422,
-    OutcomeCode.SIGNATURE_INVALID: 422,
-    OutcomeCode.INTEGRITY_ERROR: 502,
-    OutcomeCode.TIMEOUT: 504,
-    OutcomeCode.EXPIRED: 504,
-    OutcomeCode.CANCELLED: 409,
-    OutcomeCode.LOCK_HELD: 409,
-    OutcomeCode.SKIPPED_DUE_TO_LOCK: 409,
-    OutcomeCode.RATE_LIMITED: 429,
-    OutcomeCode.WORKER_LOST: 502,
-    OutcomeCode.NO_MATCHING_WORKER: 503,
-    OutcomeCode.QUEUE_FULL: 503,
-    OutcomeCode.BLOCKED: 502,
-    OutcomeCode.CAPTCHA_REQUIRED: 502,
-    OutcomeCode.ROBOTS_DISALLOWED: 502,
-    OutcomeCode.LOGIN_EXPIRED: 502,
-    OutcomeCode.EMPTY_RESULT: 502,
-}
 _COMES_AGAIN: Final = frozenset({429, 503})
 
 
@@ -226,8 +203,7 @@ def _run_answer(request: Request, row: TaskRow) -> Response:
 
 
 def _failure(row: TaskRow, error: ErrorView) -> Response:
-    code = row.outcome.code if row.outcome is not None else OutcomeCode.INTERNAL
-    status = 504 if row.status is TaskState.TIMED_OUT else _STATUS_BY_CODE.get(code, 500)
+    status = failure_status(row)
     headers = {}
     if status in _COMES_AGAIN:
         headers["Retry-After"] = str(RefusedError.retry_after_s)

@@ -15,19 +15,35 @@ from zscrape.errors import RefusedError
 from zscrape.gateway.api.exchange import check_query, gateway_of, told
 from zscrape.gateway.state import GatewayState
 from zscrape.model import Snapshot, WorkerStatus
+from zscrape.scripts.catalogue import Catalogue
 
 
 async def health(request: Request) -> Response:
-    """`GET /health`: the process lives, and what its parts say."""
+    """`GET /health`: 200 while the process does its work, and what its parts say.
+
+    `router` is the link: without it nothing runs, so that alone makes it 503.
+    """
     state = gateway_of(request)
-    snapshot = state.router.snapshot()
+    router_fault = state.router.fault()
     components = {
-        "http": "ok",
-        "link": "ok",
-        "store": "ok",
-        "workers": "ok" if _active_count(snapshot) else "none",
+        "router": router_fault or "ok",
+        "store": state.store.fault() or "ok",
+        "catalogue": _catalogue_word(state.catalogue),
+        "workers": "ok" if _active_count(state.router.snapshot()) else "none",
     }
-    return told({"status": "draining" if _is_ending(state) else "ok", "components": components})
+    if router_fault:
+        return told({"status": "failing", "components": components}, 503)
+    is_well = components["store"] == components["catalogue"] == "ok"
+    word = "draining" if _is_ending(state) else "ok" if is_well else "degraded"
+    return told({"status": word, "components": components})
+
+
+def _catalogue_word(catalogue: Catalogue) -> str:
+    """Say whether all repositories, some or none can be read; what is cached runs anyhow."""
+    faulty_count = len(catalogue.faults())
+    if not faulty_count:
+        return "ok"
+    return "unreadable" if faulty_count == catalogue.repository_count else "degraded"
 
 
 async def ready(request: Request) -> Response:
@@ -54,6 +70,7 @@ async def status(request: Request) -> Response:
             "assigned_count": snapshot.assigned_count,
             "running_count": snapshot.running_count,
             "active_workers": _active_count(snapshot),
+            "garbage_count": state.router.garbage_count,
             "slot_count": snapshot.slot_count,
             "free_slot_count": snapshot.free_slot_count,
             # Since the last call: a figure over a moment of its own would have to wait for it.
@@ -107,6 +124,7 @@ PUBLIC_PATHS = frozenset({"/health", "/ready", "/status"})
 
 def routes() -> list[BaseRoute]:
     """Return the routes of this resource."""
+    psutil.cpu_percent(interval=None)  # it tells the time since its last call: this is the first
     return [
         Route("/health", health, methods=["GET"]),
         Route("/ready", ready, methods=["GET"]),

@@ -19,10 +19,11 @@ import msgspec
 from msgspec import Struct
 from starlette.types import Receive, Send
 
-from zscrape.gateway.api.exchange import ClientGone, RawHeaders, disconnect
+from zscrape.gateway.api.exchange import ClientGone, RawHeaders, disconnect, one_line
 from zscrape.gateway.envelope import encode, envelope, moment, task_error_view
 from zscrape.gateway.events import reschedule
 from zscrape.gateway.state import GatewayState
+from zscrape.model import SavedFile
 from zscrape.store.tasks import LogEntry, TaskRow
 
 _BATCH_COUNT: Final = 256  # entries read at once: the loop gets a turn between batches
@@ -204,13 +205,8 @@ async def wait_for_item(state: GatewayState, row: TaskRow, receive: Receive) -> 
 # ---- forms ---------------------------------------------------------------------------
 
 
-def _one_line(document: bytes) -> bytes:
-    # Inside JSON's strings line ends are escaped: those left are mere white space.
-    return document.replace(b"\r", b" ").replace(b"\n", b" ")
-
-
 def _event(number: int, kind: str, document: bytes) -> bytes:
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (number, kind.encode(), _one_line(document))
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (number, kind.encode(), one_line(document))
 
 
 def _with_place(entry: LogEntry, *, has_number: bool = False) -> bytes:
@@ -225,16 +221,7 @@ def _with_place(entry: LogEntry, *, has_number: bool = False) -> bytes:
     return b"%s,%s}" % (place, rest) if rest else place + b"}"
 
 
-class _ArtifactBody(Struct):
-    """What is told live of a file: everything but its bytes."""
-
-    name: str
-    size: int
-    content_type: str | None = None
-    sha256: str = ""
-
-
-_ARTIFACT = msgspec.json.Decoder(_ArtifactBody)
+_ARTIFACT = msgspec.json.Decoder(SavedFile)  # everything but its bytes
 
 
 def _event_of(entry: LogEntry) -> bytes:
@@ -265,11 +252,11 @@ def _result_event(row: TaskRow, state: GatewayState, lang: str) -> bytes:
 
 
 def _item_line(entry: LogEntry) -> bytes:
-    return _one_line(entry.body) + b"\n"
+    return one_line(entry.body) + b"\n"
 
 
 def _log_line(entry: LogEntry) -> bytes:
-    return _one_line(_with_place(entry, has_number=True)) + b"\n"
+    return one_line(_with_place(entry, has_number=True)) + b"\n"
 
 
 def _error_line(row: TaskRow, _state: GatewayState, lang: str) -> bytes:

@@ -27,6 +27,7 @@ from zscrape.gateway.api.exchange import (
     problem_document,
     refusal_headers,
     request_id_of,
+    row_of,
     seconds,
     told,
     whole,
@@ -213,7 +214,7 @@ async def show(request: Request) -> Response:
     """`GET /v1/tasks/{id}`: one task in full; `?wait=30` answers when it has ended, or then."""
     check_query(request, ("wait",))
     state = gateway_of(request)
-    row = await _row_of(request)
+    row = await row_of(request)
     wait_s = seconds(request, "wait", high=state.policy.max_wait_s)
     if wait_s and not row.status.is_final:
         await wait_for_end(state, row, request.receive, wait_s)
@@ -228,7 +229,7 @@ def _shown(request: Request, row: TaskRow, status: int = 200) -> Response:
 async def explain(request: Request) -> Response:
     """`GET /v1/tasks/{id}/explain`: why it waits, or where it is."""
     check_query(request, ())
-    row = await _row_of(request)
+    row = await row_of(request)
     found = gateway_of(request).service.explain(row)
     words = text(f"explain.{found.reason}", language(request), **found.fields)
     return told(
@@ -247,15 +248,8 @@ async def explain(request: Request) -> Response:
 async def cancel(request: Request) -> Response:
     """`POST /v1/tasks/{id}/cancel` and `DELETE /v1/tasks/{id}`: end it; again is no error."""
     check_query(request, ())
-    row = await _row_of(request)
+    row = await row_of(request)
     return _shown(request, await gateway_of(request).service.cancel(row.id))
-
-
-async def _row_of(request: Request) -> TaskRow:
-    task_id = request.path_params["task_id"]
-    row = await gateway_of(request).service.get(task_id)
-    request.scope[REQUEST_ID] = row.id
-    return row
 
 
 # ---- follow --------------------------------------------------------------------------
@@ -288,7 +282,7 @@ class Stream(Response):
 async def events(request: Request) -> Response:
     """`GET /v1/tasks/{id}/events`: server-sent events, resumable by `Last-Event-ID`."""
     check_query(request, ())
-    row = await _row_of(request)
+    row = await row_of(request)
     given = request.headers.get("last-event-id", "0").strip() or "0"
     if not (given.isascii() and given.isdigit() and len(given) <= 18):
         raise field_fault("Last-Event-ID", "not_whole", given=given[:80])
@@ -302,7 +296,7 @@ async def events(request: Request) -> Response:
 async def logs(request: Request) -> Response:
     """`GET /v1/tasks/{id}/logs`: one JSON object a line; `?follow=1` until the task ends."""
     check_query(request, ("follow", "after"))
-    row = await _row_of(request)
+    row = await row_of(request)
     after = whole(request, "after", 0, low=0, high=10**12) or 0
     return Stream(request, row, LOGS, after=after, is_lasting=is_true(request, "follow"))
 

@@ -1,0 +1,188 @@
+"""Connections within limits: how many there are, and how long and how large a request may be.
+
+uvicorn waits for ever for a head and for a body, and keeps whatever a head has brought. One
+timer per connection ends what is not received in time; the endpoints answer 408 before that
+where there is somebody to answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+from typing import Any, Final
+
+import uvicorn
+from msgspec import Struct
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+# Connections that wait to be accepted; also uvicorn's own default.
+BACKLOG: Final = 2048
+# The name in the ASGI scope that says: answer that there are too many connections.
+CROWDED: Final = "zscrape.crowded"
+
+# Beyond the limit some are still answered, so that they learn why; the rest is cut at once.
+_ANSWERED_COUNT: Final = 64
+# The endpoints' own limit on bodies comes first; this one is for bodies that nobody reads.
+_BODY_GRACE_S: Final = 5.0
+# Open files beside the connections within the limit: those beyond it, workers, repositories.
+_OTHER_FILES_COUNT: Final = _ANSWERED_COUNT + 448
+# uvicorn warns of what strangers send: anybody could fill the log with it.
+_LOGGER: Final = logging.getLogger("uvicorn.error.connections")
+_LOGGER.setLevel(logging.ERROR)
+
+
+class ConnectionLimits(Struct, frozen=True):
+    """What a client may take up before its request is complete."""
+
+    connection_count: int = 1024
+    head_timeout_s: float = 10.0
+    head_limit_bytes: int = 65_536  # of the request line and the headers; node allows 16 KiB
+    body_timeout_s: float = 30.0
+
+
+def room_for(connection_count: int) -> int:
+    """Return how many connections this process can hold, up to `connection_count`.
+
+    It asks the system for as many open files as that takes: most start a process with 1,024,
+    and a listener that has none left is deaf.
+    """
+    wanted_count = connection_count + _OTHER_FILES_COUNT
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted_count:
+        soft = wanted_count if hard == resource.RLIM_INFINITY else min(hard, wanted_count)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY:
+        return connection_count
+    return max(1, min(connection_count, soft - _OTHER_FILES_COUNT))
+
+
+class HttpConfig(uvicorn.Config):
+    """uvicorn's configuration for an application behind these limits."""
+
+    def __init__(self, app: ASGIApp, limits: ConnectionLimits) -> None:
+        super().__init__(
+            app,
+            http=LimitedProtocol,
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,  # nobody is believed about whose call it is
+            backlog=BACKLOG,
+            # Streams watch the hub's closing event; what is left after this is cut.
+            timeout_graceful_shutdown=3,
+        )
+        self.limits = limits
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, with limits on what is received."""
+
+    config: HttpConfig
+
+    def __init__(self, config: HttpConfig, *args: Any, **options: Any) -> None:
+        super().__init__(config, *args, **options)
+        self._limits = config.limits
+        self.logger = _LOGGER
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_in_head = False
+        self._answering: RequestResponseCycle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection in, or cut it where far too many are there."""
+        super().connection_made(transport)
+        beyond_count = len(self.connections) - self._limits.connection_count
+        if beyond_count > _ANSWERED_COUNT:
+            transport.abort()
+            return
+        if beyond_count > 0:
+            self.app = _Crowded(self.app)
+        self._begin_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell every request under way that nobody waits for it any more."""
+        self._disarm()
+        answering = self._answering
+        # Of pipelined requests uvicorn tells the newest alone; the one that is being answered
+        # would write to a closed transport.
+        if answering is not None and not answering.response_complete:
+            answering.disconnected = True
+            answering.message_event.set()
+        self.pipeline.clear()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; a head must end in time and within its size."""
+        was_in_head = self._is_in_head
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._timer is None and not self._is_answering:
+            self._begin_head()  # line ends between two requests: they have stopped uvicorn's timer
+        if was_in_head and self._is_in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._limits.head_limit_bytes:
+                self.send_400_response("The head of the request is too long.")
+
+    def on_message_begin(self) -> None:
+        """Give the head its time, unless it runs already."""
+        if not self._is_in_head:
+            self._begin_head()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Give the body its own time."""
+        self._is_in_head = False
+        self._arm(self._limits.body_timeout_s + _BODY_GRACE_S)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is here: from now on the gateway is the one that is waited for."""
+        self._disarm()
+        super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    @property
+    def _is_answering(self) -> bool:
+        """True while a request that is here as a whole waits for its answer."""
+        cycle = self._answering
+        return cycle is not None and not cycle.response_complete and not cycle.more_body
+
+    def _begin_head(self) -> None:
+        self._is_in_head = True
+        self._head_bytes = 0
+        self._arm(self._limits.head_timeout_s)
+
+    def _arm(self, delay_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(delay_s, self._expire, delay_s)
+
+    def _disarm(self) -> None:
+        self._is_in_head = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _expire(self, delay_s: float) -> None:
+        self._timer = None
+        if self.flow.read_paused or self._is_answering:  # the client is the one who waits
+            self._arm(delay_s)
+        elif not self.transport.is_closing():
+            self.transport.close()
+
+
+class _Crowded:
+    """Marks the calls of a connection beyond the limit."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app({**scope, CROWDED: True}, receive, send)
