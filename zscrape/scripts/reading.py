@@ -5,12 +5,11 @@ from __future__ import annotations
 import difflib
 import json
 import math
-import re
 from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from zscrape.model import KIB, MIB
+from zscrape.config import parse_size
 from zscrape.scripts.problems import Problem, pointer_to, problem
 
 T = TypeVar("T")
@@ -26,18 +25,6 @@ _TYPE_NAMES = {
     int: "integer",
     float: "number",
     type(None): "null",
-}
-_BYTES = re.compile(
-    r"(?P<number>[0-9]{1,15}(?:\.[0-9]{1,3})?)\s*(?P<unit>B|[KMG]i?B)?", re.IGNORECASE
-)
-_UNITS = {
-    "b": 1,
-    "kb": 1000,
-    "mb": 1000**2,
-    "gb": 1000**3,
-    "kib": KIB,
-    "mib": MIB,
-    "gib": KIB * MIB,
 }
 
 
@@ -102,14 +89,6 @@ def unknown_name(pointer: str, name: str, known: Collection[str]) -> Problem:
     return (
         problem(pointer, "unknown_nearest", nearest=close) if close else problem(pointer, "unknown")
     )
-
-
-def parse_bytes(value: str) -> int | None:
-    """Return the bytes in `512MB`, `1.5GiB` or `1024`, or None when it is not a size."""
-    match = _BYTES.fullmatch(value.strip())
-    if match is None:
-        return None
-    return int(float(match["number"]) * _UNITS[(match["unit"] or "B").lower()])
 
 
 class ObjectReader:
@@ -196,7 +175,7 @@ class ObjectReader:
         value = self.take(name, str, int)
         if value is None:
             return default
-        count = parse_bytes(value) if isinstance(value, str) else value
+        count = _size(value) if isinstance(value, str) else value
         if count is None:
             self.fault(name, "bytes", actual=value)
             return default
@@ -243,6 +222,13 @@ class ObjectReader:
         """Return a reader of the object under `name`."""
         value = self.take(name, dict)
         return None if value is None else ObjectReader(value, self.problems, *self._at, name)
+
+
+def _size(value: str) -> int | None:
+    try:
+        return parse_size(value)
+    except ValueError:
+        return None
 
 
 def _text_fault(

@@ -49,10 +49,10 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> int
         identity.release()
 
 
-async def _clean(cache: ScriptCache) -> None:
-    """Keep the cache within its age and size; what runs was used just now."""
+async def _clean(cache: ScriptCache, slots: Slots) -> None:
+    """Keep the cache within its age and size; what runs stays, however long it runs."""
     while True:
-        await cache.evict()
+        await cache.evict(slots.digests)
         await asyncio.sleep(_CLEAN_INTERVAL_S)
 
 
@@ -84,7 +84,11 @@ async def _serve(settings: Settings, identity: Identity, on_ready: Callable[[Rea
     slot_count = settings.worker.slots or os.cpu_count() or 1
     ready = Ready(identity.id, slot_count, settings.worker.join)
     teller = _Teller(log, lambda: on_ready(ready))
-    cache = ScriptCache(settings.cache_dir, max_age_h=settings.cache_max_age_h)
+    cache = ScriptCache(
+        settings.cache_dir,
+        max_age_h=settings.cache_max_age_h,
+        max_size_bytes=settings.cache_max_size_bytes,
+    )
     link = WorkerLink(
         worker_id=identity.id,
         session=secrets.token_hex(8),
@@ -108,7 +112,7 @@ async def _serve(settings: Settings, identity: Identity, on_ready: Callable[[Rea
     slots = Slots(policy, ensure, agent)
     await slots.start()
     loop = asyncio.get_running_loop()
-    background: list[asyncio.Task[None]] = [loop.create_task(_clean(cache))]
+    background: list[asyncio.Task[None]] = [loop.create_task(_clean(cache, slots))]
     signal_count = 0
 
     def on_signal() -> None:
