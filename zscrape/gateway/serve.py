@@ -31,6 +31,7 @@ from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.channels import Channels
 from zscrape.scripts.manifest import ManifestDefaults
 from zscrape.scripts.repository import open_repositories
+from zscrape.scripts.trusted import trust_of
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 
 # Connections that wait to be accepted; also uvicorn's own default.
@@ -73,12 +74,17 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
         hide(secret)
     listener = _listen(gateway.http)
     url = _url(listener)
-    cache = ScriptCache(settings.cache_dir, max_age_h=settings.cache_max_age_h)
+    cache = ScriptCache(
+        settings.cache_dir,
+        max_age_h=settings.cache_max_age_h,
+        max_size_bytes=settings.cache_max_size_bytes,
+    )
     catalogue = Catalogue(
         open_repositories(settings, cache),
         cache,
         ManifestDefaults(settings.script_timeout_s, settings.script_memory_limit_bytes),
         Channels(settings.home / "channels.json"),
+        trust_of(settings),
     )
     gateway_id = f"{socket.gethostname().split('.')[0].lower()}-{secrets.token_hex(2)}"
     teller = FactTeller(log)
