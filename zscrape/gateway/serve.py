@@ -68,6 +68,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
     log = get_logger()
     gateway = settings.gateway
     refuse_open_bind(gateway)
+    trust = trust_of(settings)
     key = admin_key(settings.home, gateway.api_key)
     hide(key)
     for secret in _secrets(settings):
@@ -84,7 +85,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
         cache,
         ManifestDefaults(settings.script_timeout_s, settings.script_memory_limit_bytes),
         Channels(settings.home / "channels.json"),
-        trust_of(settings),
+        trust,
     )
     gateway_id = f"{socket.gethostname().split('.')[0].lower()}-{secrets.token_hex(2)}"
     teller = FactTeller(log)

@@ -7,10 +7,12 @@ from typing import Final
 from zscrape.messages.catalogue import Text
 from zscrape.messages.doctor import DOCTOR
 from zscrape.messages.options import OPTIONS
+from zscrape.messages.publishing import PUBLISHING
 
 CLI: Final[dict[str, Text]] = {
     **OPTIONS,
     **DOCTOR,
+    **PUBLISHING,
     # ---- frame -----------------------------------------------------------------------
     "cli.usage": Text("Usage:", "사용법:"),
     "cli.options": Text("Options", "옵션"),
@@ -220,9 +222,6 @@ CLI: Final[dict[str, Text]] = {
     ),
     "cli.scripts.occupied": Text(
         "exists and is not an empty folder", "이미 있으며 빈 폴더가 아닙니다"
-    ),
-    "cli.check.unpublished": Text(
-        "needed to publish, not to run", "게시하려면 필요합니다(실행에는 불필요)"
     ),
     "cli.workers.none": Text(
         "No worker is connected. Start one: zscrape worker --join tcp://HOST:PORT",
