@@ -237,3 +237,13 @@ def test_address_in_use_is_3(tmp_path: Path) -> None:
     assert ended.returncode == 3
     assert ended.stderr.startswith("error:")
     assert address in ended.stderr
+
+
+def test_strict_mode_without_a_trusted_key_does_not_start(zscrape: Zscrape) -> None:
+    """A gateway that could run nothing says which setting is missing, and ends."""
+    zscrape.environ["ZSCRAPE_REQUIRE_SIGNATURE"] = "true"
+
+    result = zscrape("gateway", *LISTEN)
+
+    assert result.exit_code == 3
+    assert "trusted_keys" in result.stderr

@@ -381,6 +381,31 @@ async def test_strict_mode_refuses_in_the_catalogue(
     await strict.close()
 
 
+@pytest.mark.parametrize(
+    ("raw", "pointer"),
+    [
+        (manifest(description="x" * 10_000_000), ""),
+        (b'{"name": "sample", "version": "1.0.0", "author": "\xff\xfe"}', ""),
+        (manifest(version="1.0"), "/version"),
+    ],
+    ids=["10 MB", "invalid UTF-8", "no SemVer"],
+)
+async def test_a_manifest_that_cannot_be_used_is_told_and_hides_no_other(
+    root: Path, catalogue: Catalogue, raw: bytes, pointer: str
+) -> None:
+    """It is refused when asked for, and stands in the list with its fault."""
+    write_script(root / "good")
+    write_script(root / "sample", {"metadata.json": raw})
+
+    with pytest.raises(ManifestInvalid) as caught:
+        await catalogue.resolve("sample")
+
+    listed = {each.name: each for each in await catalogue.scripts()}
+    assert [each["pointer"] for each in caught.value.problems] == [pointer]
+    assert listed["sample"].problems[0]["pointer"] == pointer
+    assert listed["good"].version == "1.0.0"
+
+
 class CountingRepository(DirectoryRepository):
     """Counts how often files were asked for."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,13 @@ from zscrape.errors import ConfigError, PublishFailed, VersionExists
 from zscrape.messages import text
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.digest import ScriptFile, tree_digest
-from zscrape.scripts.publish import ArchivePublisher, FolderPublisher, open_publisher
+from zscrape.scripts.publish import (
+    _SOURCE_MODULES,
+    ArchivePublisher,
+    FolderPublisher,
+    open_publisher,
+)
+from zscrape.scripts.source import Listing
 from zscrape.scripts.tree import read_tree
 
 FILES = (
@@ -160,3 +167,57 @@ def test_the_type_of_a_repository_decides(root: Path, tmp_path: Path) -> None:
     assert open_publisher(folder, origin=tmp_path, scratch=tmp_path).name == "mine"
     with pytest.raises(ConfigError):
         open_publisher(odd, origin=tmp_path, scratch=tmp_path)
+
+
+# ---- repositories behind a network ---------------------------------------------------
+
+
+class Shelf:
+    """A source as Git and S3 are: it holds versions, and its module can publish to it."""
+
+    def __init__(self) -> None:
+        self.scripts: dict[str, dict[str, str]] = {}
+        self.is_closed = False
+
+    async def scan(self, known: Listing | None) -> Listing:
+        """Return what it holds."""
+        return Listing(self.scripts)
+
+    async def manifest(self, script_name: str, version: str, mark: str) -> bytes:
+        """Return nothing: publishing does not read."""
+        return b""
+
+    async def fetch(self, script_name: str, version: str, mark: str) -> tuple[ScriptFile, ...]:
+        """Return nothing: publishing does not read."""
+        return ()
+
+    async def close(self) -> None:
+        """Remember that it was closed."""
+        self.is_closed = True
+
+
+async def publish(source: Shelf, files: Sequence[ScriptFile], name: str, version: str) -> str:
+    """Put a version on the shelf, as `zscrape.scripts.git.publish` does into a repository."""
+    source.scripts.setdefault(name, {})[version] = tree_digest(files)
+    return f"shelf/{name}/{version}"
+
+
+async def test_a_repository_behind_a_network_publishes_by_its_own_module(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The seam asks for the version first, hands the files on, and closes what it opened."""
+    shelf = Shelf()
+    monkeypatch.setattr("zscrape.scripts.repository._open_source", lambda *_: shelf)
+    monkeypatch.setitem(_SOURCE_MODULES, "git", __name__)
+    settings = RepositorySettings(type="git", url="file:///shelf", name="team")
+    publisher = open_publisher(settings, origin=tmp_path, scratch=tmp_path)
+
+    await publisher.require_new("sample", "1.2.0")
+    place = await publisher.publish(FILES, "sample", "1.2.0")
+    with pytest.raises(VersionExists) as caught:
+        await publisher.require_new("sample", "1.2.0")
+    await publisher.close()
+
+    assert place == "shelf/sample/1.2.0"
+    assert shelf.scripts == {"sample": {"1.2.0": tree_digest(FILES)}}
+    assert (caught.value.repository, shelf.is_closed) == ("team", True)

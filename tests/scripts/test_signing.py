@@ -225,6 +225,16 @@ def test_half_a_character_can_be_signed(key: SigningKey) -> None:
     assert verify(sign(odd, key), {key.id: key.public}).status == "valid"
 
 
+def test_a_script_of_as_many_files_as_there_may_be_can_be_signed(key: SigningKey) -> None:
+    """The checksums of 2,000 long paths still fit into a manifest."""
+    many = tuple(
+        ScriptFile(f"{'d' * 90}/{'e' * 90}/file{number:05}.py", False, b"")
+        for number in range(1998)
+    )
+
+    assert refused(sign((*many, *FILES[1:]), key), trust_in(key, is_required=True)) == ""
+
+
 # ---- key files -----------------------------------------------------------------------
 
 

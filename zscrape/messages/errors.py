@@ -34,8 +34,8 @@ ERRORS: Final[dict[str, Text]] = {
         "{requested}은(는) 버전, 범위(^1.2, ~1.2, 1.x, >=1.2,<2), 채널, sha256: 다이제스트 중 어느 것도 아닙니다.",
     ),
     "integrity_error": Text(
-        "The bytes of {name} do not match its digest (expected {expected}, got {actual}); nothing was run. Publish the version again.",
-        "{name}의 내용이 다이제스트와 다릅니다(기대 {expected}, 실제 {actual}). 아무것도 실행하지 않았습니다. 그 버전을 다시 게시하십시오.",
+        "The bytes of {name} do not match its digest (expected {expected}, got {actual}); nothing was run. Publish or sign the version again.",
+        "{name}의 내용이 다이제스트와 다릅니다(기대 {expected}, 실제 {actual}). 아무것도 실행하지 않았습니다. 그 버전을 다시 게시하거나 서명하십시오.",
     ),
     "signature_invalid": Text(
         "The signature of {name} is missing or not by a trusted key. Sign it: zscrape scripts sign",

@@ -17,8 +17,8 @@ PUBLISHING: Final[dict[str, Text]] = {
         "스크립트에 서명합니다. 모든 파일의 체크섬과 서명을 metadata.json에 넣습니다.\n예: zscrape scripts sign ./price_watch --key publisher.pem --new-key",
     ),
     "cli.scripts.verify": Text(
-        "Check bytes and signatures: of folders, of NAME[@VERSION], or of all that the repositories hold.\nRepositories are read anew, past every cache; a gateway need not run.",
-        "폴더, 이름[@버전], 또는 저장소 전체의 내용과 서명을 확인합니다.\n캐시를 거치지 않고 저장소를 새로 읽으며, 게이트웨이는 없어도 됩니다.",
+        "Check bytes and signatures: of folders (./price_watch), of NAME[@VERSION], or of all that the repositories hold.\nRepositories are read anew, past every cache; a gateway need not run.",
+        "폴더(./price_watch), 이름[@버전], 또는 저장소 전체의 내용과 서명을 확인합니다.\n캐시를 거치지 않고 저장소를 새로 읽으며, 게이트웨이는 없어도 됩니다.",
     ),
     "cli.scripts.cleanup": Text(
         "Remove scripts that nobody has used for long from the cache.\nWhat was used in the last two hours stays, so a gateway and workers may run meanwhile.",

@@ -15,8 +15,8 @@ from msgspec import Struct
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from zscrape.errors import ManifestInvalid
-from zscrape.model import KIB, Limits, Pin, RetryPolicy, RunSpec
-from zscrape.scripts.digest import path_fault
+from zscrape.model import MIB, Limits, Pin, RetryPolicy, RunSpec
+from zscrape.scripts.digest import PROBLEM_COUNT_LIMIT, path_fault
 from zscrape.scripts.problems import Problem, pointer_to, problem
 from zscrape.scripts.reading import ObjectReader, decode_json, json_type
 from zscrape.scripts.schema import schema_problems
@@ -36,7 +36,8 @@ from zscrape.scripts.sections import (
 from zscrape.scripts.trust import is_signature
 from zscrape.scripts.version import parse_version
 
-MANIFEST_SIZE_LIMIT_BYTES: Final = 256 * KIB
+# 2,000 files with long paths have checksums of 600 KB.
+MANIFEST_SIZE_LIMIT_BYTES: Final = MIB
 DEFAULT_ENTRY_POINT: Final = "main.py"
 KITS: Final = frozenset({"http", "browser"})
 NETWORKS: Final = frozenset({"public", "any", "none"})
@@ -143,7 +144,7 @@ def parse_manifest(raw: bytes, folder_name: str, defaults: ManifestDefaults = ST
         notices=tuple(_not_enforced(source)),
     )
     if reader.problems:
-        raise ManifestInvalid(name=folder_name, problems=reader.problems)
+        raise ManifestInvalid(name=folder_name, problems=reader.problems[:PROBLEM_COUNT_LIMIT])
     return manifest
 
 
