@@ -99,7 +99,9 @@ CLI: Final[dict[str, Text]] = {
         "Tell why a task waits, or where it ran and why.",
         "작업이 기다리는 까닭이나 실행된 곳을 알려 줍니다.",
     ),
-    "cli.scripts": Text("List, make and check scripts.", "스크립트를 나열하고 만들고 검사합니다."),
+    "cli.scripts": Text(
+        "List, make, check and publish scripts.", "스크립트를 나열하고 만들고 검사하고 게시합니다."
+    ),
     "cli.scripts.list": Text(
         "Show the scripts that the gateway knows.", "게이트웨이가 아는 스크립트를 보여 줍니다."
     ),
