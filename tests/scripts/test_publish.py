@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tarfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.scripts.folders import manifest, write_script
+from tests.scripts.git_server import Upstream, git
 from zscrape.config import RepositorySettings
 from zscrape.errors import ConfigError, PublishFailed, VersionExists
 from zscrape.messages import text
+from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.digest import ScriptFile, tree_digest
-from zscrape.scripts.publish import (
-    _SOURCE_MODULES,
-    ArchivePublisher,
-    FolderPublisher,
-    open_publisher,
-)
-from zscrape.scripts.source import Listing
+from zscrape.scripts.publish import ArchivePublisher, FolderPublisher, open_publisher
+from zscrape.scripts.repository import open_repository
 from zscrape.scripts.tree import read_tree
 
 FILES = (
@@ -172,52 +169,34 @@ def test_the_type_of_a_repository_decides(root: Path, tmp_path: Path) -> None:
 # ---- repositories behind a network ---------------------------------------------------
 
 
-class Shelf:
-    """A source as Git and S3 are: it holds versions, and its module can publish to it."""
-
-    def __init__(self) -> None:
-        self.scripts: dict[str, dict[str, str]] = {}
-        self.is_closed = False
-
-    async def scan(self, known: Listing | None) -> Listing:
-        """Return what it holds."""
-        return Listing(self.scripts)
-
-    async def manifest(self, script_name: str, version: str, mark: str) -> bytes:
-        """Return nothing: publishing does not read."""
-        return b""
-
-    async def fetch(self, script_name: str, version: str, mark: str) -> tuple[ScriptFile, ...]:
-        """Return nothing: publishing does not read."""
-        return ()
-
-    async def close(self) -> None:
-        """Remember that it was closed."""
-        self.is_closed = True
-
-
-async def publish(source: Shelf, files: Sequence[ScriptFile], name: str, version: str) -> str:
-    """Put a version on the shelf, as `zscrape.scripts.git.publish` does into a repository."""
-    source.scripts.setdefault(name, {})[version] = tree_digest(files)
-    return f"shelf/{name}/{version}"
-
-
-async def test_a_repository_behind_a_network_publishes_by_its_own_module(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """The seam asks for the version first, hands the files on, and closes what it opened."""
-    shelf = Shelf()
-    monkeypatch.setattr("zscrape.scripts.repository._open_source", lambda *_: shelf)
-    monkeypatch.setitem(_SOURCE_MODULES, "git", __name__)
-    settings = RepositorySettings(type="git", url="file:///shelf", name="team")
-    publisher = open_publisher(settings, origin=tmp_path, scratch=tmp_path)
+@pytest.mark.system
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs the Debian package git")
+async def test_a_git_repository_gets_a_commit_and_a_tag(tmp_path: Path, cache: ScriptCache) -> None:
+    """Published there, a version has the same digest for a gateway, and is never replaced."""
+    upstream = Upstream(tmp_path / "served")
+    upstream.script("other")
+    upstream.push()
+    settings = RepositorySettings(type="git", url=upstream.bare.as_uri(), name="team")
+    files = (
+        *FILES[:2],
+        ScriptFile("metadata.json", False, manifest(version="1.2.0", author="kim")),
+    )
+    publisher = open_publisher(settings, origin=tmp_path, scratch=tmp_path / "scratch")
 
     await publisher.require_new("sample", "1.2.0")
-    place = await publisher.publish(FILES, "sample", "1.2.0")
-    with pytest.raises(VersionExists) as caught:
-        await publisher.require_new("sample", "1.2.0")
+    place = await publisher.publish(files, "sample", "1.2.0")
+    for refused in (
+        publisher.require_new("sample", "1.2.0"),
+        publisher.publish(files, "sample", "1.2.0"),
+    ):
+        with pytest.raises(VersionExists):
+            await refused
     await publisher.close()
 
-    assert place == "shelf/sample/1.2.0"
-    assert shelf.scripts == {"sample": {"1.2.0": tree_digest(FILES)}}
-    assert (caught.value.repository, shelf.is_closed) == ("team", True)
+    repository = open_repository(settings, cache=cache, folder=tmp_path / "kept")
+    catalogue = Catalogue([repository], cache)
+    script = await catalogue.resolve("sample")
+    await catalogue.close()
+    assert place.endswith("sample/v1.2.0")
+    assert script.pin.digest == tree_digest(files)
+    assert git(upstream.bare, "log", "-1", "--format=%an", "main") == b"kim\n"

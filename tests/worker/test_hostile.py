@@ -384,7 +384,10 @@ async def test_what_a_script_leaves_behind_is_ended(stage: Stage, how: str, end:
 def _below(pids: Iterable[Any]) -> list[int]:
     found = []
     for pid in pids:
-        kids = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        try:
+            kids = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        except FileNotFoundError:  # it has ended since it was listed
+            continue
         found += [*map(int, kids), *_below(kids)]
     return found
 

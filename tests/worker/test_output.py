@@ -58,6 +58,11 @@ def test_impossible_length_is_a_violation(data: bytes) -> None:
         (frames.LOG, b"[" + b"1," * 70_000 + b"1]"),
         (frames.PROGRESS, b'{"fraction":"x","text":""}'),
         (frames.PROGRESS, b"{}"),
+        (frames.PROGRESS, b'{"fraction":1e308,"text":""}'),
+        (frames.PROGRESS, b'{"fraction":1' + b"0" * 400 + b',"text":""}'),
+        (frames.PROGRESS, b'{"fraction":-0.1,"text":""}'),
+        (frames.LOG, b'{"level":"info"}'),
+        (frames.LOG, b'{"level":"shout","message":"x"}'),
         (frames.ARTIFACT, b"{}"),
         (frames.ARTIFACT, b'{"name":"../a","size":1,"content_type":"","sha256":"","data":""}'),
     ],
@@ -66,6 +71,88 @@ def test_malformed_record_is_a_violation(kind: bytes, payload: bytes) -> None:
     """Whatever is not exactly a record of its kind is refused."""
     with pytest.raises(Violation):
         speech().record(kind, payload)
+
+
+def artifact(**changed: object) -> bytes:
+    """Return the record of a saved file, some of it forged."""
+    fields = {
+        "name": "a.txt",
+        "size": 3,
+        "content_type": "text/plain",
+        "sha256": "0" * 64,
+        "data": "YWJj",
+    }
+    return json.dumps({**fields, **changed}).encode()
+
+
+def test_honest_artifact_is_kept_as_it_is() -> None:
+    """A file whose record is what it claims goes on unchanged."""
+    assert speech().record(frames.ARTIFACT, artifact()) == ("artifact", artifact())
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"name": ".."},
+        {"size": 4},
+        {"size": -1},
+        {"size": 10**30},
+        {"data": "YWJ"},
+        {"data": "YW Jj"},
+        {"data": "값"},
+        {"sha256": "0" * 63},
+        {"sha256": "0" * 64 + "\n"},
+        {"content_type": "text/plain\r\nX: y"},
+        {"content_type": "x" * 300},
+        {"more": 1},
+    ],
+)
+def test_artifact_that_is_not_what_it_claims_is_a_violation(changed: dict[str, object]) -> None:
+    """Size, digest, media type and encoding are checked before a file goes on."""
+    with pytest.raises(Violation) as caught:
+        speech().record(frames.ARTIFACT, artifact(**changed))
+
+    assert caught.value.code == OutcomeCode.CRASHED
+
+
+def test_forged_keys_do_not_go_on() -> None:
+    """A record that names a key twice, or another stream, is written anew."""
+    twice = b'{"level":"error","level":"info","stream":"stdout","message":"a","message":"b"}'
+    moved = b'{"fraction":0.1,"fraction":0.5,"text":"t","more":1}'
+
+    assert speech().record(frames.LOG, twice) == (
+        "log",
+        b'{"level":"info","stream":"log","message":"b"}',
+    )
+    assert speech().record(frames.PROGRESS, moved) == ("progress", b'{"fraction":0.5,"text":"t"}')
+
+
+@pytest.mark.parametrize(
+    "value", [b"1" * 5000, b"[" * 5000 + b"]" * 5000, b"[" * 90_000 + b"]" * 90_000]
+)
+def test_json_that_nobody_could_read_is_an_invalid_result(value: bytes) -> None:
+    """JSON that is too deep, or has too large a number, is no crash: a script may mean it."""
+    head = b'{"code":"ok"}'
+    for tell in (
+        lambda: speech().record(frames.ITEM, value),
+        lambda: speech().answer(len(head).to_bytes(4, "big") + head + value),
+    ):
+        with pytest.raises(Violation) as caught:
+            tell()
+
+        assert caught.value.code == OutcomeCode.RESULT_INVALID
+
+
+def test_log_record_that_nobody_could_read_is_told_without_its_fields() -> None:
+    """A field that is too deep or too large costs the record, not the attempt."""
+    start = b'{"level":"info","message":"m","field":'
+    large = speech().record(frames.LOG, start + b"1" * 5000 + b"}")
+    deep = speech().record(frames.LOG, start + b"[" * 5000 + b"]" * 5000 + b"}")
+
+    assert large is not None
+    assert json.loads(large[1])["message"] == "m [cut]"
+    assert deep is not None
+    assert "too deeply" in json.loads(deep[1])["message"]
 
 
 def test_large_documents_are_kept_as_they_are() -> None:
@@ -95,6 +182,31 @@ def test_malformed_answer_is_a_violation(payload: bytes) -> None:
     """An answer without a head, or with data that is not JSON, is refused."""
     with pytest.raises(Violation):
         speech().answer(payload)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"memory_bytes": 10**30},
+        {"memory_bytes": -1},
+        {"cpu_us": 2**63},
+        {"fields": {"a": 10**30}},
+        {"fields": {"a": -(2**63)}},
+        {"fields": {"a": "x" * 30_000}},
+        {"fields": {"k" * 2000: 1}},
+        {"fields": {str(number): 1 for number in range(17)}},
+        {"error_type": "x" * 2000},
+        {"error_message": "x" * 30_000},
+        {"traceback": "x" * 300_000},
+    ],
+)
+def test_forged_answer_is_bounded(forged: dict[str, object]) -> None:
+    """Whatever an answer counts or tells must fit into the messages that it goes on in."""
+    head = json.dumps({"code": "blocked", **forged}).encode()
+    with pytest.raises(Violation) as caught:
+        speech().answer(len(head).to_bytes(4, "big") + head)
+
+    assert caught.value.code == OutcomeCode.CRASHED
 
 
 def test_data_of_a_success_must_be_json() -> None:

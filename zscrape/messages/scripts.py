@@ -140,6 +140,13 @@ SCRIPTS: Final[dict[str, Text]] = {
         "{other}와(과) 함께 둘 수 없는 파일 시스템이 있습니다",
     ),
     "problem.link": Text("a link; copy the file instead", "링크입니다. 파일을 복사해 넣으십시오"),
+    "problem.submodule": Text(
+        "a Git submodule; copy its files instead", "Git 서브모듈입니다. 파일을 복사해 넣으십시오"
+    ),
+    "problem.lfs": Text(
+        "a pointer of Git LFS, which is not supported; commit the file itself",
+        "Git LFS 포인터는 지원하지 않습니다. 파일 자체를 커밋하십시오",
+    ),
     "problem.special": Text("not a regular file", "일반 파일이 아닙니다"),
     "problem.unreadable": Text("cannot be read: {detail}", "읽을 수 없습니다: {detail}"),
     "problem.files_count": Text("more than {limit} files", "파일이 {limit}개보다 많습니다"),

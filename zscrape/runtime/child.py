@@ -15,12 +15,20 @@ import time
 from json.decoder import JSONDecoder
 from typing import TYPE_CHECKING, Any
 
-from zscrape.runtime import channel as frames, convert, limits
+from zscrape.runtime import channel as frames, convert, coroutine, limits
 from zscrape.runtime.channel import Channel
 from zscrape.runtime.context import Context, Ended, Said
 from zscrape.runtime.encode import NotJson, to_json
-from zscrape.runtime.entry import EntryPointError, compiled, load, revive, run_plain
-from zscrape.runtime.trace import clean, describe, render
+from zscrape.runtime.entry import (
+    EntryPointError,
+    compiled,
+    flush,
+    is_success,
+    load,
+    revive,
+    run_plain,
+)
+from zscrape.runtime.trace import describe, render, tell, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +65,8 @@ def run(value, ctx=None):
 CHANNEL_FD = 3
 # Made in the template and inherited: what a child need not make itself costs it nothing.
 _said = Said(Channel(CHANNEL_FD), 0)
+_set_traceback = vars(BaseException)["__traceback__"].__set__
+_DEPTH_LIMIT_COUNT = sys.getrecursionlimit()
 # Never written to, so it costs no memory; given back when a script has used all that it may,
 # so that there is room to say so.
 _reserve: bytearray | None = bytearray(4 * 1024 * 1024)
@@ -100,7 +110,7 @@ def _answer(said: Said, payload: bytes) -> None:
     if failure is None:
         head = b'{"code":"ok","cpu_us":%d,"memory_bytes":%d}' % (cpu_us, memory_bytes)
     else:
-        head = to_json({**failure, "cpu_us": cpu_us, "memory_bytes": memory_bytes})
+        head = _head({**failure, "cpu_us": cpu_us, "memory_bytes": memory_bytes})
     said.channel.send(frames.ANSWER, len(head).to_bytes(4, "big") + head + data)
 
 
@@ -111,15 +121,42 @@ def _attempt(request: list[bytes], said: Said) -> tuple[dict[str, Any] | None, b
         _running = said
         value = _run(request, said)
         _running = None
+        _restore_depth()
         if said.ended is None:
             return None, _data(value, said)
         return _failure(said.ended, request, said)
     except BaseException as error:  # noqa: BLE001 - whatever a script raises is its outcome
         _running = None
-        try:
-            return _failure(said.ended or error, request, said)
-        except MemoryError as second:
-            return _failure(second, request, said)
+        return _any_failure(said.ended or error, request, said)
+
+
+def _restore_depth() -> None:
+    """Undo a script's `sys.setrecursionlimit`: too high a limit ends the process while encoding."""
+    if sys.getrecursionlimit() != _DEPTH_LIMIT_COUNT:
+        sys.setrecursionlimit(_DEPTH_LIMIT_COUNT)
+
+
+def _any_failure(
+    error: BaseException, request: list[bytes], said: Said
+) -> tuple[dict[str, Any] | None, bytes]:
+    """Return what `_failure` does, or less when a script's classes keep even that from us."""
+    try:
+        _restore_depth()
+        return _failure(error, request, said)
+    except MemoryError as second:
+        return _failure(second, request, said)
+    except BaseException as second:  # noqa: BLE001 - as above
+        told = f"<it cannot be told: {type_name(type(second))}>"
+        name = type_name(type(error))
+        return {"code": "script_error", "error_type": name, "error_message": told}, b""
+
+
+def _head(failure: dict[str, Any]) -> bytes:
+    try:
+        return to_json(failure)
+    except NotJson as error:  # a script has raised an `Ended` of its own making
+        told = f"<it cannot be told: {error}>"
+        return to_json({"code": "script_error", "error_type": "Ended", "error_message": told})
 
 
 def _run(request: list[bytes], said: Said) -> Any:
@@ -161,9 +198,7 @@ def _call(
     if kind is _GENERATOR:
         return _drain(value, said)
     if hasattr(value, "__await__") or hasattr(value, "__anext__"):
-        import asyncio
-
-        return asyncio.run(_drive(value, said))
+        return coroutine.run(_drive(value, said), said)
     return value
 
 
@@ -183,7 +218,7 @@ async def _drive(value: Any, said: Said) -> Any:
             said.item(item)
         return None
     result = await value
-    if isinstance(result, _GENERATOR):  # `async def run(...): return rows()`
+    if type(result) is _GENERATOR:  # `async def run(...): return rows()`
         return _drain(result, said)
     return result
 
@@ -194,8 +229,8 @@ def _data(value: Any, said: Said) -> bytes:
         return b"[" + b",".join(said.bodies) + b"]" if said.bodies else b"null"
     try:
         data = to_json(value)
-    except NotJson as error:
-        raise Ended("result_invalid", reason=str(error)) from None
+    except (NotJson, SystemExit) as error:  # leaving is for code that runs, not for values
+        raise Ended("result_invalid", reason=tell(error)) from None
     if len(data) + said.size_bytes > said.limit_bytes:
         raise Ended(
             "result_invalid",
@@ -207,20 +242,21 @@ def _data(value: Any, said: Said) -> bytes:
 def _failure(
     error: BaseException, request: list[bytes], said: Said
 ) -> tuple[dict[str, Any] | None, bytes]:
-    if isinstance(error, MemoryError):
+    kind = type(error)  # `isinstance` would ask the error for its class
+    if issubclass(kind, MemoryError):
         _make_room(error)
         return {"code": "memory_limit", "fields": {"limit_bytes": int(request[7])}}, b""
     folder, entry_point, script_name = (part.decode() for part in request[2:5])
-    if isinstance(error, Ended):
-        return {"code": error.code, "fields": error.fields, "error_message": error.message}, b""
-    if isinstance(error, SystemExit) and error.code in (None, 0):
+    if kind is Ended:
+        ended: Any = error
+        return {"code": ended.code, "fields": ended.fields, "error_message": ended.message}, b""
+    if issubclass(kind, SystemExit) and is_success(error):  # type: ignore[arg-type] # it is one
         return None, _data(None, said)
-    if isinstance(error, convert.Mismatch):
+    if kind is convert.Mismatch:
         fields = {"script_name": script_name}
-        return {"code": "params_invalid", "fields": fields, "error_message": clean(str(error))}, b""
-    if isinstance(error, EntryPointError):
-        reason = clean(str(error))
-        fields = {"name": script_name, "entry_point": entry_point, "reason": reason}
+        return {"code": "params_invalid", "fields": fields, "error_message": tell(error)}, b""
+    if kind is EntryPointError:
+        fields = {"name": script_name, "entry_point": entry_point, "reason": tell(error)}
         return {"code": "entry_point_invalid", "fields": fields}, b""
     name, message = describe(error)
     return {
@@ -231,26 +267,20 @@ def _failure(
     }, b""
 
 
-def _make_room(error: MemoryError) -> None:
+def _make_room(error: BaseException) -> None:
     global _reserve  # noqa: PLW0603 - it is there to be given up
     _reserve = None
-    error.__traceback__ = None  # its frames hold what filled the memory
+    _set_traceback(error, None)  # its frames hold what filled the memory
     limits.raise_memory_to_hard()
 
 
 def _flush() -> None:
-    """Push out what the script printed; it may have closed or replaced anything."""
-    for stream in (sys.stdout, sys.stderr):
-        _flush_one(stream)
-    if sys.stdout is not sys.__stdout__:
-        _flush_one(sys.__stdout__)
-
-
-def _flush_one(stream: Any) -> None:
-    try:
-        stream.flush()
-    except (OSError, ValueError, AttributeError):  # closed, torn or taken away: nothing to save
-        return
+    """Push out what the script printed; it may have taken away even the names."""
+    out, first = getattr(sys, "stdout", None), getattr(sys, "__stdout__", None)
+    flush(out)
+    flush(getattr(sys, "stderr", None))
+    if out is not first:
+        flush(first)
 
 
 def rehearse(scratch: str, times_count: int) -> None:

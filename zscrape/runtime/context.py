@@ -12,12 +12,13 @@ Standard library only, so that any environment can run it.
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from zscrape.runtime import channel as frames
 from zscrape.runtime.encode import NotJson, to_json
-from zscrape.runtime.trace import clean
+from zscrape.runtime.trace import clean, cut, tell, type_name
 
 if TYPE_CHECKING:
     from zscrape.runtime.ctx_http import Http
@@ -38,7 +39,17 @@ _ARTIFACT_NAME_LIMIT_CHARACTERS = 128
 _ARTIFACT_NAME_CHARACTERS = frozenset(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 )
+_CONTENT_TYPE_LIMIT_CHARACTERS = 255
+_PROGRESS_LIMIT_CHARACTERS = 1000
 _RESERVED_FIELDS = ("level", "stream", "message")
+# The worker cuts a log record at the line length of the script's limits and refuses a frame
+# that no limit could allow; one that is larger than this is cut here.
+_RECORD_LIMIT_BYTES = 1024 * 1024
+_MESSAGE_LIMIT_CHARACTERS = 150_000  # escaped, six bytes each
+
+
+_INFINITE = float("inf")
+_SIMPLE = (str, bool, type(None))  # they cannot fail: most fields are one of these
 
 
 class Ended(BaseException):
@@ -127,11 +138,16 @@ class Log:
         self._say("error", message, fields)
 
     def _say(self, level: str, message: object, fields: dict[str, Any]) -> None:
-        record: dict[str, Any] = {"level": level, "stream": "log", "message": clean(str(message))}
+        text = tell(message, _RECORD_LIMIT_BYTES)
+        record: dict[str, Any] = {"level": level, "stream": "log", "message": text}
         for name, value in fields.items():
             if name not in _RESERVED_FIELDS:
-                record[name] = _loggable(value)
-        self._channel.send(frames.LOG, to_json(record))
+                record[clean(name)] = _loggable(value)
+        body = to_json(record)
+        if len(body) > _RECORD_LIMIT_BYTES:
+            text = cut(text, _MESSAGE_LIMIT_CHARACTERS)
+            body = to_json({"level": level, "stream": "log", "message": text, "is_cut": True})
+        self._channel.send(frames.LOG, body)
 
 
 class Context:
@@ -182,8 +198,13 @@ class Context:
         return self._http
 
     def progress(self, fraction: float, text: str = "") -> None:
-        """Say how far the script is, 0.0 to 1.0, and in a few words where."""
-        told = (min(max(float(fraction), 0.0), 1.0), clean(str(text)))
+        """Say how far the script is, 0.0 to 1.0, and in a few words where.
+
+        Raises:
+            TypeError: `fraction` is no number.
+            ValueError: `fraction` is not finite.
+        """
+        told = (min(max(_finite(fraction), 0.0), 1.0), tell(text, _PROGRESS_LIMIT_CHARACTERS))
         if told != self._last_progress:
             self._last_progress = told
             self._said.channel.send(
@@ -202,11 +223,14 @@ class Context:
         """End the attempt with one of the codes that a script may give.
 
         Raises:
+            TypeError: `code` is no text.
             ValueError: `code` is not one of `FAIL_CODES`.
         """
-        if code not in FAIL_CODES:
-            raise ValueError(f"{code!r} is not one of: {', '.join(FAIL_CODES)}")
-        self._said.end(Ended(code, clean(str(message))))
+        known = _text("code", code)
+        if known not in FAIL_CODES:
+            given = cut(repr(known), _ARTIFACT_NAME_LIMIT_CHARACTERS)
+            raise ValueError(f"{given} is not one of: {', '.join(FAIL_CODES)}")
+        self._said.end(Ended(known, tell(message)))
 
     def save(self, name: str, data: bytes | str, content_type: str | None = None) -> None:
         """Keep a file with the task: a page, a picture, a document.
@@ -217,25 +241,36 @@ class Context:
             content_type: A media type; by default plain text for text, else octets.
 
         Raises:
-            ValueError: The name or the size is not allowed.
+            TypeError: An argument is of a type that is not named here.
+            ValueError: The name, the size or the media type is not allowed, or the text has a
+                lone surrogate.
         """
         import base64
         import hashlib
 
-        if not 0 < len(name) <= _ARTIFACT_NAME_LIMIT_CHARACTERS or not _is_file_name(name):
-            raise ValueError(f"{name!r} is not a name for an artifact: use A-Z a-z 0-9 . _ -")
-        raw = data.encode() if isinstance(data, str) else bytes(data)
+        file_name = _text("name", name)
+        if not _is_file_name(file_name):
+            given = cut(repr(file_name), _ARTIFACT_NAME_LIMIT_CHARACTERS)
+            raise ValueError(f"{given} is not a name for an artifact: use A-Z a-z 0-9 . _ -")
+        raw, fallback = _raw(data)
         if len(raw) > ARTIFACT_LIMIT_BYTES:
-            raise ValueError(f"{name} has {len(raw)} bytes; the limit is {ARTIFACT_LIMIT_BYTES}")
-        fallback = (
-            "text/plain; charset=utf-8" if isinstance(data, str) else "application/octet-stream"
-        )
+            raise ValueError(
+                f"{file_name} has {len(raw)} bytes; the limit is {ARTIFACT_LIMIT_BYTES}"
+            )
+        media_type = _text("content_type", fallback if content_type is None else content_type)
+        if not media_type:
+            media_type = fallback
+        if len(media_type) > _CONTENT_TYPE_LIMIT_CHARACTERS or not (
+            media_type.isascii() and media_type.isprintable()
+        ):
+            given = cut(repr(media_type), _ARTIFACT_NAME_LIMIT_CHARACTERS)
+            raise ValueError(f"content_type {given} is not a media type such as text/html")
         self._said.artifact(
             to_json(
                 {
-                    "name": name,
+                    "name": file_name,
                     "size": len(raw),
-                    "content_type": content_type or fallback,
+                    "content_type": media_type,
                     "sha256": hashlib.sha256(raw).hexdigest(),
                     "data": base64.b64encode(raw).decode(),
                 }
@@ -244,12 +279,52 @@ class Context:
 
 
 def _is_file_name(name: str) -> bool:
-    return _ARTIFACT_NAME_CHARACTERS.issuperset(name) and name not in (".", "..")
+    return (
+        0 < len(name) <= _ARTIFACT_NAME_LIMIT_CHARACTERS
+        and _ARTIFACT_NAME_CHARACTERS.issuperset(name)
+        and name not in (".", "..")
+    )
+
+
+def _text(name: str, value: object) -> str:
+    """Return an argument that must be a text as one, whatever its class makes of it."""
+    if not issubclass(type(value), str):
+        raise TypeError(f"{name} must be a text, not {type_name(type(value))}")
+    return str.__str__(value)
+
+
+def _raw(data: Any) -> tuple[bytes, str]:
+    """Return the bytes of what is to be saved, and the media type that goes with its type."""
+    kind = type(data)
+    if issubclass(kind, str):
+        try:
+            return str.encode(data), "text/plain; charset=utf-8"
+        except UnicodeEncodeError as error:
+            raise ValueError(f"data has a lone surrogate at {error.start}: save bytes") from None
+    try:
+        return bytes(memoryview(data)), "application/octet-stream"
+    except TypeError:
+        raise TypeError(f"data must be bytes or a text, not {type_name(kind)}") from None
+
+
+def _finite(fraction: Any) -> float:
+    kind = type(fraction)
+    if not (hasattr(kind, "__float__") or hasattr(kind, "__index__")):
+        raise TypeError(f"fraction must be a number, not {type_name(kind)}")
+    try:
+        told = float(fraction)
+    except OverflowError:
+        told = _INFINITE
+    if not -_INFINITE < told < _INFINITE:
+        raise ValueError("fraction must be a finite number, best from 0.0 to 1.0")
+    return told
 
 
 def _loggable(value: Any) -> Any:
+    """Return a field's value, or a text for one without a JSON form."""
+    if type(value) in _SIMPLE:
+        return clean(value) if type(value) is str else value
     try:
-        to_json(value)
-    except NotJson:
-        return clean(repr(value))
-    return value
+        return json.loads(to_json(value))  # told once, so that it cannot tell otherwise later
+    except (NotJson, ValueError):
+        return tell(value, _RECORD_LIMIT_BYTES, form=repr)

@@ -11,17 +11,23 @@ import sys
 from json.encoder import JSONEncoder
 from typing import Any
 
+from zscrape.runtime.trace import cut, describe, type_name
+
+_POINTER_LIMIT_CHARACTERS = 1000
+_STEP_LIMIT_CHARACTERS = 200
+_REASON_LIMIT_CHARACTERS = 2000
 _TEXT_TYPES = ("datetime", "date", "time", "Decimal", "UUID")
 _TEXT_MODULES = ("datetime", "decimal", "uuid")
+_TELLING = ("ValueError", "TypeError")  # the encoder's own words say it all
 
 
 class NotJson(Exception):
     """Raised for a value that has no JSON form. `pointer` is a JSON pointer, empty for the top."""
 
     def __init__(self, pointer: str, reason: str) -> None:
-        super().__init__(f"{pointer or 'the value'}: {reason}")
-        self.pointer = pointer
-        self.reason = reason
+        self.pointer = cut(pointer, _POINTER_LIMIT_CHARACTERS)
+        self.reason = cut(reason, _REASON_LIMIT_CHARACTERS)
+        super().__init__(f"{self.pointer or 'the value'}: {self.reason}")
 
 
 def to_json(value: Any) -> bytes:
@@ -32,11 +38,29 @@ def to_json(value: Any) -> bytes:
     """
     try:
         return _ENCODER.encode(value).encode()
-    except (ValueError, TypeError, RecursionError, UnicodeError) as error:
-        if isinstance(error, RecursionError):
-            raise NotJson("", "it is nested too deeply or holds itself") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the hooks of a script's own types may raise anything
+        raise NotJson(*_fault(value, error)) from None
+
+
+def _fault(value: Any, error: Exception) -> tuple[str, str]:
+    """Return the place and the reason of what kept `value` from being told."""
+    deep = "", "it is nested too deeply or holds itself"
+    if type(error) is RecursionError:
+        return deep
+    try:
         pointer, reason = _find(value, "", ())
-        raise NotJson(pointer, reason or str(error)) from None
+    except MemoryError:
+        raise
+    except RecursionError:  # deep, and not of JSON further down: the first is enough to know
+        return deep
+    except Exception as second:  # noqa: BLE001 - as above; it need not fail twice in the same way
+        error, pointer, reason = second, "", ""
+    if reason:
+        return pointer, reason
+    name, message = describe(error)
+    return pointer, message if name in _TELLING else f"reading it raised {name}: {message}"
 
 
 def _default(value: Any) -> Any:
@@ -54,7 +78,7 @@ def _default(value: Any) -> Any:
 
 
 def _no_form(value: Any) -> str:
-    return f"a value of type {type(value).__name__} has no JSON form"
+    return f"a value of type {type_name(type(value))} has no JSON form"
 
 
 _ENCODER = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_default)
@@ -94,7 +118,7 @@ def _find_in_other(value: Any, pointer: str, above: tuple[int, ...]) -> tuple[st
 def _find_in_object(value: dict[Any, Any], pointer: str, above: tuple[int, ...]) -> tuple[str, str]:
     for key in value:
         if not isinstance(key, (str, int, float, bool, type(None))):
-            return pointer, f"a key of type {type(key).__name__} has no JSON form"
+            return pointer, f"a key of type {type_name(type(key))} has no JSON form"
         if isinstance(key, str) and _is_torn(key):
             return pointer, "a key with a lone surrogate is not text"
         if isinstance(key, float) and not float("-inf") < key < float("inf"):
@@ -104,8 +128,9 @@ def _find_in_object(value: dict[Any, Any], pointer: str, above: tuple[int, ...])
 
 def _first_fault(pairs: Any, pointer: str, above: tuple[int, ...]) -> tuple[str, str]:
     for key, value in pairs:
-        name = str(key).replace("~", "~0").replace("/", "~1")
-        found = _find(value, f"{pointer}/{name}", above)
+        name = cut(str(key), _STEP_LIMIT_CHARACTERS).replace("~", "~0").replace("/", "~1")
+        place = f"{pointer}/{name}"[: _POINTER_LIMIT_CHARACTERS + 1]  # so that a cut shows
+        found = _find(value, place, above)
         if found[1]:
             return found
     return "", ""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 DEFAULT_FUNCTION = "run"
 _CAPTURE_LIMIT_BYTES = 64 * 1024 * 1024
+_exit_code_of: Callable[[SystemExit], Any] = vars(SystemExit)["code"].__get__
 
 
 class EntryPointError(Exception):
@@ -121,6 +122,20 @@ def _binds(code: CodeType, name: str) -> bool:
     )
 
 
+def flush(stream: Any) -> None:
+    """Push out what a script printed; it may have closed, replaced or taken away the stream."""
+    try:
+        stream.flush()
+    except BaseException:  # noqa: BLE001 - whatever it is, there is nothing to save
+        return
+
+
+def is_success(error: SystemExit) -> bool:
+    """True iff a script that left with this has left as one does that is done."""
+    code = _exit_code_of(error)
+    return code is None or (issubclass(type(code), int) and int.__eq__(code, 0))
+
+
 def run_plain(script: Script, params_raw: bytes) -> Any:
     """Run a plain script; return what it printed if that is one JSON document, else None."""
     import io
@@ -149,15 +164,16 @@ def run_plain(script: Script, params_raw: bytes) -> Any:
                 copy.extend(data[:sent])
             return sent
 
-    sys.stdout = io.TextIOWrapper(
+    out = sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(Tee()), encoding="utf-8", errors="backslashreplace", line_buffering=True
     )
     try:
         exec(script.code, vars(script.module))  # noqa: S102 - what this process is for
     except SystemExit as error:
-        if error.code not in (None, 0):
+        if not is_success(error):
             raise
-    sys.stdout.flush()
+    for stream in (sys.stdout, out):  # one may wrap the other
+        flush(stream)
     try:
         return loads(copy) if copy else None
     except (ValueError, RecursionError):

@@ -6,7 +6,7 @@ A version that is there is never replaced, and one that is half written is never
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Final, Protocol
@@ -14,12 +14,17 @@ from typing import Final, Protocol
 from zscrape.config import RepositorySettings
 from zscrape.errors import PublishFailed, VersionExists
 from zscrape.scripts.digest import MANIFEST_FILE, ScriptFile
+from zscrape.scripts.reading import decode_json
 from zscrape.scripts.repository import open_source
 from zscrape.scripts.source import Source
 from zscrape.scripts.writing import place_file, place_tree, replace_file
 
-# Types whose module has `async def publish(source, files, name, version) -> str`.
-_SOURCE_MODULES: Final = {"git": "zscrape.scripts.git", "s3": "zscrape.scripts.s3"}
+# Types whose module has `async def publish(source, files, name, version, **told) -> str`, and
+# which of the manifest's fields it is told besides.
+_SOURCE_MODULES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "git": ("zscrape.scripts.git", ("author",)),
+    "s3": ("zscrape.scripts.s3", ()),
+}
 ARCHIVE_SUFFIXES: Final = (".tar.gz", ".tgz")
 
 
@@ -186,8 +191,11 @@ class _SourcePublisher:
 
     async def publish(self, files: Sequence[ScriptFile], script_name: str, version: str) -> str:
         # Loaded only now: boto3 alone takes half a second.
-        module = import_module(_SOURCE_MODULES[self._settings.type])
-        return str(await module.publish(self._source, files, script_name, version))
+        name, fields = _SOURCE_MODULES[self._settings.type]
+        manifest = decode_json(_manifest_of(files))
+        told = {field: manifest[field] for field in fields if field in manifest}
+        publish = import_module(name).publish
+        return str(await publish(self._source, files, script_name, version, **told))
 
     async def close(self) -> None:
         await self._source.close()
@@ -221,7 +229,11 @@ class _WebServer:
 
 
 def _write_manifest(folder: Path, files: Sequence[ScriptFile]) -> None:
-    manifest = next(each for each in files if each.path == MANIFEST_FILE)
+    content = _manifest_of(files)
     place = folder / MANIFEST_FILE
-    if place.read_bytes() != manifest.content:
-        replace_file(place, manifest.content)
+    if place.read_bytes() != content:
+        replace_file(place, content)
+
+
+def _manifest_of(files: Sequence[ScriptFile]) -> bytes:
+    return next(each.content for each in files if each.path == MANIFEST_FILE)

@@ -148,6 +148,10 @@ def open_source(settings: RepositorySettings, folder: Path) -> Source:
 
 def _open_source(settings: RepositorySettings, folder: Path) -> Source:
     """Load what this type needs only now: boto3 alone takes half a second."""
+    if settings.type == "git":
+        from zscrape.scripts.git import GitSource
+
+        return GitSource(settings, folder)
     raise ConfigError(
         source="repositories.type",
         reason=f"{settings.type!r} is not supported; supported: {', '.join(REPOSITORY_TYPES)}",

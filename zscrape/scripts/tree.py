@@ -38,6 +38,13 @@ class _Found(Struct, frozen=True):
     size_bytes: int
 
 
+def is_left_out(name: str, *, is_folder: bool) -> bool:
+    """True iff a file or folder of this name is no part of a script: hidden, or byte code."""
+    if name.startswith(".") or name.endswith(_SKIPPED_SUFFIX):
+        return True
+    return is_folder and name in _SKIPPED_FOLDERS
+
+
 def read_tree(folder: Path, name: str) -> Tree:
     """Read the files of the script `name`; byte code and hidden files are no part of it.
 
@@ -74,14 +81,12 @@ class _Walk:
                     self._enter(entry, path, waiting)
 
     def _enter(self, entry: os.DirEntry[str], parent: str, waiting: list[tuple[str, str]]) -> None:
-        if entry.name.startswith(".") or entry.name.endswith(_SKIPPED_SUFFIX):
+        if is_left_out(entry.name, is_folder=entry.is_dir(follow_symlinks=False)):
             return
         path = unicodedata.normalize("NFC", parent + entry.name)
         if entry.is_symlink():
             self._fault(path, "link")
         elif entry.is_dir(follow_symlinks=False):
-            if entry.name in _SKIPPED_FOLDERS:
-                return
             if len(os.fsencode(path)) > PATH_LENGTH_LIMIT_BYTES:
                 self._fault(path, "path", detail=f"longer than {PATH_LENGTH_LIMIT_BYTES} bytes")
             else:

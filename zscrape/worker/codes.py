@@ -14,6 +14,9 @@ from msgspec import Struct
 
 _LIMIT_BYTES = 32 * 1024 * 1024
 _ONE_LIMIT_BYTES = 1024 * 1024  # it travels with every request
+_LIMIT_COUNT = 4096  # of scripts, those that have no code to keep included
+
+_ANSWER_LIMIT_BYTES = 2 * _ONE_LIMIT_BYTES + 64  # in hexadecimal digits, with what is around them
 
 CodeKey = tuple[str, str, str, int, int, int]
 
@@ -29,7 +32,7 @@ _decode = msgspec.json.Decoder(tuple[bool, str]).decode
 
 
 class Codes:
-    """The codes of lately run scripts, bounded in size; the least used go first."""
+    """The codes of lately run scripts, bounded in number and size; the least used go first."""
 
     def __init__(self) -> None:
         self._codes: OrderedDict[CodeKey, Code | None] = OrderedDict()
@@ -45,20 +48,22 @@ class Codes:
 
     def get(self, key: CodeKey) -> Code | None:
         """Return the code if it is known."""
-        code = self._codes.get(key)
-        if code is not None:
-            self._codes.move_to_end(key)
-        return code
+        if key not in self._codes:
+            return None
+        self._codes.move_to_end(key)
+        return self._codes[key]
 
     def claim(self, key: CodeKey) -> bool:
         """True iff nobody has tried to compile this yet; the caller should."""
         if key in self._codes:
             return False
-        self._codes[key] = None
+        self._keep(key, None)
         return True
 
     def put(self, key: CodeKey, answer: bytes) -> None:
         """Keep what a compiling child has answered."""
+        if len(answer) > _ANSWER_LIMIT_BYTES:
+            return
         try:
             is_plain, text = _decode(answer)
             code = Code(is_plain, bytes.fromhex(text))
@@ -66,8 +71,16 @@ class Codes:
             return
         if not 0 < len(code.content) <= _ONE_LIMIT_BYTES:
             return
+        self._keep(key, code)
+
+    def _keep(self, key: CodeKey, code: Code | None) -> None:
+        self._size_bytes += _size_bytes(code) - _size_bytes(self._codes.get(key))
         self._codes[key] = code
-        self._size_bytes += len(code.content)
-        while self._size_bytes > _LIMIT_BYTES:
+        self._codes.move_to_end(key)
+        while self._size_bytes > _LIMIT_BYTES or len(self._codes) > _LIMIT_COUNT:
             _, oldest = self._codes.popitem(last=False)
-            self._size_bytes -= 0 if oldest is None else len(oldest.content)
+            self._size_bytes -= _size_bytes(oldest)
+
+
+def _size_bytes(code: Code | None) -> int:
+    return 0 if code is None else len(code.content)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import math
+import binascii
 import re
 from collections.abc import Iterator
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from zscrape.model import MIB, Limits, OutcomeCode
-from zscrape.runtime import channel as frames
-from zscrape.worker.capture import CUT_MARK, Budget
+from zscrape.runtime import channel as frames, context
+from zscrape.worker.capture import CUT_MARK, Budget, Line
 
 _HEAD_LIMIT_BYTES = MIB
 _TEXT_LIMIT_CHARACTERS = 1000
 _ARTIFACT_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_LOG_LEVELS = frozenset(("debug", "info", "warning", "error"))
+# Whatever a child counts goes on into messages whose integers have 64 bits.
+_COUNT_LIMIT = 2**62
 # Up to this size a document is decoded whole; above it, it is only walked through, which
 # costs a tenth and holds the loop that much shorter.
 _WHOLE_LIMIT_BYTES = 65536
@@ -33,29 +37,37 @@ class Violation(Exception):
         self.fields = fields
 
 
+_Count = Annotated[int, Meta(ge=0, le=_COUNT_LIMIT)]
+# The child cuts its texts far below these (see `runtime.trace`); one beyond them is forged.
+_Name = Annotated[str, Meta(max_length=1000)]
+_Message = Annotated[str, Meta(max_length=20_000)]
+_Traceback = Annotated[str, Meta(max_length=200_000)]
+_Field = _Message | Annotated[int, Meta(ge=-_COUNT_LIMIT, le=_COUNT_LIMIT)] | float
+
+
 class Answer(Struct):
     """The head of a child's answer, and the data behind it."""
 
-    code: str
-    cpu_us: int = 0
-    memory_bytes: int = 0
-    fields: dict[str, str | int | float] = {}
-    error_type: str = ""
-    error_message: str = ""
-    traceback: str = ""
+    code: _Name
+    cpu_us: _Count = 0
+    memory_bytes: _Count = 0
+    fields: Annotated[dict[_Name, _Field], Meta(max_length=16)] = {}
+    error_type: _Name = ""
+    error_message: _Message = ""
+    traceback: _Traceback = ""
     data: bytes = b""
 
 
 class _Progress(Struct):
-    fraction: float
+    fraction: Annotated[float, Meta(ge=0.0, le=1.0)]
     text: str
 
 
-class _Artifact(Struct):
+class _Artifact(Struct, forbid_unknown_fields=True):
     name: str
-    size: int
-    content_type: str
-    sha256: str
+    size: Annotated[int, Meta(ge=0, le=context.ARTIFACT_LIMIT_BYTES)]
+    content_type: Annotated[str, Meta(pattern=r"^[ -~]{1,255}\Z")]
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
     data: str
 
 
@@ -70,6 +82,8 @@ _decode_artifact = msgspec.json.Decoder(_Artifact).decode
 _decode_log = msgspec.json.Decoder(_LogRecord).decode
 _decode_any = msgspec.json.Decoder().decode
 _walk = msgspec.json.Decoder(msgspec.Raw).decode
+_encode = msgspec.json.Encoder().encode
+_TOO_DEEP = Line("warning", "log", "[a record is nested too deeply to be kept]", is_cut=True)
 
 
 class Speech:
@@ -123,7 +137,7 @@ class Speech:
         try:
             if kind == frames.ITEM:
                 self._grow(len(payload) + 1)
-                check_json(payload)
+                _check_data(payload)
                 self.item_count += 1
                 return "item", payload
             if kind == frames.LOG:
@@ -133,8 +147,7 @@ class Speech:
                 return "progress", _checked_progress(payload)
             if kind == frames.ARTIFACT:
                 self._grow(len(payload))
-                _check_artifact(payload)
-                return "artifact", payload
+                return "artifact", _checked_artifact(payload)
         except _DECODE_ERRORS:
             raise _torn() from None
         raise _torn()
@@ -152,7 +165,7 @@ class Speech:
             answer = _decode_head(payload[4 : 4 + size])
             answer.data = payload[4 + size :]
             if answer.code == OutcomeCode.OK:
-                check_json(answer.data)
+                _check_data(answer.data)
         except _DECODE_ERRORS:
             raise _torn() from None
         return answer
@@ -164,16 +177,21 @@ class Speech:
             raise Violation(OutcomeCode.OUTPUT_LIMIT, limit_bytes=limit_bytes)
 
     def _checked_log(self, payload: bytes) -> bytes:
+        """Return a record as we write it: each key once, and of the stream that it came by."""
         limit_bytes = self._limits.line_length_bytes
+        try:
+            record = _decode_log(payload)
+        except RecursionError:  # in a field that is skipped; a script may do that in earnest
+            return _encode(_TOO_DEEP)
+        if record.level not in _LOG_LEVELS:
+            raise _torn()
         if len(payload) <= limit_bytes:
-            if not isinstance(_decode_any(payload), dict):
-                raise _torn()
-            return payload
-        record = _decode_log(payload)
+            try:
+                return _encode({**_decode_any(payload), "stream": "log"})
+            except msgspec.ValidationError:  # a field with a number that nobody could read
+                pass
         cut = record.message.encode()[:limit_bytes].decode("utf-8", "ignore") + CUT_MARK
-        return msgspec.json.encode(
-            {"level": record.level[:10], "stream": "log", "message": cut, "is_cut": True}
-        )
+        return _encode({"level": record.level, "stream": "log", "message": cut, "is_cut": True})
 
 
 def check_json(document: bytes) -> None:
@@ -187,18 +205,34 @@ def check_json(document: bytes) -> None:
 
 def _checked_progress(payload: bytes) -> bytes:
     progress = _decode_progress(payload)
-    if not math.isfinite(progress.fraction):
-        raise _torn()
-    if len(progress.text) <= _TEXT_LIMIT_CHARACTERS:
-        return payload
-    progress.text = progress.text[:_TEXT_LIMIT_CHARACTERS] + CUT_MARK
-    return msgspec.json.encode(progress)
+    if len(progress.text) > _TEXT_LIMIT_CHARACTERS:
+        progress.text = progress.text[:_TEXT_LIMIT_CHARACTERS] + CUT_MARK
+    return _encode(progress)
 
 
-def _check_artifact(payload: bytes) -> None:
+def _checked_artifact(payload: bytes) -> bytes:
+    """Return the record of a file that has the size it claims; its digest is the script's word."""
     artifact = _decode_artifact(payload)
     if not _ARTIFACT_NAME.fullmatch(artifact.name) or artifact.name in (".", ".."):
         raise _torn()
+    if len(binascii.a2b_base64(artifact.data, strict_mode=True)) != artifact.size:
+        raise _torn()
+    return payload
+
+
+def _check_data(document: bytes) -> None:
+    """Check an item or a result.
+
+    Raises:
+        Violation: It is JSON, but nobody could read it; a script may do that in earnest.
+    """
+    try:
+        check_json(document)
+    except RecursionError:
+        raise Violation(OutcomeCode.RESULT_INVALID, reason="it is nested too deeply") from None
+    except msgspec.ValidationError:
+        reason = "it holds a number that is too large"
+        raise Violation(OutcomeCode.RESULT_INVALID, reason=reason) from None
 
 
 def _torn() -> Violation:

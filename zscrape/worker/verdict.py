@@ -25,6 +25,7 @@ _CODES = {
 }
 # A script that ignores SIGXCPU is killed at its hard limit; the sum is read a moment later.
 _CPU_SLACK_S = 0.5
+_NO_REASON = "it gave no reason"
 
 
 def of_answer(answer: Answer, run: RunSpec) -> Outcome:
@@ -38,11 +39,28 @@ def of_answer(answer: Answer, run: RunSpec) -> Outcome:
         return _failed(OutcomeCode.CRASHED, reason="it was ended by a signal that nobody sent here")
     return Outcome(
         code,
-        fields=answer.fields,
+        fields=_fields(code, answer, run),
         error_type=answer.error_type,
         error_message=answer.error_message,
         traceback=answer.traceback,
     )
+
+
+def _fields(code: OutcomeCode, answer: Answer, run: RunSpec) -> dict[str, str | int | float]:
+    """Return what the words for `code` need: from what we know, and only the reason as told."""
+    match code:
+        case OutcomeCode.MEMORY_LIMIT:
+            return {"limit_bytes": run.limits.memory_bytes}
+        case OutcomeCode.OUTPUT_LIMIT:
+            return {"limit_bytes": run.limits.result_size_bytes}
+        case OutcomeCode.PARAMS_INVALID:
+            return {"script_name": run.pin.name}
+        case OutcomeCode.ENTRY_POINT_INVALID:
+            reason = answer.fields.get("reason", _NO_REASON)
+            return {"name": run.pin.name, "entry_point": run.entry_point, "reason": reason}
+        case OutcomeCode.RESULT_INVALID:
+            return {"reason": answer.fields.get("reason", _NO_REASON)}
+    return {}  # its words are the script's own message
 
 
 def of_exit(how: Exit, run: RunSpec) -> Outcome:

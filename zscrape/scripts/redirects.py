@@ -1,0 +1,77 @@
+"""Where a repository's web server may send us: never further in than it stands itself.
+
+A redirect is an order from outside. One that leads from a public host to a private address
+would let a repository look into our network, one to `http:` would give its traffic away.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from urllib.parse import urlsplit
+
+REDIRECT_LIMIT_COUNT = 5
+
+
+class RedirectRefused(Exception):
+    """Raised when an address is not one that we follow; the text says why."""
+
+
+class RedirectGuard:
+    """Judges the addresses that a repository redirects to. Resolving blocks: use a thread."""
+
+    def __init__(self, base_url: str) -> None:
+        parts = urlsplit(base_url)
+        self._scheme = parts.scheme
+        self._host = parts.hostname or ""
+        self._is_private: bool | None = None  # not looked up yet
+
+    def check(self, url: str) -> None:
+        """Let `url` pass.
+
+        Raises:
+            RedirectRefused: It may not be followed.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"}:
+            raise RedirectRefused(f"it redirects to a {parts.scheme or 'strange'}: address")
+        if self._scheme == "https" and parts.scheme == "http":
+            raise RedirectRefused("it redirects from https to http")
+        host = parts.hostname or ""
+        if host == self._host or self._stands_inside():
+            return
+        if any(not is_public(address) for address in resolve(host)):
+            raise RedirectRefused(f"it redirects to {host}, which is a private address")
+
+    def _stands_inside(self) -> bool:
+        if self._is_private is None:
+            try:
+                found = resolve(self._host)
+            except RedirectRefused:
+                found = []
+            self._is_private = any(not is_public(address) for address in found)
+        return self._is_private
+
+
+def resolve(host: str) -> list[str]:
+    """Return the addresses of a host.
+
+    Raises:
+        RedirectRefused: It has none.
+    """
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise RedirectRefused(f"it redirects to {host}, which cannot be resolved") from error
+    return sorted({str(each[4][0]) for each in found})
+
+
+def is_public(address: str) -> bool:
+    """True iff an address belongs to the public internet."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(found, "ipv4_mapped", None)
+    found = mapped or found
+    return found.is_global and not found.is_multicast
