@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import STEPS, Zscrape, write_script
+from tests.cli.conftest import STEPS, Zscrape, clean_environ, write_script
+from zscrape.ops.role import Role
 
 WHOLE = {"description": "Counts", "author": "kim"}
 
@@ -196,3 +197,24 @@ def test_check_tells_of_what_is_not_enforced_without_failing(
 
     assert report["errors"] == []
     assert json.dumps(report["warnings"]).count("not enforced by this version") == 1
+
+
+def test_a_strict_gateway_runs_only_what_is_signed(zscrape: Zscrape, tmp_path: Path) -> None:
+    """The settings of a gateway's process decide; signing the folder is live at the next call."""
+    key = zscrape.json("scripts", "sign", "--key", "me.pem", "--new-key")
+    folder = write_script(tmp_path / "home" / "scripts", "counter", STEPS)
+    strict = {"ZSCRAPE_TRUSTED_KEYS": key["public_key"], "ZSCRAPE_REQUIRE_SIGNATURE": "true"}
+    home = str(tmp_path / "home")
+    listen = ["--http", "127.0.0.1:0", "--link", "tcp://127.0.0.1:0"]
+    gateway = Role("gateway", ["--home", home, *listen], environ=clean_environ(**strict))
+    try:
+        gateway.wait_ready()
+        unsigned = zscrape("run", "counter")
+        zscrape("scripts", "sign", folder, "--key", "me.pem")
+        signed = zscrape.json("run", "counter", "--detach")
+    finally:
+        gateway.stop()
+
+    assert unsigned.exit_code == 3
+    assert "zscrape scripts sign" in unsigned.stderr
+    assert signed["status"] == "queued"
