@@ -470,16 +470,25 @@ def test_unknown_variables_are_listed_with_the_nearest_name() -> None:
 
 @pytest.mark.parametrize(
     ("size", "size_bytes"),
-    [("512MB", 512_000_000), ("1 GiB", 1024**3), ("7", 7), ("3kb", 3000), ("2KiB", 2048)],
+    [
+        ("512MB", 512_000_000),
+        ("1 GiB", 1024**3),
+        ("7", 7),
+        ("3kb", 3000),
+        ("2KiB", 2048),
+        ("1.5GiB", 1_610_612_736),
+    ],
 )
 def test_size_is_read_with_its_unit(size: str, size_bytes: int) -> None:
     """Decimal and binary units are told apart."""
     assert config.parse_size(size) == size_bytes
 
 
-@pytest.mark.parametrize("size", ["", "MB", "0", "-1MB", "1iB", "1TB", "1.5GB"])
+@pytest.mark.parametrize(
+    "size", ["", "MB", "0", "0.0GB", "0.4B", "-1MB", "1iB", "1TB", "1.GB", "9000000GB", "٣MB"]
+)
 def test_what_is_no_size_is_refused(size: str) -> None:
-    """Anything that is not a whole number with a known unit is refused."""
+    """What is not a number with a known unit, nothing at all, or beyond all sense is refused."""
     with pytest.raises(ValueError, match="not a size"):
         config.parse_size(size)
 

@@ -10,8 +10,8 @@
     ├── ScriptError           the script, its version or its bytes are at fault
     │   ├── ScriptNotFound, VersionNotFound, VersionInvalid
     │   ├── ManifestInvalid (FilesInvalid: its files), EntryPointInvalid
-    │   ├── IntegrityFailure, RepositoryUnavailable
-    │   └── VersionExists
+    │   ├── IntegrityFailure, SignatureInvalid, RepositoryUnavailable
+    │   └── VersionExists, PublishFailed
     ├── WireError             a message on the link that cannot be read
     └── ConfigError           a setting that cannot be used
 
@@ -293,6 +293,29 @@ class IntegrityFailure(ScriptError):
     actual: str
 
 
+_SIGNATURE_FAULTS = frozenset({"unsigned", "unknown_key", "forged", "no_checksums", "version"})
+_PUBLISH_FAULTS = frozenset({"layout", "http"})
+
+
+@dataclass(eq=False, kw_only=True)
+class SignatureInvalid(ScriptError):
+    """Raised when a script's signature is a lie, or lacks where one is required; nothing was run.
+
+    `fault` picks the words: `unsigned`, `unknown_key`, `forged`, `no_checksums`, `version`.
+    """
+
+    code: ClassVar[str] = "signature_invalid"
+    name: str
+    version: str
+    fault: str
+    key_id: str = ""
+
+    @property
+    def text_key(self) -> str:
+        """The words of this fault."""
+        return f"{self.code}.{self.fault}" if self.fault in _SIGNATURE_FAULTS else self.code
+
+
 @dataclass(eq=False, kw_only=True)
 class VersionExists(ScriptError):
     """Raised when a version is to be published that is there already; nothing was changed."""
@@ -302,6 +325,26 @@ class VersionExists(ScriptError):
     name: str
     version: str
     repository: str
+
+
+@dataclass(eq=False, kw_only=True)
+class PublishFailed(ScriptError):
+    """Raised when a version cannot be put into a repository; nothing was left of it.
+
+    `fault` picks the words: `layout`, `http`; empty: it could not be written, for `reason`.
+    """
+
+    code: ClassVar[str] = "publish_failed"
+    name: str
+    version: str
+    repository: str
+    fault: str = ""
+    reason: str = ""
+
+    @property
+    def text_key(self) -> str:
+        """The words of this fault."""
+        return f"{self.code}.{self.fault}" if self.fault in _PUBLISH_FAULTS else self.code
 
 
 @dataclass(eq=False, kw_only=True)

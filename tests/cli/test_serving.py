@@ -295,3 +295,13 @@ def start(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         check=False,
         timeout=30,
     )
+
+
+def test_strict_mode_without_a_trusted_key_does_not_start(zscrape: Zscrape) -> None:
+    """A gateway that could run nothing says which setting is missing, and ends."""
+    zscrape.environ["ZSCRAPE_REQUIRE_SIGNATURE"] = "true"
+
+    result = zscrape("gateway", *LISTEN)
+
+    assert result.exit_code == 3
+    assert "trusted_keys" in result.stderr

@@ -27,6 +27,7 @@ from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.channels import Channels
 from zscrape.scripts.directory import DirectoryRepository
+from zscrape.scripts.trust import NOBODY, Trust
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 
 KEY = "zs_test-key"
@@ -69,6 +70,7 @@ class Gateway:
         tasks: TaskPolicy | None = None,
         kept: MemoryPolicy | None = None,
         defaults: dict[str, ScriptDefaults] | None = None,
+        trust: Trust = NOBODY,
     ) -> None:
         self.reports: list[tuple[str, str, BaseException]] = []
         self.invalid: list[tuple[str, str]] = []  # what of a worker was not JSON, and why
@@ -78,7 +80,10 @@ class Gateway:
         self.cache = ScriptCache(folder / "cache")
         self.channels = Channels(folder / "channels.json")
         self.catalogue = Catalogue(
-            [DirectoryRepository(folder / "scripts")], self.cache, channels=self.channels
+            [DirectoryRepository(folder / "scripts")],
+            self.cache,
+            channels=self.channels,
+            trust=trust,
         )
         self.service = TaskService(
             router=self.router,

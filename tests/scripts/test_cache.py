@@ -14,7 +14,7 @@ from tests.scripts.folders import manifest, wait_for_the_clock
 from zscrape.errors import FilesInvalid, IntegrityFailure, VersionNotFound
 from zscrape.model import Pin
 from zscrape.scripts.bundle import pack
-from zscrape.scripts.cache import ScriptCache
+from zscrape.scripts.cache import Evicted, ScriptCache
 from zscrape.scripts.digest import ScriptFile, tree_digest
 
 FILES = (
@@ -52,6 +52,11 @@ def entries(folder: Path) -> list[Path]:
 def is_anywhere(folder: Path, name: str) -> bool:
     """Say whether a file of this name is somewhere below a folder."""
     return any(folder.rglob(name))
+
+
+def use_at(cache: ScriptCache, digest: str, moment: float) -> None:
+    """Let an entry have been used at this moment (Unix time), as far as the disk knows."""
+    os.utime(cache._marks / digest[7:], (moment, moment))
 
 
 def overwrite(place: Path, content: bytes) -> None:
@@ -238,14 +243,45 @@ async def test_old_entries_are_evicted_but_not_kept_or_recent_ones(tmp_path: Pat
     stored = [await cache.store([ScriptFile("main.py", False, b"%d" % n)]) for n in range(3)]
     pin = Pin("dir", "sample", "1.0.0", stored[2])
     for digest in stored:
-        os.utime(cache.path(digest), (0, 0))
+        use_at(cache, digest, 0)
+    await cache.close()
+    cache = ScriptCache(tmp_path / "cache", max_age_h=1)
     await cache.ensure(pin, Source(None).fetch)
+    await cache.files(stored[0])
 
     removed = await cache.evict(keep=[stored[1]])
 
-    assert removed == (stored[0],)
+    assert removed == (Evicted(stored[0], 1),)
     assert set(cache.digests()) == {stored[1], stored[2]}
     assert stored[0] not in cache.warm()
+
+
+async def test_what_another_process_uses_stays(tmp_path: Path) -> None:
+    """What one process keeps or has just stored, another does not remove, whatever its limits."""
+    ours = ScriptCache(tmp_path / "cache")
+    stored = [await ours.store([ScriptFile("main.py", False, b"%d" % n)]) for n in range(3)]
+    for digest in stored[:2]:
+        use_at(ours, digest, 0)
+    await ours.evict(keep=[stored[1]], is_dry_run=True)
+    other = ScriptCache(tmp_path / "cache", max_age_h=0.001, max_size_bytes=1)
+
+    removed = await other.evict()
+
+    assert removed == (Evicted(stored[0], 1),)
+
+
+async def test_an_age_can_be_asked_for_and_only_told(tmp_path: Path) -> None:
+    """With another age than the cache's own, and as a dry run, nothing is removed but told."""
+    cache = ScriptCache(tmp_path / "cache")
+    stored = await cache.store([ScriptFile("main.py", False, b"12345")])
+    other = ScriptCache(tmp_path / "cache")
+    use_at(other, stored, time.time() - 3 * 3600)
+
+    assert await other.evict() == ()
+    assert await other.evict(max_age_h=2.5, is_dry_run=True) == (Evicted(stored, 5),)
+    assert other.has(stored)
+    assert await other.evict(max_age_h=2.5) == (Evicted(stored, 5),)
+    assert not other.has(stored)
 
 
 async def test_the_least_used_go_when_there_is_no_room(tmp_path: Path) -> None:
@@ -253,10 +289,12 @@ async def test_the_least_used_go_when_there_is_no_room(tmp_path: Path) -> None:
     cache = ScriptCache(tmp_path / "cache", max_size_bytes=250)
     stored = [await cache.store([ScriptFile("a", False, b"%d" % n * 100)]) for n in range(4)]
     for number, digest in enumerate(stored):
-        moment = time.time() - 1000 + number
-        os.utime(cache.path(digest), (moment, moment))
+        use_at(cache, digest, time.time() - 10_000 + number)
+    cache = ScriptCache(tmp_path / "cache", max_size_bytes=250)
 
-    assert await cache.evict() == (stored[0], stored[1])
+    removed = await cache.evict()
+
+    assert [each.digest for each in removed] == stored[:2]
 
 
 async def test_quarantine_does_not_grow_for_ever(cache: ScriptCache, tmp_path: Path) -> None:

@@ -15,16 +15,21 @@ from zscrape.errors import (
     FilesInvalid,
     IntegrityFailure,
     ManifestInvalid,
+    ParamsInvalid,
     ScriptNotFound,
+    SignatureInvalid,
     VersionInvalid,
     VersionNotFound,
 )
 from zscrape.model import LockRequest, Overlap
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
-from zscrape.scripts.digest import file_digest
+from zscrape.scripts.digest import ScriptFile, file_digest, tree_digest
 from zscrape.scripts.directory import DirectoryRepository
 from zscrape.scripts.manifest import ManifestDefaults
+from zscrape.scripts.signing import new_key_pair, sign
+from zscrape.scripts.tree import read_tree
+from zscrape.scripts.trust import Trust, Verification
 
 
 async def test_a_script_is_resolved_with_all_that_a_request_needs(
@@ -302,3 +307,111 @@ async def test_a_lock_bears_a_schema_that_says_nothing(root: Path, catalogue: Ca
     script = await catalogue.resolve("sample")
 
     assert script.lock_for({"url": "x"}) == LockRequest("x", Overlap.SKIP)
+
+
+async def test_a_lock_key_that_parameters_make_too_long_is_refused(
+    root: Path, catalogue: Catalogue
+) -> None:
+    """200 characters are a key, 201 are a fault of the parameters."""
+    write_script(root / "sample", lock={"key": "{url}"})
+    script = await catalogue.resolve("sample")
+    lock = script.lock_for({"url": "x" * 200})
+
+    with pytest.raises(ParamsInvalid) as caught:
+        script.lock_for({"url": "x" * 201})
+
+    assert lock is not None
+    assert caught.value.problems[0]["code"] == "lock_key"
+
+
+async def test_a_digest_that_nobody_has_is_not_looked_for_again_at_once(
+    root: Path, cache: ScriptCache
+) -> None:
+    """The second request costs no look at every version; a refresh forgets the answer."""
+    write_script(root / "sample")
+    repository = CountingRepository(root)
+    catalogue = Catalogue([repository], cache)
+    wanted = "sha256:" + "0" * 64
+    for _ in range(3):
+        with pytest.raises(VersionNotFound):
+            await catalogue.resolve("sample", wanted)
+
+        assert repository.fetch_count == 1
+
+    await catalogue.refresh()
+    with pytest.raises(VersionNotFound):
+        await catalogue.resolve("sample", wanted)
+
+    assert repository.fetch_count == 2
+    await catalogue.close()
+
+
+async def test_a_version_that_cannot_be_used_does_not_hide_a_digest(
+    root: Path, catalogue: Catalogue
+) -> None:
+    """Looking for a digest, a broken version is passed over."""
+    write_script(root / "many" / "2.0.0", {"main.py": "def run(: "}, name="many", version="2.0.0")
+    (root / "many" / "2.0.0" / "link").symlink_to("main.py")
+    folder = write_script(root / "many" / "1.0.0", name="many", version="1.0.0")
+    digest = tree_digest(read_tree(folder, "many").files)
+
+    assert (await catalogue.resolve("many", digest)).pin.version == "1.0.0"
+
+
+async def test_strict_mode_refuses_in_the_catalogue(
+    root: Path, cache: ScriptCache, tmp_path: Path
+) -> None:
+    """Nothing unsigned gets a pin: neither by version nor by the digest of cached bytes."""
+    folder = write_script(root / "sample")
+    lenient = Catalogue([DirectoryRepository(root)], cache)
+    pin = (await lenient.resolve("sample")).pin
+    key, _ = new_key_pair(tmp_path / "publisher.pem")
+    trust = Trust({key.id: key.public}, is_required=True)
+    strict = Catalogue([DirectoryRepository(root)], cache, trust=trust)
+    for version in (None, pin.digest):
+        with pytest.raises(SignatureInvalid):
+            await strict.resolve("sample", version)
+
+    signed = sign(read_tree(folder, "sample").files, key)
+    (folder / "metadata.json").write_bytes(signed[-1].content)
+    script = await strict.resolve("sample")
+
+    assert script.verification == Verification("valid", key.id, "publisher")
+    await lenient.close()
+    await strict.close()
+
+
+@pytest.mark.parametrize(
+    ("raw", "pointer"),
+    [
+        (manifest(description="x" * 10_000_000), ""),
+        (b'{"name": "sample", "version": "1.0.0", "author": "\xff\xfe"}', ""),
+        (manifest(version="1.0"), "/version"),
+    ],
+    ids=["10 MB", "invalid UTF-8", "no SemVer"],
+)
+async def test_a_manifest_that_cannot_be_used_is_told_and_hides_no_other(
+    root: Path, catalogue: Catalogue, raw: bytes, pointer: str
+) -> None:
+    """It is refused when asked for, and stands in the list with its fault."""
+    write_script(root / "good")
+    write_script(root / "sample", {"metadata.json": raw})
+
+    with pytest.raises(ManifestInvalid) as caught:
+        await catalogue.resolve("sample")
+
+    listed = {each.name: each for each in await catalogue.scripts()}
+    assert [each["pointer"] for each in caught.value.problems] == [pointer]
+    assert listed["sample"].problems[0]["pointer"] == pointer
+    assert listed["good"].version == "1.0.0"
+
+
+class CountingRepository(DirectoryRepository):
+    """Counts how often files were asked for."""
+
+    fetch_count = 0
+
+    async def fetch(self, script_name: str, version: str) -> tuple[ScriptFile, ...]:
+        """Count, and answer."""
+        self.fetch_count += 1
+        return await super().fetch(script_name, version)

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
@@ -21,6 +22,8 @@ from zscrape.scripts.manifest import (
 from zscrape.scripts.sections import Expect, LockTemplate, SiteBudget
 
 PIN = Pin("dir", "sample", "1.0.0", "sha256:" + "0" * 64)
+
+SIGNATURE = "ed25519:" + "0" * 16 + ":" + "A" * 86 + "=="
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=10),
@@ -97,7 +100,7 @@ def test_every_field_is_read() -> None:
             secrets=["token"],
             expect={"min_items": 1, "required": ["price"], "max_null_ratio": 0.1},
             checksums={"main.py": "sha256:" + "a" * 64},
-            signature="abc",
+            signature=SIGNATURE,
         ),
         "sample",
     )
@@ -195,7 +198,7 @@ def test_unknown_fields_are_warnings_that_name_the_nearest() -> None:
         (b'{"timeout": ' + b"9" * 5000 + b"}", "not a JSON document"),
         (b"[]", "expected object, got array"),
         (b"null", "expected object, got null"),
-        (b" " * 300_000 + b"{}", "larger than"),
+        (b" " * 1_100_000 + b"{}", "larger than"),
     ],
 )
 def test_what_is_no_object_is_refused(raw: bytes, word: str) -> None:
@@ -281,3 +284,114 @@ def test_any_bytes_are_a_manifest_or_a_list_of_faults(raw: bytes) -> None:
     """Whatever bytes a manifest is, reading ends in ManifestInvalid, never in another error."""
     with pytest.raises(ManifestInvalid):
         parse_manifest(raw, "sample")
+
+
+@pytest.mark.parametrize("name", ["network", "sites", "secrets", "reuse", "expect"])
+def test_a_field_that_nobody_enforces_yet_is_told(name: str) -> None:
+    """A script that relies on it is told that this version does not hold it to it."""
+    asked: dict[str, Any] = {
+        "network": "none",
+        "sites": {"example.com": {"concurrency": 1}},
+        "secrets": ["token"],
+        "reuse": 5,
+        "expect": {"min_items": 1},
+    }
+    found = parse_manifest(manifest(**{name: asked[name]}), "sample")
+
+    assert [(each["pointer"], each["code"]) for each in found.notices] == [
+        (f"/{name}", "not_enforced")
+    ]
+    assert found.warnings == ()
+
+
+def test_a_field_that_asks_for_nothing_needs_no_enforcing() -> None:
+    """Empty lists and full isolation are what is in force."""
+    found = parse_manifest(
+        manifest(sites={}, secrets=[], reuse=1, expect=None, network=None), "sample"
+    )
+
+    assert found.notices == ()
+
+
+def test_names_that_nobody_knows_are_told_up_to_a_number() -> None:
+    """A manifest of tens of thousands of them, or of faults, is told in a page."""
+    strange: dict[str, Any] = {f"timeout{number}": 1 for number in range(40_000)}
+    sites = {f"host{number}": {"rate": "fast"} for number in range(20_000)}
+
+    assert len(parse_manifest(manifest(**strange), "sample").warnings) == 50
+    assert len(faults(manifest(sites=sites))) == 50
+
+
+def test_the_manifest_of_the_design_loads_unchanged() -> None:
+    """The script manager's own example, and every default that its model has."""
+    raw = """{
+        "name": "test_scraper",
+        "version": "1.0.0",
+        "description": "테스트 스크래퍼",
+        "author": "Test Author",
+        "created_at": "2024-01-01T00:00:00",
+        "updated_at": "2024-01-01T00:00:00",
+        "dependencies": ["requests", "beautifulsoup4"],
+        "entry_point": "main.py"
+    }"""
+    whole = """{
+        "name": "test_scraper",
+        "version": "1.0.0",
+        "description": "테스트 스크래퍼",
+        "author": "Test Author",
+        "created_at": "2024-01-01T00:00:00",
+        "updated_at": "2024-01-01T00:00:00",
+        "python_version": ">=3.8",
+        "dependencies": [],
+        "system_requirements": [],
+        "entry_point": "main.py",
+        "timeout": 300,
+        "memory_limit": "512MB",
+        "parameters": {},
+        "tags": []
+    }"""
+    found = parse_manifest(raw.encode(), "test_scraper")
+
+    assert (found.name, found.version, found.entry_point) == ("test_scraper", "1.0.0", "main.py")
+    assert found.dependencies == ("requests", "beautifulsoup4")
+    assert (found.warnings, found.notices) == ((), ())
+    assert parse_manifest(whole.encode(), "test_scraper") == msgspec.structs.replace(
+        found, dependencies=()
+    )
+
+
+def test_the_layout_of_the_design_needs_only_its_entry_point_named() -> None:
+    """`scraper.py` beside a `requirements.txt`, as in the integration document."""
+    found = parse_manifest(manifest("example_scraper", entry_point="scraper.py"), "example_scraper")
+
+    assert (found.entry_file, found.entry_function) == ("scraper.py", "")
+
+
+def test_a_manifest_of_ten_megabytes_is_one_fault() -> None:
+    """It is refused by its size alone, without being read as JSON."""
+    raw = manifest(description="x" * 10_000_000)
+
+    assert list(faults(raw)) == [""]
+    assert "larger than 1048576 bytes" in faults(raw)[""]
+
+
+@pytest.mark.parametrize(
+    "version", ["1", "1.0", "v1.0.0", "1.0.0.0", "01.0.0", "1.0.0-", "1.0.0-01", "latest", "1.0.x"]
+)
+def test_versions_that_are_not_semver_are_refused(version: str) -> None:
+    """The fault stands at the version and says what one looks like."""
+    assert "SemVer 2.0.0" in faults(manifest(version=version))["/version"]
+
+
+@pytest.mark.parametrize(
+    ("size", "size_bytes"), [("1.5GiB", 1_610_612_736), ("64 mib", 67_108_864)]
+)
+def test_sizes_are_read_as_in_the_settings(size: str, size_bytes: int) -> None:
+    """A manifest and the settings know the same sizes."""
+    assert parse_manifest(manifest(memory_limit=size), "sample").limits.memory_bytes == size_bytes
+
+
+@pytest.mark.parametrize("size", ["0", "0MB", "1.5", "999999999GB", "1TB", -1])
+def test_sizes_of_nothing_and_beyond_all_sense_are_refused(size: Any) -> None:
+    """The fault stands at the field."""
+    assert list(faults(manifest(memory_limit=size))) == ["/memory_limit"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from zscrape.scripts.schema import Validator, schema_problems
+from zscrape.scripts.schema import DRAFT, Validator, schema_problems
 from zscrape.scripts.signature import parameters_schema
 
 VALIDATOR = Validator(
@@ -157,3 +157,41 @@ def test_any_schema_is_refused_or_usable(schema: dict[str, Any], params: dict[st
     """Whatever a manifest's schema is, it is told to be wrong or checks without an error."""
     if schema_problems(schema, "/parameters") == []:
         Validator(schema).problems(params)
+
+
+def test_a_pattern_is_applied_to_texts_of_usual_length_only() -> None:
+    """A text of a megabyte is a fault of its own, told at once, and not matched for hours."""
+    slow = {"type": "object", "properties": {"a": {"type": "string", "pattern": "(x+x+)y"}}}
+    validator = Validator(slow)
+
+    (long,) = validator.problems({"a": "x" * 1_000_000})
+    (short,) = validator.problems({"a": "x" * 20})
+
+    assert (long["code"], long["limit"]) == ("pattern_length", "1000")
+    assert short["code"] == "pattern"
+    assert validator.problems({"a": "x" * 999 + "y"}) == []
+
+
+def test_the_limit_of_patterns_holds_behind_references() -> None:
+    """A schema that refers to itself by its root is checked by the same rules."""
+    validator = Validator(
+        {
+            "$schema": DRAFT,
+            "type": "object",
+            "properties": {"a": {"pattern": "x"}, "b": {"$ref": "#"}},
+        }
+    )
+
+    (found,) = validator.problems({"b": {"b": {"a": "x" * 1001}}})
+
+    assert (found["code"], found["pointer"]) == ("pattern_length", "/parameters/b/b/a")
+
+
+def test_names_that_patterns_are_applied_to_are_limited_too() -> None:
+    """`patternProperties` looks at names, which may be as long as texts."""
+    validator = Validator({"type": "object", "patternProperties": {"^(a+)+$": {}}})
+
+    (found,) = validator.problems({"deep": [{"a" * 1001: 1}]})
+
+    assert found["code"] == "name_length"
+    assert validator.problems({"aaa": 1}) == []

@@ -338,11 +338,14 @@ async def test_coroutine_is_stopped_with_its_cleanup(stage: Stage) -> None:
     """
     ran = stage.begin(stage.write(source))
     await ran.until(lambda ran: ran.messages("stdout") == ["waiting"])
+    running = stage.slots.digests
     stage.slots.stop(ran.assignment.task_id, 1, OutcomeCode.CANCELLED)
     await ran.finished.wait()
 
     assert ran.outcome.code == OutcomeCode.CANCELLED
     assert ran.messages("stdout") == ["waiting", "cleaned"]
+    assert running == {ran.assignment.run.pin.digest}
+    assert not stage.slots.digests
 
 
 async def test_stop_of_an_unknown_attempt_does_nothing(stage: Stage) -> None:

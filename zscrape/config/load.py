@@ -193,6 +193,8 @@ class _Reader:
             shown = MASK if setting.name in SECRETS else raw
             raise wrong(source, shown, type_words(setting.type)) from error
         check_range(setting.name, value, source)
+        if setting.name == "trusted_keys":
+            value = tuple(self._key_of(each, source) for each in value)
         return value
 
     def repositories(self, home: Path) -> tuple[RepositorySettings, ...]:
@@ -234,6 +236,10 @@ class _Reader:
         if leaf in table:
             return table[leaf], f"{self._path}: {name}"
         return None, ""
+
+    def _key_of(self, told: str, source: str) -> str:
+        """Return a public key as it stands, or the absolute path of its file."""
+        return told if told.startswith("ed25519:") else str(self._path_of(told, source))
 
     def _path_of(self, raw: Any, source: str) -> Path:
         """Read a path: in a file it is relative to that file, elsewhere to the working folder."""

@@ -92,9 +92,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     lang: Literal["en", "ko"] = "en"  # `load` takes the locale's
     cache_dir: Path
     cache_max_age_h: float = 168.0
+    cache_max_size: str = "2GB"
     script_timeout_s: float = 300.0
     script_memory_limit: str = "512MB"
     script_refresh_interval_s: float = 60.0  # how old a repository's listing may be
+    # Publishers whose signatures count: public key files, or `ed25519:` and the key in base64.
+    trusted_keys: tuple[str, ...] = ()
+    require_signature: bool = False  # refuse every script that none of them has signed
     schedule_timeout_s: float = 300.0  # how long a task may wait for a slot
     gateway: GatewaySettings = GatewaySettings()
     worker: WorkerSettings = WorkerSettings()
@@ -109,6 +113,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         """`script_memory_limit` as a number of bytes."""
         return parse_size(self.script_memory_limit)
 
+    @property
+    def cache_max_size_bytes(self) -> int:
+        """`cache_max_size` as a number of bytes."""
+        return parse_size(self.cache_max_size)
+
 
 SECTIONS: Final[dict[str, type[Struct]]] = {
     "gateway": GatewaySettings,
@@ -121,6 +130,7 @@ TABLES: Final = ("repositories", "scripts")  # read by their own functions
 _ENVIRONMENT_NAMES: Final = {
     "cache_dir": "SCRIPT_CACHE_DIR",
     "cache_max_age_h": "SCRIPT_CACHE_MAX_AGE",
+    "cache_max_size": "SCRIPT_CACHE_MAX_SIZE",
     "script_timeout_s": "SCRIPT_TIMEOUT",
     "script_memory_limit": "SCRIPT_MEMORY_LIMIT",
     "script_refresh_interval_s": "SCRIPT_REFRESH_INTERVAL",

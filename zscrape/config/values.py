@@ -40,7 +40,10 @@ def wrong(source: str, value: Any, expected: str) -> SettingError:
     )
 
 
-_SIZE = re.compile(r"(\d+)\s*([KMG]?i?B)?", re.IGNORECASE)
+_SIZE = re.compile(
+    r"(?P<number>[0-9]{1,15}(?:\.[0-9]{1,3})?)\s*(?P<unit>B|[KMG]i?B)?", re.IGNORECASE
+)
+_SIZE_LIMIT_BYTES: Final = 1024**5  # nothing here is a pebibyte: it is a slip of the pen
 _UNIT_BYTES: Final = {
     "b": 1,
     "kb": 1000,
@@ -53,16 +56,18 @@ _UNIT_BYTES: Final = {
 
 
 def parse_size(text: str) -> int:
-    """Return the bytes of a size such as `512MB` or `1 GiB`.
+    """Return the bytes of a size such as `512MB`, `1.5GiB` or `1024`.
 
     Raises:
-        ValueError: The text is not a size.
+        ValueError: The text is not a size, or one of nothing or beyond all sense.
     """
     match = _SIZE.fullmatch(text.strip())
-    unit = (match[2] or "B").lower() if match else ""
-    if match is None or unit not in _UNIT_BYTES or int(match[1]) == 0:
+    if match is None:
         raise ValueError(f"not a size: {text}")
-    return int(match[1]) * _UNIT_BYTES[unit]
+    size_bytes = int(float(match["number"]) * _UNIT_BYTES[(match["unit"] or "B").lower()])
+    if not 0 < size_bytes <= _SIZE_LIMIT_BYTES:
+        raise ValueError(f"not a size: {text}")
+    return size_bytes
 
 
 def parse_http(address: str) -> tuple[str, int]:
@@ -106,6 +111,7 @@ _PARSERS: Final = {
     "gateway.link": (parse_link, "tcp://host:port"),
     "worker.join": (parse_link, "tcp://host:port"),
     "script_memory_limit": (parse_size, "512MB, 1GiB, ..."),
+    "cache_max_size": (parse_size, "2GB, 512MiB, ..."),
 }
 
 

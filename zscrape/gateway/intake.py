@@ -117,8 +117,7 @@ class Intake:
         script = await self._resolve(request.script_name, version)
         problems = await self._checks.problems(script, params, size_bytes=len(given))
         if problems:
-            moved = [{**each, "pointer": at + each["pointer"]} for each in problems]
-            raise ParamsInvalid(script_name=script.pin.name, problems=moved)
+            raise _at(at, ParamsInvalid(script_name=script.pin.name, problems=problems))
         lock = _lock(request, script, params, at)
         timeout_s = request.timeout or (default.timeout_s if default is not None else None)
         tags = request.tags or (default.tags if default is not None else ())
@@ -183,15 +182,25 @@ def _lock(
 
     Raises:
         FieldFault: It says what to do about a lock that it does not have.
+        ParamsInvalid: Its parameters make a key that is too long.
     """
     if request.lock_key is not None:
         return LockRequest(request.lock_key, request.overlap or Overlap.SKIP)
-    lock = script.lock_for(params)
+    try:
+        lock = script.lock_for(params)
+    except ParamsInvalid as error:
+        raise _at(at, error) from None
     if request.overlap is None:
         return lock
     if lock is None:
         raise field_fault(f"{at}/overlap", "overlap_without_lock")
     return LockRequest(lock.key, request.overlap)
+
+
+def _at(at: str, error: ParamsInvalid) -> ParamsInvalid:
+    """Return the error with pointers into the body as it came."""
+    moved = [{**each, "pointer": at + each["pointer"]} for each in error.problems]
+    return ParamsInvalid(script_name=error.script_name, problems=moved)
 
 
 def _retry(asked: RetryRequest | None, script: Script, at: str) -> RetryPolicy:

@@ -31,6 +31,8 @@ from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.channels import Channels
 from zscrape.scripts.manifest import ManifestDefaults
 from zscrape.scripts.repository import open_repositories
+from zscrape.scripts.trust import Trust
+from zscrape.scripts.trusted import trust_of
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 
 _CLEAN_INTERVAL_S = 3600.0
@@ -66,18 +68,20 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
     log = get_logger()
     gateway = settings.gateway
     refuse_open_bind(gateway)
+    trust = trust_of(settings)  # strict mode without a key could run nothing: said at once
     key = admin_key(settings.home, gateway.api_key)
     hide(key)
     for secret in _secrets(settings):
         hide(secret)
     async with contextlib.AsyncExitStack() as parts:  # whatever fails, the others are let go
-        await _serve(settings, key, parts, on_ready)
+        await _serve(settings, key, trust, parts, on_ready)
     log.info("gateway_stopped")
 
 
 async def _serve(
     settings: Settings,
     key: str,
+    trust: Trust,
     parts: contextlib.AsyncExitStack,
     on_ready: Callable[[Ready], None],
 ) -> None:
@@ -87,7 +91,11 @@ async def _serve(
     parts.callback(listener.close)
     url = _url(listener)
     with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
-        cache = ScriptCache(settings.cache_dir, max_age_h=settings.cache_max_age_h)
+        cache = ScriptCache(
+            settings.cache_dir,
+            max_age_h=settings.cache_max_age_h,
+            max_size_bytes=settings.cache_max_size_bytes,
+        )
     parts.push_async_callback(cache.close)
     with usable(settings.home, "--home"):
         catalogue = Catalogue(
@@ -95,6 +103,7 @@ async def _serve(
             cache,
             ManifestDefaults(settings.script_timeout_s, settings.script_memory_limit_bytes),
             Channels(settings.home / "channels.json"),
+            trust,
         )
     parts.push_async_callback(catalogue.close)
     gateway_id = f"{socket.gethostname().split('.')[0].lower()}-{secrets.token_hex(2)}"

@@ -7,10 +7,12 @@ from typing import Final
 from zscrape.messages.catalogue import Text
 from zscrape.messages.doctor import DOCTOR
 from zscrape.messages.options import OPTIONS
+from zscrape.messages.publishing import PUBLISHING
 
 CLI: Final[dict[str, Text]] = {
     **OPTIONS,
     **DOCTOR,
+    **PUBLISHING,
     # ---- frame -----------------------------------------------------------------------
     "cli.usage": Text("Usage:", "사용법:"),
     "cli.options": Text("Options", "옵션"),
@@ -97,7 +99,9 @@ CLI: Final[dict[str, Text]] = {
         "Tell why a task waits, or where it ran and why.",
         "작업이 기다리는 까닭이나 실행된 곳을 알려 줍니다.",
     ),
-    "cli.scripts": Text("List, make and check scripts.", "스크립트를 나열하고 만들고 검사합니다."),
+    "cli.scripts": Text(
+        "List, make, check and publish scripts.", "스크립트를 나열하고 만들고 검사하고 게시합니다."
+    ),
     "cli.scripts.list": Text(
         "Show the scripts that the gateway knows.", "게이트웨이가 아는 스크립트를 보여 줍니다."
     ),
@@ -220,9 +224,6 @@ CLI: Final[dict[str, Text]] = {
     ),
     "cli.scripts.occupied": Text(
         "exists and is not an empty folder", "이미 있으며 빈 폴더가 아닙니다"
-    ),
-    "cli.check.unpublished": Text(
-        "needed to publish, not to run", "게시하려면 필요합니다(실행에는 불필요)"
     ),
     "cli.workers.none": Text(
         "No worker is connected. Start one: zscrape worker --join tcp://HOST:PORT",

@@ -34,16 +34,48 @@ ERRORS: Final[dict[str, Text]] = {
         "{requested}은(는) 버전, 범위(^1.2, ~1.2, 1.x, >=1.2,<2), 채널, sha256: 다이제스트 중 어느 것도 아닙니다.",
     ),
     "integrity_error": Text(
-        "The bytes of {name} do not match its digest (expected {expected}, got {actual}); nothing was run. Publish the version again.",
-        "{name}의 내용이 다이제스트와 다릅니다(기대 {expected}, 실제 {actual}). 아무것도 실행하지 않았습니다. 그 버전을 다시 게시하십시오.",
+        "The bytes of {name} do not match its digest (expected {expected}, got {actual}); nothing was run. Publish or sign the version again.",
+        "{name}의 내용이 다이제스트와 다릅니다(기대 {expected}, 실제 {actual}). 아무것도 실행하지 않았습니다. 그 버전을 다시 게시하거나 서명하십시오.",
     ),
     "signature_invalid": Text(
         "The signature of {name} is missing or not by a trusted key. Sign it: zscrape scripts sign",
         "{name}의 서명이 없거나 신뢰하는 키의 서명이 아닙니다. 서명하기: zscrape scripts sign",
     ),
+    "signature_invalid.unsigned": Text(
+        "{name} {version} is not signed, and only signed scripts run here. Sign it: zscrape scripts sign",
+        "{name} {version}에 서명이 없습니다. 여기서는 서명된 스크립트만 실행합니다. 서명하기: zscrape scripts sign",
+    ),
+    "signature_invalid.unknown_key": Text(
+        "{name} {version} is signed with the key {key_id}, which is not trusted here. Add its public key to `trusted_keys`.",
+        "{name} {version}은(는) 여기서 신뢰하지 않는 키 {key_id}(으)로 서명되었습니다. 공개 키를 `trusted_keys`에 추가하십시오.",
+    ),
+    "signature_invalid.forged": Text(
+        "The signature of {name} {version} does not fit: metadata.json was changed after the key {key_id} signed it. Nothing was run. Sign it again: zscrape scripts sign",
+        "{name} {version}의 서명이 맞지 않습니다. 키 {key_id}(으)로 서명한 뒤 metadata.json이 바뀌었습니다. 아무것도 실행하지 않았습니다. 다시 서명하기: zscrape scripts sign",
+    ),
+    "signature_invalid.no_checksums": Text(
+        "{name} {version} is signed without `checksums`, so its files are not covered. Sign it again: zscrape scripts sign",
+        "{name} {version}은(는) `checksums` 없이 서명되어 파일이 보호되지 않습니다. 다시 서명하기: zscrape scripts sign",
+    ),
+    "signature_invalid.version": Text(
+        "{name} is offered as {version}, but was signed as another version, and only what was signed runs here. Publish it under the version in its metadata.json.",
+        "{name}이(가) {version}(으)로 제공되지만 다른 버전으로 서명되었습니다. 여기서는 서명된 그대로만 실행합니다. metadata.json에 적힌 버전으로 게시하십시오.",
+    ),
     "version_exists": Text(
         "{name} {version} is already in {repository}. Versions are never replaced: raise the version in metadata.json.",
         "{name} {version}이(가) 이미 {repository}에 있습니다. 버전은 바꿔 넣지 않으므로 metadata.json의 버전을 올리십시오.",
+    ),
+    "publish_failed": Text(
+        "{name} {version} could not be written to {repository}: {reason}",
+        "{name} {version}을(를) {repository}에 쓰지 못했습니다: {reason}",
+    ),
+    "publish_failed.layout": Text(
+        "{repository} has {name} in a single folder with its own metadata.json ({reason}), so nothing can stand beside it. Move that folder to {name}/VERSION/ to keep versions side by side, or publish elsewhere with --to.",
+        "{repository}에는 {name}이(가) 자체 metadata.json을 가진 단일 폴더({reason})로 있어 다른 버전을 함께 둘 수 없습니다. 그 폴더를 {name}/버전/ 으로 옮기거나 --to로 다른 곳에 게시하십시오.",
+    ),
+    "publish_failed.http": Text(
+        "{repository} is an HTTP repository, which is only read. Make an archive with --to {name}-{version}.tar.gz, and serve it at {reason}",
+        "{repository}은(는) 읽기만 하는 HTTP 저장소입니다. --to {name}-{version}.tar.gz 로 압축 파일을 만들어 {reason} 에서 제공하십시오.",
     ),
     "environment_error": Text(
         "The script's environment could not be made: {reason}",

@@ -95,6 +95,32 @@ SCRIPTS: Final[dict[str, Text]] = {
         "{actual} is not sha256: and 64 hexadecimal digits",
         "{actual}은(는) sha256:과 16진수 64자리로 되어 있지 않습니다",
     ),
+    "problem.signature": Text(
+        "{actual} is not ed25519:, a key id of 16 hexadecimal digits, : and a signature in base64",
+        "{actual}은(는) ed25519:, 16진수 16자리 키 ID, :, base64 서명으로 되어 있지 않습니다",
+    ),
+    "problem.signature_unknown": Text(
+        "signed with the key {key_id}, which is not among `trusted_keys`; not verified",
+        "`trusted_keys`에 없는 키 {key_id}(으)로 서명되어 확인하지 못했습니다",
+    ),
+    "problem.not_enforced": Text(
+        "not enforced by this version", "이 버전에서는 아직 적용되지 않습니다"
+    ),
+    "problem.unpublished": Text(
+        "needed to publish, not to run", "게시하려면 필요합니다(실행에는 불필요)"
+    ),
+    "problem.pattern_length": Text(
+        "longer than the {limit} characters that a `pattern` is applied to",
+        "`pattern`을 적용할 수 있는 {limit}자보다 깁니다",
+    ),
+    "problem.name_length": Text(
+        "has a name longer than the {limit} characters that `patternProperties` is applied to",
+        "`patternProperties`를 적용할 수 있는 {limit}자보다 긴 이름이 있습니다",
+    ),
+    "problem.lock_key": Text(
+        "make a lock key longer than {limit} characters; see `lock` in the script's metadata.json",
+        "잠금 키가 {limit}자보다 길어집니다. 스크립트의 metadata.json에서 `lock`을 확인하십시오",
+    ),
     "problem.remote_ref": Text(
         "{actual} leaves the document; only references that start with # are followed",
         "{actual}은(는) 문서 밖을 가리킵니다. #으로 시작하는 참조만 쓸 수 있습니다",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import re
 import secrets
 import shutil
@@ -99,11 +100,18 @@ async def run_here(
         ScriptNotFound, ManifestInvalid, EntryPointInvalid, ParamsInvalid: Nothing was run.
     """
     created_at = time.time()
-    with tempfile.TemporaryDirectory(prefix="zscrape-run-") as scratch:
+    async with contextlib.AsyncExitStack() as closing:
+        scratch = closing.enter_context(tempfile.TemporaryDirectory(prefix="zscrape-run-"))
         root, name, version = locate(target, Path(scratch))
-        cache = ScriptCache(settings.cache_dir, max_age_h=settings.cache_max_age_h)
+        cache = ScriptCache(
+            settings.cache_dir,
+            max_age_h=settings.cache_max_age_h,
+            max_size_bytes=settings.cache_max_size_bytes,
+        )
+        closing.push_async_callback(cache.close)
         defaults = ManifestDefaults(settings.script_timeout_s, settings.script_memory_limit_bytes)
         catalogue = Catalogue((DirectoryRepository(root),), cache, defaults)
+        closing.push_async_callback(catalogue.close)
         script = await catalogue.resolve(name, version)
         parameters = read_parameters(script.schema)
         problems = script.validator.problems(parameters)

@@ -1,13 +1,17 @@
 """Scripts on this machine by digest: written once, read-only, verified before every run.
 
     <root>/sha256/<hex>/...   the files of one script, as they run
-    <root>/used/<hex>         empty; its time says when the script was last run
+    <root>/used/<hex>         empty; its time says when the script was last asked for or run
     <root>/quarantine/...     what did not match its digest, kept for a look
     <root>/staging/...        half-written; cleared at start
 
 An entry is verified by its digest when it enters and by (inode, size, mtime, ctime) of every
 file and folder before each run; when any of these differs it is hashed again. An entry that
 does not match is moved away, fetched once more and, if it still differs, never run.
+
+Several processes may share one folder. Each marks what it uses at least once an hour (`store`,
+`ensure`, and `evict` for what it is told to keep), and nobody removes what was marked in the
+last two: no process needs to ask another what it still holds.
 """
 
 from __future__ import annotations
@@ -24,6 +28,8 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from pathlib import Path
 from typing import TypeAlias
 
+from msgspec import Struct
+
 from zscrape.errors import FilesInvalid, IntegrityFailure, VersionNotFound
 from zscrape.model import Pin
 from zscrape.scripts.bundle import pack, unpack
@@ -39,11 +45,18 @@ _FETCH_COUNT = 2  # a mismatch may be a damaged transfer: ask once more, then be
 _QUARANTINE_COUNT = 8
 _USED_EVERY_S = 3600.0
 _HOUR_S = 3600.0
-# What was handed out this lately may be about to run, though nobody lists it yet.
+# What was used this lately, by whatever process, may run or be about to.
 _RECENT_S = 2 * _USED_EVERY_S
 _STAGING_AGE_S = 3600.0  # younger ones may be another process's work
 # Up to this many `stat` calls are made in the caller's thread: about 1 microsecond each.
 _INLINE_STAT_COUNT = 300
+
+
+class Evicted(Struct, frozen=True):
+    """One entry that was removed, or would be."""
+
+    digest: str
+    size_bytes: int
 
 
 class ScriptCache:
@@ -98,7 +111,9 @@ class ScriptCache:
             OSError: The disk will not take them; nothing was kept.
         """
         listed = tuple(files)
-        return await asyncio.to_thread(self._store, listed, name)
+        digest = await asyncio.to_thread(self._store, listed, name)
+        self._mark_used(digest)
+        return digest
 
     async def ensure(self, pin: Pin, fetch: Fetch) -> Path:
         """Return the verified folder of a pin, fetching it if it is not here.
@@ -136,19 +151,31 @@ class ScriptCache:
 
     # ---- cleaning --------------------------------------------------------------------
 
-    async def evict(self, keep: Collection[str] = ()) -> tuple[str, ...]:
+    async def evict(
+        self,
+        keep: Collection[str] = (),
+        *,
+        max_age_h: float | None = None,
+        is_dry_run: bool = False,
+    ) -> tuple[Evicted, ...]:
         """Remove what was not used for too long, then the least used beyond the size limit.
 
         Args:
-            keep: Digests that stay whatever their age: those that run or wait to run.
+            keep: Digests that stay whatever their age, those that run or wait to run; they
+                are marked as used, so that no other process removes them either.
+            max_age_h: An age other than the cache's own.
+            is_dry_run: Only tell what would be removed.
 
         Returns:
-            The digests removed.
+            What was removed, the one used longest ago first.
         """
-        kept = frozenset(keep)
-        removed = await asyncio.to_thread(self._evict, kept, time.time())
-        for digest in removed:
-            self._known.pop(digest, None)
+        max_age_s = self._max_age_s if max_age_h is None else max_age_h * _HOUR_S
+        removed = await asyncio.to_thread(
+            self._evict, frozenset(keep), time.time(), max_age_s, is_dry_run
+        )
+        if not is_dry_run:
+            for each in removed:
+                self._known.pop(each.digest, None)
         return removed
 
     async def close(self) -> None:
@@ -252,26 +279,33 @@ class ScriptCache:
     def _mark_used(self, digest: str) -> None:
         """Note the use at most once an hour: eviction counts in days."""
         now = time.time()
-        if now - self._used_at.get(digest, 0.0) < _USED_EVERY_S:
-            return
+        if now - self._used_at.get(digest, 0.0) >= _USED_EVERY_S:
+            self._mark(digest, now)
+
+    def _mark(self, digest: str, now: float) -> None:
         self._used_at[digest] = now
         with contextlib.suppress(OSError):  # a full disk must not stop a script that is here
             (self._marks / digest[7:]).touch()
 
-    def _evict(self, keep: frozenset[str], now: float) -> tuple[str, ...]:
+    def _evict(
+        self, keep: frozenset[str], now: float, max_age_s: float, is_dry_run: bool
+    ) -> tuple[Evicted, ...]:
+        for digest in filter(self.has, keep):
+            self._mark(digest, now)
         entries = sorted((self._last_used_at(each), each) for each in self.digests())
         sizes = {digest: _size_bytes(self.path(digest)) for _, digest in entries}
         total_bytes = sum(sizes.values())
-        removed: list[str] = []
+        removed: list[Evicted] = []
         for used_at, digest in entries:
-            is_old = now - used_at > self._max_age_s
-            is_recent = now - self._used_at.get(digest, 0.0) < _RECENT_S
-            if digest in keep or is_recent or not (is_old or total_bytes > self._max_size_bytes):
+            age_s = now - max(used_at, self._used_at.get(digest, 0.0))
+            is_unwanted = age_s > max_age_s or total_bytes > self._max_size_bytes
+            if digest in keep or age_s < _RECENT_S or not is_unwanted:
                 continue
-            _remove(self.path(digest))
-            (self._marks / digest[7:]).unlink(missing_ok=True)
+            if not is_dry_run:
+                _remove(self.path(digest))
+                (self._marks / digest[7:]).unlink(missing_ok=True)
             total_bytes -= sizes[digest]
-            removed.append(digest)
+            removed.append(Evicted(digest, sizes[digest]))
         return tuple(removed)
 
     def _clear_staging(self, now: float) -> None:

@@ -8,6 +8,7 @@ by digest, so that its pin can be served afterwards whatever happens to the repo
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Final
 
@@ -28,6 +29,7 @@ from zscrape.scripts.manifest import STANDARD, ManifestDefaults, is_script_name,
 from zscrape.scripts.problems import Problem, shortened
 from zscrape.scripts.repository import Repository
 from zscrape.scripts.script import Script, build_script
+from zscrape.scripts.trust import NOBODY, Trust
 from zscrape.scripts.version import VersionRequest, newest_first
 from zscrape.spelling import nearest
 
@@ -36,6 +38,9 @@ __all__ = ["Catalogue", "Refreshed", "Script", "ScriptSummary"]
 _WARM_COUNT = 4096  # requests remembered; version texts come from callers and have no end
 _BUILT_COUNT = 1024  # scripts remembered by digest
 _TOLD_VERSION_COUNT = 5
+# A digest that nobody has costs a look at every version: not again for the next of its kind.
+_ABSENT_S = 5.0
+_ABSENT_COUNT = 1024
 _CACHE_NAME: Final = "cache"  # the repository of a pin whose bytes only the cache still has
 
 
@@ -87,13 +92,16 @@ class Catalogue:
         cache: ScriptCache,
         defaults: ManifestDefaults = STANDARD,
         channels: Channels | None = None,
+        trust: Trust = NOBODY,
     ) -> None:
         self._repositories = tuple(repositories)
         self._cache = cache
         self._defaults = defaults
         self._channels = channels
+        self._trust = trust
         self._warm: dict[tuple[str, str | None], _Warm] = {}
         self._built: dict[tuple[str, str, str, str], Script] = {}
+        self._absent: dict[tuple[str, str], float] = {}  # digests nobody has: until when
         self._flights: Flights[tuple[str, str | None], Script] = Flights()
 
     async def resolve(self, name: str, version: str | None = None) -> Script:
@@ -110,6 +118,7 @@ class Catalogue:
             ManifestInvalid: Its manifest (`FilesInvalid`: its files) cannot be used.
             EntryPointInvalid: Its entry point's file or function is missing.
             IntegrityFailure: Its files do not match its manifest's checksums.
+            SignatureInvalid: Its signature is a lie, or lacks where one is required.
             RepositoryUnavailable: A repository cannot be read, and nothing usable is cached.
         """
         warm = self._warm.get((name, version))
@@ -172,6 +181,7 @@ class Catalogue:
 
     async def refresh(self) -> list[Refreshed]:
         """Look at every repository now; one that cannot be read is told and stops no other."""
+        self._absent.clear()
         return list(await asyncio.gather(*(_refreshed(each) for each in self._repositories)))
 
     def faults(self) -> dict[str, str]:
@@ -248,7 +258,7 @@ class Catalogue:
         script = self._built.get(key)
         if script is None:
             script = await asyncio.to_thread(
-                build_script, repository.name, name, version, files, self._defaults
+                build_script, repository.name, name, version, files, self._defaults, self._trust
             )
             if len(self._built) >= _BUILT_COUNT:
                 del self._built[next(iter(self._built))]
@@ -273,20 +283,25 @@ class Catalogue:
                 return script
         files = await self._cache.files(digest)
         if files is not None:
-            cached = self._from_cache(name, files)
+            cached = await asyncio.to_thread(self._from_cache, name, files)
             if cached is not None:
                 return cached
         place = await self._find(name)
+        now = time.monotonic()
+        if now < self._absent.get((name, digest), 0.0):
+            raise _no_version(name, digest, place.versions)
         for version in place.versions:
-            script = await self._load(place.repository, name, version)
-            if script.pin.digest == digest:
-                return script
+            if await _digest_of(place.repository, name, version) == digest:
+                return await self._load(place.repository, name, version)
+        if len(self._absent) >= _ABSENT_COUNT:
+            self._absent.clear()
+        self._absent[name, digest] = now + _ABSENT_S
         raise _no_version(name, digest, place.versions)
 
     def _from_cache(self, name: str, files: tuple[ScriptFile, ...]) -> Script | None:
         """Build what the cache still has; None when it is another script's."""
         try:
-            return build_script(_CACHE_NAME, name, None, files, self._defaults)
+            return build_script(_CACHE_NAME, name, None, files, self._defaults, self._trust)
         except ManifestInvalid:
             return None
 
@@ -313,6 +328,15 @@ class Catalogue:
             version_count=len(versions),
             problems=manifest.warnings,
         )
+
+
+async def _digest_of(repository: Repository, name: str, version: str) -> str:
+    """Return the digest of a version; empty when its files cannot be used."""
+    try:
+        files = await repository.fetch(name, version)
+    except ManifestInvalid:
+        return ""
+    return await asyncio.to_thread(tree_digest, files)
 
 
 async def _refreshed(repository: Repository) -> Refreshed:

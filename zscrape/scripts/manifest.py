@@ -7,6 +7,7 @@ every fault is told at once, each with its JSON pointer. Unknown fields are `war
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,9 +15,9 @@ from msgspec import Struct
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from zscrape.errors import ManifestInvalid
-from zscrape.model import KIB, Limits, Pin, RetryPolicy, RunSpec
-from zscrape.scripts.digest import path_fault
-from zscrape.scripts.problems import Problem, problem
+from zscrape.model import MIB, Limits, Pin, RetryPolicy, RunSpec
+from zscrape.scripts.digest import PROBLEM_COUNT_LIMIT, path_fault
+from zscrape.scripts.problems import Problem, pointer_to, problem
 from zscrape.scripts.reading import ObjectReader, decode_json, json_type
 from zscrape.scripts.schema import schema_problems
 from zscrape.scripts.sections import (
@@ -32,13 +33,17 @@ from zscrape.scripts.sections import (
     read_retry,
     read_sites,
 )
+from zscrape.scripts.trust import is_signature
 from zscrape.scripts.version import parse_version
 
-MANIFEST_SIZE_LIMIT_BYTES: Final = 256 * KIB
+# 2,000 files with long paths have checksums of 600 KB.
+MANIFEST_SIZE_LIMIT_BYTES: Final = MIB
 DEFAULT_ENTRY_POINT: Final = "main.py"
 KITS: Final = frozenset({"http", "browser"})
 NETWORKS: Final = frozenset({"public", "any", "none"})
 
+_NOT_ENFORCED: Final = ("network", "sites", "secrets", "reuse", "expect")
+_ASKS_NOTHING: Final[Mapping[str, tuple[Any, ...]]] = {"reuse": (None, 1)}
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _ENTRY_POINT = re.compile(r"(?P<file>[^:]+\.py)(?::(?P<function>[^\W\d]\w{0,99}))?")
 _MODULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
@@ -84,7 +89,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
     expect: Expect | None = None
     checksums: dict[str, str] | None = None
     signature: str = ""
-    warnings: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()  # what `scripts check` calls errors
+    notices: tuple[Problem, ...] = ()  # what is right, and still worth knowing
 
     @property
     def entry_file(self) -> str:
@@ -135,10 +141,18 @@ def parse_manifest(raw: bytes, folder_name: str, defaults: ManifestDefaults = ST
         **_placing(reader),
         **_promises(reader),
         warnings=tuple(reader.unknown()),
+        notices=tuple(_not_enforced(source)),
     )
     if reader.problems:
-        raise ManifestInvalid(name=folder_name, problems=reader.problems)
+        raise ManifestInvalid(name=folder_name, problems=reader.problems[:PROBLEM_COUNT_LIMIT])
     return manifest
+
+
+def _not_enforced(source: Mapping[str, Any]) -> Iterator[Problem]:
+    """Tell of fields that ask for what nobody holds the script to yet."""
+    for name in _NOT_ENFORCED:
+        if source.get(name) not in _ASKS_NOTHING.get(name, (None, [], {})):
+            yield problem(pointer_to(name), "not_enforced")
 
 
 def _object(raw: bytes, folder_name: str) -> dict[str, Any]:
@@ -222,8 +236,12 @@ def _promises(reader: ObjectReader) -> dict[str, Any]:
     return {
         "expect": read_expect(reader),
         "checksums": read_checksums(reader),
-        "signature": reader.text("signature", limit=4096),
+        "signature": reader.matched("signature", "", _signature, "signature"),
     }
+
+
+def _signature(value: str) -> str | None:
+    return value if is_signature(value) else None
 
 
 def _python_version(value: str) -> str | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-import re
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from zscrape.model import KIB, MIB
+from zscrape.config import parse_size
 from zscrape.scripts.problems import Problem, pointer_to, problem
 from zscrape.spelling import nearest
 
@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 DEPTH_LIMIT = 32
 _LIST_LIMIT = 256
+_UNKNOWN_TOLD_COUNT = 50  # looking for the nearest known name takes 100 microseconds each
 
 _TYPE_NAMES = {
     dict: "object",
@@ -26,18 +27,6 @@ _TYPE_NAMES = {
     int: "integer",
     float: "number",
     type(None): "null",
-}
-_BYTES = re.compile(
-    r"(?P<number>[0-9]{1,15}(?:\.[0-9]{1,3})?)\s*(?P<unit>B|[KMG]i?B)?", re.IGNORECASE
-)
-_UNITS = {
-    "b": 1,
-    "kb": 1000,
-    "mb": 1000**2,
-    "gb": 1000**3,
-    "kib": KIB,
-    "mib": MIB,
-    "gib": KIB * MIB,
 }
 
 
@@ -98,14 +87,6 @@ def unknown_name(pointer: str, name: str, known: Collection[str]) -> Problem:
     )
 
 
-def parse_bytes(value: str) -> int | None:
-    """Return the bytes in `512MB`, `1.5GiB` or `1024`, or None when it is not a size."""
-    match = _BYTES.fullmatch(value.strip())
-    if match is None:
-        return None
-    return int(float(match["number"]) * _UNITS[(match["unit"] or "B").lower()])
-
-
 class ObjectReader:
     """Takes fields out of one JSON object; what does not fit is noted in `problems`.
 
@@ -137,11 +118,11 @@ class ObjectReader:
         return None
 
     def unknown(self) -> list[Problem]:
-        """Return one problem per field that nobody has taken."""
+        """Return one problem per field that nobody has taken, up to a number that can be read."""
+        strangers = (name for name in self._source if name not in self._taken)
         return [
             unknown_name(self.pointer(name), name, self._taken)
-            for name in self._source
-            if name not in self._taken
+            for name in itertools.islice(strangers, _UNKNOWN_TOLD_COUNT)
         ]
 
     def text(self, name: str, default: str = "", *, limit: int = 256) -> str:
@@ -190,7 +171,7 @@ class ObjectReader:
         value = self.take(name, str, int)
         if value is None:
             return default
-        count = parse_bytes(value) if isinstance(value, str) else value
+        count = _size(value) if isinstance(value, str) else value
         if count is None:
             self.fault(name, "bytes", actual=value)
             return default
@@ -237,6 +218,13 @@ class ObjectReader:
         """Return a reader of the object under `name`."""
         value = self.take(name, dict)
         return None if value is None else ObjectReader(value, self.problems, *self._at, name)
+
+
+def _size(value: str) -> int | None:
+    try:
+        return parse_size(value)
+    except ValueError:
+        return None
 
 
 def _text_fault(

@@ -142,6 +142,15 @@ def open_repository(
     )
 
 
+def open_source(settings: RepositorySettings, folder: Path) -> Source:
+    """Open what is below a repository behind a network, to publish to it.
+
+    Raises:
+        ConfigError: Its type is not supported.
+    """
+    return _open_source(settings, folder)
+
+
 def _open_source(settings: RepositorySettings, folder: Path) -> Source:
     """Load what this type needs only now: boto3 alone takes half a second."""
     if settings.type == "git":

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 
 import jsonschema
 import jsonschema.exceptions
+import jsonschema.validators
 import referencing
 import referencing.exceptions
 
@@ -21,6 +22,9 @@ from zscrape.scripts.reading import json_type, unknown_name
 
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 ANY_PARAMETERS: Final[dict[str, Any]] = {"$schema": DRAFT, "type": "object"}
+
+# Python's `re` backtracks: what takes microseconds on a line takes hours on a megabyte.
+PATTERN_TEXT_LIMIT: Final = 1_000
 
 _PROBLEM_COUNT_LIMIT = 50
 _REFERENCES = ("$ref", "$dynamicRef")
@@ -39,16 +43,36 @@ def _is_date(value: object) -> bool:
     return not isinstance(value, str) or bool(date.fromisoformat(value))
 
 
+def _bounded_pattern(
+    validator: Any, pattern: str, instance: Any, schema: Mapping[str, Any]
+) -> Iterator[jsonschema.ValidationError]:
+    """Match a text of usual length; a longer one is a fault of its own."""
+    if not isinstance(instance, str):
+        return
+    if len(instance) > PATTERN_TEXT_LIMIT or not re.search(pattern, instance):
+        yield jsonschema.ValidationError(f"does not match {pattern!r}")
+
+
+_Bounded: Final[Any] = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
+    jsonschema.Draft202012Validator, {"pattern": _bounded_pattern}
+)
+
+
 class Validator:
     """Checks parameters of one script; built once, costs some ten microseconds a call."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        self._validator = jsonschema.Draft202012Validator(
-            schema, registry=_NO_REGISTRY, format_checker=_FORMATS
-        )
+        # A reference to the root would be followed by the class that `$schema` names there.
+        own = {name: value for name, value in schema.items() if name != "$schema"}
+        self._validator = _Bounded(own, registry=_NO_REGISTRY, format_checker=_FORMATS)
+        self._has_name_patterns = "patternProperties" in _names_within(schema)
 
     def problems(self, params: Mapping[str, Any]) -> list[Problem]:
         """Return every fault of `params`; pointers start with `/parameters`."""
+        if self._has_name_patterns:
+            long = next((each for each in _names_within(params) if _is_long(each)), None)
+            if long is not None:
+                return [problem("/parameters", "name_length", limit=PATTERN_TEXT_LIMIT)]
         try:
             return _capped(_told(self._validator.iter_errors(params), "/parameters"))
         except RecursionError:
@@ -99,6 +123,22 @@ def _reference_problems(schema: Mapping[str, Any], at: str) -> Iterator[Problem]
             waiting.extend((place + pointer_to(name), child) for name, child in node.items())
         elif isinstance(node, list):
             waiting.extend((place + pointer_to(index), each) for index, each in enumerate(node))
+
+
+def _names_within(document: Any) -> Iterator[str]:
+    """Yield the names of every object in a JSON document."""
+    waiting = [document]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Mapping):
+            yield from node
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
+
+
+def _is_long(text: str) -> bool:
+    return len(text) > PATTERN_TEXT_LIMIT
 
 
 def _names_in(value: Any) -> Iterable[str]:
@@ -187,6 +227,13 @@ def _plain(code: str) -> _Words:
     return words
 
 
+def _pattern(place: str, error: _Error) -> Iterator[Problem]:
+    if _is_long(error.instance):
+        yield problem(place, "pattern_length", limit=PATTERN_TEXT_LIMIT)
+    else:
+        yield problem(place, "pattern", actual=error.instance, expected=error.validator_value)
+
+
 _WORDS: dict[str, _Words] = {
     "required": _required,
     "additionalProperties": _additional,
@@ -196,6 +243,6 @@ _WORDS: dict[str, _Words] = {
     "oneOf": _alternatives,
     "minimum": _plain("minimum"),
     "maximum": _plain("maximum"),
-    "pattern": _plain("pattern"),
+    "pattern": _pattern,
     "format": _plain("format"),
 }

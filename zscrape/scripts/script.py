@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from zscrape.errors import EntryPointInvalid, FilesInvalid, IntegrityFailure, ManifestInvalid
+from zscrape.errors import (
+    EntryPointInvalid,
+    FilesInvalid,
+    ManifestInvalid,
+    ParamsInvalid,
+    SignatureInvalid,
+)
 from zscrape.messages import text
 from zscrape.model import LockRequest, Pin, RunSpec
-from zscrape.scripts.digest import MANIFEST_FILE, ScriptFile, file_digest, tree_digest
+from zscrape.scripts.checksums import require_checksums
+from zscrape.scripts.digest import MANIFEST_FILE, ScriptFile, tree_digest
 from zscrape.scripts.manifest import STANDARD, Manifest, ManifestDefaults, parse_manifest, run_spec
 from zscrape.scripts.problems import Problem, pointer_to, problem
 from zscrape.scripts.schema import ANY_PARAMETERS, Validator
 from zscrape.scripts.signature import DEFAULT_FUNCTION, Signature, read_signature
+from zscrape.scripts.trust import NOBODY, UNSIGNED, Trust, Verification
+
+LOCK_KEY_LIMIT: Final = 200  # characters; it is kept, shown and compared for every task
 
 
 class Script(Struct, frozen=True, eq=False):
-    """A script ready to be asked for. `warnings` are what `scripts check` calls errors."""
+    """A script ready to be asked for. `warnings` and `notices` are as in `Manifest`."""
 
     pin: Pin
     manifest: Manifest
@@ -29,9 +39,15 @@ class Script(Struct, frozen=True, eq=False):
     requires: frozenset[str]  # worker tags, `program:NAME` for programs
     prefers: frozenset[str]
     warnings: tuple[Problem, ...] = ()
+    notices: tuple[Problem, ...] = ()
+    verification: Verification = UNSIGNED
 
     def lock_for(self, params: Mapping[str, Any]) -> LockRequest | None:
-        """Return the lock that a task with these parameters takes by the manifest, if any."""
+        """Return the lock that a task with these parameters takes by the manifest, if any.
+
+        Raises:
+            ParamsInvalid: They make a key that is too long.
+        """
         template = self.manifest.lock
         if template is None:
             return None
@@ -41,7 +57,11 @@ class Script(Struct, frozen=True, eq=False):
             for name, each in properties.items()
             if isinstance(each, dict) and "default" in each  # `true` is a schema, too
         }
-        return LockRequest(template.key_for({**defaults, **params}), template.overlap)
+        key = template.key_for({**defaults, **params})
+        if len(key) > LOCK_KEY_LIMIT:
+            fault = problem("/parameters", "lock_key", limit=LOCK_KEY_LIMIT)
+            raise ParamsInvalid(script_name=self.pin.name, problems=[fault])
+        return LockRequest(key, template.overlap)
 
 
 def build_script(
@@ -50,6 +70,7 @@ def build_script(
     version: str | None,
     files: Sequence[ScriptFile],
     defaults: ManifestDefaults = STANDARD,
+    trust: Trust = NOBODY,
 ) -> Script:
     """Read and check the files of a script.
 
@@ -59,21 +80,25 @@ def build_script(
         version: The version that they were published as; None: the manifest's.
         files: All of its files.
         defaults: What the script gets that does not say otherwise.
+        trust: Whose signatures count, and whether there must be one.
 
     Raises:
         ManifestInvalid: `metadata.json` cannot be used.
         FilesInvalid: There is none.
         EntryPointInvalid: The entry point's file or function is missing.
         IntegrityFailure: A file does not match the manifest's `checksums`.
+        SignatureInvalid: Its signature is a lie, or lacks where `trust` requires one.
     """
     by_path = {each.path: each.content for each in files}
     if MANIFEST_FILE not in by_path:
         fault = problem(pointer_to("files", MANIFEST_FILE), "missing_file")
         raise FilesInvalid(name=name, problems=[fault])
     manifest = parse_manifest(by_path[MANIFEST_FILE], name, defaults)
+    signed_version = manifest.version
     if version is not None and version != manifest.version:
         manifest = msgspec.structs.replace(manifest, version=version)
-    _require_checksums(manifest, by_path)
+    require_checksums(name, manifest.checksums, files)
+    verification = _verified(manifest, signed_version, files, trust)
     signature = _signature(manifest, by_path)
     schema = manifest.parameters or signature.schema
     _require_lock_parameters(manifest, schema)
@@ -87,7 +112,44 @@ def build_script(
         requires=manifest.required_tags,
         prefers=frozenset(manifest.prefers),
         warnings=(*manifest.warnings, *_signature_warnings(manifest, signature)),
+        notices=(*manifest.notices, *_verification_notices(verification)),
+        verification=verification,
     )
+
+
+def _verified(
+    manifest: Manifest, signed_version: str, files: Sequence[ScriptFile], trust: Trust
+) -> Verification:
+    """Check who signed a script, where anybody did.
+
+    Raises:
+        SignatureInvalid: It is a lie; or it is not a trusted one and `trust` requires that.
+    """
+    verification = UNSIGNED
+    if manifest.signature:
+        from zscrape.scripts.signing import verify  # 55 ms that unsigned scripts do not cost
+
+        verification = verify(files, trust.keys)
+    fault: str = "" if verification.status == "valid" else verification.status
+    if not trust.is_required and fault in {"unsigned", "unknown_key"}:
+        fault = ""
+    elif trust.is_required and not fault and signed_version != manifest.version:
+        # A tag may call old bytes, truly signed, by a new number.
+        fault = "version"
+    if fault:
+        raise SignatureInvalid(
+            name=manifest.name,
+            version=manifest.version,
+            fault=fault,
+            key_id=verification.key_id,
+        )
+    return verification
+
+
+def _verification_notices(verification: Verification) -> list[Problem]:
+    if verification.status != "unknown_key":
+        return []
+    return [problem("/signature", "signature_unknown", key_id=verification.key_id)]
 
 
 def _signature(manifest: Manifest, by_path: Mapping[str, bytes]) -> Signature:
@@ -129,19 +191,3 @@ def _require_lock_parameters(manifest: Manifest, schema: Mapping[str, Any]) -> N
     ]
     if problems:
         raise ManifestInvalid(name=manifest.name, problems=problems)
-
-
-def _require_checksums(manifest: Manifest, by_path: Mapping[str, bytes]) -> None:
-    """Hold every file but the manifest to its checksum: none may differ, be missing or extra."""
-    if manifest.checksums is None:
-        return
-    actual = {
-        path: file_digest(content) for path, content in by_path.items() if path != MANIFEST_FILE
-    }
-    for path in sorted({*actual, *manifest.checksums}):
-        expected_digest = manifest.checksums.get(path, "not in checksums")
-        actual_digest = actual.get(path, "missing")
-        if expected_digest != actual_digest:
-            raise IntegrityFailure(
-                name=f"{manifest.name}/{path}", expected=expected_digest, actual=actual_digest
-            )

@@ -54,10 +54,10 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> int
         return await _serve(settings, identity, parts, on_ready)
 
 
-async def _clean(cache: ScriptCache) -> None:
-    """Keep the cache within its age and size; what runs was used just now."""
+async def _clean(cache: ScriptCache, slots: Slots) -> None:
+    """Keep the cache within its age and size; what runs stays, however long it runs."""
     while True:
-        await cache.evict()
+        await cache.evict(slots.digests)
         await asyncio.sleep(_CLEAN_INTERVAL_S)
 
 
@@ -95,7 +95,11 @@ async def _serve(
     ready = Ready(identity.id, slot_count, settings.worker.join)
     teller = _Teller(log, lambda: on_ready(ready))
     with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
-        cache = ScriptCache(settings.cache_dir, max_age_h=settings.cache_max_age_h)
+        cache = ScriptCache(
+            settings.cache_dir,
+            max_age_h=settings.cache_max_age_h,
+            max_size_bytes=settings.cache_max_size_bytes,
+        )
     parts.push_async_callback(cache.close)
     link = WorkerLink(
         worker_id=identity.id,
@@ -123,7 +127,7 @@ async def _serve(
         await slots.start()
     parts.push_async_callback(slots.close)
     loop = asyncio.get_running_loop()
-    background: list[asyncio.Task[None]] = [loop.create_task(_clean(cache))]
+    background: list[asyncio.Task[None]] = [loop.create_task(_clean(cache, slots))]
     signal_count = 0
 
     def on_signal() -> None:

@@ -94,6 +94,11 @@ class Slots:
         return tuple(self._running)
 
     @property
+    def digests(self) -> frozenset[str]:
+        """The digests of the scripts that run or are being prepared."""
+        return frozenset(each.assignment.run.pin.digest for each in self._running.values())
+
+    @property
     def template_pids(self) -> dict[str, int]:
         """The process of each template, by its kit (comma separated, empty for the bare one)."""
         return self._templates.pids()

@@ -86,7 +86,8 @@ async def show(request: Request) -> Response:
             "versions": await state.catalogue.versions(script.pin.name),
             "channels": await state.catalogue.channels(script.pin.name),
             "cached_on": state.router.warm_on(script.pin.digest),
-            "warnings": told_problems(script.warnings, language(request)),
+            "signature": script.verification,
+            "warnings": told_problems((*script.warnings, *script.notices), language(request)),
         }
     )
 
