@@ -115,7 +115,8 @@ class RcloneServer(S3Server):
             found = _STARTING.search(line)
             if found:
                 # It stops when nobody reads what it says.
-                threading.Thread(target=self._process.stderr.read, daemon=True).start()
+                self._reader = threading.Thread(target=self._process.stderr.read)
+                self._reader.start()
                 super().__init__(found[0])
                 return
         raise AssertionError("rclone ended before it served")
@@ -131,4 +132,5 @@ class RcloneServer(S3Server):
         """End the process."""
         super().close()
         self._process.terminate()
-        self._process.wait()
+        self._reader.join()
+        self._process.communicate()

@@ -140,6 +140,11 @@ SCRIPTS: Final[dict[str, Text]] = {
         "{other}와(과) 함께 둘 수 없는 파일 시스템이 있습니다",
     ),
     "problem.link": Text("a link; copy the file instead", "링크입니다. 파일을 복사해 넣으십시오"),
+    "problem.archive": Text(
+        "not an archive that can be read (.tar.gz, .tar, .zip): {detail}",
+        "읽을 수 있는 압축 파일(.tar.gz, .tar, .zip)이 아닙니다: {detail}",
+    ),
+    "problem.encrypted": Text("encrypted", "암호화되어 있습니다"),
     "problem.submodule": Text(
         "a Git submodule; copy its files instead", "Git 서브모듈입니다. 파일을 복사해 넣으십시오"
     ),

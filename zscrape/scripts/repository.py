@@ -157,6 +157,10 @@ def _open_source(settings: RepositorySettings, folder: Path) -> Source:
         from zscrape.scripts.git import GitSource
 
         return GitSource(settings, folder)
+    if settings.type == "http":
+        from zscrape.scripts.web import WebSource
+
+        return WebSource(settings)
     if settings.type == "s3":
         from zscrape.scripts.s3 import S3Source
 
