@@ -10,7 +10,7 @@
     ├── ScriptError           the script, its version or its bytes are at fault
     │   ├── ScriptNotFound, VersionNotFound, VersionInvalid
     │   ├── ManifestInvalid (FilesInvalid: its files), EntryPointInvalid
-    │   ├── IntegrityFailure, RepositoryUnavailable
+    │   ├── IntegrityFailure, EnvironmentFailed, RepositoryUnavailable
     │   └── VersionExists
     ├── WireError             a message on the link that cannot be read
     └── ConfigError           a setting that cannot be used
@@ -302,6 +302,21 @@ class VersionExists(ScriptError):
     name: str
     version: str
     repository: str
+
+
+@dataclass(eq=False, kw_only=True)
+class EnvironmentFailed(ScriptError):
+    """Raised when a script's environment cannot be made. `log` is what the installer said."""
+
+    code: ClassVar[str] = "environment_error"
+    http_status: ClassVar[int] = 502
+    reason: str
+    log: str = ""
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Leave out the log: it is told line by line, not in a sentence."""
+        return {"reason": self.reason}
 
 
 @dataclass(eq=False, kw_only=True)

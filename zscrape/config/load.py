@@ -192,7 +192,7 @@ class _Reader:
         except msgspec.ValidationError as error:
             shown = MASK if setting.name in SECRETS else raw
             raise wrong(source, shown, type_words(setting.type)) from error
-        check_range(setting.name, value, source)
+        check_range(setting.name, value, source, is_secret=setting.name in SECRETS)
         return value
 
     def repositories(self, home: Path) -> tuple[RepositorySettings, ...]:
