@@ -446,6 +446,25 @@ def test_unsupported_repository_type_of_the_environment_names_it(tmp_path: Path)
     assert caught.value.expected == "dir, git, http, s3"
 
 
+def test_places_of_packages_are_addresses_or_absolute_paths(tmp_path: Path) -> None:
+    """Where environments come from is said in full: no relative folder, no stray text."""
+    links = "/srv/wheels, https://example.com/wheels/"
+    good = environ(tmp_path, ZSCRAPE_INDEX_URL="https://u:p@example.com/", ZSCRAPE_FIND_LINKS=links)
+
+    worker = load(environ=good).worker
+
+    assert worker.index_url == "https://u:p@example.com/"
+    assert worker.find_links == ("/srv/wheels", "https://example.com/wheels/")
+    with pytest.raises(SettingError, match="ZSCRAPE_FIND_LINKS"):
+        load(environ=environ(tmp_path, ZSCRAPE_FIND_LINKS="wheels"))
+    with pytest.raises(SettingError) as caught:
+        load(environ=environ(tmp_path, ZSCRAPE_INDEX_URL="ftp://u:secret-0@example.com/"))
+    with pytest.raises(SettingError) as shown:
+        load(environ=environ(tmp_path, ZSCRAPE_FIND_LINKS="https://u:secret-0@example.com/"))
+    for error in (caught.value, shown.value):
+        assert "secret-0" not in f"{error} {error.value}"
+
+
 def test_secret_is_not_told_in_a_fault(tmp_path: Path, settings_file: Path) -> None:
     """A secret of the wrong type does not appear in the error."""
     write(settings_file, "[gateway]\napi_key = 12345678\n")

@@ -10,6 +10,7 @@ import pytest
 from zscrape import messages
 from zscrape.messages import CATALOGUE, negotiate, placeholders, text
 from zscrape.messages.cli import CLI
+from zscrape.messages.environments import ENVIRONMENTS
 from zscrape.messages.errors import ERRORS
 from zscrape.messages.events import EVENTS
 from zscrape.messages.explain import EXPLAIN
@@ -17,7 +18,7 @@ from zscrape.messages.http import HTTP
 from zscrape.messages.scripts import SCRIPTS
 
 HANGUL = re.compile("[가-힣]")
-PARTS = (ERRORS, EXPLAIN, EVENTS, CLI, SCRIPTS, HTTP)
+PARTS = (ERRORS, EXPLAIN, EVENTS, CLI, SCRIPTS, HTTP, ENVIRONMENTS)
 
 
 @pytest.mark.parametrize("key", sorted(CATALOGUE))

@@ -26,7 +26,9 @@ CHECKOUT = PACKAGE.parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 CONFIGS = sorted((CHECKOUT / "configs").glob("*.toml"))
 # Prefixes of the catalogue: a text in the source that starts with one must be a key of it.
-KEY = re.compile(r"(cli|client|doctor|event|explain|config_invalid|problem|entry)(\.[a-z0-9_]+)+")
+KEY = re.compile(
+    r"(cli|client|doctor|event|explain|config_invalid|problem|entry|environment_error)(\.[a-z0-9_]+)+"
+)
 
 
 def trees() -> Iterator[tuple[Path, ast.Module]]:

@@ -10,7 +10,7 @@
     ├── ScriptError           the script, its version or its bytes are at fault
     │   ├── ScriptNotFound, VersionNotFound, VersionInvalid
     │   ├── ManifestInvalid (FilesInvalid: its files), EntryPointInvalid
-    │   ├── IntegrityFailure, SignatureInvalid, RepositoryUnavailable
+    │   ├── IntegrityFailure, SignatureInvalid, EnvironmentFailed, RepositoryUnavailable
     │   └── VersionExists, PublishFailed
     ├── WireError             a message on the link that cannot be read
     └── ConfigError           a setting that cannot be used
@@ -345,6 +345,21 @@ class PublishFailed(ScriptError):
     def text_key(self) -> str:
         """The words of this fault."""
         return f"{self.code}.{self.fault}" if self.fault in _PUBLISH_FAULTS else self.code
+
+
+@dataclass(eq=False, kw_only=True)
+class EnvironmentFailed(ScriptError):
+    """Raised when a script's environment cannot be made. `log` is what the installer said."""
+
+    code: ClassVar[str] = "environment_error"
+    http_status: ClassVar[int] = 502
+    reason: str
+    log: str = ""
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Leave out the log: it is told line by line, not in a sentence."""
+        return {"reason": self.reason}
 
 
 @dataclass(eq=False, kw_only=True)

@@ -145,6 +145,8 @@ class RunSpec(Struct, frozen=True, array_like=True):
     preload: tuple[str, ...] = ()
     timeout_s: float = 300.0  # one attempt, preparing not included
     limits: Limits = Limits()
+    requirements: tuple[str, ...] = ()  # canonical lines, sorted; see `scripts.requirements`
+    python: str = ""  # PEP 440 range of the interpreter; empty: any
 
 
 class RetryPolicy(Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tests.cli.conftest import Cluster, Zscrape
@@ -16,6 +17,15 @@ def test_doctor_of_a_healthy_machine_is_0(on_cluster: Zscrape, cluster: Cluster)
     assert status_by_name["gateway"] == status_by_name["workers"] == "ok"
     assert status_by_name["client_file"] == "ok"
     assert {"python", "platform", "home", "http", "link", "programs"} <= status_by_name.keys()
+
+
+def test_doctor_tells_what_builds_environments(zscrape: Zscrape) -> None:
+    """The version of uv and the interpreters that scripts may ask for are shown."""
+    checks = {check["name"]: check for check in zscrape.json("doctor")["checks"]}
+
+    assert checks["uv"]["status"] == "ok"
+    assert re.match(r"uv \d+\.\d+", checks["uv"]["detail"])
+    assert re.search(r"3\.\d+\.\d+ \(/", checks["interpreters"]["detail"])
 
 
 def test_doctor_without_a_gateway_only_warns(zscrape: Zscrape) -> None:

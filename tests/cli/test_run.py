@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Cluster, Zscrape, clean_environ
+from tests.wheels import make_wheel
 from zscrape.cli.run import is_path
 from zscrape.client import Client, ClientError, find_gateway
 
@@ -46,6 +47,26 @@ def test_path_runs_here_without_a_cluster(zscrape: Zscrape, scripts_folder: Path
     assert result.exit_code == 0
     assert json.loads(result.stdout) == ROWS
     assert "steps 1.0.0 completed in" in result.stderr
+
+
+def test_file_with_inline_requirements_runs_here(zscrape: Zscrape, tmp_path: Path) -> None:
+    """A single file may bring what it needs in its own comment (PEP 723)."""
+    make_wheel(tmp_path / "links", "thing", "1.0")
+    zscrape.environ |= {"ZSCRAPE_FIND_LINKS": str(tmp_path / "links"), "ZSCRAPE_OFFLINE": "1"}
+    folder = tmp_path / "needy"
+    folder.mkdir()
+    manifest = {"name": "needy", "version": "1.0.0", "kit": []}
+    (folder / "metadata.json").write_text(json.dumps(manifest))
+    (folder / "main.py").write_text(
+        '# /// script\n# dependencies = ["thing"]\n# ///\n'
+        "import thing\ndef run():\n    return thing.VERSION\n"
+    )
+    first = zscrape("run", folder, "--follow")
+    second = zscrape("run", folder, "--follow")
+
+    assert first.stdout == second.stdout == "1.0\n"
+    assert "environment built in" in first.stderr
+    assert "environment built in" not in second.stderr
 
 
 def test_single_file_runs_here(zscrape: Zscrape, tmp_path: Path) -> None:

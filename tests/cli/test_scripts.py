@@ -44,6 +44,19 @@ def test_new_script_runs_against_a_page(zscrape: Zscrape, site_url: str) -> None
     assert [row["number"] for row in envelope["data"]] == [1, 2]
 
 
+def test_check_tells_every_requirement_at_fault(zscrape: Zscrape, tmp_path: Path) -> None:
+    """Lines that no worker would install are told with their numbers, before anything runs."""
+    zscrape("scripts", "new", "needy")
+    (tmp_path / "needy" / "requirements.txt").write_text("-e .\nlxml>=5\n./wheel\n")
+
+    (report,) = zscrape.json("scripts", "check", "needy", code=1)["scripts"]
+
+    assert [(each["pointer"], each["code"]) for each in report["errors"]] == [
+        ("/files/requirements.txt/1", "requirement_option"),
+        ("/files/requirements.txt/3", "requirement_path"),
+    ]
+
+
 @pytest.mark.parametrize("name", ["Bad Name", "-x", "x" * 65])
 def test_name_that_no_script_can_have_is_refused(zscrape: Zscrape, name: str) -> None:
     """A name outside the grammar is refused before anything is written."""

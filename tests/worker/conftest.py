@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from zscrape.model import Limits, Outcome, Pin, Record, RunSpec
+from zscrape.worker.environments import Environments
 from zscrape.worker.slots import Assignment, SlotPolicy, Slots
 
 
@@ -58,10 +59,12 @@ class Ran:
 class Stage:
     """Runs sources as scripts on one `Slots`."""
 
-    def __init__(self, root: Path, policy: SlotPolicy) -> None:
+    def __init__(
+        self, root: Path, policy: SlotPolicy, environments: Environments | None = None
+    ) -> None:
         self.root = root
         self.policy = policy
-        self.slots = Slots(policy, self._ensure, self)
+        self.slots = Slots(policy, self._ensure, self, environments)
         self.failures: dict[str, Exception] = {}
         self._ran: dict[str, Ran] = {}
         self._count = 0

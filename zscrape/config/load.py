@@ -192,7 +192,7 @@ class _Reader:
         except msgspec.ValidationError as error:
             shown = MASK if setting.name in SECRETS else raw
             raise wrong(source, shown, type_words(setting.type)) from error
-        check_range(setting.name, value, source)
+        check_range(setting.name, value, source, is_secret=setting.name in SECRETS)
         if setting.name == "trusted_keys":
             value = tuple(self._key_of(each, source) for each in value)
         return value

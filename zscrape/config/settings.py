@@ -46,6 +46,15 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     isolation: Literal["fork", "exec"] = "fork"
     grace_s: float = 2.0  # between asking an attempt to end and killing it
+    # Environments of scripts that bring requirements or a Python version.
+    index_url: str | None = None  # where packages come from; None: uv's default; secret
+    find_links: tuple[str, ...] = ()  # folders and pages with packages besides
+    offline: bool = False  # nothing is fetched: what `find_links` and the cache have
+    allow_builds: bool = False  # from source, which runs the packages' own code
+    allow_python_downloads: bool = False
+    build_timeout_s: float = 600.0
+    environment_size_limit: str = "2GB"  # one environment
+    environments_size_limit: str = "10GB"  # all of them; the least used go first
 
 
 class RepositorySettings(Struct, frozen=True, kw_only=True):
@@ -148,7 +157,7 @@ REPOSITORY_ENVIRONMENT: Final = {
     "endpoint_url": "S3_ENDPOINT_URL",
 }
 _CLIENT_NAMES: Final = ("ZSCRAPE_URL", "ZSCRAPE_CONFIG")  # known, but no settings
-SECRETS: Final = frozenset({"gateway.api_key", "gateway.webhook_secret"})
+SECRETS: Final = frozenset({"gateway.api_key", "gateway.webhook_secret", "worker.index_url"})
 REPOSITORY_SECRETS: Final = frozenset({"token", "password", "secret_key"})
 
 

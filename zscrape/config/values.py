@@ -5,9 +5,11 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin
+from urllib.parse import urlsplit
 
 from zscrape.errors import ConfigError
 
@@ -106,17 +108,46 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-_PARSERS: Final = {
+def parse_index(address: str) -> str:
+    """Return an address of packages.
+
+    Raises:
+        ValueError: It is no address that packages can be had from.
+    """
+    parts = urlsplit(address)
+    if parts.scheme not in ("https", "http", "file") or not (parts.hostname or parts.path):
+        raise ValueError(f"not https://, http:// or file://: {address}")
+    return address
+
+
+def parse_links(places: tuple[str, ...]) -> tuple[str, ...]:
+    """Return folders and pages of packages.
+
+    Raises:
+        ValueError: One is neither an absolute path nor an address, or carries credentials:
+            unlike the index, these places are shown.
+    """
+    for place in places:
+        if not place.startswith("/") and "@" in urlsplit(parse_index(place)).netloc:
+            raise ValueError("credentials")
+    return places
+
+
+_PARSERS: Final[dict[str, tuple[Callable[[Any], object], str]]] = {
     "gateway.http": (parse_http, "host:port"),
     "gateway.link": (parse_link, "tcp://host:port"),
     "worker.join": (parse_link, "tcp://host:port"),
+    "worker.index_url": (parse_index, "https://host/simple/"),
+    "worker.find_links": (parse_links, "[/absolute/folder, https://host/page, ...]"),
+    "worker.environment_size_limit": (parse_size, "512MB, 1GiB, ..."),
+    "worker.environments_size_limit": (parse_size, "512MB, 1GiB, ..."),
     "script_memory_limit": (parse_size, "512MB, 1GiB, ..."),
     "cache_max_size": (parse_size, "2GB, 512MiB, ..."),
 }
 
 
-def check_range(name: str, value: Any, source: str) -> None:
-    """Refuse a value of the right type that cannot be used.
+def check_range(name: str, value: Any, source: str, *, is_secret: bool = False) -> None:
+    """Refuse a value of the right type that cannot be used; a secret is not quoted.
 
     Raises:
         SettingError: It is out of range, not finite, or not in the expected form.
@@ -126,7 +157,9 @@ def check_range(name: str, value: Any, source: str) -> None:
         try:
             parse(value)
         except ValueError as error:
-            raise wrong(source, value, expected) from error
+            # An address with an `@` may carry a password, wherever it stands.
+            shown = MASK if is_secret or "@" in str(value) else value
+            raise wrong(source, shown, expected) from error
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
     if not math.isfinite(value):

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from zscrape.messages.catalogue import Text
 from zscrape.messages.cli import CLI
+from zscrape.messages.environments import ENVIRONMENTS
 from zscrape.messages.errors import ERRORS
 from zscrape.messages.events import EVENTS
 from zscrape.messages.explain import EXPLAIN
@@ -21,7 +22,15 @@ from zscrape.messages.scripts import SCRIPTS
 __all__ = ["CATALOGUE", "LANGUAGES", "Text", "negotiate", "placeholders", "text"]
 
 LANGUAGES: Final = ("en", "ko")
-CATALOGUE: Final[dict[str, Text]] = {**ERRORS, **EXPLAIN, **EVENTS, **CLI, **SCRIPTS, **HTTP}
+CATALOGUE: Final[dict[str, Text]] = {
+    **ERRORS,
+    **EXPLAIN,
+    **EVENTS,
+    **CLI,
+    **SCRIPTS,
+    **HTTP,
+    **ENVIRONMENTS,
+}
 _FORMATTER = string.Formatter()
 
 

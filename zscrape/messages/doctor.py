@@ -62,6 +62,18 @@ DOCTOR: Final[dict[str, Text]] = {
         "{system} {machine}, CPUs: {cpu_count}; limits of scripts are enforced fully on Linux only",
         "{system} {machine}, CPU {cpu_count}개. 스크립트 제한은 리눅스에서만 온전히 적용됩니다",
     ),
+    "doctor.uv": Text("uv {version} ({path})", "uv {version}({path})"),
+    "doctor.uv.broken": Text(
+        "scripts with requirements cannot run: {reason}",
+        "요구 사항이 있는 스크립트를 실행할 수 없습니다: {reason}",
+    ),
+    "doctor.interpreters": Text(
+        "scripts may ask for: {found}", "스크립트가 쓸 수 있는 것: {found}"
+    ),
+    "doctor.interpreters.none": Text(
+        "none but zscrape's own",
+        "zscrape 자신의 것뿐입니다",
+    ),
     "doctor.open_files": Text("{count} open files allowed", "열 수 있는 파일 {count}개"),
     "doctor.open_files.few": Text(
         "only {count} open files allowed: raise it to {minimum} (ulimit -n {minimum})",

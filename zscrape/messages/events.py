@@ -67,6 +67,18 @@ EVENTS: Final[dict[str, Text]] = {
         "Attempt {attempt} of task {task_id} outlived its lock's lease and was ended.",
         "작업 {task_id}의 시도 {attempt}이(가) 잠금 임대 시간을 넘겨 끝냈습니다.",
     ),
+    "event.environment_built": Text(
+        "environment built in {seconds:.1f} s",
+        "실행 환경을 {seconds:.1f}초 만에 만들었습니다",
+    ),
+    "event.environment_failed": Text(
+        "An environment could not be made: {reason}",
+        "실행 환경을 만들지 못했습니다: {reason}",
+    ),
+    "event.environment_unfinished": Text(
+        "Environment {digest} works but could not be compiled: {reason}",
+        "실행 환경 {digest}은(는) 쓸 수 있지만 컴파일하지 못했습니다: {reason}",
+    ),
     "event.worker_joined": Text(
         "Worker {worker_id} has joined.", "워커 {worker_id}이(가) 합류했습니다."
     ),

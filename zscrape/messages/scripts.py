@@ -165,6 +165,47 @@ SCRIPTS: Final[dict[str, Text]] = {
         "has a metadata.json, but its name is not a SemVer 2.0.0 version",
         "metadata.json이 있지만 이름이 SemVer 2.0.0 버전이 아닙니다",
     ),
+    # ---- requirements ----------------------------------------------------------------
+    "problem.requirement": Text(
+        "{actual} is not a requirement such as httpx>=0.27: {detail}",
+        "{actual}은(는) httpx>=0.27 같은 요구 사항이 아닙니다: {detail}",
+    ),
+    "problem.requirement_option": Text(
+        "the option {actual} cannot be used: a requirement is a name with versions, extras, a marker and --hash=sha256:... ; indexes are set by the worker's owner",
+        "{actual} 옵션은 쓸 수 없습니다. 요구 사항에는 이름, 버전, 추가 기능, 마커, --hash=sha256:...만 쓸 수 있으며 인덱스는 워커 운영자가 정합니다",
+    ),
+    "problem.requirement_path": Text(
+        "{actual} is a path; workers install from an index only: name the package, or put its source into the script's folder",
+        "{actual}은(는) 경로입니다. 워커는 인덱스에서만 설치합니다. 패키지 이름을 적거나 소스를 스크립트 폴더에 넣으십시오",
+    ),
+    "problem.requirement_url": Text(
+        "{actual} cannot be used; an address must read: name @ https://host/file.whl#sha256=…",
+        "{actual}은(는) 쓸 수 없습니다. 주소는 다음 형식이어야 합니다: name @ https://host/file.whl#sha256=…",
+    ),
+    "problem.requirement_url_hash": Text(
+        "{actual} has no hash; add #sha256=... and 64 hexadecimal digits",
+        "{actual}에 해시가 없습니다. #sha256=...과 16진수 64자리를 더하십시오",
+    ),
+    "problem.requirement_credentials": Text(
+        "the address at {actual} carries a user name or password; a private index is set by the worker's owner (worker.index_url)",
+        "{actual}의 주소에 사용자 이름이나 비밀번호가 있습니다. 비공개 인덱스는 워커 운영자가 정합니다(worker.index_url)",
+    ),
+    "problem.requirement_hash": Text(
+        "{actual} has no --hash; with a hash on one line every line needs one",
+        "{actual}에 --hash가 없습니다. 한 줄에 해시가 있으면 모든 줄에 있어야 합니다",
+    ),
+    "problem.requirement_exact": Text(
+        "{actual} needs an exact version (==) beside its hash",
+        "{actual}에는 해시와 함께 정확한 버전(==)이 필요합니다",
+    ),
+    "problem.inline_twice": Text(
+        "has more than one `# /// script` block",
+        "`# /// script` 블록이 둘 이상 있습니다",
+    ),
+    "problem.inline_toml": Text(
+        "its `# /// script` block is not TOML: {detail}",
+        "`# /// script` 블록이 TOML이 아닙니다: {detail}",
+    ),
     # ---- entry points ----------------------------------------------------------------
     "entry.missing_file": Text(
         "there is no such file in the script", "스크립트에 그런 파일이 없습니다"

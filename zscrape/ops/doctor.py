@@ -36,7 +36,9 @@ from zscrape.config import (
     settings_known,
     unknown_environment,
 )
+from zscrape.errors import EnvironmentFailed
 from zscrape.messages import text
+from zscrape.worker import interpreters
 from zscrape.worker.identity import PROGRAMS
 
 Status = Literal["ok", "warning", "broken"]
@@ -61,7 +63,10 @@ class Check(Struct, frozen=True):
 def examine(settings: Settings, *, lang: str, environ: Mapping[str, str]) -> list[Check]:
     """Return every check, in the order in which a person would mend things."""
     checks: list[Check] = []
-    for look in (_python, _limits, _kernel, _home, _repositories, _environment, _ports, _gateway):
+    for look in (
+        *(_python, _interpreters, _limits, _kernel, _home),
+        *(_repositories, _environment, _ports, _gateway),
+    ):
         checks.extend(look(_Case(settings, lang, environ)))
     checks.append(_programs(lang))
     return checks
@@ -97,6 +102,19 @@ def _python(case: _Case) -> Iterator[Check]:
         machine=platform.machine(),
         cpu_count=os.cpu_count() or 1,
     )
+
+
+def _interpreters(case: _Case) -> Iterator[Check]:
+    """What builds environments, and what they can be built with."""
+    try:
+        version, found = interpreters.uv_version(), interpreters.installed()
+    except EnvironmentFailed as error:
+        yield case.tell("uv", "broken", "uv.broken", reason=error.reason)
+        return
+    yield case.tell("uv", "ok", "uv", version=version, path=interpreters.uv_path())
+    told = ", ".join(f"{version} ({path})" for version, path in found)
+    key = "interpreters" if found else "interpreters.none"
+    yield case.tell("interpreters", "ok", key, found=told)
 
 
 def _limits(case: _Case) -> Iterator[Check]:

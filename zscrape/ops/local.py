@@ -23,11 +23,13 @@ from zscrape.errors import EntryPointInvalid, ParamsInvalid, ScriptNotFound
 from zscrape.gateway.envelope import encode, envelope
 from zscrape.model import Outcome, Pin, Record, TaskState
 from zscrape.scripts.cache import ScriptCache
-from zscrape.scripts.catalogue import Catalogue, Script
+from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.digest import MANIFEST_FILE
 from zscrape.scripts.directory import DirectoryRepository
 from zscrape.scripts.manifest import ManifestDefaults
 from zscrape.store.tasks import TaskRow
+from zscrape.worker.environments import Environments, needs_environment
+from zscrape.worker.recipe import environment_policy
 from zscrape.worker.slots import Assignment, SlotPolicy, Slots
 
 # The schema goes in, the parameters come out.
@@ -133,9 +135,14 @@ async def run_here(
             isolation=settings.worker.isolation,
             grace_s=settings.worker.grace_s,
         )
-        row.outcome = await _attempt(
-            policy, cache, listener, script, row.id, msgspec.json.encode(parameters), timeout_s
-        )
+        environments = Environments(environment_policy(settings))
+        assignment = Assignment(row.id, 1, script.run, msgspec.json.encode(parameters))
+        try:
+            row.outcome = await _attempt(
+                policy, cache, environments, listener, assignment, timeout_s
+            )
+        finally:
+            await environments.close()
     row.status = row.outcome.code.final_state
     row.item_count = listener.item_count
     row.started_at = listener.started_at
@@ -151,10 +158,9 @@ async def run_here(
 async def _attempt(
     policy: SlotPolicy,
     cache: ScriptCache,
+    environments: Environments,
     listener: _Listener,
-    script: Script,
-    task_id: str,
-    params: bytes,
+    assignment: Assignment,
     timeout_s: float | None,
 ) -> Outcome:
     async def nothing_to_fetch(pin: Pin) -> bytes | None:
@@ -163,19 +169,14 @@ async def _attempt(
     async def ensure(pin: Pin) -> Path:
         return await cache.ensure(pin, nothing_to_fetch)
 
-    slots = Slots(policy, ensure, listener)
+    if needs_environment(assignment.run):
+        await environments.open()
+    slots = Slots(policy, ensure, listener, environments)
     await slots.start()
     try:
         now = asyncio.get_running_loop().time()
-        slots.begin(
-            Assignment(
-                task_id=task_id,
-                attempt=1,
-                run=script.run,
-                params=params,
-                deadline_at=None if timeout_s is None else now + timeout_s,
-            )
-        )
+        deadline_at = None if timeout_s is None else now + timeout_s
+        slots.begin(msgspec.structs.replace(assignment, deadline_at=deadline_at))
         return await listener.outcome
     finally:
         await slots.close()

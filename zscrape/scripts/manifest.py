@@ -39,6 +39,7 @@ from zscrape.scripts.version import parse_version
 # 2,000 files with long paths have checksums of 600 KB.
 MANIFEST_SIZE_LIMIT_BYTES: Final = MIB
 DEFAULT_ENTRY_POINT: Final = "main.py"
+DEFAULT_PYTHON_VERSION: Final = ">=3.8"
 KITS: Final = frozenset({"http", "browser"})
 NETWORKS: Final = frozenset({"public", "any", "none"})
 
@@ -70,7 +71,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     updated_at: datetime | None = None
     tags: tuple[str, ...] = ()
     system_requirements: tuple[str, ...] = ()
-    python_version: str = ">=3.8"
+    python_version: str = DEFAULT_PYTHON_VERSION
     dependencies: tuple[str, ...] = ()
     entry_point: str = DEFAULT_ENTRY_POINT
     timeout_s: float = 300.0
@@ -113,7 +114,9 @@ def is_script_name(value: str) -> bool:
     return _NAME.fullmatch(value) is not None
 
 
-def run_spec(manifest: Manifest, pin: Pin) -> RunSpec:
+def run_spec(
+    manifest: Manifest, pin: Pin, requirements: tuple[str, ...] = (), python: str = ""
+) -> RunSpec:
     """Return what a worker must know of the script to run it."""
     return RunSpec(
         pin=pin,
@@ -122,6 +125,8 @@ def run_spec(manifest: Manifest, pin: Pin) -> RunSpec:
         preload=manifest.preload,
         timeout_s=manifest.timeout_s,
         limits=manifest.limits,
+        requirements=requirements,
+        python=python,
     )
 
 
@@ -203,7 +208,7 @@ def _description(reader: ObjectReader) -> dict[str, Any]:
 def _running(reader: ObjectReader, defaults: ManifestDefaults) -> dict[str, Any]:
     return {
         "python_version": reader.matched(
-            "python_version", ">=3.8", _python_version, "python_version"
+            "python_version", DEFAULT_PYTHON_VERSION, _python_version, "python_version"
         ),
         "dependencies": reader.texts("dependencies"),
         "entry_point": reader.matched(

@@ -21,6 +21,7 @@ from zscrape.scripts.checksums import require_checksums
 from zscrape.scripts.digest import MANIFEST_FILE, ScriptFile, tree_digest
 from zscrape.scripts.manifest import STANDARD, Manifest, ManifestDefaults, parse_manifest, run_spec
 from zscrape.scripts.problems import Problem, pointer_to, problem
+from zscrape.scripts.requirements import read_requirements
 from zscrape.scripts.schema import ANY_PARAMETERS, Validator
 from zscrape.scripts.signature import DEFAULT_FUNCTION, Signature, read_signature
 from zscrape.scripts.trust import NOBODY, UNSIGNED, Trust, Verification
@@ -84,7 +85,7 @@ def build_script(
 
     Raises:
         ManifestInvalid: `metadata.json` cannot be used.
-        FilesInvalid: There is none.
+        FilesInvalid: There is none, or the requirements cannot be used.
         EntryPointInvalid: The entry point's file or function is missing.
         IntegrityFailure: A file does not match the manifest's `checksums`.
         SignatureInvalid: Its signature is a lie, or lacks where `trust` requires one.
@@ -99,6 +100,7 @@ def build_script(
         manifest = msgspec.structs.replace(manifest, version=version)
     require_checksums(name, manifest.checksums, files)
     verification = _verified(manifest, signed_version, files, trust)
+    needs = read_requirements(manifest, by_path)
     signature = _signature(manifest, by_path)
     schema = manifest.parameters or signature.schema
     _require_lock_parameters(manifest, schema)
@@ -108,7 +110,7 @@ def build_script(
         manifest=manifest,
         schema=schema,
         validator=Validator(schema),
-        run=run_spec(manifest, pin),
+        run=run_spec(manifest, pin, needs.lines, needs.python),
         requires=manifest.required_tags,
         prefers=frozenset(manifest.prefers),
         warnings=(*manifest.warnings, *_signature_warnings(manifest, signature)),

@@ -135,6 +135,13 @@ class Running:
             sent = len(data)
         self._unsent = data[sent:]
 
+    def note(self, level: str, message: str) -> None:
+        """Tell the task something of its preparation, as a log record."""
+        size = self._limits.line_length_bytes
+        said = message.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")
+        body = {"level": level, "stream": "log", "message": said}
+        self._tell("log", msgspec.json.encode(body))
+
     # ---- what it says ----------------------------------------------------------------
 
     def _on_channel(self) -> None:

@@ -38,6 +38,13 @@ class Kind(Struct, frozen=True):
 
     kit: str  # comma separated, empty for the bare one
     own_limits: Limits | None
+    python: str = ""  # the interpreter of an environment; empty: the worker's own
+
+    @property
+    def name(self) -> str:
+        """What people call it: its kit, the environment, and `+limits` if not the standard ones."""
+        environment = f"@{Path(self.python).parents[1].name[:12]}" if self.python else ""
+        return self.kit + environment + ("" if self.own_limits is not None else "+limits")
 
 
 def clean_environ(extra: dict[str, str]) -> dict[str, str]:
@@ -61,7 +68,9 @@ def start_process(
     own = "-" if kind.own_limits is None else ",".join(map(str, kind.own_limits))
     arguments = (str(control_fd), scratch_root, policy.isolation, kind.kit, own)
     return subprocess.Popen(
-        [policy.python, "-I", _LAUNCH, "prepare", *arguments],
+        # Without `site`: what an environment's `.pth` files run comes after `prepare`, which
+        # takes away the ways to gain rights.
+        [kind.python or policy.python, "-I", "-S", _LAUNCH, "prepare", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=errors_fd,

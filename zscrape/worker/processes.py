@@ -56,6 +56,34 @@ def user_process_count() -> int:
     return _counted
 
 
+def reap_group(group: int) -> bool:
+    """Reap what has ended of a process group that was killed; True iff nothing of it is left.
+
+    What its leader leaves behind becomes ours (`adopt`), and stays a zombie until it is
+    waited for.
+    """
+    while True:
+        try:
+            pid, _ = os.waitpid(-group, os.WNOHANG)
+        except ChildProcessError:
+            return True
+        if pid == 0:
+            return False
+
+
+def end_processes_in(folder: Path) -> None:
+    """Kill every process that works in a folder or below it."""
+    inside = f"{folder.resolve()}/"
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if f"{(entry / 'cwd').readlink()}/".startswith(inside):
+                os.kill(int(entry.name), signal.SIGKILL)
+        except OSError:  # it has ended, or is not ours to look at
+            continue
+
+
 def _is_child(pid: int) -> bool:
     try:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import stat
 import time
 from pathlib import Path
+
+from zscrape.worker.processes import end_processes_in
 
 _MODE = 0o700
 _REUSE_LIMIT_COUNT = 64
@@ -163,20 +164,8 @@ def _sweep(base: Path) -> None:
             continue  # not ours
         if _birth(int(pid_text)) == birth:
             continue  # its worker lives
-        _end_processes_in(left)
+        end_processes_in(left)
         remove_tree(str(left))
-
-
-def _end_processes_in(folder: Path) -> None:
-    inside = f"{folder.resolve()}/"
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            if f"{(entry / 'cwd').readlink()}/".startswith(inside):
-                os.kill(int(entry.name), signal.SIGKILL)
-        except OSError:  # it has ended, or is not ours to look at
-            continue
 
 
 def _birth(pid: int) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import secrets
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from msgspec import Struct
 
@@ -20,7 +21,15 @@ from zscrape.log import get_logger
 from zscrape.model import Pin, ReconnectPolicy
 from zscrape.scripts.cache import ScriptCache
 from zscrape.worker.agent import Agent
+from zscrape.worker.environments import (
+    EnvironmentBuilt,
+    EnvironmentFact,
+    EnvironmentRefused,
+    Environments,
+    EnvironmentUnfinished,
+)
 from zscrape.worker.identity import Identity, facts
+from zscrape.worker.recipe import environment_policy
 from zscrape.worker.slots import SlotPolicy, Slots
 
 _CLEAN_INTERVAL_S = 3600.0
@@ -54,10 +63,11 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> int
         return await _serve(settings, identity, parts, on_ready)
 
 
-async def _clean(cache: ScriptCache, slots: Slots) -> None:
-    """Keep the cache within its age and size; what runs stays, however long it runs."""
+async def _clean(cache: ScriptCache, slots: Slots, environments: Environments) -> None:
+    """Keep what is cached within its age and size; what runs stays, however long it runs."""
     while True:
         await cache.evict(slots.digests)
+        await environments.evict()
         await asyncio.sleep(_CLEAN_INTERVAL_S)
 
 
@@ -82,6 +92,18 @@ class _Teller:
                 self._log.warning("attempt_fenced", task_id=task_id, attempt=attempt)
             case _:
                 raise AssertionError(f"no fact for people: {fact}")
+
+
+def _tell_environment(log: Any, fact: EnvironmentFact) -> None:
+    match fact:
+        case EnvironmentBuilt(digest=digest, seconds=seconds):
+            log.info("environment_built", digest=digest, seconds=seconds)
+        case EnvironmentRefused(digest=digest, reason=reason):
+            log.warning("environment_failed", digest=digest, reason=reason)
+        case EnvironmentUnfinished(digest=digest, reason=reason):
+            log.warning("environment_unfinished", digest=digest, reason=reason)
+        case _:
+            assert_never(fact)
 
 
 async def _serve(
@@ -122,12 +144,19 @@ async def _serve(
         isolation=settings.worker.isolation,
         grace_s=settings.worker.grace_s,
     )
-    slots = Slots(policy, ensure, agent)
+    environments = Environments(
+        environment_policy(settings), functools.partial(_tell_environment, log)
+    )
+    parts.push_async_callback(environments.close)
+    with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
+        await environments.open()
+    slots = Slots(policy, ensure, agent, environments)
     with usable(policy.scratch_dir, "--home"):
         await slots.start()
     parts.push_async_callback(slots.close)
     loop = asyncio.get_running_loop()
-    background: list[asyncio.Task[None]] = [loop.create_task(_clean(cache, slots))]
+    cleaning = loop.create_task(_clean(cache, slots, environments))
+    background: list[asyncio.Task[None]] = [cleaning]
     signal_count = 0
 
     def on_signal() -> None:

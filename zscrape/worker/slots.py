@@ -17,13 +17,15 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-from zscrape.errors import ZscrapeError
+from zscrape.errors import EnvironmentFailed, ZscrapeError
 from zscrape.log import get_logger
+from zscrape.messages import text
 from zscrape.model import Attempt, Limits, Outcome, OutcomeCode, Pin, Record, RunSpec
 from zscrape.runtime.limits import Limits as ChildLimits
 from zscrape.worker.attempt import Assignment, Running, SlotListener
 from zscrape.worker.children import Child
 from zscrape.worker.codes import CodeKey, Codes
+from zscrape.worker.environments import Environments, needs_environment
 from zscrape.worker.kinds import TemplateFailed, TemplatePolicy, clean_environ
 from zscrape.worker.pump import Pump
 from zscrape.worker.scratch import Scratch
@@ -33,6 +35,9 @@ __all__ = ["Assignment", "SlotListener", "SlotPolicy", "Slots", "TemplateFailed"
 
 _READY_LIMIT_COUNT = 16
 _FIRST_KITS: tuple[tuple[str, ...], ...] = ((), ("http",))
+# What a task is told of its environment's build.
+_LOG_LINE_COUNT = 200
+_LOG_TAIL_COUNT = 20
 
 
 class SlotPolicy(Struct, frozen=True):
@@ -54,10 +59,12 @@ class Slots:
         policy: SlotPolicy,
         ensure: Callable[[Pin], Awaitable[Path]],
         listener: SlotListener,
+        environments: Environments | None = None,
     ) -> None:
         self._policy = policy
         self._ensure = ensure
         self._listener = listener
+        self._environments = environments
         self._running: dict[Attempt, Running] = {}
         self._scratch = Scratch(policy.scratch_dir)
         self._codes = Codes()
@@ -81,7 +88,15 @@ class Slots:
             environ=clean_environ(self._policy.environ),
             spare_count=self._policy.slot_count,
         )
-        self._templates = Templates(policy, _child_limits(Limits()), self._pump, self._scratch)
+        environments = self._environments
+        self._templates = Templates(
+            policy,
+            _child_limits(Limits()),
+            self._pump,
+            self._scratch,
+            hold=lambda python: environments.hold(python) if environments else None,
+            release=lambda python: environments.release(python) if environments else None,
+        )
         try:
             await self._templates.start(_FIRST_KITS)
         except BaseException:
@@ -155,6 +170,9 @@ class Slots:
     async def _make_ready(self, run: RunSpec) -> None:
         try:
             await self._ensure(run.pin)
+            if self._environments is not None and needs_environment(run):
+                environment = await self._environments.ensure(run)
+                self._environments.release(environment.python)
         except (ZscrapeError, OSError) as error:
             self._log.info("prefetch_failed", script_name=run.pin.name, reason=str(error))
 
@@ -162,13 +180,45 @@ class Slots:
         run = running.assignment.run
         try:
             folder = await self._ensure(run.pin)
+            if needs_environment(run):
+                await self._prepare_environment(running, folder)
+                return
             child = self._templates.take(run.kit, _child_limits(run.limits))
         except ZscrapeError as error:
             running.fail(_refused(error))
         except (TemplateFailed, OSError) as error:
             running.fail(Outcome(OutcomeCode.ENVIRONMENT_ERROR, fields={"reason": str(error)}))
         else:
-            self._launch(running, child, str(folder))
+            self._launch(running, child, str(folder), "")
+
+    async def _prepare_environment(self, running: Running, folder: Path) -> None:
+        """Launch an attempt in an environment of its own needs, built first if it is not there.
+
+        Raises:
+            EnvironmentFailed: It cannot be made; the task has been told what the installer said.
+            TemplateFailed, OSError: Nothing can be started in it.
+        """
+        if self._environments is None:
+            raise EnvironmentFailed(reason=text("environment_error.none", "en"))
+        run = running.assignment.run
+        limits = _child_limits(run.limits)
+        try:
+            environment = await self._environments.ensure(run)
+        except EnvironmentFailed as error:
+            for line in error.log.splitlines()[-_LOG_LINE_COUNT:]:
+                running.note("error", line)
+            raise
+        try:
+            if environment.is_new:
+                built = text("event.environment_built", "en", seconds=environment.built_s)
+                tail = environment.log.splitlines()[-_LOG_TAIL_COUNT:]
+                running.note("info", "\n".join((built, *tail)))
+            await self._templates.warm(run.kit, limits, environment.python)
+            child = self._templates.take(run.kit, limits, environment.python)
+        finally:
+            # Its template holds it from here on, for as long as that lives.
+            self._environments.release(environment.python)
+        self._launch(running, child, str(folder), environment.python)
 
     def _on_prepared(self, running: Running, preparing: asyncio.Task[None]) -> None:
         """A fault of ours while preparing must not keep the slot until the time limit."""
@@ -178,16 +228,17 @@ class Slots:
             told = {"message": "an attempt could not be prepared", "exception": error}
             self._loop.call_exception_handler(told)
 
-    def _launch(self, running: Running, child: Child, folder: str) -> None:
+    def _launch(self, running: Running, child: Child, folder: str, python: str) -> None:
         run = running.assignment.run
-        key = self._codes.key(folder, run.entry_point, ",".join(run.kit))
+        # What one interpreter has compiled is nothing to another.
+        key = self._codes.key(folder, run.entry_point, f"{','.join(run.kit)}@{python}")
         code = None if key is None else self._codes.get(key)
         running.launch(child, folder, code)
         if key is not None and code is None and self._codes.claim(key):
-            self._compile(running.assignment, folder, key)
+            self._compile(running.assignment, folder, key, python)
         child.template.refill()
 
-    def _compile(self, assignment: Assignment, folder: str, key: CodeKey) -> None:
+    def _compile(self, assignment: Assignment, folder: str, key: CodeKey, python: str) -> None:
         """Have a child compile the script, beside its first attempt, for all that come after."""
         run = assignment.run
         compiling = Running(
@@ -199,7 +250,7 @@ class Slots:
             on_over=self._compiling.discard,
         )
         try:
-            child = self._templates.take(run.kit, _child_limits(run.limits))
+            child = self._templates.take(run.kit, _child_limits(run.limits), python)
         except (TemplateFailed, OSError):  # then it is compiled by each attempt for itself
             return
         self._compiling.add(compiling)

@@ -79,13 +79,19 @@ class Template:
                 )
             except OSError as error:
                 ours.close()
-                raise TemplateFailed(f"{self._policy.python}: {error.strerror}") from error
+                python = self.kind.python or self._policy.python
+                raise TemplateFailed(f"{python}: {error.strerror}") from error
             self._errors_fd = os.dup(errors.fileno())
         ours.setblocking(False)
         self._control = ours
         self._pidfd = os.pidfd_open(self.process.pid)
         self._pump.add(ours.fileno(), self._on_control)
         self._pump.add(self._pidfd, self._on_gone)
+
+    @property
+    def is_idle(self) -> bool:
+        """True iff it has started and no child of it runs an attempt."""
+        return self.ready.done() and not self.active
 
     # ---- spares ----------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from zscrape.runtime.limits import Limits
 from zscrape.worker import processes
@@ -15,23 +16,40 @@ from zscrape.worker.template import Template
 _READY_TIMEOUT_S = 30.0
 _SHRINK_INTERVAL_S = 30.0
 _RESTART_DELAY_S = 1.0
+# Templates of environments start when a script asks for them, which costs it 100 ms and more,
+# and hold 20 MB and more each. These are kept warm: lately used, and not too many.
+_ENVIRONMENT_IDLE_S = 300.0
+_ENVIRONMENT_COUNT = 8
 
 
 class Templates:
     """Gives out children, and keeps the processes that they are forked from.
 
     A kit has one template whose children inherit the standard limits, and another, started
-    only when a script asks for other limits, whose children take on their own.
+    only when a script asks for other limits, whose children take on their own. So has each
+    kit in an environment: `hold` and `release` are told of its interpreter for as long as a
+    template runs in it.
     """
 
     def __init__(
-        self, policy: TemplatePolicy, standard: Limits, pump: Pump, scratch: Scratch
+        self,
+        policy: TemplatePolicy,
+        standard: Limits,
+        pump: Pump,
+        scratch: Scratch,
+        *,
+        hold: Callable[[str], None],
+        release: Callable[[str], None],
     ) -> None:
         self._policy = policy
+        self._hold = hold
+        self._release = release
         self._standard = standard
         self._pump = pump
         self._scratch = scratch
         self._templates: dict[Kind, Template] = {}
+        self._used_at: dict[Kind, float] = {}  # of templates of environments
+        self._closing: set[Template] = set()
         self._watchers: set[asyncio.Task[None]] = set()
         self._shrinking: asyncio.TimerHandle | None = None
 
@@ -43,29 +61,37 @@ class Templates:
         """
         processes.adopt()
         for kit in kits:
-            self._get(kit, self._standard).keep(self._standard)
+            self._get(self._kind(kit, self._standard, "")).keep(self._standard)
         for template in list(self._templates.values()):
-            try:
-                async with asyncio.timeout(_READY_TIMEOUT_S):
-                    await asyncio.shield(template.ready)
-            except TimeoutError:
-                raise TemplateFailed(f"{template.kind} took over {_READY_TIMEOUT_S:g} s") from None
+            await _ready(template)
         self._shrink()
 
-    def take(self, kit: tuple[str, ...], wanted: Limits) -> Child:
+    async def warm(self, kit: tuple[str, ...], wanted: Limits, python: str) -> None:
+        """Return when there is a template of an environment that can be taken from at once.
+
+        Raises:
+            TemplateFailed: It cannot be started.
+        """
+        kind = self._kind(kit, wanted, python)
+        template = self._get(kind)
+        self._used_at[kind] = asyncio.get_running_loop().time()
+        await _ready(template)
+
+    def take(self, kit: tuple[str, ...], wanted: Limits, python: str = "") -> Child:
         """Return a child of this kit under these limits, starting a template if there is none.
 
         Raises:
             TemplateFailed: It cannot be started.
         """
-        return self._get(kit, wanted).take(wanted)
+        kind = self._kind(kit, wanted, python)
+        template = self._get(kind)
+        if python:
+            self._used_at[kind] = asyncio.get_running_loop().time()
+        return template.take(wanted)
 
     def pids(self) -> dict[str, int]:
-        """Return the process of each template: by its kit, marked `+limits` if not standard."""
-        return {
-            kind.kit if kind.own_limits is not None else f"{kind.kit}+limits": template.process.pid
-            for kind, template in self._templates.items()
-        }
+        """Return the process of each template, by the name of its kind."""
+        return {kind.name: template.process.pid for kind, template in self._templates.items()}
 
     def children(self) -> list[Child]:
         """Return every child that has not ended, spares included."""
@@ -75,7 +101,8 @@ class Templates:
         """End every template and everything below it."""
         if self._shrinking is not None:
             self._shrinking.cancel()
-        templates, self._templates = list(self._templates.values()), {}
+        templates, self._templates = [*self._templates.values(), *self._closing], {}
+        self._used_at.clear()
         for template in templates:
             template.close()
         for template in templates:
@@ -84,8 +111,10 @@ class Templates:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
 
-    def _get(self, kit: tuple[str, ...], wanted: Limits) -> Template:
-        kind = Kind(",".join(kit), self._standard if wanted == self._standard else None)
+    def _kind(self, kit: tuple[str, ...], wanted: Limits, python: str) -> Kind:
+        return Kind(",".join(kit), self._standard if wanted == self._standard else None, python)
+
+    def _get(self, kind: Kind) -> Template:
         template = self._templates.get(kind)
         if template is not None and template.gone.done():
             if template.failure:
@@ -94,7 +123,12 @@ class Templates:
         return self._start(kind) if template is None else template
 
     def _start(self, kind: Kind) -> Template:
-        template = self._templates[kind] = Template(kind, self._policy, self._pump, self._scratch)
+        template = Template(kind, self._policy, self._pump, self._scratch)
+        self._templates[kind] = template
+        if kind.python:
+            self._hold(kind.python)
+            self._used_at[kind] = template.started_at
+            self._close_idle(template.started_at)
         watcher = asyncio.get_running_loop().create_task(self._watch(template))
         self._watchers.add(watcher)
         watcher.add_done_callback(self._watchers.discard)
@@ -102,17 +136,45 @@ class Templates:
 
     async def _watch(self, template: Template) -> None:
         """Start a template again when it dies, not faster than it can fail."""
-        await asyncio.shield(template.gone)
+        kind = template.kind
+        try:
+            await asyncio.shield(template.gone)
+        finally:
+            self._closing.discard(template)
+            if kind.python:
+                self._release(kind.python)
         lived_s = asyncio.get_running_loop().time() - template.started_at
         if template.failure and lived_s < _RESTART_DELAY_S:
             await asyncio.sleep(_RESTART_DELAY_S - lived_s)
-        if self._templates.get(template.kind) is template:
-            del self._templates[template.kind]
-            if not template.failure:
-                self._start(template.kind)
+        if self._templates.get(kind) is template:
+            del self._templates[kind]
+            self._used_at.pop(kind, None)
+            if not template.failure and not kind.python:  # those start when they are asked for
+                self._start(kind)
+
+    def _close_idle(self, now: float) -> None:
+        """Close templates of environments that nobody has used for long, or beyond those kept."""
+        kinds = sorted(self._used_at, key=self._used_at.__getitem__, reverse=True)
+        for index, kind in enumerate(kinds):
+            is_old = now - self._used_at[kind] > _ENVIRONMENT_IDLE_S
+            template = self._templates[kind]
+            if (is_old or index >= _ENVIRONMENT_COUNT) and template.is_idle:
+                del self._templates[kind], self._used_at[kind]
+                self._closing.add(template)
+                template.close()
 
     def _shrink(self) -> None:
         loop = asyncio.get_running_loop()
         for template in self._templates.values():
             template.shrink(loop.time())
+        self._close_idle(loop.time())
         self._shrinking = loop.call_later(_SHRINK_INTERVAL_S, self._shrink)
+
+
+async def _ready(template: Template) -> None:
+    try:
+        async with asyncio.timeout(_READY_TIMEOUT_S):
+            await asyncio.shield(template.ready)
+    except TimeoutError:
+        template.process.kill()  # stopped or stuck: the next one starts anew
+        raise TemplateFailed(f"{template.kind.name} took over {_READY_TIMEOUT_S:g} s") from None
