@@ -15,12 +15,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import dispatcher, environments, path, slots
+from bench import dispatcher, environments, path, scripts, slots
 
 PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "dispatcher": dispatcher.measure,
     "slots": slots.measure,
     "path": path.measure,
+    "scripts": scripts.measure,
     "environments": environments.measure,
 }
 # figure -> (goal, whether more is better)
@@ -32,6 +33,8 @@ GOALS: dict[str, tuple[float, bool]] = {
     "path.bare_p50_ratio": (2.0, False),
     "path.http_rate_ratio_16": (0.45, True),
     "path.bare_rate_ratio_16": (0.45, True),
+    "scripts.ensure_us": (50, False),
+    "scripts.git_unchanged_ratio": (1.5, False),
     "environments.warm_ratio": (1.3, False),
 }
 

@@ -58,13 +58,13 @@ class Cluster:
     """A gateway and any number of workers; everything is ended by `close`."""
 
     def __init__(
-        self, home: Path, repository: Path, settings: dict[str, str] | None = None
+        self, home: Path, repository: Path | None, settings: dict[str, str] | None = None
     ) -> None:
         self._home = home
         self._processes: list[Process] = []
         self._environ = {
             "SCRIPT_REPOSITORY_TYPE": "dir",
-            "SCRIPT_REPOSITORY_URL": str(repository),
+            "SCRIPT_REPOSITORY_URL": str(repository or ""),
             **(settings or {}),
         }
         self.gateway = self._start_gateway("127.0.0.1:0", "tcp://127.0.0.1:0")

@@ -16,6 +16,7 @@ from zscrape.errors import (
     IntegrityFailure,
     ManifestInvalid,
     ParamsInvalid,
+    RepositoryUnavailable,
     ScriptNotFound,
     SignatureInvalid,
     VersionInvalid,
@@ -415,3 +416,24 @@ class CountingRepository(DirectoryRepository):
         """Count, and answer."""
         self.fetch_count += 1
         return await super().fetch(script_name, version)
+
+
+async def test_what_was_answered_keeps_running_without_its_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that is gone, as an unmounted disk, is no reason to stop what the cache holds."""
+    monkeypatch.setattr("zscrape.scripts.fingerprint.SETTLED_AFTER_NS", -1)
+    root = tmp_path / "root"
+    write_script(root / "sample")
+    catalogue = Catalogue([DirectoryRepository(root)], ScriptCache(tmp_path / "cache"))
+    before = await catalogue.resolve("sample", "^1")
+    root.rename(tmp_path / "elsewhere")
+
+    assert await catalogue.resolve("sample", "^1") is before
+    with pytest.raises(RepositoryUnavailable):
+        await catalogue.resolve("sample", "latest")
+    shutil.rmtree(tmp_path / "elsewhere" / "sample")
+    (tmp_path / "elsewhere").rename(root)
+    with pytest.raises(ScriptNotFound):
+        await catalogue.resolve("sample", "^1")
+    await catalogue.close()

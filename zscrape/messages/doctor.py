@@ -109,6 +109,11 @@ DOCTOR: Final[dict[str, Text]] = {
         "{path}을(를) 다른 사용자가 읽을 수 있습니다(권한 {mode}). chmod 600을 실행하고 키를 새로 만드십시오",
     ),
     "doctor.repository": Text("{path}", "{path}"),
+    "doctor.repository.remote": Text(
+        "{type} {where}: {count} scripts, {version_count} versions",
+        "{type} {where}: 스크립트 {count}개, 버전 {version_count}개",
+    ),
+    "doctor.repository.unavailable": Text("cannot be read: {reason}", "읽을 수 없습니다: {reason}"),
     "doctor.repository.missing": Text(
         "{path} is not there yet",
         "{path} 폴더가 아직 없습니다",

@@ -32,6 +32,10 @@ EVENTS: Final[dict[str, Text]] = {
         "Channel {channel} of {script_name} stands for {version} now (before: {previous}).",
         "{script_name}의 채널 {channel}이(가) 이제 {version}을(를) 가리킵니다(이전: {previous}).",
     ),
+    "event.fetch_failed": Text(
+        "Script {script_name} could not be had from repository {repository}; the gateway is asked: {reason}",
+        "저장소 {repository}에서 스크립트 {script_name}을(를) 가져오지 못해 게이트웨이에 요청합니다: {reason}",
+    ),
     "event.prefetch_failed": Text(
         "Script {script_name} could not be made ready ahead of time: {reason}",
         "스크립트 {script_name}을(를) 미리 준비하지 못했습니다: {reason}",

@@ -6,6 +6,7 @@ A check is `ok`, a `warning` (something works less well or less safely) or `brok
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import platform
@@ -28,6 +29,7 @@ from zscrape.config import (
     MASK,
     REPOSITORY_ENVIRONMENT,
     SECRETS,
+    RepositorySettings,
     Settings,
     environment_name,
     parse_http,
@@ -36,8 +38,10 @@ from zscrape.config import (
     settings_known,
     unknown_environment,
 )
-from zscrape.errors import EnvironmentFailed
+from zscrape.errors import EnvironmentFailed, RepositoryUnavailable
 from zscrape.messages import text
+from zscrape.scripts.repository import open_source
+from zscrape.scripts.source import Listing
 from zscrape.worker import interpreters
 from zscrape.worker.identity import PROGRAMS
 
@@ -211,14 +215,38 @@ def _write_problem(home: Path) -> str:
 
 def _repositories(case: _Case) -> Iterator[Check]:
     for repository in case.settings.repositories:
-        folder = Path(repository.url)
         name = f"repository {repository.name}"
+        if repository.type != "dir":
+            yield _remote_repository(case, repository, name)
+            continue
+        folder = Path(repository.url)
         if folder.is_dir():
             yield case.tell(name, "ok", "repository", path=folder)
         else:
             is_default = case.settings.sources["repositories"] == "default"
             status: Status = "warning" if is_default else "broken"
             yield case.tell(name, status, "repository.missing", path=folder)
+
+
+def _remote_repository(case: _Case, repository: RepositorySettings, name: str) -> Check:
+    """Look at a repository behind a network, as a gateway would at its start."""
+
+    async def look(folder: Path) -> Listing:
+        source = open_source(repository, folder)
+        try:
+            return await source.scan(None)
+        finally:
+            await source.close()
+
+    where = repository.url or f"s3://{repository.bucket}/{repository.prefix}"
+    try:
+        with tempfile.TemporaryDirectory(prefix="zscrape-doctor-") as scratch:
+            found = asyncio.run(look(Path(scratch)))
+    except RepositoryUnavailable as error:
+        return case.tell(name, "broken", "repository.unavailable", reason=error.reason)
+    count = sum(len(versions) for versions in found.scripts.values())
+    facts = {"type": repository.type, "where": where, "count": len(found.scripts)}
+    return case.tell(name, "ok", "repository.remote", **facts, version_count=count)
 
 
 def _environment(case: _Case) -> Iterator[Check]:

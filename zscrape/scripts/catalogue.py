@@ -124,7 +124,13 @@ class Catalogue:
         warm = self._warm.get((name, version))
         if warm is not None and self._still_holds(warm):
             return warm.script
-        return await self._flights.join((name, version), lambda: self._resolve(name, version))
+        try:
+            return await self._flights.join((name, version), lambda: self._resolve(name, version))
+        except RepositoryUnavailable:
+            # With the repository down, what was answered before and is still here keeps running.
+            if warm is not None and self._cache.has(warm.script.pin.digest):
+                return warm.script
+            raise
 
     async def scripts(self) -> list[ScriptSummary]:
         """Return all scripts, by name; one that cannot be used is listed with its problems."""

@@ -163,6 +163,7 @@ class DirectoryRepository:
         if folder.is_symlink():
             raise FilesInvalid(name=script_name, problems=[problem("/files", "link")])
         if not folder.is_dir():
+            self._root.stat()  # an unmounted disk is not a script that was removed
             return None
         manifest_path = folder / MANIFEST_FILE
         if os.path.lexists(manifest_path):

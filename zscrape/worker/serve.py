@@ -20,6 +20,7 @@ from zscrape.core.link import WorkerLink
 from zscrape.log import get_logger
 from zscrape.model import Pin, ReconnectPolicy
 from zscrape.scripts.cache import ScriptCache
+from zscrape.scripts.repository import Repository, open_repositories
 from zscrape.worker.agent import Agent
 from zscrape.worker.environments import (
     EnvironmentBuilt,
@@ -28,6 +29,7 @@ from zscrape.worker.environments import (
     Environments,
     EnvironmentUnfinished,
 )
+from zscrape.worker.fetching import Fetcher
 from zscrape.worker.identity import Identity, facts
 from zscrape.worker.recipe import environment_policy
 from zscrape.worker.slots import SlotPolicy, Slots
@@ -61,6 +63,14 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> int
             identity = Identity(settings.home)
         parts.callback(identity.release)
         return await _serve(settings, identity, parts, on_ready)
+
+
+def _own_repositories(settings: Settings, cache: ScriptCache) -> list[Repository]:
+    """Open the repositories that this worker was given; by default it has none of its own."""
+    if settings.sources.get("repositories") == "default":
+        return []
+    with usable(settings.home, "--home"):
+        return open_repositories(settings, cache)
 
 
 async def _clean(cache: ScriptCache, slots: Slots, environments: Environments) -> None:
@@ -135,8 +145,11 @@ async def _serve(
     agent = Agent(link, address=settings.worker.join, on_fact=teller.tell, warm=cache.warm)
     parts.callback(agent.close)
 
+    fetcher = Fetcher(_own_repositories(settings, cache), agent.fetch)
+    parts.push_async_callback(fetcher.close)
+
     async def ensure(pin: Pin) -> Path:
-        return await cache.ensure(pin, agent.fetch)
+        return await cache.ensure(pin, fetcher.fetch)
 
     policy = SlotPolicy(
         slot_count=slot_count,
