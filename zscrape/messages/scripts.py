@@ -127,6 +127,18 @@ SCRIPTS: Final[dict[str, Text]] = {
     "problem.files_size": Text(
         "more than {limit} bytes in all", "모두 합쳐 {limit}바이트보다 큽니다"
     ),
+    "problem.archive_format": Text(
+        "neither a Python file nor a .tar.gz, .tar or .zip archive",
+        "Python 파일도 .tar.gz, .tar, .zip 아카이브도 아닙니다",
+    ),
+    "problem.archive_ratio": Text(
+        "an archive that grows to more than {limit} times its size",
+        "압축을 풀면 {limit}배보다 커지는 아카이브입니다",
+    ),
+    "problem.archive_feature": Text(
+        "{actual} in archives is not supported; pack the files anew as a plain .tar.gz or .zip",
+        "아카이브의 {actual} 기능은 지원하지 않습니다. 일반 .tar.gz나 .zip으로 다시 묶으십시오",
+    ),
     "problem.missing_file": Text(
         "no such file in the script's folder", "스크립트 폴더에 그런 파일이 없습니다"
     ),
