@@ -143,6 +143,10 @@ def _open_source(settings: RepositorySettings, folder: Path) -> Source:
         from zscrape.scripts.git import GitSource
 
         return GitSource(settings, folder)
+    if settings.type == "http":
+        from zscrape.scripts.web import WebSource
+
+        return WebSource(settings)
     raise ConfigError(
         source="repositories.type",
         reason=f"{settings.type!r} is not supported; supported: {', '.join(REPOSITORY_TYPES)}",
