@@ -43,8 +43,8 @@ class Places:
         self.upstream.push("greet/v1.2.0")
         self.git = GitServer(root / "git")
         self.web = WebServer()
-        self.web.index(greet=["1.2.0"])
-        self.web.put("/greet/1.2.0", write_tar_gz(files, "greet-1.2.0"))
+        self.web.put("/api/scripts", {"scripts": ["greet"]})
+        self.web.script("greet", {"1.2.0": write_tar_gz(files, "greet-1.2.0")})
         self.s3 = MotoServer()
         self.s3.begin()
         for file in files:

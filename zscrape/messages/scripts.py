@@ -140,11 +140,6 @@ SCRIPTS: Final[dict[str, Text]] = {
         "{other}와(과) 함께 둘 수 없는 파일 시스템이 있습니다",
     ),
     "problem.link": Text("a link; copy the file instead", "링크입니다. 파일을 복사해 넣으십시오"),
-    "problem.archive": Text(
-        "not an archive that can be read (.tar.gz, .tar, .zip): {detail}",
-        "읽을 수 있는 압축 파일(.tar.gz, .tar, .zip)이 아닙니다: {detail}",
-    ),
-    "problem.encrypted": Text("encrypted", "암호화되어 있습니다"),
     "problem.submodule": Text(
         "a Git submodule; copy its files instead", "Git 서브모듈입니다. 파일을 복사해 넣으십시오"
     ),
@@ -157,6 +152,18 @@ SCRIPTS: Final[dict[str, Text]] = {
     "problem.files_count": Text("more than {limit} files", "파일이 {limit}개보다 많습니다"),
     "problem.files_size": Text(
         "more than {limit} bytes in all", "모두 합쳐 {limit}바이트보다 큽니다"
+    ),
+    "problem.archive_format": Text(
+        "neither a Python file nor a .tar.gz, .tar or .zip archive",
+        "Python 파일도 .tar.gz, .tar, .zip 아카이브도 아닙니다",
+    ),
+    "problem.archive_ratio": Text(
+        "an archive that grows to more than {limit} times its size",
+        "압축을 풀면 {limit}배보다 커지는 아카이브입니다",
+    ),
+    "problem.archive_feature": Text(
+        "{actual} in archives is not supported; pack the files anew as a plain .tar.gz or .zip",
+        "아카이브의 {actual} 기능은 지원하지 않습니다. 일반 .tar.gz나 .zip으로 다시 묶으십시오",
     ),
     "problem.missing_file": Text(
         "no such file in the script's folder", "스크립트 폴더에 그런 파일이 없습니다"

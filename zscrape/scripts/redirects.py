@@ -43,6 +43,15 @@ class RedirectGuard:
         if any(not is_public(address) for address in resolve(host)):
             raise RedirectRefused(f"it redirects to {host}, which is a private address")
 
+    def check_peer(self, host: str, address: str) -> None:
+        """Let an answer from `address` pass: a name may have got another one since `check`.
+
+        Raises:
+            RedirectRefused: It is not one that we would have followed.
+        """
+        if not self._stands_inside() and not is_public(address):
+            raise RedirectRefused(f"it redirects to {host}, which is a private address")
+
     def _stands_inside(self) -> bool:
         if self._is_private is None:
             try:
