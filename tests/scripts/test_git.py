@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pwd
 import shutil
+import socket
+import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -420,6 +424,82 @@ async def test_credentials_stay_with_their_server(
         assert other.seen_logins == []
     finally:
         other.close()
+
+
+SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
+
+
+@pytest.fixture
+def ssh(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A real sshd on loopback for this user; the fields of settings that reach it."""
+    if not Path(SSHD).exists():
+        pytest.skip("needs the Debian package openssh-server")
+    keys = tmp_path / "keys"
+    keys.mkdir(mode=0o700)
+    for name in ("host", "user", "stranger"):
+        words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(keys / name)]
+        subprocess.run(words, check=True)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    host_key = (keys / "host.pub").read_text()
+    (keys / "known").write_text(f"[127.0.0.1]:{port} {host_key}")
+    (keys / "config").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {keys}/host\nPidFile none\n"
+        f"AuthorizedKeysFile {keys}/user.pub\nStrictModes no\nUsePAM no\n"
+        "PasswordAuthentication no\nLogLevel INFO\n"
+    )
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)  # where it drops its privileges to
+    daemon = subprocess.Popen(
+        [SSHD, "-D", "-e", "-f", str(keys / "config")], stderr=subprocess.PIPE, text=True
+    )
+    assert daemon.stderr is not None
+    for line in daemon.stderr:
+        if "Server listening" in line:
+            break
+    reader = threading.Thread(target=daemon.stderr.read)
+    reader.start()
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    yield {
+        "url": f"ssh://{user}@127.0.0.1:{port}",
+        "ssh_key": str(keys / "user"),
+        "ssh_known_hosts": str(keys / "known"),
+    }
+    daemon.terminate()
+    reader.join()
+    daemon.communicate()
+
+
+async def test_by_ssh(
+    tmp_path: Path, upstream: Upstream, ssh: dict[str, str], open_source: Opener
+) -> None:
+    """A key opens a repository over SSH, for reading and for publishing."""
+    url = f"{ssh['url']}{upstream.bare}"
+    source = open_source(**{**ssh, "url": url})
+    before = await versions(source)
+    await publish(source, files_of("1.0.0"), "fresh", "1.0.0")
+
+    assert before == {"watch": ["1.0.0"]}
+    assert await versions(source) == {"watch": ["1.0.0"], "fresh": ["1.0.0"]}
+
+
+# dulwich 1.2 warns of its own protocol object, which it does not close after a refusal.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_ssh_that_is_refused(
+    tmp_path: Path, upstream: Upstream, ssh: dict[str, str], open_source: Opener
+) -> None:
+    """A key that is not known, and a host that is not known, are refused in ssh's own words."""
+    url = f"{ssh['url']}{upstream.bare}"
+    stranger = {**ssh, "url": url, "ssh_key": str(tmp_path / "keys" / "stranger")}
+    (tmp_path / "none").write_text("")
+    with pytest.raises(RepositoryUnavailable, match="Permission denied"):
+        await open_source(**stranger).scan(None)
+    with pytest.raises(RepositoryUnavailable, match="Host key verification failed"):
+        await open_source(**{**ssh, "url": url, "ssh_known_hosts": str(tmp_path / "none")}).scan(
+            None
+        )
+    with pytest.raises(RepositoryUnavailable):
+        await open_source(**{**ssh, "url": f"{ssh['url']}/no/such.git"}).scan(None)
 
 
 # ---- the store -----------------------------------------------------------------------

@@ -30,7 +30,7 @@ _S3: Final = (
 # Repository types, and the fields that each has besides the common ones.
 _FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "dir": ("url",),
-    "git": ("url", *_LOGIN, "branch", "ssh_key"),
+    "git": ("url", *_LOGIN, "branch", "ssh_key", "ssh_known_hosts"),
     "http": ("url", *_LOGIN),
     "s3": _S3,
 }
@@ -171,8 +171,9 @@ def _address(
     """Return the address without what logs must not show, and the login that stood in it."""
     url = given["url"]
     changed: dict[str, Any] = {}
-    if given.get("ssh_key"):
-        changed["ssh_key"] = str(path_of(given["ssh_key"], source))
+    for field in ("ssh_key", "ssh_known_hosts"):
+        if given.get(field):
+            changed[field] = str(path_of(given[field], source))
     if kind == "git" and _SCP.fullmatch(url):
         return changed
     if kind == "git" and "://" not in url:

@@ -75,6 +75,7 @@ class RepositorySettings(Struct, frozen=True, kw_only=True):
     # git
     branch: str | None = None  # what has no tag comes from here; None: the default branch
     ssh_key: str | None = None  # path of a private key
+    ssh_known_hosts: str | None = None  # path of the hosts' keys; None: the user's own file
     # s3
     bucket: str = ""
     region: str | None = None

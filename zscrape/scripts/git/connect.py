@@ -7,13 +7,19 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
-from dulwich.client import GitClient, HTTPUnauthorized, get_transport_and_path
+from dulwich.client import (
+    GitClient,
+    HTTPUnauthorized,
+    SSHGitClient,
+    SubprocessSSHVendor,
+    get_transport_and_path,
+)
 from dulwich.errors import GitProtocolError, HangupException, NotGitRepository
 
 from zscrape.config import RepositorySettings
@@ -48,6 +54,25 @@ class _Proxied(_Guard, urllib3.ProxyManager):  # type: ignore[misc]
     """Connections through the proxy of the environment."""
 
 
+class _Ssh(SubprocessSSHVendor):
+    """Remembers the processes that it starts: dulwich leaves those that have failed."""
+
+    def __init__(self) -> None:
+        self._started: list[Any] = []
+
+    def run_command(self, *words: Any, **more: Any) -> Any:
+        """Start ssh."""
+        started = super().run_command(*words, **more)
+        self._started.append(started)
+        return started
+
+    def close(self) -> None:
+        """End what is left, and its pipes."""
+        for started in self._started:
+            with suppress(GitProtocolError, OSError):
+                started.close(timeout=5)
+
+
 class Remote:
     """One remote repository. Its methods block: they belong into a thread, one at a time."""
 
@@ -63,14 +88,18 @@ class Remote:
             RepositoryUnavailable: The other side cannot be reached, or refuses.
         """
         settings = self._settings
+        ssh = _Ssh()
         try:
-            yield get_transport_and_path(
+            client, path = get_transport_and_path(
                 settings.url,
                 username=self._user(),
                 password=settings.token or settings.password,
                 pool_manager=self._pool_of(settings.url),
                 ssh_command=self._ssh_command(),
             )
+            if isinstance(client, SSHGitClient):
+                client.ssh_vendor = ssh
+            yield client, path
         except RepositoryUnavailable:
             raise
         except Exception as error:
@@ -81,6 +110,7 @@ class Remote:
                 repository=settings.name, reason=f"{settings.url}: {reason}"
             ) from error
         finally:
+            ssh.close()
             if self._pool is not None:
                 for answer in self._pool.answers:
                     answer.close()
@@ -140,6 +170,8 @@ class Remote:
         words += ["-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3"]
         if settings.ssh_key:
             words += ["-i", settings.ssh_key, "-o", "IdentitiesOnly=yes"]
+        if settings.ssh_known_hosts:
+            words += ["-o", f"UserKnownHostsFile={settings.ssh_known_hosts}"]
         return shlex.join(words)
 
     def _reason(self, error: Exception) -> str | None:
