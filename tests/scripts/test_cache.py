@@ -114,6 +114,37 @@ async def test_a_missing_script_is_fetched_once_for_all(cache: ScriptCache) -> N
     assert cache.warm() == (DIGEST,)
 
 
+async def test_processes_share_one_fetch(tmp_path: Path) -> None:
+    """Of several processes over one folder one fetches, and the others find what it got."""
+    source = Source(pack(FILES))
+    source.is_open.clear()
+    caches = [ScriptCache(tmp_path / "shared") for _ in range(4)]
+    calls = [asyncio.create_task(each.ensure(PIN, source.fetch)) for each in caches]
+    await source.is_asked.wait()
+    await asyncio.wait(calls, timeout=0.1)  # the others have their turn to look
+    source.is_open.set()
+    found = await asyncio.gather(*calls)
+
+    assert source.count == 1
+    assert len(set(found)) == 1
+
+
+async def test_a_process_that_holds_its_turn_too_long_is_passed_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A frozen process costs the others a wait and a fetch of their own."""
+    monkeypatch.setattr("zscrape.scripts.cache._TURN_LIMIT_S", 0.05)
+    frozen, source = Source(None), Source(pack(FILES))
+    frozen.is_open.clear()
+    held = asyncio.create_task(ScriptCache(tmp_path / "shared").ensure(PIN, frozen.fetch))
+    await frozen.is_asked.wait()
+
+    found = await ScriptCache(tmp_path / "shared").ensure(PIN, source.fetch)
+
+    assert (found.name, source.count) == (DIGEST[7:], 1)
+    held.cancel()
+
+
 async def test_a_caller_that_gives_up_ends_it_for_nobody_else(cache: ScriptCache) -> None:
     """Cancelling one of two waiting callers leaves the other its answer."""
     source = Source(pack(FILES))

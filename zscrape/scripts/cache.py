@@ -19,12 +19,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import fcntl
 import itertools
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from pathlib import Path
 from typing import TypeAlias
 
@@ -43,6 +44,9 @@ Fetch: TypeAlias = Callable[[Pin], Awaitable[bytes | None]]
 
 _FETCH_COUNT = 2  # a mismatch may be a damaged transfer: ask once more, then believe it
 _QUARANTINE_COUNT = 8
+# How long a process waits for another one's fetch, and how often it looks.
+_TURN_LIMIT_S = 60.0
+_TURN_LOOK_S = 0.02
 _USED_EVERY_S = 3600.0
 _HOUR_S = 3600.0
 # What was used this lately, by whatever process, may run or be about to.
@@ -72,7 +76,7 @@ class ScriptCache:
         self._used_at: dict[str, float] = {}
         self._flights: Flights[str, Path] = Flights()
         self._serials = itertools.count(1)
-        for folder in (self._trees, self._marks, self._quarantine, self._staging):
+        for folder in (self._trees, self._marks, self._quarantine, self._staging, self._locks):
             folder.mkdir(parents=True, exist_ok=True)
         self._clear_staging(time.time())
 
@@ -197,12 +201,24 @@ class ScriptCache:
         return self._root / "quarantine"
 
     @property
+    def _locks(self) -> Path:
+        return self._root / "locks"
+
+    @property
     def _staging(self) -> Path:
         return self._root / "staging"
 
     async def _ensure(self, pin: Pin, fetch: Fetch) -> Path:
         place = self.path(pin.digest)
         if await asyncio.to_thread(self._is_sound, pin.digest):
+            self._mark_used(pin.digest)
+            return place
+        async with self._turn(pin.digest):
+            return await self._fetch(pin, fetch)
+
+    async def _fetch(self, pin: Pin, fetch: Fetch) -> Path:
+        place = self.path(pin.digest)
+        if await asyncio.to_thread(self._is_sound, pin.digest):  # another process was quicker
             self._mark_used(pin.digest)
             return place
         actual = ""
@@ -217,6 +233,24 @@ class ScriptCache:
                 self._mark_used(pin.digest)
                 return place
         raise IntegrityFailure(name=pin.name, expected=pin.digest, actual=actual)
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, digest: str) -> AsyncIterator[None]:
+        """Let one process fetch while the others wait for what it gets.
+
+        Not for ever: one that is frozen with the lock costs a second fetch, which does no harm.
+        """
+        # One file per two digits of the digest: they need never be removed.
+        descriptor = os.open(
+            self._locks / digest[7:9], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+        try:
+            give_up_at = time.monotonic() + _TURN_LIMIT_S
+            while not _is_locked(descriptor) and time.monotonic() < give_up_at:  # noqa: ASYNC110 - another process tells no event of ours
+                await asyncio.sleep(_TURN_LOOK_S)
+            yield
+        finally:
+            os.close(descriptor)
 
     def _enter(self, pin: Pin, body: bytes) -> str:
         """Store what was fetched if it is what the pin says; return what it is."""
@@ -319,6 +353,15 @@ class ScriptCache:
             with contextlib.suppress(OSError):
                 return place.stat().st_mtime
         return 0.0
+
+
+def _is_locked(descriptor: int) -> bool:
+    """Take the lock if it is free. It ends with its descriptor, and so with its process."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _put(staged: Path, place: Path) -> None:
