@@ -93,6 +93,7 @@ class _Runner:
 async def _measure(rounds: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder_name:
         folder = Path(folder_name)
+        folder.chmod(0o755)  # attempts are other users
         for name, source in (("noop", _NOOP), ("modules", _MODULES)):
             (folder / name).mkdir()
             (folder / name / "main.py").write_text(source)
@@ -101,7 +102,7 @@ async def _measure(rounds: int) -> dict[str, float]:
             return folder / pin.name
 
         listener = _Listener()
-        slots = Slots(SlotPolicy(IN_FLIGHT_COUNT, folder / "scratch"), ensure, listener)
+        slots = Slots(SlotPolicy(IN_FLIGHT_COUNT, folder / "scratch", (folder,)), ensure, listener)
         await slots.start()
         try:
             modules = json.loads((await _Runner(slots, listener, "modules").once()).data or b"[]")

@@ -47,7 +47,7 @@ class Runner:
         samples = DirectoryRepository(Path(__file__).parent)
         self._catalogue = Catalogue([samples], self._cache)
         self._slots = Slots(
-            SlotPolicy(slot_count=1, scratch_dir=folder / "scratch"), self._ensure, self
+            SlotPolicy(1, folder / "scratch", (self._cache.trees,)), self._ensure, self
         )
         self._records: list[Record] = []
         self._outcome: asyncio.Future[Outcome] | None = None

@@ -63,6 +63,8 @@ class Stage:
         self, root: Path, policy: SlotPolicy, environments: Environments | None = None
     ) -> None:
         self.root = root
+        root.mkdir(exist_ok=True)
+        root.chmod(0o755)  # each attempt may be another user
         self.policy = policy
         self.slots = Slots(policy, self._ensure, self, environments)
         self.failures: dict[str, Exception] = {}
@@ -148,7 +150,7 @@ def is_alive(pid: int) -> bool:
 async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     """A running `Slots` for the whole folder; at its end nothing of it is left."""
     root = tmp_path_factory.mktemp("stage")
-    made = Stage(root, SlotPolicy(slot_count=2, scratch_dir=root / "scratch", grace_s=0.3))
+    made = Stage(root, SlotPolicy(slot_count=2, scratch_dir=root / "scratch", script_roots=(root,), grace_s=0.3))
     await made.slots.start()
     yield made
     pids = (*made.slots.child_pids, *made.slots.template_pids.values())

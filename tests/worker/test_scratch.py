@@ -67,11 +67,14 @@ async def test_only_an_untouched_folder_is_given_again(tmp_path: Path, mark: str
     elif mark == "mode":
         path.chmod(0o777)
     scratch.release(again)
-    third = scratch.take()
+    kept = [name for name, _changed_at in scratch._free]
+    third = Path(scratch.root) / scratch.take()
+    found = (third.stat().st_mode & 0o777, list(third.iterdir()))
     await scratch.close()
 
     assert again == name
-    assert (third == name) == (mark == "nothing")
+    assert kept == ([name] if mark == "nothing" else [])
+    assert found == (0o700, [])
     assert _names(tmp_path) == []
 
 

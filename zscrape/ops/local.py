@@ -132,6 +132,7 @@ async def run_here(
         policy = SlotPolicy(
             slot_count=1,
             scratch_dir=Path(scratch) / "attempts",
+            script_roots=(cache.trees,),
             isolation=settings.worker.isolation,
             grace_s=settings.worker.grace_s,
         )

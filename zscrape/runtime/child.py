@@ -83,13 +83,17 @@ def on_sigterm(_number: int, _frame: Any) -> None:
         said.end(Ended("cancelled"))
 
 
-def serve() -> None:
-    """Wait for one request, run it, answer, exit. Never returns."""
+def serve(confine: Callable[[str], None]) -> None:
+    """Wait for one request, run it, answer, exit. Never returns.
+
+    Args:
+        confine: Keeps this process to the folder of a script, from before it is loaded.
+    """
     status = 1
     try:
         payload = _said.channel.receive()
         if payload is not None:
-            _answer(_said, payload)
+            _answer(_said, payload, confine)
         status = 0
     except BrokenPipeError:  # the worker is gone: nobody is left to tell
         status = 0
@@ -97,8 +101,10 @@ def serve() -> None:
         os._exit(status)
 
 
-def _answer(said: Said, payload: bytes) -> None:
+def _answer(said: Said, payload: bytes, confine: Callable[[str], None] | None = None) -> None:
     request = payload.split(b"\0", len(FIELDS))
+    if confine is not None:
+        confine(request[2].decode())
     cpu_s = int(request[6])
     if cpu_s:
         limits.apply_cpu(cpu_s)

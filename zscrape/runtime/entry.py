@@ -136,12 +136,22 @@ def is_success(error: SystemExit) -> bool:
     return code is None or (issubclass(type(code), int) and int.__eq__(code, 0))
 
 
+def _unnamed_file() -> int:
+    """Return the descriptor of a file of ours without a name, or with one that is gone."""
+    try:
+        return os.open(".", os.O_TMPFILE | os.O_RDWR, 0o600)
+    except OSError:  # this file system does not have it
+        fd = os.open(".stdin", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        os.unlink(".stdin")  # noqa: PTH108 - pathlib is not loaded here
+        return fd
+
+
 def run_plain(script: Script, params_raw: bytes) -> Any:
     """Run a plain script; return what it printed if that is one JSON document, else None."""
     import io
     from json import loads
 
-    stdin = os.memfd_create("params")
+    stdin = _unnamed_file()
     os.write(stdin, params_raw)
     os.lseek(stdin, 0, os.SEEK_SET)
     os.dup2(stdin, 0)

@@ -1,5 +1,6 @@
 """The file that a template's interpreter is started with.
 
+    python -I launch.py probe PLAN             try each layer of isolation, tell which there are
     python -I launch.py prepare ARGUMENTS      set what survives an exec, then exec as template
     python -I -B launch.py template ARGUMENTS  become a template
     python -I -B launch.py child ARGUMENTS     become one child (isolation "exec")
@@ -13,23 +14,18 @@ from __future__ import annotations
 import os
 import sys
 
-_PR_SET_NO_NEW_PRIVS = 38
-_PR_SET_CHILD_SUBREAPER = 36
-
-
 def prepare(arguments: list[str]) -> None:
-    """Set the process attributes that need a C call, in an image that is then thrown away."""
-    import ctypes
-
+    """Confine this process in an image that is then thrown away, and become a template."""
     _find_package()
     # Loading the template's modules here leaves their compiled form beside them, where it can
     # be written; what the compiler leaves in memory would be copied with every fork.
-    from zscrape.runtime import template  # noqa: F401
+    from zscrape.runtime import sandbox, template  # noqa: F401
 
-    libc = ctypes.CDLL(None, use_errno=True)
-    for option in (_PR_SET_NO_NEW_PRIVS, _PR_SET_CHILD_SUBREAPER):
-        if libc.prctl(option, 1, 0, 0, 0) != 0:
-            raise OSError(ctypes.get_errno(), f"prctl {option}")
+    try:
+        sandbox.confine_template(sandbox.read_plan(arguments[-1]))
+    except OSError as error:
+        template.refuse(int(arguments[0]), error)
+        raise
     command = [sys.executable, "-I", "-B", __file__, "template", *arguments]
     os.execv(sys.executable, command)  # noqa: S606 - replaces itself
 
@@ -51,6 +47,11 @@ def main() -> None:
     if role == "prepare":
         prepare(arguments)
     _find_package()
+    if role == "probe":
+        from zscrape.runtime import probe, sandbox
+
+        probe.tell(sandbox.read_plan(arguments[0]))
+        return
     from zscrape.runtime import template
 
     if role == "child":

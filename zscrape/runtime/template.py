@@ -31,6 +31,7 @@ import sys
 from typing import Any
 
 from zscrape.runtime import child, limits
+from zscrape.runtime.sandbox import RULESET_FD, Sandbox, read_plan
 
 _MESSAGE_LIMIT_BYTES = 65536
 _FD_LIMIT_COUNT = 253  # SCM_MAX_FD of the kernel
@@ -42,7 +43,9 @@ _REHEARSALS_COUNT = 60
 class Template:
     """The loop and what it knows: the children that it has not yet reaped."""
 
-    def __init__(self, control_fd: int, scratch: str, isolation: str, kit: str) -> None:
+    def __init__(
+        self, control_fd: int, scratch: str, isolation: str, kit: str, plan: str
+    ) -> None:
         null = os.open("/dev/null", os.O_RDWR)
         self._null, self._errors = _lift(null), _lift(2)
         self._control = _socket.socket(fileno=_lift(control_fd))
@@ -52,9 +55,13 @@ class Template:
         self._scratch = scratch.encode()
         self._is_exec = isolation == "exec"
         self._kit = kit
-        self._is_root = os.geteuid() == 0  # the kernel does not hold root to a process count
+        self._plan = plan
+        self._sandbox = Sandbox(read_plan(plan))
+        # The kernel does not hold root to a process count.
+        self._has_process_limit = os.geteuid() != 0 or self._sandbox.has_own_user
         self._ids: dict[int, bytes] = {}  # pid to id
         self._pids: dict[bytes, int] = {}
+        self._folders: dict[int, str] = {}  # pid to the name of its private folder
         self._strays: dict[int, frozenset[bytes]] = {}  # pid to the attempts that may own it
         self._told: list[bytes] = []
 
@@ -106,7 +113,8 @@ class Template:
                 self._told.append(b"N %b %d" % (child_id, error.errno or 0))
                 continue
             if pid == 0:
-                self._become(words)
+                self._become(words, words[index + 1].decode())
+            self._folders[pid] = words[index + 1].decode()
             self._ids[pid] = child_id
             self._pids[child_id] = pid
             self._told.append(b"P %b %d" % (child_id, pid))
@@ -125,27 +133,29 @@ class Template:
             os.putenv(name, home)
             known[name] = home
 
-    def _become(self, words: list[bytes]) -> None:
+    def _become(self, words: list[bytes], folder: str) -> None:
         """Turn this fork into a spare child: in its own session, limited, with nothing of ours."""
         try:
             os.setsid()
-            os.closerange(child.CHANNEL_FD + 1, 65536)
+            self._sandbox.enter(folder)
+            os.closerange(RULESET_FD + 1, 65536)
             if words[2] != b"-":
                 limits.apply(limits.Limits(*map(int, words[2].split(b","))))
-            if not self._is_root:
+            if self._has_process_limit:
                 limits.apply_process_count(int(words[1]))
             if self._is_exec:
-                self._become_fresh()
-            child.serve()
+                self._become_fresh(folder)
+            child.serve(self._sandbox.confine)
         except Exception as error:  # noqa: BLE001 - a child that cannot be set up must say why
             os.write(2, f"zscrape: {type(error).__name__}: {error}".encode("utf-8", "replace"))
         finally:
             os._exit(1)
 
-    def _become_fresh(self) -> None:
+    def _become_fresh(self, folder: str) -> None:
         os.set_inheritable(child.CHANNEL_FD, True)
         launch = f"{os.path.dirname(__file__)}/launch.py"  # noqa: PTH120 - pathlib is not loaded here
-        os.execv(sys.executable, [sys.executable, *_EXEC_ARGUMENTS, launch, "child", self._kit])  # noqa: S606 - a fresh interpreter is what `exec` asks for
+        arguments = [*_EXEC_ARGUMENTS, launch, "child", self._kit, folder, self._plan]
+        os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - a fresh interpreter is what `exec` asks for
 
     def _kill(self, child_id: bytes, number: int) -> None:
         pid = self._pids.get(child_id)
@@ -175,6 +185,7 @@ class Template:
             if child_id is None:
                 self._strays.pop(pid, None)
                 continue
+            self._sandbox.tidy(self._folders.pop(pid))
             del self._pids[child_id]
             cpu_us = int((used.ru_utime + used.ru_stime) * 1_000_000)
             self._told.append(b"X %b %d %d %d" % (child_id, status, cpu_us, used.ru_maxrss))
@@ -255,8 +266,8 @@ def warm(kit: str) -> None:
 
 
 def serve(arguments: list[str]) -> None:
-    """Run as a template: control descriptor, scratch folder, isolation, kit, limits or `-`."""
-    control_fd, scratch, isolation, kit, own_limits = int(arguments[0]), *arguments[1:5]
+    """Run as a template: control descriptor, scratch folder, isolation, kit, limits or `-`, plan."""
+    control_fd, scratch, isolation, kit, own_limits, plan = int(arguments[0]), *arguments[1:6]
     os.set_inheritable(control_fd, False)
     os.umask(0o077)
     os.environ.pop("LD_BIND_NOW", None)  # it was for this process, not for what scripts start
@@ -266,21 +277,30 @@ def serve(arguments: list[str]) -> None:
             warm(kit)
             child.rehearse(scratch, _REHEARSALS_COUNT)
     except Exception as error:
-        text = f"{type(error).__name__}: {error}"
-        _socket.socket(fileno=control_fd).send(b"E " + text.encode("utf-8", "replace")[:4096])
+        refuse(control_fd, error)
         raise
     if own_limits != "-":
         limits.apply(limits.Limits(*map(int, own_limits.split(","))))
     _prepare_interpreter()
-    Template(control_fd, scratch, isolation, kit).serve()
+    Template(control_fd, scratch, isolation, kit, plan).serve()
+
+
+def refuse(control_fd: int, error: Exception) -> None:
+    """Tell the worker why there will be no template."""
+    text = f"{type(error).__name__}: {error}"
+    _socket.socket(fileno=control_fd).send(b"E " + text.encode("utf-8", "replace")[:4096])
 
 
 def serve_child(arguments: list[str]) -> None:
-    """Run as one child in a fresh interpreter: kit."""
+    """Run as one child in a fresh interpreter: kit, private folder, plan."""
+    kit, folder, plan = arguments[:3]
     os.set_inheritable(child.CHANNEL_FD, False)
-    warm(arguments[0])
+    sandbox = Sandbox(read_plan(plan))
+    sandbox.prepare_ruleset(folder)
+    os.closerange(RULESET_FD + 1, 65536)
+    warm(kit)
     _prepare_interpreter()
-    child.serve()
+    child.serve(sandbox.confine)
 
 
 def _prepare_interpreter() -> None:

@@ -23,6 +23,7 @@ import fcntl
 import itertools
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
@@ -42,6 +43,7 @@ from zscrape.scripts.version import is_digest
 
 Fetch: TypeAlias = Callable[[Pin], Awaitable[bytes | None]]
 
+_TREES_MODE = 0o755  # the children that read them are other users
 _FETCH_COUNT = 2  # a mismatch may be a damaged transfer: ask once more, then believe it
 _QUARANTINE_COUNT = 8
 # How long a process waits for another one's fetch, and how often it looks.
@@ -76,15 +78,22 @@ class ScriptCache:
         self._used_at: dict[str, float] = {}
         self._flights: Flights[str, Path] = Flights()
         self._serials = itertools.count(1)
-        for folder in (self._trees, self._marks, self._quarantine, self._staging, self._locks):
+        for folder in (self.trees, self._marks, self._quarantine, self._staging, self._locks):
             folder.mkdir(parents=True, exist_ok=True)
+        if stat.S_IMODE(self.trees.stat().st_mode) != _TREES_MODE:  # whatever the umask
+            self.trees.chmod(_TREES_MODE)
         self._clear_staging(time.time())
+
+    @property
+    def trees(self) -> Path:
+        """The folder that has every entry's own folder in it."""
+        return self._root / "sha256"
 
     # ---- what is here ----------------------------------------------------------------
 
     def has(self, digest: str) -> bool:
         """True iff an entry is there (it is verified when it is used, not now)."""
-        return is_digest(digest) and os.path.lexists(f"{self._trees}/{digest[7:]}")
+        return is_digest(digest) and os.path.lexists(f"{self.trees}/{digest[7:]}")
 
     def path(self, digest: str) -> Path:
         """Return the folder of a digest, whether it is there or not.
@@ -94,11 +103,11 @@ class ScriptCache:
         """
         if not is_digest(digest):
             raise ValueError(f"not a digest: {digest!r}")
-        return self._trees / digest[7:]
+        return self.trees / digest[7:]
 
     def digests(self) -> tuple[str, ...]:
         """Return the digests of all entries, verified or not."""
-        found = (f"sha256:{each.name}" for each in self._trees.iterdir())
+        found = (f"sha256:{each.name}" for each in self.trees.iterdir())
         return tuple(sorted(each for each in found if is_digest(each)))
 
     def warm(self) -> tuple[str, ...]:
@@ -136,7 +145,7 @@ class ScriptCache:
             and fingerprint.holds()
         ):
             self._mark_used(pin.digest)
-            return self._trees / pin.digest[7:]
+            return self.trees / pin.digest[7:]
         return await self._flights.join(pin.digest, lambda: self._ensure(pin, fetch))
 
     # ---- out -------------------------------------------------------------------------
@@ -187,10 +196,6 @@ class ScriptCache:
         await self._flights.close()
 
     # ---- inside ----------------------------------------------------------------------
-
-    @property
-    def _trees(self) -> Path:
-        return self._root / "sha256"
 
     @property
     def _marks(self) -> Path:
@@ -303,7 +308,7 @@ class ScriptCache:
             _write_tree(staged, files)
             place = self.path(digest)
             _put(staged, place)
-            _sync_folder(self._trees)
+            _sync_folder(self.trees)
         finally:
             _remove(staged)
         if not self._is_sound(digest):

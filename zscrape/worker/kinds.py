@@ -11,8 +11,7 @@ from msgspec import Struct
 
 from zscrape.runtime import limits
 from zscrape.runtime.limits import Limits
-
-_LAUNCH = str(Path(limits.__file__).with_name("launch.py"))
+from zscrape.worker.isolation import LAUNCH, Isolation
 
 # What a template, and so every script, may see of the worker's environment.
 ALLOWED_ENVIRON = frozenset(
@@ -31,6 +30,7 @@ class TemplatePolicy(Struct, frozen=True):
     isolation: Literal["fork", "exec"]
     environ: dict[str, str]
     spare_count: int  # per template in use
+    layers: Isolation
 
 
 class Kind(Struct, frozen=True):
@@ -66,11 +66,13 @@ def start_process(
         OSError: The interpreter cannot be executed.
     """
     own = "-" if kind.own_limits is None else ",".join(map(str, kind.own_limits))
-    arguments = (str(control_fd), scratch_root, policy.isolation, kind.kit, own)
+    python = kind.python or policy.python
+    plan = policy.layers.plan(python, scratch_root)
+    arguments = (str(control_fd), scratch_root, policy.isolation, kind.kit, own, plan)
     return subprocess.Popen(
         # Without `site`: what an environment's `.pth` files run comes after `prepare`, which
         # takes away the ways to gain rights.
-        [kind.python or policy.python, "-I", "-S", _LAUNCH, "prepare", *arguments],
+        [python, "-I", "-S", LAUNCH, "prepare", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=errors_fd,

@@ -8,14 +8,17 @@ a script may have nested folders thousands deep or taken away their permissions.
 from __future__ import annotations
 
 import asyncio
+import heapq
 import os
 import stat
 import time
 from pathlib import Path
 
+from zscrape.worker.isolation import STAGING
 from zscrape.worker.processes import end_processes_in
 
 _MODE = 0o700
+_ROOT_MODE = 0o711  # each folder in it may belong to a user of its own, who must pass
 _REUSE_LIMIT_COUNT = 64
 # A file system stamps changes by a clock that stands still for up to 10 ms: two changes within
 # that may look like one.
@@ -29,6 +32,8 @@ class Scratch:
         self._base = base
         self.root = str(base / f"{os.getpid()}-{_birth(os.getpid())}")
         self._made_count = 0
+        self._numbers: list[int] = []  # a heap of those that have become free again
+        self._first_uid: int | None = None
         self._free: list[tuple[str, int]] = []  # name, change time
         # Name to change time (ns) as it was given out, and whether any later change must show.
         self._given: dict[str, tuple[int, bool]] = {}
@@ -46,20 +51,36 @@ class Scratch:
     def _open(self) -> None:
         self._base.mkdir(parents=True, exist_ok=True)
         _sweep(self._base)
-        Path(self.root).mkdir(mode=_MODE)
+        Path(self.root).mkdir()
+        Path(self.root).chmod(_ROOT_MODE)
+        (Path(self.root) / STAGING).mkdir(mode=_MODE)
+
+    def give_to(self, first_uid: int) -> None:
+        """From now on, folder number N belongs to the user `first_uid` + N."""
+        self._first_uid = first_uid
 
     def take(self) -> str:
         """Return the name of an empty folder under `root`."""
         if self._free:
             name, changed_at = self._free.pop()
         else:
-            self._made_count += 1
-            name = str(self._made_count)
+            number = self._number()
+            name = str(number)
             path = f"{self.root}/{name}"
             os.mkdir(path, _MODE)  # noqa: PTH102 - four times cheaper than through a Path
+            if self._first_uid is not None:
+                uid = self._first_uid + number
+                os.chown(path, uid, uid)
             changed_at = os.stat(path).st_ctime_ns  # noqa: PTH116 - as above
         self._given[name] = (changed_at, time.time_ns() - changed_at > _TICK_NS)
         return name
+
+    def _number(self) -> int:
+        """Return the least number that is free: users are few, and go by it."""
+        if self._numbers:
+            return heapq.heappop(self._numbers)
+        self._made_count += 1
+        return self._made_count
 
     def release(self, name: str) -> None:
         """Take back a folder whose child, and all that it started, has ended."""
@@ -76,11 +97,18 @@ class Scratch:
                 return
             os.rmdir(path)  # noqa: PTH106 - as above
         except FileNotFoundError:
-            return
+            pass
         except OSError:  # not empty, or not even readable any more
-            removal = asyncio.get_running_loop().create_task(_remove_aside(path))
+            removal = asyncio.get_running_loop().create_task(self._remove(path, int(name)))
             self._removals.add(removal)
             removal.add_done_callback(self._removals.discard)
+            return
+        heapq.heappush(self._numbers, int(name))
+
+    async def _remove(self, path: str, number: int) -> None:
+        await _remove_aside(path)
+        if not os.path.lexists(path):
+            heapq.heappush(self._numbers, number)
 
     async def close(self) -> None:
         """Remove every folder."""

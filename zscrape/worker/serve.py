@@ -154,6 +154,7 @@ async def _serve(
     policy = SlotPolicy(
         slot_count=slot_count,
         scratch_dir=settings.home / "scratch" / identity.id,
+        script_roots=(cache.trees,),
         isolation=settings.worker.isolation,
         grace_s=settings.worker.grace_s,
     )

@@ -26,6 +26,7 @@ from zscrape.worker.attempt import Assignment, Running, SlotListener
 from zscrape.worker.children import Child
 from zscrape.worker.codes import CodeKey, Codes
 from zscrape.worker.environments import Environments, needs_environment
+from zscrape.worker.isolation import examine
 from zscrape.worker.kinds import TemplateFailed, TemplatePolicy, clean_environ
 from zscrape.worker.pump import Pump
 from zscrape.worker.scratch import Scratch
@@ -45,6 +46,7 @@ class SlotPolicy(Struct, frozen=True):
 
     slot_count: int
     scratch_dir: Path
+    script_roots: tuple[Path, ...]  # all scripts lie beneath these; each attempt sees its own
     python: str = sys.executable
     isolation: Literal["fork", "exec"] = "fork"
     grace_s: float = 2.0  # between the request to end and the kill
@@ -81,12 +83,22 @@ class Slots:
         """
         self._loop = asyncio.get_running_loop()
         await self._scratch.open()
+        python = self._policy.python
+        try:
+            layers = await examine(python, self._scratch.root, self._policy.script_roots)
+        except OSError as error:
+            await self._scratch.close()
+            raise TemplateFailed(f"{python}: {error.strerror}") from error
+        self.layers = layers
+        if layers.has_own_users:
+            self._scratch.give_to(layers.first_uid)
         self._pump = Pump(self._loop)
         policy = TemplatePolicy(
-            python=self._policy.python,
+            python=python,
             isolation=self._policy.isolation,
             environ=clean_environ(self._policy.environ),
             spare_count=self._policy.slot_count,
+            layers=layers,
         )
         environments = self._environments
         self._templates = Templates(

@@ -1,0 +1,103 @@
+"""Try each layer in a process of its own, and tell which of them this machine has.
+
+Nothing is guessed from versions: a container may forbid what its kernel has, and the other
+way round. Each try is a fork that ends with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+
+from zscrape.runtime import seccomp, syscalls, view
+from zscrape.runtime.landlock import Grants
+from zscrape.runtime.sandbox import Plan
+
+_REASON_BYTES = 4096
+
+
+def tell(plan: Plan) -> None:
+    """Write one JSON object: the name of each layer, and why it is missing; empty if it is not."""
+    if not syscalls.is_known_machine():
+        reason = f"not built for {syscalls.MACHINE}"
+        found = dict.fromkeys(("no_new_privileges", "seccomp", "landlock", "view", "user"), reason)
+    else:
+        found = {
+            "no_new_privileges": _try(_forbid_new_privileges),
+            "seccomp": _try(_filter_calls),
+            "landlock": _try(lambda: _keep_to_folder(plan)),
+            "view": _try(lambda: _enter_view(plan)),
+        }
+        found["user"] = _try(lambda: _change_user(plan, has_view=not found["view"]))
+    os.write(1, json.dumps(found).encode())
+
+
+def _try(layer: Callable[[], None]) -> str:
+    """Return why a layer cannot be applied, or an empty text."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        reason = ""
+        try:
+            layer()
+        except OSError as error:
+            reason = f"{error.strerror} ({error.filename})" if error.filename else str(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the layer does not work
+            reason = f"{type(error).__name__}: {error}"
+        os.write(writer, reason.encode("utf-8", "replace")[:_REASON_BYTES])
+        os._exit(0)
+    os.close(writer)
+    with open(reader, "rb") as pipe:
+        told = pipe.read().decode("utf-8", "replace")
+    _, status = os.waitpid(pid, 0)
+    return told if status == 0 else f"it ended its process ({os.waitstatus_to_exitcode(status)})"
+
+
+def _forbid_new_privileges() -> None:
+    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+
+
+def _filter_calls() -> None:
+    _forbid_new_privileges()
+    seccomp.forbid_dangerous()
+    seccomp.keep_mark()
+    try:
+        syscalls.unshare(0)
+    except PermissionError:
+        return
+    raise OSError(None, "a filter was taken but does not filter")
+
+
+def _keep_to_folder(plan: Plan) -> None:
+    if not syscalls.landlock_abi():
+        raise OSError(None, "the kernel does not have it (it came with Linux 5.13)")
+    _forbid_new_privileges()
+    grants = Grants(plan.read, has_own_shm=False)
+    grants.enforce(grants.ruleset(plan.staging), plan.staging)
+    try:
+        os.listdir("/")
+    except PermissionError:
+        return
+    raise OSError(None, "rules were taken but do not rule")
+
+
+def _enter_view(plan: Plan) -> None:
+    view.enter(view.View(plan.read + plan.script_roots, [plan.scratch]), plan.staging)
+    if os.path.lexists("/home") or not os.path.isdir(plan.scratch):
+        raise OSError(None, "the view does not show what it should")
+
+
+def _change_user(plan: Plan, *, has_view: bool) -> None:
+    if os.geteuid() != 0:
+        raise OSError(None, "only root can give each attempt a user of its own")
+    if has_view:
+        _enter_view(plan)
+    os.setgroups([])
+    uid = plan.first_uid
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    for path in (*plan.read, *plan.script_roots):
+        os.scandir(path).close()
+    with open(os.__file__, "rb") as file:  # the standard library
+        file.read(1)

@@ -1,0 +1,127 @@
+"""What keeps a script from everything that is not its own, layer by layer.
+
+Three moments, each cheaper for what the one before has done:
+
+    confine_template   once, before the template is executed: view, privileges, system calls
+    Sandbox.enter      in a child that waits: its user, its private folder
+    Sandbox.confine    when its attempt begins: the one script that it may read
+
+A layer that this machine lacks is left out of the plan by the worker, which has tried each of
+them (`probe.py`) and tells people which are in force.
+"""
+
+from __future__ import annotations
+
+import os
+from json.decoder import JSONDecoder
+from typing import Any, NamedTuple
+
+from zscrape.runtime import seccomp, syscalls
+from zscrape.runtime.landlock import Grants
+
+# Beside the channel; closed before any of a script's code is loaded.
+RULESET_FD = 4
+
+
+class Plan(NamedTuple):
+    """What is to be done: which layers, and the paths that matter to them."""
+
+    layers: frozenset[str]  # those that this machine has
+    read: list[str]  # the interpreter, the environment, this package
+    script_roots: list[str]  # all scripts lie beneath; a child may read one of them
+    scratch: str  # all private folders lie in it, named by numbers
+    staging: str  # an empty folder
+    first_uid: int  # the user of private folder 0; that of folder N is N later
+
+    def has(self, layer: str) -> bool:
+        """True iff this layer is to be applied."""
+        return layer in self.layers
+
+
+def read_plan(text: str) -> Plan:
+    """Return the plan that the worker has written (`zscrape.worker.isolation`)."""
+    told: dict[str, Any] = JSONDecoder().decode(text)
+    return Plan(frozenset(told.pop("layers")), **told)
+
+
+def confine_template(plan: Plan) -> None:
+    """Confine this process, which is about to execute a template, and all that it starts.
+
+    Raises:
+        OSError: A layer cannot be applied, though it could when the worker tried it.
+    """
+    if plan.has("view"):
+        from zscrape.runtime import view
+
+        view.enter(view.View(plan.read + plan.script_roots, [plan.scratch]), plan.staging)
+    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+    syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+    if plan.has("seccomp"):
+        seccomp.forbid_dangerous()
+
+
+class Sandbox:
+    """The layers that each child takes on for itself. Made in the template, used in children."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._grants = None
+        if plan.has("landlock"):
+            self._grants = Grants(plan.read, has_own_shm=plan.has("view"))
+
+    @property
+    def has_own_user(self) -> bool:
+        """True iff each child has a user of its own."""
+        return self._plan.has("user")
+
+    def user_of(self, folder: str) -> int:
+        """Return the user that a private folder belongs to, and the child that works in it."""
+        return self._plan.first_uid + int(folder)
+
+    def enter(self, folder: str) -> None:
+        """Become the user of a private folder, and get ready to be kept to it.
+
+        Raises:
+            OSError: The kernel refuses.
+        """
+        if self.has_own_user:
+            uid = self.user_of(folder)
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+            # A change of user hides `/proc/self` from its own process; libraries read it.
+            syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
+        elif os.geteuid() == 0:
+            syscalls.drop_capabilities()
+        self.prepare_ruleset(folder)
+
+    def prepare_ruleset(self, folder: str) -> None:
+        """Have all rules but the script's ready, at a known descriptor.
+
+        Raises:
+            OSError: The kernel refuses.
+        """
+        if self._grants is None:
+            return
+        ruleset_fd = self._grants.ruleset(f"{self._plan.scratch}/{folder}")
+        if ruleset_fd != RULESET_FD:
+            os.dup2(ruleset_fd, RULESET_FD, False)
+            os.close(ruleset_fd)
+
+    def confine(self, script_folder: str) -> None:
+        """Keep this process to its own folder and to one script, for good.
+
+        Raises:
+            OSError: The kernel refuses, or the script's folder is gone.
+        """
+        if self._grants is not None:
+            self._grants.enforce(RULESET_FD, script_folder)
+
+    def tidy(self, folder: str) -> None:
+        """Remove the shared memory that a child has left behind, where that is told by its user."""
+        if not (self.has_own_user and self._plan.has("view")):
+            return
+        uid = self.user_of(folder)
+        for entry in os.scandir("/dev/shm"):  # noqa: S108 - the template's own: see `view.py`
+            if entry.stat(follow_symlinks=False).st_uid == uid:
+                os.unlink(entry.path)  # noqa: PTH108 - pathlib is not loaded here

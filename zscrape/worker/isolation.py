@@ -1,0 +1,136 @@
+"""Which layers of isolation are in force on this worker, and what templates are told of them.
+
+Each layer is tried at start in a process of its own. One that is missing is left out and told
+to people; one that the settings require is a reason not to start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from zscrape.runtime import limits
+
+LAUNCH = str(Path(limits.__file__).with_name("launch.py"))
+STAGING = "view"  # the folder in a worker's scratch folder that a view is built on
+
+# In the order in which they are applied. Those that need nothing of the kernel are always there.
+ALWAYS = ("session", "rlimits", "descriptors", "environment", "folder")
+TRIED = ("no_new_privileges", "user", "landlock", "seccomp", "view")
+LAYERS = (*ALWAYS, *TRIED)
+
+_PACKAGE = str(Path(limits.__file__).parents[1])
+_PROBE_TIMEOUT_S = 20.0
+# Far above what people and services get. A worker has a block of its own, by its process
+# number, so that no two workers of one machine share a user.
+_FIRST_UID = 1_000_000_000
+_BLOCK_COUNT = 512
+_BLOCK_MASK = (1 << 22) - 1  # process numbers end there (PID_MAX_LIMIT)
+_SMALL_RANGE_RESERVE = 1024
+
+
+class Isolation(Struct, frozen=True):
+    """The layers of one worker. `missing` has a reason for each that is not in force."""
+
+    script_roots: tuple[str, ...]
+    missing: dict[str, str]
+    first_uid: int
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        """The layers in force."""
+        return tuple(layer for layer in LAYERS if layer not in self.missing)
+
+    @property
+    def has_own_users(self) -> bool:
+        """True iff each private folder belongs to a user of its own."""
+        return "user" not in self.missing
+
+    def plan(self, python: str, scratch_root: str) -> str:
+        """Return what a template of this interpreter is told (`zscrape.runtime.sandbox.Plan`)."""
+        return _plan(self.active, python, scratch_root, self.script_roots, self.first_uid)
+
+
+async def examine(python: str, scratch_root: str, script_roots: tuple[Path, ...]) -> Isolation:
+    """Try every layer with an interpreter, in this scratch folder.
+
+    Raises:
+        OSError: The interpreter cannot be executed.
+    """
+    roots = tuple(str(root) for root in script_roots)
+    uid = first_uid()
+    plan = _plan((), python, scratch_root, roots, uid)
+    process = await asyncio.create_subprocess_exec(
+        *(python, "-I", "-S", LAUNCH, "probe", plan),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={},
+    )
+    try:
+        async with asyncio.timeout(_PROBE_TIMEOUT_S):
+            out, errors = await process.communicate()
+        told = msgspec.json.decode(out, type=dict[str, str])
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        told = dict.fromkeys(TRIED, f"the trial did not end within {_PROBE_TIMEOUT_S:.0f} s")
+    except msgspec.DecodeError:
+        last = errors.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        told = dict.fromkeys(TRIED, last or "the trial told nothing")
+    return Isolation(roots, {layer: reason for layer, reason in told.items() if reason}, uid)
+
+
+def first_uid() -> int:
+    """Return the first user number of this worker's block."""
+    mapped_count = _mapped_count()
+    wanted = _FIRST_UID + (os.getpid() & _BLOCK_MASK) * _BLOCK_COUNT
+    if wanted + _BLOCK_COUNT <= mapped_count:
+        return wanted
+    # A container that has few users: its process numbers are its own, and few, too.
+    return max(mapped_count - _SMALL_RANGE_RESERVE, 1)
+
+
+def _mapped_count() -> int:
+    """Return how many user numbers this user namespace has, from 0 on."""
+    try:
+        first = Path("/proc/self/uid_map").read_text(encoding="ascii").split()
+    except OSError:
+        return 0
+    return int(first[2]) if first[:1] == ["0"] else 0
+
+
+def _plan(
+    layers: tuple[str, ...],
+    python: str,
+    scratch_root: str,
+    script_roots: tuple[str, ...],
+    uid: int,
+) -> str:
+    told = {
+        "layers": layers,
+        "read": _interpreter_paths(python),
+        "script_roots": script_roots,
+        "scratch": scratch_root,
+        "staging": f"{scratch_root}/{STAGING}",
+        "first_uid": uid,
+    }
+    return msgspec.json.encode(told).decode()
+
+
+def _interpreter_paths(python: str) -> list[str]:
+    """Return what an interpreter and its packages consist of, as far as it is not the system's."""
+    found = [_PACKAGE]
+    place = Path(python)
+    if place.is_absolute():
+        found.append(str(place.parents[1]))  # <environment>/bin/python
+        found.append(str(place.resolve().parents[1]))
+    if python == sys.executable:
+        found.extend((sys.prefix, sys.base_prefix))
+    return [path for path in dict.fromkeys(found) if path != "/"]
