@@ -93,7 +93,7 @@ class _Runner:
 async def _measure(rounds: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder_name:
         folder = Path(folder_name)
-        folder.chmod(0o755)  # attempts are other users
+        folder.chmod(0o755)  # noqa: ASYNC240 - attempts are other users
         for name, source in (("noop", _NOOP), ("modules", _MODULES)):
             (folder / name).mkdir()
             (folder / name / "main.py").write_text(source)

@@ -11,6 +11,7 @@ from zscrape import messages
 from zscrape.messages import CATALOGUE, negotiate, placeholders, text
 from zscrape.messages.cli import CLI
 from zscrape.messages.environments import ENVIRONMENTS
+from zscrape.messages.isolation import ISOLATION
 from zscrape.messages.errors import ERRORS
 from zscrape.messages.events import EVENTS
 from zscrape.messages.explain import EXPLAIN
@@ -18,7 +19,7 @@ from zscrape.messages.http import HTTP
 from zscrape.messages.scripts import SCRIPTS
 
 HANGUL = re.compile("[가-힣]")
-PARTS = (ERRORS, EXPLAIN, EVENTS, CLI, SCRIPTS, HTTP, ENVIRONMENTS)
+PARTS = (ERRORS, EXPLAIN, EVENTS, CLI, SCRIPTS, HTTP, ENVIRONMENTS, ISOLATION)
 
 
 @pytest.mark.parametrize("key", sorted(CATALOGUE))

@@ -9,7 +9,7 @@ msgspec reads annotations at run time: imports used here never move under `TYPE_
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 from msgspec import Meta, Struct
 
@@ -240,6 +240,16 @@ class Outcome(Struct, frozen=True, array_like=True):
 
 
 # ---- workers -------------------------------------------------------------------------
+
+
+# What keeps a script from what is not its own, in the order in which it is applied: names for
+# settings, `doctor` and `GET /v1/workers`.
+LAYERS: Final = (
+    *("session", "rlimits", "descriptors", "environment", "folder"),
+    *("no_new_privileges", "user", "view", "landlock", "seccomp"),
+)
+# Those that can be left out; the others cost nothing and break nothing.
+SKIPPABLE_LAYERS: Final = ("user", "view", "landlock", "seccomp")
 
 
 class WorkerFacts(Struct, frozen=True, array_like=True):

@@ -150,7 +150,10 @@ def is_alive(pid: int) -> bool:
 async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     """A running `Slots` for the whole folder; at its end nothing of it is left."""
     root = tmp_path_factory.mktemp("stage")
-    made = Stage(root, SlotPolicy(slot_count=2, scratch_dir=root / "scratch", script_roots=(root,), grace_s=0.3))
+    made = Stage(
+        root,
+        SlotPolicy(slot_count=2, scratch_dir=root / "scratch", script_roots=(root,), grace_s=0.3),
+    )
     await made.slots.start()
     yield made
     pids = (*made.slots.child_pids, *made.slots.template_pids.values())

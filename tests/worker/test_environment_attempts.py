@@ -30,7 +30,12 @@ class Place:
     def __init__(self, root: Path, environments: Environments) -> None:
         self.root = root
         self.environments = environments
-        policy = SlotPolicy(slot_count=2, scratch_dir=root / "scratch", script_roots=(root / "scripts",), grace_s=0.2)
+        policy = SlotPolicy(
+            slot_count=2,
+            scratch_dir=root / "scratch",
+            script_roots=(root / "scripts",),
+            grace_s=0.2,
+        )
         self.stage = Stage(root / "scripts", policy, environments)
 
     @property
@@ -186,7 +191,10 @@ async def test_range_that_fits_runs_in_the_base_environment(place: Place) -> Non
 
 async def test_worker_without_environments_says_so(tmp_path: Path) -> None:
     """Slots that were given none refuse what needs one, and run the rest."""
-    stage = Stage(tmp_path, SlotPolicy(slot_count=1, scratch_dir=tmp_path / "scratch", script_roots=(tmp_path,)))
+    stage = Stage(
+        tmp_path,
+        SlotPolicy(slot_count=1, scratch_dir=tmp_path / "scratch", script_roots=(tmp_path,)),
+    )
     await stage.slots.start()
     refused = await stage.run(TELL, requirements=ONE)
     fine = await stage.run("def run():\n    return 1")

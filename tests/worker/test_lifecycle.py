@@ -24,7 +24,12 @@ SLEEPER = "import time\ndef run():\n    print('up')\n    time.sleep(60)"
 @pytest_asyncio.fixture
 async def own(tmp_path: Path) -> AsyncIterator[Stage]:
     """A `Slots` of this test alone, closed at its end."""
-    stage = Stage(tmp_path, SlotPolicy(slot_count=2, scratch_dir=tmp_path / "scratch", script_roots=(tmp_path,), grace_s=0.2))
+    stage = Stage(
+        tmp_path,
+        SlotPolicy(
+            slot_count=2, scratch_dir=tmp_path / "scratch", script_roots=(tmp_path,), grace_s=0.2
+        ),
+    )
     await stage.slots.start()
     yield stage
     await stage.slots.close()
@@ -103,7 +108,7 @@ from tests.worker.conftest import Stage, is_alive, until
 from zscrape.worker.slots import SlotPolicy
 async def main():
     root = Path({str(tmp_path)!r})
-    stage = Stage(root, SlotPolicy(slot_count=2, scratch_dir=root / "scratch", script_roots=(root,)))
+    stage = Stage(root, SlotPolicy(2, root / "scratch", (root,)))
     await stage.slots.start()
     deaf = (
         "import os, signal, time\\ndef run():\\n    os.fork() or os.setsid()\\n"
@@ -150,7 +155,10 @@ async def test_start_clears_what_a_dead_worker_left(tmp_path: Path) -> None:
 async def test_close_ends_running_attempts(tmp_path: Path) -> None:
     """Closing tells every attempt's end and leaves no process, descriptor or folder."""
     fds = _fds_count()
-    stage = Stage(tmp_path, SlotPolicy(slot_count=2, scratch_dir=tmp_path / "scratch", script_roots=(tmp_path,)))
+    stage = Stage(
+        tmp_path,
+        SlotPolicy(slot_count=2, scratch_dir=tmp_path / "scratch", script_roots=(tmp_path,)),
+    )
     await stage.slots.start()
     ran = stage.begin(stage.write(SLEEPER))
     await ran.until(lambda ran: ran.messages("stdout") == ["up"])
@@ -166,7 +174,12 @@ async def test_close_ends_running_attempts(tmp_path: Path) -> None:
 
 async def test_interpreter_that_is_not_there_is_told(tmp_path: Path) -> None:
     """A template that cannot be started is a clear error, and nothing is left of the attempt."""
-    policy = SlotPolicy(slot_count=1, scratch_dir=tmp_path / "scratch", script_roots=(tmp_path,), python="/nowhere/python")
+    policy = SlotPolicy(
+        slot_count=1,
+        scratch_dir=tmp_path / "scratch",
+        script_roots=(tmp_path,),
+        python="/nowhere/python",
+    )
     stage = Stage(tmp_path, policy)
 
     with pytest.raises(TemplateFailed, match="/nowhere/python"):
@@ -180,7 +193,13 @@ async def test_interpreter_that_fails_is_told(tmp_path: Path) -> None:
     fake.write_text("#!/bin/sh\necho 'no such library' >&2\nexit 3\n")
     fake.chmod(0o755)
     stage = Stage(
-        tmp_path, SlotPolicy(slot_count=1, scratch_dir=tmp_path / "scratch", script_roots=(tmp_path,), python=str(fake))
+        tmp_path,
+        SlotPolicy(
+            slot_count=1,
+            scratch_dir=tmp_path / "scratch",
+            script_roots=(tmp_path,),
+            python=str(fake),
+        ),
     )
 
     with pytest.raises(TemplateFailed, match="no such library"):
@@ -197,7 +216,9 @@ async def test_kit_that_is_not_known_yet_is_started_when_asked_for(own: Stage) -
 
 async def test_fresh_interpreters_run_scripts_too(tmp_path: Path) -> None:
     """With isolation "exec" every attempt has an interpreter of its own; all else is the same."""
-    policy = SlotPolicy(slot_count=1, scratch_dir=tmp_path / "scratch", script_roots=(tmp_path,), isolation="exec")
+    policy = SlotPolicy(
+        slot_count=1, scratch_dir=tmp_path / "scratch", script_roots=(tmp_path,), isolation="exec"
+    )
     stage = Stage(tmp_path, policy)
     await stage.slots.start()
     source = """

@@ -18,6 +18,7 @@ from zscrape.config.settings import (
     SECTIONS,
     TABLES,
     GatewaySettings,
+    IsolationSettings,
     RepositorySettings,
     ScriptDefaults,
     Setting,
@@ -74,6 +75,7 @@ def load(
     values |= {
         "gateway": GatewaySettings(**values["gateway"]),
         "worker": WorkerSettings(**values["worker"]),
+        "isolation": IsolationSettings(**values["isolation"]),
         "heartbeat": _heartbeat(values["heartbeat"], reader.sources),
         "queue": QueuePolicy(**values["queue"]),
     }

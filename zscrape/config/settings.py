@@ -57,6 +57,13 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     environments_size_limit: str = "10GB"  # all of them; the least used go first
 
 
+class IsolationSettings(Struct, frozen=True, kw_only=True):
+    """Layers that keep a script from what is not its own: see `zscrape.model.LAYERS`."""
+
+    require: tuple[str, ...] = ()  # without one of these a worker does not start
+    skip: tuple[str, ...] = ()  # not applied, though this machine has them
+
+
 class RepositorySettings(Struct, frozen=True, kw_only=True):
     """Where scripts come from.
 
@@ -112,6 +119,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     schedule_timeout_s: float = 300.0  # how long a task may wait for a slot
     gateway: GatewaySettings = GatewaySettings()
     worker: WorkerSettings = WorkerSettings()
+    isolation: IsolationSettings = IsolationSettings()
     heartbeat: HeartbeatPolicy = HeartbeatPolicy()
     queue: QueuePolicy = QueuePolicy()
     repositories: tuple[RepositorySettings, ...] = ()
@@ -132,6 +140,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 SECTIONS: Final[dict[str, type[Struct]]] = {
     "gateway": GatewaySettings,
     "worker": WorkerSettings,
+    "isolation": IsolationSettings,
     "heartbeat": HeartbeatPolicy,
     "queue": QueuePolicy,
 }

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
 from zscrape.errors import ConfigError
+from zscrape.model import LAYERS, SKIPPABLE_LAYERS
 
 MASK: Final = "********"
 _ZERO_ALLOWED: Final = ("gateway.shutdown_grace_s", "gateway.task_kept_count", "worker.grace_s")
@@ -133,6 +134,18 @@ def parse_links(places: tuple[str, ...]) -> tuple[str, ...]:
     return places
 
 
+def _parse_names(known: tuple[str, ...]) -> Callable[[tuple[str, ...]], object]:
+    """Return what reads a list of names out of `known`."""
+
+    def parse(names: tuple[str, ...]) -> tuple[str, ...]:
+        strangers = [name for name in names if name not in known]
+        if strangers:
+            raise ValueError(f"unknown: {strangers[0]}")
+        return names
+
+    return parse
+
+
 _PARSERS: Final[dict[str, tuple[Callable[[Any], object], str]]] = {
     "gateway.http": (parse_http, "host:port"),
     "gateway.link": (parse_link, "tcp://host:port"),
@@ -141,6 +154,8 @@ _PARSERS: Final[dict[str, tuple[Callable[[Any], object], str]]] = {
     "worker.find_links": (parse_links, "[/absolute/folder, https://host/page, ...]"),
     "worker.environment_size_limit": (parse_size, "512MB, 1GiB, ..."),
     "worker.environments_size_limit": (parse_size, "512MB, 1GiB, ..."),
+    "isolation.require": (_parse_names(LAYERS), ", ".join(LAYERS)),
+    "isolation.skip": (_parse_names(SKIPPABLE_LAYERS), ", ".join(SKIPPABLE_LAYERS)),
     "script_memory_limit": (parse_size, "512MB, 1GiB, ..."),
     "cache_max_size": (parse_size, "2GB, 512MiB, ..."),
 }

@@ -216,6 +216,10 @@ class WorkerLink:
         self._send_joined(need)
         return need.request, self._flush()
 
+    def introduce(self, facts: WorkerFacts) -> None:
+        """Change what this worker says of itself; before it is opened for the first time."""
+        self._profile.facts = facts
+
     def observe(self, *, load: Load, warm: tuple[str, ...]) -> None:
         """Note what the next beat tells of this machine."""
         self._profile.load = load

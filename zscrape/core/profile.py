@@ -26,7 +26,7 @@ class Profile:
         self.warm_known: tuple[str, ...] | None = None
         self._worker_id = worker_id
         self._tags = tags
-        self._facts = facts
+        self.facts = facts
 
     def hello(
         self,
@@ -45,7 +45,7 @@ class Profile:
             self.slots,
             limit,
             self._tags,
-            self._facts,
+            self.facts,
             running,
             finished,
             self.warm,

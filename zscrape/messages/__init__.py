@@ -17,6 +17,7 @@ from zscrape.messages.errors import ERRORS
 from zscrape.messages.events import EVENTS
 from zscrape.messages.explain import EXPLAIN
 from zscrape.messages.http import HTTP
+from zscrape.messages.isolation import ISOLATION
 from zscrape.messages.scripts import SCRIPTS
 
 __all__ = ["CATALOGUE", "LANGUAGES", "Text", "negotiate", "placeholders", "text"]
@@ -30,6 +31,7 @@ CATALOGUE: Final[dict[str, Text]] = {
     **SCRIPTS,
     **HTTP,
     **ENVIRONMENTS,
+    **ISOLATION,
 }
 _FORMATTER = string.Formatter()
 

@@ -81,13 +81,8 @@ DOCTOR: Final[dict[str, Text]] = {
     ),
     "doctor.user": Text("user id {uid}, not root", "사용자 ID {uid}, root 아님"),
     "doctor.user.root": Text(
-        "root (user id {uid}): some limits do not bind root; run as another user",
-        "root(사용자 ID {uid}): 일부 제한은 root에 적용되지 않습니다. 다른 사용자로 실행하십시오",
-    ),
-    "doctor.layer": Text("available {detail}", "사용 가능 {detail}"),
-    "doctor.layer.absent": Text(
-        "not available: the kernel lacks it or forbids it",
-        "사용 불가: 커널에 없거나 막혀 있습니다",
+        "root; attempts run as users of their own where the layer user is in force",
+        "root. user 계층이 적용되면 시도는 저마다 별도의 사용자로 실행됩니다",
     ),
     "doctor.programs": Text("found: {names}", "찾음: {names}"),
     "doctor.programs.none": Text(

@@ -7,7 +7,6 @@ A check is `ok`, a `warning` (something works less well or less safely) or `brok
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import platform
 import resource
@@ -40,20 +39,17 @@ from zscrape.config import (
 )
 from zscrape.errors import EnvironmentFailed, RepositoryUnavailable
 from zscrape.messages import text
+from zscrape.model import LAYERS
 from zscrape.scripts.repository import open_source
 from zscrape.scripts.source import Listing
-from zscrape.worker import interpreters
+from zscrape.worker import interpreters, isolation
 from zscrape.worker.identity import PROGRAMS
+from zscrape.worker.isolation import STAGING
 
 Status = Literal["ok", "warning", "broken"]
 
 _OPEN_FILE_MINIMUM: Final = 1024
 _DISK_FREE_MINIMUM_BYTES: Final = 200_000_000
-# linux/prctl.h and the generic system call table: the same number on every architecture.
-_PR_GET_SECCOMP: Final = 21
-_PR_GET_NO_NEW_PRIVS: Final = 39
-_SYS_LANDLOCK_CREATE_RULESET: Final = 444
-_LANDLOCK_CREATE_RULESET_VERSION: Final = 1
 
 
 class Check(Struct, frozen=True):
@@ -68,7 +64,7 @@ def examine(settings: Settings, *, lang: str, environ: Mapping[str, str]) -> lis
     """Return every check, in the order in which a person would mend things."""
     checks: list[Check] = []
     for look in (
-        *(_python, _interpreters, _limits, _kernel, _home),
+        *(_python, _interpreters, _limits, _layers, _home),
         *(_repositories, _environment, _ports, _gateway),
     ):
         checks.extend(look(_Case(settings, lang, environ)))
@@ -131,34 +127,27 @@ def _limits(case: _Case) -> Iterator[Check]:
         count="unlimited" if open_files == resource.RLIM_INFINITY else open_files,
         minimum=_OPEN_FILE_MINIMUM,
     )
-    is_root = os.geteuid() == 0
-    yield case.tell(
-        "user",
-        "warning" if is_root else "ok",
-        "user.root" if is_root else "user",
-        uid=os.geteuid(),
-    )
+    yield case.tell("user", "ok", "user.root" if os.geteuid() == 0 else "user", uid=os.geteuid())
 
 
-def _kernel(case: _Case) -> Iterator[Check]:
-    if sys.platform != "linux":
-        return
-    libc = ctypes.CDLL(None, use_errno=True)
-    has_privileges = libc.prctl(_PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) >= 0
-    yield _layer(case, "no_new_privs", has_privileges, "")
-    abi = libc.syscall(
-        ctypes.c_long(_SYS_LANDLOCK_CREATE_RULESET),
-        None,
-        ctypes.c_size_t(0),
-        ctypes.c_uint32(_LANDLOCK_CREATE_RULESET_VERSION),
-    )
-    yield _layer(case, "landlock", abi > 0, f"ABI {abi}")
-    yield _layer(case, "seccomp", libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0, "")
-
-
-def _layer(case: _Case, name: str, is_there: bool, detail: str) -> Check:
-    key = "layer" if is_there else "layer.absent"
-    return case.tell(name, "ok" if is_there else "warning", key, detail=detail)
+def _layers(case: _Case) -> Iterator[Check]:
+    """Try every layer of isolation, as a worker does when it starts."""
+    settings = case.settings
+    trees = settings.cache_dir / "sha256"
+    with tempfile.TemporaryDirectory(prefix="zscrape-doctor-") as folder:
+        (Path(folder) / STAGING).mkdir()
+        skip = frozenset(settings.isolation.skip)
+        roots = (trees,) if trees.is_dir() else ()
+        found = asyncio.run(isolation.examine(sys.executable, folder, roots, skip=skip))
+    for layer in LAYERS:
+        name, reason = f"layer {layer}", found.missing.get(layer)
+        if reason is None:
+            yield case.tell(name, "ok", f"layer.{layer}")
+            continue
+        is_required = layer in settings.isolation.require
+        cost = text(f"doctor.cost.{layer}", case.lang)
+        status: Status = "broken" if is_required else "warning"
+        yield case.tell(name, status, "layer.missing", reason=reason, cost=cost)
 
 
 def _programs(lang: str) -> Check:

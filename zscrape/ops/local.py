@@ -134,6 +134,7 @@ async def run_here(
             scratch_dir=Path(scratch) / "attempts",
             script_roots=(cache.trees,),
             isolation=settings.worker.isolation,
+            skip_layers=frozenset(settings.isolation.skip),
             grace_s=settings.worker.grace_s,
         )
         environments = Environments(environment_policy(settings))

@@ -80,7 +80,7 @@ class Grants:
         for name in _DEVICES:
             self._add(f"/dev/{name}", _USE_DEVICE)
         if has_own_shm:
-            self._add("/dev/shm", _OWN)  # noqa: S108 - one of this template's own
+            self._add("/dev/shm", _OWN)
 
     def _add(self, path: str, access: int) -> None:
         try:

@@ -14,12 +14,13 @@ from __future__ import annotations
 import os
 import sys
 
+
 def prepare(arguments: list[str]) -> None:
     """Confine this process in an image that is then thrown away, and become a template."""
     _find_package()
     # Loading the template's modules here leaves their compiled form beside them, where it can
     # be written; what the compiler leaves in memory would be copied with every fork.
-    from zscrape.runtime import sandbox, template  # noqa: F401
+    from zscrape.runtime import sandbox, template
 
     try:
         sandbox.confine_template(sandbox.read_plan(arguments[-1]))

@@ -43,9 +43,7 @@ _REHEARSALS_COUNT = 60
 class Template:
     """The loop and what it knows: the children that it has not yet reaped."""
 
-    def __init__(
-        self, control_fd: int, scratch: str, isolation: str, kit: str, plan: str
-    ) -> None:
+    def __init__(self, control_fd: int, scratch: str, isolation: str, kit: str, plan: str) -> None:
         null = os.open("/dev/null", os.O_RDWR)
         self._null, self._errors = _lift(null), _lift(2)
         self._control = _socket.socket(fileno=_lift(control_fd))
@@ -266,7 +264,7 @@ def warm(kit: str) -> None:
 
 
 def serve(arguments: list[str]) -> None:
-    """Run as a template: control descriptor, scratch folder, isolation, kit, limits or `-`, plan."""
+    """Run as a template: control descriptor, scratch, isolation, kit, limits or `-`, plan."""
     control_fd, scratch, isolation, kit, own_limits, plan = int(arguments[0]), *arguments[1:6]
     os.set_inheritable(control_fd, False)
     os.umask(0o077)

@@ -104,9 +104,8 @@ def _show(root: str, path: str, attributes: int) -> None:
     target = root + path
     if not os.path.lexists(target):
         _make_place(target, is_folder=os.path.isdir(path))
-    elif os.path.samefile(path, target):  # it lies in what is shown already
-        if attributes & _READ_ONLY:
-            return
+    elif attributes & _READ_ONLY and os.path.samefile(path, target):
+        return  # it lies in what is shown already
     # What may be written to is ours and has nothing mounted in it but the staging folder.
     depth = _MS_REC if attributes & _READ_ONLY else 0
     syscalls.mount(path, target, "", _MS_BIND | depth)
@@ -155,4 +154,3 @@ def _without_inner(paths: list[str]) -> list[str]:
         if not any(path == above or path.startswith(above + "/") for above in kept):
             kept.append(path)
     return kept
-

@@ -113,6 +113,7 @@ class Installer:
                     cwd=self._work,
                     env=self._environ,
                     start_new_session=True,
+                    umask=0o022,  # the children that use it are other users
                 )
         except OSError as error:
             reason = text("environment_error.no_uv", "en", detail=f"{command[0]}: {error.strerror}")

@@ -15,15 +15,14 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from zscrape.model import LAYERS
 from zscrape.runtime import limits
 
 LAUNCH = str(Path(limits.__file__).with_name("launch.py"))
+SKIPPED = "isolation.skip"  # the reason for a layer that the settings leave out
 STAGING = "view"  # the folder in a worker's scratch folder that a view is built on
 
-# In the order in which they are applied. Those that need nothing of the kernel are always there.
-ALWAYS = ("session", "rlimits", "descriptors", "environment", "folder")
-TRIED = ("no_new_privileges", "user", "landlock", "seccomp", "view")
-LAYERS = (*ALWAYS, *TRIED)
+_TRIED = ("no_new_privileges", "user", "view", "landlock", "seccomp")
 
 _PACKAGE = str(Path(limits.__file__).parents[1])
 _PROBE_TIMEOUT_S = 20.0
@@ -57,8 +56,20 @@ class Isolation(Struct, frozen=True):
         return _plan(self.active, python, scratch_root, self.script_roots, self.first_uid)
 
 
-async def examine(python: str, scratch_root: str, script_roots: tuple[Path, ...]) -> Isolation:
+async def examine(
+    python: str,
+    scratch_root: str,
+    script_roots: tuple[Path, ...],
+    *,
+    skip: frozenset[str] = frozenset(),
+) -> Isolation:
     """Try every layer with an interpreter, in this scratch folder.
+
+    Args:
+        python: The interpreter.
+        scratch_root: An existing folder of ours with an empty folder `STAGING` in it.
+        script_roots: Folders that scripts are read from.
+        skip: Layers that are not wanted.
 
     Raises:
         OSError: The interpreter cannot be executed.
@@ -73,6 +84,7 @@ async def examine(python: str, scratch_root: str, script_roots: tuple[Path, ...]
         stderr=subprocess.PIPE,
         env={},
     )
+    errors = b""
     try:
         async with asyncio.timeout(_PROBE_TIMEOUT_S):
             out, errors = await process.communicate()
@@ -80,10 +92,11 @@ async def examine(python: str, scratch_root: str, script_roots: tuple[Path, ...]
     except TimeoutError:
         process.kill()
         await process.wait()
-        told = dict.fromkeys(TRIED, f"the trial did not end within {_PROBE_TIMEOUT_S:.0f} s")
+        told = dict.fromkeys(_TRIED, f"the trial did not end within {_PROBE_TIMEOUT_S:.0f} s")
     except msgspec.DecodeError:
         last = errors.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        told = dict.fromkeys(TRIED, last or "the trial told nothing")
+        told = dict.fromkeys(_TRIED, last or "the trial told nothing")
+    told.update(dict.fromkeys(skip, SKIPPED))
     return Isolation(roots, {layer: reason for layer, reason in told.items() if reason}, uid)
 
 

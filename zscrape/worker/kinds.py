@@ -9,7 +9,6 @@ from typing import Literal
 
 from msgspec import Struct
 
-from zscrape.runtime import limits
 from zscrape.runtime.limits import Limits
 from zscrape.worker.isolation import LAUNCH, Isolation
 

@@ -106,8 +106,7 @@ class Scratch:
         heapq.heappush(self._numbers, int(name))
 
     async def _remove(self, path: str, number: int) -> None:
-        await _remove_aside(path)
-        if not os.path.lexists(path):
+        if await _remove_aside(path):
             heapq.heappush(self._numbers, number)
 
     async def close(self) -> None:
@@ -118,8 +117,8 @@ class Scratch:
         await _remove_aside(self.root)
 
 
-async def _remove_aside(path: str) -> None:
-    await asyncio.to_thread(remove_tree, path)
+async def _remove_aside(path: str) -> bool:
+    return await asyncio.to_thread(remove_tree, path)
 
 
 def remove_tree(path: str) -> bool:

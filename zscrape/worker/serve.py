@@ -22,6 +22,7 @@ from zscrape.model import Pin, ReconnectPolicy
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.repository import Repository, open_repositories
 from zscrape.worker.agent import Agent
+from zscrape.worker.canary import require_layers, send_canary
 from zscrape.worker.environments import (
     EnvironmentBuilt,
     EnvironmentFact,
@@ -138,7 +139,7 @@ async def _serve(
         session=secrets.token_hex(8),
         slots=slot_count,
         tags=settings.worker.tags,
-        facts=facts(isolation=("session", "rlimits")),
+        facts=facts(()),  # until its layers are known
         reconnect=ReconnectPolicy(),
         spread=secrets.randbelow(1_000) / 1_000,
     )
@@ -156,6 +157,7 @@ async def _serve(
         scratch_dir=settings.home / "scratch" / identity.id,
         script_roots=(cache.trees,),
         isolation=settings.worker.isolation,
+        skip_layers=frozenset(settings.isolation.skip),
         grace_s=settings.worker.grace_s,
     )
     environments = Environments(
@@ -168,6 +170,13 @@ async def _serve(
     with usable(policy.scratch_dir, "--home"):
         await slots.start()
     parts.push_async_callback(slots.close)
+    layers = slots.layers
+    require_layers(layers, settings.isolation.require)
+    await send_canary(slots)
+    log.info("isolation_ready", layers=", ".join(layers.active))
+    for layer, why in layers.missing.items():
+        log.warning("isolation_missing", layer=layer, reason=why)
+    link.introduce(facts(layers.active))
     loop = asyncio.get_running_loop()
     cleaning = loop.create_task(_clean(cache, slots, environments))
     background: list[asyncio.Task[None]] = [cleaning]

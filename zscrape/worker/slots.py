@@ -49,6 +49,7 @@ class SlotPolicy(Struct, frozen=True):
     script_roots: tuple[Path, ...]  # all scripts lie beneath these; each attempt sees its own
     python: str = sys.executable
     isolation: Literal["fork", "exec"] = "fork"
+    skip_layers: frozenset[str] = frozenset()
     grace_s: float = 2.0  # between the request to end and the kill
     environ: dict[str, str] = field(default_factory=dict)  # variables that scripts may see besides
 
@@ -70,7 +71,7 @@ class Slots:
         self._running: dict[Attempt, Running] = {}
         self._scratch = Scratch(policy.scratch_dir)
         self._codes = Codes()
-        self._compiling: set[Running] = set()
+        self._beside: set[Running] = set()  # attempts of our own
         self._readying: set[asyncio.Task[None]] = set()
         self._is_closed = False
         self._log: Any = get_logger()
@@ -85,7 +86,12 @@ class Slots:
         await self._scratch.open()
         python = self._policy.python
         try:
-            layers = await examine(python, self._scratch.root, self._policy.script_roots)
+            layers = await examine(
+                python,
+                self._scratch.root,
+                self._policy.script_roots,
+                skip=self._policy.skip_layers,
+            )
         except OSError as error:
             await self._scratch.close()
             raise TemplateFailed(f"{python}: {error.strerror}") from error
@@ -156,6 +162,27 @@ class Slots:
             self._readying.add(task)
             task.add_done_callback(self._readying.discard)
 
+    async def try_out(self, run: RunSpec, folder: Path) -> Outcome:
+        """Run a script of ours from its folder, beside what is asked for; returns how it ended.
+
+        Raises:
+            TemplateFailed: Nothing can be run.
+            OSError: There are no descriptors left.
+        """
+        outcome: asyncio.Future[Outcome] = self._loop.create_future()
+        running = Running(
+            Assignment("canary", 1, run, b"{}"),
+            loop=self._loop,
+            pump=self._pump,
+            listener=_Trial(outcome),
+            grace_s=self._policy.grace_s,
+            on_over=self._beside.discard,
+        )
+        child = self._templates.take(run.kit, _child_limits(run.limits))
+        self._beside.add(running)
+        running.launch(child, str(folder))
+        return await outcome
+
     def stop(self, task_id: str, attempt: int, code: OutcomeCode) -> None:
         """End an attempt softly, then by force; its outcome takes `code`. Unknown: nothing."""
         running = self._running.get((task_id, attempt))
@@ -170,7 +197,7 @@ class Slots:
         if self._is_closed:
             return
         self._is_closed = True
-        for running in (*self._running.values(), *self._compiling):
+        for running in (*self._running.values(), *self._beside):
             running.abandon(OutcomeCode.WORKER_LOST)
         for task in self._readying:
             task.cancel()
@@ -259,13 +286,13 @@ class Slots:
             pump=self._pump,
             listener=_CodeListener(self._codes, key),
             grace_s=self._policy.grace_s,
-            on_over=self._compiling.discard,
+            on_over=self._beside.discard,
         )
         try:
             child = self._templates.take(run.kit, _child_limits(run.limits), python)
         except (TemplateFailed, OSError):  # then it is compiled by each attempt for itself
             return
-        self._compiling.add(compiling)
+        self._beside.add(compiling)
         compiling.launch(child, folder, is_compile_only=True)
 
     def _on_over(self, running: Running) -> None:
@@ -273,6 +300,24 @@ class Slots:
         del self._running[assignment.task_id, assignment.attempt]
         if running.preparing is not None and not running.preparing.done():
             running.preparing.cancel()
+
+
+class _Trial:
+    """Hears how an attempt of our own ends."""
+
+    def __init__(self, outcome: asyncio.Future[Outcome]) -> None:
+        self._outcome = outcome
+
+    def on_started(self, task_id: str, attempt: int) -> None:
+        """Nobody waits for it."""
+
+    def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
+        """It has nothing to say."""
+
+    def on_finished(self, task_id: str, attempt: int, outcome: Outcome) -> None:
+        """Tell who waits, if somebody still does."""
+        if not self._outcome.done():
+            self._outcome.set_result(outcome)
 
 
 class _CodeListener:
