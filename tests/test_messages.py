@@ -11,11 +11,11 @@ from zscrape import messages
 from zscrape.messages import CATALOGUE, negotiate, placeholders, text
 from zscrape.messages.cli import CLI
 from zscrape.messages.environments import ENVIRONMENTS
-from zscrape.messages.isolation import ISOLATION
 from zscrape.messages.errors import ERRORS
 from zscrape.messages.events import EVENTS
 from zscrape.messages.explain import EXPLAIN
 from zscrape.messages.http import HTTP
+from zscrape.messages.isolation import ISOLATION
 from zscrape.messages.scripts import SCRIPTS
 
 HANGUL = re.compile("[가-힣]")

@@ -18,18 +18,23 @@ _REASON_BYTES = 4096
 
 
 def tell(plan: Plan) -> None:
-    """Write one JSON object: the name of each layer, and why it is missing; empty if it is not."""
-    if not syscalls.is_known_machine():
-        reason = f"not built for {syscalls.MACHINE}"
-        found = dict.fromkeys(("no_new_privileges", "seccomp", "landlock", "view", "user"), reason)
-    else:
-        found = {
-            "no_new_privileges": _try(_forbid_new_privileges),
-            "seccomp": _try(_filter_calls),
-            "landlock": _try(lambda: _keep_to_folder(plan)),
-            "view": _try(lambda: _enter_view(plan)),
-        }
-        found["user"] = _try(lambda: _change_user(plan, has_view=not found["view"]))
+    """Try each layer of the plan; write one JSON object: its name, and why it is missing.
+
+    A layer that works has an empty reason.
+    """
+    found: dict[str, str] = {}
+    layers: dict[str, Callable[[], None]] = {
+        "no_new_privileges": _forbid_new_privileges,
+        "seccomp": _filter_calls,
+        "landlock": lambda: _keep_to_folder(plan),
+        "view": lambda: _enter_view(plan),
+        # Last: whether another user can read the interpreter depends on the view.
+        "user": lambda: _change_user(plan, has_view=found.get("view") == ""),
+    }
+    for name, layer in layers.items():
+        if plan.has(name):
+            is_known = syscalls.is_known_machine()
+            found[name] = _try(layer) if is_known else f"not built for {syscalls.MACHINE}"
     os.write(1, json.dumps(found).encode())
 
 
@@ -42,7 +47,8 @@ def _try(layer: Callable[[], None]) -> str:
         try:
             layer()
         except OSError as error:
-            reason = f"{error.strerror} ({error.filename})" if error.filename else str(error)
+            reason = error.strerror or str(error)
+            reason += f" ({error.filename})" if error.filename else ""
         except Exception as error:  # noqa: BLE001 - whatever it is, the layer does not work
             reason = f"{type(error).__name__}: {error}"
         os.write(writer, reason.encode("utf-8", "replace")[:_REASON_BYTES])

@@ -32,7 +32,8 @@ _LINKS = (
     ("/proc/self/fd/2", "/dev/stderr"),
 )
 # Shared memory of semaphores and of `multiprocessing`; it counts as memory of no process.
-_SHM = "size=64m,nr_inodes=4096,mode=1777"
+# Nobody can list it: names that libraries make up there cannot be guessed.
+_SHM = "size=64m,nr_inodes=4096,mode=1733"
 
 
 class View(NamedTuple):

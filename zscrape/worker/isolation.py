@@ -76,7 +76,8 @@ async def examine(
     """
     roots = tuple(str(root) for root in script_roots)
     uid = first_uid()
-    plan = _plan((), python, scratch_root, roots, uid)
+    wanted = tuple(layer for layer in _TRIED if layer not in skip)
+    plan = _plan(wanted, python, scratch_root, roots, uid)
     process = await asyncio.create_subprocess_exec(
         *(python, "-I", "-S", LAUNCH, "probe", plan),
         stdin=subprocess.DEVNULL,
@@ -92,10 +93,10 @@ async def examine(
     except TimeoutError:
         process.kill()
         await process.wait()
-        told = dict.fromkeys(_TRIED, f"the trial did not end within {_PROBE_TIMEOUT_S:.0f} s")
+        told = dict.fromkeys(wanted, f"the trial did not end within {_PROBE_TIMEOUT_S:.0f} s")
     except msgspec.DecodeError:
         last = errors.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        told = dict.fromkeys(_TRIED, last or "the trial told nothing")
+        told = dict.fromkeys(wanted, last or "the trial told nothing")
     told.update(dict.fromkeys(skip, SKIPPED))
     return Isolation(roots, {layer: reason for layer, reason in told.items() if reason}, uid)
 

@@ -1,0 +1,284 @@
+"""Layers of isolation: tried, told, required, left out, and what each of them takes away."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.worker.conftest import Stage
+from zscrape.config.values import SettingError
+from zscrape.messages import text
+from zscrape.model import LAYERS
+from zscrape.worker.canary import require_layers, send_canary
+from zscrape.worker.isolation import SKIPPED, STAGING, Isolation, examine, first_uid
+from zscrape.worker.slots import SlotPolicy
+
+in_one_loop = pytest.mark.asyncio(loop_scope="session")
+is_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+def needs(stage: Stage, *layers: str) -> None:
+    """Skip where this machine lacks one of these layers."""
+    missing = stage.slots.layers.missing
+    for layer in layers:
+        if layer in missing:
+            pytest.skip(f"{layer}: {missing[layer]}")
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return the names in a folder."""
+    return [path.name for path in folder.iterdir()]
+
+
+@asynccontextmanager
+async def staged(root: Path, *, skip: frozenset[str]) -> AsyncIterator[Stage]:
+    """Run a stage without some layers."""
+    policy = SlotPolicy(1, root / "scratch", (root / "scripts",), skip_layers=skip)
+    stage = Stage(root / "scripts", policy)
+    await stage.slots.start()
+    try:
+        yield stage
+    finally:
+        await stage.slots.close()
+
+
+# ---- which there are ---------------------------------------------------------------------
+
+
+@in_one_loop
+async def test_each_layer_is_in_force_or_has_a_reason(stage: Stage) -> None:
+    """Every layer is told: it is active, or somebody can read why it is not."""
+    layers = stage.slots.layers
+
+    assert set(layers.active) | set(layers.missing) == set(LAYERS)
+    assert not set(layers.active) & set(layers.missing)
+    assert all(layers.missing.values())
+
+
+@in_one_loop
+@is_root
+async def test_root_has_every_layer_here(stage: Stage) -> None:
+    """As root on a kernel that has them, nothing is missing."""
+    assert stage.slots.layers.missing == {}
+
+
+async def test_skipped_layers_are_left_out_and_told(tmp_path: Path) -> None:
+    """What the settings leave out is not applied, and is told to be missing for that reason."""
+    skip = frozenset({"user", "view", "landlock", "seccomp"})
+    async with staged(tmp_path, skip=skip) as stage:
+        ran = await stage.run(
+            "import os\ndef run():\n    return [os.getuid(), os.path.exists('/home')]"
+        )
+        missing = stage.slots.layers.missing
+
+    assert ran.data == [os.getuid(), True]
+    assert missing == dict.fromkeys(skip, SKIPPED)
+
+
+@is_root
+async def test_user_needs_an_interpreter_that_it_can_read(tmp_path: Path) -> None:
+    """Without a view, another user cannot read an interpreter in a closed folder: told so."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    scratch = tmp_path / "scratch"
+    (scratch / STAGING).mkdir(parents=True)
+    found = await examine(sys.executable, str(scratch), (closed,), skip=frozenset({"view"}))
+
+    assert "Permission denied" in found.missing["user"]
+
+
+async def test_trial_of_an_odd_interpreter_finds_nothing(tmp_path: Path) -> None:
+    """An interpreter that tells nothing has no layers; its last words are the reason."""
+    odd = tmp_path / "bin" / "python"
+    odd.parent.mkdir()
+    odd.write_text("#!/bin/sh\necho lost >&2\n")
+    odd.chmod(0o755)
+    (tmp_path / STAGING).mkdir()
+    found = await examine(str(odd), str(tmp_path), ())
+
+    assert {found.missing[name] for name in ("user", "view", "landlock", "seccomp")} == {"lost"}
+
+
+def test_required_layer_that_is_missing_is_refused() -> None:
+    """A required layer that is not in force is an error that names it and the reason."""
+    layers = Isolation((), {"landlock": "the kernel is old"}, 1)
+    require_layers(layers, ("seccomp",))
+    with pytest.raises(SettingError) as caught:
+        require_layers(layers, ("seccomp", "landlock"))
+    told = text(
+        caught.value.text_key,
+        "en",
+        source=caught.value.source,
+        value=caught.value.value,
+        expected=caught.value.expected,
+    )
+
+    assert "isolation.require: the layer landlock" in told
+    assert "the kernel is old" in told
+
+
+@in_one_loop
+async def test_canary_does_well(stage: Stage) -> None:
+    """An ordinary script does all that ordinary scripts do, through every layer."""
+    await send_canary(stage.slots)
+
+
+def test_workers_have_blocks_of_users_of_their_own() -> None:
+    """The first user number of a worker is far above those of people."""
+    assert first_uid() > 10_000
+
+
+# ---- what they take away -----------------------------------------------------------------
+
+
+@in_one_loop
+async def test_attempts_at_once_are_different_users(stage: Stage) -> None:
+    """Two attempts that run at once share no user, and neither is the worker's."""
+    needs(stage, "user")
+    source = """
+        import os, time
+        def run(ctx):
+            ctx.log.info("up")
+            while not os.path.exists(os.path.join(os.path.dirname(__file__), "go")):
+                time.sleep(0.005)
+            return [os.getuid(), os.getgid(), os.getgroups()]
+    """
+    name = stage.write(source)
+    both = [stage.begin(name) for _ in range(2)]
+    for ran in both:
+        await ran.until(lambda ran: "up" in ran.messages("log"))
+    (stage.root / name / "go").touch()
+    for ran in both:
+        await ran.finished.wait()
+    (first, second) = (ran.data for ran in both)
+
+    assert first[0] != second[0]
+    assert os.getuid() not in (first[0], second[0])
+    assert first == [first[0], first[0], []]
+
+
+@in_one_loop
+async def test_script_reads_its_own_code_and_no_other(stage: Stage) -> None:
+    """A script's folder is readable to it and not writable; another script's is not there."""
+    needs(stage, "landlock")
+    other = stage.write("SECRET = 1")
+    source = """
+        import pathlib
+        def attempt(action):
+            try:
+                action()
+            except OSError:
+                return "refused"
+            return "done"
+        def run(other):
+            here = pathlib.Path(__file__)
+            there = pathlib.Path(other)
+            return [
+                attempt(here.read_text), attempt(lambda: here.write_text("x")),
+                attempt(lambda: (here.parent / "new").touch()), attempt(there.read_text),
+                attempt(lambda: list(there.parent.iterdir())),
+                attempt(lambda: pathlib.Path("mine").write_text("x")),
+            ]
+    """
+    ran = await stage.run(source, {"other": str(stage.root / other / "main.py")})
+
+    assert ran.data == ["done", "refused", "refused", "refused", "refused", "done"]
+
+
+@in_one_loop
+async def test_calls_that_attacks_begin_with_are_refused(stage: Stage) -> None:
+    """Namespaces, tracing, keyrings, io_uring and odd sockets are refused with their errors."""
+    needs(stage, "seccomp")
+    source = """
+        import ctypes, errno, os, socket
+        libc = ctypes.CDLL(None, use_errno=True)
+        def call(function, *arguments):
+            ctypes.set_errno(0)
+            return errno.errorcode.get(ctypes.get_errno()) if function(*arguments) < 0 else "done"
+        def open_socket(family):
+            try:
+                socket.socket(family, socket.SOCK_STREAM).close()
+            except OSError as error:
+                return errno.errorcode[error.errno]
+            return "done"
+        def run():
+            return {
+                "unshare": call(libc.unshare, 0x10000000),
+                "ptrace": call(libc.ptrace, 0, 0, 0, 0),
+                "memfd": call(libc.memfd_create, b"x", 0),
+                "subreaper": call(libc.prctl, 36, 1, 0, 0, 0),
+                "personality": call(libc.personality, 0x0040000),
+                "asking": call(libc.personality, 0xFFFFFFFF),
+                "vsock": open_socket(40), "netlink": open_socket(16), "packet": open_socket(17),
+                "unix": open_socket(1), "inet": open_socket(2), "inet6": open_socket(10),
+            }
+    """
+    told = (await stage.run(source)).data
+
+    assert {told[name] for name in ("unshare", "ptrace", "subreaper", "personality")} == {"EPERM"}
+    assert told["memfd"] == "ENOSYS"
+    assert {told[name] for name in ("vsock", "netlink", "packet")} == {"EAFNOSUPPORT"}
+    assert {told[name] for name in ("asking", "unix", "inet", "inet6")} == {"done"}
+
+
+@in_one_loop
+async def test_view_shows_what_is_needed_and_nothing_else(stage: Stage) -> None:
+    """Home folders, sockets of services and other users' processes are not there."""
+    needs(stage, "view")
+    source = """
+        import os
+        def run():
+            return {
+                "there": [os.path.exists(p) for p in ("/home", "/run", "/var", "/srv", "/boot")],
+                "system": [os.path.exists(p) for p in ("/usr/bin", "/etc/passwd", "/dev/null")],
+                "writable": os.access("/usr", os.W_OK) or os.access("/", os.W_OK),
+            }
+    """
+    told = (await stage.run(source)).data
+
+    assert told == {"there": [False] * 5, "system": [True] * 3, "writable": False}
+
+
+@in_one_loop
+@is_root
+async def test_processes_of_others_are_hidden(stage: Stage) -> None:
+    """In `/proc` an attempt finds itself and what it has started."""
+    needs(stage, "view", "user")
+    source = """
+        import os
+        def run():
+            pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+            return [pids, os.getpid()]
+    """
+    pids, own = (await stage.run(source)).data
+
+    assert pids == [own]
+
+
+@in_one_loop
+@is_root
+async def test_shared_memory_of_an_attempt_ends_with_it(stage: Stage) -> None:
+    """What an attempt leaves in `/dev/shm` is gone for the next one."""
+    needs(stage, "view", "user")
+    ran = await stage.run("""
+        from multiprocessing import Lock, shared_memory
+        def run():
+            Lock()
+            open("/dev/shm/left", "w").write("x" * 1000)
+            return 1
+    """)
+    listing = await stage.run("import os\ndef run():\n    return os.listdir('/dev/shm')")
+    shm = Path(f"/proc/{stage.slots.template_pids['']}/root/dev/shm")
+    for _ in range(100):  # each attempt has the template look for children that have ended
+        if not names_in(shm):
+            break
+        await stage.run("def run():\n    return 1")
+
+    assert ran.data == 1
+    assert listing.outcome.error_type == "PermissionError"
+    assert names_in(shm) == []
