@@ -15,11 +15,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import dispatcher, environments, path, scripts, slots
+from bench import dispatcher, environments, isolation, path, scripts, slots
 
 PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "dispatcher": dispatcher.measure,
     "slots": slots.measure,
+    "isolation": isolation.measure,
     "path": path.measure,
     "scripts": scripts.measure,
     "environments": environments.measure,
@@ -29,6 +30,8 @@ GOALS: dict[str, tuple[float, bool]] = {
     "dispatcher.lives_per_s_10_workers": (30_000, True),
     "dispatcher.share_1000_workers": (0.80, True),
     "dispatcher.share_blocked": (0.80, True),
+    "isolation.added_p50_us": (400, False),
+    "isolation.added_cpu_us": (1500, False),
     "path.http_p50_ratio": (2.0, False),
     "path.bare_p50_ratio": (2.0, False),
     "path.http_rate_ratio_16": (0.45, True),

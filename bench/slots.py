@@ -29,11 +29,11 @@ SINGLE_COUNT = 300
 MANY_COUNT = 1500
 IN_FLIGHT_COUNT = 16
 
-_NOOP = "def run():\n    return None\n"
+NOOP = "def run():\n    return None\n"
 _MODULES = "import sys\ndef run():\n    return sorted(sys.modules)\n"
 
 
-class _Listener:
+class Listener:
     """Resolves a future per attempt."""
 
     def __init__(self) -> None:
@@ -49,10 +49,10 @@ class _Listener:
         self.waiting.pop(task_id).set_result(outcome)
 
 
-class _Runner:
+class Runner:
     """Runs one script again and again."""
 
-    def __init__(self, slots: Slots, listener: _Listener, name: str) -> None:
+    def __init__(self, slots: Slots, listener: Listener, name: str) -> None:
         self._slots = slots
         self._listener = listener
         self._run = RunSpec(Pin("bench", name, "1.0.0", "sha256:0"), kit=(), timeout_s=60.0)
@@ -94,24 +94,24 @@ async def _measure(rounds: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder_name:
         folder = Path(folder_name)
         folder.chmod(0o755)  # noqa: ASYNC240 - attempts are other users
-        for name, source in (("noop", _NOOP), ("modules", _MODULES)):
+        for name, source in (("noop", NOOP), ("modules", _MODULES)):
             (folder / name).mkdir()
             (folder / name / "main.py").write_text(source)
 
         async def ensure(pin: Pin) -> Path:
             return folder / pin.name
 
-        listener = _Listener()
+        listener = Listener()
         slots = Slots(SlotPolicy(IN_FLIGHT_COUNT, folder / "scratch", (folder,)), ensure, listener)
         await slots.start()
         try:
-            modules = json.loads((await _Runner(slots, listener, "modules").once()).data or b"[]")
-            return await _rounds(_Runner(slots, listener, "noop"), modules, rounds)
+            modules = json.loads((await Runner(slots, listener, "modules").once()).data or b"[]")
+            return await _rounds(Runner(slots, listener, "noop"), modules, rounds)
         finally:
             await slots.close()
 
 
-async def _rounds(runner: _Runner, modules: list[str], rounds: int) -> dict[str, float]:
+async def _rounds(runner: Runner, modules: list[str], rounds: int) -> dict[str, float]:
     rows: dict[str, list[float]] = {
         name: [] for name in ("bare_p50", "bare_p99", "bare_rate", "p50", "p99", "rate")
     }

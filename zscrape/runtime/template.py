@@ -36,6 +36,8 @@ from zscrape.runtime.sandbox import RULESET_FD, Sandbox, read_plan
 _MESSAGE_LIMIT_BYTES = 65536
 _FD_LIMIT_COUNT = 253  # SCM_MAX_FD of the kernel
 _EXEC_ARGUMENTS = ("-I", "-B")
+# Scripts come after the worker, its templates and everybody else on the machine.
+_NICE = 10
 # Enough for the interpreter to have specialised all that a child does.
 _REHEARSALS_COUNT = 60
 
@@ -135,6 +137,7 @@ class Template:
         """Turn this fork into a spare child: in its own session, limited, with nothing of ours."""
         try:
             os.setsid()
+            os.nice(_NICE)
             self._sandbox.enter(folder)
             os.closerange(RULESET_FD + 1, 65536)
             if words[2] != b"-":
