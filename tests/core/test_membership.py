@@ -301,6 +301,39 @@ def test_beat_of_another_session_or_an_old_one_changes_nothing(rig: Rig) -> None
     assert rig.runs(rig.submit("t")) == [("a", "t", 1)]
 
 
+def test_worker_that_shares_its_slots_hears_of_waiting_tasks_at_once(rig: Rig) -> None:
+    """A worker that gives this gateway less than it has is told when the first task waits."""
+    rig.join("a", 2)
+    rig.beat("a", limit=0)
+    rig.tick(0.1)
+    before = rig.dispatcher.next_deadline()
+    rig.submit("t1")
+    due = rig.dispatcher.next_deadline()
+    told = rig.tick(0.1)
+    rig.submit("t2")
+    later = rig.dispatcher.next_deadline()
+
+    assert before is not None
+    assert before > 0.1
+    assert due is not None
+    assert due <= 0.1
+    assert [beat.queued for beat in sends(told, GatewayHeartbeat)] == [1]
+    assert later is not None
+    assert later > 0.1
+
+
+def test_worker_with_all_its_slots_is_not_urged(rig: Rig) -> None:
+    """A worker that has no more to give hears of waiting tasks with its next beat."""
+    rig.join("a", 1)
+    rig.beat("a", limit=1)
+    rig.submit("t1")
+    rig.submit("t2")
+    due = rig.dispatcher.next_deadline()
+
+    assert due is not None
+    assert due > 0.0
+
+
 def test_limit_in_a_beat_bounds_new_work(rig: Rig) -> None:
     """A worker gets no more at once than its last beat said, though it has slots."""
     rig.join("a", 3)

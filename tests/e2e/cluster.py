@@ -100,11 +100,13 @@ class Cluster:
             if any(worker["id"] == worker_id and worker["status"] == status for worker in workers):
                 return
 
-    def start_worker(self, name: str, *, slots: int, tags: tuple[str, ...] = ()) -> Process:
-        """Start a worker with a home of its own; it has joined when this returns."""
+    def start_worker(
+        self, name: str, *, slots: int, tags: tuple[str, ...] = (), join: str | None = None
+    ) -> Process:
+        """Start a worker with a home of its own; it has joined (one of) them on return."""
         return self._start(
             *("worker", "--home", str(self._home / name), "--slots", str(slots)),
-            *("--join", self.gateway.ready["link"]),
+            *("--join", join or self.gateway.ready["link"]),
             *(option for tag in tags for option in ("--tag", tag)),
         )
 

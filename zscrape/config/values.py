@@ -109,6 +109,18 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def parse_links_of_gateways(addresses: str) -> list[tuple[str, int]]:
+    """Return host and port of each of `tcp://host:port,tcp://host:port`.
+
+    Raises:
+        ValueError: One is no such address, or stands there twice.
+    """
+    each = addresses.split(",")
+    if len(set(each)) < len(each):
+        raise ValueError(f"twice the same: {addresses}")
+    return [parse_link(address) for address in each]
+
+
 def parse_index(address: str) -> str:
     """Return an address of packages.
 
@@ -149,7 +161,7 @@ def _parse_names(known: tuple[str, ...]) -> Callable[[tuple[str, ...]], object]:
 _PARSERS: Final[dict[str, tuple[Callable[[Any], object], str]]] = {
     "gateway.http": (parse_http, "host:port"),
     "gateway.link": (parse_link, "tcp://host:port"),
-    "worker.join": (parse_link, "tcp://host:port"),
+    "worker.join": (parse_links_of_gateways, "tcp://host:port, or several joined by commas"),
     "worker.index_url": (parse_index, "https://host/simple/"),
     "worker.find_links": (parse_links, "[/absolute/folder, https://host/page, ...]"),
     "worker.environment_size_limit": (parse_size, "512MB, 1GiB, ..."),

@@ -384,5 +384,7 @@ class Dispatcher:
         lives = self._lives
         if lives.freed or lives.ready:
             lives.assign(now)
+        if lives.waiting and not self._members.has_urged:
+            self._members.urge(now)
         out, lives.out = lives.out, []
         return out

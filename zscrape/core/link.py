@@ -15,6 +15,7 @@ from enum import Enum
 from math import inf
 from typing import Any, Literal
 
+from zscrape.core.credits import Side
 from zscrape.core.effects import (
     AttemptFenced,
     Exit,
@@ -100,7 +101,8 @@ class WorkerLink:
         self._profile = Profile(
             worker_id=worker_id, session=session, slots=slots, tags=tags, facts=facts
         )
-        self._slots = slots
+        self._granted_count = slots
+        self._queued_count = 0
         self._reconnect = reconnect
         self._spread = spread
         heartbeat = HeartbeatPolicy()  # until a Welcome says better
@@ -139,6 +141,17 @@ class WorkerLink:
     def running(self) -> tuple[Attempt, ...]:
         """Attempts that fill a slot, those that are being ended included."""
         return tuple(self._errands.running)
+
+    @property
+    def granted_count(self) -> int:
+        """How many attempts the gateway may have here at once."""
+        return self._granted_count
+
+    @property
+    def side(self) -> Side:
+        """What sharing the worker's slots goes by."""
+        is_joined = self._phase is _Phase.JOINED and not self._is_drained_by_gateway
+        return Side(len(self._errands.running), self._queued_count, is_joined)
 
     # ---- calls from the socket -------------------------------------------------------
 
@@ -219,6 +232,14 @@ class WorkerLink:
     def introduce(self, facts: WorkerFacts) -> None:
         """Change what this worker says of itself; before it is opened for the first time."""
         self._profile.facts = facts
+
+    def grant(self, count: int, *, now: float) -> list[LinkEffect]:
+        """Let this gateway have `count` attempts at once; more than that are refused."""
+        if count != self._granted_count:
+            self._granted_count = count
+            if self._phase is _Phase.JOINED:
+                self._beat(now)
+        return self._flush()
 
     def observe(self, *, load: Load, warm: tuple[str, ...]) -> None:
         """Note what the next beat tells of this machine."""
@@ -345,6 +366,7 @@ class WorkerLink:
             self._greet(now)
             return
         self._is_drained_by_gateway = beat.is_draining
+        self._queued_count = beat.queued
         acked = self._evidence.of(beat.ack)
         if acked is None:
             return
@@ -368,7 +390,7 @@ class WorkerLink:
             self._send(Refused(*attempt, "stale"))
         elif self._is_draining or self._is_drained_by_gateway:
             self._send(Refused(*attempt, "draining"))
-        elif len(self._errands.running) >= self._slots:
+        elif len(self._errands.running) >= self._granted_count:
             self._send(Refused(*attempt, "full"))
         else:
             errand = self._errands.running[attempt] = Errand(run, self._connection)
@@ -472,7 +494,7 @@ class WorkerLink:
             or self._is_drained_by_gateway
             or self._errands.outbox_bytes > OUTBOX_LIMIT_BYTES
         )
-        return 0 if declines else self._slots
+        return 0 if declines else self._granted_count
 
     def _reopen(self) -> None:
         self._phase = _Phase.CLOSED
@@ -536,6 +558,6 @@ class WorkerLink:
         Raises:
             AssertionError: One is broken; its text says which.
         """
-        self._errands.check(self._slots)
+        self._errands.check(self._profile.slots)
         deadline = self.next_deadline()
         ensure(deadline is None or deadline <= min(self._moments()), "nothing is due unnoticed")

@@ -39,6 +39,7 @@ class Membership:
         self._heartbeat = heartbeat
         self._lost_after_s = heartbeat.lost_after_s
         self.next_beat_at = 0.0  # meaningful while any worker is known
+        self.has_urged = False  # workers know, or need not know, that tasks wait
 
     # ---- joining -------------------------------------------------------
 
@@ -300,6 +301,7 @@ class Membership:
             return
         self.next_beat_at = now + self._heartbeat.interval_s
         queued_count = len(self._lives.waiting)
+        self.has_urged = queued_count > 0
         out = self._lives.out
         for worker in self._pool.workers.values():
             if worker.peer:
@@ -307,6 +309,13 @@ class Membership:
                     self._boot, worker.beat_seq, queued_count, worker.is_draining
                 )
                 out.append(Send(worker.peer, beat))
+
+    def urge(self, now: float) -> None:
+        """Tell at once that tasks wait, if a worker could give this gateway more of its slots."""
+        self.has_urged = True
+        workers = self._pool.workers.values()
+        if any(worker.limit < worker.slots and not worker.is_leaving for worker in workers):
+            self.next_beat_at = now
 
     # ---- small parts -----------------------------------------------------------------
 

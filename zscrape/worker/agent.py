@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from typing import TypeAlias, assert_never
+from typing import Protocol, TypeAlias, assert_never
 
 import psutil
 import zmq
 
 from zscrape import wire
+from zscrape.core.credits import Side
 from zscrape.core.effects import (
     AttemptFenced,
     Exit,
@@ -30,8 +31,8 @@ from zscrape.core.effects import (
 )
 from zscrape.core.link import WorkerLink
 from zscrape.errors import WireError
-from zscrape.model import Load, Outcome, Pin, Record
-from zscrape.worker.slots import Assignment, Slots
+from zscrape.model import Load, Outcome, OutcomeCode, Pin, Record, RunSpec
+from zscrape.worker.attempt import Assignment
 
 _NOBLOCK = int(zmq.NOBLOCK)
 _EVENTS = int(zmq.EVENTS)
@@ -68,6 +69,26 @@ DEALER_OPTIONS: tuple[tuple[int, int], ...] = (
 )
 
 
+class Work(Protocol):
+    """What an agent has done at its gateway's word."""
+
+    def begin(self, assignment: Assignment) -> None:
+        """Run an attempt; its end is told by `on_finished`."""
+        ...
+
+    def prepare(self, run: RunSpec) -> None:
+        """Get a script ready."""
+        ...
+
+    def stop(self, task_id: str, attempt: int, code: OutcomeCode) -> None:
+        """End an attempt."""
+        ...
+
+    def balance(self) -> None:
+        """What this gateway has of the slots, or wants of them, may have changed."""
+        ...
+
+
 class Agent:
     """One worker's side of one link; made and used in one running event loop.
 
@@ -87,7 +108,7 @@ class Agent:
         self._address = address
         self._on_fact = on_fact
         self._warm = warm
-        self._slots: Slots  # given to `run`: they report to this agent
+        self._work: Work  # given to `run`: its attempts report to this agent
         self._context = zmq.Context()
         self._socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
         self._loop = asyncio.get_running_loop()
@@ -100,9 +121,23 @@ class Agent:
         self.garbage_count = 0
         psutil.cpu_percent()  # it tells the time since its last call: the first one says nothing
 
-    async def run(self, slots: Slots) -> Exit:
+    @property
+    def side(self) -> Side:
+        """What sharing the worker's slots goes by."""
+        return self._link.side
+
+    @property
+    def granted_count(self) -> int:
+        """How many attempts this gateway may have here at once."""
+        return self._link.granted_count
+
+    def grant(self, count: int) -> None:
+        """Let this gateway have `count` attempts at once."""
+        self._act(self._link.grant(count, now=time.monotonic()))
+
+    async def run(self, work: Work) -> Exit:
         """Dial and serve until the link says to exit; returns why."""
-        self._slots = slots
+        self._work = work
         self._observe()
         self._open()
         try:
@@ -123,13 +158,15 @@ class Agent:
         """Take nothing new; `run` returns once nothing is left."""
         self._act(self._link.drain(now=time.monotonic()))
 
-    async def leave(self) -> None:
-        """End all that runs, say Goodbye, and let `run` return.
-
-        In this order: the gateway gives the attempts away as soon as it hears the Goodbye.
-        """
+    def prepare_to_leave(self) -> None:
+        """Tell no more of what attempts say: they are about to be ended."""
         self._is_leaving = True
-        await self._slots.close()
+
+    def leave(self) -> None:
+        """Say Goodbye, and let `run` return; to be called when no attempt runs any more.
+
+        The gateway gives the attempts away as soon as it hears the Goodbye.
+        """
         self._act(self._link.leave(now=time.monotonic()))
 
     async def fetch(self, pin: Pin) -> bytes | None:
@@ -206,6 +243,7 @@ class Agent:
             try:
                 frame = socket.recv(_NOBLOCK)
             except zmq.Again:
+                self._work.balance()
                 return
             try:
                 message = wire.decode_gateway(frame)
@@ -218,6 +256,7 @@ class Agent:
     def _tick(self) -> None:
         self._timer, self._timer_at = None, float("inf")
         self._act(self._link.tick(now=time.monotonic()))
+        self._work.balance()
 
     def _observe(self) -> None:
         """Take the machine's load and the warm scripts along with the next beat."""
@@ -251,13 +290,13 @@ class Agent:
     def _do(self, effect: _Deed) -> None:
         match effect:
             case Start(run=run, deadline_at=deadline_at):
-                self._slots.begin(
+                self._work.begin(
                     Assignment(run.task_id, run.attempt, run.run, run.params, deadline_at)
                 )
             case Ready(run=run):
-                self._slots.prepare(run)
+                self._work.prepare(run)
             case Stop():
-                self._slots.stop(effect.task_id, effect.attempt, effect.code)
+                self._work.stop(effect.task_id, effect.attempt, effect.code)
             case Reopen(delay_s=delay_s):
                 self._loop.call_later(delay_s, self._reopen)
             case Given(request=request, body=body):

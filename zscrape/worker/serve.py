@@ -31,6 +31,7 @@ from zscrape.worker.environments import (
     EnvironmentUnfinished,
 )
 from zscrape.worker.fetching import Fetcher
+from zscrape.worker.fleet import Fleet
 from zscrape.worker.identity import Identity, facts
 from zscrape.worker.recipe import environment_policy
 from zscrape.worker.slots import SlotPolicy, Slots
@@ -117,6 +118,22 @@ def _tell_environment(log: Any, fact: EnvironmentFact) -> None:
             assert_never(fact)
 
 
+def _links(settings: Settings, identity: Identity, slot_count: int) -> dict[str, WorkerLink]:
+    """Return this worker's half of the dialogue with each gateway, by its address."""
+    return {
+        address: WorkerLink(
+            worker_id=identity.id,
+            session=secrets.token_hex(8),
+            slots=slot_count,
+            tags=settings.worker.tags,
+            facts=facts(()),  # until its layers are known
+            reconnect=ReconnectPolicy(),
+            spread=secrets.randbelow(1_000) / 1_000,
+        )
+        for address in settings.worker.join.split(",")
+    }
+
+
 async def _serve(
     settings: Settings,
     identity: Identity,
@@ -134,19 +151,17 @@ async def _serve(
             max_size_bytes=settings.cache_max_size_bytes,
         )
     parts.push_async_callback(cache.close)
-    link = WorkerLink(
-        worker_id=identity.id,
-        session=secrets.token_hex(8),
-        slots=slot_count,
-        tags=settings.worker.tags,
-        facts=facts(()),  # until its layers are known
-        reconnect=ReconnectPolicy(),
-        spread=secrets.randbelow(1_000) / 1_000,
+    links = _links(settings, identity, slot_count)
+    fleet = Fleet(
+        [
+            Agent(link, address=address, on_fact=teller.tell, warm=cache.warm)
+            for address, link in links.items()
+        ],
+        slot_count,
     )
-    agent = Agent(link, address=settings.worker.join, on_fact=teller.tell, warm=cache.warm)
-    parts.callback(agent.close)
+    parts.callback(fleet.close)
 
-    fetcher = Fetcher(_own_repositories(settings, cache), agent.fetch)
+    fetcher = Fetcher(_own_repositories(settings, cache), fleet.fetch)
     parts.push_async_callback(fetcher.close)
 
     async def ensure(pin: Pin) -> Path:
@@ -166,7 +181,7 @@ async def _serve(
     parts.push_async_callback(environments.close)
     with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
         await environments.open()
-    slots = Slots(policy, ensure, agent, environments)
+    slots = Slots(policy, ensure, fleet, environments)
     with usable(policy.scratch_dir, "--home"):
         await slots.start()
     parts.push_async_callback(slots.close)
@@ -176,7 +191,8 @@ async def _serve(
     log.info("isolation_ready", layers=", ".join(layers.active))
     for layer, why in layers.missing.items():
         log.warning("isolation_missing", layer=layer, reason=why)
-    link.introduce(facts(layers.active))
+    for link in links.values():
+        link.introduce(facts(layers.active))
     loop = asyncio.get_running_loop()
     cleaning = loop.create_task(_clean(cache, slots, environments))
     background: list[asyncio.Task[None]] = [cleaning]
@@ -187,14 +203,14 @@ async def _serve(
         signal_count += 1
         if signal_count == 1:
             log.info("worker_stopping")
-            agent.drain()
+            fleet.drain()
         elif signal_count == 2:  # the second one insists
-            background.append(loop.create_task(agent.leave()))
+            background.append(loop.create_task(fleet.leave()))
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     try:
-        end = await agent.run(slots)
+        end = await fleet.run(slots)
     finally:
         background[0].cancel()
         await asyncio.gather(*background, return_exceptions=True)

@@ -1,0 +1,129 @@
+"""One worker's links to all of its gateways, and the slots that they share.
+
+Each gateway has an `Agent` of its own. What an attempt says goes to the gateway that sent it;
+scripts are asked for at any gateway that is there; slots are shared by `core.credits`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from zscrape.core.credits import shares
+from zscrape.core.effects import Exit
+from zscrape.model import Attempt, Outcome, OutcomeCode, Pin, Record, RunSpec
+from zscrape.worker.agent import Agent
+from zscrape.worker.slots import Assignment, Slots
+
+
+class Fleet:
+    """The agents of one worker. It hears what attempts say (`SlotListener`)."""
+
+    def __init__(self, agents: Sequence[Agent], slot_count: int) -> None:
+        self._agents = tuple(agents)
+        self._slot_count = slot_count
+        self._owners: dict[Attempt, Agent] = {}
+        self._turn = 0
+        self._slots: Slots  # given to `run`: they report to this fleet
+
+    async def run(self, slots: Slots) -> Exit:
+        """Dial all gateways and serve until every link has ended; returns why.
+
+        A gateway that rejects this worker does not end the others: the first such reason is
+        returned once no link is left.
+        """
+        self._slots = slots
+        self.balance()
+        ends = await asyncio.gather(*(agent.run(_Port(self, agent)) for agent in self._agents))
+        return next((end for end in ends if end.reason not in ("drained", "left")), ends[0])
+
+    def close(self) -> None:
+        """Let go of every socket; again is no error."""
+        for agent in self._agents:
+            agent.close()
+
+    def drain(self) -> None:
+        """Take nothing new; `run` returns once nothing is left."""
+        for agent in self._agents:
+            agent.drain()
+
+    async def leave(self) -> None:
+        """End all that runs, say Goodbye to every gateway, and let `run` return."""
+        for agent in self._agents:
+            agent.prepare_to_leave()
+        await self._slots.close()
+        for agent in self._agents:
+            agent.leave()
+
+    async def fetch(self, pin: Pin) -> bytes | None:
+        """Ask gateways for a script's bytes, those that are there first; None: none has them."""
+        for agent in sorted(self._agents, key=lambda agent: not agent.side.is_joined):
+            body = await agent.fetch(pin)
+            if body is not None:
+                return body
+        return None
+
+    def balance(self) -> None:
+        """Share the slots anew; called whenever what it goes by may have changed."""
+        if len(self._agents) == 1:
+            return
+        self._turn += 1
+        limits = shares(self._slot_count, [agent.side for agent in self._agents], turn=self._turn)
+        # Those who get less come first: until they have, the others' new slots are theirs.
+        pairs = list(zip(self._agents, limits, strict=True))
+        for agent, limit in sorted(pairs, key=lambda pair: pair[1] - pair[0].granted_count):
+            agent.grant(limit)
+
+    # ---- from agents -----------------------------------------------------------------
+
+    def begin(self, agent: Agent, assignment: Assignment) -> None:
+        """Run an attempt that a gateway has sent."""
+        self._owners[assignment.task_id, assignment.attempt] = agent
+        self._slots.begin(assignment)
+
+    def prepare(self, run: RunSpec) -> None:
+        """Get a script ready."""
+        self._slots.prepare(run)
+
+    def stop(self, task_id: str, attempt: int, code: OutcomeCode) -> None:
+        """End an attempt."""
+        self._slots.stop(task_id, attempt, code)
+
+    # ---- SlotListener ----------------------------------------------------------------
+
+    def on_started(self, task_id: str, attempt: int) -> None:
+        """The child has begun to run the script."""
+        self._owners[task_id, attempt].on_started(task_id, attempt)
+
+    def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
+        """The attempt has said something."""
+        self._owners[task_id, attempt].on_records(task_id, attempt, records)
+
+    def on_finished(self, task_id: str, attempt: int, outcome: Outcome) -> None:
+        """The attempt has ended."""
+        self._owners.pop((task_id, attempt)).on_finished(task_id, attempt, outcome)
+        self.balance()
+
+
+class _Port:
+    """What one agent asks of the slots."""
+
+    def __init__(self, fleet: Fleet, agent: Agent) -> None:
+        self._fleet = fleet
+        self._agent = agent
+
+    def begin(self, assignment: Assignment) -> None:
+        """Run an attempt."""
+        self._fleet.begin(self._agent, assignment)
+
+    def prepare(self, run: RunSpec) -> None:
+        """Get a script ready."""
+        self._fleet.prepare(run)
+
+    def stop(self, task_id: str, attempt: int, code: OutcomeCode) -> None:
+        """End an attempt."""
+        self._fleet.stop(task_id, attempt, code)
+
+    def balance(self) -> None:
+        """Something was heard: share the slots anew."""
+        self._fleet.balance()
