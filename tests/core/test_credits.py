@@ -25,7 +25,7 @@ def side(running: int = 0, queued: int = 0, *, joined: bool = True) -> Side:
 
 @given(SIDES, st.integers(0, 12), st.integers(0, 7))
 def test_shares_keep_their_promises(sides: list[Side], extra: int, turn: int) -> None:
-    """All slots are given while a gateway is there, none twice, and running attempts keep theirs."""
+    """All slots are given while a gateway is there, none twice; running attempts keep theirs."""
     slots = sum(each.running_count for each in sides) + extra
     limits = shares(slots, sides, turn=turn)
 
