@@ -13,7 +13,9 @@ import stat
 import time
 from pathlib import Path
 
+from zscrape.runtime import marker
 from zscrape.worker.processes import end_processes_in
+from zscrape.worker.strays import end_marked
 
 _MODE = 0o700
 _REUSE_LIMIT_COUNT = 64
@@ -28,6 +30,7 @@ class Scratch:
     def __init__(self, base: Path) -> None:
         self._base = base
         self.root = str(base / f"{os.getpid()}-{_birth(os.getpid())}")
+        self.owner = marker.owner_of(self.root)  # whose mark the children bear
         self._made_count = 0
         self._free: list[tuple[str, int]] = []  # name, change time
         # Name to change time (ns) as it was given out, and whether any later change must show.
@@ -165,6 +168,7 @@ def _sweep(base: Path) -> None:
         if _birth(int(pid_text)) == birth:
             continue  # its worker lives
         end_processes_in(left)
+        end_marked(marker.owner_of(str(left)))
         remove_tree(str(left))
 
 

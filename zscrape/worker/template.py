@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 
 from zscrape.runtime.limits import Limits
-from zscrape.worker import processes
+from zscrape.worker import processes, strays
 from zscrape.worker.children import Child, Exit, Spares
 from zscrape.worker.kinds import Kind, TemplateFailed, TemplatePolicy, start_process
 from zscrape.worker.pump import Pump
@@ -288,7 +288,7 @@ class Template:
 
     def _sweep(self) -> None:
         """Have the template end what attempts have left behind outside their sessions."""
-        self._send(b"S " + " ".join(map(str, self.active)).encode(), [])
+        self._send(b"S", [])
 
     # ---- control ---------------------------------------------------------------------
 
@@ -391,7 +391,7 @@ class Template:
         os.close(self._errors_fd)
         if not self.failure and not self.ready.done():
             self.failure = words
-        processes.end_groups([child.pid for child in self.children.values() if child.pid])
+        strays.end_adopted(self._scratch.owner)
         reason = self.failure or f"its template process ended: {words}"
         for child_id in list(self.children):
             self._ended(child_id, Exit(None, reason=reason))
