@@ -91,8 +91,8 @@ ERRORS: Final[dict[str, Text]] = {
     ),
     "cancelled": Text("The task was cancelled.", "작업이 취소되었습니다."),
     "memory_limit": Text(
-        "The script needed more memory than its limit of {limit_bytes} bytes. Raise `memory_limit`, or keep less in memory.",
-        "스크립트가 메모리 제한 {limit_bytes}바이트보다 많은 메모리를 썼습니다. `memory_limit`을 늘리거나 메모리를 덜 쓰십시오.",
+        "The script needed more memory than its limit of {limit_bytes} bytes; at its peak it held {peak_bytes} bytes. Raise `memory_limit`, or keep less in memory.",
+        "스크립트에 제한 {limit_bytes}바이트보다 많은 메모리가 필요했습니다. 가장 많이 썼을 때는 {peak_bytes}바이트였습니다. `memory_limit`을 늘리거나 메모리를 덜 쓰십시오.",
     ),
     "cpu_limit": Text(
         "The script used up its {limit_s:g} s of processor time. Raise `limits.cpu_s`, or look for an endless loop.",

@@ -12,8 +12,9 @@ import tempfile
 from collections import deque
 from collections.abc import Callable
 
+from zscrape.runtime import marker
 from zscrape.runtime.limits import Limits
-from zscrape.worker import processes, strays
+from zscrape.worker import processes, strays, tree
 from zscrape.worker.children import Child, Exit, Spares
 from zscrape.worker.kinds import Kind, TemplateFailed, TemplatePolicy, start_process
 from zscrape.worker.pump import Pump
@@ -289,6 +290,17 @@ class Template:
     def _sweep(self) -> None:
         """Have the template end what attempts have left behind outside their sessions."""
         self._send(b"S", [])
+
+    def strays_of(self, child: Child) -> list[int]:
+        """Return what the child has started that has lost its parent, zombies included."""
+        known = {each.pid for each in self.children.values()}
+        mark = (self._scratch.owner, child.id)
+        below = tree.children(self.process.pid, 1)
+        return [pid for pid in below if pid not in known and marker.read(pid) == mark]
+
+    def reap(self) -> None:
+        """Have what has ended waited for, strays too: nothing else may speak to it for long."""
+        self._send(b"W", [])
 
     # ---- control ---------------------------------------------------------------------
 

@@ -50,7 +50,8 @@ def _fields(code: OutcomeCode, answer: Answer, run: RunSpec) -> dict[str, str | 
     """Return what the words for `code` need: from what we know, and only the reason as told."""
     match code:
         case OutcomeCode.MEMORY_LIMIT:
-            return {"limit_bytes": run.limits.memory_bytes}
+            limit_bytes = run.limits.memory_bytes
+            return {"limit_bytes": limit_bytes, "peak_bytes": answer.memory_bytes}
         case OutcomeCode.OUTPUT_LIMIT:
             return {"limit_bytes": run.limits.result_size_bytes}
         case OutcomeCode.PARAMS_INVALID:
