@@ -107,8 +107,8 @@ ERRORS: Final[dict[str, Text]] = {
         "스크립트의 반환값을 보관할 수 없습니다: {reason}",
     ),
     "process_limit": Text(
-        "The script started more than {limit_count} processes. Raise `limits.processes`, or start fewer.",
-        "스크립트가 프로세스를 {limit_count}개보다 많이 시작했습니다. `limits.processes`를 늘리거나 덜 시작하십시오.",
+        "The script may have {limit_count} processes and threads, and wanted more. Raise `limits.processes`, or start fewer; each thread also needs 8 MiB of `memory_limit` for its stack.",
+        "스크립트는 프로세스와 스레드를 합해 {limit_count}개까지 쓸 수 있는데 더 시작하려 했습니다. `limits.processes`를 늘리거나 덜 시작하십시오. 스레드에는 스택으로 `memory_limit`이 8MiB씩 더 필요합니다.",
     ),
     "crashed": Text(
         "The script's process ended without an answer: {reason}",
