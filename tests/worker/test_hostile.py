@@ -186,7 +186,8 @@ async def test_memory_limit(stage: Stage, source: str) -> None:
     ran = await stage.run(source, limits=Limits(memory_bytes=100_000_000))
 
     assert ran.outcome.code == OutcomeCode.MEMORY_LIMIT
-    assert ran.outcome.fields == {"limit_bytes": 100_000_000}
+    assert ran.outcome.fields["limit_bytes"] == 100_000_000
+    assert ran.outcome.fields["peak_bytes"] == ran.outcome.usage.memory_peak_bytes > 5_000_000
 
 
 async def test_items_are_bounded_in_sum(stage: Stage) -> None:

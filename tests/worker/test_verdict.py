@@ -32,10 +32,11 @@ def test_claim_without_its_fields_has_whole_words(code: str, fields: dict[str, s
 
 def test_limits_are_ours_and_the_reason_is_the_childs() -> None:
     """A child cannot say what its limit was; why it failed, only it knows."""
-    memory = verdict.of_answer(Answer("memory_limit", fields={"limit_bytes": 1}), RUN)
+    told = Answer("memory_limit", memory_bytes=5, fields={"limit_bytes": 1})
+    memory = verdict.of_answer(told, RUN)
     output = verdict.of_answer(Answer("output_limit"), RUN)
     result = verdict.of_answer(Answer("result_invalid", fields={"reason": "why"}), RUN)
 
-    assert memory.fields == {"limit_bytes": 123_000}
+    assert memory.fields == {"limit_bytes": 123_000, "peak_bytes": 5}
     assert output.fields == {"limit_bytes": 456_000}
     assert (result.code, result.fields) == (OutcomeCode.RESULT_INVALID, {"reason": "why"})

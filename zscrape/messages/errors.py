@@ -91,8 +91,8 @@ ERRORS: Final[dict[str, Text]] = {
     ),
     "cancelled": Text("The task was cancelled.", "작업이 취소되었습니다."),
     "memory_limit": Text(
-        "The script needed more memory than its limit of {limit_bytes} bytes. Raise `memory_limit`, or keep less in memory.",
-        "스크립트가 메모리 제한 {limit_bytes}바이트보다 많은 메모리를 썼습니다. `memory_limit`을 늘리거나 메모리를 덜 쓰십시오.",
+        "The script needed more memory than its limit of {limit_bytes} bytes; at its peak it held {peak_bytes} bytes. Raise `memory_limit`, or keep less in memory.",
+        "스크립트에 제한 {limit_bytes}바이트보다 많은 메모리가 필요했습니다. 가장 많이 썼을 때는 {peak_bytes}바이트였습니다. `memory_limit`을 늘리거나 메모리를 덜 쓰십시오.",
     ),
     "cpu_limit": Text(
         "The script used up its {limit_s:g} s of processor time. Raise `limits.cpu_s`, or look for an endless loop.",
@@ -107,8 +107,8 @@ ERRORS: Final[dict[str, Text]] = {
         "스크립트의 반환값을 보관할 수 없습니다: {reason}",
     ),
     "process_limit": Text(
-        "The script started more than {limit_count} processes. Raise `limits.processes`, or start fewer.",
-        "스크립트가 프로세스를 {limit_count}개보다 많이 시작했습니다. `limits.processes`를 늘리거나 덜 시작하십시오.",
+        "The script may have {limit_count} processes and threads, and wanted more. Raise `limits.processes`, or start fewer; each thread also needs 8 MiB of `memory_limit` for its stack.",
+        "스크립트는 프로세스와 스레드를 합해 {limit_count}개까지 쓸 수 있는데 더 시작하려 했습니다. `limits.processes`를 늘리거나 덜 시작하십시오. 스레드에는 스택으로 `memory_limit`이 8MiB씩 더 필요합니다.",
     ),
     "crashed": Text(
         "The script's process ended without an answer: {reason}",

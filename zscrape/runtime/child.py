@@ -28,6 +28,7 @@ from zscrape.runtime.entry import (
     revive,
     run_plain,
 )
+from zscrape.runtime.refusal import is_process_refused
 from zscrape.runtime.trace import describe, render, tell, type_name
 
 if TYPE_CHECKING:
@@ -266,7 +267,7 @@ def _failure(
         return {"code": "entry_point_invalid", "fields": fields}, b""
     name, message = describe(error)
     return {
-        "code": "script_error",
+        "code": "process_limit" if is_process_refused(error) else "script_error",
         "error_type": name,
         "error_message": message,
         "traceback": render(error, folder),

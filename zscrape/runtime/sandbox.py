@@ -93,6 +93,8 @@ class Sandbox:
             syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
         elif os.geteuid() == 0:
             syscalls.drop_capabilities()
+        if self._plan.has("seccomp"):
+            seccomp.keep_mark()
         self.prepare_ruleset(folder)
 
     def prepare_ruleset(self, folder: str) -> None:

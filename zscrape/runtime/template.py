@@ -17,8 +17,7 @@ Control messages are short ASCII datagrams of lines, ids are the worker's:
       are memory,files,size, or - for those     P id pid                  forked
       that the template itself has)             N id errno                not forked
     K id signal                                 X id status cpu_us kb     ended and reaped
-    S id ...  end strays; ids are the           S count                   strays seen
-      attempts that may own one
+    S  end what ended attempts have left        S count                   strays still seen
     W  (nothing but reap)
 """
 
@@ -30,7 +29,7 @@ import os
 import sys
 from typing import Any
 
-from zscrape.runtime import child, limits
+from zscrape.runtime import child, limits, marker, strays
 from zscrape.runtime.sandbox import RULESET_FD, Sandbox, read_plan
 
 _MESSAGE_LIMIT_BYTES = 65536
@@ -62,7 +61,8 @@ class Template:
         self._ids: dict[int, bytes] = {}  # pid to id
         self._pids: dict[bytes, int] = {}
         self._folders: dict[int, str] = {}  # pid to the name of its private folder
-        self._strays: dict[int, frozenset[bytes]] = {}  # pid to the attempts that may own it
+        self._owner = marker.owner_of(scratch)
+        self._strays: dict[int, int] = {}  # pid to the number of the child that started it
         self._told: list[bytes] = []
 
     def serve(self) -> None:
@@ -88,7 +88,7 @@ class Template:
             elif word == b"K":
                 self._kill(words[1], int(words[2]))
             elif word == b"S":
-                self._end_strays(frozenset(words[1:]))
+                self._told.append(b"S %d" % self._end_strays({}))
             self._reap()
             if told:
                 send(b"\n".join(told))
@@ -113,7 +113,7 @@ class Template:
                 self._told.append(b"N %b %d" % (child_id, error.errno or 0))
                 continue
             if pid == 0:
-                self._become(words, words[index + 1].decode())
+                self._become(words, int(child_id), words[index + 1].decode())
             self._folders[pid] = words[index + 1].decode()
             self._ids[pid] = child_id
             self._pids[child_id] = pid
@@ -133,11 +133,12 @@ class Template:
             os.putenv(name, home)
             known[name] = home
 
-    def _become(self, words: list[bytes], folder: str) -> None:
+    def _become(self, words: list[bytes], number: int, folder: str) -> None:
         """Turn this fork into a spare child: in its own session, limited, with nothing of ours."""
         try:
             os.setsid()
             os.nice(_NICE)
+            marker.put(self._owner, number)
             self._sandbox.enter(folder)
             os.closerange(RULESET_FD + 1, 65536)
             if words[2] != b"-":
@@ -170,14 +171,21 @@ class Template:
     # ---- their ends ------------------------------------------------------------------
 
     def _reap(self) -> None:
-        """Tell of every child that has ended, once nothing is left of its group."""
+        """Tell of every child that has ended, once nothing that it started is left."""
+        users: dict[int, int] = {}
+        if self._collect(users):
+            self._end_strays(users)
+
+    def _collect(self, users: dict[int, int]) -> bool:
+        """Reap what has ended; note the users of children among it. True iff there was a child."""
+        is_any = False
         while True:
             try:
                 ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
-                return
+                return is_any
             if ended is None:
-                return
+                return is_any
             pid = ended.si_pid
             child_id = self._ids.pop(pid, None)
             if child_id is not None:
@@ -186,8 +194,12 @@ class Template:
             if child_id is None:
                 self._strays.pop(pid, None)
                 continue
-            self._sandbox.tidy(self._folders.pop(pid))
+            is_any = True
+            folder = self._folders.pop(pid)
+            self._sandbox.tidy(folder)
             del self._pids[child_id]
+            if self._sandbox.has_own_user:
+                users[int(child_id)] = self._sandbox.user_of(folder)
             cpu_us = int((used.ru_utime + used.ru_stime) * 1_000_000)
             self._told.append(b"X %b %d %d %d" % (child_id, status, cpu_us, used.ru_maxrss))
 
@@ -197,39 +209,52 @@ class Template:
         except OSError:  # it ended before it had a group of its own
             return
 
-    # ---- strays: what left its attempt's session and lost its parent ------------------
+    # ---- strays: what lost its parent and became ours ----------------------------------
 
-    def _end_strays(self, active: frozenset[bytes]) -> None:
-        """End every stray that no active attempt can own; tell how many were seen.
+    def _end_strays(self, users: dict[int, int]) -> int:
+        """End all that ended children have started; return how many were seen at last.
 
-        A stray in the session of a living child is that child's business. Of any other it
-        is only known that its owner was active when it was first seen, or has ended.
+        It goes round until it sees nothing, or its time is up: what is killed leaves its own
+        children to us, and one of a chain of forks may be gone before it is hit.
+
+        Args:
+            users: By child, the user that was its alone and is not yet given to another.
         """
-        seen = 0
-        for pid in _children():
-            if pid in self._ids or self._has_living_session(pid):
-                continue
-            seen += 1
-            owners = self._strays.get(pid, active) & active
-            self._strays[pid] = owners
-            if not owners:
-                _kill_one(pid)
-        self._told.append(b"S %d" % seen)
+        patience = strays.Patience()
+        while True:
+            found = self._abandoned()
+            if not found:
+                return 0
+            for uid in {users[self._strays[pid]] for pid in found if self._strays[pid] in users}:
+                strays.end_user(uid)
+            for pid in found:
+                strays.end_group_of(pid)
+            if not patience.wait(found):
+                return len(found)
+            self._collect(users)
 
-    def _has_living_session(self, pid: int) -> bool:
-        try:
-            return os.getsid(pid) in self._ids
-        except OSError:
-            return False
+    def _abandoned(self) -> list[int]:
+        """Return our children that are no child of the worker's, and whose child has ended."""
+        found = []
+        for pid in strays.children():
+            if pid in self._ids:
+                continue
+            number = self._strays.get(pid)
+            if number is None:
+                owner, number = marker.read(pid)
+                self._strays[pid] = number = number if owner == self._owner else 0
+            if b"%d" % number not in self._pids:
+                found.append(pid)
+        return found
 
     def _end_all(self) -> None:
         """Kill until there is nobody left: what is killed leaves its own children to us."""
         for pid in list(self._ids):
             self._end_group(pid)
-            _kill_one(pid)
+            strays.kill(pid)
         while True:
-            for pid in _children():
-                _kill_one(pid)
+            for pid in strays.children():
+                strays.end_group_of(pid)
             try:
                 os.waitpid(-1, 0)
             except ChildProcessError:
@@ -244,18 +269,6 @@ def _lift(fd: int) -> int:
     for each in low:
         os.close(each)
     return copy
-
-
-def _children() -> list[int]:
-    with open(f"/proc/self/task/{os.getpid()}/children", "rb", buffering=0) as file:  # noqa: PTH123 - pathlib is not loaded here
-        return [int(word) for word in file.readall().split()]
-
-
-def _kill_one(pid: int) -> None:
-    try:
-        os.kill(pid, 9)
-    except OSError:
-        return
 
 
 def warm(kit: str) -> None:

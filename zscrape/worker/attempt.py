@@ -25,6 +25,7 @@ from zscrape.worker.codes import Code
 from zscrape.worker.guard import Guard
 from zscrape.worker.pump import Pump
 from zscrape.worker.speech import Speech, Violation
+from zscrape.worker.watch import TreeWatch
 
 _READ_BYTES = 262_144
 _PIPE_BYTES = 65536
@@ -82,6 +83,7 @@ class Running:
         self._begun_at = loop.time()
         self._started_at = 0.0
         self._unsent = memoryview(b"")
+        self._tree: TreeWatch | None = None  # set iff it has run for a while
         self._is_over = False
         self._is_deaf = False  # the channel has closed, or carried what it may not
         self._pending: list[Record] = []
@@ -121,10 +123,11 @@ class Running:
         self._listener.on_started(self.assignment.task_id, self.assignment.attempt)
 
     def _on_long(self) -> None:
-        """Watch what is printed. Most attempts are over before that pays: see `_drain_pipes`."""
+        """Watch what it prints and starts. Most attempts are over before that pays."""
         if self._child is not None:
             self._pump.add(self._child.out_fd, self._on_out)
             self._pump.add(self._child.err_fd, self._on_err)
+            self._tree = TreeWatch(self._loop, self._limits, self._child, self.guard.kill)
 
     def _write(self, child: Child, data: memoryview) -> None:
         try:
@@ -292,6 +295,9 @@ class Running:
         now, child = self._loop.time(), self._child
         started_at = self._started_at or now
         self.guard.close()
+        if self._tree is not None:
+            self._tree.close()
+            cpu_s, memory_bytes = self._tree.cpu_s(cpu_s), self._tree.peak_bytes(memory_bytes)
         item_count = output_bytes = 0
         if child is not None:
             for stream in (self._out, self._err):
@@ -303,6 +309,8 @@ class Running:
         self._flush()
         if self.guard.code is not None:
             outcome = Outcome(self.guard.code, fields=dict(self.guard.fields))
+        if outcome.code is OutcomeCode.MEMORY_LIMIT:
+            outcome.fields["peak_bytes"] = memory_bytes
         outcome = msgspec.structs.replace(
             outcome,
             item_count=item_count,

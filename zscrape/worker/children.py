@@ -36,6 +36,12 @@ class Keeper(Protocol):
     def refill(self) -> None:
         """Fork what has been taken."""
 
+    def strays_of(self, child: Child) -> list[int]:
+        """Return what the child has started that has lost its parent, zombies included."""
+
+    def reap(self) -> None:
+        """Wait for what has ended."""
+
 
 class Child:
     """One forked process, waiting or running, and the worker's ends of its descriptors.

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-import select
 import signal
 import time
 from pathlib import Path
 
 _PR_SET_CHILD_SUBREAPER = 36
-_WAIT_S = 1.0  # what is killed ends in milliseconds; the loop is never held longer than this
 _COUNT_MAX_AGE_S = 1.0
 
 _counted_at = float("-inf")
@@ -26,20 +24,6 @@ def adopt() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl PR_SET_CHILD_SUBREAPER")
-
-
-def end_groups(pids: list[int]) -> None:
-    """Kill and reap adopted children with all of their process groups."""
-    ours = [pid for pid in pids if _is_child(pid)]
-    for pid in ours:
-        for kill in (os.killpg, os.kill):
-            try:
-                kill(pid, signal.SIGKILL)
-            except OSError:  # no such group (yet), or it has ended
-                continue
-    ends_at = time.monotonic() + _WAIT_S
-    for pid in ours:
-        _reap(pid, max(ends_at - time.monotonic(), 0.0))
 
 
 def user_process_count() -> int:
@@ -82,23 +66,6 @@ def end_processes_in(folder: Path) -> None:
                 os.kill(int(entry.name), signal.SIGKILL)
         except OSError:  # it has ended, or is not ours to look at
             continue
-
-
-def _is_child(pid: int) -> bool:
-    try:
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return False
-    return True
-
-
-def _reap(pid: int, timeout_s: float) -> None:
-    pidfd = os.pidfd_open(pid)
-    try:
-        if select.select([pidfd], [], [], timeout_s)[0]:
-            os.waitpid(pid, 0)
-    finally:
-        os.close(pidfd)
 
 
 def _count_of_user(uid: int) -> int:

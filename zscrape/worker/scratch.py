@@ -14,8 +14,10 @@ import stat
 import time
 from pathlib import Path
 
+from zscrape.runtime import marker
 from zscrape.worker.isolation import STAGING
 from zscrape.worker.processes import end_processes_in
+from zscrape.worker.strays import end_marked
 
 _MODE = 0o700
 _ROOT_MODE = 0o711  # each folder in it may belong to a user of its own, who must pass
@@ -31,6 +33,7 @@ class Scratch:
     def __init__(self, base: Path) -> None:
         self._base = base
         self.root = str(base / f"{os.getpid()}-{_birth(os.getpid())}")
+        self.owner = marker.owner_of(self.root)  # whose mark the children bear
         self._made_count = 0
         self._numbers: list[int] = []  # a heap of those that have become free again
         self._first_uid: int | None = None
@@ -192,6 +195,7 @@ def _sweep(base: Path) -> None:
         if _birth(int(pid_text)) == birth:
             continue  # its worker lives
         end_processes_in(left)
+        end_marked(marker.owner_of(str(left)))
         remove_tree(str(left))
 
 

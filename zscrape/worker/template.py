@@ -12,8 +12,9 @@ import tempfile
 from collections import deque
 from collections.abc import Callable
 
+from zscrape.runtime import marker
 from zscrape.runtime.limits import Limits
-from zscrape.worker import processes
+from zscrape.worker import processes, strays, tree
 from zscrape.worker.children import Child, Exit, Spares
 from zscrape.worker.kinds import Kind, TemplateFailed, TemplatePolicy, start_process
 from zscrape.worker.pump import Pump
@@ -288,7 +289,18 @@ class Template:
 
     def _sweep(self) -> None:
         """Have the template end what attempts have left behind outside their sessions."""
-        self._send(b"S " + " ".join(map(str, self.active)).encode(), [])
+        self._send(b"S", [])
+
+    def strays_of(self, child: Child) -> list[int]:
+        """Return what the child has started that has lost its parent, zombies included."""
+        known = {each.pid for each in self.children.values()}
+        mark = (self._scratch.owner, child.id)
+        below = tree.children(self.process.pid, 1)
+        return [pid for pid in below if pid not in known and marker.read(pid) == mark]
+
+    def reap(self) -> None:
+        """Have what has ended waited for, strays too: nothing else may speak to it for long."""
+        self._send(b"W", [])
 
     # ---- control ---------------------------------------------------------------------
 
@@ -391,7 +403,7 @@ class Template:
         os.close(self._errors_fd)
         if not self.failure and not self.ready.done():
             self.failure = words
-        processes.end_groups([child.pid for child in self.children.values() if child.pid])
+        strays.end_adopted(self._scratch.owner)
         reason = self.failure or f"its template process ended: {words}"
         for child_id in list(self.children):
             self._ended(child_id, Exit(None, reason=reason))

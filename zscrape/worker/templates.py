@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from zscrape.runtime.limits import Limits
-from zscrape.worker import processes
+from zscrape.worker import processes, strays
 from zscrape.worker.children import Child
 from zscrape.worker.kinds import Kind, TemplateFailed, TemplatePolicy
 from zscrape.worker.pump import Pump
@@ -20,6 +20,8 @@ _RESTART_DELAY_S = 1.0
 # and hold 20 MB and more each. These are kept warm: lately used, and not too many.
 _ENVIRONMENT_IDLE_S = 300.0
 _ENVIRONMENT_COUNT = 8
+# What a dead template leaves behind comes to us one after the other: see `end_adopted`.
+_ADOPTED_LOOKS_S = (0.1, 0.2, 0.5)
 
 
 class Templates:
@@ -52,6 +54,7 @@ class Templates:
         self._closing: set[Template] = set()
         self._watchers: set[asyncio.Task[None]] = set()
         self._shrinking: asyncio.TimerHandle | None = None
+        self._adopting: asyncio.Task[None] | None = None
 
     async def start(self, kits: tuple[tuple[str, ...], ...]) -> None:
         """Start templates for these kits, each with one spare; return when they are ready.
@@ -110,6 +113,10 @@ class Templates:
         for watcher in self._watchers:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
+        if self._adopting is not None:
+            self._adopting.cancel()
+            await asyncio.gather(self._adopting, return_exceptions=True)
+        await asyncio.to_thread(strays.end_adopted, self._scratch.owner)
 
     def _kind(self, kit: tuple[str, ...], wanted: Limits, python: str) -> Kind:
         return Kind(",".join(kit), self._standard if wanted == self._standard else None, python)
@@ -143,6 +150,7 @@ class Templates:
             self._closing.discard(template)
             if kind.python:
                 self._release(kind.python)
+        self._end_adopted_soon()
         lived_s = asyncio.get_running_loop().time() - template.started_at
         if template.failure and lived_s < _RESTART_DELAY_S:
             await asyncio.sleep(_RESTART_DELAY_S - lived_s)
@@ -151,6 +159,20 @@ class Templates:
             self._used_at.pop(kind, None)
             if not template.failure and not kind.python:  # those start when they are asked for
                 self._start(kind)
+
+    def _end_adopted_soon(self) -> None:
+        if self._adopting is None or self._adopting.done():
+            self._adopting = asyncio.get_running_loop().create_task(self._end_adopted())
+
+    async def _end_adopted(self) -> None:
+        """End what a dead template has left behind, until several looks have found nothing."""
+        looks = list(_ADOPTED_LOOKS_S)
+        while looks:
+            await asyncio.sleep(looks[0])
+            if await asyncio.to_thread(strays.end_adopted, self._scratch.owner):
+                looks = list(_ADOPTED_LOOKS_S)
+            else:
+                del looks[0]
 
     def _close_idle(self, now: float) -> None:
         """Close templates of environments that nobody has used for long, or beyond those kept."""

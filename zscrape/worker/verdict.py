@@ -21,6 +21,7 @@ _CODES = {
         "result_invalid",
         "output_limit",
         "memory_limit",
+        "process_limit",
     )
 }
 # A script that ignores SIGXCPU is killed at its hard limit; the sum is read a moment later.
@@ -49,10 +50,8 @@ def of_answer(answer: Answer, run: RunSpec) -> Outcome:
 def _fields(code: OutcomeCode, answer: Answer, run: RunSpec) -> dict[str, str | int | float]:
     """Return what the words for `code` need: from what we know, and only the reason as told."""
     match code:
-        case OutcomeCode.MEMORY_LIMIT:
-            return {"limit_bytes": run.limits.memory_bytes}
-        case OutcomeCode.OUTPUT_LIMIT:
-            return {"limit_bytes": run.limits.result_size_bytes}
+        case OutcomeCode.MEMORY_LIMIT | OutcomeCode.PROCESS_LIMIT | OutcomeCode.OUTPUT_LIMIT:
+            return _limit_fields(code, answer, run)
         case OutcomeCode.PARAMS_INVALID:
             return {"script_name": run.pin.name}
         case OutcomeCode.ENTRY_POINT_INVALID:
@@ -61,6 +60,14 @@ def _fields(code: OutcomeCode, answer: Answer, run: RunSpec) -> dict[str, str | 
         case OutcomeCode.RESULT_INVALID:
             return {"reason": answer.fields.get("reason", _NO_REASON)}
     return {}  # its words are the script's own message
+
+
+def _limit_fields(code: OutcomeCode, answer: Answer, run: RunSpec) -> dict[str, str | int | float]:
+    if code is OutcomeCode.PROCESS_LIMIT:
+        return {"limit_count": run.limits.process_count}
+    if code is OutcomeCode.OUTPUT_LIMIT:
+        return {"limit_bytes": run.limits.result_size_bytes}
+    return {"limit_bytes": run.limits.memory_bytes, "peak_bytes": answer.memory_bytes}
 
 
 def of_exit(how: Exit, run: RunSpec) -> Outcome:

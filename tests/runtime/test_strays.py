@@ -1,0 +1,52 @@
+"""Marks of processes, and the end of all that a user runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from zscrape.runtime import marker, strays
+
+
+def test_process_without_a_mark_is_nobodys() -> None:
+    """This process bears no mark, and one that does not exist bears none either."""
+    assert marker.read(os.getpid()) == (0, 0)
+    assert marker.read(2**22 + 1) == (0, 0)
+
+
+def test_owner_is_told_by_its_folder() -> None:
+    """The same folder gives the same owner, another one another."""
+    assert marker.owner_of("/a/1-2") == marker.owner_of("/a/1-2") != marker.owner_of("/a/1-3")
+    assert 0 < marker.owner_of("/a/1-2") < 2**30
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_all_of_a_user_ends_at_once() -> None:
+    """A chain of forks that runs as a user of its own has no chance."""
+    uid = 2_000_000_000 + os.getpid()  # nobody else's
+    chain = "import os\nwhile True:\n    if os.fork(): os._exit(0)\n    os.setsid()"
+    first = subprocess.Popen(
+        ["/usr/bin/python3", "-c", chain], user=uid, group=uid, extra_groups=[]
+    )
+    first.wait()
+    before = _processes_of(uid)
+    strays.end_user(uid)
+
+    assert before
+    assert _processes_of(uid) == []
+
+
+def _processes_of(uid: int) -> list[int]:
+    found = []
+    for _ in range(3):  # the list may leave one out while others come and go
+        for entry in Path("/proc").iterdir():
+            try:
+                told = (entry / "status").read_text() if entry.name.isdigit() else ""
+            except OSError:
+                continue
+            if f"Uid:\t{uid}" in told and "State:\tZ" not in told:
+                found.append(int(entry.name))
+    return found

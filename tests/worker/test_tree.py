@@ -1,0 +1,281 @@
+"""Everything that an attempt has started ends with it, on every path, within a second."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.worker.conftest import Stage, is_alive, until
+from zscrape.model import OutcomeCode
+from zscrape.runtime import marker
+from zscrape.worker import strays
+from zscrape.worker.slots import SlotPolicy
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+ESCAPE = """
+import os, signal, time
+
+def escape():
+    "Start a process that has left everything behind that it could be known by."
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            os.chdir("/")
+            os.write(writer, b"%d" % os.getpid())
+            os.closerange(0, 256)
+            os.execve("/bin/sleep", ["sleep", "60"], {})
+        os._exit(0)
+    os.wait()
+    return int(os.read(reader, 20))
+
+"""
+ENDS = {
+    "returns": ("return 1", OutcomeCode.OK),
+    "raises": ("1 / 0", OutcomeCode.SCRIPT_ERROR),
+    "leaves": ("os._exit(3)", OutcomeCode.CRASHED),
+    "is killed": ("os.kill(os.getpid(), 9)", OutcomeCode.CRASHED),
+    "times out": ("time.sleep(60)", OutcomeCode.TIMEOUT),
+    "ignores its end": (
+        "signal.signal(15, signal.SIG_IGN)\n    time.sleep(60)",
+        OutcomeCode.TIMEOUT,
+    ),
+}
+# What would be a race for whoever ends processes one by one.
+SWARMS = {
+    "chain of forks": """
+def swarm():
+    if os.fork() == 0:
+        os.setsid()
+        while True:
+            if os.fork():
+                os._exit(0)
+""",
+    "chain of sessions": """
+def swarm():
+    if os.fork() == 0:
+        while True:
+            if os.fork():
+                os._exit(0)
+            os.setsid()
+""",
+    "subreapers": """
+import ctypes
+def swarm():
+    if os.fork() == 0:
+        for _ in range(4):
+            os.setsid()
+            ctypes.CDLL(None).prctl(36, 1)
+            for _ in range(3):
+                if os.fork() == 0:
+                    os.setsid()
+                    os.fork()
+                    time.sleep(60)
+            if os.fork():
+                time.sleep(60)
+        time.sleep(60)
+""",
+}
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def own(tmp_path: Path) -> AsyncIterator[Stage]:
+    """A `Slots` of this test alone, closed at its end."""
+    stage = Stage(
+        tmp_path,
+        SlotPolicy(
+            slot_count=2, scratch_dir=tmp_path / "scratch", script_roots=(tmp_path,), grace_s=0.2
+        ),
+    )
+    await stage.slots.start()
+    yield stage
+    await stage.slots.close()
+    assert strays.marked(stage.slots._scratch.owner) == []
+
+
+@pytest.mark.parametrize("end", ENDS)
+async def test_escaped_process_ends_with_its_attempt(stage: Stage, end: str) -> None:
+    """However an attempt ends, what it has hidden away is gone within a second."""
+    body, code = ENDS[end]
+    source = ESCAPE + f"def run(ctx):\n    ctx.emit(escape())\n    {body}\n"
+    neighbour = stage.begin(stage.write("import time\ndef run():\n    time.sleep(60)"))
+    ran = await stage.run(source, timeout_s=0.5)
+    (pid,) = ran.bodies("item")
+    ended_at = time.monotonic()
+    await until(lambda: not is_alive(pid))
+    took_s = time.monotonic() - ended_at
+    stage.slots.stop(neighbour.assignment.task_id, 1, OutcomeCode.CANCELLED)
+    await neighbour.finished.wait()
+
+    assert ran.outcome.code == code
+    assert took_s < 1.0
+
+
+async def test_escaped_process_ends_when_its_attempt_is_cancelled(stage: Stage) -> None:
+    """Cancelling an attempt ends what it has hidden away."""
+    source = ESCAPE + "def run(ctx):\n    ctx.emit(escape())\n    time.sleep(60)\n"
+    ran = stage.begin(stage.write(source))
+    await ran.until(lambda ran: bool(ran.bodies("item")))
+    stage.slots.stop(ran.assignment.task_id, 1, OutcomeCode.CANCELLED)
+    await ran.finished.wait()
+    (pid,) = ran.bodies("item")
+    await until(lambda: not is_alive(pid))
+
+    assert ran.outcome.code == OutcomeCode.CANCELLED
+
+
+async def test_escaped_process_of_a_running_attempt_lives(stage: Stage) -> None:
+    """The end of one attempt does not touch what another has started."""
+    source = ESCAPE + "def run(ctx):\n    ctx.emit(escape())\n    time.sleep(60)\n"
+    ran = stage.begin(stage.write(source))
+    await ran.until(lambda ran: bool(ran.bodies("item")))
+    (pid,) = ran.bodies("item")
+    for _ in range(5):
+        await stage.run(ESCAPE + "def run():\n    return escape()\n")
+    is_left_alone = is_alive(pid)
+    stage.slots.stop(ran.assignment.task_id, 1, OutcomeCode.CANCELLED)
+    await ran.finished.wait()
+    await until(lambda: not is_alive(pid))
+
+    assert is_left_alone
+
+
+@pytest.mark.parametrize("swarm", SWARMS)
+async def test_swarm_ends_with_its_attempt(own: Stage, swarm: str) -> None:
+    """Chains of forks and processes that adopt their own are ended like any other."""
+    source = "import os, time\ndef run():\n    swarm()\n    time.sleep(0.2)\n" + SWARMS[swarm]
+    ran = await own.run(source)
+    ended_at = time.monotonic()
+    await until(lambda: len(strays.marked(own.slots._scratch.owner)) <= len(own.slots.child_pids))
+    took_s = time.monotonic() - ended_at
+
+    assert ran.outcome.code == OutcomeCode.OK
+    assert took_s < 1.0
+
+
+async def test_escaped_process_ends_with_the_worker(own: Stage) -> None:
+    """A worker that is closed ends what its attempts have hidden away."""
+    ran = own.begin(own.write(ESCAPE + "def run(ctx):\n    ctx.emit(escape())\n    time.sleep(60)"))
+    await ran.until(lambda ran: bool(ran.bodies("item")))
+    (pid,) = ran.bodies("item")
+    await own.slots.close()
+
+    assert ran.outcome.code == OutcomeCode.WORKER_LOST
+    assert not is_alive(pid)
+
+
+async def test_escaped_process_ends_when_its_template_is_killed(own: Stage) -> None:
+    """What a killed template leaves behind comes to the worker, which ends it."""
+    ran = own.begin(own.write(ESCAPE + "def run(ctx):\n    ctx.emit(escape())\n    time.sleep(60)"))
+    await ran.until(lambda ran: bool(ran.bodies("item")))
+    (pid,) = ran.bodies("item")
+    os.kill(own.slots.template_pids[""], signal.SIGKILL)
+    await ran.finished.wait()
+    ended_at = time.monotonic()
+    await until(lambda: not is_alive(pid))
+
+    assert ran.outcome.code == OutcomeCode.CRASHED
+    assert time.monotonic() - ended_at < 1.0
+
+
+@pytest.mark.parametrize("is_template_killed", [False, True])
+async def test_escaped_process_does_not_outlive_a_killed_worker(
+    tmp_path: Path, is_template_killed: bool
+) -> None:
+    """A killed worker's templates end everything; where they die too, the next worker does."""
+    worker, pid, template_pids = await _start_worker(tmp_path)
+    (folder,) = (tmp_path / "scratch").iterdir()
+    if is_template_killed:
+        for template_pid in template_pids:  # so that it cannot notice before it is killed
+            os.kill(template_pid, signal.SIGSTOP)
+    worker.kill()
+    await worker.wait()
+    if is_template_killed:
+        for template_pid in template_pids:
+            os.kill(template_pid, signal.SIGKILL)
+        was_alive = is_alive(pid)
+        after = Stage(
+            tmp_path,
+            SlotPolicy(slot_count=1, scratch_dir=tmp_path / "scratch", script_roots=(tmp_path,)),
+        )
+        await after.slots.start()
+        left = strays.marked(marker.owner_of(str(folder)))
+        await after.slots.close()
+    else:
+        await until(lambda: not strays.marked(marker.owner_of(str(folder))))
+        was_alive, left = True, []
+    strays.end_adopted(marker.owner_of(str(folder)))  # zombies: this process is their subreaper
+
+    assert was_alive
+    assert left == []
+    assert not is_alive(pid)
+
+
+async def _start_worker(root: Path) -> tuple[asyncio.subprocess.Process, int, list[int]]:
+    """Start a worker of its own with one attempt; return it, an escaped process, its templates."""
+    source = f"""
+import asyncio, sys
+from pathlib import Path
+from tests.worker.conftest import Stage
+from zscrape.worker.slots import SlotPolicy
+async def main():
+    root = Path({str(root)!r})
+    stage = Stage(root, SlotPolicy(slot_count=2, scratch_dir=root / "scratch", script_roots=(root,)))
+    await stage.slots.start()
+    ran = stage.begin(stage.write({ESCAPE + "def run(ctx): ctx.emit(escape()); time.sleep(60)"!r}))
+    await ran.until(lambda ran: bool(ran.bodies("item")))
+    print(*ran.bodies("item"), *stage.slots.template_pids.values(), flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", source, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+    )
+    assert worker.stdout is not None
+    pid, *template_pids = map(int, (await worker.stdout.readline()).split())
+    return worker, pid, template_pids
+
+
+async def test_fresh_interpreters_are_marked_too(tmp_path: Path) -> None:
+    """With isolation "exec" what an attempt has hidden away ends with it all the same."""
+    policy = SlotPolicy(
+        slot_count=1, scratch_dir=tmp_path / "scratch", script_roots=(tmp_path,), isolation="exec"
+    )
+    stage = Stage(tmp_path, policy)
+    await stage.slots.start()
+    ran = await stage.run(ESCAPE + "def run():\n    return escape()\n")
+    await until(lambda: not is_alive(ran.data))
+    await stage.slots.close()
+
+    assert ran.outcome.code == OutcomeCode.OK
+
+
+async def test_mark_tells_the_child_and_cannot_be_raised(stage: Stage) -> None:
+    """A process bears the number of its child, which it can read and not exchange."""
+    source = """
+        import resource
+        def run():
+            before = resource.getrlimit(10)
+            try:
+                resource.setrlimit(10, (before[1] + 1, before[1] + 1))
+            except ValueError:
+                return [before, "refused"]
+            return [before, "raised"]
+    """
+    ran = await stage.run(source)
+    (soft, hard), what = ran.data
+
+    assert soft == hard
+    assert hard >> 32 == stage.slots._scratch.owner
+    assert what == "refused" or os.geteuid() == 0
