@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.core.rig import OK, Rig, facts, sends, spec
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.core.effects import TaskFinished, TaskQueued
@@ -21,7 +23,7 @@ BLOCKED = Outcome(OutcomeCode.BLOCKED)
 TWICE = RetryPolicy(2, (1.0,), on=frozenset({OutcomeCode.BLOCKED}))
 
 
-def restored(history: History, **asked: object) -> Rig:
+def restored(history: History, **asked: Any) -> Rig:
     """Return a rig with a worker and a task from before the restart."""
     rig = Rig()
     rig.join("a")

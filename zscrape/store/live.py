@@ -9,7 +9,7 @@ from zlib import crc32
 
 from msgspec import Struct, field
 
-from zscrape.store.records import Record, encode_log, encode_spec, far_data, record_of
+from zscrape.store.records import Loaded, Record, encode_log, encode_spec, far_data, record_of
 from zscrape.store.tasks import EntryKind, LogEntry, TaskRow
 
 # What an entry weighs beyond its body.
@@ -140,6 +140,35 @@ def begin(row: TaskRow, spec: Any) -> LiveTask:
     """Return a new task."""
     told = encode_spec(spec) if spec is not None and row.is_durable else None
     return LiveTask(row, told, size_bytes=_ROW_OVERHEAD_BYTES + len(row.parameters))
+
+
+class ChunkFacts(Struct, frozen=True):
+    """What of a task's log stands in chunks."""
+
+    last_number: int
+    size_bytes: int
+    item_bytes: dict[int, int]  # by attempt
+    has_output: bool
+
+
+def resume(loaded: Loaded, *, chunks: ChunkFacts | None) -> LiveTask:
+    """Return a task as it was read."""
+    row = loaded.row
+    tail_bytes = _weight(loaded.log)
+    return LiveTask(
+        row,
+        loaded.spec,
+        tail=loaded.log,
+        tail_bytes=tail_bytes,
+        chunk_number=chunks.last_number if chunks else 0,
+        size_bytes=_ROW_OVERHEAD_BYTES
+        + len(row.parameters)
+        + tail_bytes
+        + (chunks.size_bytes if chunks else 0),
+        item_bytes=dict(chunks.item_bytes) if chunks else {},
+        has_output=chunks.has_output if chunks else False,
+        is_known=True,
+    )
 
 
 def _weight(entries: list[LogEntry]) -> int:

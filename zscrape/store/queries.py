@@ -8,6 +8,7 @@ from typing import Any, Final
 from zlib import crc32
 
 from zscrape.model import TaskId
+from zscrape.store.live import ChunkFacts
 from zscrape.store.records import Loaded, damaged_row, decode_log, load, with_data
 from zscrape.store.statements import SELECT_TASKS
 from zscrape.store.tasks import LogEntry, TaskQuery, TaskRow
@@ -81,24 +82,18 @@ def ended_since(reader: sqlite3.Connection, moment: float) -> list[TaskRow]:
     return [load(record).row for record in found]
 
 
-def chunk_facts(reader: sqlite3.Connection, task_id: TaskId) -> tuple[int, int]:
-    """Return the last number in chunks, and how many bytes they have."""
-    number, size_bytes = reader.execute(
-        "SELECT coalesce(max(last_number), 0), coalesce(sum(length(body)), 0)"
-        " FROM chunks WHERE task_id = ?",
+def chunk_facts(reader: sqlite3.Connection, task_id: TaskId) -> ChunkFacts:
+    """Return what of a task's log stands in chunks."""
+    found = reader.execute(
+        "SELECT kind, attempt, max(last_number), sum(length(body)) FROM chunks"
+        " WHERE task_id = ? GROUP BY kind, attempt",
         (task_id,),
-    ).fetchone()
-    return number, size_bytes
-
-
-def item_facts(reader: sqlite3.Connection, task_id: TaskId) -> dict[int, int]:
-    """Return how many bytes of items each attempt has in chunks."""
-    return dict(
-        reader.execute(
-            "SELECT attempt, sum(length(body)) FROM chunks"
-            " WHERE task_id = ? AND kind = 'item' GROUP BY attempt",
-            (task_id,),
-        ).fetchall()
+    ).fetchall()
+    return ChunkFacts(
+        last_number=max((number for _, _, number, _ in found), default=0),
+        size_bytes=sum(size_bytes for _, _, _, size_bytes in found),
+        item_bytes={attempt: size for kind, attempt, _, size in found if kind == "item"},
+        has_output=any(kind in _OUTPUT_KINDS for kind, _, _, _ in found),
     )
 
 

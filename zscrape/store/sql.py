@@ -20,7 +20,7 @@ from zscrape.errors import StorageError, TaskDamaged
 from zscrape.model import MIB, TaskId, TaskSpec
 from zscrape.store import queries, statements
 from zscrape.store.database import Database
-from zscrape.store.live import LiveTask, Written, begin
+from zscrape.store.live import LiveTask, Written, begin, resume
 from zscrape.store.records import Damaged, Loaded, result_key
 from zscrape.store.tasks import EntryKind, KeyTaken, LogEntry, TaskPage, TaskQuery, TaskRow
 
@@ -31,6 +31,7 @@ BEHIND_S: Final = 0.05
 RETRY_S: Final = 1.0
 _BATCH_COUNT: Final = 256
 _SWEEP_COUNT: Final = 500
+_TAKE_COUNT: Final = 2_000
 _CLOSE_S: Final = 5.0  # for a disk that refuses at the end
 
 
@@ -41,6 +42,13 @@ class SqlPolicy(Struct, frozen=True):
     task_bytes: int = 192 * MIB
     task_age_s: float = 30 * 86_400.0
     output_age_s: float = 7 * 86_400.0  # items and artifacts
+
+
+class Taken(Struct, frozen=True):
+    """A task from before a restart. `spec` is None iff no further attempt is wanted."""
+
+    row: TaskRow
+    spec: bytes | None
 
 
 class _Barrier(Struct, eq=False):
@@ -322,6 +330,56 @@ class SqlTaskStore:
         self._barriers.append(_Barrier(self._touch_count, self._begun_count + is_asked, future))
         self._flush_soon()
         await future
+
+    # ---- after a restart -------------------------------------------------------------
+
+    async def take_up(self, now: float) -> tuple[list[Taken], int]:
+        """Return the tasks that have not ended, in order of acceptance, and how many are damaged.
+
+        From now on they are in memory as if they had been added. Damaged ones have failed.
+
+        Raises:
+            StorageError: The database cannot be read.
+        """
+        taken: list[Taken] = []
+        damaged_count = 0
+        after = 0
+        while True:
+            found = await self._database.read(partial(queries.live, after=after, limit=_TAKE_COUNT))
+            if not found:
+                return taken, damaged_count
+            after = found[-1].seq
+            for loaded in found:
+                if not loaded.is_damaged:
+                    await self._adopt(loaded)
+                    taken.append(Taken(loaded.row, loaded.spec))
+                    continue
+                damaged_count += 1
+                loaded.row.finished_at = now
+                task = self._live[loaded.row.id] = resume(loaded, chunks=None)
+                self._touch(task)
+
+    async def _adopt(self, loaded: Loaded) -> None:
+        row = loaded.row
+        has_chunks = row.last_number > len(loaded.log)
+        chunks = (
+            await self._database.read(partial(queries.chunk_facts, task_id=row.id))
+            if has_chunks
+            else None
+        )
+        task = self._live[row.id] = resume(loaded, chunks=chunks)
+        if row.idempotency_key:
+            self._keys[row.client, row.idempotency_key] = task
+
+    async def ended_since(self, moment: float) -> list[TaskRow]:
+        """Return tasks that have ended at `moment` or later, without large answers.
+
+        Raises:
+            StorageError: The database cannot be read.
+        """
+        return await self._database.read(partial(queries.ended_since, moment=moment))
+
+    # ---- the end of things -----------------------------------------------------------
 
     async def sweep(self, now: float) -> None:
         """Delete what is older than it is kept: whole tasks, and items and artifacts earlier.
