@@ -88,7 +88,7 @@ def open_file(path: Path) -> sqlite3.Connection:
         StorageError: It cannot be written now.
     """
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    _check_header(path)
+    check_header(path)
     connection = connect(path)
     try:
         check(connection, path)
@@ -130,7 +130,13 @@ def schema_version(connection: sqlite3.Connection) -> str:
     return str(row[0]) if row is not None else ""
 
 
-def _check_header(path: Path) -> None:
+def check_header(path: Path) -> None:
+    """Prove that a file is a database, or empty.
+
+    Raises:
+        OSError: It cannot be read.
+        StorageCorrupt: It is something else.
+    """
     with path.open("rb") as file:
         header = file.read(len(_HEADER))
     if header and header != _HEADER:
