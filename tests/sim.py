@@ -1,14 +1,16 @@
 """A whole cluster in one process: a list for the network, a float for the clock.
 
-`run_life(seed)` joins one Dispatcher (with a durable store behind it) and several
-WorkerLinks, and lets chaos loose on them: messages are dropped, doubled, delayed and
-reordered, links cut one way or both, workers crash, freeze, drain and leave, the gateway
-crashes and comes back. Then the cluster heals, and everything accepted must end.
+`run_life(seed)` joins one Dispatcher (with a durable store behind it, which commits a moment
+later) and several WorkerLinks, and lets chaos loose on them: messages are dropped, doubled,
+delayed and reordered, links cut one way or both, workers crash, freeze, drain and leave, the
+gateway crashes, loses what was not committed and comes back. Then the cluster heals, and
+everything accepted must end.
 
 Safety, held at every step: a task has one last word; records are told once and in order,
 and those of the winning attempt completely; a worker never runs more than its slots; two
 attempts under one key never run at once (unless a frozen worker could not end its own); an
-attempt starts at most once; `check()` of every machine. A failing life tells its seed and
+attempt starts at most once; no worker is told to forget an outcome that a crash of the gateway
+could still lose; `check()` of every machine. A failing life tells its seed and
 its history.
 """
 
@@ -17,13 +19,14 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from heapq import heappop, heappush
 from typing import Any
 
 from zscrape.core import effects as fx
 from zscrape.core.dispatcher import Dispatcher
+from zscrape.core.history import History
 from zscrape.core.link import WorkerLink
 from zscrape.errors import LockHeld, QueueFull
 from zscrape.model import (
@@ -43,6 +46,7 @@ from zscrape.model import (
     TaskSpec,
     WorkerFacts,
 )
+from zscrape.wire import Run, Stored as StoredNote
 
 CHAOS_S = 20.0
 # After healing: lost workers, leases, retries and the longest script, one after the other,
@@ -64,6 +68,18 @@ class Stored:
     outcome: Outcome | None = None
     finished_at: float = 0.0
     records: dict[int, list[Record]] = field(default_factory=dict)  # by attempt
+    accepted_at: float = 0.0
+    is_awaited: bool = False  # by an open call: after a restart nobody waits for it
+    is_last: bool = False  # it has survived such a restart
+    try_count: int = 0
+    lost_count: int = 0
+    rest_until: float = 0.0
+    last_code: OutcomeCode | None = None
+
+    def copy(self) -> Stored:
+        """Return what is committed of it."""
+        records = {attempt: [*told] for attempt, told in self.records.items()}
+        return replace(self, records=records)
 
 
 @dataclass
@@ -261,7 +277,12 @@ class Life:
         self.events: list[tuple[float, int, Callable[[], None]]] = []
         self.event_count = 0
         self.history: deque[tuple[float, str, Any]] = deque(maxlen=HISTORY_COUNT)
-        self.store: dict[str, Stored] = {}
+        self.store: dict[str, Stored] = {}  # as the gateway knows it
+        self.disk: dict[str, Stored] = {}  # as a crash leaves it
+        self.dirty: dict[str, None] = {}
+        self.is_commit_due = False
+        self.commit_s = rng.choice((0.0, 0.01, 0.3))
+        self.held: list[tuple[bytes, Run]] = []  # until the number of the attempt is committed
         self.started: set[Attempt] = set()
         self.boot_count = 0
         self.heartbeat = HeartbeatPolicy(lease_s=rng.choice((5.0, 10.0)))
@@ -272,6 +293,7 @@ class Life:
             delay_s=rng.choice((0.01, 0.1, 1.0)),
             is_ordered=rng.random() < 0.5,
         )
+        self.submitted_count = 0
         self.dispatcher: Dispatcher | None = None
         self.restart_gateway()
         tags = ((), ("kr",), ("kr", "fast"))
@@ -409,15 +431,13 @@ class Life:
         """Do, store and check one effect of the gateway."""
         match effect:
             case fx.Send(peer, message):
-                self.send_down(peer, message)
+                self.send(peer, message)
             case fx.TaskAssigned(task_id, attempt, worker_id):
                 stored = self.open_task(task_id)
                 self.ensure(attempt > stored.attempt, f"{task_id}: attempt {attempt} again")
                 stored.attempt, stored.worker_id = attempt, worker_id
-            case fx.TaskQueued(task_id, attempt):
-                stored = self.open_task(task_id)
-                self.ensure(attempt == stored.attempt, f"{task_id}: queued as {attempt}")
-                stored.worker_id = None
+            case fx.TaskQueued():
+                self.queued(effect)
             case fx.TaskStarted(task_id, attempt):
                 stored = self.open_task(task_id)
                 self.ensure(attempt == stored.attempt, f"{task_id}: {attempt} is superseded")
@@ -434,11 +454,75 @@ class Life:
             case _:
                 pass
 
+    def queued(self, fact: fx.TaskQueued) -> None:
+        """Store that a task waits, and why again."""
+        stored = self.open_task(fact.task_id)
+        self.ensure(fact.attempt == stored.attempt, f"{fact.task_id}: queued as {fact.attempt}")
+        stored.worker_id = None
+        stored.last_code, stored.rest_until = fact.code, self.now + fact.delay_s
+        if fact.code is OutcomeCode.WORKER_LOST:
+            stored.lost_count += 1
+        elif fact.delay_s:
+            stored.try_count += 1
+
+    def send(self, peer: bytes, message: Any) -> None:
+        """Send what may leave at once; a Run waits until the number of its attempt is stored."""
+        if isinstance(message, Run) and self.dispatcher is not None:
+            self.dispatcher.held(message.task_id, message.attempt)
+            self.held.append((peer, message))
+            return
+        if isinstance(message, StoredNote):
+            self.ensure_committed(message)
+        self.send_down(peer, message)
+
     def open_task(self, task_id: str) -> Stored:
         """Return a task that has not had its last word; another would be one too many."""
         stored = self.store[task_id]
         self.ensure(stored.outcome is None, f"{task_id}: told of after its last word")
+        self.touch(task_id)
         return stored
+
+    # ---- the disk --------------------------------------------------------------------
+
+    def touch(self, task_id: str) -> None:
+        """Have a task committed soon."""
+        self.dirty[task_id] = None
+        if not self.is_commit_due:
+            self.is_commit_due = True
+            delay_s = self.rng.uniform(0, self.commit_s)
+            self.at(delay_s, partial(self.commit, self.boot_count))
+
+    def commit(self, boot_count: int) -> None:
+        """Commit what has changed, then do what waits for that."""
+        if self.dispatcher is None or boot_count != self.boot_count:
+            return
+        self.is_commit_due = False
+        dirty, self.dirty = self.dirty, {}
+        for task_id in dirty:
+            self.disk[task_id] = self.store[task_id].copy()
+        held, self.held = self.held, []
+        for peer, run in held:
+            self.release(self.dispatcher, peer, run)
+        for task_id in dirty:
+            stored = self.disk[task_id]
+            if stored.outcome is not None or stored.worker_id is None:
+                call = partial(Dispatcher.stored, task_id=task_id, attempt=stored.attempt)
+                self.on_gateway(partial(call, now=self.now))
+
+    def release(self, gateway: Dispatcher, peer: bytes, run: Run) -> None:
+        """Let a held Run leave, unless its attempt is over."""
+        if gateway.sent(run.task_id, run.attempt, now=self.now):
+            self.ensure(self.disk[run.task_id].attempt == run.attempt, "sent before its commit")
+            self.send_down(peer, run)
+
+    def ensure_committed(self, note: StoredNote) -> None:
+        """What a worker is told to forget, because it is stored, is on the disk."""
+        for task_id, attempt in note.attempts:
+            disk = self.disk[task_id]
+            is_over = disk.outcome is not None or disk.worker_id is None
+            self.ensure(
+                is_over or disk.attempt != attempt, f"{task_id}: forgotten before its commit"
+            )
 
     def ensure_won(self, stored: Stored, outcome: Outcome) -> None:
         """The outcome and all records are those of the last attempt."""
@@ -455,12 +539,20 @@ class Life:
         if self.dispatcher is not None:
             return
         self.boot_count += 1
+        self.store = {task_id: stored.copy() for task_id, stored in self.disk.items()}
+        self.dirty.clear()
+        self.held.clear()
+        self.is_commit_due = False
         self.dispatcher = self.factory(
+            is_store_behind=True,
             gateway_id="g",
             boot=f"boot{self.boot_count}",
             heartbeat=self.heartbeat,
             queue=self.queue,
         )
+        for stored in self.store.values():
+            if stored.outcome is None and stored.is_awaited:
+                self.part_with(stored)
         tasks = [stored for stored in self.store.values() if stored.outcome is None]
         for stored in tasks:
             if stored.worker_id is not None:
@@ -475,21 +567,39 @@ class Life:
             if stored.worker_id is None:
                 self.restore(stored, None)
 
+    def part_with(self, stored: Stored) -> None:
+        """Nobody waits for this task any more: only an attempt in flight may still end it."""
+        stored.is_last = True
+        if stored.worker_id is None:
+            stored.outcome = Outcome(OutcomeCode.WORKER_LOST)
+            stored.finished_at = self.now
+            self.touch(stored.spec.id)
+
     def restore(self, stored: Stored, worker_id: str | None) -> None:
         """Hand one stored task to a fresh gateway."""
+        is_resting = stored.last_code not in (None, OutcomeCode.WORKER_LOST)
+        history = History(
+            age_s=self.now - stored.accepted_at,
+            received_count=len(stored.records.get(stored.attempt, [])),
+            try_count=stored.try_count,
+            lost_count=stored.lost_count,
+            rest_s=max(0.0, stored.rest_until - self.now) if is_resting else 0.0,
+            last_code=stored.last_code,
+            is_last=stored.is_last,
+        )
         call = partial(
             Dispatcher.restore,
             spec=stored.spec,
             attempt=stored.attempt,
             worker_id=worker_id,
-            received_count=len(stored.records.get(stored.attempt, [])),
+            history=history,
         )
         self.on_gateway(partial(call, now=self.now))
 
     def submit(self) -> None:
         """Ask for some task, with whatever a task may ask for."""
         rng = self.rng
-        number = len(self.store)
+        number = self.submitted_count = self.submitted_count + 1
         pin = Pin("r", rng.choice("abc"), "1", f"sha256:{rng.choice('abc')}")
         lock = None
         if rng.random() < 0.4:
@@ -505,7 +615,8 @@ class Life:
             lock=lock,
             retry=RetryPolicy(rng.choice((0, 2)), (0.5, 1.0), on=frozenset({OutcomeCode.BLOCKED})),
         )
-        self.store[spec.id] = Stored(spec)
+        stored = Stored(spec, accepted_at=self.now, is_awaited=rng.random() < 0.2)
+        self.store[spec.id] = stored
         count = self.event_count
         try:
             self.note("client", spec)

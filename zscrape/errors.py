@@ -7,13 +7,16 @@
     │   └── LockHeld, IdempotencyConflict
     ├── RefusedError          the cluster will not take it now: 503, try later
     │   ├── QueueFull, TooManyConnections, Draining
+    │   └── StorageFull, StorageReadOnly, StorageLocked, StorageFailed
     ├── ScriptError           the script, its version or its bytes are at fault
     │   ├── ScriptNotFound, VersionNotFound, VersionInvalid
     │   ├── ManifestInvalid (FilesInvalid: its files), EntryPointInvalid
     │   ├── IntegrityFailure, SignatureInvalid, EnvironmentFailed, RepositoryUnavailable
     │   └── VersionExists, PublishFailed
+    ├── TaskDamaged           what the disk gives back is not what was written
     ├── WireError             a message on the link that cannot be read
     └── ConfigError           a setting that cannot be used
+        └── HomeInUse, StorageCorrupt, StorageNewer
 
 Every class has a stable `code` (lower snake case, never translated), the HTTP status that
 it becomes, and typed fields. The words a person reads come from `zscrape.messages` under
@@ -196,6 +199,42 @@ class Draining(RefusedError):
     code: ClassVar[str] = "draining"
 
 
+@dataclass(eq=False, kw_only=True)
+class StorageError(RefusedError):
+    """Base: what is asked cannot be kept now, so it is not taken. It is tried every second."""
+
+    code: ClassVar[str] = "storage_failed"
+    reason: str = ""  # in the database's own words
+
+
+@dataclass(eq=False, kw_only=True)
+class StorageFull(StorageError):
+    """Raised when the disk of the home folder is full."""
+
+    code: ClassVar[str] = "storage_full"
+
+
+@dataclass(eq=False, kw_only=True)
+class StorageReadOnly(StorageError):
+    """Raised when the home folder can no longer be written to."""
+
+    code: ClassVar[str] = "storage_read_only"
+
+
+@dataclass(eq=False, kw_only=True)
+class StorageLocked(StorageError):
+    """Raised when another program keeps the database locked."""
+
+    code: ClassVar[str] = "storage_locked"
+
+
+@dataclass(eq=False, kw_only=True)
+class StorageFailed(StorageError):
+    """Raised when the database cannot be written for another reason."""
+
+    code: ClassVar[str] = "storage_failed"
+
+
 # ---- the script ----------------------------------------------------------------------
 
 
@@ -372,6 +411,17 @@ class RepositoryUnavailable(ScriptError):
     reason: str
 
 
+# ---- the store -----------------------------------------------------------------------
+
+
+@dataclass(eq=False, kw_only=True)
+class TaskDamaged(ZscrapeError):
+    """Raised when what was kept of a task is not what was written."""
+
+    code: ClassVar[str] = "task_damaged"
+    task_id: str
+
+
 # ---- the rest ------------------------------------------------------------------------
 
 
@@ -393,3 +443,24 @@ class ConfigError(ZscrapeError):
     code: ClassVar[str] = "config_invalid"
     source: str
     reason: str
+
+
+@dataclass(eq=False, kw_only=True)
+class HomeInUse(ConfigError):
+    """Raised when another gateway uses the home folder."""
+
+    code: ClassVar[str] = "home_in_use"
+
+
+@dataclass(eq=False, kw_only=True)
+class StorageCorrupt(ConfigError):
+    """Raised when the database is damaged or is none; it was left as it is."""
+
+    code: ClassVar[str] = "storage_corrupt"
+
+
+@dataclass(eq=False, kw_only=True)
+class StorageNewer(ConfigError):
+    """Raised when a newer zscrape has made the database; it was left as it is."""
+
+    code: ClassVar[str] = "storage_newer"

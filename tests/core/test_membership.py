@@ -16,6 +16,7 @@ from zscrape.core.effects import (
     WorkerLost,
     WorkerSuspected,
 )
+from zscrape.core.history import History
 from zscrape.model import Load, LockRequest, Outcome, OutcomeCode, Overlap, Record, WorkerStatus
 from zscrape.wire import (
     Ack,
@@ -462,7 +463,8 @@ def restarted() -> Rig:
 def test_restored_attempt_is_adopted() -> None:
     """A worker that says in time what it runs keeps it; records go on where they were told to."""
     rig = restarted()
-    rig.call(rig.dispatcher.restore, spec("t"), attempt=4, worker_id="a", received_count=2)
+    history = History(received_count=2)
+    rig.call(rig.dispatcher.restore, spec("t"), attempt=4, worker_id="a", history=history)
     assert rig.dispatcher.snapshot(now=0.0).workers[0].status is WorkerStatus.EXPECTED
 
     joined = rig.join("a", running=(("t", 4),))
@@ -476,14 +478,16 @@ def test_restored_attempt_is_adopted() -> None:
 
 
 def test_expected_worker_that_never_comes_is_lost() -> None:
-    """After three intervals a restored attempt runs elsewhere, with a higher number."""
+    """After a lease and its margin a restored attempt runs elsewhere, with a higher number."""
     rig = restarted()
     rig.call(rig.dispatcher.restore, spec("t"), attempt=4, worker_id="a")
     rig.call(rig.dispatcher.drain_worker, "a", True)
     rig.join("b")
 
-    effects = rig.pass_time(3.0, "b")
+    early = rig.pass_time(11.5, "b")
+    effects = rig.pass_time(12.0, "b")
 
+    assert facts(early, WorkerLost) == []
     assert facts(effects, WorkerLost) == [WorkerLost("a", "absent", (("t", 4),))]
     assert rig.runs(effects) == [("b", "t", 5)]
 

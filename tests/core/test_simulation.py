@@ -71,7 +71,14 @@ class Lazy(Dispatcher):
         return None if deadline is None else deadline + 0.5
 
 
-@pytest.mark.parametrize("mutant", [Unfenced, Gullible, Hasty, Lazy])
+class Trusting(Dispatcher):
+    """A dispatcher that lets workers forget outcomes before they are stored."""
+
+    def __init__(self, **policies: Any) -> None:
+        super().__init__(**policies | {"is_store_behind": False})
+
+
+@pytest.mark.parametrize("mutant", [Unfenced, Gullible, Hasty, Lazy, Trusting])
 def test_broken_dispatcher_is_caught(mutant: type[Dispatcher]) -> None:
     """One line changed for the worse is found, and the failure tells seed and history."""
     stories = (story(seed, mutant) for seed in range(MUTANT_LIFE_COUNT))

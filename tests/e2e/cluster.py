@@ -88,8 +88,16 @@ class Cluster:
 
     def restart_gateway(self) -> None:
         """Kill the gateway and start it again at the same addresses."""
+        self.kill_gateway()
+        self.start_gateway_again()
+
+    def kill_gateway(self) -> None:
+        """Kill the gateway."""
         self.gateway.signal(signal.SIGKILL)
         self.gateway.wait()
+
+    def start_gateway_again(self) -> None:
+        """Start a gateway at the addresses of the one that was killed."""
         http = self.gateway.ready["http"].removeprefix("http://")
         self.gateway = self._start_gateway(http, self.gateway.ready["link"])
 

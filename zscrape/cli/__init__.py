@@ -19,6 +19,8 @@ VERBS: Final = {
     "scripts": "zscrape.cli.families:scripts",
     "workers": "zscrape.cli.families:workers",
     "doctor": "zscrape.cli.doctor:doctor",
+    "backup": "zscrape.cli.storage:backup",
+    "restore": "zscrape.cli.storage:restore",
 }
 
 

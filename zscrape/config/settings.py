@@ -35,7 +35,10 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     inline_limit_bytes: int = MIB  # a larger answer is linked, not inlined
     max_wait_s: float = 300.0  # the longest `?wait=` and `Prefer: wait`
     shutdown_grace_s: float = 10.0
-    task_kept_count: int = 10_000
+    store: Literal["sqlite", "memory"] = "sqlite"  # memory: nothing outlives the process
+    task_kept_count: int = 10_000  # ended tasks, in memory
+    task_kept_days: float = 30.0  # ended tasks, in the database
+    output_kept_days: float = 7.0  # their items and artifacts
 
 
 class WorkerSettings(Struct, frozen=True, kw_only=True):

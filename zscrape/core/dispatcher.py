@@ -15,7 +15,8 @@ attempts run at once in a simulation.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from math import inf
+from typing import Any, Final
 
 from zscrape.core import invariants, patience, report
 from zscrape.core.effects import (
@@ -26,6 +27,7 @@ from zscrape.core.effects import (
     TaskStarted,
 )
 from zscrape.core.entities import Task, Worker
+from zscrape.core.history import History
 from zscrape.core.lives import Lives
 from zscrape.core.membership import Membership
 from zscrape.core.storenotes import StoreNotes
@@ -60,16 +62,27 @@ from zscrape.wire import (
     WorkerMessage,
 )
 
+NO_HISTORY: Final = History()
+
 
 class Dispatcher:
     """Decide which worker runs which task.
 
     The shell performs `Send` and `GiveScript`, tells the facts to whoever wants them, and
     calls `tick` no later than `next_deadline()`.
+
+    With `is_store_behind` a worker keeps an outcome until the shell says `stored`; without,
+    what was told is taken for kept.
     """
 
     def __init__(
-        self, *, gateway_id: str, boot: str, heartbeat: HeartbeatPolicy, queue: QueuePolicy
+        self,
+        *,
+        gateway_id: str,
+        boot: str,
+        heartbeat: HeartbeatPolicy,
+        queue: QueuePolicy,
+        is_store_behind: bool = False,
     ) -> None:
         self._lives = Lives(heartbeat=heartbeat, policy=queue)
         self._members = Membership(
@@ -79,6 +92,7 @@ class Dispatcher:
         self._lost_after_s = heartbeat.lost_after_s
         self._is_refusing = False
         self._store_notes = StoreNotes(self._lives)
+        self._is_store_behind = is_store_behind
         self._handlers: dict[type, Callable[[Worker, Any, float], None]] = {
             Heartbeat: self._members.heartbeat,
             Started: self._heard_started,
@@ -165,20 +179,17 @@ class Dispatcher:
         attempt: int,
         worker_id: WorkerId | None,
         now: float,
-        received_count: int = 0,
+        history: History = NO_HISTORY,
     ) -> list[DispatcherEffect]:
         """Take up a task from before a restart.
 
         First those in flight, then `restore_lock`, then those that wait; each in the order in
         which they were accepted. A task with a lock that has had an attempt rests for a lease.
-        Without a `worker_id` it is queued. Else it is held for that worker, which has
-        `lost_after_s` to say that it still has attempt `attempt`; then it is lost as any.
-        `received_count` records of that attempt have been told already.
+        Without a `worker_id` it is queued. Else it is held for that worker, which has a lease
+        and its margin to say that it still has attempt `attempt`; then it is lost as any.
         """
         worker = None if worker_id is None else self._members.expect(worker_id, now)
-        self._lives.restore(
-            spec, attempt=attempt, received_count=received_count, worker=worker, now=now
-        )
+        self._lives.restore(spec, attempt=attempt, history=history, worker=worker, now=now)
         return self._flush(now)
 
     def restore_lock(self, key: str, *, holder: TaskId, now: float) -> list[DispatcherEffect]:
@@ -188,6 +199,27 @@ class Dispatcher:
         the restart. Nothing happens if another task holds the key by now.
         """
         self._lives.reserve(key, holder, now=now)
+        return self._flush(now)
+
+    # ---- calls from the shell, of a store that writes behind --------------------------
+
+    def held(self, task_id: TaskId, attempt: int) -> None:
+        """Note that a Run waits for its number to be stored: no sign of it can come yet."""
+        task = self._lives.tasks.get(task_id)
+        if task is not None and task.attempt == attempt:
+            task.evidence_at = inf
+
+    def sent(self, task_id: TaskId, attempt: int, *, now: float) -> bool:
+        """Note that a held Run leaves now; False if its attempt is over: it must not leave."""
+        task = self._lives.tasks.get(task_id)
+        if task is None or task.attempt != attempt or task.worker is None:
+            return False
+        task.evidence_at = now
+        return True
+
+    def stored(self, task_id: TaskId, attempt: int, *, now: float) -> list[DispatcherEffect]:
+        """Note that the outcome of an attempt is stored: its worker may forget it."""
+        self._store_notes.keep((task_id, attempt), now)
         return self._flush(now)
 
     # ---- calls from the link ---------------------------------------------------------
@@ -320,13 +352,18 @@ class Dispatcher:
 
     def _heard_done(self, worker: Worker, done: Done, now: float) -> None:
         task = self._current(worker, done.task_id, done.attempt)
-        if task is None:
+        if task is None and self._store_notes.awaits((done.task_id, done.attempt), worker):
+            self._members.ignore(worker.peer, done, "duplicate")
+        elif task is None:
             self._lives.out.append(Send(worker.peer, Ack(done.task_id, done.attempt, "stale")))
             self._over(worker, done)
         elif self._tell_records(task, done):
             if done.outcome.run_s and not task.is_started:
                 self._begin(task, worker, now)
-            self._store_notes.add(worker, task.current, now)
+            if self._is_store_behind:
+                self._store_notes.owe(worker, task.current)
+            else:
+                self._store_notes.add(worker, task.current, now)
             self._lives.answered(task, worker, done.outcome, now=now)
         else:
             self._resend(worker, task)

@@ -63,6 +63,7 @@ class Task(Struct, eq=False):
     worker: Worker | None = None  # set iff in flight
     worker_id: WorkerId = ""  # of the last attempt; stays after a loss
     is_lost: bool = False  # the last attempt was given up, not answered
+    is_last: bool = False  # there is to be no further attempt
     is_started: bool = False  # the last attempt has said so
     is_listed: bool = False  # a beat has listed the last attempt
     received_count: int = 0  # records of the last attempt

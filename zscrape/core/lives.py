@@ -20,6 +20,7 @@ from zscrape.core.effects import (
     TaskQueued,
 )
 from zscrape.core.entities import Leftover, Lock, Task, Worker
+from zscrape.core.history import History
 from zscrape.core.locks import Locks
 from zscrape.core.pool import Pool
 from zscrape.core.queue import Queue
@@ -93,14 +94,18 @@ class Lives:
         spec: TaskSpec,
         *,
         attempt: int,
-        received_count: int,
+        history: History,
         worker: Worker | None,
         now: float,
     ) -> None:
         """Take a task known from before a restart, held for `worker` if that is only expected."""
         task = self._admit(spec, now)
         task.attempt = attempt
-        task.received_count = received_count
+        task.received_count = history.received_count
+        task.try_count, task.lost_count = history.try_count, history.lost_count
+        task.is_last = history.is_last
+        task.accepted_at -= history.age_s
+        task.deadline_at -= history.age_s
         task.lease_until = now + self._heartbeat.lease_s
         if attempt:
             task.match_at = inf
@@ -125,6 +130,9 @@ class Lives:
         elif key is not None and attempt:
             rest_until = task.lease_until + self._heartbeat.margin_s
             self._rest(task, Place.LEASE, OutcomeCode.WORKER_LOST, rest_until, now)
+        elif history.rest_s > 0 and history.last_code is not None:
+            task.is_lost = False  # its last attempt has spoken
+            self._rest(task, Place.REST, history.last_code, now + history.rest_s, now)
         else:
             self.out.append(TaskQueued(task.id, attempt))
             self.enqueue(task)
@@ -171,6 +179,9 @@ class Lives:
 
     def requeue(self, task: Task, code: OutcomeCode | None, *, now: float) -> None:
         """Give a detached task back to the queue; it waits anew, in its old place."""
+        if task.is_last:
+            self._give_up(task, None)
+            return
         task.schedule_at = now + task.spec.schedule_timeout_s
         self.out.append(TaskQueued(task.id, task.attempt, code))
         self.enqueue(task)
@@ -267,7 +278,7 @@ class Lives:
         self.detach(task, worker)
         task.try_count += 1
         policy = task.spec.retry
-        if not retry.is_retryable(policy, outcome.code):
+        if task.is_last or not retry.is_retryable(policy, outcome.code):
             self.end(task, outcome, worker.id)
         elif task.try_count > policy.max_count:
             fields = {**outcome.fields, "try_count": task.try_count}
@@ -282,18 +293,20 @@ class Lives:
         task.is_lost = True
         rest_until = task.lease_until + self._heartbeat.margin_s
         is_leased = may_run and task.lock is not None and rest_until > now
-        if task.lost_count >= self._policy.lost_limit_count:
-            fields: dict[str, str | int | float] = {
-                "worker_id": task.worker_id,
-                "attempt": task.attempt,
-                "lost_count": task.lost_count,
-            }
-            leftover = self._orphan(task) if is_leased else None
-            self.end(task, Outcome(OutcomeCode.WORKER_LOST, fields=fields), None, leftover)
+        if task.is_last or task.lost_count >= self._policy.lost_limit_count:
+            self._give_up(task, self._orphan(task) if is_leased else None)
         elif is_leased:
             self._rest(task, Place.LEASE, OutcomeCode.WORKER_LOST, rest_until, now)
         else:
             self.requeue(task, OutcomeCode.WORKER_LOST, now=now)
+
+    def _give_up(self, task: Task, leftover: Leftover | None) -> None:
+        fields: dict[str, str | int | float] = {
+            "worker_id": task.worker_id,
+            "attempt": task.attempt,
+            "lost_count": task.lost_count,
+        }
+        self.end(task, Outcome(OutcomeCode.WORKER_LOST, fields=fields), None, leftover)
 
     def _rest(self, task: Task, place: Place, code: OutcomeCode, until: float, now: float) -> None:
         task.move(place)

@@ -49,6 +49,9 @@ class Membership:
         if worker is None:
             worker = Worker(worker_id, is_expected=True, heard_at=now)
             self._know(worker, now)
+            # It may be dialling with its longest pause (10 s), and what it runs goes on.
+            worker.expires_at = now + self._heartbeat.lease_s + self._heartbeat.margin_s
+            self._lives.deadlines.wake(worker, worker.expires_at)
         return worker
 
     def hello(self, peer: bytes, hello: Hello, now: float) -> None:
@@ -115,6 +118,7 @@ class Membership:
         worker.is_leaving = hello.is_draining
         worker.heard_at = now
         worker.expires_at = now + self._lost_after_s
+        self._lives.deadlines.wake(worker, worker.expires_at)  # sooner than while it was expected
         self._pool.bind(worker, peer)
         self._pool.settle(worker)
         self._pool.set_warm(worker, frozenset(hello.warm))
@@ -260,9 +264,9 @@ class Membership:
     def forgive(self, now: float) -> None:
         """Take every worker, and all that it runs, for heard just now."""
         for worker in self._pool.workers.values():
-            worker.expires_at = now + self._lost_after_s
+            worker.expires_at = max(worker.expires_at, now + self._lost_after_s)
             for task in worker.tasks.values():
-                task.evidence_at = now
+                task.evidence_at = max(task.evidence_at, now)
 
     def overdue(self, worker: Worker, now: float) -> None:
         """Give a worker up whose time has come, unless it was heard meanwhile."""

@@ -25,7 +25,25 @@ class StoreNotes:
     def __init__(self, lives: Lives) -> None:
         self._lives = lives
         self._untold: dict[Worker, list[Attempt]] = {}
+        self._owed: dict[Attempt, Worker] = {}  # heard and not stored yet
         self.next_at = inf  # iff nothing is untold
+
+    def owe(self, worker: Worker, attempt: Attempt) -> None:
+        """Note that an outcome was heard and is to be stored."""
+        self._owed[attempt] = worker
+
+    def awaits(self, attempt: Attempt, worker: Worker) -> bool:
+        """True iff an outcome was heard and is not stored yet; `worker` is who has said it."""
+        if attempt not in self._owed:
+            return False
+        self._owed[attempt] = worker  # it may have dialled anew
+        return True
+
+    def keep(self, attempt: Attempt, now: float) -> None:
+        """Note that an outcome is stored, if it was one: a task may end without any."""
+        worker = self._owed.pop(attempt, None)
+        if worker is not None:
+            self.add(worker, attempt, now)
 
     def add(self, worker: Worker, attempt: Attempt, now: float) -> None:
         """Note that an outcome is kept."""

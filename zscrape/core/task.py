@@ -33,7 +33,7 @@ WAITING = frozenset({Place.LINE, Place.QUEUE, Place.REST, Place.LEASE})
 IN_FLIGHT = frozenset({Place.ASSIGNED, Place.RUNNING})
 
 MOVES: dict[Place, frozenset[Place]] = {
-    Place.NEW: frozenset({Place.LINE, Place.QUEUE, Place.LEASE, Place.ASSIGNED}),
+    Place.NEW: frozenset({Place.LINE, Place.QUEUE, Place.REST, Place.LEASE, Place.ASSIGNED}),
     Place.LINE: frozenset({Place.QUEUE, Place.FINAL}),
     Place.QUEUE: frozenset({Place.ASSIGNED, Place.RUNNING, Place.FINAL}),
     Place.REST: frozenset({Place.QUEUE, Place.FINAL}),

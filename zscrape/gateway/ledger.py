@@ -23,7 +23,7 @@ from zscrape.core.effects import (
 )
 from zscrape.gateway.distrust import json_fault, trusted
 from zscrape.gateway.events import EventHub
-from zscrape.model import Record, SavedFile, TaskId, TaskState
+from zscrape.model import OutcomeCode, Record, SavedFile, TaskId, TaskState
 from zscrape.store.tasks import ArtifactRow, EntryKind, TaskRow, TaskStore
 
 _KINDS: Final[Mapping[str, EntryKind]] = {
@@ -53,6 +53,8 @@ class _StateChange(Struct, omit_defaults=True):
 # Hears of a task's row, what of it was not JSON, and what is wrong with that.
 InvalidListener: TypeAlias = Callable[[TaskRow, str, str], None]
 
+StoredListener: TypeAlias = Callable[[TaskId, int], object]
+
 
 def tell_nobody(_row: TaskRow, _kind: str, _fault: str) -> None:
     """Tell nobody: the listener where there is none."""
@@ -66,7 +68,8 @@ _ENCODE = msgspec.json.Encoder().encode
 class Ledger:
     """The rows of live tasks, kept up to date.
 
-    `on_invalid` hears, once per task, of what its worker sent that is not JSON.
+    `on_invalid` hears, once per task, of what its worker sent that is not JSON; `on_stored`
+    that the end of an attempt is safe, once the store says so.
     """
 
     def __init__(
@@ -76,8 +79,11 @@ class Ledger:
         hub: EventHub,
         clock: Callable[[], float] = time.time,
         on_invalid: InvalidListener = tell_nobody,
+        on_stored: StoredListener | None = None,
     ) -> None:
         self._store = store
+        self._on_stored = on_stored
+        self._orphans: set[TaskId] = set()  # of a call that a restart has cut
         self._hub = hub
         self._clock = clock
         self._on_invalid = on_invalid
@@ -103,10 +109,26 @@ class Ledger:
         self._live[row.id] = row
         self._is_idle.clear()
 
+    def open_orphan(self, row: TaskRow) -> None:
+        """Take in a task for which nobody waits any more: only its last attempt may end it."""
+        self.open(row)
+        self._orphans.add(row.id)
+
+    def abandon(self, row: TaskRow) -> None:
+        """End a task of a call that a restart has cut."""
+        self.close(row.id)
+        row.status = TaskState.FAILED
+        row.error_code = row.error_text_key = "gateway_lost"
+        row.finished_at = now = self._clock()
+        row.next_retry_at = None
+        self.note_state(row, now, row.error_code)
+        self._hub.ends.ring(row.id)
+
     def close(self, task_id: TaskId) -> TaskRow | None:
         """Let go of a task that has ended or was not accepted; None when it is not known."""
         row = self._live.pop(task_id, None)
         self._distrusted.discard(task_id)
+        self._orphans.discard(task_id)
         if not self._live:
             self._is_idle.set()
         return row
@@ -129,13 +151,19 @@ class Ledger:
         row = self._live.get(fact.task_id)
         if row is None:
             return
+        if row.status is TaskState.QUEUED and row.last_number and fact.code is None:
+            return  # it has been told: by the gateway before a restart
         now = self._clock()
         row.status = TaskState.QUEUED
         if fact.code is not None:
             row.last_error = fact.code.value
+            row.lost_count += fact.code is OutcomeCode.WORKER_LOST
+            row.try_count += fact.code is not OutcomeCode.WORKER_LOST and fact.delay_s > 0
         row.next_retry_at = now + fact.delay_s if fact.delay_s else None
         row.worker_id = None
         self.note_state(row, now, fact.code, fact.delay_s)
+        if fact.code is not None and fact.code is not OutcomeCode.WORKER_LOST:
+            self._tell_stored(row.id, fact.attempt)
 
     def _assigned(self, fact: TaskAssigned) -> None:
         row = self._live.get(fact.task_id)
@@ -147,6 +175,7 @@ class Ledger:
         row.worker_id = fact.worker_id
         row.assigned_at = now
         row.next_retry_at = None
+        row.received_count = 0
         if fact.attempt > 1:  # what an earlier attempt said is history, and in the log
             row.item_count, row.artifacts, row.fraction, row.progress_text = 0, (), None, ""
             row.started_at = None
@@ -156,6 +185,8 @@ class Ledger:
         row = self._live.get(fact.task_id)
         if row is None:
             return
+        if row.status is TaskState.RUNNING:
+            return  # it went on over a restart
         row.status = TaskState.RUNNING
         row.started_at = now = self._clock()
         self.note_state(row, now)
@@ -164,6 +195,7 @@ class Ledger:
         row = self._live.get(fact.task_id)
         if row is None:
             return
+        row.received_count += len(fact.records)
         for record in fact.records:
             self._record(row, fact.attempt, record)
         self._hub.news.ring(row.id)
@@ -193,6 +225,9 @@ class Ledger:
         row = self._live.get(fact.task_id)
         if row is None:
             return
+        if row.id in self._orphans and fact.outcome.code is OutcomeCode.WORKER_LOST:
+            self.abandon(row)
+            return
         outcome = trusted(fact.outcome)
         if outcome is not fact.outcome:
             self._distrust(row, "data", str(outcome.fields["reason"]))
@@ -208,6 +243,15 @@ class Ledger:
                 row.item_count = outcome.item_count or row.item_count
         self.note_state(row, now, outcome.code)
         self._hub.ends.ring(row.id)
+        if fact.worker_id is not None:
+            self._tell_stored(row.id, fact.attempt)
+
+    def _tell_stored(self, task_id: TaskId, attempt: int) -> None:
+        """Tell that the end of an attempt is safe, once it is."""
+        tell = self._on_stored
+        waiting = self._store.kept(task_id) if tell is not None else None
+        if tell is not None and waiting is not None:
+            waiting.add_done_callback(lambda _: tell(task_id, attempt))
 
     def _distrust(self, row: TaskRow, kind: str, fault: str) -> None:
         if row.id not in self._distrusted:

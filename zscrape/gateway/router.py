@@ -10,12 +10,14 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeAlias
 
 import zmq
 
 from zscrape import wire
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.core.effects import DispatcherEffect, GiveScript, Ignored, Send
+from zscrape.core.history import History
 from zscrape.errors import ConfigError, WireError
 from zscrape.model import Explanation, RunSpec, Snapshot, TaskId, TaskSpec, WorkerId
 
@@ -57,12 +59,20 @@ ROUTER_OPTIONS: SocketOptions = (
     (zmq.LINGER, 500),
 )
 
+# What says when the number of a task's attempt is stored: None when it need not be, or is.
+Fence: TypeAlias = Callable[[TaskId], "asyncio.Future[None] | None"]
+
+
+def _send_at_once(_task_id: TaskId) -> None:
+    """Hold nothing back: the fence of a gateway that promises nothing beyond its own life."""
+
 
 class Router:
     """Owns the ROUTER socket and the dispatcher behind it; made and used in one running loop.
 
     `on_effect` is called in the loop's thread with every effect that is not a send, also
-    before `submit` returns. `pack` gives the bytes of a script by digest, or None.
+    before `submit` returns. `pack` gives the bytes of a script by digest, or None. `fence` is
+    asked with every Run: what it returns must be done before the Run may leave.
     """
 
     def __init__(
@@ -73,6 +83,7 @@ class Router:
         on_effect: Callable[[DispatcherEffect], None],
         pack: Callable[[str], Awaitable[bytes | None]],
     ) -> None:
+        self.fence: Fence = _send_at_once
         self._dispatcher = dispatcher
         self._bind = bind
         self._on_effect = on_effect
@@ -144,6 +155,23 @@ class Router:
         """End a task; one that is unknown or final is left alone."""
         self._act(self._dispatcher.cancel(task_id, now=time.monotonic()))
 
+    def restore(
+        self, spec: TaskSpec, *, attempt: int, worker_id: WorkerId | None, history: History
+    ) -> None:
+        """Take up a task from before a restart; see `Dispatcher.restore`."""
+        now = time.monotonic()
+        restore = self._dispatcher.restore
+        self._act(restore(spec, attempt=attempt, worker_id=worker_id, history=history, now=now))
+
+    def restore_lock(self, key: str, holder: TaskId) -> None:
+        """Hold a key whose holder ended just before a restart."""
+        self._act(self._dispatcher.restore_lock(key, holder=holder, now=time.monotonic()))
+
+    def stored(self, task_id: TaskId, attempt: int) -> None:
+        """Note that the end of an attempt is stored: its worker may forget it."""
+        if not self._socket.closed:
+            self._act(self._dispatcher.stored(task_id, attempt, now=time.monotonic()))
+
     def drain_worker(self, worker_id: WorkerId, *, is_draining: bool) -> None:
         """Let a worker finish what it runs and take nothing new, or take work again.
 
@@ -213,9 +241,9 @@ class Router:
         self._timer, self._timer_at = None, float("inf")
         self._act(self._dispatcher.tick(now=now))
 
-    def _act(self, effects: Iterable[DispatcherEffect]) -> None:
+    def _act(self, effects: Iterable[DispatcherEffect], *, has_sent: bool = False) -> None:
         """Perform outside of `_drain`, which looks for more by itself."""
-        has_sent = self._perform(effects)
+        has_sent |= self._perform(effects)
         # A send may have eaten the edge that announced a message (50 of 50 rounds, measured).
         if has_sent and int(self._socket.getsockopt(_EVENTS)) & _POLLIN:
             self._loop.call_soon(self._drain)
@@ -229,10 +257,10 @@ class Router:
                 effect = pending.popleft()
                 match effect:
                     case Send(peer=peer, message=message):
+                        if type(message) is wire.Run and self._is_held(peer, message):
+                            continue
                         has_sent = True
-                        if not self._send(peer, wire.encode(message)):
-                            now = time.monotonic()
-                            pending.extend(self._dispatcher.undelivered(peer, message, now=now))
+                        pending.extend(self._deliver(peer, message))
                     case GiveScript():
                         self._give(effect)
                     case _:
@@ -240,6 +268,26 @@ class Router:
         finally:  # whatever one effect has come to, the dispatcher must go on ticking
             self._arm()
         return has_sent
+
+    def _deliver(self, peer: bytes, message: wire.GatewayMessage) -> list[DispatcherEffect]:
+        if self._send(peer, wire.encode(message)):
+            return []
+        return self._dispatcher.undelivered(peer, message, now=time.monotonic())
+
+    def _is_held(self, peer: bytes, run: wire.Run) -> bool:
+        """Hold a Run back until its number is stored: it fences every earlier attempt."""
+        stored = self.fence(run.task_id)
+        if stored is None:
+            return False
+        self._dispatcher.held(run.task_id, run.attempt)
+        stored.add_done_callback(lambda done: self._release(done, peer, run))
+        return True
+
+    def _release(self, done: asyncio.Future[None], peer: bytes, run: wire.Run) -> None:
+        if done.cancelled() or done.exception() is not None or self._socket.closed:
+            return
+        if self._dispatcher.sent(run.task_id, run.attempt, now=time.monotonic()):
+            self._act(self._deliver(peer, run), has_sent=True)
 
     def _send(self, peer: bytes, frame: bytes) -> bool:
         try:

@@ -11,12 +11,13 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import uvicorn
 from msgspec import Struct
 
 from zscrape.config import REPOSITORY_SECRETS, Settings, refuse_open_bind, usable
 from zscrape.core.dispatcher import Dispatcher
-from zscrape.errors import ConfigError
+from zscrape.errors import ConfigError, StorageError
 from zscrape.gateway.access import Access, admin_key, write_client
 from zscrape.gateway.app import build_app
 from zscrape.gateway.connections import BACKLOG, ConnectionLimits, HttpConfig, room_for
@@ -33,9 +34,12 @@ from zscrape.scripts.manifest import ManifestDefaults
 from zscrape.scripts.repository import open_repositories
 from zscrape.scripts.trust import Trust
 from zscrape.scripts.trusted import trust_of
+from zscrape.store.database import FILE_NAME, Database, home_lock
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
+from zscrape.store.sql import SqlPolicy, SqlTaskStore
 
 _CLEAN_INTERVAL_S = 3600.0
+_DAY_S = 86_400.0
 
 
 class Ready(Struct, frozen=True):
@@ -114,6 +118,7 @@ async def _serve(
             boot=secrets.token_hex(8),
             heartbeat=settings.heartbeat,
             queue=settings.queue,
+            is_store_behind=gateway.store != "memory",
         ),
         bind=gateway.link,
         on_effect=teller.tell,
@@ -121,7 +126,8 @@ async def _serve(
     )
     parts.callback(router.stop)
     hub = EventHub()
-    store = MemoryTaskStore(MemoryPolicy(final_count=gateway.task_kept_count))
+    database = await _open_store(settings, parts)
+    store = database or MemoryTaskStore(MemoryPolicy(final_count=gateway.task_kept_count))
     service = TaskService(
         router=router,
         catalogue=catalogue,
@@ -136,8 +142,11 @@ async def _serve(
             kind=kind,
             reason=fault,
         ),
+        on_stored=None if database is None else router.stored,
     )
     teller.listener = service.apply
+    if database is not None:
+        await _recover(database, service, router, settings)
     connection_limit = room_for(gateway.connection_limit)
     state = GatewayState(
         service=service,
@@ -172,7 +181,7 @@ async def _serve(
         key_path = write_client(settings.home, url=url, key=key)
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(server.serve(sockets=[listener]))
-        cleaning = group.create_task(_clean(cache, catalogue))
+        cleaning = group.create_task(_clean(cache, catalogue, database))
         with stop.on_signals():
             log.info("gateway_ready", http=url, link=router.endpoint)
             on_ready(Ready(url, router.endpoint, settings.home, key_path))
@@ -202,10 +211,57 @@ def _secrets(settings: Settings) -> Iterator[str]:
                 yield value
 
 
-async def _clean(cache: ScriptCache, catalogue: Catalogue) -> None:
-    """Keep the cache within its age and size; what was asked for since the start stays."""
+async def _open_store(settings: Settings, parts: contextlib.AsyncExitStack) -> SqlTaskStore | None:
+    """Open the database of the home folder, and keep other gateways out; None without one.
+
+    Raises:
+        ConfigError: The folder or the file cannot be used.
+        StorageError: The file cannot be written.
+    """
+    gateway, log = settings.gateway, get_logger()
+    if gateway.store == "memory":
+        return None
+
+    def tell(error: StorageError | None) -> None:
+        if error is None:
+            log.info("storage_back")
+        else:
+            log.error("storage_fault", code=error.code, reason=error.reason)
+
+    with usable(settings.home, "--home"):
+        settings.home.mkdir(parents=True, exist_ok=True)
+        parts.enter_context(home_lock(settings.home))
+        database = Database(settings.home / FILE_NAME)
+    policy = SqlPolicy(
+        task_age_s=gateway.task_kept_days * _DAY_S, output_age_s=gateway.output_kept_days * _DAY_S
+    )
+    store = SqlTaskStore(database, policy, on_fault=tell)
+    parts.push_async_callback(store.close)
+    return store
+
+
+async def _recover(
+    store: SqlTaskStore, service: TaskService, router: Router, settings: Settings
+) -> None:
+    """Take up what the process before has left, and hold Runs back from now on."""
+    router.fence = service.fence
+    began_at = time.monotonic()
+    found = await service.recover(store, router, settings.heartbeat)
+    if not found.is_empty:
+        told = msgspec.structs.asdict(found)
+        get_logger().info("tasks_restored", **told, seconds=time.monotonic() - began_at)
+
+
+async def _clean(cache: ScriptCache, catalogue: Catalogue, store: SqlTaskStore | None) -> None:
+    """Keep the cache within its age and size, and the database within its own.
+
+    What was asked for since the start stays in the cache.
+    """
     while True:
         await cache.evict(catalogue.digests())
+        if store is not None:
+            with contextlib.suppress(StorageError):  # told by the store; the next hour will do
+                await store.sweep(time.time())
         await asyncio.sleep(_CLEAN_INTERVAL_S)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -26,13 +26,28 @@ from zscrape.errors import (
 )
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.intake import Intake, Origin, Prepared, TaskPolicy
-from zscrape.gateway.ledger import InvalidListener, Ledger, tell_nobody
+from zscrape.gateway.ledger import InvalidListener, Ledger, StoredListener, tell_nobody
+from zscrape.gateway.recovery import Recovered, Restorer, recover
 from zscrape.gateway.requests import TaskRequest
-from zscrape.model import Explanation, RunSpec, Snapshot, TaskId, TaskSpec, TaskState, WorkerId
+from zscrape.model import (
+    Explanation,
+    HeartbeatPolicy,
+    RunSpec,
+    Snapshot,
+    TaskId,
+    TaskSpec,
+    TaskState,
+    WorkerId,
+)
 from zscrape.scripts.catalogue import Catalogue
-from zscrape.store.tasks import TaskRow, TaskStore
+from zscrape.store.sql import SqlTaskStore
+from zscrape.store.tasks import KeyTaken, TaskRow, TaskStore
 
 __all__ = ["Idempotency", "Origin", "Prepared", "TaskPolicy", "TaskRouter", "TaskService"]
+
+
+_TURN_COUNT: Final = 50  # tasks of a batch queued before others get a turn
+_CANCEL_KEPT_S: Final = 2.0  # a disk that refuses is no reason to let a person wait
 
 
 class TaskRouter(Protocol):
@@ -97,6 +112,7 @@ class TaskService:
         defaults: Mapping[str, ScriptDefaults] | None = None,
         clock: Callable[[], float] = time.time,
         on_invalid: InvalidListener = tell_nobody,
+        on_stored: StoredListener | None = None,
     ) -> None:
         self._router = router
         self._store = store
@@ -108,10 +124,22 @@ class TaskService:
             defaults=defaults or {},
             clock=clock,
         )
-        self._ledger = Ledger(store=store, hub=hub, clock=clock, on_invalid=on_invalid)
+        self._ledger = Ledger(
+            store=store, hub=hub, clock=clock, on_invalid=on_invalid, on_stored=on_stored
+        )
         # Under the names by which callers know them: a call less on the way of every task.
         self.prepare = self._intake.prepare
         self.apply: Callable[[DispatcherEffect], None] = self._ledger.apply
+
+    async def recover(
+        self, store: SqlTaskStore, router: Restorer, heartbeat: HeartbeatPolicy
+    ) -> Recovered:
+        """Take up the tasks of the process before; to be called before the router listens.
+
+        Raises:
+            StorageError: The database cannot be read.
+        """
+        return await recover(store, router, self._ledger, heartbeat, clock=self._clock)
 
     @property
     def live_count(self) -> int:
@@ -130,26 +158,76 @@ class TaskService:
         row = prepared.row
         if self._hub.is_closed:
             raise Draining
-        if prepared.max_age_s is not None:
-            since = self._clock() - prepared.max_age_s
-            earlier = await self._store.find_result(row.digest, row.parameters, since=since)
-            if earlier is not None:
-                return earlier
+        earlier = await self._earlier(prepared)
+        if earlier is not row:
+            return earlier
         if idempotency is not None:
             # Asked again: its twin may have been accepted while this one was being prepared.
             twin = await self.reattach(row.client, idempotency)
             if twin is not None:
                 return twin
             row.idempotency_key, row.idempotency_mark = idempotency.key, idempotency.mark
-        await self._store.add(row)
-        self._ledger.open(row)
+        try:
+            await self._store.add(row, prepared.spec)
+        except KeyTaken:
+            if idempotency is None:
+                raise
+            return await self._late_twin(row, idempotency)
+        refusal = self._submit(prepared)
+        if refusal is not None:
+            await self._store.discard(row.id)
+            raise refusal
+        return row
+
+    async def accept_many(self, prepared: Sequence[Prepared]) -> list[TaskRow | ZscrapeError]:
+        """Accept tasks together, and say of each its row or why it was refused.
+
+        Raises:
+            RefusedError: None was accepted.
+        """
+        if self._hub.is_closed:
+            raise Draining
+        answers: list[TaskRow | ZscrapeError] = [await self._earlier(each) for each in prepared]
+        fresh = [each for each, row in zip(prepared, answers, strict=True) if row is each.row]
+        await self._store.add_many([(each.row, each.spec) for each in fresh])
+        for place, each in enumerate(prepared):
+            refusal = self._submit(each) if answers[place] is each.row else None
+            if refusal is not None:
+                answers[place] = refusal
+                await self._store.discard(each.row.id)
+            if place % _TURN_COUNT == _TURN_COUNT - 1:
+                await asyncio.sleep(0)
+        return answers
+
+    def _submit(self, prepared: Prepared) -> ZscrapeError | None:
+        """Queue a task that is kept; return why it is refused."""
+        self._ledger.open(prepared.row)
         try:
             self._router.submit(prepared.spec)
-        except ZscrapeError:
-            self._ledger.close(row.id)
-            await self._store.discard(row.id)
-            raise
-        return row
+        except ZscrapeError as error:
+            self._ledger.close(prepared.row.id)
+            return error
+        return None
+
+    async def _earlier(self, prepared: Prepared) -> TaskRow:
+        """Return an earlier task that will do, else the new one."""
+        row = prepared.row
+        if prepared.max_age_s is None:
+            return row
+        since = self._clock() - prepared.max_age_s
+        return await self._store.find_result(row.digest, row.parameters, since=since) or row
+
+    async def _late_twin(self, row: TaskRow, idempotency: Idempotency) -> TaskRow:
+        """Return the task that came first with the key after all.
+
+        Raises:
+            IdempotencyConflict: The key came with another body.
+            KeyTaken: It is gone again.
+        """
+        twin = await self.reattach(row.client, idempotency)
+        if twin is None:
+            raise KeyTaken
+        return twin
 
     async def reattach(self, client: str, idempotency: Idempotency) -> TaskRow | None:
         """Return the task that this client has made with this key before.
@@ -211,6 +289,9 @@ class TaskService:
         row = await self.get(task_id)
         if not row.status.is_final:
             self._router.cancel(task_id)
+            kept = self._store.kept(task_id, is_urgent=True)
+            if kept is not None:  # else a restart would take it up again
+                await asyncio.wait((kept,), timeout=_CANCEL_KEPT_S)
         return row
 
     def explain(self, row: TaskRow) -> Explanation:
@@ -219,6 +300,13 @@ class TaskService:
         if found is not None:
             return found
         return Explanation(reason="finished", fields={"status": row.status.value})
+
+    def fence(self, task_id: TaskId) -> asyncio.Future[None] | None:
+        """Return what must be done before an attempt of this task may be sent."""
+        row = self._ledger.get(task_id)
+        if row is None or not row.is_durable:
+            return None
+        return self._store.kept(task_id, is_urgent=True)
 
     # ---- waiting ---------------------------------------------------------------------
 

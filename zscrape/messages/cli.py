@@ -143,6 +143,24 @@ CLI: Final[dict[str, Text]] = {
         "Check this machine, this home folder and the gateway.",
         "이 컴퓨터, 홈 폴더, 게이트웨이를 점검합니다.",
     ),
+    "cli.backup": Text(
+        "Copy the gateway's database into a file, also while the gateway runs.",
+        "게이트웨이의 데이터베이스를 파일로 복사합니다. 게이트웨이가 실행 중이어도 됩니다.",
+    ),
+    "cli.backup.done": Text(
+        "{path}: {size_mb:.1f} MB, {count} tasks.", "{path}: {size_mb:.1f} MB, 작업 {count}개."
+    ),
+    "cli.restore": Text(
+        "Put a backup in the place of the gateway's database; the gateway must not be running.\nTasks that have ended since the backup was made and were waiting in it run again.",
+        "백업을 게이트웨이의 데이터베이스 자리에 놓습니다. 게이트웨이가 멈춰 있어야 합니다.\n백업할 때 대기 중이던 작업은 그 뒤에 끝났더라도 다시 실행됩니다.",
+    ),
+    "cli.restore.done": Text(
+        "{path} is the backup now: {count} tasks.",
+        "{path}이(가) 백업 내용으로 바뀌었습니다. 작업 {count}개.",
+    ),
+    "cli.restore.replaced": Text(
+        "What stood there is kept: {path}", "이전 파일은 보관했습니다: {path}"
+    ),
     # ---- states ----------------------------------------------------------------------
     "cli.state.queued": Text("queued", "대기 중"),
     "cli.state.assigned": Text("assigned", "배정됨"),

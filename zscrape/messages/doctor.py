@@ -44,6 +44,14 @@ DOCTOR: Final[dict[str, Text]] = {
         "{source}: {value} can be reached from other machines, and the link is not encrypted. Use 127.0.0.1, or add --insecure on a network that you trust.",
         "{source}: {value}에는 다른 컴퓨터가 접속할 수 있는데 링크가 암호화되지 않습니다. 127.0.0.1을 쓰거나, 믿을 수 있는 네트워크라면 --insecure를 더하십시오.",
     ),
+    "config_invalid.no_database": Text(
+        "There is no database {source}. A gateway makes it at its first start; choose its folder by --home.",
+        "데이터베이스 {source}이(가) 없습니다. 게이트웨이가 처음 시작할 때 만듭니다. --home으로 그 폴더를 정하십시오.",
+    ),
+    "config_invalid.backup_exists": Text(
+        "{source} is there already and was not touched. Choose another name.",
+        "{source}이(가) 이미 있어서 건드리지 않았습니다. 다른 이름을 정하십시오.",
+    ),
     # ---- doctor ----------------------------------------------------------------------
     "doctor.broken": Text("Broken: {count}. Mend these first.", "고장 {count}건. 먼저 고치십시오."),
     "doctor.python": Text(
@@ -90,6 +98,14 @@ DOCTOR: Final[dict[str, Text]] = {
         "스크립트가 쓸 만한 프로그램이 설치되어 있지 않습니다",
     ),
     "doctor.home": Text("{path}, {free_mb} MB free", "{path}, 여유 {free_mb} MB"),
+    "doctor.database": Text(
+        "{path}, {size_mb:.1f} MB, schema {schema}, {count} tasks, checked just now",
+        "{path}, {size_mb:.1f} MB, 스키마 {schema}, 작업 {count}개, 방금 점검함",
+    ),
+    "doctor.database.none": Text(
+        "{path} does not exist yet; a gateway makes it at its first start",
+        "{path}이(가) 아직 없습니다. 게이트웨이가 처음 시작할 때 만듭니다",
+    ),
     "doctor.home.full": Text(
         "{path}: only {free_mb} MB free; make room",
         "{path}: 여유 공간이 {free_mb} MB뿐입니다. 공간을 확보하십시오",

@@ -213,4 +213,41 @@ ERRORS: Final[dict[str, Text]] = {
         "링크의 메시지를 읽을 수 없습니다: {reason}",
     ),
     "config_invalid": Text("{source}: {reason}", "{source}: {reason}"),
+    # ---- storage ---------------------------------------------------------------------
+    "storage_full": Text(
+        "The disk of the gateway's home folder is full, so nothing new is taken: {reason}. Free some space; the gateway goes on by itself.",
+        "게이트웨이 홈 폴더의 디스크가 가득 차서 새 작업을 받지 않습니다: {reason}. 공간을 비우면 저절로 이어집니다.",
+    ),
+    "storage_read_only": Text(
+        "The gateway's home folder cannot be written to, so nothing new is taken: {reason}. Make it writable; the gateway goes on by itself.",
+        "게이트웨이 홈 폴더에 쓸 수 없어서 새 작업을 받지 않습니다: {reason}. 쓸 수 있게 되면 저절로 이어집니다.",
+    ),
+    "storage_locked": Text(
+        "Another program keeps the gateway's database locked, so nothing new is taken: {reason}. End it; the gateway goes on by itself.",
+        "다른 프로그램이 게이트웨이의 데이터베이스를 잠그고 있어서 새 작업을 받지 않습니다: {reason}. 그 프로그램을 끝내면 저절로 이어집니다.",
+    ),
+    "storage_failed": Text(
+        "The gateway's database cannot be written, so nothing new is taken: {reason}. Look at the disk; writing is tried again every second.",
+        "게이트웨이의 데이터베이스에 쓸 수 없어서 새 작업을 받지 않습니다: {reason}. 디스크를 확인하십시오. 쓰기는 1초마다 다시 시도합니다.",
+    ),
+    "home_in_use": Text(
+        "The home folder {source} is in use by another gateway: {reason}. Stop that one, or choose another folder by --home.",
+        "홈 폴더 {source}을(를) 다른 게이트웨이가 쓰고 있습니다: {reason}. 그 게이트웨이를 멈추거나 --home으로 다른 폴더를 정하십시오.",
+    ),
+    "storage_corrupt": Text(
+        "The database {source} is damaged: {reason}. It was left as it is. Put a backup in its place (zscrape restore FILE), or save what can be read: sqlite3 {source} .recover | sqlite3 recovered.db",
+        "데이터베이스 {source}이(가) 손상되었습니다: {reason}. 파일은 그대로 두었습니다. 백업으로 되돌리거나(zscrape restore FILE) 읽을 수 있는 내용을 건지십시오: sqlite3 {source} .recover | sqlite3 recovered.db",
+    ),
+    "storage_newer": Text(
+        "The database {source} was made by a newer zscrape: {reason}. Install that version again, or put a backup of this one in its place: zscrape restore FILE",
+        "데이터베이스 {source}은(는) 더 새로운 zscrape가 만들었습니다: {reason}. 그 버전을 다시 설치하거나 이 버전의 백업으로 되돌리십시오: zscrape restore FILE",
+    ),
+    "task_damaged": Text(
+        "What was kept of task {task_id} is damaged; it was not run. Ask for it again.",
+        "작업 {task_id}에 대해 보관한 내용이 손상되어 실행하지 않았습니다. 다시 요청하십시오.",
+    ),
+    "gateway_lost": Text(
+        "The gateway stopped while the task was under way, and nobody waits for its answer any more. Ask for it again.",
+        "작업을 처리하던 중에 게이트웨이가 멈췄고, 이제 답을 기다리는 쪽이 없습니다. 다시 요청하십시오.",
+    ),
 }

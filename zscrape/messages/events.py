@@ -15,6 +15,18 @@ EVENTS: Final[dict[str, Text]] = {
         "The gateway takes no new task and waits up to {grace_s:g} s for {running_count} running ones.",
         "게이트웨이가 새 작업을 받지 않고, 실행 중인 작업 {running_count}개를 최대 {grace_s:g}초 기다립니다.",
     ),
+    "event.storage_fault": Text(
+        "The database cannot be written and nothing new is taken ({code}): {reason}. It is tried again every second.",
+        "데이터베이스에 쓸 수 없어 새 작업을 받지 않습니다({code}): {reason}. 1초마다 다시 시도합니다.",
+    ),
+    "event.storage_back": Text(
+        "The database can be written again, and new tasks are taken.",
+        "데이터베이스에 다시 쓸 수 있어 새 작업을 받습니다.",
+    ),
+    "event.tasks_restored": Text(
+        "Tasks taken up from before the restart: {queued_count} waiting, {running_count} perhaps running, {ended_count} ended because nobody waits for them, {damaged_count} damaged. It took {seconds:.1f} s.",
+        "재시작 전의 작업을 이어받았습니다. 대기 {queued_count}개, 실행 중일 수 있음 {running_count}개, 기다리는 쪽이 없어 끝냄 {ended_count}개, 손상 {damaged_count}개. {seconds:.1f}초 걸렸습니다.",
+    ),
     "event.gateway_stopped": Text("The gateway has stopped.", "게이트웨이가 멈췄습니다."),
     "event.repository_stale": Text(
         "Repository {repository} cannot be read; what is known of it is used: {reason}",

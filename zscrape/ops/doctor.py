@@ -37,11 +37,18 @@ from zscrape.config import (
     settings_known,
     unknown_environment,
 )
-from zscrape.errors import EnvironmentFailed, RepositoryUnavailable
+from zscrape.errors import (
+    EnvironmentFailed,
+    RepositoryUnavailable,
+    StorageCorrupt,
+    StorageNewer,
+)
 from zscrape.messages import text
 from zscrape.model import LAYERS
+from zscrape.ops.backup import inspect
 from zscrape.scripts.repository import open_source
 from zscrape.scripts.source import Listing
+from zscrape.store.database import FILE_NAME
 from zscrape.worker import interpreters, isolation
 from zscrape.worker.identity import PROGRAMS
 from zscrape.worker.isolation import STAGING
@@ -64,7 +71,7 @@ def examine(settings: Settings, *, lang: str, environ: Mapping[str, str]) -> lis
     """Return every check, in the order in which a person would mend things."""
     checks: list[Check] = []
     for look in (
-        *(_python, _interpreters, _limits, _layers, _home),
+        *(_python, _interpreters, _limits, _layers, _home, _database),
         *(_repositories, _environment, _ports, _gateway),
     ):
         checks.extend(look(_Case(settings, lang, environ)))
@@ -185,6 +192,31 @@ def _home(case: _Case) -> Iterator[Check]:
             path=client_file,
             mode=f"{mode:04o}",
         )
+
+
+def _database(case: _Case) -> Iterator[Check]:
+    path = case.settings.home / FILE_NAME
+    if not path.exists():
+        yield case.tell("database", "ok", "database.none", path=path)
+        return
+    try:
+        facts = inspect(path)
+    except (StorageCorrupt, StorageNewer) as error:
+        yield Check("database", "broken", text(error.text_key, case.lang, **error.fields))
+        return
+    except OSError as error:
+        reason = error.strerror or str(error)
+        yield case.tell("database", "broken", "home.unwritable", path=path, reason=reason)
+        return
+    yield case.tell(
+        "database",
+        "ok",
+        "database",
+        path=path,
+        size_mb=facts.size_bytes / 1_000_000,
+        schema=facts.schema,
+        count=facts.task_count,
+    )
 
 
 def _nearest_folder(path: Path) -> Path:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from msgspec import Struct
 
-from zscrape.model import MIB, TaskId, TaskState
-from zscrape.store.tasks import EntryKind, LogEntry, TaskPage, TaskQuery, TaskRow
+from zscrape.model import MIB, TaskId, TaskSpec, TaskState
+from zscrape.store.tasks import EntryKind, KeyTaken, LogEntry, TaskPage, TaskQuery, TaskRow
 
 # What an entry weighs beyond its body: the struct, its number, its places in the lists.
 _ENTRY_OVERHEAD_BYTES = 200
@@ -56,8 +56,14 @@ class MemoryTaskStore:
 
     # ---- writes ----------------------------------------------------------------------
 
-    async def add(self, row: TaskRow) -> None:
-        """Keep a new task."""
+    async def add(self, row: TaskRow, spec: TaskSpec | None = None) -> None:
+        """Keep a new task; nobody will take it up after a restart, so `spec` is not needed.
+
+        Raises:
+            KeyTaken: Another task of its client has its idempotency key.
+        """
+        if row.idempotency_key and (row.client, row.idempotency_key) in self._by_key:
+            raise KeyTaken
         self._sequence += 1
         kept = _Kept(row, self._sequence, _ROW_OVERHEAD_BYTES + len(row.parameters), [])
         self._kept[row.id] = kept
@@ -66,6 +72,14 @@ class MemoryTaskStore:
             self._by_key[row.client, row.idempotency_key] = row.id
         if row.status.is_final:
             self._settle(row)
+
+    async def add_many(self, tasks: Sequence[tuple[TaskRow, TaskSpec | None]]) -> None:
+        """Keep new tasks."""
+        for row, _ in tasks:
+            await self.add(row)
+
+    def kept(self, task_id: TaskId, *, is_urgent: bool = False) -> None:
+        """Return None: there is nothing to wait for."""
 
     async def discard(self, task_id: TaskId) -> None:
         """Forget a task that was never accepted."""

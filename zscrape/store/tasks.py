@@ -7,13 +7,17 @@ and a look at an old task all read that list, so no subscriber needs a queue of 
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final, Literal, Protocol
 
 from msgspec import Struct
 
-from zscrape.model import Outcome, Overlap, TaskId, TaskState, WorkerId
+from zscrape.model import Outcome, Overlap, TaskId, TaskSpec, TaskState, WorkerId
 
 EntryKind = Literal["state", "log", "progress", "item", "artifact"]
+# Calls that answer before the task has ended: 202 promises that it will.
+DURABLE_ORIGINS: Final = frozenset({"task", "batch"})
 
 
 class LogEntry(Struct, frozen=True, array_like=True, gc=False):
@@ -36,7 +40,7 @@ class ArtifactRow(Struct, frozen=True, gc=False):
     number: int
 
 
-class TaskRow(Struct, kw_only=True, gc=False):
+class TaskRow(Struct, kw_only=True, gc=False, omit_defaults=True):
     """One task: what was asked, and what became of it. Moments are Unix time.
 
     It refers to nothing that refers to it, so the collector need not visit the many that are
@@ -82,6 +86,15 @@ class TaskRow(Struct, kw_only=True, gc=False):
     artifacts: tuple[ArtifactRow, ...] = ()
     last_number: int = 0  # of its log
     dropped_count: int = 0  # log entries beyond what is kept of one task
+    # ---- what a restarted gateway must know to go on with it
+    try_count: int = 0  # attempts that spoke and are tried again
+    lost_count: int = 0  # workers that it has lost
+    received_count: int = 0  # records of the last attempt
+
+    @property
+    def is_durable(self) -> bool:
+        """True iff it was promised to end: it outlives the gateway that accepted it."""
+        return self.origin in DURABLE_ORIGINS
 
 
 class TaskQuery(Struct, frozen=True, kw_only=True):
@@ -102,6 +115,10 @@ class TaskPage(Struct, frozen=True):
     next_before: int | None
 
 
+class KeyTaken(Exception):
+    """Raised when another task of a client came first with the same idempotency key."""
+
+
 class TaskStore(Protocol):
     """Where tasks are kept: `async` where a database would make the caller wait.
 
@@ -110,11 +127,20 @@ class TaskStore(Protocol):
     """
 
     def fault(self) -> str:
-        """Return why it keeps less than it should (one word), an empty text when it does not."""
+        """Return why it keeps less than it should: a code, or an empty text when it does not."""
         ...
 
-    async def add(self, row: TaskRow) -> None:
-        """Keep a new task; it is safe when this returns."""
+    async def add(self, row: TaskRow, spec: TaskSpec | None = None) -> None:
+        """Keep a new task; a durable one is safe when this returns.
+
+        Raises:
+            StorageError: Nothing can be kept now.
+            KeyTaken: Another task of its client has its idempotency key.
+        """
+        ...
+
+    async def add_many(self, tasks: Sequence[tuple[TaskRow, TaskSpec | None]]) -> None:
+        """Keep new tasks, all or none; raises as `add`."""
         ...
 
     async def discard(self, task_id: TaskId) -> None:
@@ -126,6 +152,10 @@ class TaskStore(Protocol):
 
         An entry of kind `state` also says that `row` has changed and is to be kept as it is.
         """
+        ...
+
+    def kept(self, task_id: TaskId, *, is_urgent: bool = False) -> asyncio.Future[None] | None:
+        """Return what is done once the task's state of now is safe; None if it is."""
         ...
 
     async def get(self, task_id: TaskId) -> TaskRow | None:

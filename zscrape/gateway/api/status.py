@@ -52,6 +52,9 @@ async def ready(request: Request) -> Response:
     workers = _active_count(state.router.snapshot())
     if _is_ending(state):
         return told({"status": "draining", "active_workers": workers}, 503)
+    fault = state.store.fault()
+    if fault:
+        return told({"status": fault, "active_workers": workers}, 503)
     return told({"status": "ready", "active_workers": workers})
 
 
@@ -105,6 +108,8 @@ async def pressure(request: Request) -> Response:
 def _reason(state: GatewayState, snapshot: Snapshot) -> str:
     if _is_ending(state):
         return "draining"
+    if state.store.fault():
+        return state.store.fault()
     if not snapshot.slot_count:
         return "no_worker"
     return "ok" if snapshot.free_slot_count or not snapshot.queued_count else "busy"

@@ -93,14 +93,12 @@ async def _submit_many(request: Request, body: bytes) -> Response:
         return prepared
     answers: list[dict[str, Any]] = []
     refusal: ZscrapeError | None = None
-    for place, each in enumerate(prepared):
-        try:
-            answers.append(_accepted(await state.service.accept(each)))
-        except ZscrapeError as error:
-            refusal = refusal or error
-            answers.append({"error": error_view(error, lang)})
-        if place % _TURN_COUNT == _TURN_COUNT - 1:
-            await asyncio.sleep(0)
+    for row in await state.service.accept_many(prepared):
+        if isinstance(row, TaskRow):
+            answers.append(_accepted(row))
+        else:
+            refusal = refusal or row
+            answers.append({"error": error_view(row, lang)})
     refused_count = sum("error" in answer for answer in answers)
     if refusal is not None and refused_count == len(answers):
         raise refusal

@@ -1,0 +1,305 @@
+"""What every store promises: in memory, on a database, and on one that has written it all."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from zscrape.model import Outcome, OutcomeCode, TaskState
+from zscrape.store import live
+from zscrape.store.database import Database
+from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
+from zscrape.store.sql import SqlPolicy, SqlTaskStore
+from zscrape.store.tasks import KeyTaken, TaskQuery, TaskRow
+
+Store: TypeAlias = MemoryTaskStore | SqlTaskStore
+Opener: TypeAlias = Callable[..., AbstractAsyncContextManager[Store]]
+MIB = 1024 * 1024
+
+
+@pytest.fixture(params=["memory", "sql", "sql, every entry in a chunk"])
+def open_store(
+    request: pytest.FixtureRequest,
+    new_file: Callable[[], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Opener:
+    """Return what opens a store of one kind, anew each time."""
+    if "chunk" in request.param:
+        monkeypatch.setattr(live, "_TAIL_BYTES", 0)
+
+    @contextlib.asynccontextmanager
+    async def opened(task_bytes: int = 192 * MIB) -> AsyncIterator[Store]:
+        if request.param == "memory":
+            yield MemoryTaskStore(MemoryPolicy(task_bytes=task_bytes))
+            return
+        store = SqlTaskStore(Database(new_file()), SqlPolicy(task_bytes=task_bytes))
+        try:
+            yield store
+        finally:
+            await store.close()
+
+    return opened
+
+
+async def written(store: Store) -> None:
+    """Have everything on the disk, where there is one."""
+    if isinstance(store, SqlTaskStore):
+        await store._settled()
+
+
+def _row(number: int, **fields: Any) -> TaskRow:
+    return TaskRow(id=f"t{number}", script_name="page", created_at=float(number), **fields)
+
+
+def _end(store: Store, row: TaskRow, data: bytes = b"1") -> None:
+    row.status = TaskState.COMPLETED
+    row.finished_at = row.created_at + 1
+    row.outcome = Outcome(code=OutcomeCode.OK, data=data)
+    store.append(row, "state", 1, 1.0, b"{}")
+
+
+async def test_log_of_one_task_is_bounded(open_store: Opener) -> None:
+    """What does not fit any more is counted; a change of state always fits."""
+    async with open_store(task_bytes=10_000) as store:
+        row = _row(1)
+        await store.add(row)
+        numbers = [store.append(row, "log", 1, 1.0, b"x" * 1_000) for _ in range(20)]
+
+        number = store.append(row, "state", 1, 1.0, b"{}")
+
+        told = [number for number in numbers if number]
+        assert told == list(range(1, len(told) + 1))
+        assert row.dropped_count == 20 - len(told) > 0
+        assert number == row.last_number == len(told) + 1
+
+
+async def test_entries_by_number_and_kind(open_store: Opener) -> None:
+    """The log is read onwards from a number, a kind at a time where asked; so are items."""
+    async with open_store() as store:
+        row = _row(1, attempts=1)
+        await store.add(row)
+        for number in range(10):
+            store.append(row, "log" if number % 2 else "item", 1, 1.0, b"%d" % number)
+            if number in (2, 6):
+                await written(store)
+
+        everything = await store.entries("t1", after=3, limit=3)
+        logs = await store.entries("t1", after=3, kinds=frozenset({"log"}), limit=2)
+        entry = await store.entry("t1", 5)
+
+        assert [each.number for each in everything] == [4, 5, 6]
+        assert [each.number for each in logs] == [4, 6]
+        assert entry is not None
+        assert entry.body == b"4"
+        assert await store.items("t1", offset=1, limit=2) == [b"2", b"4"]
+        assert await store.items("t1", offset=3) == [b"6", b"8"]
+        assert await store.items("t1") == [b"0", b"2", b"4", b"6", b"8"]
+
+
+async def test_a_task_that_has_ended_reads_the_same(open_store: Opener) -> None:
+    """Row, log, items and single entries are the same once nothing of the task is in memory."""
+    async with open_store() as store:
+        row = _row(1, attempts=1, metadata={"a": [1]}, tags=("kr",), parameters=b'{"u":1}')
+        await store.add(row)
+        for number in range(6):
+            store.append(row, "log" if number % 2 else "item", 1, 1.0, b"%d" % number)
+        _end(store, row, b"[1,2]")
+        before = await store.entries("t1", limit=99)
+
+        await written(store)
+
+        assert repr(await store.get("t1")) == repr(row)
+        assert await store.entries("t1", limit=99) == before
+        assert [each.number for each in before] == [1, 2, 3, 4, 5, 6, 7]
+        assert await store.entries("t1", after=2, limit=2) == before[2:4]
+        assert await store.items("t1", offset=1) == [b"2", b"4"]
+        for entry in before:
+            assert await store.entry("t1", entry.number) == entry
+        assert await store.entry("t1", 8) is None
+
+
+async def test_a_large_answer(open_store: Opener) -> None:
+    """An answer too large to be read with every look at its task is there when asked for."""
+    async with open_store() as store:
+        row = _row(1)
+        await store.add(row)
+        _end(store, row, b"x" * 200_000)
+        await written(store)
+
+        page = await store.page(TaskQuery())
+        found = await store.get("t1")
+
+        assert [each.id for each in page.rows] == ["t1"]
+        assert found is not None
+        assert found.outcome is not None
+        assert found.outcome.data == b"x" * 200_000
+
+
+async def test_items_of_the_last_attempt(open_store: Opener) -> None:
+    """Items of an earlier attempt are in the log, and no longer among the items."""
+    async with open_store() as store:
+        row = _row(1, attempts=1)
+        await store.add(row)
+        store.append(row, "item", 1, 1.0, b"1")
+        await written(store)
+        row.attempts = 2
+        none_yet = await store.items("t1")
+        store.append(row, "item", 2, 1.0, b"2")
+
+        assert none_yet == []
+        assert await store.items("t1") == [b"2"]
+        assert len(await store.entries("t1", limit=10)) == 2
+
+
+async def test_items_of_earlier_attempts_make_room(open_store: Opener) -> None:
+    """What is dropped when a task is full are superseded items, not those of the last attempt."""
+    async with open_store(task_bytes=10_000) as store:
+        row = _row(1)
+        await store.add(row)
+        first = [store.append(row, "item", 1, 1.0, b"x" * 2_000) for _ in range(3)]
+        await written(store)
+        row.attempts = 2
+
+        store.append(row, "state", 2, 2.0, b"{}")
+        last = [store.append(row, "item", 2, 2.0, b"%d" % n + b"y" * 2_000) for n in range(3)]
+        await written(store)
+
+        assert first == [1, 2, 3]
+        assert last == [5, 6, 7]
+        assert row.dropped_count == 0
+        assert len(await store.items("t1")) == 3
+        found = await store.entries("t1", limit=3)
+        assert [entry.number for entry in found] == [4, 5, 6]
+        found = await store.entries("t1", kinds=frozenset({"item"}), limit=9)
+        assert [entry.number for entry in found] == last
+        entry = await store.entry("t1", 6)
+        assert entry is not None
+        assert entry.body[:1] == b"1"
+        store.append(row, "state", 2, 3.0, b"{}")
+        await store.discard("t1")
+        assert await store.get("t1") is None
+        assert await store.entries("t1", limit=9) == []
+
+
+async def test_what_is_not_there(open_store: Opener) -> None:
+    """Asking for what is not known is answered by nothing, and appending to it too."""
+    async with open_store() as store:
+        assert await store.get("t1") is None
+        assert await store.entries("t1", limit=1) == []
+        assert await store.items("t1") == []
+        assert await store.entry("t1", 1) is None
+        assert await store.find_by_key("a", "b") is None
+        assert await store.find_result("d", b"{}", since=0) is None
+        assert store.append(_row(1), "log", 1, 1.0, b"") == 0
+        assert store.kept("t1") is None
+        await store.discard("t1")
+
+
+async def test_discard(open_store: Opener) -> None:
+    """A task that was never accepted leaves nothing: no row, no key."""
+    async with open_store() as store:
+        await store.add(_row(1, client="c", idempotency_key="k"))
+
+        await store.discard("t1")
+
+        assert await store.get("t1") is None
+        assert await store.find_by_key("c", "k") is None
+        assert (await store.page(TaskQuery())).rows == []
+
+
+async def test_idempotency_keys_belong_to_clients(open_store: Opener) -> None:
+    """The same key of two clients is two keys; a second task with one is refused."""
+    async with open_store() as store:
+        row = _row(1, client="c", idempotency_key="k")
+        await store.add(row)
+
+        with pytest.raises(KeyTaken):
+            await store.add(_row(2, client="c", idempotency_key="k"))
+
+        assert await store.find_by_key("c", "k") is row
+        assert await store.find_by_key("d", "k") is None
+        await store.add(_row(3, client="d", idempotency_key="k"))
+        assert await store.get("t2") is None
+        _end(store, row)
+        await written(store)
+        found = await store.find_by_key("c", "k")
+        assert found is not None
+        assert found.id == "t1"
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+@pytest.mark.parametrize(("since", "is_found"), [(0.0, True), (2.0, True), (2.5, False)])
+async def test_find_result(
+    open_store: Opener, since: float, is_found: bool, is_written: bool
+) -> None:
+    """A completed task answers for the same bytes and parameters while it is young enough."""
+    async with open_store() as store:
+        row = _row(1, digest="d", parameters=b'{"a":1}')
+        await store.add(row)
+        _end(store, row)
+        if is_written:
+            await written(store)
+
+        found = await store.find_result("d", b'{"a":1}', since=since)
+
+        assert (found is not None and found.id == "t1") == is_found
+        assert await store.find_result("d", b'{"a":2}', since=0) is None
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    count=st.integers(0, 30),
+    limit=st.integers(1, 7),
+    wanted=st.sets(st.sampled_from([TaskState.QUEUED, TaskState.COMPLETED])),
+)
+async def test_pages_hold_each_task_once(
+    open_store: Opener, count: int, limit: int, wanted: set[TaskState]
+) -> None:
+    """Pages one after the other hold every matching task once, newest first."""
+    async with open_store() as store:
+        rows = [_row(number) for number in range(count)]
+        await store.add_many([(row, None) for row in rows])
+        for number, row in enumerate(rows):
+            if number % 3 == 0:
+                _end(store, row)
+
+        seen: list[str] = []
+        before = None
+        while True:
+            query = TaskQuery(statuses=frozenset(wanted), limit=limit, before=before)
+            page = await store.page(query)
+            seen += [row.id for row in page.rows]
+            assert len(page.rows) <= limit
+            before = page.next_before
+            if before is None:
+                break
+
+        expected = [
+            f"t{number}"
+            for number in reversed(range(count))
+            if not wanted
+            or (TaskState.COMPLETED if number % 3 == 0 else TaskState.QUEUED) in wanted
+        ]
+        assert seen == expected
+
+
+async def test_pages_by_script_origin_and_moment(open_store: Opener) -> None:
+    """A page holds what was asked for and nothing else."""
+    async with open_store() as store:
+        await store.add(_row(1, origin="batch"))
+        await store.add(_row(2, origin="scrape"))
+        await store.add(TaskRow(id="t3", script_name="other", created_at=3.0))
+
+        by_origin = await store.page(TaskQuery(origin="scrape"))
+        by_script = await store.page(TaskQuery(script_name="other"))
+        by_moment = await store.page(TaskQuery(since=2.0))
+
+        assert [row.id for row in by_origin.rows] == ["t2"]
+        assert [row.id for row in by_script.rows] == ["t3"]
+        assert [row.id for row in by_moment.rows] == ["t3", "t2"]

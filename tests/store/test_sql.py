@@ -1,0 +1,287 @@
+"""A store on a database: what it writes when, and what it does while the disk refuses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zscrape.errors import StorageError, StorageReadOnly, TaskDamaged
+from zscrape.model import Outcome, OutcomeCode, TaskState
+from zscrape.store import live, sql
+from zscrape.store.database import Database, connect
+from zscrape.store.sql import SqlPolicy, SqlTaskStore
+from zscrape.store.tasks import KeyTaken, TaskQuery, TaskRow
+
+
+class Open:
+    """A store, and what it told of its disk."""
+
+    def __init__(self, path: Path, policy: SqlPolicy | None = None) -> None:
+        self.told: list[str] = []
+        self.database = Database(path)
+        self.store = SqlTaskStore(self.database, policy, on_fault=self._hear)
+
+    def _hear(self, error: StorageError | None) -> None:
+        self.told.append("" if error is None else error.code)
+
+    def refuse(self, is_refusing: bool) -> None:
+        """Let the disk refuse, or take again."""
+        self.database._writer.execute(f"PRAGMA query_only={'ON' if is_refusing else 'OFF'}")
+
+
+@pytest.fixture
+async def opened(path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Open]:
+    """Return a store that tries again soon."""
+    monkeypatch.setattr(sql, "RETRY_S", 0.01)
+    made = Open(path)
+    yield made
+    made.refuse(False)
+    await made.store.close()
+
+
+def on_disk(path: Path, query: str, *values: Any) -> list[Any]:
+    """Return what another program finds in the file."""
+    with closing(connect(path, is_reader=True)) as connection:
+        return connection.execute(query, values).fetchall()
+
+
+def task(number: int, **fields: Any) -> TaskRow:
+    """Return a row."""
+    return TaskRow(id=f"t{number}", script_name="page", created_at=float(number), **fields)
+
+
+def end(store: SqlTaskStore, row: TaskRow) -> None:
+    """Let a task end well."""
+    row.status = TaskState.COMPLETED
+    row.finished_at = row.created_at + 1
+    row.outcome = Outcome(code=OutcomeCode.OK, data=b"1")
+    store.append(row, "state", 1, 1.0, b"{}")
+
+
+async def test_a_durable_task_is_on_the_disk_when_it_is_added(opened: Open, path: Path) -> None:
+    """What a 202 promises has been committed before; a synchronous call does not wait."""
+    await opened.store.add(task(1, origin="task"))
+    await opened.store.add(task(2, origin="scrape"))
+
+    found = on_disk(path, "SELECT id FROM tasks")
+
+    assert found == [("t1",)]
+    waiting = opened.store.kept("t2")
+    assert waiting is not None
+    await waiting
+    assert on_disk(path, "SELECT count(*) FROM tasks") == [(2,)]
+
+
+async def test_a_short_call_costs_one_row(opened: Open, path: Path) -> None:
+    """A call that is over before it was written is written once, its log beside it."""
+    row = task(1, origin="scrape")
+    await opened.store.add(row)
+    for _ in range(3):
+        opened.store.append(row, "state", 1, 1.0, b'{"status":"running"}')
+    end(opened.store, row)
+
+    waiting = opened.store.kept("t1")
+    assert waiting is not None
+    await waiting
+
+    assert on_disk(path, "SELECT id, status FROM tasks") == [("t1", "completed")]
+    assert on_disk(path, "SELECT count(*) FROM chunks") == [(0,)]
+    assert len(await opened.store.entries("t1", limit=9)) == 4
+    assert not opened.store._live
+
+
+async def test_many_callers_share_a_commit(opened: Open) -> None:
+    """Tasks that are added in the same moment cost one transaction, or a few."""
+    await asyncio.gather(*(opened.store.add(task(number)) for number in range(200)))
+
+    assert opened.store._begun_count <= 3
+
+
+async def test_a_refused_task_leaves_nothing(opened: Open, path: Path) -> None:
+    """While the disk refuses nothing new is taken; it goes on by itself afterwards."""
+    opened.refuse(True)
+    with pytest.raises(StorageReadOnly):
+        await opened.store.add(task(1, client="c", idempotency_key="k"))
+    with pytest.raises(StorageReadOnly):
+        await opened.store.add(task(2, origin="scrape"))
+    fault = opened.store.fault()
+    opened.refuse(False)
+    async with asyncio.timeout(5):
+        while opened.store.fault():  # noqa: ASYNC110 - it ends by a timer of its own
+            await asyncio.sleep(0.001)
+
+    await opened.store.add(task(3))
+
+    assert fault == "storage_read_only"
+    assert opened.told == ["storage_read_only", ""]
+    assert on_disk(path, "SELECT id FROM tasks") == [("t3",)]
+    assert await opened.store.get("t1") is None
+    assert await opened.store.find_by_key("c", "k") is None
+
+
+async def test_an_outcome_waits_for_the_disk(opened: Open, path: Path) -> None:
+    """What accepted tasks come to while the disk refuses is kept and written later, once."""
+    row = task(1)
+    await opened.store.add(row)
+    opened.refuse(True)
+    opened.store.append(row, "log", 1, 1.0, b"1")
+    end(opened.store, row)
+    waiting = opened.store.kept("t1")
+    assert waiting is not None
+    page = await opened.store.page(TaskQuery())  # is not held up
+    async with asyncio.timeout(5):
+        while not opened.store.fault():  # noqa: ASYNC110 - it is told by no future
+            await asyncio.sleep(0.001)
+    was_done = waiting.done()
+    opened.refuse(False)
+
+    async with asyncio.timeout(5):
+        await waiting
+
+    assert not was_done
+    assert page.rows == [row]
+    assert on_disk(path, "SELECT status FROM tasks") == [("completed",)]
+    assert [each.body for each in await opened.store.entries("t1", limit=9)] == [b"1", b"{}"]
+
+
+async def test_who_asks_with_the_same_key_waits_for_the_commit(opened: Open) -> None:
+    """A key works between acceptance and commit, and promises no more than its task does."""
+    row = task(1, client="c", idempotency_key="k")
+    adding = asyncio.ensure_future(opened.store.add(row))
+    await asyncio.sleep(0)
+    opened.refuse(True)
+
+    found = await opened.store.find_by_key("c", "k")
+
+    with pytest.raises(StorageReadOnly):
+        await adding
+    assert found is None
+
+
+async def test_a_key_that_was_looked_for_too_early(opened: Open) -> None:
+    """The database itself refuses a second task with a key; nothing else suffers."""
+    first = task(1, client="c", idempotency_key="k")
+    await opened.store.add(first)
+    end(opened.store, first)
+    await opened.store._settled()
+    late = task(2, client="c", idempotency_key="k", origin="scrape")
+
+    with pytest.raises(KeyTaken):
+        await opened.store.add(task(3, client="c", idempotency_key="k"))
+    await opened.store.add(late)
+    await opened.store.add(task(4))
+
+    assert opened.store.fault() == ""
+    assert late.idempotency_key == ""
+    found = await opened.store.find_by_key("c", "k")
+    assert found is not None
+    assert found.id == "t1"
+
+
+async def test_a_caller_who_goes_before_the_commit(opened: Open, path: Path) -> None:
+    """A task whose acceptance nobody hears of is not run after a restart either."""
+    adding = asyncio.ensure_future(opened.store.add(task(1)))
+    await asyncio.sleep(0)
+
+    adding.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await adding
+    await opened.store._settled()
+    assert await opened.store.get("t1") is None
+    assert on_disk(path, "SELECT id FROM tasks") == []
+
+
+@pytest.mark.parametrize("column", ["parameters", "row", "log"])
+async def test_a_flipped_bit(opened: Open, path: Path, column: str) -> None:
+    """A row that is not what was written is told as a failed task, and by nothing of its own."""
+    row = task(1, parameters=b'{"a":1}')
+    await opened.store.add(row)
+    end(opened.store, row)
+    await opened.store._settled()
+    with closing(connect(path)) as connection:
+        connection.execute(f"UPDATE tasks SET {column} = x'00' || substr({column}, 2)")
+
+    found = await opened.store.get("t1")
+    page = await opened.store.page(TaskQuery())
+
+    assert found is not None
+    assert (found.status, found.error_code) == (TaskState.FAILED, "task_damaged")
+    assert found.error_fields == {"task_id": "t1"}
+    assert [each.error_code for each in page.rows] == ["task_damaged"]
+
+
+async def test_flipped_bits_elsewhere(
+    opened: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A damaged answer makes its task a failed one, a damaged log is an error that names it."""
+    monkeypatch.setattr(live, "_TAIL_BYTES", 0)
+    row = task(1, attempts=1)
+    await opened.store.add(row)
+    opened.store.append(row, "item", 1, 1.0, b"1")
+    end(opened.store, row)
+    row.outcome = Outcome(code=OutcomeCode.OK, data=b"x" * 100_000)
+    await opened.store._settled()
+    with closing(connect(path)) as connection:
+        connection.execute("UPDATE results SET data = x'00'")
+        connection.execute("UPDATE chunks SET body = x'00'")
+
+    found = await opened.store.get("t1")
+
+    assert found is not None
+    assert found.error_code == "task_damaged"
+    for look in (
+        opened.store.entries("t1", limit=9),
+        opened.store.entry("t1", 1),
+    ):
+        with pytest.raises(TaskDamaged):
+            await look
+
+
+async def test_sweep(path: Path) -> None:
+    """Old tasks go with all that is theirs; items and artifacts go before their task."""
+    policy = SqlPolicy(task_age_s=1_000.0, output_age_s=100.0)
+    opened = Open(path, policy)
+    store = opened.store
+    for number, created_at in enumerate((0.0, 950.0, 1_990.0)):
+        row = TaskRow(id=f"t{number}", script_name="page", created_at=created_at, attempts=1)
+        await store.add(row)
+        store.append(row, "item", 1, 1.0, b"1")
+        store.append(row, "log", 1, 1.0, b"2")
+        end(store, row)
+    await store.add(task(9))
+    await store._settled()
+
+    await store.sweep(1_950.0)
+
+    assert await store.get("t0") is None
+    assert await store.entries("t0", limit=9) == []
+    assert [each.body for each in await store.entries("t1", limit=9)] == [b"2", b"{}"]
+    assert await store.items("t2") == [b"1"]
+    assert await store.get("t9") is not None
+    await store.close()
+    assert on_disk(path, "SELECT count(*) FROM chunks WHERE task_id = 't0'") == [(0,)]
+
+
+async def test_what_was_written_is_read_by_the_next(path: Path) -> None:
+    """A store that is closed has written everything; the next one on its file finds it."""
+    first = Open(path)
+    row = task(1, attempts=1, origin="scrape")
+    await first.store.add(row)
+    for number in range(600):
+        first.store.append(row, "item", 1, 1.0, b"%d" % number)
+    end(first.store, row)
+    await first.store.close()
+
+    second = Open(path)
+    found = await second.store.get("t1")
+    items = await second.store.items("t1", offset=598)
+    await second.store.close()
+
+    assert repr(found) == repr(row)
+    assert items == [b"598", b"599"]

@@ -1,0 +1,121 @@
+"""The gateway's database as one file: copied while in use, put back, looked at."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from msgspec import Struct
+
+from zscrape.config import SettingError
+from zscrape.errors import StorageCorrupt, StorageNewer
+from zscrape.store.database import (
+    FILE_NAME,
+    back_up,
+    check,
+    check_header,
+    connect,
+    home_lock,
+    schema_version,
+)
+from zscrape.store.schema import HEAD
+
+
+class Facts(Struct, frozen=True):
+    """What is known of a database that is sound."""
+
+    path: Path
+    size_bytes: int
+    schema: str
+    task_count: int
+
+
+class Restored(Struct, frozen=True):
+    """What was put in place, and where what stood there has gone."""
+
+    facts: Facts
+    replaced: Path | None
+
+
+def inspect(path: Path) -> Facts:
+    """Prove that a database is sound and of a known schema; it may be in use.
+
+    Raises:
+        OSError: It cannot be read.
+        StorageCorrupt: It is damaged, or not a database of a gateway.
+        StorageNewer: A newer zscrape has made it.
+    """
+    check_header(path)
+    try:
+        with closing(connect(path, is_reader=True)) as connection:
+            check(connection, path)
+            version = schema_version(connection)
+            if not version:
+                raise StorageCorrupt(source=str(path), reason="no tables of a gateway")
+            if version > HEAD:
+                raise StorageNewer(source=str(path), reason=f"schema {version}, known {HEAD}")
+            count = connection.execute("SELECT count(*) FROM tasks").fetchone()[0]
+    except sqlite3.Error as error:
+        raise StorageCorrupt(source=str(path), reason=str(error)) from error
+    return Facts(path, path.stat().st_size, version, count)
+
+
+def back_up_home(home: Path, target: Path) -> Facts:
+    """Copy the database of a home folder into a new file; the gateway may be running.
+
+    Raises:
+        SettingError: There is no database, or the new file is there already.
+        OSError: The copy cannot be written.
+        StorageCorrupt, StorageError: The database cannot be read.
+    """
+    path = home / FILE_NAME
+    if not path.exists():
+        raise SettingError(source=str(path), reason="no such file", fault="no_database")
+    if target.exists():
+        raise SettingError(source=str(target), reason="exists", fault="backup_exists")
+    back_up(path, target)
+    return inspect(target)
+
+
+def restore_home(home: Path, source: Path, *, now: datetime | None = None) -> Restored:
+    """Put a backup in the place of the database; what stood there is kept beside it.
+
+    Raises:
+        HomeInUse: A gateway is running.
+        OSError: A file cannot be read or written.
+        StorageCorrupt, StorageNewer: The backup cannot be used; nothing was changed.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    with home_lock(home):
+        inspect(source)
+        path = home / FILE_NAME
+        fresh = home / f".{FILE_NAME}.new"
+        fresh.unlink(missing_ok=True)
+        os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        shutil.copyfile(source, fresh)
+        with fresh.open("rb+") as file:
+            os.fsync(file.fileno())
+        replaced = _set_aside(path, now or datetime.now(UTC))
+        fresh.rename(path)
+        folder = os.open(home, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        return Restored(inspect(path), replaced)
+
+
+def _set_aside(path: Path, now: datetime) -> Path | None:
+    """Rename a database with its log, so that both still belong together."""
+    if not path.exists():
+        return None
+    aside = path.with_name(f"zscrape-{now:%Y%m%dT%H%M%SZ}.db")
+    for suffix in ("-wal", "-shm"):
+        beside = path.with_name(path.name + suffix)
+        if beside.exists():
+            beside.rename(aside.with_name(aside.name + suffix))
+    return path.rename(aside)

@@ -1,0 +1,207 @@
+"""One task in memory: its row, the end of its log, and what of both is not written yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any, Final
+from zlib import crc32
+
+from msgspec import Struct, field
+
+from zscrape.store.records import Loaded, Record, encode_log, encode_spec, far_data, record_of
+from zscrape.store.tasks import EntryKind, LogEntry, TaskRow
+
+# What an entry weighs beyond its body.
+_ENTRY_OVERHEAD_BYTES: Final = 200
+_ROW_OVERHEAD_BYTES: Final = 2_000
+# The end of a log stands in the task's row until it is longer than this: it is written anew
+# with every change.
+_TAIL_BYTES: Final = 4_096
+_CHUNK_BYTES: Final = 256 * 1024
+_OUTPUT: Final = frozenset({"item", "artifact"})
+
+
+class Written(Struct, eq=False):
+    """What one transaction takes of a task, and who waits for it."""
+
+    task: LiveTask
+    record: Record
+    chunks: list[tuple[Any, ...]]
+    result: tuple[Any, ...] | None
+    tail_count: int  # entries of the tail that go into chunks
+    freed_attempt: int
+    waiters: list[asyncio.Future[None]]
+
+
+class LiveTask(Struct, eq=False):
+    """A task that has not ended, or whose end is not written yet."""
+
+    row: TaskRow
+    spec: bytes | None = None
+    tail: list[LogEntry] = field(default_factory=list)
+    tail_bytes: int = 0
+    chunk_number: int = 0  # the last entry that stands in a chunk, on disk
+    size_bytes: int = 0
+    item_bytes: dict[int, int] = field(default_factory=dict)  # by attempt
+    freed_attempt: int = 0  # items of attempts before it are gone
+    to_free: int = 0  # and are to be deleted from the disk
+    has_output: bool = False
+    is_known: bool = False  # it is on the disk
+    is_dirty: bool = False
+    touched: int = 0  # iff dirty: the place in the order of changes
+    waiters: list[asyncio.Future[None]] = field(default_factory=list)
+    writing: Written | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """True iff it has ended and all of it is on the disk."""
+        return not self.is_dirty and self.writing is None and self.row.finished_at is not None
+
+    def append(
+        self, kind: EntryKind, attempt: int, at: float, body: bytes, limit_bytes: int
+    ) -> bool:
+        """Add to its log; False when there is no room left."""
+        weight = len(body) + _ENTRY_OVERHEAD_BYTES
+        if self.size_bytes + weight > limit_bytes and self.freed_attempt < attempt:
+            self._free_items(attempt)
+        # A change of state is always told: whoever follows must learn how it ends.
+        if self.size_bytes + weight > limit_bytes and kind != "state":
+            self.row.dropped_count += 1
+            return False
+        self.row.last_number += 1
+        self.tail.append(LogEntry(self.row.last_number, kind, attempt, at, body))
+        self.tail_bytes += weight
+        self.size_bytes += weight
+        if kind == "item":
+            self.item_bytes[attempt] = self.item_bytes.get(attempt, 0) + weight
+        return True
+
+    def _free_items(self, attempt: int) -> None:
+        """Let go of the items of attempts before `attempt`: they are superseded."""
+        self.freed_attempt = self.to_free = attempt
+        for number in [number for number in self.item_bytes if number < attempt]:
+            self.size_bytes -= self.item_bytes.pop(number)
+        if self.writing is None:
+            self.tail = [
+                entry for entry in self.tail if entry.kind != "item" or entry.attempt >= attempt
+            ]
+            self.tail_bytes = _weight(self.tail)
+
+    def take(self) -> Written:
+        """Return what is to be written now."""
+        spilled = self.tail if self._is_to_spill() else []
+        self.has_output = self.has_output or any(entry.kind in _OUTPUT for entry in spilled)
+        row = self.row
+        is_over = row.finished_at is not None
+        log = encode_log([] if spilled else self.tail)
+        data = far_data(row)
+        written = Written(
+            self,
+            record_of(row, None if is_over else self.spec, log, has_output=self.has_output),
+            [_chunk(row.id, run) for run in _runs(spilled)],
+            None if data is None else (row.id, data, crc32(data)),
+            len(spilled),
+            self.to_free,
+            self.waiters,
+        )
+        self.waiters = []
+        self.is_dirty = False
+        self.writing = written
+        return written
+
+    def _is_to_spill(self) -> bool:
+        if self.tail_bytes > _TAIL_BYTES:
+            return True
+        # Items and artifacts are kept for a shorter time than their task.
+        is_over = self.row.finished_at is not None
+        return is_over and any(entry.kind in _OUTPUT for entry in self.tail)
+
+    def keep(self, written: Written) -> None:
+        """Note that what was taken is on the disk."""
+        self.writing = None
+        self.is_known = True
+        if written.freed_attempt == self.to_free:
+            self.to_free = 0
+        if written.tail_count:
+            gone = self.tail[: written.tail_count]
+            del self.tail[: written.tail_count]
+            self.chunk_number = gone[-1].number
+            self.tail_bytes = _weight(self.tail)
+
+    def give_back(self, written: Written) -> None:
+        """Note that nothing of what was taken is on the disk."""
+        self.writing = None
+        self.is_dirty = True
+        self.waiters = [*written.waiters, *self.waiters]
+
+
+def begin(row: TaskRow, spec: Any) -> LiveTask:
+    """Return a new task."""
+    told = encode_spec(spec) if spec is not None and row.is_durable else None
+    return LiveTask(row, told, size_bytes=_ROW_OVERHEAD_BYTES + len(row.parameters))
+
+
+class ChunkFacts(Struct, frozen=True):
+    """What of a task's log stands in chunks."""
+
+    last_number: int
+    size_bytes: int
+    item_bytes: dict[int, int]  # by attempt
+    has_output: bool
+
+
+def resume(loaded: Loaded, *, chunks: ChunkFacts | None) -> LiveTask:
+    """Return a task as it was read."""
+    row = loaded.row
+    tail_bytes = _weight(loaded.log)
+    return LiveTask(
+        row,
+        loaded.spec,
+        tail=loaded.log,
+        tail_bytes=tail_bytes,
+        chunk_number=chunks.last_number if chunks else 0,
+        size_bytes=_ROW_OVERHEAD_BYTES
+        + len(row.parameters)
+        + tail_bytes
+        + (chunks.size_bytes if chunks else 0),
+        item_bytes=dict(chunks.item_bytes) if chunks else {},
+        has_output=chunks.has_output if chunks else False,
+        is_known=True,
+    )
+
+
+def _weight(entries: list[LogEntry]) -> int:
+    return sum(len(entry.body) + _ENTRY_OVERHEAD_BYTES for entry in entries)
+
+
+def _runs(entries: list[LogEntry]) -> Iterator[list[LogEntry]]:
+    """Yield what may share a chunk: neighbours of one attempt and one kind, not too many."""
+    run: list[LogEntry] = []
+    size_bytes = 0
+    for entry in entries:
+        is_fit = not run or (
+            _kind(run[0]) == _kind(entry)
+            and run[0].attempt == entry.attempt
+            and size_bytes < _CHUNK_BYTES
+        )
+        if not is_fit:
+            yield run
+            run, size_bytes = [], 0
+        run.append(entry)
+        size_bytes += len(entry.body)
+    if run:
+        yield run
+
+
+def _kind(entry: LogEntry) -> str:
+    return entry.kind if entry.kind in _OUTPUT else "note"
+
+
+def _chunk(task_id: str, run: list[LogEntry]) -> tuple[Any, ...]:
+    body = encode_log(run)
+    first = run[0]
+    return (
+        *(task_id, first.number, run[-1].number, _kind(first)),
+        *(first.attempt, len(run), body, crc32(body)),
+    )

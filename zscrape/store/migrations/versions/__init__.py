@@ -1,0 +1,1 @@
+"""One module for each step; none is changed once it has been released."""

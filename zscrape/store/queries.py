@@ -1,0 +1,217 @@
+"""What is read from the database; every function runs in a thread, on a reader's connection."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+from zlib import crc32
+
+from zscrape.model import TaskId
+from zscrape.store.live import ChunkFacts
+from zscrape.store.records import Loaded, damaged_row, decode_log, load, with_data
+from zscrape.store.statements import SELECT_TASKS
+from zscrape.store.tasks import LogEntry, TaskQuery, TaskRow
+
+_OUTPUT_KINDS: Final = ("item", "artifact")
+_NO_NUMBER: Final = 2**62  # above any entry's
+
+
+def task(reader: sqlite3.Connection, where: str, *values: Any) -> TaskRow | None:
+    """Return the first task that fits a condition, with its answer."""
+    record = reader.execute(f"{SELECT_TASKS} WHERE {where}", values).fetchone()
+    return None if record is None else whole(reader, load(record))
+
+
+def whole(reader: sqlite3.Connection, loaded: Loaded) -> TaskRow:
+    """Return a task with its answer."""
+    if not loaded.needs_data:
+        return loaded.row
+    found = reader.execute(
+        "SELECT data, checksum FROM results WHERE task_id = ?", (loaded.row.id,)
+    ).fetchone()
+    if found is not None and crc32(found[0]) == found[1]:
+        return with_data(loaded, found[0])
+    row = loaded.row
+    damaged = damaged_row(
+        row.id,
+        script_name=row.script_name,
+        origin=row.origin,
+        client=row.client,
+        created_at=row.created_at,
+    )
+    damaged.finished_at = row.finished_at
+    return damaged
+
+
+def page(reader: sqlite3.Connection, query: TaskQuery) -> list[Loaded]:
+    """Return the tasks of one page and one more, newest first; large answers are left out."""
+    conditions: list[str] = []
+    values: list[Any] = []
+    for condition, value in (
+        ("seq < ?", query.before),
+        ("created_at >= ?", query.since),
+        ("script_name = ?", query.script_name or None),
+        ("origin = ?", query.origin or None),
+    ):
+        if value is not None:
+            conditions.append(condition)
+            values.append(value)
+    if query.statuses:
+        conditions.append(f"status IN ({', '.join('?' * len(query.statuses))})")
+        values += sorted(query.statuses)
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    found = reader.execute(
+        f"{SELECT_TASKS}{where} ORDER BY seq DESC LIMIT ?", (*values, query.limit + 1)
+    )
+    return [load(record) for record in found]
+
+
+def live(reader: sqlite3.Connection, after: int, limit: int) -> list[Loaded]:
+    """Return tasks that have not ended, in order of acceptance."""
+    found = reader.execute(
+        f"{SELECT_TASKS} WHERE finished_at IS NULL AND seq > ? ORDER BY seq LIMIT ?",
+        (after, limit),
+    )
+    return [load(record) for record in found]
+
+
+def ended_since(reader: sqlite3.Connection, moment: float) -> list[TaskRow]:
+    """Return tasks that have ended at `moment` or later."""
+    found = reader.execute(f"{SELECT_TASKS} WHERE finished_at >= ?", (moment,))
+    return [load(record).row for record in found]
+
+
+def chunk_facts(reader: sqlite3.Connection, task_id: TaskId) -> ChunkFacts:
+    """Return what of a task's log stands in chunks."""
+    found = reader.execute(
+        "SELECT kind, attempt, max(last_number), sum(length(body)) FROM chunks"
+        " WHERE task_id = ? GROUP BY kind, attempt",
+        (task_id,),
+    ).fetchall()
+    return ChunkFacts(
+        last_number=max((number for _, _, number, _ in found), default=0),
+        size_bytes=sum(size_bytes for _, _, _, size_bytes in found),
+        item_bytes={attempt: size for kind, attempt, _, size in found if kind == "item"},
+        has_output=any(kind in _OUTPUT_KINDS for kind, _, _, _ in found),
+    )
+
+
+def last_log(reader: sqlite3.Connection, task_id: TaskId) -> list[LogEntry]:
+    """Return the end of a task's log: what stands in no chunk."""
+    record = reader.execute(f"{SELECT_TASKS} WHERE id = ?", (task_id,)).fetchone()
+    return [] if record is None else load(record).log
+
+
+def entries(
+    reader: sqlite3.Connection,
+    task_id: TaskId,
+    after: int,
+    kinds: frozenset[str] | None,
+    limit: int,
+) -> list[LogEntry]:
+    """Return log entries in chunks with a number above `after`."""
+    only = _chunk_kinds(kinds)
+    where = f" AND kind IN ({', '.join('?' * len(only))})" if only else ""
+    found = reader.execute(
+        "SELECT body, checksum FROM chunks WHERE task_id = ? AND last_number > ?"  # noqa: S608
+        f"{where} ORDER BY first_number",
+        (task_id, after, *only),
+    )
+    return _first(fitting(_unpacked(found), after, kinds), limit)
+
+
+def _chunk_kinds(kinds: frozenset[str] | None) -> tuple[str, ...]:
+    if kinds is None:
+        return ()
+    wanted = {kind if kind in _OUTPUT_KINDS else "note" for kind in kinds}
+    return tuple(sorted(wanted))
+
+
+def _unpacked(found: Iterable[tuple[bytes, int]]) -> Iterator[LogEntry]:
+    for body, checksum in found:
+        yield from decode_log(body, checksum)
+
+
+def fitting(
+    entries: Iterable[LogEntry], after: int, kinds: frozenset[str] | None
+) -> Iterator[LogEntry]:
+    """Yield the entries with a number above `after` and of these kinds."""
+    for entry in entries:
+        if entry.number > after and (kinds is None or entry.kind in kinds):
+            yield entry
+
+
+def _first(found: Iterator[LogEntry], limit: int) -> list[LogEntry]:
+    taken: list[LogEntry] = []
+    for entry in found:
+        taken.append(entry)
+        if len(taken) >= limit:
+            break
+    return taken
+
+
+def items(
+    reader: sqlite3.Connection,
+    task_id: TaskId,
+    attempt: int,
+    *,
+    before: int | None,
+    offset: int,
+    limit: int | None,
+) -> tuple[list[bytes], int]:
+    """Return items of an attempt in chunks, and how many items of it those chunks have.
+
+    Only chunks below the entry `before` are looked at.
+    """
+    found = reader.execute(
+        "SELECT first_number, entry_count FROM chunks"
+        " WHERE task_id = ? AND kind = 'item' AND attempt = ? AND first_number < ?"
+        " ORDER BY first_number",
+        (task_id, attempt, _NO_NUMBER if before is None else before),
+    ).fetchall()
+    taken: list[bytes] = []
+    passed_count = 0
+    for number, count in found:
+        if limit is not None and len(taken) >= limit:
+            break
+        if passed_count + count > offset:
+            skipped_count = max(0, offset - passed_count)
+            taken += [entry.body for entry in _chunk(reader, task_id, number)[skipped_count:]]
+        passed_count += count
+    return taken[:limit], passed_count
+
+
+def _chunk(reader: sqlite3.Connection, task_id: TaskId, first_number: int) -> list[LogEntry]:
+    body, checksum = reader.execute(
+        "SELECT body, checksum FROM chunks WHERE task_id = ? AND first_number = ?",
+        (task_id, first_number),
+    ).fetchone()
+    return decode_log(body, checksum)
+
+
+def entry(reader: sqlite3.Connection, task_id: TaskId, number: int) -> LogEntry | None:
+    """Return one log entry that stands in a chunk."""
+    found = reader.execute(
+        "SELECT body, checksum FROM chunks"
+        " WHERE task_id = ? AND first_number <= ? AND last_number >= ?",
+        (task_id, number, number),
+    )
+    return next((each for each in _unpacked(found) if each.number == number), None)
+
+
+def old_tasks(reader: sqlite3.Connection, before: float, limit: int) -> list[TaskId]:
+    """Return tasks that ended before a moment, the oldest first."""
+    found = reader.execute(
+        "SELECT id FROM tasks WHERE finished_at < ? ORDER BY finished_at LIMIT ?", (before, limit)
+    )
+    return [task_id for (task_id,) in found]
+
+
+def old_output(reader: sqlite3.Connection, before: float, limit: int) -> list[TaskId]:
+    """Return tasks that ended before a moment and have items or artifacts, the oldest first."""
+    found = reader.execute(
+        "SELECT id FROM tasks WHERE has_output AND finished_at < ? ORDER BY finished_at LIMIT ?",
+        (before, limit),
+    )
+    return [task_id for (task_id,) in found]

@@ -1,0 +1,191 @@
+"""A task as the columns of its row, and back; a checksum notices what the disk has changed.
+
+Source: neither `quick_check` nor SQLite's log notices a flipped byte in a value (measured).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
+from zlib import crc32
+
+import msgspec
+from msgspec import Struct
+
+from zscrape.model import Outcome, TaskId, TaskSpec, TaskState
+from zscrape.store.tasks import LogEntry, TaskRow
+
+# Columns of `tasks` in the order of a record; `seq` is the database's.
+COLUMNS: Final = (
+    "id",
+    "client",
+    "idempotency_key",
+    "script_name",
+    "origin",
+    "status",
+    "created_at",
+    "finished_at",
+    "result_key",
+    "has_output",
+    "parameters",
+    "spec",
+    "row",
+    "log",
+    "checksum",
+)
+Record: TypeAlias = tuple[Any, ...]
+
+# A larger answer stands in a table of its own: it is not read with every look at its task.
+RESULT_INLINE_BYTES: Final = 64 * 1024
+
+_ENCODE: Final = msgspec.msgpack.Encoder().encode
+_ROW: Final = msgspec.msgpack.Decoder(TaskRow)
+_SPEC: Final = msgspec.msgpack.Decoder(TaskSpec)
+_LOG: Final = msgspec.msgpack.Decoder(list[LogEntry])
+
+
+class Damaged(Exception):
+    """Raised when what was read is not what was written."""
+
+
+class Loaded(Struct, frozen=True):
+    """One task as it was read. `spec` is None iff it is not to be run again."""
+
+    row: TaskRow
+    spec: bytes | None
+    log: list[LogEntry]
+    seq: int
+    is_damaged: bool = False
+
+    @property
+    def needs_data(self) -> bool:
+        """True iff its answer stands in the other table."""
+        outcome = self.row.outcome
+        return outcome is not None and outcome.is_ok and outcome.data is None
+
+
+def encode_spec(spec: TaskSpec) -> bytes:
+    """Return a spec without what the task's row has as well."""
+    return _ENCODE(msgspec.structs.replace(spec, params=b""))
+
+
+def decode_spec(spec: bytes, row: TaskRow) -> TaskSpec:
+    """Return the spec of a task."""
+    return msgspec.structs.replace(_SPEC.decode(spec), params=row.parameters)
+
+
+def encode_log(entries: Sequence[LogEntry]) -> bytes:
+    """Return entries of a log as one document."""
+    return _ENCODE(entries)
+
+
+def decode_log(body: bytes, checksum: int) -> list[LogEntry]:
+    """Return the entries of a document.
+
+    Raises:
+        Damaged: It is not what was written.
+    """
+    if crc32(body) != checksum:
+        raise Damaged
+    return _LOG.decode(body)
+
+
+def result_key(row: TaskRow) -> bytes:
+    """Return what two calls share that may share their answer."""
+    digest = hashlib.blake2b(row.digest.encode(), digest_size=16)
+    digest.update(row.parameters)
+    return digest.digest()
+
+
+def record_of(row: TaskRow, spec: bytes | None, log: bytes, *, has_output: bool) -> Record:
+    """Return a task as a record."""
+    outcome, parameters = row.outcome, row.parameters
+    slim = msgspec.structs.replace(row, parameters=b"", outcome=_inline(outcome))
+    body = _ENCODE(slim)
+    checksum = _checksum(parameters, spec, body, log)
+    is_answer = row.status is TaskState.COMPLETED and bool(row.digest)
+    return (
+        row.id,
+        row.client,
+        row.idempotency_key or None,
+        row.script_name,
+        row.origin,
+        row.status.value,
+        row.created_at,
+        row.finished_at,
+        result_key(row) if is_answer else None,
+        has_output,
+        parameters,
+        spec,
+        body,
+        log,
+        checksum,
+    )
+
+
+def far_data(row: TaskRow) -> bytes | None:
+    """Return the task's answer if it is too large for its row."""
+    data = row.outcome.data if row.outcome is not None else None
+    return data if data is not None and len(data) > RESULT_INLINE_BYTES else None
+
+
+def _inline(outcome: Outcome | None) -> Outcome | None:
+    if outcome is None or outcome.data is None or len(outcome.data) <= RESULT_INLINE_BYTES:
+        return outcome
+    return msgspec.structs.replace(outcome, data=None)
+
+
+# What `load` takes, in order.
+LOADED_COLUMNS: Final = (
+    *("seq", "id", "script_name", "origin", "client", "created_at", "finished_at"),
+    *("parameters", "spec", "row", "log", "checksum"),
+)
+
+
+def load(record: Sequence[Any]) -> Loaded:
+    """Return the task of a record; one that is damaged says so and nothing else."""
+    seq, task_id, name, origin, client, created_at, finished_at, *rest = record
+    parameters, spec, body, log, checksum = rest
+    try:
+        if _checksum(parameters, spec, body, log) == checksum:
+            row = _ROW.decode(body)
+            row.parameters = parameters
+            if row.id == task_id:
+                return Loaded(row, spec, _LOG.decode(log), seq)
+    except (msgspec.MsgspecError, TypeError, ValueError):
+        pass  # a value of another type than was written
+    row = damaged_row(
+        task_id, script_name=name, origin=origin, client=client, created_at=created_at
+    )
+    row.finished_at = created_at if finished_at is None else finished_at
+    return Loaded(row, None, [], seq, is_damaged=True)
+
+
+def _checksum(parameters: bytes, spec: bytes | None, body: bytes, log: bytes) -> int:
+    return crc32(log, crc32(body, crc32(spec or b"", crc32(parameters))))
+
+
+def damaged_row(
+    task_id: TaskId, *, script_name: str, origin: str, client: str, created_at: float
+) -> TaskRow:
+    """Return what stands for a task whose row cannot be trusted: it has failed."""
+    return TaskRow(
+        id=task_id,
+        script_name=script_name,
+        created_at=created_at,
+        origin=origin,
+        client=client,
+        status=TaskState.FAILED,
+        error_code="task_damaged",
+        error_text_key="task_damaged",
+        error_fields={"task_id": task_id},
+    )
+
+
+def with_data(loaded: Loaded, data: bytes) -> TaskRow:
+    """Return a task's row with the answer from the other table."""
+    row = loaded.row
+    if row.outcome is not None:
+        row.outcome = msgspec.structs.replace(row.outcome, data=data)
+    return row

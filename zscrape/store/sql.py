@@ -1,0 +1,562 @@
+"""Tasks kept in a database. Live ones stay in memory; what changes is written behind.
+
+What is written is never a list of operations but the state of the tasks that have changed,
+as it is when the writer is free: one transaction for all of them, so that a short call costs
+one row, and a disk that refuses for an hour costs no memory beyond the tasks themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import islice
+from typing import Final, TypeAlias, TypeVar
+
+from msgspec import Struct
+
+from zscrape.errors import StorageError, TaskDamaged
+from zscrape.model import MIB, TaskId, TaskSpec
+from zscrape.store import queries, statements
+from zscrape.store.database import Database
+from zscrape.store.live import LiveTask, Written, begin, resume
+from zscrape.store.records import Damaged, Loaded, result_key
+from zscrape.store.tasks import EntryKind, KeyTaken, LogEntry, TaskPage, TaskQuery, TaskRow
+
+Found = TypeVar("Found")
+
+# How long a change that nobody waits for may wait for others: most calls are over by then.
+BEHIND_S: Final = 0.05
+RETRY_S: Final = 1.0
+_BATCH_COUNT: Final = 256
+_SWEEP_COUNT: Final = 500
+_TAKE_COUNT: Final = 2_000
+_CLOSE_S: Final = 5.0  # for a disk that refuses at the end
+
+
+class SqlPolicy(Struct, frozen=True):
+    """How much is kept of one task, and for how long of all."""
+
+    # Items and data up to 64 MiB each, logs up to 10 MiB, and room for artifacts.
+    task_bytes: int = 192 * MIB
+    task_age_s: float = 30 * 86_400.0
+    output_age_s: float = 7 * 86_400.0  # items and artifacts
+
+
+class Taken(Struct, frozen=True):
+    """A task from before a restart. `spec` is None iff no further attempt is wanted."""
+
+    row: TaskRow
+    spec: bytes | None
+
+
+class _Barrier(Struct, eq=False):
+    """Somebody waits for what had been touched by then, and for that transaction to begin."""
+
+    touched: int
+    begun: int
+    future: asyncio.Future[None]
+
+
+Finder: TypeAlias = Callable[..., list[TaskId]]
+Deleter: TypeAlias = Callable[..., None]
+FaultListener: TypeAlias = Callable[[StorageError | None], None]
+
+
+class SqlTaskStore:
+    """The store behind the seam of `zscrape.store.tasks`, on a database.
+
+    `on_fault` hears when the database begins to refuse, and with None when it is well again.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        policy: SqlPolicy | None = None,
+        *,
+        on_fault: FaultListener = lambda error: None,
+    ) -> None:
+        self._database = database
+        self._policy = policy or SqlPolicy()
+        self._on_fault = on_fault
+        self._loop = asyncio.get_running_loop()
+        self._live: dict[TaskId, LiveTask] = {}
+        self._keys: dict[tuple[str, str], LiveTask] = {}
+        self._answers: dict[bytes, LiveTask] = {}  # completed, and not on the disk yet
+        self._dirty: dict[TaskId, LiveTask] = {}  # the longest waiting first
+        self._discarded: list[TaskId] = []
+        self._writing: list[Written] | None = None
+        self._barriers: list[_Barrier] = []
+        self._touch_count = 0
+        self._begun_count = 0  # transactions
+        self._error: StorageError | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_soon = False
+
+    def fault(self) -> str:
+        """Return why nothing can be written: the code of the error, or an empty text."""
+        return "" if self._error is None else self._error.code
+
+    # ---- writes ----------------------------------------------------------------------
+
+    async def add(self, row: TaskRow, spec: TaskSpec | None = None) -> None:
+        """Keep a new task; a durable one is on the disk when this returns.
+
+        Raises:
+            StorageError: Nothing can be written now.
+            KeyTaken: Another task of its client has its idempotency key.
+        """
+        await self.add_many([(row, spec)])
+
+    async def add_many(self, tasks: Sequence[tuple[TaskRow, TaskSpec | None]]) -> None:
+        """Keep new tasks, all or none.
+
+        Raises:
+            StorageError: Nothing can be written now.
+            KeyTaken: Another task of the client has the idempotency key of one.
+        """
+        if self._error is not None:
+            raise self._error
+        if any((row.client, row.idempotency_key) in self._keys for row, _ in tasks):
+            raise KeyTaken
+        begun = [self._begin(row, spec) for row, spec in tasks]
+        waited = [self._wait(task.waiters) for task in begun if task.row.is_durable]
+        if not waited:
+            return
+        self._flush_soon()
+        try:
+            await asyncio.gather(*waited)
+        except BaseException:  # refused, or whoever asked has gone: it was never accepted
+            for future in waited:
+                future.cancel()
+            for row, _ in tasks:
+                self._drop(row.id)
+            raise
+
+    def _begin(self, row: TaskRow, spec: TaskSpec | None) -> LiveTask:
+        task = self._live[row.id] = begin(row, spec)
+        if row.idempotency_key:
+            self._keys[row.client, row.idempotency_key] = task
+        self._touch(task)
+        return task
+
+    async def discard(self, task_id: TaskId) -> None:
+        """Forget a task that was never accepted."""
+        if self._drop(task_id):
+            await self._settled()
+
+    def _drop(self, task_id: TaskId) -> bool:
+        """Forget a task; True iff it has to be deleted from the disk."""
+        task = self._live.get(task_id)
+        if task is None:
+            return False
+        self._let_go(task)
+        if not task.is_known and task.writing is None:
+            return False
+        self._discarded.append(task_id)
+        self._flush_soon()
+        return True
+
+    def append(self, row: TaskRow, kind: EntryKind, attempt: int, at: float, body: bytes) -> int:
+        """Add to the task's log; return the entry's number, or 0 when it is full."""
+        task = self._live.get(row.id)
+        if task is None:
+            return 0
+        if not task.append(kind, attempt, at, body, self._policy.task_bytes):
+            return 0
+        if kind == "state" and row.outcome is not None and row.outcome.is_ok:
+            self._answers[result_key(row)] = task
+        self._touch(task)
+        return row.last_number
+
+    def kept(self, task_id: TaskId, *, is_urgent: bool = False) -> asyncio.Future[None] | None:
+        """Return what is done once the task's state of now is on the disk; None if it is."""
+        task = self._live.get(task_id)
+        if task is None:
+            return None
+        if task.is_dirty:
+            if is_urgent:
+                self._flush_soon()
+            return self._wait(task.waiters)
+        return None if task.writing is None else self._wait(task.writing.waiters)
+
+    def _wait(self, waiters: list[asyncio.Future[None]]) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = self._loop.create_future()
+        waiters.append(future)
+        return future
+
+    # ---- the writer ------------------------------------------------------------------
+
+    def _touch(self, task: LiveTask) -> None:
+        if not task.is_dirty:
+            task.is_dirty = True
+            self._touch_count += 1
+            task.touched = self._touch_count
+            self._dirty[task.row.id] = task
+        if self._timer is None and self._writing is None:
+            self._timer = self._loop.call_later(BEHIND_S, self._flush)
+
+    def _flush_soon(self) -> None:
+        """Write at the end of this turn of the loop: others may want it in the same turn."""
+        if not self._is_soon and self._writing is None and self._error is None:
+            self._is_soon = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._is_soon = False
+        if self._writing is not None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        batch = [task.take() for task in islice(self._dirty.values(), _BATCH_COUNT)]
+        for written in batch:
+            del self._dirty[written.task.row.id]
+        discarded, self._discarded = self._discarded, []
+        if not batch and not discarded and self._error is None:
+            return
+        self._writing = batch
+        self._begun_count += 1
+        future = self._database.write(lambda writer: _write(writer, batch, discarded))
+        future.add_done_callback(lambda done: self._written(done, batch, discarded))
+
+    def _written(
+        self, done: asyncio.Future[None], batch: list[Written], discarded: list[TaskId]
+    ) -> None:
+        error = done.exception()
+        self._writing = None
+        if error is None:
+            self._take_success(batch)
+        else:
+            self._take_back(batch, discarded)
+            if isinstance(error, StorageError):
+                self._take_fault(error)
+            else:
+                self._part_with_keys(batch)
+        self._pass_barriers()
+        if self._error is not None:
+            # Also when nothing waits to be written: it is how the end of the fault is noticed.
+            self._timer = self._loop.call_later(RETRY_S, self._flush)
+        elif self._is_awaited():
+            self._flush()
+        elif self._dirty:
+            self._timer = self._loop.call_later(BEHIND_S, self._flush)
+
+    def _is_awaited(self) -> bool:
+        if self._barriers or self._discarded or len(self._dirty) >= _BATCH_COUNT:
+            return True
+        return any(task.waiters for task in self._dirty.values())
+
+    def _take_success(self, batch: list[Written]) -> None:
+        if self._error is not None:
+            self._error = None
+            self._on_fault(None)
+        for written in batch:
+            task = written.task
+            task.keep(written)
+            for waiter in written.waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+            if task.is_done:
+                self._let_go(task)
+
+    def _take_back(self, batch: list[Written], discarded: list[TaskId]) -> None:
+        """Nothing was written: all of it is to be written still, before what came later."""
+        self._discarded = discarded + self._discarded
+        given_back: dict[TaskId, LiveTask] = {}
+        for written in batch:
+            task = written.task
+            task.give_back(written)
+            if self._live.get(task.row.id) is task:
+                given_back[task.row.id] = task
+        self._dirty = {**given_back, **self._dirty}
+
+    def _take_fault(self, error: StorageError) -> None:
+        is_new = self._error is None or self._error.code != error.code
+        self._error = error
+        for task in [*self._dirty.values()]:
+            if task.row.is_durable and not task.is_known:
+                self._refuse(task, error)
+        if is_new:
+            self._on_fault(error)
+
+    def _part_with_keys(self, batch: list[Written]) -> None:
+        """A key of a new task is that of an older one, which was looked for too early."""
+        for task in [written.task for written in batch]:
+            if task.is_known or not task.row.idempotency_key:
+                continue
+            if task.row.is_durable:
+                self._refuse(task, KeyTaken())
+            else:
+                self._keys.pop((task.row.client, task.row.idempotency_key), None)
+                task.row.idempotency_key = ""
+
+    def _refuse(self, task: LiveTask, error: Exception) -> None:
+        """Tell who waits for a task's acceptance that it is not."""
+        self._let_go(task)
+        for waiter in task.waiters:
+            if not waiter.done():
+                waiter.set_exception(error)
+
+    def _let_go(self, task: LiveTask) -> None:
+        row = task.row
+        self._live.pop(row.id, None)
+        self._dirty.pop(row.id, None)
+        if row.idempotency_key and self._keys.get((row.client, row.idempotency_key)) is task:
+            del self._keys[row.client, row.idempotency_key]
+        if row.outcome is not None and row.outcome.is_ok:
+            key = result_key(row)
+            if self._answers.get(key) is task:
+                del self._answers[key]
+
+    def _pass_barriers(self) -> None:
+        """Tell those whose changes are on the disk by now, or cannot get there."""
+        oldest = next((task.touched for task in self._dirty.values()), self._touch_count + 1)
+        waiting, self._barriers = self._barriers, []
+        for barrier in waiting:
+            is_there = barrier.begun <= self._begun_count and barrier.touched < oldest
+            if self._error is None and not is_there:
+                self._barriers.append(barrier)
+            elif not barrier.future.done():
+                barrier.future.set_result(None)
+
+    async def _settled(self) -> None:
+        """Wait until what has changed by now is on the disk, or cannot get there."""
+        is_asked = bool(self._dirty or self._discarded)
+        if self._error is not None or not (is_asked or self._writing is not None):
+            return
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._barriers.append(_Barrier(self._touch_count, self._begun_count + is_asked, future))
+        self._flush_soon()
+        await future
+
+    # ---- after a restart -------------------------------------------------------------
+
+    async def take_up(self, now: float) -> tuple[list[Taken], int]:
+        """Return the tasks that have not ended, in order of acceptance, and how many are damaged.
+
+        From now on they are in memory as if they had been added. Damaged ones have failed.
+
+        Raises:
+            StorageError: The database cannot be read.
+        """
+        taken: list[Taken] = []
+        damaged_count = 0
+        after = 0
+        while True:
+            found = await self._database.read(partial(queries.live, after=after, limit=_TAKE_COUNT))
+            if not found:
+                return taken, damaged_count
+            after = found[-1].seq
+            for loaded in found:
+                if not loaded.is_damaged:
+                    await self._adopt(loaded)
+                    taken.append(Taken(loaded.row, loaded.spec))
+                    continue
+                damaged_count += 1
+                loaded.row.finished_at = now
+                task = self._live[loaded.row.id] = resume(loaded, chunks=None)
+                self._touch(task)
+
+    async def _adopt(self, loaded: Loaded) -> None:
+        row = loaded.row
+        has_chunks = row.last_number > len(loaded.log)
+        chunks = (
+            await self._database.read(partial(queries.chunk_facts, task_id=row.id))
+            if has_chunks
+            else None
+        )
+        task = self._live[row.id] = resume(loaded, chunks=chunks)
+        if row.idempotency_key:
+            self._keys[row.client, row.idempotency_key] = task
+
+    async def ended_since(self, moment: float) -> list[TaskRow]:
+        """Return tasks that have ended at `moment` or later, without large answers.
+
+        Raises:
+            StorageError: The database cannot be read.
+        """
+        return await self._database.read(partial(queries.ended_since, moment=moment))
+
+    # ---- the end of things -----------------------------------------------------------
+
+    async def sweep(self, now: float) -> None:
+        """Delete what is older than it is kept: whole tasks, and items and artifacts earlier.
+
+        Raises:
+            StorageError: The rest stays for the next time.
+        """
+        policy = self._policy
+        await self._sweep(now - policy.task_age_s, queries.old_tasks, statements.delete_tasks)
+        await self._sweep(now - policy.output_age_s, queries.old_output, statements.delete_output)
+
+    async def _sweep(self, before: float, find: Finder, delete: Deleter) -> None:
+        # In small transactions: calls that are to be kept wait for the one that is under way.
+        while True:
+            found = await self._database.read(partial(find, before=before, limit=_SWEEP_COUNT))
+            if not found:
+                return
+            await self._database.write(partial(delete, task_ids=found))
+
+    async def close(self) -> None:
+        """Write what is left, then close the database."""
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                while self._dirty or self._writing or self._discarded:
+                    await self._settled()
+                    if self._error is not None:
+                        await asyncio.sleep(RETRY_S / 4)
+        except TimeoutError:
+            pass  # the disk refuses: told by `on_fault` long before
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._database.close()
+
+    # ---- reads -----------------------------------------------------------------------
+
+    async def get(self, task_id: TaskId) -> TaskRow | None:
+        """Return the task, or None when it is not known (any more)."""
+        task = self._live.get(task_id)
+        if task is not None:
+            return task.row
+        return await self._database.read(lambda reader: queries.task(reader, "id = ?", task_id))
+
+    async def page(self, query: TaskQuery) -> TaskPage:
+        """Return one page of the tasks asked for, newest first."""
+        await self._settled()
+        found = await self._database.read(lambda reader: queries.page(reader, query))
+        shown = found[: query.limit]
+        has_more = len(found) > query.limit
+        return TaskPage(
+            rows=[self._freshest(loaded) for loaded in shown],
+            next_before=shown[-1].seq if has_more and shown else None,
+        )
+
+    def _freshest(self, loaded: Loaded) -> TaskRow:
+        task = self._live.get(loaded.row.id)
+        return loaded.row if task is None else task.row
+
+    async def entries(
+        self, task_id: TaskId, *, after: int = 0, kinds: frozenset[str] | None = None, limit: int
+    ) -> list[LogEntry]:
+        """Return up to `limit` log entries with a number above `after`."""
+        task = self._live.get(task_id)
+        if task is not None and after >= task.chunk_number:
+            return list(islice(queries.fitting(task.tail, after, kinds), limit))
+        # The tail of now, since what is read below may have been overtaken by then.
+        tail = None if task is None else [*task.tail]
+
+        def look(reader: sqlite3.Connection) -> list[LogEntry]:
+            last = queries.last_log(reader, task_id) if tail is None else tail
+            border = last[0].number if last else None
+            found = queries.entries(reader, task_id, after, kinds, limit)
+            older = [each for each in found if border is None or each.number < border]
+            return [*older, *queries.fitting(last, after, kinds)][:limit]
+
+        return await self._read_log(task_id, look)
+
+    async def items(
+        self, task_id: TaskId, *, offset: int = 0, limit: int | None = None
+    ) -> list[bytes]:
+        """Return the items of the task's last attempt, as JSON documents."""
+        row = await self.get(task_id)
+        if row is None:
+            return []
+        attempt = row.attempts
+        task = self._live.get(task_id)
+        tail = () if task is None else tuple(task.tail)
+        border = tail[0].number if tail else None
+
+        def look(reader: sqlite3.Connection) -> list[bytes]:
+            # Not those chunks into which the tail may have gone meanwhile.
+            found, count = queries.items(
+                reader, task_id, attempt, before=border, offset=offset, limit=limit
+            )
+            rest = [each.body for each in tail if each.kind == "item" and each.attempt == attempt]
+            end = None if limit is None else limit - len(found)
+            return found + rest[max(0, offset - count) :][:end]
+
+        return await self._read_log(task_id, look)
+
+    async def entry(self, task_id: TaskId, number: int) -> LogEntry | None:
+        """Return one log entry."""
+        task = self._live.get(task_id)
+        if task is not None:
+            for each in task.tail:
+                if each.number == number:
+                    return each
+
+        def look(reader: sqlite3.Connection) -> LogEntry | None:
+            found = queries.entry(reader, task_id, number)
+            if found is not None or task is not None:
+                return found
+            last = queries.last_log(reader, task_id)
+            return next((each for each in last if each.number == number), None)
+
+        return await self._read_log(task_id, look)
+
+    async def _read_log(
+        self, task_id: TaskId, look: Callable[[sqlite3.Connection], Found]
+    ) -> Found:
+        try:
+            return await self._database.read(look)
+        except Damaged as error:
+            raise TaskDamaged(task_id=task_id) from error
+
+    async def find_by_key(self, client: str, idempotency_key: str) -> TaskRow | None:
+        """Return the task that this client made with this key, once it is safe."""
+        task = self._keys.get((client, idempotency_key))
+        while task is not None:
+            if task.is_known or not task.row.is_durable:
+                return task.row
+            # Accepted when it is on the disk; if it never gets there it was none.
+            waiting = self.kept(task.row.id)
+            if waiting is not None:
+                await asyncio.wait((waiting,))
+                waiting.exception()
+            task = self._keys.get((client, idempotency_key))
+        return await self._database.read(
+            lambda reader: queries.task(
+                reader, "client = ? AND idempotency_key = ?", client, idempotency_key
+            )
+        )
+
+    async def find_result(self, digest: str, parameters: bytes, *, since: float) -> TaskRow | None:
+        """Return a completed task of the same bytes and parameters, ended at or after `since`."""
+        asked = TaskRow(id="", script_name="", created_at=0.0, digest=digest, parameters=parameters)
+        key = result_key(asked)
+        task = self._answers.get(key)
+        row = task.row if task is not None else None
+        if row is None:
+            row = await self._database.read(
+                lambda reader: queries.task(
+                    reader,
+                    "result_key = ? AND finished_at >= ? ORDER BY finished_at DESC LIMIT 1",
+                    key,
+                    since,
+                )
+            )
+        if row is None or row.finished_at is None or row.finished_at < since:
+            return None
+        is_same = row.digest == digest and row.parameters == parameters
+        return row if is_same else None
+
+
+def _write(writer: sqlite3.Connection, batch: list[Written], discarded: list[TaskId]) -> None:
+    """Write one transaction."""
+    if not batch and not discarded:
+        statements.probe(writer)
+    statements.delete_tasks(writer, discarded)
+    gone = frozenset(discarded)
+    kept = [written for written in batch if written.record[0] not in gone]
+    statements.keep_tasks(writer, [written.record for written in kept])
+    chunks = [chunk for written in kept for chunk in written.chunks]
+    if chunks:
+        statements.keep_chunks(writer, chunks)
+    results = [written.result for written in kept if written.result is not None]
+    if results:
+        statements.keep_results(writer, results)
+    for written in kept:
+        if written.freed_attempt:
+            statements.free_items(writer, written.record[0], written.freed_attempt)

@@ -1,0 +1,99 @@
+"""The SQL that is run often: drawn from the one schema, then plain text.
+
+A statement of many rows is one step of the driver. Row by row each step would give the
+interpreter's lock away and wait up to 5 ms to have it back from a busy loop.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import chain
+from typing import Any, Final
+
+from sqlalchemy import Table
+from sqlalchemy.dialects import sqlite
+
+from zscrape.store.records import COLUMNS, LOADED_COLUMNS
+from zscrape.store.schema import CHUNKS, RESULTS, TASKS
+
+SELECT_TASKS: Final = f"SELECT {', '.join(LOADED_COLUMNS)} FROM tasks"  # noqa: S608 - constants
+CHUNK_COLUMNS: Final = tuple(column.name for column in CHUNKS.columns)
+RESULT_COLUMNS: Final = tuple(column.name for column in RESULTS.columns)
+# Powers of two: a few statements that stay prepared, for any number of rows.
+_SIZES: Final = (256, 128, 64, 32, 16, 8, 4, 2, 1)
+
+
+def keep_tasks(writer: sqlite3.Connection, records: Sequence[Sequence[Any]]) -> None:
+    """Write tasks, those that are there already over what is there."""
+    _insert(writer, TASKS, records)
+
+
+def keep_chunks(writer: sqlite3.Connection, records: Sequence[Sequence[Any]]) -> None:
+    """Write chunks of logs."""
+    _insert(writer, CHUNKS, records)
+
+
+def keep_results(writer: sqlite3.Connection, records: Sequence[Sequence[Any]]) -> None:
+    """Write large answers."""
+    _insert(writer, RESULTS, records)
+
+
+def _insert(writer: sqlite3.Connection, table: Table, records: Sequence[Sequence[Any]]) -> None:
+    place = 0
+    for size in _SIZES:
+        while len(records) - place >= size:
+            values = chain.from_iterable(records[place : place + size])
+            writer.execute(_text(table, size), tuple(values))
+            place += size
+
+
+@cache
+def _text(table: Table, size: int) -> str:
+    columns = COLUMNS if table is TASKS else tuple(column.name for column in table.columns)
+    statement: Any = sqlite.insert(table)
+    if table is TASKS:
+        new = statement.excluded
+        known = {"id", "client", "idempotency_key", "script_name", "origin", "created_at"}
+        changed = {name: new[name] for name in COLUMNS if name not in known}
+        statement = statement.on_conflict_do_update(index_elements=["id"], set_=changed)
+    else:
+        keys = [column.name for column in table.primary_key]
+        changed = {name: statement.excluded[name] for name in columns if name not in keys}
+        statement = statement.on_conflict_do_update(index_elements=keys, set_=changed)
+    compiled = statement.compile(dialect=sqlite.dialect(), column_keys=list(columns))
+    one = f"VALUES ({', '.join('?' * len(columns))})"
+    text = str(compiled)
+    if one not in text or list(compiled.positiontup or ()) != list(columns):
+        raise AssertionError(f"not as expected: {text}")
+    group = one.removeprefix("VALUES ")
+    return text.replace(one, "VALUES " + ", ".join([group] * size))
+
+
+def delete_tasks(writer: sqlite3.Connection, task_ids: Iterable[str]) -> None:
+    """Delete tasks and all that belongs to them."""
+    for task_id in task_ids:
+        writer.execute("DELETE FROM chunks WHERE task_id = ?", (task_id,))
+        writer.execute("DELETE FROM results WHERE task_id = ?", (task_id,))
+        writer.execute("DELETE FROM tasks WHERE id = ?", (task_id,))
+
+
+def delete_output(writer: sqlite3.Connection, task_ids: Iterable[str]) -> None:
+    """Delete the items and artifacts of tasks."""
+    for task_id in task_ids:
+        writer.execute("DELETE FROM chunks WHERE task_id = ? AND kind <> 'note'", (task_id,))
+        writer.execute("UPDATE tasks SET has_output = false WHERE id = ?", (task_id,))
+
+
+def free_items(writer: sqlite3.Connection, task_id: str, attempt: int) -> None:
+    """Delete the items of a task's attempts before `attempt`."""
+    writer.execute(
+        "DELETE FROM chunks WHERE task_id = ? AND kind = 'item' AND attempt < ?",
+        (task_id, attempt),
+    )
+
+
+def probe(writer: sqlite3.Connection) -> None:
+    """Write something that changes nothing: can the disk be written to again?"""
+    writer.execute("UPDATE alembic_version SET version_num = version_num")

@@ -1,0 +1,44 @@
+"""Brings the tables of a database to a revision, by Alembic."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from zscrape.store import migrations
+
+
+def upgrade(path: Path, revision: str) -> None:
+    """Bring the SQLite file at `path` to `revision`, whole or not at all.
+
+    Raises:
+        sqlite3.Error: It cannot be written, or is damaged.
+    """
+    # What it tells is for developers of migrations.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.set_main_option("path_separator", "os")
+    url = make_url("sqlite://").set(database=str(path))
+    engine = create_engine(url, poolclass=NullPool)
+    # The driver would commit before each CREATE: a step that fails must leave nothing.
+    # https://docs.sqlalchemy.org/en/20/dialects/sqlite.html#pysqlite-serializable
+    event.listen(engine, "connect", lambda raw, _: setattr(raw, "isolation_level", None))
+    event.listen(engine, "begin", lambda bound: bound.exec_driver_sql("BEGIN IMMEDIATE"))
+    try:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+    except DBAPIError as error:
+        if isinstance(error.orig, sqlite3.Error):
+            raise error.orig from error
+        raise
+    finally:
+        engine.dispose()
