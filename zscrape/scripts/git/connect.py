@@ -18,6 +18,7 @@ from dulwich.client import (
     HTTPUnauthorized,
     SSHGitClient,
     SubprocessSSHVendor,
+    TraditionalGitClient,
     get_transport_and_path,
 )
 from dulwich.errors import GitProtocolError, HangupException, NotGitRepository
@@ -115,6 +116,32 @@ class _Ssh(SubprocessSSHVendor):
                 started.close(timeout=5)
 
 
+class _Streams:
+    """Remembers the streams that a client opens: dulwich leaves those that were refused."""
+
+    def __init__(self) -> None:
+        self._opened: list[Any] = []
+
+    def follow(self, client: GitClient) -> None:
+        """Remember what `client` opens from now on; over HTTP that is nothing."""
+        if not isinstance(client, TraditionalGitClient):
+            return
+        connect = client._connect  # noqa: SLF001 - the hook of every transport
+
+        def remembering(*words: Any, **more: Any) -> Any:
+            found = connect(*words, **more)
+            self._opened.append(found[0])
+            return found
+
+        client._connect = remembering  # type: ignore[method-assign]  # noqa: SLF001
+
+    def close(self) -> None:
+        """Close what is left."""
+        for stream in self._opened:
+            with suppress(GitProtocolError, OSError):
+                stream.close()
+
+
 class Remote:
     """One remote repository. Its methods block: they belong into a thread, one at a time."""
 
@@ -130,7 +157,7 @@ class Remote:
             RepositoryUnavailable: The other side cannot be reached, or refuses.
         """
         settings = self._settings
-        ssh = _Ssh()
+        ssh, streams = _Ssh(), _Streams()
         try:
             client, path = get_transport_and_path(
                 settings.url,
@@ -141,6 +168,7 @@ class Remote:
             )
             if isinstance(client, SSHGitClient):
                 client.ssh_vendor = ssh
+            streams.follow(client)
             yield client, path
         except RepositoryUnavailable:
             raise
@@ -153,6 +181,7 @@ class Remote:
             ) from error
         finally:
             ssh.close()
+            streams.close()
             if self._pool is not None:
                 for answer in self._pool.answers:
                     answer.close()
