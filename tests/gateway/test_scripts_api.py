@@ -33,6 +33,33 @@ async def test_one_script(client):
     assert schema.json()["required"] == ["url"]
 
 
+async def test_what_is_known_of_each_version(gateway, client, folder):
+    """Digests that are known, null elsewhere, who has which, and what the script requires."""
+    for version, lines in (("1.0.0", ""), ("1.1.0", "attrs >= 24\n")):
+        place = folder / "scripts" / "needy" / version
+        place.mkdir(parents=True)
+        (place / "metadata.json").write_text(f'{{"name": "needy", "version": "{version}"}}')
+        (place / "main.py").write_text("def run():\n    return 1\n")
+        (place / "requirements.txt").write_text(lines)
+    digest = (await client.get("/v1/scripts/needy")).json()["digest"]
+    gateway.worker(worker_id="near", warm=(digest,))
+    shown = (await client.get("/v1/scripts/needy")).json()
+    older = (await client.get("/v1/scripts/needy?version=1.0.0")).json()
+    pinned = (await client.get(f"/v1/scripts/needy?version={digest}")).json()
+    listed = (await client.get("/v1/scripts/needy/versions")).json()
+
+    assert shown["requirements"] == ["attrs>=24"]
+    assert (older["requirements"], shown["python_version"]) == ([], ">=3.8")
+    assert shown["cached_on"] == ["near"]
+    assert shown["details"] == {
+        "1.1.0": {"digest": digest, "cached_on": ["near"]},
+        "1.0.0": {"digest": None, "cached_on": []},
+    }
+    assert older["details"]["1.0.0"] == {"digest": older["digest"], "cached_on": []}
+    assert pinned["version"] == "1.1.0"
+    assert list(listed["details"]) == listed["versions"] == ["1.1.0", "1.0.0"]
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [

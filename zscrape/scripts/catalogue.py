@@ -149,6 +149,18 @@ class Catalogue:
         """
         return list((await self._find(name)).versions)
 
+    async def known_digests(self, name: str) -> dict[str, str | None]:
+        """Return each version of a script, newest first, with its digest if that is known.
+
+        Nothing is fetched for it: None until somebody has asked for that version.
+
+        Raises:
+            ScriptNotFound: No repository has the name.
+        """
+        place = await self._find(name)
+        known = place.repository.digests(name)
+        return {each: known.get(each) for each in place.versions}
+
     async def channels(self, name: str) -> Mapping[str, str]:
         """Return which version each channel of a script stands for; ours go before a repository's.
 

@@ -64,6 +64,10 @@ class Repository(Protocol):
         """Return which version each channel of a script stands for."""
         ...
 
+    def digests(self, script_name: str) -> Mapping[str, str]:
+        """Return the digests of a script's versions, as far as they are known without a look."""
+        ...
+
     async def manifest(self, script_name: str, version: str) -> bytes:
         """Return `metadata.json` of a version that `versions` listed.
 
@@ -135,11 +139,18 @@ def open_repository(
     return RemoteRepository(
         _open_source(settings, folder),
         name=settings.name,
+        origin=_origin_of(settings),
         folder=folder,
         cache=cache,
         refresh_interval_s=refresh_interval_s,
         clock=time.monotonic,
     )
+
+
+def _origin_of(settings: RepositorySettings) -> str:
+    """Return what tells one place from another: what is kept of one says nothing of the next."""
+    chosen = (settings.endpoint_url, settings.bucket, settings.prefix, settings.branch)
+    return " ".join((settings.type, settings.url, *(each or "-" for each in chosen)))
 
 
 def open_source(settings: RepositorySettings, folder: Path) -> Source:
