@@ -21,6 +21,22 @@ async def test_catalogue(client):
     assert scripts["broken"]["problems"][0]["pointer"] == "/version"
 
 
+async def test_a_repository_that_is_gone_is_told_with_what_is_known(client, folder):
+    """What was asked for before is shown with a warning; the list says what cannot be read."""
+    before = (await client.get("/v1/scripts/page")).json()
+    (folder / "scripts").rename(folder / "away")
+    shown = (await client.get("/v1/scripts/page", headers={"Accept-Language": "ko"})).json()
+    listed = (await client.get("/v1/scripts")).json()
+    refreshed = await client.post("/v1/scripts/refresh")
+
+    assert (before["warnings"], shown["digest"]) == ([], before["digest"])
+    assert [each["code"] for each in shown["warnings"]] == ["repository_stale"]
+    assert "저장소 dir" in shown["warnings"][0]["reason"]
+    assert [each["name"] for each in listed["scripts"]] == ["page"]
+    assert listed["repositories"] == [{"name": "dir", "error": "the folder cannot be read"}]
+    assert (refreshed.status_code, refreshed.json()["code"]) == (502, "repository_unavailable")
+
+
 async def test_one_script(client):
     """One script shows its manifest, its digest, its schema and its versions."""
     shown = await client.get("/v1/scripts/page")

@@ -16,7 +16,7 @@ from zscrape.config import REPOSITORY_TYPES, RepositorySettings, Settings
 from zscrape.errors import ConfigError
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.digest import ScriptFile
-from zscrape.scripts.directory import DirectoryRepository
+from zscrape.scripts.keptdirectory import KeptDirectory
 from zscrape.scripts.remote import RemoteRepository
 from zscrape.scripts.source import Source
 
@@ -128,14 +128,15 @@ def open_repository(
     Args:
         settings: Its type and address.
         cache: Where the bytes of versions fetched before may still be.
-        folder: Where a repository behind a network keeps what it knows between two lives.
+        folder: Where a repository keeps what it knows between two lives.
         refresh_interval_s: How old its listing may be before it is renewed.
 
     Raises:
         ConfigError: Its type is not supported, or its address is not one of that type.
     """
     if settings.type == "dir":
-        return DirectoryRepository(Path(settings.url), settings.name)
+        root = Path(settings.url)
+        return KeptDirectory(root, settings.name, folder=folder, cache=cache)
     return RemoteRepository(
         _open_source(settings, folder),
         name=settings.name,

@@ -43,7 +43,7 @@ from zscrape.gateway.requests import (
 )
 from zscrape.gateway.state import GatewayState
 from zscrape.scripts.catalogue import Script
-from zscrape.scripts.problems import told as told_problems
+from zscrape.scripts.problems import Problem, problem as problem_at, told as told_problems
 from zscrape.scripts.version import is_digest
 from zscrape.store.tasks import TaskRow
 
@@ -51,15 +51,21 @@ _COMES_AGAIN: Final = frozenset({429, 503})
 
 
 async def catalogue(request: Request) -> Response:
-    """`GET /v1/scripts`: every script with its newest version."""
+    """`GET /v1/scripts`: every script with its newest version, and which repositories fail."""
     check_query(request, ())
     lang = language(request)
-    known = await gateway_of(request).catalogue.scripts()
+    state = gateway_of(request)
+    known = await state.catalogue.scripts()
     views = [
         {**msgspec.structs.asdict(each), "problems": told_problems(each.problems, lang)}
         for each in known
     ]
-    return told({"scripts": views})
+    faults = state.catalogue.faults()
+    repositories = [
+        {"name": each, **({"error": faults[each]} if each in faults else {})}
+        for each in state.catalogue.repository_names
+    ]
+    return told({"scripts": views, "repositories": repositories})
 
 
 async def show(request: Request) -> Response:
@@ -96,9 +102,19 @@ async def show(request: Request) -> Response:
             "channels": await state.catalogue.channels(script.pin.name),
             "cached_on": state.router.warm_on(script.pin.digest),
             "signature": script.verification,
-            "warnings": told_problems((*script.warnings, *script.notices), language(request)),
+            "warnings": told_problems(
+                (*script.warnings, *script.notices, *_stale(state, script.pin.repository)),
+                language(request),
+            ),
         }
     )
+
+
+def _stale(state: GatewayState, repository: str) -> tuple[Problem, ...]:
+    """Return the warning that a repository cannot be read now; none while it can."""
+    if repository not in state.catalogue.faults():
+        return ()
+    return (problem_at("/repository", "repository_stale", repository=repository),)
 
 
 async def versions(request: Request) -> Response:
