@@ -561,6 +561,35 @@ async def test_damaged_store_is_fetched_anew(
     assert len(files) == 2
 
 
+@pytest.mark.parametrize("left", ["packed-refs.lock", "shallow.lock", "objects/pack/tmp_x"])
+async def test_what_a_killed_process_left_in_the_store_is_no_burden(
+    tmp_path: Path, upstream: Upstream, open_source: Opener, left: str
+) -> None:
+    """Locks and half-written packs of one that is no more are removed, and the fetch goes on."""
+    upstream.push("v1.0.0")
+    found = await open_source().scan(None)
+    place = tmp_path / "store" / "objects.git" / left
+    place.write_bytes(b"half")
+    upstream.script("watch", answer=2)
+    upstream.push("v1.1.0")
+
+    again = await open_source().scan(found)
+
+    assert list(again.scripts["watch"]) == ["1.0.0", "1.1.0"]
+    assert not place.exists()
+
+
+async def test_store_that_was_never_finished_is_begun_anew(
+    tmp_path: Path, upstream: Upstream, open_source: Opener
+) -> None:
+    """A process that was killed while it made the store leaves nothing that is relied on."""
+    upstream.push("v1.0.0")
+    for half in ("objects.git/objects/pack", "objects.new/objects"):
+        (tmp_path / "store" / half).mkdir(parents=True)
+
+    assert await versions(open_source()) == {"watch": ["1.0.0"]}
+
+
 async def test_version_that_is_gone(upstream: Upstream, open_source: Opener) -> None:
     """A tree that no reference leads to any more is told as gone."""
     source = open_source()
