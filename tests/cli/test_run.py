@@ -69,6 +69,25 @@ def test_file_with_inline_requirements_runs_here(zscrape: Zscrape, tmp_path: Pat
     assert "environment built in" not in second.stderr
 
 
+@pytest.mark.parametrize("in_the_way", ["cache", "cache/environments"])
+def test_cache_that_cannot_be_used_is_told(
+    zscrape: Zscrape, tmp_path: Path, in_the_way: str
+) -> None:
+    """The folder and the setting that chooses it are named; the exit code is that of settings."""
+    (tmp_path / in_the_way).parent.mkdir(exist_ok=True)
+    (tmp_path / in_the_way).write_text("a file where a folder belongs")
+    zscrape.environ["SCRIPT_CACHE_DIR"] = str(tmp_path / "cache")
+    (tmp_path / "needy.py").write_text(
+        "# /// script\n# dependencies = ['attrs']\n# ///\ndef run():\n    return 1\n"
+    )
+
+    result = zscrape("run", "./needy.py")
+
+    assert result.exit_code == 3, result.output
+    assert str(tmp_path / in_the_way) in result.stderr
+    assert "SCRIPT_CACHE_DIR" in result.stderr
+
+
 def test_single_file_runs_here(zscrape: Zscrape, tmp_path: Path) -> None:
     """A file needs no manifest to be tried."""
     path = tmp_path / "My Script.py"

@@ -26,7 +26,7 @@ from zscrape.model import QueuePolicy
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.channels import Channels
-from zscrape.scripts.directory import DirectoryRepository
+from zscrape.scripts.keptdirectory import KeptDirectory
 from zscrape.scripts.trust import NOBODY, Trust
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 
@@ -80,7 +80,7 @@ class Gateway:
         self.cache = ScriptCache(folder / "cache")
         self.channels = Channels(folder / "channels.json")
         self.catalogue = Catalogue(
-            [DirectoryRepository(folder / "scripts")],
+            [KeptDirectory(folder / "scripts", "dir", folder=folder / "kept", cache=self.cache)],
             self.cache,
             channels=self.channels,
             trust=trust,

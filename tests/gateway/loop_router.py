@@ -142,6 +142,7 @@ class ScriptedWorker:
         worker_id: str = "w1",
         slots: int = 16,
         tags: tuple[str, ...] = (),
+        warm: tuple[str, ...] = (),
     ) -> None:
         self.router = router
         self.script = script
@@ -160,6 +161,7 @@ class ScriptedWorker:
                 slots=slots,
                 limit=slots,
                 tags=tags,
+                warm=warm,
             ),
         )
 

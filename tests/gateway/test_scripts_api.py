@@ -21,6 +21,22 @@ async def test_catalogue(client):
     assert scripts["broken"]["problems"][0]["pointer"] == "/version"
 
 
+async def test_a_repository_that_is_gone_is_told_with_what_is_known(client, folder):
+    """What was asked for before is shown with a warning; the list says what cannot be read."""
+    before = (await client.get("/v1/scripts/page")).json()
+    (folder / "scripts").rename(folder / "away")
+    shown = (await client.get("/v1/scripts/page", headers={"Accept-Language": "ko"})).json()
+    listed = (await client.get("/v1/scripts")).json()
+    refreshed = await client.post("/v1/scripts/refresh")
+
+    assert (before["warnings"], shown["digest"]) == ([], before["digest"])
+    assert [each["code"] for each in shown["warnings"]] == ["repository_stale"]
+    assert "저장소 dir" in shown["warnings"][0]["reason"]
+    assert [each["name"] for each in listed["scripts"]] == ["page"]
+    assert listed["repositories"] == [{"name": "dir", "error": "the folder cannot be read"}]
+    assert (refreshed.status_code, refreshed.json()["code"]) == (502, "repository_unavailable")
+
+
 async def test_one_script(client):
     """One script shows its manifest, its digest, its schema and its versions."""
     shown = await client.get("/v1/scripts/page")
@@ -31,6 +47,33 @@ async def test_one_script(client):
     assert shown.json()["versions"] == versions.json()["versions"] == ["1.4.2"]
     assert shown.json()["parameters"] == schema.json()
     assert schema.json()["required"] == ["url"]
+
+
+async def test_what_is_known_of_each_version(gateway, client, folder):
+    """Digests that are known, null elsewhere, who has which, and what the script requires."""
+    for version, lines in (("1.0.0", ""), ("1.1.0", "attrs >= 24\n")):
+        place = folder / "scripts" / "needy" / version
+        place.mkdir(parents=True)
+        (place / "metadata.json").write_text(f'{{"name": "needy", "version": "{version}"}}')
+        (place / "main.py").write_text("def run():\n    return 1\n")
+        (place / "requirements.txt").write_text(lines)
+    digest = (await client.get("/v1/scripts/needy")).json()["digest"]
+    gateway.worker(worker_id="near", warm=(digest,))
+    shown = (await client.get("/v1/scripts/needy")).json()
+    older = (await client.get("/v1/scripts/needy?version=1.0.0")).json()
+    pinned = (await client.get(f"/v1/scripts/needy?version={digest}")).json()
+    listed = (await client.get("/v1/scripts/needy/versions")).json()
+
+    assert shown["requirements"] == ["attrs>=24"]
+    assert (older["requirements"], shown["python_version"]) == ([], ">=3.8")
+    assert shown["cached_on"] == ["near"]
+    assert shown["details"] == {
+        "1.1.0": {"digest": digest, "cached_on": ["near"]},
+        "1.0.0": {"digest": None, "cached_on": []},
+    }
+    assert older["details"]["1.0.0"] == {"digest": older["digest"], "cached_on": []}
+    assert pinned["version"] == "1.1.0"
+    assert list(listed["details"]) == listed["versions"] == ["1.1.0", "1.0.0"]
 
 
 @pytest.mark.parametrize(

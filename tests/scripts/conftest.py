@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -41,3 +43,18 @@ async def catalogue(root: Path, cache: ScriptCache) -> AsyncIterator[Catalogue]:
     made = Catalogue([DirectoryRepository(root)], cache)
     yield made
     await made.close()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for loopback that nobody has signed, with its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the Debian package openssl")
+    place = tmp_path / "server.pem"
+    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    paths = ["-keyout", str(tmp_path / "key.pem"), "-out", str(place)]
+    subprocess.run(["openssl", *words.split(), *names, *paths], check=True, capture_output=True)
+    with place.open("ab") as file:
+        file.write((tmp_path / "key.pem").read_bytes())
+    return place

@@ -5,25 +5,51 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import boto3
+import pytest
 from botocore.config import Config
 
 ACCESS_KEY: Final = "key"
 SECRET_KEY: Final = "very-secret"
+VIRTUAL_HOST: Final = "s3.test"  # its names, one per bucket, are resolved by `on_loopback`
 _STARTING = re.compile(r"http://127\.0\.0\.1:\d+")
+
+
+@contextmanager
+def on_loopback() -> Iterator[list[str]]:
+    """Resolve every name below `VIRTUAL_HOST` to loopback while inside; gives those asked for.
+
+    Not every system resolves `bucket.localhost`: that is up to its `nsswitch.conf`.
+    """
+    asked: list[str] = []
+    real = socket.getaddrinfo
+
+    def resolve(host: Any, *more: Any, **named: Any) -> Any:
+        if str(host).endswith(VIRTUAL_HOST):
+            asked.append(str(host))
+            host = "127.0.0.1"
+        return real(host, *more, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", resolve)
+        yield asked
 
 
 class S3Server:
     """One server; `begin` makes a bucket."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, addressing: str = "path") -> None:
+        self.url = url if addressing == "path" else url.replace("127.0.0.1", VIRTUAL_HOST)
+        url = self.url
         self.client: Any = boto3.client(
             "s3",
             endpoint_url=url,
@@ -33,7 +59,7 @@ class S3Server:
             config=Config(
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
-                s3={"addressing_style": "path"},
+                s3={"addressing_style": addressing},
             ),
         )
         self._bucket_count = 0
@@ -69,7 +95,7 @@ class S3Server:
 class MotoServer(S3Server):
     """moto, in a process of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, addressing: str = "path") -> None:
         code = (
             "from moto.server import ThreadedMotoServer\n"
             "import sys\n"
@@ -86,7 +112,7 @@ class MotoServer(S3Server):
             text=True,
         )
         assert self._process.stdout is not None
-        super().__init__(self._process.stdout.readline().strip())
+        super().__init__(self._process.stdout.readline().strip(), addressing)
 
     def close(self) -> None:
         """End the process."""
@@ -97,7 +123,7 @@ class MotoServer(S3Server):
 class RcloneServer(S3Server):
     """rclone over a folder, which checks signatures."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, addressing: str = "path") -> None:
         root.mkdir(parents=True, exist_ok=True)
         beside = Path(sys.executable).with_name("rclone")
         program = str(beside) if beside.exists() else shutil.which("rclone")
@@ -105,6 +131,7 @@ class RcloneServer(S3Server):
         self._root = root
         options = ["--addr", "127.0.0.1:0", "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}"]
         options += ["--config", os.devnull]
+        options += [f"--force-path-style={'true' if addressing == 'path' else 'false'}"]
         self._process = subprocess.Popen(
             [program, "serve", "s3", *options, str(root)],
             stderr=subprocess.PIPE,
@@ -117,7 +144,7 @@ class RcloneServer(S3Server):
                 # It stops when nobody reads what it says.
                 self._reader = threading.Thread(target=self._process.stderr.read)
                 self._reader.start()
-                super().__init__(found[0])
+                super().__init__(found[0], addressing)
                 return
         raise AssertionError("rclone ended before it served")
 

@@ -198,6 +198,21 @@ async def test_the_list_shows_broken_scripts_with_their_problems(
     assert (many.version, many.version_count) == ("1.0.0", 2)
 
 
+async def test_a_repository_that_cannot_be_read_hides_no_other(
+    root: Path, tmp_path: Path, cache: ScriptCache
+) -> None:
+    """The list has what the others have; with none left, that is the error."""
+    write_script(root / "sample")
+    gone = DirectoryRepository(tmp_path / "gone", "gone")
+    both = Catalogue([gone, DirectoryRepository(root, "here")], cache)
+    none = Catalogue([gone], cache)
+
+    assert [each.name for each in await both.scripts()] == ["sample"]
+    assert both.faults() == {"gone": "the folder cannot be read"}
+    with pytest.raises(RepositoryUnavailable):
+        await none.scripts()
+
+
 async def test_entry_points_are_looked_at(root: Path, catalogue: Catalogue) -> None:
     """A missing file, a missing function and a positional-only parameter are told at once."""
     write_script(root / "file", entry_point="gone.py")

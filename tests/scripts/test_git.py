@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts.git_server import GitServer, Upstream, git
+from tests.scripts.git_server import ENVIRON, GitServer, Upstream, git
 from zscrape.config import RepositorySettings
 from zscrape.errors import FilesInvalid, RepositoryUnavailable, VersionExists
 from zscrape.scripts.digest import ScriptFile, tree_digest
@@ -483,8 +483,6 @@ async def test_by_ssh(
     assert await versions(source) == {"watch": ["1.0.0"], "fresh": ["1.0.0"]}
 
 
-# dulwich 1.2 warns of its own protocol object, which it does not close after a refusal.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_ssh_that_is_refused(
     tmp_path: Path, upstream: Upstream, ssh: dict[str, str], open_source: Opener
 ) -> None:
@@ -500,6 +498,49 @@ async def test_ssh_that_is_refused(
         )
     with pytest.raises(RepositoryUnavailable):
         await open_source(**{**ssh, "url": f"{ssh['url']}/no/such.git"}).scan(None)
+
+
+@pytest.fixture
+def daemon(upstream: Upstream) -> Iterator[str]:
+    """Git's own daemon on loopback; the address that it serves `scripts.git` under."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    served = upstream.bare.parent
+    words = ["daemon", "--export-all", "--reuseaddr", "--verbose", "--log-destination=stderr"]
+    words += ["--listen=127.0.0.1", f"--port={port}", f"--base-path={served}", str(served)]
+    started = subprocess.Popen(["git", *words], stderr=subprocess.PIPE, text=True, env=ENVIRON)
+    assert started.stderr is not None
+    for line in started.stderr:
+        if "Ready to rumble" in line:
+            break
+    reader = threading.Thread(target=started.stderr.read)
+    reader.start()
+    yield f"git://127.0.0.1:{port}"
+    started.terminate()
+    reader.join()
+    started.communicate()
+
+
+async def test_by_the_git_protocol(daemon: str, upstream: Upstream, open_source: Opener) -> None:
+    """A repository is read from a Git daemon; one that it does not serve is told."""
+    upstream.push("v1.1.0")
+
+    assert await versions(open_source(url=f"{daemon}/scripts.git")) == {"watch": ["1.1.0"]}
+    with pytest.raises(RepositoryUnavailable, match=r"closed|access denied"):
+        await open_source("b", url=f"{daemon}/none.git").scan(None)
+
+
+async def test_git_server_that_hangs_up(open_source: Opener) -> None:
+    """A connection that is closed at once is told, and nothing of it is left open."""
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    silent = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    with pytest.raises(RepositoryUnavailable, match=r"closed|reset"):
+        await open_source(url=f"git://127.0.0.1:{port}/scripts.git").scan(None)
+    silent.close()
 
 
 # ---- the store -----------------------------------------------------------------------
@@ -518,6 +559,35 @@ async def test_damaged_store_is_fetched_anew(
     files = await open_source().fetch("watch", "1.0.0", found.scripts["watch"]["1.0.0"])
 
     assert len(files) == 2
+
+
+@pytest.mark.parametrize("left", ["packed-refs.lock", "shallow.lock", "objects/pack/tmp_x"])
+async def test_what_a_killed_process_left_in_the_store_is_no_burden(
+    tmp_path: Path, upstream: Upstream, open_source: Opener, left: str
+) -> None:
+    """Locks and half-written packs of one that is no more are removed, and the fetch goes on."""
+    upstream.push("v1.0.0")
+    found = await open_source().scan(None)
+    place = tmp_path / "store" / "objects.git" / left
+    place.write_bytes(b"half")
+    upstream.script("watch", answer=2)
+    upstream.push("v1.1.0")
+
+    again = await open_source().scan(found)
+
+    assert list(again.scripts["watch"]) == ["1.0.0", "1.1.0"]
+    assert not place.exists()
+
+
+async def test_store_that_was_never_finished_is_begun_anew(
+    tmp_path: Path, upstream: Upstream, open_source: Opener
+) -> None:
+    """A process that was killed while it made the store leaves nothing that is relied on."""
+    upstream.push("v1.0.0")
+    for half in ("objects.git/objects/pack", "objects.new/objects"):
+        (tmp_path / "store" / half).mkdir(parents=True)
+
+    assert await versions(open_source()) == {"watch": ["1.0.0"]}
 
 
 async def test_version_that_is_gone(upstream: Upstream, open_source: Opener) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from zscrape.errors import FilesInvalid, RepositoryUnavailable
+from zscrape.errors import FilesInvalid, RepositoryUnavailable, ScriptNotFound
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
-from zscrape.scripts.digest import ScriptFile
+from zscrape.scripts.digest import ScriptFile, tree_digest
 from zscrape.scripts.remote import RemoteRepository
 from zscrape.scripts.source import Listing
 
@@ -77,11 +77,12 @@ class Setting:
         self.opened: list[RemoteRepository] = []
         self.cache = ScriptCache(root / "cache")
 
-    def open(self) -> RemoteRepository:
+    def open(self, origin: str = "") -> RemoteRepository:
         """Open it, as a new process would."""
         repository = RemoteRepository(
             self.shelf,
             name="shelf",
+            origin=origin,
             folder=self.root / "shelf",
             cache=self.cache,
             refresh_interval_s=60.0,
@@ -223,6 +224,38 @@ async def test_what_was_known_and_fetched_outlives_the_process(setting: Setting)
     with pytest.raises(RepositoryUnavailable):  # never fetched
         await second.fetch("watch", "1.1.0")
     assert setting.shelf.fetch_count == 1
+
+
+async def test_digests_are_known_of_what_was_fetched(setting: Setting) -> None:
+    """Without a look at the source: those of versions fetched as listed, after a restart, too."""
+    setting.shelf.put("watch", "1.0.0")
+    setting.shelf.put("watch", "1.1.0")
+    first = setting.open()
+    before = first.digests("watch")
+    digest = tree_digest(await first.fetch("watch", "1.0.0"))
+    setting.shelf.is_down = True
+    second = setting.open()
+    catalogue = Catalogue([second], setting.cache)
+
+    assert before == {}
+    assert await catalogue.known_digests("watch") == {"1.1.0": None, "1.0.0": digest}
+    with pytest.raises(ScriptNotFound):
+        await catalogue.known_digests("other")
+    setting.shelf.is_down = False
+    setting.shelf.put("watch", "1.0.0", "def run():\n    return 'moved'\n")
+    await second.refresh()
+    assert await catalogue.known_digests("watch") == {"1.1.0": None, "1.0.0": None}
+
+
+async def test_what_was_kept_of_another_address_is_not_used(setting: Setting) -> None:
+    """A name that the settings give another address begins anew."""
+    setting.shelf.put("watch", "1.0.0")
+    await setting.open("https://one").fetch("watch", "1.0.0")
+    setting.shelf.versions.clear()
+    setting.shelf.put("other", "2.0.0")
+
+    assert await setting.open("https://one").names() == ("watch",)
+    assert await setting.open("https://two").names() == ("other",)
 
 
 async def test_damaged_listing_is_fetched_anew(setting: Setting) -> None:

@@ -8,7 +8,6 @@ import io
 import json
 import shutil
 import ssl
-import subprocess
 import tarfile
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -978,21 +977,6 @@ async def test_a_name_that_changes_its_address_is_not_believed(
 
 
 # ---- TLS -----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A certificate for loopback that nobody has signed, with its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("needs the Debian package openssl")
-    place = tmp_path / "server.pem"
-    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test"
-    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
-    paths = ["-keyout", str(tmp_path / "key.pem"), "-out", str(place)]
-    subprocess.run(["openssl", *words.split(), *names, *paths], check=True, capture_output=True)
-    with place.open("ab") as file:
-        file.write((tmp_path / "key.pem").read_bytes())
-    return place
 
 
 @pytest.fixture

@@ -25,6 +25,11 @@ def list_scripts(terminal: Terminal, **where: Any) -> int:
     if terminal.is_json:
         terminal.answer(catalogue)
         return OK
+    for repository in catalogue.get("repositories", ()):
+        if repository.get("error"):
+            terminal.note(
+                "cli.scripts.refresh_failed", name=repository["name"], reason=repository["error"]
+            )
     rows = catalogue.get("scripts", [])
     if not rows:
         terminal.note("cli.scripts.none")

@@ -71,6 +71,10 @@ SCRIPTS: Final[dict[str, Text]] = {
     "problem.version_differs": Text(
         "{actual}, but its folder is {expected}", "{actual}이지만 폴더 이름은 {expected}입니다"
     ),
+    "problem.repository_stale": Text(
+        "repository {repository} cannot be read now; this is what was known of it",
+        "지금은 저장소 {repository}을(를) 읽을 수 없어 전에 알던 내용을 보여 줍니다",
+    ),
     "problem.moment": Text(
         "{actual} is not an ISO 8601 date and time such as 2026-01-31T09:00:00+09:00",
         "{actual}은(는) 2026-01-31T09:00:00+09:00 같은 ISO 8601 날짜와 시각이 아닙니다",

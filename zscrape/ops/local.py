@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from zscrape.client import Document, Event
-from zscrape.config import Settings
+from zscrape.config import Settings, usable
 from zscrape.errors import EntryPointInvalid, ParamsInvalid, ScriptNotFound
 from zscrape.gateway.envelope import encode, envelope
 from zscrape.model import Outcome, Pin, Record, TaskState
@@ -100,16 +100,18 @@ async def run_here(
 
     Raises:
         ScriptNotFound, ManifestInvalid, EntryPointInvalid, ParamsInvalid: Nothing was run.
+        ConfigError: The cache's folder cannot be used; nothing was run.
     """
     created_at = time.time()
     async with contextlib.AsyncExitStack() as closing:
         scratch = closing.enter_context(tempfile.TemporaryDirectory(prefix="zscrape-run-"))
         root, name, version = locate(target, Path(scratch))
-        cache = ScriptCache(
-            settings.cache_dir,
-            max_age_h=settings.cache_max_age_h,
-            max_size_bytes=settings.cache_max_size_bytes,
-        )
+        with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
+            cache = ScriptCache(
+                settings.cache_dir,
+                max_age_h=settings.cache_max_age_h,
+                max_size_bytes=settings.cache_max_size_bytes,
+            )
         closing.push_async_callback(cache.close)
         defaults = ManifestDefaults(settings.script_timeout_s, settings.script_memory_limit_bytes)
         catalogue = Catalogue((DirectoryRepository(root),), cache, defaults)
@@ -140,6 +142,9 @@ async def run_here(
         environments = Environments(environment_policy(settings))
         assignment = Assignment(row.id, 1, script.run, msgspec.json.encode(parameters))
         try:
+            if needs_environment(script.run):
+                with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
+                    await environments.open()
             row.outcome = await _attempt(
                 policy, cache, environments, listener, assignment, timeout_s
             )
@@ -171,8 +176,6 @@ async def _attempt(
     async def ensure(pin: Pin) -> Path:
         return await cache.ensure(pin, nothing_to_fetch)
 
-    if needs_environment(assignment.run):
-        await environments.open()
     slots = Slots(policy, ensure, listener, environments)
     await slots.start()
     try:

@@ -133,12 +133,26 @@ class Catalogue:
             raise
 
     async def scripts(self) -> list[ScriptSummary]:
-        """Return all scripts, by name; one that cannot be used is listed with its problems."""
+        """Return all scripts, by name; one that cannot be used is listed with its problems.
+
+        A repository that cannot be read hides no other: `faults` tells of it.
+
+        Raises:
+            RepositoryUnavailable: None of them can be read.
+        """
         found: dict[str, ScriptSummary] = {}
+        unread: list[RepositoryUnavailable] = []
         for repository in self._repositories:
-            for name in await repository.names():
+            try:
+                names = await repository.names()
+            except RepositoryUnavailable as error:
+                unread.append(error)
+                continue
+            for name in names:
                 if name not in found:
                     found[name] = await self._summary(repository, name)
+        if unread and len(unread) == len(self._repositories):
+            raise unread[0]
         return [found[name] for name in sorted(found)]
 
     async def versions(self, name: str) -> list[str]:
@@ -148,6 +162,18 @@ class Catalogue:
             ScriptNotFound: No repository has the name.
         """
         return list((await self._find(name)).versions)
+
+    async def known_digests(self, name: str) -> dict[str, str | None]:
+        """Return each version of a script, newest first, with its digest if that is known.
+
+        Nothing is fetched for it: None until somebody has asked for that version.
+
+        Raises:
+            ScriptNotFound: No repository has the name.
+        """
+        place = await self._find(name)
+        known = place.repository.digests(name)
+        return {each: known.get(each) for each in place.versions}
 
     async def channels(self, name: str) -> Mapping[str, str]:
         """Return which version each channel of a script stands for; ours go before a repository's.
@@ -193,6 +219,11 @@ class Catalogue:
     def faults(self) -> dict[str, str]:
         """Return why each repository cannot be read; those that can are not listed."""
         return {each.name: each.fault for each in self._repositories if each.fault}
+
+    @property
+    def repository_names(self) -> tuple[str, ...]:
+        """The names of all repositories, in the order in which they are asked."""
+        return tuple(each.name for each in self._repositories)
 
     @property
     def repository_count(self) -> int:

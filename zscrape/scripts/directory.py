@@ -92,6 +92,10 @@ class DirectoryRepository:
         """Return no channels: a folder has no place to keep them."""
         return {}
 
+    def digests(self, script_name: str) -> Mapping[str, str]:
+        """Return none: whoever may edit a folder has edited it when it is read."""
+        return {}
+
     async def manifest(self, script_name: str, version: str) -> bytes:
         """Return `metadata.json` of a version that `versions` listed."""
         folder = self._version_folder(script_name, version)

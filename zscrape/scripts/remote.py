@@ -33,6 +33,7 @@ class _Kept(Struct):
     """What is on disk between two lives."""
 
     listing: Listing
+    origin: str = ""  # where it was seen: a name of the settings may be given another address
     digests: dict[str, str] = {}  # `name version mark` -> digest of its files
 
 
@@ -42,6 +43,7 @@ class RemoteRepository:
     Args:
         source: Where the scripts are.
         name: What pins and people call this repository.
+        origin: A text that differs for another source: what was kept of that one is not used.
         folder: Where the listing is kept between two lives.
         cache: Where the bytes of versions fetched before may still be.
         refresh_interval_s: How old a listing may be before it is renewed.
@@ -53,6 +55,7 @@ class RemoteRepository:
         source: Source,
         *,
         name: str,
+        origin: str = "",
         folder: Path,
         cache: ScriptCache,
         refresh_interval_s: float,
@@ -60,6 +63,7 @@ class RemoteRepository:
     ) -> None:
         self._source = source
         self._name = name
+        self._origin = origin
         self._path = folder / "listing.json"
         self._cache = cache
         self._refresh_interval_s = refresh_interval_s
@@ -102,6 +106,13 @@ class RemoteRepository:
     async def channels(self, script_name: str) -> Mapping[str, str]:
         """Return which version each channel of a script stands for."""
         return (await self._known()).channels.get(script_name, {})
+
+    def digests(self, script_name: str) -> Mapping[str, str]:
+        """Return the digests of the versions that were fetched as they are listed now."""
+        scripts = {} if self._listing is None else self._listing.scripts
+        marks = scripts.get(script_name, {})
+        found = {each: self._digests.get(_key(script_name, each, marks[each])) for each in marks}
+        return {each: digest for each, digest in found.items() if digest}
 
     async def manifest(self, script_name: str, version: str) -> bytes:
         """Return `metadata.json` of a version that `versions` listed."""
@@ -238,7 +249,8 @@ class RemoteRepository:
         kept = await asyncio.to_thread(self._read_file)
         is_first = not self._is_read  # another request may have been quicker
         self._is_read = True
-        if kept is not None and is_first and self._listing is None:
+        is_ours = kept is not None and kept.origin == self._origin
+        if kept is not None and is_ours and is_first and self._listing is None:
             self._take(kept.listing, kept.digests)
 
     def _read_file(self) -> _Kept | None:
@@ -252,7 +264,7 @@ class RemoteRepository:
     async def _write(self) -> None:
         if self._listing is None:
             return
-        kept = _Kept(self._listing, dict(self._digests))
+        kept = _Kept(self._listing, self._origin, dict(self._digests))
         try:
             await asyncio.to_thread(write_document, self._path, kept)
         except OSError as error:  # a full disk must not stop a listing that is known

@@ -16,7 +16,7 @@ from zscrape.config import REPOSITORY_TYPES, RepositorySettings, Settings
 from zscrape.errors import ConfigError
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.digest import ScriptFile
-from zscrape.scripts.directory import DirectoryRepository
+from zscrape.scripts.keptdirectory import KeptDirectory
 from zscrape.scripts.remote import RemoteRepository
 from zscrape.scripts.source import Source
 
@@ -62,6 +62,10 @@ class Repository(Protocol):
 
     async def channels(self, script_name: str) -> Mapping[str, str]:
         """Return which version each channel of a script stands for."""
+        ...
+
+    def digests(self, script_name: str) -> Mapping[str, str]:
+        """Return the digests of a script's versions, as far as they are known without a look."""
         ...
 
     async def manifest(self, script_name: str, version: str) -> bytes:
@@ -124,22 +128,30 @@ def open_repository(
     Args:
         settings: Its type and address.
         cache: Where the bytes of versions fetched before may still be.
-        folder: Where a repository behind a network keeps what it knows between two lives.
+        folder: Where a repository keeps what it knows between two lives.
         refresh_interval_s: How old its listing may be before it is renewed.
 
     Raises:
         ConfigError: Its type is not supported, or its address is not one of that type.
     """
     if settings.type == "dir":
-        return DirectoryRepository(Path(settings.url), settings.name)
+        root = Path(settings.url)
+        return KeptDirectory(root, settings.name, folder=folder, cache=cache)
     return RemoteRepository(
         _open_source(settings, folder),
         name=settings.name,
+        origin=_origin_of(settings),
         folder=folder,
         cache=cache,
         refresh_interval_s=refresh_interval_s,
         clock=time.monotonic,
     )
+
+
+def _origin_of(settings: RepositorySettings) -> str:
+    """Return what tells one place from another: what is kept of one says nothing of the next."""
+    chosen = (settings.endpoint_url, settings.bucket, settings.prefix, settings.branch)
+    return " ".join((settings.type, settings.url, *(each or "-" for each in chosen)))
 
 
 def open_source(settings: RepositorySettings, folder: Path) -> Source:

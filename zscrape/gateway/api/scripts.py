@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 from starlette.requests import Request
@@ -40,23 +41,31 @@ from zscrape.gateway.requests import (
     check_depth,
     decode_parameters,
 )
+from zscrape.gateway.state import GatewayState
 from zscrape.scripts.catalogue import Script
-from zscrape.scripts.problems import told as told_problems
+from zscrape.scripts.problems import Problem, problem as problem_at, told as told_problems
+from zscrape.scripts.version import is_digest
 from zscrape.store.tasks import TaskRow
 
 _COMES_AGAIN: Final = frozenset({429, 503})
 
 
 async def catalogue(request: Request) -> Response:
-    """`GET /v1/scripts`: every script with its newest version."""
+    """`GET /v1/scripts`: every script with its newest version, and which repositories fail."""
     check_query(request, ())
     lang = language(request)
-    known = await gateway_of(request).catalogue.scripts()
+    state = gateway_of(request)
+    known = await state.catalogue.scripts()
     views = [
         {**msgspec.structs.asdict(each), "problems": told_problems(each.problems, lang)}
         for each in known
     ]
-    return told({"scripts": views})
+    faults = state.catalogue.faults()
+    repositories = [
+        {"name": each, **({"error": faults[each]} if each in faults else {})}
+        for each in state.catalogue.repository_names
+    ]
+    return told({"scripts": views, "repositories": repositories})
 
 
 async def show(request: Request) -> Response:
@@ -64,6 +73,9 @@ async def show(request: Request) -> Response:
     state = gateway_of(request)
     script = await _script_of(request)
     manifest = script.manifest
+    known = await state.catalogue.known_digests(script.pin.name)
+    if script.pin.version in known and not is_digest(request.query_params.get("version") or ""):
+        known[script.pin.version] = script.pin.digest
     return told(
         {
             "name": script.pin.name,
@@ -79,30 +91,53 @@ async def show(request: Request) -> Response:
             "timeout": manifest.timeout_s,
             "memory_limit_bytes": manifest.limits.memory_bytes,
             "kit": manifest.kit,
+            "requirements": script.run.requirements,
+            "python_version": manifest.python_version,
             "requires": manifest.requires,
             "prefers": manifest.prefers,
             "system_requirements": manifest.system_requirements,
             "parameters": script.schema,
-            "versions": await state.catalogue.versions(script.pin.name),
+            "versions": list(known),
+            "details": _details(state, known),
             "channels": await state.catalogue.channels(script.pin.name),
             "cached_on": state.router.warm_on(script.pin.digest),
             "signature": script.verification,
-            "warnings": told_problems((*script.warnings, *script.notices), language(request)),
+            "warnings": told_problems(
+                (*script.warnings, *script.notices, *_stale(state, script.pin.repository)),
+                language(request),
+            ),
         }
     )
+
+
+def _stale(state: GatewayState, repository: str) -> tuple[Problem, ...]:
+    """Return the warning that a repository cannot be read now; none while it can."""
+    if repository not in state.catalogue.faults():
+        return ()
+    return (problem_at("/repository", "repository_stale", repository=repository),)
 
 
 async def versions(request: Request) -> Response:
     """`GET /v1/scripts/{name}/versions`: newest first."""
     check_query(request, ())
     name = request.path_params["name"]
-    known = gateway_of(request).catalogue
+    state = gateway_of(request)
+    known = await state.catalogue.known_digests(name)
     view = {
         "name": name,
-        "versions": await known.versions(name),
-        "channels": await known.channels(name),
+        "versions": list(known),
+        "details": _details(state, known),
+        "channels": await state.catalogue.channels(name),
     }
     return told(view)
+
+
+def _details(state: GatewayState, known: Mapping[str, str | None]) -> dict[str, Any]:
+    """Return each version with its digest, null until it was fetched, and who has it ready."""
+    return {
+        version: {"digest": digest, "cached_on": state.router.warm_on(digest) if digest else ()}
+        for version, digest in known.items()
+    }
 
 
 async def schema(request: Request) -> Response:

@@ -18,6 +18,7 @@ from dulwich.client import (
     HTTPUnauthorized,
     SSHGitClient,
     SubprocessSSHVendor,
+    TraditionalGitClient,
     get_transport_and_path,
 )
 from dulwich.errors import GitProtocolError, HangupException, NotGitRepository
@@ -35,23 +36,65 @@ _REASON_LENGTH: Final = 300
 class _Guard:
     """Lets redirects pass as the guard says; remembers answers, of which dulwich closes a few."""
 
-    guard: RedirectGuard
-    answers: list[Any]
+    def __init__(self, *words: Any, guard: RedirectGuard, **options: Any) -> None:
+        super().__init__(*words, **options)
+        self.guard = guard
+        self.answers: list[Any] = []
+        self._schemes: list[str] = []  # of the redirects under way
 
     def urlopen(self, method: str, url: str, redirect: bool = True, **more: Any) -> Any:
-        """Open an address; called again by urllib3 for each redirect."""
+        """Open an address; called again by urllib3 for each redirect, inside the call before."""
+        scheme = urlsplit(url).scheme
+        if self._schemes[-1:] == ["https"] and scheme == "http":
+            raise RedirectRefused("it redirects from https to http")
         self.guard.check(url)
-        answer = super().urlopen(method, url, redirect, **more)  # type: ignore[misc]
+        self._schemes.append(scheme)
+        try:
+            answer = super().urlopen(method, url, redirect, **more)  # type: ignore[misc]
+        finally:
+            self._schemes.pop()
         self.answers.append(answer)
         return answer
 
 
 class _Direct(_Guard, urllib3.PoolManager):  # type: ignore[misc]
-    """Connections of our own."""
+    """Connections of our own, each looked at before anything is asked over it."""
+
+    def __init__(self, base_url: str, **options: Any) -> None:
+        super().__init__(**options)
+        home = urlsplit(base_url).hostname or ""
+        self.pool_classes_by_scheme = {
+            scheme: _watching(kind, self.guard, home)
+            for scheme, kind in self.pool_classes_by_scheme.items()
+        }
 
 
 class _Proxied(_Guard, urllib3.ProxyManager):  # type: ignore[misc]
     """Connections through the proxy of the environment."""
+
+
+def _watching(kind: Any, guard: RedirectGuard, home: str) -> Any:
+    """Return a class of pools whose connections end at once when they lead astray.
+
+    A name may get another address between the guard's look and ours (DNS rebinding), so that
+    what counts is whom we are connected to. The repository's own host is not judged.
+    """
+
+    class Connection(kind.ConnectionCls):  # type: ignore[misc]
+        def connect(self) -> None:
+            super().connect()
+            if self.host == home:
+                return
+            try:
+                guard.check_peer(self.host, str(self.sock.getpeername()[0]))
+            except RedirectRefused:
+                self.close()
+                raise
+
+    class Pool(kind):  # type: ignore[misc]
+        ConnectionCls = Connection
+
+    return Pool
 
 
 class _Ssh(SubprocessSSHVendor):
@@ -73,6 +116,32 @@ class _Ssh(SubprocessSSHVendor):
                 started.close(timeout=5)
 
 
+class _Streams:
+    """Remembers the streams that a client opens: dulwich leaves those that were refused."""
+
+    def __init__(self) -> None:
+        self._opened: list[Any] = []
+
+    def follow(self, client: GitClient) -> None:
+        """Remember what `client` opens from now on; over HTTP that is nothing."""
+        if not isinstance(client, TraditionalGitClient):
+            return
+        connect = client._connect  # noqa: SLF001 - the hook of every transport
+
+        def remembering(*words: Any, **more: Any) -> Any:
+            found = connect(*words, **more)
+            self._opened.append(found[0])
+            return found
+
+        client._connect = remembering  # type: ignore[method-assign]  # noqa: SLF001
+
+    def close(self) -> None:
+        """Close what is left."""
+        for stream in self._opened:
+            with suppress(GitProtocolError, OSError):
+                stream.close()
+
+
 class Remote:
     """One remote repository. Its methods block: they belong into a thread, one at a time."""
 
@@ -88,7 +157,7 @@ class Remote:
             RepositoryUnavailable: The other side cannot be reached, or refuses.
         """
         settings = self._settings
-        ssh = _Ssh()
+        ssh, streams = _Ssh(), _Streams()
         try:
             client, path = get_transport_and_path(
                 settings.url,
@@ -99,6 +168,7 @@ class Remote:
             )
             if isinstance(client, SSHGitClient):
                 client.ssh_vendor = ssh
+            streams.follow(client)
             yield client, path
         except RepositoryUnavailable:
             raise
@@ -111,6 +181,7 @@ class Remote:
             ) from error
         finally:
             ssh.close()
+            streams.close()
             if self._pool is not None:
                 for answer in self._pool.answers:
                     answer.close()
@@ -148,14 +219,13 @@ class Remote:
                 ),
                 "ssl_context": ssl.create_default_context(),
                 "headers": {"User-Agent": "git/2.40 (zscrape)"},  # hosts look for `git/`
+                "guard": RedirectGuard(url),
             }
             proxy = getproxies().get(parts.scheme)
             if proxy and not proxy_bypass(parts.hostname or ""):
                 self._pool = _Proxied(proxy, **options)
             else:
-                self._pool = _Direct(**options)
-            self._pool.guard = RedirectGuard(url)
-            self._pool.answers = []
+                self._pool = _Direct(url, **options)
         return self._pool
 
     def _ssh_command(self) -> str:

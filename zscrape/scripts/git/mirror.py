@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from dulwich.client import GitClient
+from dulwich.errors import NotGitRepository
 from dulwich.objects import Commit, ObjectID, Tag
 from dulwich.refs import Ref
 from dulwich.repo import Repo
@@ -50,11 +51,26 @@ class Mirror:
         shutil.rmtree(self._place, ignore_errors=True)
 
     def _open(self) -> Repo:
-        if (self._place / "objects").is_dir():
+        self._clear()
+        try:
             return Repo(str(self._place))
-        self.drop()  # the beginning of one that was never finished
-        self._place.mkdir(parents=True)
-        return Repo.init_bare(str(self._place), default_branch=b"have-0")
+        except NotGitRepository:
+            self.drop()
+        beginning = self._folder / "objects.new"
+        shutil.rmtree(beginning, ignore_errors=True)
+        beginning.mkdir()
+        Repo.init_bare(str(beginning), default_branch=b"have-0").close()
+        beginning.rename(self._place)
+        return Repo(str(self._place))
+
+    def _clear(self) -> None:
+        """Remove what a process that was killed has left: dulwich would wait for its locks.
+
+        Whoever is here holds the one lock that counts, so that nobody else is at work.
+        """
+        packs = self._place / "objects" / "pack"
+        for left in (*self._place.glob("*.lock"), *packs.glob("tmp*"), *packs.glob("*.lock")):
+            left.unlink(missing_ok=True)
 
 
 def missing_of(repo: Repo, ids: Collection[ObjectID]) -> list[ObjectID]:

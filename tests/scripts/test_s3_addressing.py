@@ -1,0 +1,113 @@
+"""A host name per bucket, as AWS and many services want it, against real servers on loopback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from tests.scripts.s3_servers import (
+    ACCESS_KEY,
+    SECRET_KEY,
+    VIRTUAL_HOST,
+    MotoServer,
+    RcloneServer,
+    S3Server,
+    on_loopback,
+)
+from zscrape.config import RepositorySettings
+from zscrape.errors import RepositoryUnavailable
+from zscrape.scripts.digest import ScriptFile, tree_digest
+from zscrape.scripts.s3 import S3Source, publish
+
+Opener = Callable[..., S3Source]
+
+
+@pytest.fixture(scope="module")
+def asked() -> Iterator[list[str]]:
+    """The host names that were looked up; all of the service's lead to loopback."""
+    with on_loopback() as names:
+        yield names
+
+
+@pytest.fixture(scope="module", params=["moto", "rclone"])
+def servers(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, asked: list[str]
+) -> Iterator[S3Server]:
+    """Each kind of server; rclone checks signatures, which the host name is part of."""
+    made: S3Server = (
+        MotoServer("virtual")
+        if request.param == "moto"
+        else RcloneServer(tmp_path_factory.mktemp("s3"), "virtual")
+    )
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def server(servers: S3Server) -> S3Server:
+    """A server with an empty bucket."""
+    servers.begin()
+    return servers
+
+
+@pytest.fixture
+async def open_source(server: S3Server) -> AsyncIterator[Opener]:
+    """Open sources; each is closed at the end."""
+    opened: list[S3Source] = []
+
+    def open_one(**fields: object) -> S3Source:
+        settings = {
+            "type": "s3",
+            "bucket": server.bucket,
+            "endpoint_url": server.url,
+            "access_key": ACCESS_KEY,
+            "secret_key": SECRET_KEY,
+            "addressing": "virtual",
+            "timeout_s": 5.0,
+            **fields,
+        }
+        opened.append(S3Source(RepositorySettings(**settings)))  # type: ignore[arg-type]
+        return opened[-1]
+
+    yield open_one
+    for each in opened:
+        await each.close()
+
+
+async def test_a_bucket_is_reached_by_its_own_host_name(
+    server: S3Server, asked: list[str], open_source: Opener
+) -> None:
+    """Listing, fetching and publishing go to `bucket.host`, and nothing to the bare host."""
+    files = [
+        ScriptFile("metadata.json", False, json.dumps({"name": "a", "version": "1.0.0"}).encode()),
+        ScriptFile("main.py", True, b"def run():\n    return 1\n"),
+    ]
+    asked.clear()
+    source = open_source(prefix="team")
+    where = await publish(source, files, "a", "1.0.0")
+    other = open_source(prefix="team")
+    mark = (await other.scan(None)).scripts["a"]["1.0.0"]
+    fetched = await other.fetch("a", "1.0.0", mark)
+
+    assert tree_digest(fetched) == tree_digest(files)
+    assert where == f"s3://{server.bucket}/team/a/1.0.0/"
+    assert set(asked) == {f"{server.bucket}.{VIRTUAL_HOST}"}
+
+
+async def test_a_bucket_that_is_not_there(open_source: Opener) -> None:
+    """The reason names the setting to look at, also when the bucket is part of the host name."""
+    with pytest.raises(RepositoryUnavailable, match="no bucket no-such-bucket"):
+        await open_source(bucket="no-such-bucket").scan(None)
+
+
+async def test_a_service_of_ones_own_is_asked_by_path(
+    asked: list[str], open_source: Opener
+) -> None:
+    """Without a choice, an endpoint's bare host is asked; these servers know it as no bucket."""
+    asked.clear()
+    with pytest.raises(RepositoryUnavailable, match="there is no bucket"):
+        await open_source(addressing="auto").scan(None)
+
+    assert set(asked) == {VIRTUAL_HOST}
