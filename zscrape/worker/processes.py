@@ -11,6 +11,7 @@ from pathlib import Path
 
 _PR_SET_CHILD_SUBREAPER = 36
 _WAIT_S = 1.0  # what is killed ends in milliseconds; the loop is never held longer than this
+_LOOK_S = 0.001
 _COUNT_MAX_AGE_S = 1.0
 
 _counted_at = float("-inf")
@@ -40,6 +41,10 @@ def end_groups(pids: list[int]) -> None:
     ends_at = time.monotonic() + _WAIT_S
     for pid in ours:
         _reap(pid, max(ends_at - time.monotonic(), 0.0))
+    # What a leader had started became ours as it ended: unreaped, it stays a zombie for as
+    # long as this process lives.
+    while not all(reap_group(pid) for pid in ours) and time.monotonic() < ends_at:
+        select.select([], [], [], _LOOK_S)
 
 
 def user_process_count() -> int:
