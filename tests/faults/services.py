@@ -226,7 +226,7 @@ class Cluster:
 
     def look(self, task_id: str, wait_s: float = 0.0) -> dict[str, Any]:
         """Return a task; waits for its end for up to `wait_s`."""
-        answer = self.http.get(f"/v1/tasks/{task_id}", params={"wait": wait_s} if wait_s else {})
+        answer = self.http.get(f"/v1/tasks/{task_id}", params={"wait": wait_s})
         found: dict[str, Any] = answer.raise_for_status().json()
         return found
 
@@ -255,7 +255,9 @@ class Cluster:
         """Every task that the gateway knows, newest first."""
         cursor = None
         while True:
-            query = {"limit": 1000, **({"cursor": cursor} if cursor else {})}
+            query: dict[str, Any] = {"limit": 1000}
+            if cursor is not None:
+                query["cursor"] = cursor
             page = self.http.get("/v1/tasks", params=query).raise_for_status().json()
             yield from page["tasks"]
             cursor = page["next_cursor"]

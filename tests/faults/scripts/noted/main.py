@@ -3,18 +3,21 @@ import json
 import os
 import subprocess
 import time
+from pathlib import Path
 
 
-def run(notes: str, number: int, seconds: float = 0.0, alone: str = "", child: bool = False, *, ctx):
+def run(
+    notes: str, number: int, seconds: float = 0.0, alone: str = "", child: bool = False, *, ctx
+):
     """Note start and end; hold a file lock meanwhile, which the kernel frees whoever kills us."""
-    journal = os.open(os.path.join(notes, "notes.jsonl"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    journal = os.open(Path(notes, "notes.jsonl"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def note(what: str, **more) -> None:
         line = {"task": ctx.task_id, "attempt": ctx.attempt, "what": what, "number": number, **more}
         os.write(journal, json.dumps({**line, "at": time.monotonic()}).encode() + b"\n")
 
     name = "key-" + alone if alone else "task-" + ctx.task_id
-    held = os.open(os.path.join(notes, name), os.O_RDWR | os.O_CREAT, 0o600)
+    held = os.open(Path(notes, name), os.O_RDWR | os.O_CREAT, 0o600)
     note("start", pid=os.getpid(), alone=alone)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
