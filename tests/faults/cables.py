@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import IPv4Interface, IPv4Network
 from itertools import count
 
 import pytest
 
 _NUMBERS = count()
+# For documentation and for benchmarks (RFC 5737, RFC 2544): nobody on earth has them. But this
+# machine may stand in a network that somebody has made of one of them.
+_NETWORKS = ("198.51.100.0/24", "203.0.113.0/24", "198.18.7.0/24")
 
 
 def missing() -> str:
@@ -21,7 +26,9 @@ def missing() -> str:
     for program, package in (("ip", "iproute2"), ("nft", "nftables")):
         if shutil.which(program) is None:
             return f"needs the Debian package {package}"
-    tried = subprocess.run(["unshare", "--net", "nft", "list", "tables"], capture_output=True)
+    tried = subprocess.run(
+        ["unshare", "--net", "nft", "list", "tables"], check=False, capture_output=True
+    )
     return "" if tried.returncode == 0 else "this kernel lets nobody make network namespaces"
 
 
@@ -32,12 +39,12 @@ class Cable:
     """Two ends of one cable: `near` on this machine, `far` inside the namespace."""
 
     def __init__(self) -> None:
-        # Addresses for documentation (RFC 5737): nobody on earth has them.
         number = next(_NUMBERS) % 60
         name = f"zsf{os.getpid() % 100_000}x{number}"
         self.name = name
-        self.near = f"192.0.2.{4 * number + 1}"
-        self.far = f"192.0.2.{4 * number + 2}"
+        self.near, self.far = (
+            str(host) for host in [*_unused_network().subnets(new_prefix=30)][number].hosts()
+        )
         self.launcher = ("ip", "netns", "exec", name)
         _run("ip", "netns", "add", name)
         _run("ip", "link", "add", f"{name}h", "type", "veth", "peer", "name", "up0", "netns", name)
@@ -72,8 +79,23 @@ class Cable:
         _run(*self.launcher, "nft", command)
 
 
+def _unused_network() -> IPv4Network:
+    """Return a network that no interface of this machine stands in."""
+    told = subprocess.run(["ip", "-4", "-json", "addr"], capture_output=True, check=True)
+    ours = [
+        IPv4Interface(f"{address['local']}/{address['prefixlen']}").network
+        for interface in json.loads(told.stdout)
+        for address in interface["addr_info"]
+        if address["prefixlen"] < 30  # ours, of another test, are no obstacle
+    ]
+    for network in map(IPv4Network, _NETWORKS):
+        if not any(network.overlaps(each) for each in ours):
+            return network
+    pytest.skip("every network for tests is in use on this machine")
+
+
 def _run(*words: str) -> None:
-    done = subprocess.run(words, capture_output=True, text=True)
+    done = subprocess.run(words, check=False, capture_output=True, text=True)
     assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}"
 
 

@@ -18,8 +18,7 @@ class Proxy:
     """Stands between workers and a gateway; the faults are attributes, set from any thread.
 
     `delay_s` holds every chunk back; `write_bytes` is the most that is written at once;
-    `rate_bytes_s` throttles; `is_deaf` takes and passes nothing on while all connections stay
-    up (half-open). `seen` is what workers have sent, when `is_recording`.
+    `rate_bytes_s` throttles. `seen` is what workers have sent, when `is_recording`.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -28,11 +27,12 @@ class Proxy:
         self.delay_s = 0.0
         self.write_bytes = _CHUNK_BYTES
         self.rate_bytes_s = 0.0
-        self.is_deaf = False
         self.is_recording = False
         self.seen = bytearray()
         self.accepted_count = 0
         self._writers: set[asyncio.StreamWriter] = set()
+        self._hears = asyncio.Event()
+        self._hears.set()
         self._loop = asyncio.new_event_loop()
         self._server = self._loop.run_until_complete(
             asyncio.start_server(self._connected, "127.0.0.1", 0)
@@ -45,6 +45,14 @@ class Proxy:
     def reset(self) -> None:
         """Reset every connection; new ones are taken as before."""
         self._call(self._reset())
+
+    def deafen(self) -> None:
+        """Pass nothing on any more, while all connections stay up: they are half-open."""
+        self._loop.call_soon_threadsafe(self._hears.clear)
+
+    def hear(self) -> None:
+        """Pass everything on again, first what was said meanwhile."""
+        self._loop.call_soon_threadsafe(self._hears.set)
 
     def close(self) -> None:
         """Cut everything and end the thread."""
@@ -99,7 +107,7 @@ class Proxy:
                 self.seen += chunk
             await asyncio.sleep(self.delay_s)
             for start in range(0, len(chunk), self.write_bytes):
-                await self._while_deaf()
+                await self._hears.wait()
                 piece = chunk[start : start + self.write_bytes]
                 writer.write(piece)
                 await writer.drain()
@@ -107,7 +115,3 @@ class Proxy:
                     await asyncio.sleep(len(piece) / self.rate_bytes_s)
         with contextlib.suppress(OSError):
             writer.write_eof()
-
-    async def _while_deaf(self) -> None:
-        while self.is_deaf:
-            await asyncio.sleep(0.02)

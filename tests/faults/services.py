@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import psutil
 
 SCRIPTS = Path(__file__).parent / "scripts"
 _POLL_S = 0.02
+_START_S = 40.0
 _END_S = 20.0
 # Finished tasks that are kept: the accounting looks at every one of them.
 _KEPT_COUNT = 1_000_000
@@ -61,6 +63,9 @@ class Service:
             )
         self.pid = self._popen.pid
         assert self._popen.stdout is not None
+        if not select.select([self._popen.stdout], [], [], _START_S)[0]:
+            self.kill()
+            raise AssertionError(f"not ready in {_START_S:g} s: {log.read_text('utf-8')}")
         line = self._popen.stdout.readline()
         self.ready: dict[str, Any] = json.loads(line) if line else {}
 
@@ -197,7 +202,7 @@ class Cluster:
             launcher=launcher,
         )
         self.workers[name] = worker
-        assert worker.is_ready, worker.log.read_text()
+        assert worker.is_ready, worker.log.read_text("utf-8")
         return worker
 
     @property
@@ -209,8 +214,11 @@ class Cluster:
 
     def task(self, number: int, seconds: float = 0.0, **more: Any) -> dict[str, Any]:
         """Return the body of a task of the script that takes notes."""
-        wanted = {name: more.pop(name) for name in ("alone", "child") if name in more}
-        parameters = {"notes": str(self.notes), "number": number, "seconds": seconds, **wanted}
+        parameters: dict[str, Any] = {"notes": str(self.notes), "number": number}
+        parameters["seconds"] = seconds
+        for name in ("alone", "child"):
+            if name in more:
+                parameters[name] = more.pop(name)
         return {"script_name": "noted", "parameters": parameters, **more}
 
     def accept(self, body: dict[str, Any], headers: dict[str, str] | None = None) -> str:

@@ -145,9 +145,9 @@ def throttle(proxy: Proxy) -> None:
 
 def deafen(proxy: Proxy) -> None:
     """Leave the connections up and say nothing, for longer than it takes to be given up."""
-    proxy.is_deaf = True
+    proxy.deafen()
     pause(HEARTBEAT.lost_after_s + 2)
-    proxy.is_deaf = False
+    proxy.hear()
 
 
 @pytest.mark.parametrize("fault", [reset, delay, drip, throttle, deafen])
