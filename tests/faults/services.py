@@ -51,6 +51,7 @@ class Service:
     ) -> None:
         self.log = log
         self.was_killed = False
+        self._log_start_bytes = log.stat().st_size if log.exists() else 0
         with log.open("ab") as errors:
             # The launcher executes the rest in its own place: its pid becomes the service's.
             self._popen = subprocess.Popen(
@@ -66,8 +67,8 @@ class Service:
         if not select.select([self._popen.stdout], [], [], _START_S)[0]:
             self.kill()
             raise AssertionError(f"not ready in {_START_S:g} s: {log.read_text('utf-8')}")
-        line = self._popen.stdout.readline()
-        self.ready: dict[str, Any] = json.loads(line) if line else {}
+        self._line = self._popen.stdout.readline()
+        self.ready: dict[str, Any] = json.loads(self._line) if self._line else {}
 
     @property
     def is_ready(self) -> bool:
@@ -107,10 +108,25 @@ class Service:
             self.kill()
             raise
 
+    def refusal(self) -> tuple[int, str]:
+        """Return the exit code of a service that should not have come up, and all its words.
+
+        Raises:
+            AssertionError: It came up.
+        """
+        if self.is_ready:
+            self.end()
+            raise AssertionError("it came up")
+        code = self.wait()
+        return code, self._line + self.words()
+
+    def words(self) -> str:
+        """Return what this process has logged; its forerunners wrote to the same file."""
+        return self.log.read_bytes()[self._log_start_bytes :].decode("utf-8", "replace")
+
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the log lines of one event."""
-        lines = self.log.read_text("utf-8", errors="replace").splitlines()
-        told = [json.loads(line) for line in lines if line.startswith("{")]
+        told = [json.loads(line) for line in self.words().splitlines() if line.startswith("{")]
         return [each for each in told if each.get("event") == name]
 
     def children(self) -> list[psutil.Process]:
@@ -133,9 +149,21 @@ class Cluster:
         settings: dict[str, str] | None = None,
         link: str = "tcp://127.0.0.1:0",
         launcher: Sequence[str] = (),
+        view: str = "",
     ) -> None:
+        """Start the gateway.
+
+        Args:
+            root: Everything is kept below it.
+            scripts: Where scripts come from.
+            settings: Environment variables of all processes.
+            link: Where the gateway listens for workers.
+            launcher: What starts the gateway in its place.
+            view: Where this process sees the gateway's root folder, if not as its own.
+        """
         self.root = root
-        self.home = root / "gateway"
+        self._home = root / "gateway"
+        self.home = Path(f"{view}{self._home}")
         self.notes = root / "notes"
         self.notes.mkdir(mode=0o777)
         self.workers: dict[str, Service] = {}
@@ -164,7 +192,7 @@ class Cluster:
     ) -> Service:
         """Start a gateway on the cluster's home; it may not come up."""
         return Service(
-            *("gateway", "--home", str(self.home), "--http", http, "--link", link),
+            *("gateway", "--home", str(self._home), "--http", http, "--link", link),
             log=self.root / "gateway.log",
             environ={**self._environ, **(settings or {})},
             launcher=self._launcher,
@@ -182,7 +210,7 @@ class Cluster:
     def restart_gateway(self) -> None:
         """Kill the gateway and start it at the same addresses."""
         self.gateway.kill()
-        assert self.start_gateway_again().is_ready, self.gateway.log.read_text()
+        assert self.start_gateway_again().is_ready
 
     def start_worker(
         self,
