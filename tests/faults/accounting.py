@@ -52,9 +52,7 @@ def settle(cluster: Cluster, told: Told, *, within_s: float = 90.0) -> Account:
     until(is_idle, within_s)
     tasks = {task["request_id"]: task for task in cluster.tasks()}
     notes = read_notes(cluster.notes)
-    faults = [*told.faults]
-    for check in (_ends, _keys, _attempts, _locks):
-        faults += check(told, tasks, notes)
+    faults = [*told.faults, *find_faults(told, tasks, notes)]
     with ThreadPoolExecutor(4) as pool:
         faults += [
             fault for found in pool.map(_Log(cluster, tasks), _sample(tasks)) for fault in found
@@ -70,6 +68,12 @@ def settle(cluster: Cluster, told: Told, *, within_s: float = 90.0) -> Account:
         overlap_count=sum(note.what == "overlap" for note in notes),
         faults=faults,
     )
+
+
+def find_faults(told: Told, tasks: dict[str, Any], notes: list[Note]) -> list[str]:
+    """Compare what clients, the gateway and the scripts say; `tasks` are the gateway's, by id."""
+    checks = (_ends, _keys, _attempts, _locks)
+    return [fault for check in checks for fault in check(told, tasks, notes)]
 
 
 def _ends(told: Told, tasks: dict[str, Any], notes: list[Note]) -> Iterator[str]:
