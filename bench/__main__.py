@@ -1,5 +1,7 @@
 """One command for every figure: `python -m bench [--json FILE] [--only NAME]`.
 
+`python -m bench soak` is another thing: faults for ten minutes, and exact books at the end.
+
 Each part measures its own baseline in the same run, interleaved; only ratios mean anything
 on a machine that is shared. The goals are those that the project has set itself.
 """
@@ -9,13 +11,14 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from bench import dispatcher, environments, isolation, path, scripts, slots
+from bench import dispatcher, environments, isolation, path, scripts, slots, soak
 
 PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "dispatcher": dispatcher.measure,
@@ -76,4 +79,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["soak"]:
+        sys.exit(soak.main(sys.argv[2:]))
     main()

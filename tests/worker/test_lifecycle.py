@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -51,6 +52,24 @@ async def test_killed_template_is_started_again(own: Stage) -> None:
     assert own.slots.template_pids[""] != before
     survivors = [pid for pid in child_pids if is_alive(pid)]
     assert len(survivors) <= 1  # the spare of the other kit
+
+
+async def test_killed_template_leaves_no_zombie(own: Stage) -> None:
+    """What a script had started is ended and reaped when its template dies, not only killed."""
+    source = (
+        "import subprocess, time\n"
+        "def run():\n"
+        "    print(subprocess.Popen(['sleep', '60']).pid)\n"
+        "    time.sleep(60)"
+    )
+    ran = own.begin(own.write(source))
+    await ran.until(lambda ran: bool(ran.messages("stdout")))
+    pid = int(ran.messages("stdout")[0])
+
+    os.kill(own.slots.template_pids[""], signal.SIGKILL)
+    await ran.finished.wait()
+
+    assert not psutil.pid_exists(pid)
 
 
 async def test_frozen_template_is_ended_and_started_again(
