@@ -231,7 +231,7 @@ from tests.worker.conftest import Stage
 from zscrape.worker.slots import SlotPolicy
 async def main():
     root = Path({str(root)!r})
-    stage = Stage(root, SlotPolicy(slot_count=2, scratch_dir=root / "scratch", script_roots=(root,)))
+    stage = Stage(root, SlotPolicy(2, root / "scratch", (root,)))
     await stage.slots.start()
     ran = stage.begin(stage.write({ESCAPE + "def run(ctx): ctx.emit(escape()); time.sleep(60)"!r}))
     await ran.until(lambda ran: bool(ran.bodies("item")))
