@@ -248,7 +248,7 @@ class Outcome(Struct, frozen=True, array_like=True):
 # What keeps a script from what is not its own, in the order in which it is applied: names for
 # settings, `doctor` and `GET /v1/workers`.
 LAYERS: Final = (
-    *("session", "rlimits", "descriptors", "environment", "folder"),
+    *("session", "rlimits", "descriptors", "environment", "folder", "tree", "memory"),
     *("no_new_privileges", "user", "view", "landlock", "seccomp"),
 )
 # Those that can be left out; the others cost nothing and break nothing.
