@@ -134,6 +134,9 @@ class Limits(Struct, frozen=True, array_like=True):
     output_size_bytes: int = 10 * MIB  # logs kept per task: standard output, error and ctx.log
     line_length_bytes: int = 64 * KIB  # a longer line is cut, with a marker
     result_size_bytes: int = 64 * MIB  # the data, and the items together
+    folder_size_bytes: int = 1024 * MIB  # the private folder, as it takes room on the disk
+    folder_file_count: int = 10_000  # files and folders in it
+    item_count: int = 1_000_000
 
 
 class RunSpec(Struct, frozen=True, array_like=True):
@@ -245,7 +248,7 @@ class Outcome(Struct, frozen=True, array_like=True):
 # What keeps a script from what is not its own, in the order in which it is applied: names for
 # settings, `doctor` and `GET /v1/workers`.
 LAYERS: Final = (
-    *("session", "rlimits", "descriptors", "environment", "folder"),
+    *("session", "rlimits", "descriptors", "environment", "folder", "tree", "memory"),
     *("no_new_privileges", "user", "view", "landlock", "seccomp"),
 )
 # Those that can be left out; the others cost nothing and break nothing.

@@ -87,6 +87,9 @@ def test_every_field_is_read() -> None:
                 "files": 32,
                 "file_size": "1MB",
                 "result_size": 4096,
+                "folder_size": "2GiB",
+                "folder_files": 77,
+                "items": 99,
             },
             requires=["kr"],
             prefers=["fast"],
@@ -116,6 +119,9 @@ def test_every_field_is_read() -> None:
         open_file_count=32,
         file_size_bytes=1_000_000,
         result_size_bytes=4096,
+        folder_size_bytes=2 * 1024**3,
+        folder_file_count=77,
+        item_count=99,
     )
     on = frozenset({OutcomeCode.BLOCKED, OutcomeCode.TIMEOUT})
     assert found.retry == RetryPolicy(max_count=2, backoff_s=(1.0, 2.5), cap_s=10.0, on=on)

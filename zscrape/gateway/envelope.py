@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from zscrape.errors import ManifestInvalid, ParamsInvalid, ZscrapeError
-from zscrape.messages import text
+from zscrape.messages import outcome_key, text
 from zscrape.model import OutcomeCode, TaskState
 from zscrape.scripts.problems import told
 from zscrape.store.tasks import ArtifactRow, TaskRow
@@ -153,7 +153,7 @@ def task_error_view(row: TaskRow, lang: str) -> ErrorView | None:
     }
     return ErrorView(
         code=outcome.code.value,
-        message=text(outcome.code.value, lang, **fields),
+        message=text(outcome_key(outcome.code.value, outcome.fields), lang, **fields),
         type=outcome.error_type,
         traceback=outcome.traceback,
         details=dict(outcome.fields),

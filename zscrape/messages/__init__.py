@@ -8,6 +8,7 @@ the same placeholders, and every code of the contract to a text.
 from __future__ import annotations
 
 import string
+from collections.abc import Mapping
 from typing import Any, Final
 
 from zscrape.messages.catalogue import Text
@@ -20,7 +21,15 @@ from zscrape.messages.http import HTTP
 from zscrape.messages.isolation import ISOLATION
 from zscrape.messages.scripts import SCRIPTS
 
-__all__ = ["CATALOGUE", "LANGUAGES", "Text", "negotiate", "placeholders", "text"]
+__all__ = [
+    "CATALOGUE",
+    "LANGUAGES",
+    "Text",
+    "negotiate",
+    "outcome_key",
+    "placeholders",
+    "text",
+]
 
 LANGUAGES: Final = ("en", "ko")
 CATALOGUE: Final[dict[str, Text]] = {
@@ -57,6 +66,15 @@ def text(key: str, lang: str = "en", /, **fields: Any) -> str:
         return _FORMATTER.vformat(template, (), _Fields(fields))
     except (ValueError, TypeError):  # fields come from workers too: a text where a number belongs
         return template
+
+
+def outcome_key(code: str, fields: Mapping[str, object]) -> str:
+    """Return the key of an outcome's words.
+
+    A code that comes about in several ways has words for each; the field `what` names the way.
+    """
+    key = f"{code}.{fields.get('what')}"
+    return key if key in CATALOGUE else code
 
 
 def placeholders(template: str) -> frozenset[str]:

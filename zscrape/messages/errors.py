@@ -102,6 +102,18 @@ ERRORS: Final[dict[str, Text]] = {
         "The script's items are larger than the limit of {limit_bytes} bytes. Raise `limits.result_size`, or yield less.",
         "스크립트가 내보낸 항목이 제한 {limit_bytes}바이트보다 큽니다. `limits.result_size`를 늘리거나 덜 내보내십시오.",
     ),
+    "output_limit.folder_size": Text(
+        "The script's private folder takes {size_bytes} bytes of the disk, more than its limit of {limit_bytes}. Raise `limits.folder_size`, or remove files that are no longer needed.",
+        "스크립트의 개인 폴더가 디스크에서 {size_bytes}바이트를 차지해 제한 {limit_bytes}바이트를 넘었습니다. `limits.folder_size`를 늘리거나 필요 없는 파일을 지우십시오.",
+    ),
+    "output_limit.folder_files": Text(
+        "The script's private folder holds more than {limit_count} files and folders. Raise `limits.folder_files`, or remove what is no longer needed.",
+        "스크립트의 개인 폴더에 있는 파일과 폴더가 제한 {limit_count}개를 넘었습니다. `limits.folder_files`를 늘리거나 필요 없는 것을 지우십시오.",
+    ),
+    "output_limit.items": Text(
+        "The script yielded more than {limit_count} items. Raise `limits.items`, or yield fewer.",
+        "스크립트가 항목을 제한 {limit_count}개보다 많이 내보냈습니다. `limits.items`를 늘리거나 덜 내보내십시오.",
+    ),
     "result_invalid": Text(
         "What the script returned cannot be kept: {reason}",
         "스크립트의 반환값을 보관할 수 없습니다: {reason}",

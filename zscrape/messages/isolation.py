@@ -45,6 +45,14 @@ ISOLATION: Final[dict[str, Text]] = {
         "in force: working directory, HOME and TMPDIR are a private folder",
         "적용됨: 작업 디렉터리, HOME, TMPDIR이 전용 폴더입니다",
     ),
+    "doctor.layer.tree": Text(
+        "in force: all that an attempt has started ends with it",
+        "적용됨: 시도가 시작한 프로세스는 시도와 함께 모두 끝납니다",
+    ),
+    "doctor.layer.memory": Text(
+        "in force: the memory of all processes of an attempt together is watched",
+        "적용됨: 시도에 속한 모든 프로세스의 메모리 합을 감시합니다",
+    ),
     "doctor.layer.no_new_privileges": Text(
         "in force: no program gives a script more rights",
         "적용됨: 어떤 프로그램도 스크립트에 권한을 더해 주지 못합니다",

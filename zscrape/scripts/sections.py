@@ -80,6 +80,13 @@ def read_limits(reader: ObjectReader, default_memory_bytes: int) -> Limits:
         result_size_bytes=inner.size(
             "result_size", standard.result_size_bytes, minimum=KIB, maximum=64 * MIB
         ),
+        folder_size_bytes=inner.size(
+            "folder_size", standard.folder_size_bytes, minimum=0, maximum=_TIB
+        ),
+        folder_file_count=inner.whole(
+            "folder_files", standard.folder_file_count, minimum=0, maximum=10_000_000
+        ),
+        item_count=inner.whole("items", standard.item_count, minimum=0, maximum=1_000_000_000),
     )
     inner.problems.extend(inner.unknown())
     return found

@@ -24,6 +24,7 @@ from zscrape.worker.children import Child, Exit
 from zscrape.worker.codes import Code
 from zscrape.worker.guard import Guard
 from zscrape.worker.pump import Pump
+from zscrape.worker.quota import FolderWatch
 from zscrape.worker.speech import Speech, Violation
 from zscrape.worker.watch import TreeWatch
 
@@ -83,7 +84,8 @@ class Running:
         self._begun_at = loop.time()
         self._started_at = 0.0
         self._unsent = memoryview(b"")
-        self._tree: TreeWatch | None = None  # set iff it has run for a while
+        self._tree: TreeWatch | None = None  # both set iff it has run for a while
+        self._folder: FolderWatch | None = None
         self._is_over = False
         self._is_deaf = False  # the channel has closed, or carried what it may not
         self._pending: list[Record] = []
@@ -127,7 +129,13 @@ class Running:
         if self._child is not None:
             self._pump.add(self._child.out_fd, self._on_out)
             self._pump.add(self._child.err_fd, self._on_err)
-            self._tree = TreeWatch(self._loop, self._limits, self._child, self.guard.kill)
+            self._watch(self._child)
+
+    def _watch(self, child: Child) -> None:
+        end = self.guard.kill
+        tree = self._tree = TreeWatch(self._loop, self._limits, child, end)
+        home = child.template.home_of(child)
+        self._folder = FolderWatch(self._loop, self._limits, home, pids=lambda: tree.pids, end=end)
 
     def _write(self, child: Child, data: memoryview) -> None:
         try:
@@ -295,8 +303,9 @@ class Running:
         now, child = self._loop.time(), self._child
         started_at = self._started_at or now
         self.guard.close()
-        if self._tree is not None:
+        if self._tree is not None and self._folder is not None:
             self._tree.close()
+            self._folder.close()
             cpu_s, memory_bytes = self._tree.cpu_s(cpu_s), self._tree.peak_bytes(memory_bytes)
         item_count = output_bytes = 0
         if child is not None:

@@ -39,6 +39,9 @@ class Keeper(Protocol):
     def strays_of(self, child: Child) -> list[int]:
         """Return what the child has started that has lost its parent, zombies included."""
 
+    def home_of(self, child: Child) -> str:
+        """Return the path of the child's private folder."""
+
     def reap(self) -> None:
         """Wait for what has ended."""
 

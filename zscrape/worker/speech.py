@@ -138,7 +138,7 @@ class Speech:
             if kind == frames.ITEM:
                 self._grow(len(payload) + 1)
                 _check_data(payload)
-                self.item_count += 1
+                self._count_item()
                 return "item", payload
             if kind == frames.LOG:
                 body = self._budget.take(self._checked_log(payload))
@@ -169,6 +169,12 @@ class Speech:
         except _DECODE_ERRORS:
             raise _torn() from None
         return answer
+
+    def _count_item(self) -> None:
+        limit_count = self._limits.item_count
+        if self.item_count >= limit_count:
+            raise Violation(OutcomeCode.OUTPUT_LIMIT, what="items", limit_count=limit_count)
+        self.item_count += 1
 
     def _grow(self, size_bytes: int) -> None:
         self.size_bytes += size_bytes

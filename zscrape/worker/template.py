@@ -298,6 +298,10 @@ class Template:
         below = tree.children(self.process.pid, 1)
         return [pid for pid in below if pid not in known and marker.read(pid) == mark]
 
+    def home_of(self, child: Child) -> str:
+        """Return the path of the child's private folder."""
+        return f"{self._scratch.root}/{child.folder}"
+
     def reap(self) -> None:
         """Have what has ended waited for, strays too: nothing else may speak to it for long."""
         self._send(b"W", [])

@@ -43,6 +43,7 @@ class TreeWatch:
         self._peak_bytes = self._held_bytes = 0
         self._cpu_s: dict[tuple[int, int], tuple[bool, float]] = {}  # stray or not, last seen
         self._ended_cpu_s = [0.0, 0.0]  # of the child's own tree, of strays
+        self.pids: tuple[int, ...] = (child.pid,)  # at the last look
         self._task = loop.create_task(self._run())
 
     def close(self) -> None:
@@ -81,6 +82,7 @@ class TreeWatch:
         found = [each for each in seen if not (each.is_stray and each.is_zombie)]
         if len(found) < len(seen):
             self._child.template.reap()
+        self.pids = tuple(each.pid for each in found)
         self._note_cpu(seen)
         if sum(each.thread_count for each in found) > limit_count:
             return OutcomeCode.PROCESS_LIMIT, {"limit_count": limit_count}
