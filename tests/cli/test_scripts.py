@@ -20,6 +20,23 @@ def test_list_shows_the_catalogue(on_cluster: Zscrape) -> None:
     assert names == ["big", "kept", "picky", "steps"]
 
 
+def test_list_says_which_repository_cannot_be_read(
+    on_cluster: Zscrape, cluster: Cluster, scripts_folder: Path
+) -> None:
+    """What was asked for before is shown, and why the rest is not."""
+    with Client(find_gateway(home=cluster.home)) as client:
+        client.schema("steps")
+    away = scripts_folder.rename(scripts_folder.with_name("away"))
+    try:
+        result = on_cluster("scripts", "list")
+    finally:
+        away.rename(scripts_folder)
+
+    assert result.exit_code == 0
+    assert "steps" in result.stdout
+    assert "scripts cannot be read: the folder cannot be read" in result.stderr
+
+
 def test_new_script_checks_and_is_complete(zscrape: Zscrape, tmp_path: Path) -> None:
     """What `new` makes passes `check` without a warning."""
     made = zscrape("scripts", "new", "my_script", "--author", "kim")

@@ -115,6 +115,24 @@ async def test_removing_a_channel_that_is_not_there(client):
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
+@pytest.mark.usefixtures("versioned")
+async def test_every_form_of_version_runs_and_is_answered_with_its_pin(gateway, client):
+    """Ranges, `latest`, channels and digests are resolved once; the answer says to what."""
+    gateway.worker()
+    digest = (await client.get("/v1/scripts/many?version=1.0.0")).json()["digest"]
+    forms = {"^1.0": "1.1.0", "1.x": "1.1.0", "latest": "1.1.0", "beta": "2.0.0-beta.1"}
+    forms |= {"1.0.0": "1.0.0", digest: "1.0.0"}
+    answers = {}
+    for form in forms:
+        body = {"script_name": "many", "version": form, "parameters": {}}
+        answers[form] = (await client.post("/scrape", json=body)).json()
+
+    assert {form: each["version"] for form, each in answers.items()} == forms
+    assert {each["status"] for each in answers.values()} == {"completed"}
+    assert len({each["digest"] for each in answers.values()}) == 3
+    assert answers[digest]["digest"] == answers["1.0.0"]["digest"] == digest
+
+
 async def test_prefetch(gateway, client):
     """Every worker with the right tags is told to get ready; others are left alone."""
     fit = gateway.worker(worker_id="fit")

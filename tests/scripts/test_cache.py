@@ -195,7 +195,9 @@ async def test_what_nobody_has_is_told(cache: ScriptCache) -> None:
     assert DIGEST in caught.value.requested
 
 
-@pytest.mark.parametrize("change", ["edited", "added", "removed", "linked", "executable"])
+@pytest.mark.parametrize(
+    "change", ["edited", "edited_in_secret", "added", "removed", "linked", "executable"]
+)
 async def test_a_tampered_entry_is_never_run(
     cache: ScriptCache, tmp_path: Path, change: str
 ) -> None:
@@ -207,6 +209,13 @@ async def test_a_tampered_entry_is_never_run(
     match change:
         case "edited":
             overwrite(folder / "main.py", b"def run(): return 2\n")
+        case "edited_in_secret":  # the same size, times and mode as before
+            place, stat_before = folder / "main.py", (folder / "main.py").stat()
+            overwrite(place, b"def run(): return 2\n")
+            place.chmod(stat.S_IMODE(stat_before.st_mode))
+            os.utime(place, ns=(stat_before.st_atime_ns, stat_before.st_mtime_ns))
+            assert place.stat().st_mtime_ns == stat_before.st_mtime_ns
+            assert place.stat().st_size == stat_before.st_size
         case "added":
             (folder / "json.py").write_text("evil = True\n")
         case "removed":

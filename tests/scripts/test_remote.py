@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from zscrape.errors import FilesInvalid, RepositoryUnavailable, ScriptNotFound
 from zscrape.scripts.cache import ScriptCache
@@ -278,6 +279,25 @@ async def test_names_and_versions_that_are_none_are_left_out(setting: Setting) -
 
     assert await repository.names() == ("watch",)
     assert await repository.versions("watch") == ("1.0.0",)
+
+
+async def test_what_is_no_version_is_told_once_by_name(setting: Setting) -> None:
+    """A warning lists what was ignored; the same list is not told at every look."""
+    setting.shelf.put("watch", "1.0.0")
+    setting.shelf.ignored = ("tag nightly", "tag release-7")
+    repository = setting.open()
+    with capture_logs() as logs:
+        await repository.names()
+        setting.shelf.put("watch", "1.1.0")
+        await repository.refresh()
+        setting.shelf.ignored = ("tag nightly",)
+        setting.shelf.put("watch", "1.2.0")
+        await repository.refresh()
+
+    assert [(each["event"], each["log_level"], each["names"]) for each in logs] == [
+        ("versions_ignored", "warning", "tag nightly, tag release-7"),
+        ("versions_ignored", "warning", "tag nightly"),
+    ]
 
 
 async def test_version_that_is_gone_is_told(setting: Setting) -> None:

@@ -243,6 +243,42 @@ async def test_without_credentials(
         await open_source(access_key=None, secret_key=None).scan(None)
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "more", "told"),
+    [
+        (403, "AccessDenied", "", "check their policy"),
+        (403, "InvalidAccessKeyId", "", "check `access_key`"),
+        (400, "AuthorizationHeaderMalformed", "<Region>eu-west-1</Region>", "region` to eu-west-1"),
+        (400, "AuthorizationHeaderMalformed", "", "check `region`"),
+        (301, "PermanentRedirect", "", "check `region`"),
+        (500, "InternalError", "", "InternalError"),
+        (200, "", "", ""),
+    ],
+)
+async def test_service_that_refuses(
+    open_source: Opener, status: int, code: str, more: str, told: str
+) -> None:
+    """What a service answers becomes the setting to look at; nothing it says is believed."""
+    body = f"<Error><Code>{code}</Code><Message>no</Message>{more}</Error>" if code else "<html>"
+    head = f"HTTP/1.1 {status} X\r\nContent-Type: application/xml\r\nConnection: close\r\n"
+    answer = f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    service = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    port = service.sockets[0].getsockname()[1]
+    with pytest.raises(RepositoryUnavailable) as caught:
+        await open_source(endpoint_url=f"http://127.0.0.1:{port}").scan(None)
+    service.close()
+
+    assert told in caught.value.reason
+    assert SECRET_KEY not in str(caught.value)
+
+
 async def test_service_that_is_silent(open_source: Opener) -> None:
     """A connection that is never answered costs the time limit."""
 

@@ -10,8 +10,11 @@ import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -71,6 +74,30 @@ async def own(tmp_path: Path) -> AsyncIterator[Environments]:
     make_wheel(tmp_path / "links", "thing", "2.0")
     async with opened(tmp_path) as environments:
         yield environments
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve a folder of packages as an index whose pages may not be kept; gives its address."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def end_headers(self) -> None:
+            self.send_header("Cache-Control", "max-age=0, must-revalidate")
+            super().end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 class Stalled:
@@ -521,6 +548,25 @@ async def test_start_clears_what_a_killed_worker_left(tmp_path: Path) -> None:
     assert held is not None
     os.close(held)
     assert names(staging) == ["live.1-1"]
+
+
+@pytest.mark.timeout(90)  # uv itself tries for a dozen seconds before it gives an index up
+async def test_index_that_is_down_is_not_needed_for_what_is_cached(tmp_path: Path) -> None:
+    """An environment that was removed is built again from what uv's cache holds."""
+    place = tmp_path / "web" / "thing"
+    place.mkdir(parents=True)
+    make_wheel(place, "thing", "1.0")
+    with served(tmp_path / "web") as url:
+        changes = {"offline": False, "find_links": (), "index_url": url}
+        async with opened(tmp_path, **changes) as environments:
+            await idle(environments, needs("thing"), 0.0, tmp_path)
+            removed = await environments.evict()
+    async with opened(tmp_path, **changes) as environments:
+        again = await environments.ensure(needs("thing"))
+
+    assert len(removed) == 1
+    assert again.is_new
+    assert asks(again, "import thing; print(thing.VERSION)") == "1.0"
 
 
 async def test_damaged_environment_is_built_again(own: Environments, tmp_path: Path) -> None:

@@ -320,7 +320,9 @@ def _listen(address: str) -> socket.socket:
     try:
         listener = socket.create_server((host, int(port)), family=family, backlog=BACKLOG)
     except OSError as error:
-        reason = f"cannot be bound: {error.strerror}. Is another gateway running? Try --http :0"
+        reason = (
+            f"cannot be bound: {error.strerror}. Is another gateway running? Try --http {host}:0"
+        )
         raise ConfigError(source=f"http {address}", reason=reason) from error
     # An answer must not wait for the acknowledgement of its own headers.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -260,6 +260,10 @@ class S3Source:
             yield
         except faults.ClientError as error:
             raise self._unavailable(self._refusal(error)) from error
+        except RecursionError as error:
+            # botocore asks a bucket for its region, and for that question again, at each 301.
+            reason = "it sends every question to another region: check `region` and `endpoint_url`"
+            raise self._unavailable(reason) from error
         except (faults.BotoCoreError, faults.HTTPClientError, OSError, ValueError) as error:
             raise self._unavailable(self._failure(error)) from error
 

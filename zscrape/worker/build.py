@@ -22,6 +22,8 @@ from zscrape.worker.shelf import EnvironmentRecord, Shelf, forbid_writing, size_
 _FREE_MINIMUM_BYTES = 100_000_000
 # What uv says of a package that has no wheel for this interpreter.
 _NEEDS_BUILD = re.compile(r"no usable wheels|building source|--no-build|source distribution", re.I)
+# What uv says of an index or a file that cannot be had, with its retries at an end.
+_UNREACHABLE = re.compile(r"failed to fetch|error sending request", re.I)
 # `compileall` of the interpreter itself, without `site`: that would run the packages' `.pth`.
 _COMPILE = ("-I", "-S", "-m", "compileall", "-q")
 _COMPILE_LIMIT_S = 600.0
@@ -148,8 +150,13 @@ async def _install(
         arguments = tuple(part for each in listed for part in ("-r", str(each)))
         steps.append(install_command(uv, shelf.uv_cache, policy, place, arguments))
     for step in steps:
-        if await installer.run(step) != 0:
-            raise EnvironmentFailed(reason=_reason(_told(installer, staging, policy), policy))
+        if await installer.run(step) == 0:
+            continue
+        told = _told(installer, staging, policy)
+        # With the index down, what uv's cache holds may do: that is looked at as well.
+        may_do = not policy.offline and _UNREACHABLE.search(told) is not None
+        if not may_do or await installer.run([*step, "--offline"]) != 0:
+            raise EnvironmentFailed(reason=_reason(told, policy))
 
 
 def _reason(log: str, policy: EnvironmentPolicy) -> str:
