@@ -42,6 +42,29 @@ def test_every_failure_has_words(code, lang):
     assert view.message != code.value
 
 
+@pytest.mark.parametrize("what", ["folder_size", "folder_files", "items"])
+def test_output_limit_says_of_what(what):
+    """A code that comes about in several ways is told in the words for the way that it did."""
+    fields = {"what": what, "limit_count": 77, "limit_bytes": 88, "size_bytes": 99}
+    outcome = Outcome(code=OutcomeCode.OUTPUT_LIMIT, fields=fields)
+    told = [task_error_view(_row(outcome=outcome), lang) for lang in ("en", "ko")]
+    views = [view for view in told if view is not None]
+
+    assert len(views) == 2
+    assert {view.code for view in views} == {"output_limit"}
+    assert all(f"limits.{what}" in view.message for view in views)
+    assert all("{" not in view.message for view in views)
+
+
+def test_unknown_way_is_told_in_the_words_of_its_code():
+    """What a newer worker may say is told as well as it can be."""
+    outcome = Outcome(OutcomeCode.OUTPUT_LIMIT, fields={"what": "new", "limit_bytes": 5})
+    view = task_error_view(_row(outcome=outcome), "en")
+
+    assert view is not None
+    assert "limits.result_size" in view.message
+
+
 def test_manifest_problems_are_told_in_both_languages():
     """Every fault of a manifest is told, in the reader's language."""
     problems = [{"pointer": "/version", "code": "required", "reason": "required, but missing"}]

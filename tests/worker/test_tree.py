@@ -52,6 +52,21 @@ ENDS = {
         OutcomeCode.TIMEOUT,
     ),
 }
+SWARM = """
+import os, time
+
+def fork():
+    while True:
+        try:
+            return os.fork()
+        except BlockingIOError:  # zombies of its own count, until they are waited for
+            pass
+
+def run():
+    swarm()
+    time.sleep(0.2)
+
+"""
 # What would be a race for whoever ends processes one by one.
 SWARMS = {
     "chain of forks": """
@@ -59,14 +74,14 @@ def swarm():
     if os.fork() == 0:
         os.setsid()
         while True:
-            if os.fork():
+            if fork():
                 os._exit(0)
 """,
     "chain of sessions": """
 def swarm():
     if os.fork() == 0:
         while True:
-            if os.fork():
+            if fork():
                 os._exit(0)
             os.setsid()
 """,
@@ -154,10 +169,10 @@ async def test_escaped_process_of_a_running_attempt_lives(stage: Stage) -> None:
 @pytest.mark.parametrize("swarm", SWARMS)
 async def test_swarm_ends_with_its_attempt(own: Stage, swarm: str) -> None:
     """Chains of forks and processes that adopt their own are ended like any other."""
-    source = "import os, time\ndef run():\n    swarm()\n    time.sleep(0.2)\n" + SWARMS[swarm]
+    source = SWARM + SWARMS[swarm]
     ran = await own.run(source)
     ended_at = time.monotonic()
-    await until(lambda: len(strays.marked(own.slots._scratch.owner)) <= len(own.slots.child_pids))
+    await until(lambda: len(_marked(own)) <= len(own.slots.child_pids))
     took_s = time.monotonic() - ended_at
 
     assert ran.outcome.code == OutcomeCode.OK
@@ -187,6 +202,40 @@ async def test_escaped_process_ends_when_its_template_is_killed(own: Stage) -> N
 
     assert ran.outcome.code == OutcomeCode.CRASHED
     assert time.monotonic() - ended_at < 1.0
+
+
+@pytest.mark.parametrize("swarm", SWARMS)
+async def test_swarm_ends_when_its_template_is_killed(own: Stage, swarm: str) -> None:
+    """A swarm that comes to the worker is ended as well."""
+    source = SWARM.replace("0.2", "60") + SWARMS[swarm]
+    ran = own.begin(own.write(source))
+    await until(lambda: len(own.slots.child_pids) < len(_marked(own)))
+    os.kill(own.slots.template_pids[""], signal.SIGKILL)
+    await ran.finished.wait()
+    ended_at = time.monotonic()
+    await until(lambda: len(_marked(own)) <= len(own.slots.child_pids))
+
+    assert ran.outcome.code == OutcomeCode.CRASHED
+    assert time.monotonic() - ended_at < 2.0
+
+
+@pytest.mark.parametrize("swarm", SWARMS)
+async def test_swarm_of_a_dead_worker_is_ended(tmp_path: Path, swarm: str) -> None:
+    """What nobody of ours has adopted is found by its mark and ended."""
+    owner = marker.owner_of(str(tmp_path))
+    source = f"from zscrape.runtime import marker\nmarker.put({owner}, 1)\n" + SWARM + SWARMS[swarm]
+    checkout = Path(__file__).parents[2]
+    first = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", source + "\nrun()", cwd=checkout
+    )
+    await first.wait()
+    was_there = bool(strays.marked(owner))
+    left_count = await asyncio.to_thread(strays.end_marked, owner)
+    strays.end_adopted(owner)  # zombies: this process may be their subreaper
+
+    assert was_there
+    assert left_count == 0
+    assert strays.marked(owner) == []
 
 
 @pytest.mark.parametrize("is_template_killed", [False, True])
@@ -220,6 +269,10 @@ async def test_escaped_process_does_not_outlive_a_killed_worker(
     assert was_alive
     assert left == []
     assert not is_alive(pid)
+
+
+def _marked(stage: Stage) -> list[int]:
+    return strays.marked(stage.slots._scratch.owner)
 
 
 async def _start_worker(root: Path) -> tuple[asyncio.subprocess.Process, int, list[int]]:

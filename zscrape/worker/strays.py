@@ -12,6 +12,7 @@ import select
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from zscrape.runtime import marker
@@ -20,6 +21,9 @@ from zscrape.runtime.strays import end_group_of
 _ADOPTED_LIMIT_S = 0.1
 _MARKED_LIMIT_S = 5.0
 _PAUSE_MS = 2
+_CLEAN_LOOKS_COUNT = 3  # so many in a row that find nothing
+_NEWEST_LOOKS_COUNT = 200
+_NEWEST_COUNT = 4
 _adopting = threading.Lock()  # a number that one thread has waited for must not be hit by another
 _WHOLE_GROUP = 4  # PIDFD_SIGNAL_PROCESS_GROUP, since Linux 6.9
 
@@ -52,43 +56,58 @@ def end_marked(owner: int) -> int:
     """
     ends_at = time.monotonic() + _MARKED_LIMIT_S
     seen: set[int] = set()
-    while True:
-        found = marked(owner)
-        if not found or time.monotonic() >= ends_at:
+    clean_count = 0
+    while clean_count < _CLEAN_LOOKS_COUNT:
+        found = [pid for pid in _numbers() if _kill_marked(pid, owner)]
+        clean_count = 0 if found else clean_count + 1
+        if found and time.monotonic() >= ends_at:
             return len(found)
-        for pid in found:
-            _kill_marked(pid, owner)
-        _wait(found, seen)
+        if found:
+            _wait(found, seen)
+    return 0
 
 
 def marked(owner: int) -> list[int]:
     """Return every process that bears this mark and runs: zombies are their parent's matter."""
-    return [
-        int(entry.name)
-        for entry in Path("/proc").iterdir()
-        if entry.name.isdigit()
-        and marker.read(int(entry.name))[0] == owner
-        and not _is_zombie(int(entry.name))
-    ]
+    found = {pid for pid in _numbers() if marker.read(pid)[0] == owner and not _is_zombie(pid)}
+    return sorted(found)
 
 
-def _kill_marked(pid: int, owner: int) -> None:
-    """Kill a process that is no child of ours, surely the one that bears the mark."""
+def _numbers() -> Iterator[int]:
+    """Yield the numbers of all processes, and then for a moment the newest of them.
+
+    The list is old before its end is reached: of a chain, in which each process forks once
+    and ends, nobody in it is still there. Its next one is always among the newest.
+    """
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            yield int(entry.name)
+    loads = Path("/proc/loadavg")
+    for _ in range(_NEWEST_LOOKS_COUNT):
+        newest = int(loads.read_bytes().split()[-1])
+        yield from range(newest, max(newest - _NEWEST_COUNT, 0), -1)
+
+
+def _kill_marked(pid: int, owner: int) -> bool:
+    """Kill a process that is no child of ours if it bears the mark and runs; True iff it did."""
+    if marker.read(pid)[0] != owner or _is_zombie(pid):
+        return False
     try:
         pidfd = os.pidfd_open(pid)
     except OSError:  # it has ended
-        return
+        return True
     try:
         if marker.read(pid)[0] != owner:  # read again: the number may have been another's
-            return
+            return True
         try:  # all of a group dies at once, forks included
             signal.pidfd_send_signal(pidfd, signal.SIGKILL, None, _WHOLE_GROUP)
         except OSError:  # this kernel does not know that yet
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
     except OSError:  # it has ended, or is another user's
-        return
+        return True
     finally:
         os.close(pidfd)
+    return True
 
 
 def _wait(pids: list[int], seen: set[int]) -> None:
