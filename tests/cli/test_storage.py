@@ -49,7 +49,7 @@ def test_a_damaged_backup_is_refused(zscrape: Zscrape, tmp_path: Path) -> None:
 
     result = zscrape("restore", str(file), "--home", str(home), "--lang", "en")
     missing = zscrape("backup", str(tmp_path / "x.db"), "--home", str(tmp_path / "no"))
-    checks = zscrape.json("doctor", "--home", str(home), exit_code=1)["checks"]
+    checks = zscrape.json("doctor", "--home", str(home), code=1)["checks"]
 
     assert result.exit_code == 3
     assert str(file) in result.stderr

@@ -55,9 +55,7 @@ async def test_a_batch_is_accepted_and_run(gateway: Gateway, client: httpx.Async
     assert [task["request_id"] for task in history] == request_ids[::-1]
 
 
-async def test_a_batch_of_tasks_under_one_lock(
-    gateway: Gateway, client: httpx.AsyncClient
-) -> None:
+async def test_a_batch_of_tasks_under_one_lock(gateway: Gateway, client: httpx.AsyncClient) -> None:
     """Of tasks that exclude each other one is accepted; the refused ones leave nothing."""
     answer = await client.post("/v1/tasks", json=[LOCKED] * 3)
     history = (await client.get("/v1/tasks")).json()["tasks"]
