@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import dispatcher, environments, isolation, path, scripts, slots, soak
+from bench import dispatcher, environments, isolation, path, scripts, slots, soak, store
 
 PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "dispatcher": dispatcher.measure,
@@ -27,6 +27,7 @@ PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "path": path.measure,
     "scripts": scripts.measure,
     "environments": environments.measure,
+    "store": store.measure,
 }
 # figure -> (goal, whether more is better)
 GOALS: dict[str, tuple[float, bool]] = {
@@ -42,6 +43,10 @@ GOALS: dict[str, tuple[float, bool]] = {
     "scripts.ensure_us": (50, False),
     "scripts.git_unchanged_ratio": (1.5, False),
     "environments.warm_ratio": (1.3, False),
+    "store.single_per_s": (1_000, True),
+    "store.batch_per_s": (3_000, True),
+    "store.scrape_rate_ratio": (0.95, True),
+    "store.recovery_s": (10.0, False),
 }
 
 

@@ -35,7 +35,7 @@ class Connection:
         head, found, body = self._buffer.partition(_HEADER_END)
         if not found:
             return None
-        if not head.startswith(b"HTTP/1.1 200"):
+        if not head.startswith(b"HTTP/1.1 20"):
             raise RuntimeError(f"unexpected answer: {self._buffer[:400]!r}")
         length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
         return body if len(body) >= length else None

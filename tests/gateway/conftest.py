@@ -29,6 +29,7 @@ from zscrape.scripts.channels import Channels
 from zscrape.scripts.keptdirectory import KeptDirectory
 from zscrape.scripts.trust import NOBODY, Trust
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
+from zscrape.store.tasks import TaskStore
 
 KEY = "zs_test-key"
 
@@ -71,12 +72,13 @@ class Gateway:
         kept: MemoryPolicy | None = None,
         defaults: dict[str, ScriptDefaults] | None = None,
         trust: Trust = NOBODY,
+        store: TaskStore | None = None,
     ) -> None:
         self.reports: list[tuple[str, str, BaseException]] = []
         self.invalid: list[tuple[str, str]] = []  # what of a worker was not JSON, and why
         self.router = LoopRouter(queue=queue)
         self.hub = EventHub()
-        self.store = MemoryTaskStore(kept)
+        self.store = store or MemoryTaskStore(kept)
         self.cache = ScriptCache(folder / "cache")
         self.channels = Channels(folder / "channels.json")
         self.catalogue = Catalogue(

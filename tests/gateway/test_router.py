@@ -17,6 +17,7 @@ from zscrape.core.dispatcher import Dispatcher
 from zscrape.core.effects import (
     DispatcherEffect,
     Ignored,
+    TaskAssigned,
     TaskFinished,
     TaskQueued,
     WorkerJoined,
@@ -77,7 +78,7 @@ class Dealer:
         """Send anything."""
         await self._socket.send_multipart(frames)
 
-    async def hear(self, kind: type) -> Any:
+    async def hear(self, kind: Any) -> Any:
         """Return the next message of a kind."""
         async with asyncio.timeout(10):
             while True:
@@ -264,3 +265,45 @@ async def test_stopped_router_is_closed(facts: Facts) -> None:
     router.stop()
 
     assert router.fault() == "closed"
+
+
+async def test_a_run_waits_for_its_fence(router: Router, dealer: Dealer, facts: Facts) -> None:
+    """A Run leaves once the number of its attempt is stored; one that was cancelled never does."""
+    fences: dict[str, asyncio.Future[None]] = {}
+
+    def fence(task_id: str) -> asyncio.Future[None]:
+        fences[task_id] = asyncio.get_running_loop().create_future()
+        return fences[task_id]
+
+    router.fence = fence
+    await dealer.say(hello())
+    await dealer.hear(wire.Welcome)
+    router.submit(spec("gone"))
+    router.cancel("gone")
+    await dealer.hear(wire.Cancel)
+    await dealer.say(wire.Refused("gone", 1, "stale"))
+    router.submit(spec("kept"))
+    await facts.wait_for(lambda fact: isinstance(fact, TaskAssigned) and fact.task_id == "kept")
+
+    fences["gone"].set_result(None)
+    router.drain_worker("w", is_draining=True)
+    first = await dealer.hear(wire.Run | wire.Drain)
+    fences["kept"].set_result(None)
+    run = await dealer.hear(wire.Run)
+
+    assert isinstance(first, wire.Drain)
+    assert (run.task_id, run.attempt) == ("kept", 1)
+
+
+async def test_a_fence_that_is_never_done(router: Router, dealer: Dealer) -> None:
+    """What could not be stored is not sent; the link goes on."""
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    router.fence = lambda task_id: future
+    await dealer.say(hello())
+    await dealer.hear(wire.Welcome)
+    router.submit(spec("t"))
+
+    future.cancel()
+    router.drain_worker("w", is_draining=True)
+
+    assert isinstance(await dealer.hear(wire.Run | wire.Drain), wire.Drain)

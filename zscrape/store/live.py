@@ -47,6 +47,7 @@ class LiveTask(Struct, eq=False):
     freed_attempt: int = 0  # items of attempts before it are gone
     to_free: int = 0  # and are to be deleted from the disk
     has_output: bool = False
+    answer_key: bytes | None = None  # iff it is completed: what it was asked
     is_known: bool = False  # it is on the disk
     is_dirty: bool = False
     touched: int = 0  # iff dirty: the place in the order of changes
@@ -98,7 +99,13 @@ class LiveTask(Struct, eq=False):
         data = far_data(row)
         written = Written(
             self,
-            record_of(row, None if is_over else self.spec, log, has_output=self.has_output),
+            record_of(
+                row,
+                None if is_over else self.spec,
+                log,
+                answer_key=self.answer_key,
+                has_output=self.has_output,
+            ),
             [_chunk(row.id, run) for run in _runs(spilled)],
             None if data is None else (row.id, data, crc32(data)),
             len(spilled),

@@ -98,13 +98,14 @@ def result_key(row: TaskRow) -> bytes:
     return digest.digest()
 
 
-def record_of(row: TaskRow, spec: bytes | None, log: bytes, *, has_output: bool) -> Record:
+def record_of(
+    row: TaskRow, spec: bytes | None, log: bytes, *, answer_key: bytes | None, has_output: bool
+) -> Record:
     """Return a task as a record."""
     outcome, parameters = row.outcome, row.parameters
     slim = msgspec.structs.replace(row, parameters=b"", outcome=_inline(outcome))
     body = _ENCODE(slim)
     checksum = _checksum(parameters, spec, body, log)
-    is_answer = row.status is TaskState.COMPLETED and bool(row.digest)
     return (
         row.id,
         row.client,
@@ -114,7 +115,7 @@ def record_of(row: TaskRow, spec: bytes | None, log: bytes, *, has_output: bool)
         row.status.value,
         row.created_at,
         row.finished_at,
-        result_key(row) if is_answer else None,
+        answer_key,
         has_output,
         parameters,
         spec,

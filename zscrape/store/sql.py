@@ -166,7 +166,8 @@ class SqlTaskStore:
         if not task.append(kind, attempt, at, body, self._policy.task_bytes):
             return 0
         if kind == "state" and row.outcome is not None and row.outcome.is_ok:
-            self._answers[result_key(row)] = task
+            task.answer_key = result_key(row)
+            self._answers[task.answer_key] = task
         self._touch(task)
         return row.last_number
 
@@ -305,10 +306,8 @@ class SqlTaskStore:
         self._dirty.pop(row.id, None)
         if row.idempotency_key and self._keys.get((row.client, row.idempotency_key)) is task:
             del self._keys[row.client, row.idempotency_key]
-        if row.outcome is not None and row.outcome.is_ok:
-            key = result_key(row)
-            if self._answers.get(key) is task:
-                del self._answers[key]
+        if task.answer_key is not None and self._answers.get(task.answer_key) is task:
+            del self._answers[task.answer_key]
 
     def _pass_barriers(self) -> None:
         """Tell those whose changes are on the disk by now, or cannot get there."""
