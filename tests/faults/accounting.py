@@ -16,6 +16,8 @@ from tests.faults.services import Cluster, until
 from tests.faults.traffic import Told
 
 _FINAL = frozenset({"completed", "failed", "timed_out", "cancelled"})
+# How a task may end that nobody has ended: its process or its workers were killed.
+_ALLOWED = frozenset({None, "crashed", "worker_lost"})
 # Of all tasks with more than one attempt, and of this many others, the whole log is read.
 _SAMPLE_COUNT = 300
 # Of an envelope: what it tells of the end.
@@ -85,6 +87,8 @@ def _ends(told: Told, tasks: dict[str, Any], notes: list[Note]) -> Iterator[str]
             yield f"accepted and lost: {task_id} (number {number})"
         elif task["status"] not in _FINAL:
             yield f"accepted and not final: {task_id} is {task['status']}"
+        elif task["error_code"] not in _ALLOWED:
+            yield f"ended as {task['error_code']}, which no fault explains: {task_id}"
         elif task["status"] == "completed" and (task_id, task["attempts"]) not in done:
             yield f"completed by attempt {task['attempts']}, which never ended: {task_id}"
 

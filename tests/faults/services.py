@@ -244,10 +244,14 @@ class Cluster:
         """Return the body of a task of the script that takes notes."""
         parameters: dict[str, Any] = {"notes": str(self.notes), "number": number}
         parameters["seconds"] = seconds
-        for name in ("alone", "child"):
+        for name in ("alone", "child", "hold"):
             if name in more:
                 parameters[name] = more.pop(name)
         return {"script_name": "noted", "parameters": parameters, **more}
+
+    def let_go(self, hold: str) -> None:
+        """Let the tasks end that were handed in with this `hold`."""
+        (self.notes / hold).touch()
 
     def accept(self, body: dict[str, Any], headers: dict[str, str] | None = None) -> str:
         """Hand a task in by `POST /v1/tasks`; returns its id."""

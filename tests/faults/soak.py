@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import time
 from collections import Counter
@@ -14,7 +15,7 @@ from msgspec import Struct
 
 from tests.faults.accounting import Account, settle
 from tests.faults.proxy import Proxy
-from tests.faults.services import Cluster, Service, pause
+from tests.faults.services import SCRIPTS, Cluster, Service, pause
 from tests.faults.traffic import Traffic
 
 _WORKER_NAMES = ("a", "b", "c")
@@ -43,7 +44,9 @@ class Soak:
     def __init__(self, root: Path, seed: int) -> None:
         self._rng = random.Random(seed)
         self._seed = seed
-        self._cluster = Cluster(root)
+        # A copy: a soak is long, and an edit meanwhile would be live at once.
+        shutil.copytree(SCRIPTS, root / "scripts")
+        self._cluster = Cluster(root, scripts=root / "scripts")
         self._proxy = Proxy(self._cluster.gateway.ready["link"])
         self._done: Counter[str] = Counter()
         self._faults: list[Callable[[], None]] = [

@@ -16,9 +16,11 @@ def note(what: str, *, attempt: int = 1, alone: str = "", task: str = "t") -> No
     return Note(task=task, attempt=attempt, what=what, number=1, at=0.0, alone=alone)
 
 
-def kept(status: str = "completed", attempts: int = 1) -> dict[str, dict[str, Any]]:
+def kept(
+    status: str = "completed", attempts: int = 1, code: str | None = None
+) -> dict[str, dict[str, Any]]:
     """Return what the gateway says of one task."""
-    return {"t": {"status": status, "attempts": attempts}}
+    return {"t": {"status": status, "attempts": attempts, "error_code": code}}
 
 
 WELL = [note("start"), note("end")]
@@ -36,6 +38,7 @@ def test_agreeing_records_have_no_fault() -> None:
     [
         ({}, WELL, "accepted and lost"),
         (kept("running"), WELL, "accepted and not final"),
+        (kept("failed", code="script_error"), WELL, "which no fault explains"),
         (kept(), [note("start")], "never ended"),
         (kept(attempts=2), WELL, "never ended"),
         (kept(), [*WELL, note("start")], "was begun 2 times"),

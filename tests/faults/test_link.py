@@ -65,13 +65,15 @@ def test_link_cut_then_healed_within_the_lease(
     """What runs under a lock goes on through a cut, is not run twice, and is told once."""
     cluster, laid = wired
     worker = cluster.start_worker("far", slots=1, launcher=laid.launcher)
-    task_id = cluster.accept(cluster.task(1, 9.0, alone="k", lock_key="k"))
+    task_id = cluster.accept(cluster.task(1, alone="k", lock_key="k", hold="go"))
     wait_for_start(cluster, task_id)
     cluster.start_worker("idle", slots=1)
 
     laid.cut(*ways)
     cluster.wait_for_worker(worker, "gone")
     laid.heal()
+    cluster.wait_for_worker(worker)
+    cluster.let_go("go")
     ended = cluster.look(task_id, wait_s=60)
 
     assert (ended["status"], ended["attempts"]) == ("completed", 1)
@@ -85,7 +87,7 @@ def test_link_cut_for_longer_than_the_lease(wired: tuple[Cluster, Cable]) -> Non
     """A worker that is cut off ends what holds a lock before the gateway gives it to another."""
     cluster, laid = wired
     worker = cluster.start_worker("far", slots=1, launcher=laid.launcher)
-    task_id = cluster.accept(cluster.task(1, 20.0, alone="k", lock_key="k"))
+    task_id = cluster.accept(cluster.task(1, alone="k", lock_key="k", hold="go"))
     wait_for_start(cluster, task_id)
     heir = cluster.start_worker("heir", slots=1)
 
@@ -93,6 +95,7 @@ def test_link_cut_for_longer_than_the_lease(wired: tuple[Cluster, Cable]) -> Non
     wait_for_start(cluster, task_id, attempt=2)
     laid.heal()
     cluster.wait_for_worker(worker)
+    cluster.let_go("go")
     ended = cluster.look(task_id, wait_s=60)
 
     assert (ended["status"], ended["attempts"]) == ("completed", 2)
@@ -226,7 +229,7 @@ def test_garbage_on_the_link_is_a_counted_line(cluster: Cluster, stranger: Stran
     """Noise, HTTP, TLS and broken frames are counted; tasks run on and memory stays flat."""
     cluster.start_worker("worker", slots=1)
     cluster.scrape(cluster.task(0))
-    running = cluster.accept(cluster.task(1, 3.0))
+    running = cluster.accept(cluster.task(1, hold="go"))
     before_bytes = cluster.gateway.memory_bytes()
 
     for index in range(1_000):
@@ -236,6 +239,7 @@ def test_garbage_on_the_link_is_a_counted_line(cluster: Cluster, stranger: Stran
     knock(cluster, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x7f" * 500)
     knock(cluster, b"\x00" * 4096, b"\xff" * 4096)
     until(lambda: garbage_count(cluster) >= 2_000)
+    cluster.let_go("go")
 
     ended = cluster.look(running, wait_s=30)
     assert (ended["status"], ended["attempts"]) == ("completed", 1)
@@ -263,7 +267,7 @@ def test_replay_on_the_link_changes_nothing(cluster: Cluster, stranger: Stranger
     worker = cluster.start_worker("worker", slots=2)
     over = cluster.accept(cluster.task(1))
     before = cluster.look(over, wait_s=30)
-    running = cluster.accept(cluster.task(2, 2.0))
+    running = cluster.accept(cluster.task(2, hold="go"))
     wait_for_start(cluster, running)
 
     forged = Outcome(OutcomeCode.OK, data=b'"forged"')
@@ -272,6 +276,7 @@ def test_replay_on_the_link_changes_nothing(cluster: Cluster, stranger: Stranger
         stranger.say(wire.encode(wire.Refused(task_id, 1, "cannot")))
     stranger.say(wire.encode(wire.Goodbye("s")))
     answer = stranger.hear()
+    cluster.let_go("go")
     ended = cluster.look(running, wait_s=30)
 
     assert isinstance(answer, wire.Who)
@@ -287,10 +292,11 @@ def test_recorded_connection_says_nothing_new(cluster: Cluster, proxy: Proxy) ->
     worker = cluster.start_worker("worker", slots=1, join=proxy.address)
     over = cluster.accept(cluster.task(1))
     before = cluster.look(over, wait_s=30)
-    running = cluster.accept(cluster.task(2, 3.0))
+    running = cluster.accept(cluster.task(2, hold="go"))
     wait_for_start(cluster, running)
 
     knock(cluster, bytes(proxy.seen))
+    cluster.let_go("go")
     ended = cluster.look(running, wait_s=30)
 
     assert cluster.look(over) == before

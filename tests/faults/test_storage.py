@@ -35,15 +35,17 @@ def starts(cluster: Cluster) -> list[tuple[str, int]]:
 
 def test_gateway_killed_and_restarted(cluster: Cluster) -> None:
     """Results are kept, queued tasks run, and running attempts are adopted, not repeated."""
-    cluster.start_worker("worker", slots=4)
+    worker = cluster.start_worker("worker", slots=4)
     over = [cluster.accept(cluster.task(number)) for number in range(10)]
     kept = [cluster.look(task_id, wait_s=30) for task_id in over]
-    running = [cluster.accept(cluster.task(number, 6.0)) for number in range(10, 14)]
+    running = [cluster.accept(cluster.task(number, hold="go")) for number in range(10, 14)]
     until(lambda: len(starts(cluster)) == 14)
     queued = [cluster.accept(cluster.task(number, 0.1)) for number in range(14, 60)]
 
     cluster.restart_gateway()
     found = [cluster.look(task_id) for task_id in over]
+    cluster.wait_for_worker(worker)
+    cluster.let_go("go")
     ended = [cluster.look(task_id, wait_s=60) for task_id in running + queued]
 
     assert found == kept
@@ -56,10 +58,11 @@ def test_gateway_killed_and_restarted(cluster: Cluster) -> None:
 def test_outcome_of_a_dead_gateways_task_is_taken_once(cluster: Cluster) -> None:
     """What ends while the gateway is away is kept by its worker and told to the next one."""
     cluster.start_worker("worker", slots=2)
-    running = [cluster.accept(cluster.task(number, 1.5)) for number in range(2)]
+    running = [cluster.accept(cluster.task(number, hold="go")) for number in range(2)]
     until(lambda: len(starts(cluster)) == 2)
 
     cluster.gateway.kill()
+    cluster.let_go("go")
     until(lambda: len(read_notes(cluster.notes, "end")) == 2)
     assert cluster.start_gateway_again().is_ready
     ended = [cluster.look(task_id, wait_s=30) for task_id in running]
@@ -122,7 +125,7 @@ def test_every_accepted_task_outlives_kills_at_any_moment(cluster: Cluster) -> N
 def test_gateway_killed_during_a_synchronous_call(cluster: Cluster) -> None:
     """The caller finds its task by its Idempotency-Key; it has run once and is not run again."""
     cluster.start_worker("worker", slots=1)
-    body = cluster.task(1, 3.0)
+    body = cluster.task(1, hold="go")
     headers = {"Idempotency-Key": "mine"}
 
     with ThreadPoolExecutor(1) as pool:
@@ -131,6 +134,7 @@ def test_gateway_killed_during_a_synchronous_call(cluster: Cluster) -> None:
         cluster.restart_gateway()
         with pytest.raises(httpx.TransportError):
             call.result()
+    cluster.let_go("go")
     again = cluster.http.post("/scrape", json=body, headers=headers)
 
     assert again.status_code == 200
@@ -144,11 +148,12 @@ def test_task_of_a_broken_stream_is_found_by_its_id(cluster: Cluster) -> None:
     cluster.start_worker("worker", slots=1)
     accept = {"Accept": "text/event-stream"}
 
-    body = cluster.task(1, 3.0)
+    body = cluster.task(1, hold="go")
     with cluster.http.stream("POST", "/scrape", json=body, headers=accept) as stream:
         task_id = stream.headers["X-Request-Id"]
         until(lambda: starts(cluster))
         cluster.restart_gateway()
+    cluster.let_go("go")
     ended = cluster.look(task_id, wait_s=30)
 
     assert (ended["status"], ended["attempts"]) == ("completed", 1)

@@ -7,9 +7,19 @@ from pathlib import Path
 
 
 def run(
-    notes: str, number: int, seconds: float = 0.0, alone: str = "", child: bool = False, *, ctx
+    notes: str,
+    number: int,
+    seconds: float = 0.0,
+    alone: str = "",
+    child: bool = False,
+    hold: str = "",
+    *,
+    ctx,
 ):
-    """Note start and end; hold a file lock meanwhile, which the kernel frees whoever kills us."""
+    """Note start and end; hold a file lock meanwhile, which the kernel frees whoever kills us.
+
+    It runs for `seconds`, and until the file `hold` is there when that is given.
+    """
     journal = os.open(Path(notes, "notes.jsonl"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def note(what: str, **more) -> None:
@@ -29,6 +39,8 @@ def run(
     try:
         while (left := ends_at - time.monotonic()) > 0:
             time.sleep(min(left, 0.5))
+        while hold and not Path(notes, hold).exists():
+            time.sleep(0.05)
     except BaseException:
         note("stopped")
         raise
