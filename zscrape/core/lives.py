@@ -267,11 +267,19 @@ class Lives:
         self.detach(task, worker)
         task.try_count += 1
         policy = task.spec.retry
+        if retry.is_deadly(outcome):
+            task.lost_count += 1
+            if task.lost_count >= self._policy.lost_limit_count:
+                fields = {**outcome.fields, "lost_count": task.lost_count}
+                told = msgspec.structs.replace(outcome, fields=fields)
+                self.end(task, told, worker.id, dropped_reason="poison")
+                return
         if not retry.is_retryable(policy, outcome.code):
             self.end(task, outcome, worker.id)
         elif task.try_count > policy.max_count:
             fields = {**outcome.fields, "try_count": task.try_count}
-            self.end(task, msgspec.structs.replace(outcome, fields=fields), worker.id)
+            told = msgspec.structs.replace(outcome, fields=fields)
+            self.end(task, told, worker.id, dropped_reason="retry_exhausted")
         else:
             delay_s = retry.rest_s(policy, task.current, try_count=task.try_count)
             self._rest(task, Place.REST, outcome.code, now + delay_s, now)
@@ -289,7 +297,8 @@ class Lives:
                 "lost_count": task.lost_count,
             }
             leftover = self._orphan(task) if is_leased else None
-            self.end(task, Outcome(OutcomeCode.WORKER_LOST, fields=fields), None, leftover)
+            outcome = Outcome(OutcomeCode.WORKER_LOST, fields=fields)
+            self.end(task, outcome, None, leftover, dropped_reason="poison")
         elif is_leased:
             self._rest(task, Place.LEASE, OutcomeCode.WORKER_LOST, rest_until, now)
         else:
@@ -346,6 +355,8 @@ class Lives:
         outcome: Outcome,
         worker_id: WorkerId | None,
         leftover: Leftover | None = None,
+        *,
+        dropped_reason: str = "",
     ) -> None:
         """Say the last word on `task` and forget it. Its lock goes on, or stays with `leftover`."""
         task.move(Place.FINAL)
@@ -353,7 +364,7 @@ class Lives:
         self.waiting.pop(task.id, None)
         self.deadlines.clear(task)
         task.demand.task_count -= 1
-        self.out.append(TaskFinished(task.id, task.attempt, worker_id, outcome))
+        self.out.append(TaskFinished(task.id, task.attempt, worker_id, outcome, dropped_reason))
         lock = task.lock
         if lock is None:
             return

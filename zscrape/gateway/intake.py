@@ -18,8 +18,9 @@ from zscrape.gateway.identifiers import new_task_id
 from zscrape.gateway.requests import RetryRequest, TaskRequest, decode_parameters
 from zscrape.model import (
     NEVER_RETRIED,
+    RETRIED_BY_DEFAULT,
+    RETRY_COUNT,
     LockRequest,
-    OutcomeCode,
     Overlap,
     RetryPolicy,
     TaskId,
@@ -30,18 +31,6 @@ from zscrape.store.tasks import TaskRow
 
 Origin: TypeAlias = Literal["scrape", "run", "task", "batch"]
 
-# What is tried again when a request asks for retries and neither it nor the manifest says of
-# what: ends that another minute, another worker or another address may change.
-RETRIED_BY_DEFAULT: Final = frozenset(
-    {
-        OutcomeCode.SCRIPT_ERROR,
-        OutcomeCode.TIMEOUT,
-        OutcomeCode.CRASHED,
-        OutcomeCode.BLOCKED,
-        OutcomeCode.RATE_LIMITED,
-        OutcomeCode.EMPTY_RESULT,
-    }
-)
 _NO_RETRY: Final = RetryPolicy()
 _ENCODE: Final = msgspec.json.Encoder().encode
 
@@ -216,9 +205,10 @@ def _retry(asked: RetryRequest | None, script: Script, at: str) -> RetryPolicy:
         raise field_fault(f"{at}/retry/on", "never_retried", codes=", ".join(never))
     if asked.max == 0:
         return _NO_RETRY
+    own = script.manifest.retry
     return RetryPolicy(
-        max_count=asked.max,
+        max_count=asked.max if asked.max is not None else own.max_count or RETRY_COUNT,
         backoff_s=asked.backoff,
         cap_s=asked.cap,
-        on=asked.on or script.manifest.retry.on or RETRIED_BY_DEFAULT,
+        on=asked.on or own.on or RETRIED_BY_DEFAULT,
     )

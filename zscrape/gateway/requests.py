@@ -33,7 +33,7 @@ _Delay = Annotated[float, Meta(ge=0, le=TIMEOUT_LIMIT_S)]
 class RetryRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """Which failures are to be tried again, and when; as `retry` of a manifest."""
 
-    max: Annotated[int, Meta(ge=0, le=100)] = 0
+    max: Annotated[int, Meta(ge=0, le=100)] | None = None  # None: the manifest's, or 3
     backoff: Annotated[tuple[_Delay, ...], Meta(min_length=1, max_length=100)] = (15, 30, 60)
     cap: _Delay = 300.0
     on: frozenset[OutcomeCode] | None = None  # None: what the manifest says, or any that may pass
