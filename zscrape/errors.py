@@ -4,7 +4,7 @@
     ├── RequestError          the caller can mend it: 4xx
     │   ├── MalformedJson, InvalidRequest, BodyTooLarge, BodyTimeout, ParamsInvalid
     │   ├── Unauthorized, NotFound, MethodNotAllowed
-    │   └── LockHeld, IdempotencyConflict
+    │   └── LockHeld, IdempotencyConflict, TaskRunning
     ├── RefusedError          the cluster will not take it now: 503, try later
     │   ├── QueueFull, TooManyConnections, Draining
     ├── ScriptError           the script, its version or its bytes are at fault
@@ -159,6 +159,16 @@ class IdempotencyConflict(RequestError):
     http_status: ClassVar[int] = 409
     key: str
     holder: str  # the task that was made with it
+
+
+@dataclass(eq=False, kw_only=True)
+class TaskRunning(RequestError):
+    """Raised when a task is to be done again that has not ended."""
+
+    code: ClassVar[str] = "task_running"
+    http_status: ClassVar[int] = 409
+    task_id: str
+    status: str
 
 
 # ---- not now -------------------------------------------------------------------------

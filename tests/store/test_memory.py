@@ -236,3 +236,23 @@ async def test_pages_hold_each_task_once(count, limit, wanted):
         if not wanted or (TaskState.COMPLETED if number % 3 == 0 else TaskState.QUEUED) in wanted
     ]
     assert seen == expected
+
+
+async def test_dead_letters_are_taken_once():
+    """Of callers at once one takes a dead letter; what was given back may be taken again."""
+    store = MemoryTaskStore()
+    row = _row(1, is_dead_letter=True, dropped_reason="poison")
+    await store.add(row)
+    await store.add(_row(2))
+
+    listed = await store.page(TaskQuery(is_dead_letter=True))
+    other = await store.page(TaskQuery(is_dead_letter=True, dropped_reason="retry_exhausted"))
+    taken = [await store.take_dead_letter("t1", retried_as="t9") for _ in range(2)]
+    retried_as = row.retried_as
+    await store.return_dead_letter("t1")
+
+    assert ([each.id for each in listed.rows], other.rows) == (["t1"], [])
+    assert (taken, retried_as) == ([True, False], "t9")
+    assert (row.is_dead_letter, row.retried_as) == (True, "")
+    assert not await store.take_dead_letter("t2")
+    assert not await store.take_dead_letter("nope")

@@ -77,8 +77,12 @@ class TaskView(Envelope, kw_only=True):
     client: str = ""
     assigned_at: datetime | None = None
     started_at: datetime | None = None
+    retry_count: int = 0
     next_retry_at: datetime | None = None
     last_error: str | None = None
+    dropped_reason: str | None = None
+    retry_of: str | None = None
+    retried_as: str | None = None
     progress: dict[str, Any] | None = None
     dropped_count: int = 0
 
@@ -91,9 +95,15 @@ class TaskSummary(Struct, kw_only=True):
     script_name: str
     version: str | None
     error_code: str | None
+    error_message: str | None
     worker_id: str | None
     attempts: int
     item_count: int
+    retry_count: int
+    next_retry_at: datetime | None
+    last_error: str | None
+    dropped_reason: str | None
+    retry_of: str | None
     origin: str
     priority: int
     execution_time: float
@@ -160,15 +170,6 @@ def task_error_view(row: TaskRow, lang: str) -> ErrorView | None:
     )
 
 
-def error_code(row: TaskRow) -> str | None:
-    """Return the code of a task that did not end well; None for any other."""
-    if row.error_code:
-        return row.error_code
-    if row.outcome is None or row.outcome.code is OutcomeCode.OK:
-        return None
-    return row.outcome.code.value
-
-
 # ---- tasks ---------------------------------------------------------------------------
 
 
@@ -192,6 +193,7 @@ def links_of(task_id: str) -> dict[str, str]:
         "items": f"{base}/items",
         "result": f"{base}/result",
         "cancel": f"{base}/cancel",
+        "retry": f"{base}/retry",
     }
 
 
@@ -257,24 +259,35 @@ def task_view(row: TaskRow, lang: str, *, inline_limit_bytes: int) -> TaskView:
         client=row.client,
         assigned_at=moment(row.assigned_at),
         started_at=moment(row.started_at),
+        retry_count=row.retry_count,
         next_retry_at=moment(row.next_retry_at),
         last_error=row.last_error or None,
+        dropped_reason=row.dropped_reason or None,
+        retry_of=row.retry_of or None,
+        retried_as=row.retried_as or None,
         progress=progress_of(row),
         dropped_count=row.dropped_count,
     )
 
 
-def task_summary(row: TaskRow) -> TaskSummary:
+def task_summary(row: TaskRow, lang: str) -> TaskSummary:
     """Return a task for a list."""
+    error = task_error_view(row, lang)
     return TaskSummary(
         request_id=row.id,
         status=row.status.value,
         script_name=row.script_name,
         version=row.version or None,
-        error_code=error_code(row),
+        error_code=None if error is None else error.code,
+        error_message=None if error is None else error.message,
         worker_id=row.worker_id,
         attempts=row.attempts,
         item_count=row.item_count,
+        retry_count=row.retry_count,
+        next_retry_at=moment(row.next_retry_at),
+        last_error=row.last_error or None,
+        dropped_reason=row.dropped_reason or None,
+        retry_of=row.retry_of or None,
         origin=row.origin,
         priority=row.priority,
         execution_time=execution_time(row),

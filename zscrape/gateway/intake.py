@@ -29,7 +29,7 @@ from zscrape.model import (
 from zscrape.scripts.catalogue import Catalogue, Script
 from zscrape.store.tasks import TaskRow
 
-Origin: TypeAlias = Literal["scrape", "run", "task", "batch"]
+Origin: TypeAlias = Literal["scrape", "run", "task", "batch", "retry"]
 
 _NO_RETRY: Final = RetryPolicy()
 _ENCODE: Final = msgspec.json.Encoder().encode
@@ -108,6 +108,7 @@ class Intake:
         if problems:
             raise _at(at, ParamsInvalid(script_name=script.pin.name, problems=problems))
         lock = _lock(request, script, params, at)
+        retry = _retry(request.retry, script, at)
         timeout_s = request.timeout or (default.timeout_s if default is not None else None)
         tags = request.tags or (default.tags if default is not None else ())
         row = TaskRow(
@@ -122,6 +123,7 @@ class Intake:
             tags=tags,
             lock_key=lock.key if lock is not None else "",
             overlap=lock.overlap if lock is not None else Overlap.SKIP,
+            retry=retry,
             timeout_s=timeout_s,
             metadata=request.metadata or {},
             origin=origin,
@@ -139,7 +141,7 @@ class Intake:
             schedule_timeout_s=policy.schedule_timeout_s,
             match_timeout_s=policy.match_timeout_s if is_awaited else policy.schedule_timeout_s,
             lock=lock,
-            retry=_retry(request.retry, script, at),
+            retry=retry,
         )
         return Prepared(row=row, spec=spec, max_age_s=request.max_age)
 

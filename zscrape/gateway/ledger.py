@@ -133,6 +133,7 @@ class Ledger:
         row.status = TaskState.QUEUED
         if fact.code is not None:
             row.last_error = fact.code.value
+            row.retry_count += 1
         row.next_retry_at = now + fact.delay_s if fact.delay_s else None
         row.worker_id = None
         self.note_state(row, now, fact.code, fact.delay_s)
@@ -201,6 +202,9 @@ class Ledger:
         row.outcome = outcome
         row.finished_at = now = self._clock()
         row.next_retry_at = None
+        if fact.dropped_reason:
+            row.last_error = outcome.code.value
+            row.dropped_reason, row.is_dead_letter = fact.dropped_reason, True
         row.attempts = fact.attempt
         if fact.worker_id is not None:
             row.worker_id = fact.worker_id

@@ -128,7 +128,7 @@ def decode_task(body: bytes, *, depth_limit: int) -> TaskRequest:
         MalformedJson, InvalidRequest: The body is no such request.
     """
     check_depth(body, depth_limit + 1)
-    return _decode(_TASK.decode, body)
+    return decode_body(_TASK.decode, body)
 
 
 def decode_tasks(body: bytes, *, depth_limit: int) -> list[TaskRequest]:
@@ -139,9 +139,9 @@ def decode_tasks(body: bytes, *, depth_limit: int) -> list[TaskRequest]:
     """
     check_depth(body, depth_limit + 3)
     if is_array(body):
-        tasks = _decode(_TASK_LIST.decode, body)
+        tasks = decode_body(_TASK_LIST.decode, body)
     else:
-        tasks = _decode(_BATCH.decode, body, known=("tasks", *_KNOWN)).tasks
+        tasks = decode_body(_BATCH.decode, body, known=("tasks", *_KNOWN)).tasks
     if not 1 <= len(tasks) <= BATCH_LIMIT_COUNT:
         raise field_fault("", "batch_count", limit=BATCH_LIMIT_COUNT, count=len(tasks))
     return tasks
@@ -153,7 +153,7 @@ def decode_prefetch(body: bytes) -> PrefetchRequest:
     Raises:
         MalformedJson, InvalidRequest: The body is no such request.
     """
-    return _decode(_PREFETCH.decode, body, known=PrefetchRequest.__struct_fields__)
+    return decode_body(_PREFETCH.decode, body, known=PrefetchRequest.__struct_fields__)
 
 
 def decode_channel(body: bytes) -> ChannelRequest:
@@ -162,7 +162,7 @@ def decode_channel(body: bytes) -> ChannelRequest:
     Raises:
         MalformedJson, InvalidRequest: The body is no such request, or asks for both or neither.
     """
-    asked = _decode(_CHANNEL.decode, body, known=ChannelRequest.__struct_fields__)
+    asked = decode_body(_CHANNEL.decode, body, known=ChannelRequest.__struct_fields__)
     if asked.rollback == (asked.version is not None):
         raise field_fault("/version", "version_or_rollback")
     return asked
@@ -174,7 +174,7 @@ def decode_parameters(document: bytes, *, at: str) -> dict[str, Any]:
     Raises:
         MalformedJson, InvalidRequest: They are not.
     """
-    return _decode(_OBJECT.decode, document, at=at)
+    return decode_body(_OBJECT.decode, document, at=at)
 
 
 def is_array(body: bytes) -> bool:
@@ -182,12 +182,17 @@ def is_array(body: bytes) -> bool:
     return body.lstrip(b" \t\r\n").startswith(b"[")
 
 
-def _decode(
+def decode_body(
     decode: Callable[[bytes], _Body],
     body: bytes,
     known: tuple[str, ...] = _KNOWN,
     at: str = "",
 ) -> _Body:
+    """Read a body by a decoder built once; `known` are the names that it may have.
+
+    Raises:
+        MalformedJson, InvalidRequest: It cannot be read.
+    """
     try:
         return decode(body)
     except _UNREADABLE as error:

@@ -11,6 +11,18 @@ HTTP: Final[dict[str, Text]] = {
         "The Idempotency-Key {key} came before with another body, for task {holder}. Use a new key for a new call.",
         "Idempotency-Key {key}은(는) 다른 본문으로 작업 {holder}에 이미 쓰였습니다. 새 호출에는 새 키를 쓰십시오.",
     ),
+    "task_running": Text(
+        "Task {task_id} has not ended ({status}), so it cannot be retried. Cancel it first, or wait: /v1/tasks/{task_id}?wait=30",
+        "작업 {task_id}이(가) 아직 끝나지 않아({status}) 다시 실행할 수 없습니다. 먼저 취소하거나 기다리십시오: /v1/tasks/{task_id}?wait=30",
+    ),
+    "http.nothing_selected": Text(
+        "Nothing is selected. Give `ids`, a filter ({known}), or `all`: true.",
+        "선택된 것이 없습니다. `ids`나 필터({known})를 주거나 `all`: true를 지정하십시오.",
+    ),
+    "http.ids_or_filter": Text(
+        "Give either `ids` or a filter, not both.",
+        "`ids`와 필터 가운데 하나만 지정하십시오.",
+    ),
     "http.body": Text("the body", "본문"),
     # ---- bodies ----------------------------------------------------------------------
     "http.json_not_utf8": Text("The body is not UTF-8.", "본문이 UTF-8이 아닙니다."),

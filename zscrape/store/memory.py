@@ -143,6 +143,20 @@ class MemoryTaskStore:
         if self._results.get((row.digest, row.parameters)) == task_id:
             del self._results[row.digest, row.parameters]
 
+    async def take_dead_letter(self, task_id: TaskId, *, retried_as: TaskId = "") -> bool:
+        """Take an ended task from the dead letters; False when it is none (any more)."""
+        kept = self._kept.get(task_id)
+        if kept is None or not kept.row.is_dead_letter:
+            return False
+        kept.row.is_dead_letter, kept.row.retried_as = False, retried_as
+        return True
+
+    async def return_dead_letter(self, task_id: TaskId) -> None:
+        """Put back a task that was taken from the dead letters."""
+        kept = self._kept.get(task_id)
+        if kept is not None:
+            kept.row.is_dead_letter, kept.row.retried_as = True, ""
+
     # ---- reads -----------------------------------------------------------------------
 
     async def get(self, task_id: TaskId) -> TaskRow | None:
@@ -162,16 +176,11 @@ class MemoryTaskStore:
 
     def _matching(self, query: TaskQuery) -> Iterator[_Kept]:
         for kept in reversed(self._kept.values()):
-            row = kept.row
             if query.before is not None and kept.sequence >= query.before:
                 continue
-            if query.since is not None and row.created_at < query.since:
+            if query.since is not None and kept.row.created_at < query.since:
                 return  # older than all that follow
-            if (
-                (not query.statuses or row.status in query.statuses)
-                and (not query.script_name or row.script_name == query.script_name)
-                and (not query.origin or row.origin == query.origin)
-            ):
+            if _fits(kept.row, query):
                 yield kept
 
     async def entries(
@@ -221,3 +230,13 @@ class MemoryTaskStore:
         if row is None or row.finished_at is None or row.finished_at < since:
             return None
         return row
+
+
+def _fits(row: TaskRow, query: TaskQuery) -> bool:
+    return (
+        (not query.statuses or row.status in query.statuses)
+        and (not query.script_name or row.script_name == query.script_name)
+        and (not query.origin or row.origin == query.origin)
+        and (not query.is_dead_letter or row.is_dead_letter)
+        and (not query.dropped_reason or row.dropped_reason == query.dropped_reason)
+    )

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
-from zscrape.model import Outcome, Overlap, TaskId, TaskState, WorkerId
+from zscrape.model import Outcome, Overlap, RetryPolicy, TaskId, TaskState, WorkerId
 
 EntryKind = Literal["state", "log", "progress", "item", "artifact"]
 
@@ -55,9 +55,11 @@ class TaskRow(Struct, kw_only=True, gc=False):
     tags: tuple[str, ...] = ()
     lock_key: str = ""
     overlap: Overlap = Overlap.SKIP
+    retry: RetryPolicy = RetryPolicy()
     timeout_s: float | None = None
     metadata: dict[str, Any] = {}
-    origin: str = "task"  # how it came: `scrape`, `run`, `task` or `batch`
+    origin: str = "task"  # how it came: `scrape`, `run`, `task`, `batch` or `retry`
+    retry_of: TaskId = ""  # the ended task that somebody had done again by this one
     client: str = ""  # whose key
     idempotency_key: str = ""
     idempotency_mark: str = ""  # stands for the body that came with the key
@@ -70,7 +72,12 @@ class TaskRow(Struct, kw_only=True, gc=False):
     started_at: float | None = None
     finished_at: float | None = None
     next_retry_at: float | None = None
-    last_error: str = ""  # the code with which the last attempt ended, when it is tried again
+    last_error: str = ""  # the code of the last attempt that failed and was not the last word
+    retry_count: int = 0  # attempts that were given up for another
+    # Why it is, or was, a dead letter: `retry_exhausted` or `poison`.
+    dropped_reason: str = ""
+    is_dead_letter: bool = False  # until it is retried or dropped
+    retried_as: TaskId = ""  # the task that a dead letter was retried as
     fraction: float | None = None  # of its progress, as it last said
     progress_text: str = ""
     outcome: Outcome | None = None
@@ -91,6 +98,8 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
     script_name: str = ""
     origin: str = ""
     since: float | None = None  # created at or after
+    is_dead_letter: bool = False  # True: dead letters alone
+    dropped_reason: str = ""
     limit: int = 50
     before: int | None = None
 
@@ -126,6 +135,17 @@ class TaskStore(Protocol):
 
         An entry of kind `state` also says that `row` has changed and is to be kept as it is.
         """
+        ...
+
+    async def take_dead_letter(self, task_id: TaskId, *, retried_as: TaskId = "") -> bool:
+        """Take an ended task from the dead letters; False when it is none (any more).
+
+        Of callers at once, one gets True: nothing is retried twice.
+        """
+        ...
+
+    async def return_dead_letter(self, task_id: TaskId) -> None:
+        """Put back a task that was taken from the dead letters, when that came to nothing."""
         ...
 
     async def get(self, task_id: TaskId) -> TaskRow | None:
