@@ -16,9 +16,10 @@ from zscrape.messages.events import EVENTS
 from zscrape.messages.explain import EXPLAIN
 from zscrape.messages.http import HTTP
 from zscrape.messages.scripts import SCRIPTS
+from zscrape.messages.tasks import TASKS
 
 HANGUL = re.compile("[가-힣]")
-PARTS = (ERRORS, EXPLAIN, EVENTS, CLI, SCRIPTS, HTTP, ENVIRONMENTS)
+PARTS = (ERRORS, EXPLAIN, EVENTS, CLI, SCRIPTS, HTTP, ENVIRONMENTS, TASKS)
 
 
 @pytest.mark.parametrize("key", sorted(CATALOGUE))

@@ -18,6 +18,7 @@ from zscrape.messages.events import EVENTS
 from zscrape.messages.explain import EXPLAIN
 from zscrape.messages.http import HTTP
 from zscrape.messages.scripts import SCRIPTS
+from zscrape.messages.tasks import TASKS
 
 __all__ = ["CATALOGUE", "LANGUAGES", "Text", "negotiate", "placeholders", "text"]
 
@@ -30,6 +31,7 @@ CATALOGUE: Final[dict[str, Text]] = {
     **SCRIPTS,
     **HTTP,
     **ENVIRONMENTS,
+    **TASKS,
 }
 _FORMATTER = string.Formatter()
 
