@@ -4,7 +4,7 @@
     ├── RequestError          the caller can mend it: 4xx
     │   ├── MalformedJson, InvalidRequest, BodyTooLarge, BodyTimeout, ParamsInvalid
     │   ├── Unauthorized, NotFound, MethodNotAllowed
-    │   └── LockHeld, IdempotencyConflict, TaskRunning
+    │   └── LockHeld, IdempotencyConflict, TaskRunning, TableTooLarge
     ├── RefusedError          the cluster will not take it now: 503, try later
     │   ├── QueueFull, TooManyConnections, Draining
     ├── ScriptError           the script, its version or its bytes are at fault
@@ -169,6 +169,16 @@ class TaskRunning(RequestError):
     http_status: ClassVar[int] = 409
     task_id: str
     status: str
+
+
+@dataclass(eq=False, kw_only=True)
+class TableTooLarge(RequestError):
+    """Raised when there is more than a spreadsheet can hold."""
+
+    code: ClassVar[str] = "table_too_large"
+    http_status: ClassVar[int] = 422
+    row_count: int
+    column_count: int
 
 
 # ---- not now -------------------------------------------------------------------------

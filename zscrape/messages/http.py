@@ -15,6 +15,10 @@ HTTP: Final[dict[str, Text]] = {
         "Task {task_id} has not ended ({status}), so it cannot be retried. Cancel it first, or wait: /v1/tasks/{task_id}?wait=30",
         "작업 {task_id}이(가) 아직 끝나지 않아({status}) 다시 실행할 수 없습니다. 먼저 취소하거나 기다리십시오: /v1/tasks/{task_id}?wait=30",
     ),
+    "table_too_large": Text(
+        "A spreadsheet holds 1,048,575 rows of 16,384 columns, not {row_count} rows of {column_count}. Ask for part by `offset`, `limit` and `fields`, or for format=csv.",
+        "스프레드시트는 1,048,575행, 16,384열까지 담을 수 있습니다. 요청한 표는 {row_count}행, {column_count}열입니다. `offset`, `limit`, `fields`로 일부만 요청하거나 format=csv를 쓰십시오.",
+    ),
     "http.nothing_selected": Text(
         "Nothing is selected. Give `ids`, a filter ({known}), or `all`: true.",
         "선택된 것이 없습니다. `ids`나 필터({known})를 주거나 `all`: true를 지정하십시오.",
