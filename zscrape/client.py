@@ -207,6 +207,17 @@ class Client:
         """Return one page of the history: `status script origin since limit cursor`."""
         return self._call("GET", "/v1/tasks", params=_given(filters))
 
+    def export(self, form: str = "jsonl", **filters: Any) -> Iterator[bytes]:
+        """Stream the history as `jsonl` or `csv`: `status script origin since limit data`."""
+        params = {"format": form, **_given(filters)}
+        try:
+            with self._http.stream("GET", "/v1/tasks/export", params=params) as response:
+                if response.is_error:
+                    response.read()
+                yield from self._checked(response).iter_bytes()
+        except httpx.HTTPError as error:
+            raise self._translate(error) from error
+
     def cancel(self, task_id: str) -> Document:
         """End a task, gracefully and then by force. A task that has ended stays as it is."""
         return self._call("POST", _task_path(task_id, "cancel"))

@@ -18,6 +18,7 @@ tasks = Family(
         "logs": "zscrape.cli.tasks:logs",
         "cancel": "zscrape.cli.tasks:cancel",
         "retry": "zscrape.cli.tasks:retry",
+        "export": "zscrape.cli.export:export",
         "explain": "zscrape.cli.tasks:explain",
     },
 )

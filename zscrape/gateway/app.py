@@ -24,6 +24,7 @@ from zscrape.gateway.api import (
     bulk,
     catalogue,
     deadletters,
+    export,
     output,
     scripts,
     status,
@@ -61,6 +62,7 @@ def build_app(state: GatewayState) -> Starlette:
         routes=[
             Route("/scrape", scrape, methods=["POST"]),
             *bulk.routes(),
+            *export.routes(),
             *tasks.routes(),
             *deadletters.routes(),
             *output.routes(),

@@ -175,7 +175,7 @@ async def page_of(request: Request, query: TaskQuery, noun: str) -> Response:
     return told({noun: [task_summary(row, lang) for row in page.rows], "next_cursor": cursor})
 
 
-def query_of(request: Request) -> TaskQuery:
+def query_of(request: Request, *, limit_high: int = _PAGE_LIMIT_COUNT) -> TaskQuery:
     """Return which tasks the query of a call asks for.
 
     Raises:
@@ -188,7 +188,7 @@ def query_of(request: Request) -> TaskQuery:
         script_name=query.get("script", ""),
         origin=query.get("origin", ""),
         since=None if since is None else moment_in(since, "since"),
-        limit=whole(request, "limit", 50, low=1, high=_PAGE_LIMIT_COUNT) or 50,
+        limit=whole(request, "limit", 50, low=1, high=limit_high) or 50,
         before=_place_of(query.get("cursor")),
     )
 
