@@ -160,7 +160,8 @@ class TaskService:
         row = await self._store.find_by_key(client, idempotency.key)
         if row is not None and row.idempotency_mark != idempotency.mark:
             raise IdempotencyConflict(key=idempotency.key, holder=row.id)
-        return row
+        # A live task's row changes under whoever waits for it; a store may give a copy.
+        return row if row is None else self._ledger.get(row.id) or row
 
     async def fail(
         self, request: TaskRequest, error: ScriptError, *, task_id: TaskId, client: str
