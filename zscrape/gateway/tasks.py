@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -26,6 +26,7 @@ from zscrape.errors import (
 )
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.intake import Intake, Origin, Prepared, TaskPolicy
+from zscrape.gateway.keylocks import KeyLocks
 from zscrape.gateway.ledger import InvalidListener, Ledger, tell_nobody
 from zscrape.gateway.requests import TaskRequest
 from zscrape.model import Explanation, RunSpec, Snapshot, TaskId, TaskSpec, TaskState, WorkerId
@@ -33,6 +34,9 @@ from zscrape.scripts.catalogue import Catalogue
 from zscrape.store.tasks import TaskRow, TaskStore
 
 __all__ = ["Idempotency", "Origin", "Prepared", "TaskPolicy", "TaskRouter", "TaskService"]
+
+
+KEY_KEPT_S: Final = 86_400.0  # how long an `Idempotency-Key` stands for its task
 
 
 class TaskRouter(Protocol):
@@ -102,6 +106,7 @@ class TaskService:
         self._store = store
         self._hub = hub
         self._clock = clock
+        self._keys: KeyLocks[tuple[str, str]] = KeyLocks()
         self._intake = Intake(
             catalogue=catalogue,
             policy=policy or TaskPolicy(),
@@ -130,17 +135,23 @@ class TaskService:
         row = prepared.row
         if self._hub.is_closed:
             raise Draining
-        if prepared.max_age_s is not None:
-            since = self._clock() - prepared.max_age_s
-            earlier = await self._store.find_result(row.digest, row.parameters, since=since)
-            if earlier is not None:
-                return earlier
-        if idempotency is not None:
+        if idempotency is None:
+            return await self._accept(prepared)
+        async with self._keys.hold((row.client, idempotency.key)):
             # Asked again: its twin may have been accepted while this one was being prepared.
             twin = await self.reattach(row.client, idempotency)
             if twin is not None:
                 return twin
             row.idempotency_key, row.idempotency_mark = idempotency.key, idempotency.mark
+            return await self._accept(prepared)
+
+    async def _accept(self, prepared: Prepared) -> TaskRow:
+        row = prepared.row
+        if prepared.max_age_s is not None:
+            since = self._clock() - prepared.max_age_s
+            earlier = await self._store.find_result(row.digest, row.parameters, since=since)
+            if earlier is not None:
+                return earlier
         await self._store.add(row)
         self._ledger.open(row)
         try:
@@ -152,21 +163,49 @@ class TaskService:
         return row
 
     async def reattach(self, client: str, idempotency: Idempotency) -> TaskRow | None:
-        """Return the task that this client has made with this key before.
+        """Return the task that this client has made with this key within the last day.
 
         Raises:
             IdempotencyConflict: The key came with another body.
         """
         row = await self._store.find_by_key(client, idempotency.key)
+        if row is not None and row.created_at < self._clock() - KEY_KEPT_S:
+            return None
         if row is not None and row.idempotency_mark != idempotency.mark:
             raise IdempotencyConflict(key=idempotency.key, holder=row.id)
         # A live task's row changes under whoever waits for it; a store may give a copy.
         return row if row is None else self._ledger.get(row.id) or row
 
     async def fail(
-        self, request: TaskRequest, error: ScriptError, *, task_id: TaskId, client: str
+        self,
+        request: TaskRequest,
+        error: ScriptError,
+        *,
+        task_id: TaskId,
+        client: str,
+        idempotency: Idempotency | None = None,
     ) -> TaskRow:
-        """Keep a task that ended before it began: its script could not be resolved."""
+        """Keep a task that ended before it began: its script could not be resolved.
+
+        Raises:
+            IdempotencyConflict: The key came with another body.
+        """
+        if idempotency is None:
+            return await self._keep_failed(request, error, task_id, client, None)
+        async with self._keys.hold((client, idempotency.key)):
+            twin = await self.reattach(client, idempotency)
+            if twin is not None:
+                return twin
+            return await self._keep_failed(request, error, task_id, client, idempotency)
+
+    async def _keep_failed(
+        self,
+        request: TaskRequest,
+        error: ScriptError,
+        task_id: TaskId,
+        client: str,
+        idempotency: Idempotency | None,
+    ) -> TaskRow:
         now = self._clock()
         row = TaskRow(
             id=task_id,
@@ -181,6 +220,8 @@ class TaskService:
             metadata=request.metadata or {},
             origin="scrape",
             client=client,
+            idempotency_key="" if idempotency is None else idempotency.key,
+            idempotency_mark="" if idempotency is None else idempotency.mark,
             status=TaskState.FAILED,
             error_code=error.code,
             error_text_key=error.text_key,

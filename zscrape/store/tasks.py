@@ -123,7 +123,11 @@ class TaskStore(Protocol):
         ...
 
     async def add(self, row: TaskRow) -> None:
-        """Keep a new task; it is safe when this returns."""
+        """Keep a new task; it is safe when this returns.
+
+        Its `idempotency_key` is taken from an older task that has the same: that one's day
+        is over, which the caller has looked at.
+        """
         ...
 
     async def discard(self, task_id: TaskId) -> None:

@@ -108,15 +108,21 @@ class _Call:
                 request, origin="scrape", client=client.id, task_id=self.request_id, is_awaited=True
             )
         except ScriptError as error:
-            return await self._failed(request, error, client.id)
+            return await self._failed(request, error, client.id, idempotency)
         return await service.accept(prepared, idempotency)
 
-    async def _failed(self, request: TaskRequest, error: ScriptError, client: str) -> TaskRow:
+    async def _failed(
+        self,
+        request: TaskRequest,
+        error: ScriptError,
+        client: str,
+        idempotency: Idempotency | None,
+    ) -> TaskRow:
         """A script that cannot be resolved is a task that has failed, and is kept as one."""
         if is_request_fault(error):
             raise error
         return await self._state.service.fail(
-            request, error, task_id=self.request_id, client=client
+            request, error, task_id=self.request_id, client=client, idempotency=idempotency
         )
 
     async def answer(self, row: TaskRow, receive: Receive, send: Send) -> None:
