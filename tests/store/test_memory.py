@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
 from zscrape.model import Outcome, OutcomeCode, TaskState
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
-from zscrape.store.tasks import TaskQuery, TaskRow
+from zscrape.store.tasks import TaskQuery, TaskRow, WebhookDelivery
 
 
 def _row(number: int, **fields: Any) -> TaskRow:
@@ -256,3 +257,16 @@ async def test_dead_letters_are_taken_once():
     assert (row.is_dead_letter, row.retried_as) == (True, "")
     assert not await store.take_dead_letter("t2")
     assert not await store.take_dead_letter("nope")
+
+
+async def test_webhooks_are_kept_with_their_task():
+    """Tasks of which somebody is still to be told are found, oldest first."""
+    store = MemoryTaskStore()
+    owed = WebhookDelivery(url="http://a/", event="failed")
+    for number in range(3):
+        await store.add(_row(number, webhooks=(owed,)))
+
+    await store.note_webhooks("t1", (msgspec.structs.replace(owed, status="delivered"),))
+    await store.note_webhooks("nope", ())
+
+    assert [row.id for row in await store.unsent_webhooks()] == ["t0", "t2"]

@@ -15,7 +15,7 @@ from zscrape.errors import ManifestInvalid, ParamsInvalid, ZscrapeError
 from zscrape.messages import text
 from zscrape.model import OutcomeCode, TaskState
 from zscrape.scripts.problems import told
-from zscrape.store.tasks import ArtifactRow, TaskRow
+from zscrape.store.tasks import ArtifactRow, TaskRow, WebhookDelivery
 
 _ENCODER = msgspec.json.Encoder()
 encode = _ENCODER.encode
@@ -63,6 +63,18 @@ class Envelope(Struct, kw_only=True):
     links: dict[str, str] | UnsetType = UNSET  # where there is more than the envelope holds
 
 
+class WebhookView(Struct):
+    """Who is told of the task's end, and what became of that."""
+
+    url: str
+    event: str
+    status: str  # pending, delivered, failed
+    tries: int
+    http_status: int | None
+    reason: str | None
+    at: datetime | None
+
+
 class TaskView(Envelope, kw_only=True):
     """One task in full: the envelope, what was asked, and how it goes."""
 
@@ -83,6 +95,7 @@ class TaskView(Envelope, kw_only=True):
     dropped_reason: str | None = None
     retry_of: str | None = None
     retried_as: str | None = None
+    webhooks: list[WebhookView] = []
     progress: dict[str, Any] | None = None
     dropped_count: int = 0
 
@@ -265,8 +278,21 @@ def task_view(row: TaskRow, lang: str, *, inline_limit_bytes: int) -> TaskView:
         dropped_reason=row.dropped_reason or None,
         retry_of=row.retry_of or None,
         retried_as=row.retried_as or None,
+        webhooks=[_webhook_view(each) for each in row.webhooks],
         progress=progress_of(row),
         dropped_count=row.dropped_count,
+    )
+
+
+def _webhook_view(webhook: WebhookDelivery) -> WebhookView:
+    return WebhookView(
+        url=webhook.url,
+        event=webhook.event,
+        status=webhook.status,
+        tries=webhook.tries,
+        http_status=webhook.http_status or None,
+        reason=webhook.reason or None,
+        at=moment(webhook.at),
     )
 
 

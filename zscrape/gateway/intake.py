@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from zscrape.config.settings import ScriptDefaults
+from zscrape.config.values import parse_webhook
 from zscrape.errors import ParamsInvalid
 from zscrape.gateway.checks import ParameterChecks
 from zscrape.gateway.faults import field_fault
@@ -109,6 +110,7 @@ class Intake:
             raise _at(at, ParamsInvalid(script_name=script.pin.name, problems=problems))
         lock = _lock(request, script, params, at)
         retry = _retry(request.retry, script, at)
+        webhook_url, webhook_events = webhook_of(request, at)
         timeout_s = request.timeout or (default.timeout_s if default is not None else None)
         tags = request.tags or (default.tags if default is not None else ())
         row = TaskRow(
@@ -126,6 +128,8 @@ class Intake:
             retry=retry,
             timeout_s=timeout_s,
             metadata=request.metadata or {},
+            webhook_url=webhook_url,
+            webhook_events=webhook_events,
             origin=origin,
             client=client,
         )
@@ -214,3 +218,25 @@ def _retry(asked: RetryRequest | None, script: Script, at: str) -> RetryPolicy:
         cap_s=asked.cap,
         on=asked.on or own.on or RETRIED_BY_DEFAULT,
     )
+
+
+def webhook_of(request: TaskRequest, at: str = "") -> tuple[str, tuple[str, ...]]:
+    """Return who is to be told of a task's end, and of which ends; empty texts for nobody.
+
+    Raises:
+        FieldFault: That is no address, or is given twice.
+    """
+    webhook, url = request.webhook, request.webhook_url
+    if webhook is not None and url is not None:
+        raise field_fault(f"{at}/webhook_url", "given_twice", name="webhook")
+    if webhook is not None:
+        return _address(webhook.url, f"{at}/webhook/url"), webhook.events
+    return ("", ()) if url is None else (_address(url, f"{at}/webhook_url"), ())
+
+
+def _address(url: str, pointer: str) -> str:
+    try:
+        parse_webhook(url)
+    except ValueError:
+        raise field_fault(pointer, "webhook_address") from None
+    return url

@@ -58,6 +58,13 @@ def tell_nobody(_row: TaskRow, _kind: str, _fault: str) -> None:
     """Tell nobody: the listener where there is none."""
 
 
+EndListener: TypeAlias = Callable[[TaskRow], None]
+
+
+def let_pass(_row: TaskRow) -> None:
+    """Add nothing: the listener where there is none."""
+
+
 _ARTIFACT = msgspec.json.Decoder(SavedFile)
 _PROGRESS = msgspec.json.Decoder(_Progress)
 _ENCODE = msgspec.json.Encoder().encode
@@ -66,7 +73,8 @@ _ENCODE = msgspec.json.Encoder().encode
 class Ledger:
     """The rows of live tasks, kept up to date.
 
-    `on_invalid` hears, once per task, of what its worker sent that is not JSON.
+    `on_invalid` hears, once per task, of what its worker sent that is not JSON; `on_end` gets
+    the row of a task that ends, before that is kept, and may add to it.
     """
 
     def __init__(
@@ -76,11 +84,13 @@ class Ledger:
         hub: EventHub,
         clock: Callable[[], float] = time.time,
         on_invalid: InvalidListener = tell_nobody,
+        on_end: EndListener = let_pass,
     ) -> None:
         self._store = store
         self._hub = hub
         self._clock = clock
         self._on_invalid = on_invalid
+        self._on_end = on_end
         self._distrusted: set[TaskId] = set()  # live ones of which `on_invalid` has heard
         self._live: dict[TaskId, TaskRow] = {}
         self._is_idle = asyncio.Event()
@@ -210,6 +220,7 @@ class Ledger:
             row.worker_id = fact.worker_id
             if not row.dropped_count:
                 row.item_count = outcome.item_count or row.item_count
+        self._on_end(row)
         self.note_state(row, now, outcome.code)
         self._hub.ends.ring(row.id)
 

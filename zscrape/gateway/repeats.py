@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import msgspec
 from msgspec import Raw, Struct
 
 from zscrape.errors import NotFound, TaskRunning, ZscrapeError
-from zscrape.gateway.requests import RetryRequest, TaskRequest
+from zscrape.gateway.requests import RetryRequest, TaskRequest, WebhookRequest
 from zscrape.gateway.tasks import Idempotency, Prepared, TaskService
 from zscrape.model import TaskId
 from zscrape.store.tasks import TaskQuery, TaskRow, TaskStore
@@ -129,6 +130,12 @@ def _part(query: TaskQuery, limit: int, before: int | None) -> TaskQuery:
     )
 
 
+def _webhook_of(row: TaskRow) -> WebhookRequest | None:
+    if not row.webhook_url:
+        return None
+    return msgspec.convert({"url": row.webhook_url, "events": row.webhook_events}, WebhookRequest)
+
+
 def _request_of(row: TaskRow) -> TaskRequest:
     """Return the request that a task came from, with its pin in place of the version asked for."""
     retry = row.retry
@@ -145,4 +152,5 @@ def _request_of(row: TaskRow) -> TaskRequest:
             max=retry.max_count, backoff=retry.backoff_s, cap=retry.cap_s, on=retry.on or None
         ),
         metadata=row.metadata or None,
+        webhook=_webhook_of(row),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -26,6 +26,8 @@ _AGE_LIMIT_S: Final = 30 * 86_400  # nothing is kept longer (contract section 9)
 
 # Printable and not a control character: what may stand in a name, a tag or a key.
 _Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\A[^\x00-\x1f\x7f]+\Z")]
+_Address = Annotated[str, Meta(min_length=1, max_length=2000, pattern=r"\A[\x21-\x7e]+\Z")]
+WebhookEvent = Literal["completed", "failed", "timed_out", "cancelled"]
 _Seconds = Annotated[float, Meta(gt=0, le=TIMEOUT_LIMIT_S)]
 _Delay = Annotated[float, Meta(ge=0, le=TIMEOUT_LIMIT_S)]
 
@@ -37,6 +39,13 @@ class RetryRequest(Struct, frozen=True, forbid_unknown_fields=True):
     backoff: Annotated[tuple[_Delay, ...], Meta(min_length=1, max_length=100)] = (15, 30, 60)
     cap: _Delay = 300.0
     on: frozenset[OutcomeCode] | None = None  # None: what the manifest says, or any that may pass
+
+
+class WebhookRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who is to be told when the task ends, and of which ends."""
+
+    url: _Address
+    events: tuple[WebhookEvent, ...] = ()  # empty: as the gateway is set
 
 
 class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,6 +60,8 @@ class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
     lock_key: _Name | None = None
     overlap: Overlap | None = None
     retry: RetryRequest | None = None
+    webhook: WebhookRequest | None = None
+    webhook_url: _Address | None = None  # short for `webhook` with its `url` alone
     max_age: Annotated[float, Meta(ge=0, le=_AGE_LIMIT_S)] | None = None
     metadata: dict[str, Any] | None = None  # kept with the task and given back, never read
 
@@ -84,7 +95,11 @@ _PREFETCH = msgspec.json.Decoder(PrefetchRequest)
 _CHANNEL = msgspec.json.Decoder(ChannelRequest)
 
 TASK_FIELDS: Final = TaskRequest.__struct_fields__
-_KNOWN: Final = (*TASK_FIELDS, *RetryRequest.__struct_fields__)
+_KNOWN: Final = (
+    *TASK_FIELDS,
+    *RetryRequest.__struct_fields__,
+    *WebhookRequest.__struct_fields__,
+)
 
 
 def depth_of(document: bytes, limit: int) -> int:

@@ -20,8 +20,10 @@ from zscrape.errors import ConfigError
 from zscrape.gateway.access import Access, admin_key, write_client
 from zscrape.gateway.app import build_app
 from zscrape.gateway.connections import BACKLOG, ConnectionLimits, HttpConfig, room_for
+from zscrape.gateway.deliveries import Deliveries, WebhookPolicy
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.facts import FactTeller
+from zscrape.gateway.outbound import Outbound
 from zscrape.gateway.router import Router
 from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.gateway.tasks import TaskPolicy, TaskService
@@ -122,6 +124,22 @@ async def _serve(
     parts.callback(router.stop)
     hub = EventHub()
     store = MemoryTaskStore(MemoryPolicy(final_count=gateway.task_kept_count))
+    outbound = Outbound(allowed=gateway.webhook_allow)
+    parts.push_async_callback(outbound.close)
+    deliveries = Deliveries(
+        store=store,
+        post=outbound.post,
+        policy=WebhookPolicy(
+            url=gateway.webhook_url,
+            events=gateway.webhook_events,
+            secret=gateway.webhook_signing_secret,
+        ),
+        clock=time.time,
+        log=log,
+        lang=settings.lang,
+        inline_limit_bytes=gateway.inline_limit_bytes,
+    )
+    parts.push_async_callback(deliveries.close)
     service = TaskService(
         router=router,
         catalogue=catalogue,
@@ -129,6 +147,7 @@ async def _serve(
         hub=hub,
         policy=TaskPolicy(schedule_timeout_s=settings.schedule_timeout_s),
         defaults=settings.scripts,
+        on_end=deliveries.offer,
         on_invalid=lambda row, kind, fault: log.warning(
             "worker_data_invalid",
             worker_id=row.worker_id,
@@ -138,6 +157,7 @@ async def _serve(
         ),
     )
     teller.listener = service.apply
+    await deliveries.resume()
     connection_limit = room_for(gateway.connection_limit)
     state = GatewayState(
         service=service,
@@ -195,6 +215,8 @@ def _secrets(settings: Settings) -> Iterator[str]:
     """Yield what no log line may show."""
     if settings.gateway.webhook_secret:
         yield settings.gateway.webhook_secret
+    if settings.gateway.webhook_signing_secret:
+        yield settings.gateway.webhook_signing_secret
     for repository in settings.repositories:
         for name in REPOSITORY_SECRETS:
             value = getattr(repository, name)

@@ -25,9 +25,9 @@ from zscrape.errors import (
     ZscrapeError,
 )
 from zscrape.gateway.events import EventHub
-from zscrape.gateway.intake import Intake, Origin, Prepared, TaskPolicy
+from zscrape.gateway.intake import Intake, Origin, Prepared, TaskPolicy, webhook_of
 from zscrape.gateway.keylocks import KeyLocks
-from zscrape.gateway.ledger import InvalidListener, Ledger, tell_nobody
+from zscrape.gateway.ledger import EndListener, InvalidListener, Ledger, let_pass, tell_nobody
 from zscrape.gateway.requests import TaskRequest
 from zscrape.model import Explanation, RunSpec, Snapshot, TaskId, TaskSpec, TaskState, WorkerId
 from zscrape.scripts.catalogue import Catalogue
@@ -101,6 +101,7 @@ class TaskService:
         defaults: Mapping[str, ScriptDefaults] | None = None,
         clock: Callable[[], float] = time.time,
         on_invalid: InvalidListener = tell_nobody,
+        on_end: EndListener = let_pass,
     ) -> None:
         self._router = router
         self._store = store
@@ -113,7 +114,10 @@ class TaskService:
             defaults=defaults or {},
             clock=clock,
         )
-        self._ledger = Ledger(store=store, hub=hub, clock=clock, on_invalid=on_invalid)
+        self._ledger = Ledger(
+            store=store, hub=hub, clock=clock, on_invalid=on_invalid, on_end=on_end
+        )
+        self._on_end = on_end
         # Under the names by which callers know them: a call less on the way of every task.
         self.prepare = self._intake.prepare
         self.apply: Callable[[DispatcherEffect], None] = self._ledger.apply
@@ -218,6 +222,8 @@ class TaskService:
             tags=request.tags,
             timeout_s=request.timeout,
             metadata=request.metadata or {},
+            webhook_url=webhook_of(request)[0],
+            webhook_events=webhook_of(request)[1],
             origin="scrape",
             client=client,
             idempotency_key="" if idempotency is None else idempotency.key,
@@ -227,6 +233,7 @@ class TaskService:
             error_text_key=error.text_key,
             error_fields=error.fields,
         )
+        self._on_end(row)
         await self._store.add(row)
         self._ledger.note_state(row, now, error.code)
         return row

@@ -9,7 +9,14 @@ from itertools import islice
 from msgspec import Struct
 
 from zscrape.model import MIB, TaskId, TaskState
-from zscrape.store.tasks import EntryKind, LogEntry, TaskPage, TaskQuery, TaskRow
+from zscrape.store.tasks import (
+    EntryKind,
+    LogEntry,
+    TaskPage,
+    TaskQuery,
+    TaskRow,
+    WebhookDelivery,
+)
 
 # What an entry weighs beyond its body: the struct, its number, its places in the lists.
 _ENTRY_OVERHEAD_BYTES = 200
@@ -156,6 +163,20 @@ class MemoryTaskStore:
         kept = self._kept.get(task_id)
         if kept is not None:
             kept.row.is_dead_letter, kept.row.retried_as = True, ""
+
+    async def note_webhooks(self, task_id: TaskId, webhooks: tuple[WebhookDelivery, ...]) -> None:
+        """Keep what became of telling others of a task's end."""
+        kept = self._kept.get(task_id)
+        if kept is not None:
+            kept.row.webhooks = webhooks
+
+    async def unsent_webhooks(self) -> list[TaskRow]:
+        """Return the ended tasks of which somebody is still to be told, oldest first."""
+        return [
+            kept.row
+            for kept in self._kept.values()
+            if any(each.status == "pending" for each in kept.row.webhooks)
+        ]
 
     # ---- reads -----------------------------------------------------------------------
 

@@ -36,6 +36,18 @@ class ArtifactRow(Struct, frozen=True, gc=False):
     number: int
 
 
+class WebhookDelivery(Struct, frozen=True, kw_only=True, gc=False):
+    """Who is told of a task's end, and what became of that: `pending delivered failed`."""
+
+    url: str
+    event: str  # the state in which the task ended
+    status: str = "pending"
+    tries: int = 0
+    http_status: int = 0  # of the last try; 0 iff it had no answer
+    reason: str = ""  # why the last try failed
+    at: float | None = None  # the last try
+
+
 class TaskRow(Struct, kw_only=True, gc=False):
     """One task: what was asked, and what became of it. Moments are Unix time.
 
@@ -58,6 +70,8 @@ class TaskRow(Struct, kw_only=True, gc=False):
     retry: RetryPolicy = RetryPolicy()
     timeout_s: float | None = None
     metadata: dict[str, Any] = {}
+    webhook_url: str = ""  # is told of its end
+    webhook_events: tuple[str, ...] = ()  # of which ends; empty: as the gateway is set
     origin: str = "task"  # how it came: `scrape`, `run`, `task`, `batch` or `retry`
     retry_of: TaskId = ""  # the ended task that somebody had done again by this one
     client: str = ""  # whose key
@@ -87,6 +101,7 @@ class TaskRow(Struct, kw_only=True, gc=False):
     error_fields: dict[str, Any] = {}
     item_count: int = 0
     artifacts: tuple[ArtifactRow, ...] = ()
+    webhooks: tuple[WebhookDelivery, ...] = ()  # set as it ends
     last_number: int = 0  # of its log
     dropped_count: int = 0  # log entries beyond what is kept of one task
 
@@ -150,6 +165,14 @@ class TaskStore(Protocol):
 
     async def return_dead_letter(self, task_id: TaskId) -> None:
         """Put back a task that was taken from the dead letters, when that came to nothing."""
+        ...
+
+    async def note_webhooks(self, task_id: TaskId, webhooks: tuple[WebhookDelivery, ...]) -> None:
+        """Keep what became of telling others of a task's end; an unknown task is no error."""
+        ...
+
+    async def unsent_webhooks(self) -> list[TaskRow]:
+        """Return the ended tasks of which somebody is still to be told, oldest first."""
         ...
 
     async def get(self, task_id: TaskId) -> TaskRow | None:
