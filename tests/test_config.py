@@ -550,3 +550,36 @@ def test_ipv6_address_is_read_with_brackets() -> None:
     """An IPv6 host stands in brackets."""
     assert config.parse_http("[::1]:80") == ("::1", 80)
     assert config.parse_link("tcp://[::1]:0") == ("::1", 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ZSCRAPE_WEBHOOK_URL", "hooks.example.com"),
+        ("ZSCRAPE_WEBHOOK_URL", "https://user:pass@hooks.example.com/"),
+        ("ZSCRAPE_WEBHOOK_URL", "https://hooks.example.com:port/"),
+        ("ZSCRAPE_WEBHOOK_EVENTS", "completed,ended"),
+        ("ZSCRAPE_WEBHOOK_ALLOW", "10.0.0.0/8,hooks.example.com"),
+    ],
+)
+def test_webhook_settings_are_checked(tmp_path: Path, name: str, value: str) -> None:
+    """What can never be told, and networks that are none, are refused at start."""
+    with pytest.raises(SettingError) as caught:
+        load(environ=environ(tmp_path, **{name: value}))
+
+    assert caught.value.source == name
+    assert "pass" not in str(caught.value)
+
+
+def test_webhook_settings_are_read(tmp_path: Path) -> None:
+    """Networks may be single addresses; events keep their order."""
+    gateway = load(
+        environ=environ(
+            tmp_path,
+            ZSCRAPE_WEBHOOK_ALLOW="10.0.0.0/8, 192.168.1.5",
+            ZSCRAPE_WEBHOOK_EVENTS="failed",
+        )
+    ).gateway
+
+    assert gateway.webhook_allow == ("10.0.0.0/8", "192.168.1.5")
+    assert gateway.webhook_events == ("failed",)

@@ -34,6 +34,7 @@ Document: TypeAlias = dict[str, Any]
 _STREAM_SILENCE_S: Final = 45.0
 _CALL_TIMEOUT_S: Final = 30.0
 _REFRESH_TIMEOUT_S: Final = 300.0  # a first look at a large repository takes its time
+_MANY_S: Final = 300.0  # calls about up to 10,000 tasks
 _RECONNECT_COUNT: Final = 5
 _RECONNECT_FIRST_S: Final = 0.25
 
@@ -204,12 +205,46 @@ class Client:
 
     def tasks(self, **filters: Any) -> Document:
         """Return one page of the history: `status script origin since limit cursor`."""
-        given = {name: value for name, value in filters.items() if value is not None}
-        return self._call("GET", "/v1/tasks", params=given)
+        return self._call("GET", "/v1/tasks", params=_given(filters))
+
+    def export(self, form: str = "jsonl", **filters: Any) -> Iterator[bytes]:
+        """Stream the history as `jsonl` or `csv`: `status script origin since limit data`."""
+        params = {"format": form, **_given(filters)}
+        try:
+            with self._http.stream("GET", "/v1/tasks/export", params=params) as response:
+                if response.is_error:
+                    response.read()
+                yield from self._checked(response).iter_bytes()
+        except httpx.HTTPError as error:
+            raise self._translate(error) from error
 
     def cancel(self, task_id: str) -> Document:
         """End a task, gracefully and then by force. A task that has ended stays as it is."""
         return self._call("POST", _task_path(task_id, "cancel"))
+
+    def cancel_many(self, **selection: Any) -> Document:
+        """End many tasks: `ids`, or `status script origin since all`, and `limit`."""
+        return self._call("POST", "/v1/tasks/cancel", json=_given(selection), timeout=_MANY_S)
+
+    def retry(self, task_id: str) -> Document:
+        """Do an ended task again: a new one with the same pin and parameters."""
+        return self._call("POST", _task_path(task_id, "retry"))
+
+    def dead_letters(self, **filters: Any) -> Document:
+        """Return one page of the dead letters: `script reason since limit cursor`."""
+        return self._call("GET", "/v1/deadletters", params=_given(filters))
+
+    def retry_dead_letters(self, **selection: Any) -> Document:
+        """Do dead letters again: `ids`, or `script reason since all`, and `limit`."""
+        body = _given(selection)
+        return self._call("POST", "/v1/deadletters/retry", json=body, timeout=_MANY_S)
+
+    def drop_dead_letters(self, **selection: Any) -> Document:
+        """Take tasks from the dead letters: `ids`, or `script reason since all`, and `limit`."""
+        query = _given(selection)
+        if "ids" in query:
+            query["ids"] = ",".join(query["ids"])
+        return self._call("DELETE", "/v1/deadletters", params=query, timeout=_MANY_S)
 
     def explain(self, task_id: str) -> Document:
         """Return why a task waits, or where it ran."""
@@ -410,8 +445,11 @@ def _json_or_text(data: str) -> Any:
 def _request_body(
     script: str, parameters: Mapping[str, Any] | None, options: Mapping[str, Any]
 ) -> Document:
-    given = {name: value for name, value in options.items() if value is not None}
-    return {"script_name": script, "parameters": dict(parameters or {}), **given}
+    return {"script_name": script, "parameters": dict(parameters or {}), **_given(options)}
+
+
+def _given(options: Mapping[str, Any]) -> Document:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _channel_path(name: str, channel: str) -> str:

@@ -4,7 +4,7 @@
     ├── RequestError          the caller can mend it: 4xx
     │   ├── MalformedJson, InvalidRequest, BodyTooLarge, BodyTimeout, ParamsInvalid
     │   ├── Unauthorized, NotFound, MethodNotAllowed
-    │   └── LockHeld, IdempotencyConflict
+    │   └── LockHeld, IdempotencyConflict, TaskRunning, TableTooLarge
     ├── RefusedError          the cluster will not take it now: 503, try later
     │   ├── QueueFull, TooManyConnections, Draining
     │   └── StorageFull, StorageReadOnly, StorageLocked, StorageFailed
@@ -162,6 +162,26 @@ class IdempotencyConflict(RequestError):
     http_status: ClassVar[int] = 409
     key: str
     holder: str  # the task that was made with it
+
+
+@dataclass(eq=False, kw_only=True)
+class TaskRunning(RequestError):
+    """Raised when a task is to be done again that has not ended."""
+
+    code: ClassVar[str] = "task_running"
+    http_status: ClassVar[int] = 409
+    task_id: str
+    status: str
+
+
+@dataclass(eq=False, kw_only=True)
+class TableTooLarge(RequestError):
+    """Raised when there is more than a spreadsheet can hold."""
+
+    code: ClassVar[str] = "table_too_large"
+    http_status: ClassVar[int] = 422
+    row_count: int
+    column_count: int
 
 
 # ---- not now -------------------------------------------------------------------------

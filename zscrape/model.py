@@ -94,6 +94,19 @@ _FINAL_STATE_BY_CODE = {
 }
 
 
+# What is tried again when retries are asked for and nobody says of what: ends that another
+# minute, another worker or another address may change.
+RETRIED_BY_DEFAULT = frozenset(
+    {
+        OutcomeCode.SCRIPT_ERROR,
+        OutcomeCode.TIMEOUT,
+        OutcomeCode.CRASHED,
+        OutcomeCode.BLOCKED,
+        OutcomeCode.RATE_LIMITED,
+        OutcomeCode.EMPTY_RESULT,
+    }
+)
+
 # Ends that another try cannot change, or that are no failures.
 NEVER_RETRIED = frozenset({OutcomeCode.OK, OutcomeCode.CANCELLED, OutcomeCode.PARAMS_INVALID})
 
@@ -152,8 +165,15 @@ class RunSpec(Struct, frozen=True, array_like=True):
     python: str = ""  # PEP 440 range of the interpreter; empty: any
 
 
+# Further tries where a request or a manifest asks for retries without saying how many.
+RETRY_COUNT = 3
+
+
 class RetryPolicy(Struct, frozen=True):
-    """Which failures are tried again, and when. `backoff_s` repeats its last value."""
+    """Which failures are tried again, and when. Beyond its end `backoff_s` doubles, up to the cap.
+
+    Each rest is a share of its back-off, spread over all of it.
+    """
 
     max_count: int = 0  # further tries after the first
     backoff_s: tuple[float, ...] = (15.0, 30.0, 60.0)

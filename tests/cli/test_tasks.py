@@ -1,4 +1,4 @@
-"""`tasks list show logs cancel explain` against a real gateway."""
+"""`tasks list show logs cancel retry explain` against a real gateway."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.cli.conftest import Cluster, Zscrape
-from zscrape.cli.tasks import age, moment_of
+from zscrape.cli.selecting import age, moment_of
 from zscrape.cli.verbs import UsageFault
 from zscrape.client import Client, find_gateway
 
@@ -157,6 +157,34 @@ def test_cancel_of_many_tells_which_failed(on_cluster: Zscrape, done_id: str) ->
         for task in on_cluster.json("tasks", "cancel", done_id, "nope", code=2)["tasks"]
     ]
     assert codes == [None, "not_found"]
+
+
+def test_cancel_by_filter(on_cluster: Zscrape, client: Client) -> None:
+    """A filter ends what fits it; nothing selected, and too much, is 3."""
+    task_ids = [client.submit("picky")["request_id"] for _ in range(3)]
+
+    limited = on_cluster.json("tasks", "cancel", "--script", "picky", "--limit", "1")
+    rest = on_cluster("tasks", "cancel", "--script", "picky", "--status", "queued", "--lang", "ko")
+    nothing = on_cluster("tasks", "cancel")
+    both = on_cluster("tasks", "cancel", "--all", task_ids[0])
+
+    assert [task["request_id"] for task in limited["tasks"]] == [task_ids[2]]
+    assert rest.stdout.split() == [f"{task_ids[1]}:", "취소됨", f"{task_ids[0]}:", "취소됨"]
+    assert "취소한 작업: 2개" in rest.stderr
+    assert (nothing.exit_code, both.exit_code) == (3, 3)
+    assert "--all" in nothing.stderr
+
+
+def test_retry_does_a_task_again(on_cluster: Zscrape, client: Client, done_id: str) -> None:
+    """An ended task is done again as a new one; unknown ones are told."""
+    told = on_cluster("tasks", "retry", done_id)
+    answer = on_cluster.json("tasks", "retry", done_id, "nope", code=2)
+
+    new_id = told.stdout.split()[1]
+    new = client.task(new_id, wait_s=10)
+    assert (new["status"], new["retry_of"]) == ("completed", done_id)
+    assert answer["tasks"][0]["retried_as"] not in (done_id, new_id)
+    assert answer["tasks"][1]["error"]["code"] == "not_found"
 
 
 def test_explain_says_why_a_task_waits(on_cluster: Zscrape, client: Client) -> None:

@@ -332,9 +332,9 @@ def test_failure_is_tried_again_after_a_rest(rig: Rig) -> None:
 
     queued = facts(effects, TaskQueued)[0]
     assert (queued.attempt, queued.code) == (1, OutcomeCode.BLOCKED)
-    assert 8.0 <= queued.delay_s <= 12.0
+    assert 0.0 < queued.delay_s <= 10.0
     assert rig.why("t")[0] == "retry_later"
-    rested = rig.pass_time(13.0, "a", step_s=0.5)
+    rested = rig.pass_time(11.0, "a", step_s=0.5)
     assert rig.runs(rested) == [("a", "t", 2)]
 
 
@@ -348,9 +348,44 @@ def test_exhausted_retries_keep_the_last_outcome(rig: Rig) -> None:
 
     effects = rig.done("a", "t", 2, Outcome(OutcomeCode.BLOCKED, fields={"error_message": "403"}))
 
-    outcome = facts(effects, TaskFinished)[0].outcome
-    assert outcome.code is OutcomeCode.BLOCKED
-    assert outcome.fields == {"error_message": "403", "try_count": 2}
+    finished = facts(effects, TaskFinished)[0]
+    assert finished.outcome.code is OutcomeCode.BLOCKED
+    assert finished.outcome.fields == {"error_message": "403", "try_count": 2}
+    assert finished.dropped_reason == "retry_exhausted"
+
+
+def test_attempts_that_end_their_templates_are_poison(rig: Rig) -> None:
+    """The third attempt that took its template with it is the last, whatever tries are left."""
+    rig.join("a")
+    deadly = Outcome(OutcomeCode.CRASHED, fields={"reason": "gone", "lost_with": "template"})
+    policy = RetryPolicy(max_count=9, backoff_s=(), on=frozenset({OutcomeCode.CRASHED}))
+    rig.submit("t", retry=policy)
+    for attempt in (1, 2):
+        rig.done("a", "t", attempt, deadly)
+        rig.tick(rig.now + 0.1)
+
+    effects = rig.done("a", "t", 3, deadly)
+
+    finished = facts(effects, TaskFinished)[0]
+    assert finished.dropped_reason == "poison"
+    assert finished.outcome.fields["lost_count"] == 3
+
+
+def test_lost_workers_and_lost_templates_count_together(rig: Rig) -> None:
+    """Two lost workers and a lost template make a poison task; a plain crash counts for nothing."""
+    policy = RetryPolicy(max_count=9, backoff_s=(), on=frozenset({OutcomeCode.CRASHED}))
+    rig.submit("t", retry=policy)
+    for name in ("w1", "w2"):
+        rig.join(name)
+        rig.hear(name, Goodbye("s1"))
+    rig.join("a")
+    rig.done("a", "t", 3, Outcome(OutcomeCode.CRASHED, fields={"reason": "SIGSEGV"}))
+    rig.tick(rig.now + 0.1)
+
+    deadly = Outcome(OutcomeCode.CRASHED, fields={"reason": "gone", "lost_with": "template"})
+    effects = rig.done("a", "t", 4, deadly)
+
+    assert facts(effects, TaskFinished)[0].dropped_reason == "poison"
 
 
 def test_other_failures_are_final(rig: Rig) -> None:

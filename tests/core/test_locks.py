@@ -210,13 +210,13 @@ def test_task_that_lost_too_many_workers_keeps_its_key_for_the_lease(rig: Rig) -
 def test_resting_task_keeps_its_key(rig: Rig) -> None:
     """Between two tries the key stays with the task."""
     rig.join("a")
-    retry = RetryPolicy(1, (5.0,), on=frozenset({OutcomeCode.BLOCKED}))
+    retry = RetryPolicy(1, (0.5,), on=frozenset({OutcomeCode.BLOCKED}))
     rig.submit("t1", lock=lock(), retry=retry)
     rig.submit("t2", lock=lock())
     rig.done("a", "t1", outcome=Outcome(OutcomeCode.BLOCKED))
 
     assert rig.why("t2")[1]["holder"] == "t1"
-    rig.pass_time(7.0, "a", step_s=0.5)
+    rig.tick(0.5)
     assert rig.runs(rig.done("a", "t1", 2, OK)) == [("a", "t2", 1)]
 
 

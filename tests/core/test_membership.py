@@ -447,9 +447,10 @@ def test_task_that_lost_too_many_workers_ends(rig: Rig) -> None:
 
     effects = rig.hear("w3", Goodbye("s1"))
 
-    outcome = facts(effects, TaskFinished)[0].outcome
-    assert outcome.code is OutcomeCode.WORKER_LOST
-    assert outcome.fields == {"worker_id": "w3", "attempt": 3, "lost_count": 3}
+    finished = facts(effects, TaskFinished)[0]
+    assert finished.outcome.code is OutcomeCode.WORKER_LOST
+    assert finished.outcome.fields == {"worker_id": "w3", "attempt": 3, "lost_count": 3}
+    assert finished.dropped_reason == "poison"
 
 
 # ---- restart of the gateway ----------------------------------------------------------

@@ -166,6 +166,23 @@ BODIES: list[tuple[str, bytes, int, str, str | None]] = [
     ),
     ("max_age negative", _with('"max_age":-1'), 422, "invalid_request", "/max_age"),
     ("max_age text", _with('"max_age":"1h"'), 422, "invalid_request", "/max_age"),
+    ("webhook text", _with('"webhook":"http://a/"'), 422, "invalid_request", "/webhook"),
+    ("webhook without url", _with('"webhook":{}'), 422, "invalid_request", "/webhook"),
+    (
+        "webhook of a space",
+        _with('"webhook_url":"http://a/ b"'),
+        422,
+        "invalid_request",
+        "/webhook_url",
+    ),
+    ("webhook of nothing", _with('"webhook_url":""'), 422, "invalid_request", "/webhook_url"),
+    (
+        "webhook of IPv6",
+        _with('"webhook_url":"http://[::1"'),
+        422,
+        "invalid_request",
+        "/webhook_url",
+    ),
     ("metadata text", _with('"metadata":"x"'), 422, "invalid_request", "/metadata"),
 ]
 IDS = [body[0] for body in BODIES]

@@ -8,9 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from zscrape.gateway.intake import RETRIED_BY_DEFAULT
 from zscrape.gateway.requests import RetryRequest, TaskRequest
-from zscrape.model import OutcomeCode, Overlap, RetryPolicy
+from zscrape.model import RETRIED_BY_DEFAULT, OutcomeCode, Overlap, RetryPolicy
 from zscrape.scripts.catalogue import Script
 
 
@@ -51,7 +50,8 @@ async def test_patience(gateway):
     ("asked", "policy"),
     [
         (None, RetryPolicy()),
-        (RetryRequest(), RetryPolicy()),
+        (RetryRequest(max=0), RetryPolicy()),
+        (RetryRequest(), RetryPolicy(3, (15, 30, 60), 300, RETRIED_BY_DEFAULT)),
         (RetryRequest(max=2), RetryPolicy(2, (15, 30, 60), 300, RETRIED_BY_DEFAULT)),
         (
             RetryRequest(max=1, backoff=(1.0,), cap=5.0, on=frozenset({OutcomeCode.BLOCKED})),

@@ -8,6 +8,7 @@ import csv
 import io
 from typing import Any
 
+import openpyxl
 import pytest
 
 from tests.gateway.conftest import until
@@ -301,6 +302,49 @@ async def test_items(gateway, client):
         ["", "", "", "", "", "bare"],
         ["line\nend", "", "", "", "", ""],
     ]
+
+
+async def test_items_by_name(gateway, client):
+    """`fields` and `omit` choose among the names of items, in every format."""
+    links = await _with_items(gateway, client)
+
+    few = await client.get(links["items"] + "?fields=ok,name&limit=2")
+    rest = await client.get(links["items"] + "?omit=name,tags,stock")
+    lines = await client.get(links["items"] + "?format=jsonl&fields=name&limit=1")
+    table = await client.get(links["items"] + "?format=csv&fields=price,none,name&limit=1")
+
+    assert few.text == '[{"name":"콩"},{"ok":true,"name":"q\\"uote, comma"}]'
+    assert rest.json() == [{"price": 1.5}, {"ok": True}, "bare", {}]
+    assert lines.text == '{"name":"콩"}\n'
+    assert table.text.splitlines() == ["price,none,name", "1.5,,콩"]
+
+
+async def test_items_as_a_spreadsheet(gateway, client):
+    """XLSX has the same columns, numbers as numbers, and no cell that is a formula."""
+    items = [
+        {"name": "=1+1", "price": 1.5, "ok": True},
+        {"big": 2**60, "nested": {"a": [1]}, "odd": "a\x00b\ud7ff"},
+        "bare",
+    ]
+
+    def script(worker: ScriptedWorker, run: wire.Run) -> None:
+        worker.started(run)
+        worker.say(run, *(("item", item) for item in items))
+        worker.ok(run, [], item_count=3)
+
+    gateway.worker(script)
+    links = (await client.post("/v1/tasks", json=PAGE)).json()["links"]
+
+    answer = await client.get(links["items"] + "?format=xlsx")
+
+    sheet = openpyxl.load_workbook(io.BytesIO(answer.content))["items"]
+    cells = [[cell.value for cell in row] for row in sheet.iter_rows()]
+    assert cells[0] == ["name", "price", "ok", "big", "nested", "odd", "value"]
+    assert cells[1][:3] == ["=1+1", 1.5, True]
+    assert cells[2][3:6] == [str(2**60), '{"a":[1]}', "ab\ud7ff"]
+    assert cells[3][6] == "bare"
+    assert sheet["A2"].data_type == "s"
+    assert answer.headers["content-disposition"].endswith('.xlsx"')
 
 
 @pytest.mark.parametrize("query", ["format=xml", "offset=-1", "limit=0", "limit=x", "ofset=1"])

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
@@ -16,7 +17,7 @@ from zscrape.store import live
 from zscrape.store.database import Database
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 from zscrape.store.sql import SqlPolicy, SqlTaskStore
-from zscrape.store.tasks import KeyTaken, TaskQuery, TaskRow
+from zscrape.store.tasks import KeyTaken, TaskQuery, TaskRow, WebhookDelivery
 
 Store: TypeAlias = MemoryTaskStore | SqlTaskStore
 Opener: TypeAlias = Callable[..., AbstractAsyncContextManager[Store]]
@@ -303,3 +304,76 @@ async def test_pages_by_script_origin_and_moment(open_store: Opener) -> None:
         assert [row.id for row in by_origin.rows] == ["t2"]
         assert [row.id for row in by_script.rows] == ["t3"]
         assert [row.id for row in by_moment.rows] == ["t3", "t2"]
+
+
+# ---- tasks that have ended -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+async def test_dead_letters_are_taken_once(open_store: Opener, *, is_written: bool) -> None:
+    """Of callers at once one takes a dead letter; what was given back may be taken again."""
+    async with open_store() as store:
+        dead = _row(1, is_dead_letter=True, dropped_reason="poison", parameters=b'{"a":1}')
+        for row in (dead, _row(2)):
+            await store.add(row)
+            _end(store, row, data=b"x" * 100_000)
+        if is_written:
+            await written(store)
+        listed = await store.page(TaskQuery(is_dead_letter=True))
+        other = await store.page(TaskQuery(is_dead_letter=True, dropped_reason="retry_exhausted"))
+        taken = [await store.take_dead_letter("t1", retried_as="t9") for _ in range(2)]
+        after = await store.get("t1")
+        retried_as = None if after is None else after.retried_as
+        emptied = await store.page(TaskQuery(is_dead_letter=True))
+        await store.return_dead_letter("t1")
+        again = await store.get("t1")
+
+        assert ([each.id for each in listed.rows], other.rows) == (["t1"], [])
+        assert taken == [True, False]
+        assert retried_as == "t9"
+        assert emptied.rows == []
+        assert again is not None
+        assert (again.is_dead_letter, again.retried_as) == (True, "")
+        assert again.parameters == b'{"a":1}'
+        assert again.outcome is not None
+        assert again.outcome.data == b"x" * 100_000
+        assert not await store.take_dead_letter("t2")
+        assert not await store.take_dead_letter("nope")
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+async def test_webhooks_are_kept_with_their_task(open_store: Opener, *, is_written: bool) -> None:
+    """Tasks of which somebody is still to be told are found, oldest first."""
+    owed = WebhookDelivery(url="http://a/", event="failed")
+    async with open_store() as store:
+        for number in range(3):
+            row = _row(number, webhooks=(owed,))
+            await store.add(row)
+            _end(store, row)
+        if is_written:
+            await written(store)
+        await store.note_webhooks("t1", (msgspec.structs.replace(owed, status="delivered"),))
+        await store.note_webhooks("nope", ())
+        unsent = await store.unsent_webhooks()
+
+        assert [row.id for row in unsent] == ["t0", "t2"]
+        assert unsent[0].outcome is not None
+
+
+async def test_forgotten_key_may_be_used_again(open_store: Opener) -> None:
+    """A key that has been forgotten stands for the next task that comes with it."""
+    async with open_store() as store:
+        first = _row(1, client="c", idempotency_key="k")
+        await store.add(first)
+        _end(store, first)
+        await written(store)
+        await store.forget_key("c", "k")
+        none = await store.find_by_key("c", "k")
+        await store.add(_row(2, client="c", idempotency_key="k"))
+        found = await store.find_by_key("c", "k")
+        old = await store.get("t1")
+
+        assert none is None
+        assert found is not None
+        assert found.id == "t2"
+        assert old is not None

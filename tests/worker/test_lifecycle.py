@@ -48,6 +48,7 @@ async def test_killed_template_is_started_again(own: Stage) -> None:
 
     assert ran.outcome.code == OutcomeCode.CRASHED
     assert "template" in str(ran.outcome.fields["reason"])
+    assert ran.outcome.fields["lost_with"] == "template"
     assert after.data == 1
     assert own.slots.template_pids[""] != before
     survivors = [pid for pid in child_pids if is_alive(pid)]

@@ -16,6 +16,7 @@ VERBS: Final = {
     "worker": "zscrape.cli.serving:worker",
     "run": "zscrape.cli.run:run",
     "tasks": "zscrape.cli.families:tasks",
+    "deadletters": "zscrape.cli.families:deadletters",
     "scripts": "zscrape.cli.families:scripts",
     "workers": "zscrape.cli.families:workers",
     "doctor": "zscrape.cli.doctor:doctor",

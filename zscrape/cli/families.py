@@ -17,7 +17,19 @@ tasks = Family(
         "show": "zscrape.cli.tasks:show",
         "logs": "zscrape.cli.tasks:logs",
         "cancel": "zscrape.cli.tasks:cancel",
+        "retry": "zscrape.cli.tasks:retry",
+        "export": "zscrape.cli.export:export",
         "explain": "zscrape.cli.tasks:explain",
+    },
+)
+deadletters = Family(
+    "deadletters",
+    help="cli.deadletters",
+    params=common_options(),
+    lazy={
+        "list": "zscrape.cli.deadletters:list_letters",
+        "retry": "zscrape.cli.deadletters:retry",
+        "drop": "zscrape.cli.deadletters:drop",
     },
 )
 scripts = Family(

@@ -1,10 +1,8 @@
-"""`tasks list show logs cancel explain`."""
+"""`tasks list show logs cancel retry explain`."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import click
@@ -12,6 +10,7 @@ import click
 from zscrape.cli.live import Live, local_time, log_line
 from zscrape.cli.remote import open_client, remote_options
 from zscrape.cli.result import show_data, show_error
+from zscrape.cli.selecting import age, moment_of
 from zscrape.cli.terminal import Terminal, show as cell
 from zscrape.cli.verbs import FAILED, INVALID, OK, SOME_FAILED, Flag, UsageFault, verb
 from zscrape.client import ClientError, Document
@@ -21,11 +20,9 @@ _TASK_ID = click.Argument(["task_id"])
 _FACTS: Final = (
     *("script_name", "version", "digest", "parameters", "priority", "tags", "lock_key"),
     *("timeout", "origin", "client", "worker_id", "attempts", "item_count", "queue_time"),
-    *("execution_time", "last_error"),
+    *("execution_time", "retry_count", "last_error", "dropped_reason", "retry_of", "retried_as"),
 )
 _MOMENTS: Final = ("created_at", "started_at", "finished_at", "next_retry_at")
-_SPAN = re.compile(r"(\d+)([smhd])")
-_SPAN_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 @verb(
@@ -157,29 +154,98 @@ def logs(terminal: Terminal, task_id: str, follow: bool, **where: Any) -> int:
 
 @verb(
     "cancel",
-    click.Argument(["task_ids"], nargs=-1, required=True),
+    click.Argument(["task_ids"], nargs=-1),
+    Flag(
+        ["--status"],
+        multiple=True,
+        type=click.Choice([str(state) for state in TaskState if not state.is_final]),
+        help="cli.option.status",
+    ),
+    Flag(["--script"], help="cli.option.script"),
+    Flag(["--origin"], help="cli.option.origin"),
+    Flag(["--since"], help="cli.option.since"),
+    Flag(["--all", "is_all"], is_flag=True, help="cli.option.all_live"),
+    Flag(
+        ["--limit"], type=click.IntRange(1, 10_000), default=1_000, help="cli.option.limit_changed"
+    ),
     *remote_options(),
     help_key="cli.tasks.cancel",
 )
-def cancel(terminal: Terminal, task_ids: tuple[str, ...], **where: Any) -> int:
+def cancel(
+    terminal: Terminal,
+    task_ids: tuple[str, ...],
+    status: tuple[str, ...],
+    script: str | None,
+    origin: str | None,
+    since: str | None,
+    is_all: bool,
+    limit: int,
+    **where: Any,
+) -> int:
     """End tasks, gracefully and then by force."""
+    filters: Document = {"script": script, "origin": origin, "status": list(status) or None}
+    filters["since"] = None if since is None else moment_of(since)
+    if bool(task_ids) == (is_all or any(filters.values())):
+        key = "cli.usage.ids_or_filter" if task_ids else "cli.usage.nothing_selected"
+        raise UsageFault(key, ctx=click.get_current_context())
+    with open_client(terminal, **where) as client:
+        if task_ids:
+            return _each(terminal, task_ids, client.cancel, _tell_cancelled)
+        answer = client.cancel_many(all=is_all or None, limit=limit, **filters)
+    if terminal.is_json:
+        terminal.answer(answer)
+        return OK
+    for task in answer["tasks"]:
+        if "error" not in task:  # it has ended and was forgotten meanwhile
+            _tell_cancelled(terminal, task["request_id"], task)
+    terminal.note("cli.tasks.cancelled_count", count=answer["cancelled_count"])
+    return OK
+
+
+@verb(
+    "retry",
+    click.Argument(["task_ids"], nargs=-1, required=True),
+    *remote_options(),
+    help_key="cli.tasks.retry",
+)
+def retry(terminal: Terminal, task_ids: tuple[str, ...], **where: Any) -> int:
+    """Do ended tasks again, each as a new task with the same pin and parameters."""
+    with open_client(terminal, **where) as client:
+        return _each(terminal, task_ids, client.retry, _tell_retried)
+
+
+def _tell_cancelled(terminal: Terminal, task_id: str, task: Document) -> Document:
+    status = terminal.words(f"cli.state.{task.get('status')}")
+    terminal.say("cli.tasks.cancelled", request_id=task_id, status=status)
+    return {"request_id": task_id, "status": task.get("status")}
+
+
+def _tell_retried(terminal: Terminal, task_id: str, task: Document) -> Document:
+    terminal.say("cli.tasks.retried", request_id=task_id, retried_as=task["request_id"])
+    return {"request_id": task_id, "retried_as": task["request_id"], "status": task.get("status")}
+
+
+def _each(
+    terminal: Terminal,
+    task_ids: tuple[str, ...],
+    call: Callable[[str], Document],
+    tell: Callable[[Terminal, str, Document], Document],
+) -> int:
+    """Do something to each task; one that fails stops no other."""
     answers: list[Document] = []
     failed_count = 0
-    with open_client(terminal, **where) as client:
-        for task_id in task_ids:
-            try:
-                task = client.cancel(task_id)
-            except ClientError as error:
-                if not error.status:
-                    raise
-                failed_count += 1
-                answers.append({"request_id": task_id, "error": {"code": error.code}})
-                if not terminal.is_json:
-                    terminal.fail(error)
-                continue
-            answers.append({"request_id": task_id, "status": task.get("status")})
-            status = terminal.words(f"cli.state.{task.get('status')}")
-            terminal.say("cli.tasks.cancelled", request_id=task_id, status=status)
+    for task_id in task_ids:
+        try:
+            task = call(task_id)
+        except ClientError as error:
+            if not error.status:
+                raise
+            failed_count += 1
+            answers.append({"request_id": task_id, "error": {"code": error.code}})
+            if not terminal.is_json:
+                terminal.fail(error)
+            continue
+        answers.append(tell(terminal, task_id, task))
     if terminal.is_json:
         terminal.answer({"tasks": answers})
     if failed_count == len(task_ids):
@@ -197,37 +263,3 @@ def explain(terminal: Terminal, task_id: str, **where: Any) -> int:
         return OK
     terminal.plain(str(explanation.get("message") or explanation.get("reason") or ""))
     return OK
-
-
-# ---- time ----------------------------------------------------------------------------
-
-
-def moment_of(since: str, now: datetime | None = None) -> str:
-    """Return `2h` or an ISO 8601 moment as an ISO 8601 moment in UTC.
-
-    Raises:
-        UsageFault: It is neither.
-    """
-    now = now or datetime.now(UTC)
-    span = _SPAN.fullmatch(since)
-    if span:
-        return (now - timedelta(**{_SPAN_UNITS[span[2]]: int(span[1])})).isoformat()
-    try:
-        moment = datetime.fromisoformat(since)
-    except ValueError:
-        raise UsageFault("cli.usage.since", given=since) from None
-    zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return zoned.astimezone(UTC).isoformat()
-
-
-def age(created_at: object, now: datetime | None = None) -> str:
-    """Return how long ago a moment was, short: `12s`, `5m`, `3h`, `2d`."""
-    try:
-        moment = datetime.fromisoformat(str(created_at))
-    except ValueError:
-        return ""
-    seconds = max(0.0, ((now or datetime.now(UTC)) - moment).total_seconds())
-    for size_s, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
-        if seconds >= size_s:
-            return f"{int(seconds // size_s)}{unit}"
-    return f"{int(seconds)}s"

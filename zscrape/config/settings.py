@@ -28,6 +28,10 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     insecure: bool = False  # allows a bind beyond loopback
     api_key: str | None = None  # adopted as an admin key, for containers; secret
     webhook_secret: str | None = None  # of Git hosts that call /v1/scripts/refresh; secret
+    webhook_url: str | None = None  # is told of every task's end
+    webhook_events: tuple[str, ...] = ("completed", "failed", "timed_out", "cancelled")
+    webhook_signing_secret: str | None = None  # signs what webhooks are told; secret
+    webhook_allow: tuple[str, ...] = ()  # networks that webhooks may be in, besides public ones
     body_limit_bytes: int = MIB
     body_timeout_s: float = 30.0  # for a whole body to arrive
     connection_limit: int = 1024  # HTTP connections at once; further ones are answered 503
@@ -170,7 +174,14 @@ REPOSITORY_ENVIRONMENT: Final = {
     "endpoint_url": "S3_ENDPOINT_URL",
 }
 _CLIENT_NAMES: Final = ("ZSCRAPE_URL", "ZSCRAPE_CONFIG")  # known, but no settings
-SECRETS: Final = frozenset({"gateway.api_key", "gateway.webhook_secret", "worker.index_url"})
+SECRETS: Final = frozenset(
+    {
+        "gateway.api_key",
+        "gateway.webhook_secret",
+        "gateway.webhook_signing_secret",
+        "worker.index_url",
+    }
+)
 REPOSITORY_SECRETS: Final = frozenset({"token", "password", "secret_key"})
 
 

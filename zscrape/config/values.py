@@ -158,9 +158,40 @@ def _parse_names(known: tuple[str, ...]) -> Callable[[tuple[str, ...]], object]:
     return parse
 
 
+def parse_webhook(address: str) -> str:
+    """Return an address that can be told of tasks.
+
+    Raises:
+        ValueError: It is not http:// or https://, or has no host, or carries credentials.
+    """
+    parts = urlsplit(address)
+    if parts.scheme not in ("https", "http") or not parts.hostname or "@" in parts.netloc:
+        raise ValueError("not an address of a webhook")
+    if parts.port == 0:  # reading a port that is none raises by itself
+        raise ValueError("not a port")
+    return address
+
+
+def parse_networks(networks: tuple[str, ...]) -> tuple[str, ...]:
+    """Return addresses and networks.
+
+    Raises:
+        ValueError: One is neither.
+    """
+    for each in networks:
+        ipaddress.ip_network(each, strict=False)
+    return networks
+
+
+_ENDS: Final = ("completed", "failed", "timed_out", "cancelled")
+
+
 _PARSERS: Final[dict[str, tuple[Callable[[Any], object], str]]] = {
     "gateway.http": (parse_http, "host:port"),
     "gateway.link": (parse_link, "tcp://host:port"),
+    "gateway.webhook_url": (parse_webhook, "https://host/path"),
+    "gateway.webhook_events": (_parse_names(_ENDS), ", ".join(_ENDS)),
+    "gateway.webhook_allow": (parse_networks, "[10.0.0.0/8, 192.168.1.5, ...]"),
     "worker.join": (parse_links_of_gateways, "tcp://host:port, or several joined by commas"),
     "worker.index_url": (parse_index, "https://host/simple/"),
     "worker.find_links": (parse_links, "[/absolute/folder, https://host/page, ...]"),

@@ -72,12 +72,17 @@ class TaskRecords(Struct, frozen=True):
 
 
 class TaskFinished(Struct, frozen=True):
-    """The task's last word. `worker_id` is None iff no attempt spoke it."""
+    """The task's last word. `worker_id` is None iff no attempt spoke it.
+
+    `dropped_reason` makes it a dead letter: `retry_exhausted`, or `poison` when its attempts
+    took their workers with them.
+    """
 
     task_id: TaskId
     attempt: int
     worker_id: WorkerId | None
     outcome: Outcome
+    dropped_reason: str = ""
 
 
 class WorkerJoined(Struct, frozen=True):

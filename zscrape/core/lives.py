@@ -278,11 +278,19 @@ class Lives:
         self.detach(task, worker)
         task.try_count += 1
         policy = task.spec.retry
+        if retry.is_deadly(outcome):
+            task.lost_count += 1
+            if task.lost_count >= self._policy.lost_limit_count:
+                fields = {**outcome.fields, "lost_count": task.lost_count}
+                told = msgspec.structs.replace(outcome, fields=fields)
+                self.end(task, told, worker.id, dropped_reason="poison")
+                return
         if task.is_last or not retry.is_retryable(policy, outcome.code):
             self.end(task, outcome, worker.id)
         elif task.try_count > policy.max_count:
             fields = {**outcome.fields, "try_count": task.try_count}
-            self.end(task, msgspec.structs.replace(outcome, fields=fields), worker.id)
+            told = msgspec.structs.replace(outcome, fields=fields)
+            self.end(task, told, worker.id, dropped_reason="retry_exhausted")
         else:
             delay_s = retry.rest_s(policy, task.current, try_count=task.try_count)
             self._rest(task, Place.REST, outcome.code, now + delay_s, now)
@@ -306,7 +314,10 @@ class Lives:
             "attempt": task.attempt,
             "lost_count": task.lost_count,
         }
-        self.end(task, Outcome(OutcomeCode.WORKER_LOST, fields=fields), None, leftover)
+        is_poison = task.lost_count >= self._policy.lost_limit_count
+        reason = "poison" if is_poison else ""
+        outcome = Outcome(OutcomeCode.WORKER_LOST, fields=fields)
+        self.end(task, outcome, None, leftover, dropped_reason=reason)
 
     def _rest(self, task: Task, place: Place, code: OutcomeCode, until: float, now: float) -> None:
         task.move(place)
@@ -359,6 +370,8 @@ class Lives:
         outcome: Outcome,
         worker_id: WorkerId | None,
         leftover: Leftover | None = None,
+        *,
+        dropped_reason: str = "",
     ) -> None:
         """Say the last word on `task` and forget it. Its lock goes on, or stays with `leftover`."""
         task.move(Place.FINAL)
@@ -366,7 +379,7 @@ class Lives:
         self.waiting.pop(task.id, None)
         self.deadlines.clear(task)
         task.demand.task_count -= 1
-        self.out.append(TaskFinished(task.id, task.attempt, worker_id, outcome))
+        self.out.append(TaskFinished(task.id, task.attempt, worker_id, outcome, dropped_reason))
         lock = task.lock
         if lock is None:
             return

@@ -20,7 +20,17 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zscrape.errors import MethodNotAllowed, NotFound, ZscrapeError
-from zscrape.gateway.api import catalogue, output, scripts, status, tasks, workers
+from zscrape.gateway.api import (
+    bulk,
+    catalogue,
+    deadletters,
+    export,
+    output,
+    scripts,
+    status,
+    tasks,
+    workers,
+)
 from zscrape.gateway.api.exchange import (
     CLIENT,
     PROBLEM_TYPE,
@@ -51,7 +61,10 @@ def build_app(state: GatewayState) -> Starlette:
     app = Starlette(
         routes=[
             Route("/scrape", scrape, methods=["POST"]),
+            *bulk.routes(),
+            *export.routes(),
             *tasks.routes(),
+            *deadletters.routes(),
             *output.routes(),
             *catalogue.routes(),
             *scripts.routes(),

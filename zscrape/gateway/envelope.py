@@ -15,7 +15,7 @@ from zscrape.errors import ManifestInvalid, ParamsInvalid, ZscrapeError
 from zscrape.messages import outcome_key, text
 from zscrape.model import OutcomeCode, TaskState
 from zscrape.scripts.problems import told
-from zscrape.store.tasks import ArtifactRow, TaskRow
+from zscrape.store.tasks import ArtifactRow, TaskRow, WebhookDelivery
 
 _ENCODER = msgspec.json.Encoder()
 encode = _ENCODER.encode
@@ -63,6 +63,18 @@ class Envelope(Struct, kw_only=True):
     links: dict[str, str] | UnsetType = UNSET  # where there is more than the envelope holds
 
 
+class WebhookView(Struct):
+    """Who is told of the task's end, and what became of that."""
+
+    url: str
+    event: str
+    status: str  # pending, delivered, failed
+    tries: int
+    http_status: int | None
+    reason: str | None
+    at: datetime | None
+
+
 class TaskView(Envelope, kw_only=True):
     """One task in full: the envelope, what was asked, and how it goes."""
 
@@ -77,8 +89,13 @@ class TaskView(Envelope, kw_only=True):
     client: str = ""
     assigned_at: datetime | None = None
     started_at: datetime | None = None
+    retry_count: int = 0
     next_retry_at: datetime | None = None
     last_error: str | None = None
+    dropped_reason: str | None = None
+    retry_of: str | None = None
+    retried_as: str | None = None
+    webhooks: list[WebhookView] = []
     progress: dict[str, Any] | None = None
     dropped_count: int = 0
 
@@ -91,9 +108,15 @@ class TaskSummary(Struct, kw_only=True):
     script_name: str
     version: str | None
     error_code: str | None
+    error_message: str | None
     worker_id: str | None
     attempts: int
     item_count: int
+    retry_count: int
+    next_retry_at: datetime | None
+    last_error: str | None
+    dropped_reason: str | None
+    retry_of: str | None
     origin: str
     priority: int
     execution_time: float
@@ -160,15 +183,6 @@ def task_error_view(row: TaskRow, lang: str) -> ErrorView | None:
     )
 
 
-def error_code(row: TaskRow) -> str | None:
-    """Return the code of a task that did not end well; None for any other."""
-    if row.error_code:
-        return row.error_code
-    if row.outcome is None or row.outcome.code is OutcomeCode.OK:
-        return None
-    return row.outcome.code.value
-
-
 # ---- tasks ---------------------------------------------------------------------------
 
 
@@ -192,6 +206,7 @@ def links_of(task_id: str) -> dict[str, str]:
         "items": f"{base}/items",
         "result": f"{base}/result",
         "cancel": f"{base}/cancel",
+        "retry": f"{base}/retry",
     }
 
 
@@ -257,24 +272,48 @@ def task_view(row: TaskRow, lang: str, *, inline_limit_bytes: int) -> TaskView:
         client=row.client,
         assigned_at=moment(row.assigned_at),
         started_at=moment(row.started_at),
+        retry_count=row.retry_count,
         next_retry_at=moment(row.next_retry_at),
         last_error=row.last_error or None,
+        dropped_reason=row.dropped_reason or None,
+        retry_of=row.retry_of or None,
+        retried_as=row.retried_as or None,
+        webhooks=[_webhook_view(each) for each in row.webhooks],
         progress=progress_of(row),
         dropped_count=row.dropped_count,
     )
 
 
-def task_summary(row: TaskRow) -> TaskSummary:
+def _webhook_view(webhook: WebhookDelivery) -> WebhookView:
+    return WebhookView(
+        url=webhook.url,
+        event=webhook.event,
+        status=webhook.status,
+        tries=webhook.tries,
+        http_status=webhook.http_status or None,
+        reason=webhook.reason or None,
+        at=moment(webhook.at),
+    )
+
+
+def task_summary(row: TaskRow, lang: str) -> TaskSummary:
     """Return a task for a list."""
+    error = task_error_view(row, lang)
     return TaskSummary(
         request_id=row.id,
         status=row.status.value,
         script_name=row.script_name,
         version=row.version or None,
-        error_code=error_code(row),
+        error_code=None if error is None else error.code,
+        error_message=None if error is None else error.message,
         worker_id=row.worker_id,
         attempts=row.attempts,
         item_count=row.item_count,
+        retry_count=row.retry_count,
+        next_retry_at=moment(row.next_retry_at),
+        last_error=row.last_error or None,
+        dropped_reason=row.dropped_reason or None,
+        retry_of=row.retry_of or None,
         origin=row.origin,
         priority=row.priority,
         execution_time=execution_time(row),

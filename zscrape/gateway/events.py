@@ -24,6 +24,10 @@ class Bell:
         """How many wait now."""
         return sum(len(futures) for futures in self._waiting.values())
 
+    def is_watched(self, task_id: TaskId) -> bool:
+        """True iff somebody waits for news of this task."""
+        return task_id in self._waiting
+
     def watch(self, task_id: TaskId) -> asyncio.Future[None]:
         """Return what is done at the task's next news, or at once when the bell is closed.
 

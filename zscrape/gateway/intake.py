@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from zscrape.config.settings import ScriptDefaults
+from zscrape.config.values import parse_webhook
 from zscrape.errors import ParamsInvalid
 from zscrape.gateway.checks import ParameterChecks
 from zscrape.gateway.faults import field_fault
@@ -18,8 +19,9 @@ from zscrape.gateway.identifiers import new_task_id
 from zscrape.gateway.requests import RetryRequest, TaskRequest, decode_parameters
 from zscrape.model import (
     NEVER_RETRIED,
+    RETRIED_BY_DEFAULT,
+    RETRY_COUNT,
     LockRequest,
-    OutcomeCode,
     Overlap,
     RetryPolicy,
     TaskId,
@@ -28,20 +30,8 @@ from zscrape.model import (
 from zscrape.scripts.catalogue import Catalogue, Script
 from zscrape.store.tasks import TaskRow
 
-Origin: TypeAlias = Literal["scrape", "run", "task", "batch"]
+Origin: TypeAlias = Literal["scrape", "run", "task", "batch", "retry"]
 
-# What is tried again when a request asks for retries and neither it nor the manifest says of
-# what: ends that another minute, another worker or another address may change.
-RETRIED_BY_DEFAULT: Final = frozenset(
-    {
-        OutcomeCode.SCRIPT_ERROR,
-        OutcomeCode.TIMEOUT,
-        OutcomeCode.CRASHED,
-        OutcomeCode.BLOCKED,
-        OutcomeCode.RATE_LIMITED,
-        OutcomeCode.EMPTY_RESULT,
-    }
-)
 _NO_RETRY: Final = RetryPolicy()
 _ENCODE: Final = msgspec.json.Encoder().encode
 
@@ -119,6 +109,8 @@ class Intake:
         if problems:
             raise _at(at, ParamsInvalid(script_name=script.pin.name, problems=problems))
         lock = _lock(request, script, params, at)
+        retry = _retry(request.retry, script, at)
+        webhook_url, webhook_events = webhook_of(request, at)
         timeout_s = request.timeout or (default.timeout_s if default is not None else None)
         tags = request.tags or (default.tags if default is not None else ())
         row = TaskRow(
@@ -133,8 +125,11 @@ class Intake:
             tags=tags,
             lock_key=lock.key if lock is not None else "",
             overlap=lock.overlap if lock is not None else Overlap.SKIP,
+            retry=retry,
             timeout_s=timeout_s,
             metadata=request.metadata or {},
+            webhook_url=webhook_url,
+            webhook_events=webhook_events,
             origin=origin,
             client=client,
         )
@@ -150,7 +145,7 @@ class Intake:
             schedule_timeout_s=policy.schedule_timeout_s,
             match_timeout_s=policy.match_timeout_s if is_awaited else policy.schedule_timeout_s,
             lock=lock,
-            retry=_retry(request.retry, script, at),
+            retry=retry,
         )
         return Prepared(row=row, spec=spec, max_age_s=request.max_age)
 
@@ -216,9 +211,32 @@ def _retry(asked: RetryRequest | None, script: Script, at: str) -> RetryPolicy:
         raise field_fault(f"{at}/retry/on", "never_retried", codes=", ".join(never))
     if asked.max == 0:
         return _NO_RETRY
+    own = script.manifest.retry
     return RetryPolicy(
-        max_count=asked.max,
+        max_count=asked.max if asked.max is not None else own.max_count or RETRY_COUNT,
         backoff_s=asked.backoff,
         cap_s=asked.cap,
-        on=asked.on or script.manifest.retry.on or RETRIED_BY_DEFAULT,
+        on=asked.on or own.on or RETRIED_BY_DEFAULT,
     )
+
+
+def webhook_of(request: TaskRequest, at: str = "") -> tuple[str, tuple[str, ...]]:
+    """Return who is to be told of a task's end, and of which ends; empty texts for nobody.
+
+    Raises:
+        FieldFault: That is no address, or is given twice.
+    """
+    webhook, url = request.webhook, request.webhook_url
+    if webhook is not None and url is not None:
+        raise field_fault(f"{at}/webhook_url", "given_twice", name="webhook")
+    if webhook is not None:
+        return _address(webhook.url, f"{at}/webhook/url"), webhook.events
+    return ("", ()) if url is None else (_address(url, f"{at}/webhook_url"), ())
+
+
+def _address(url: str, pointer: str) -> str:
+    try:
+        parse_webhook(url)
+    except ValueError:
+        raise field_fault(pointer, "webhook_address") from None
+    return url

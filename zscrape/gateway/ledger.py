@@ -60,6 +60,13 @@ def tell_nobody(_row: TaskRow, _kind: str, _fault: str) -> None:
     """Tell nobody: the listener where there is none."""
 
 
+EndListener: TypeAlias = Callable[[TaskRow], None]
+
+
+def let_pass(_row: TaskRow) -> None:
+    """Add nothing: the listener where there is none."""
+
+
 _ARTIFACT = msgspec.json.Decoder(SavedFile)
 _PROGRESS = msgspec.json.Decoder(_Progress)
 _ENCODE = msgspec.json.Encoder().encode
@@ -68,8 +75,9 @@ _ENCODE = msgspec.json.Encoder().encode
 class Ledger:
     """The rows of live tasks, kept up to date.
 
-    `on_invalid` hears, once per task, of what its worker sent that is not JSON; `on_stored`
-    that the end of an attempt is safe, once the store says so.
+    `on_invalid` hears, once per task, of what its worker sent that is not JSON; `on_end` gets
+    the row of a task that ends, before that is kept, and may add to it; `on_stored` hears that
+    the end of an attempt is safe, once the store says so.
     """
 
     def __init__(
@@ -79,6 +87,7 @@ class Ledger:
         hub: EventHub,
         clock: Callable[[], float] = time.time,
         on_invalid: InvalidListener = tell_nobody,
+        on_end: EndListener = let_pass,
         on_stored: StoredListener | None = None,
     ) -> None:
         self._store = store
@@ -87,6 +96,7 @@ class Ledger:
         self._hub = hub
         self._clock = clock
         self._on_invalid = on_invalid
+        self._on_end = on_end
         self._distrusted: set[TaskId] = set()  # live ones of which `on_invalid` has heard
         self._live: dict[TaskId, TaskRow] = {}
         self._is_idle = asyncio.Event()
@@ -159,6 +169,7 @@ class Ledger:
             row.last_error = fact.code.value
             row.lost_count += fact.code is OutcomeCode.WORKER_LOST
             row.try_count += fact.code is not OutcomeCode.WORKER_LOST and fact.delay_s > 0
+            row.retry_count += 1
         row.next_retry_at = now + fact.delay_s if fact.delay_s else None
         row.worker_id = None
         self.note_state(row, now, fact.code, fact.delay_s)
@@ -236,11 +247,15 @@ class Ledger:
         row.outcome = outcome
         row.finished_at = now = self._clock()
         row.next_retry_at = None
+        if fact.dropped_reason:
+            row.last_error = outcome.code.value
+            row.dropped_reason, row.is_dead_letter = fact.dropped_reason, True
         row.attempts = fact.attempt
         if fact.worker_id is not None:
             row.worker_id = fact.worker_id
             if not row.dropped_count:
                 row.item_count = outcome.item_count or row.item_count
+        self._on_end(row)
         self.note_state(row, now, outcome.code)
         self._hub.ends.ring(row.id)
         if fact.worker_id is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -26,6 +26,8 @@ _AGE_LIMIT_S: Final = 30 * 86_400  # nothing is kept longer (contract section 9)
 
 # Printable and not a control character: what may stand in a name, a tag or a key.
 _Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\A[^\x00-\x1f\x7f]+\Z")]
+_Address = Annotated[str, Meta(min_length=1, max_length=2000, pattern=r"\A[\x21-\x7e]+\Z")]
+WebhookEvent = Literal["completed", "failed", "timed_out", "cancelled"]
 _Seconds = Annotated[float, Meta(gt=0, le=TIMEOUT_LIMIT_S)]
 _Delay = Annotated[float, Meta(ge=0, le=TIMEOUT_LIMIT_S)]
 
@@ -33,10 +35,17 @@ _Delay = Annotated[float, Meta(ge=0, le=TIMEOUT_LIMIT_S)]
 class RetryRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """Which failures are to be tried again, and when; as `retry` of a manifest."""
 
-    max: Annotated[int, Meta(ge=0, le=100)] = 0
+    max: Annotated[int, Meta(ge=0, le=100)] | None = None  # None: the manifest's, or 3
     backoff: Annotated[tuple[_Delay, ...], Meta(min_length=1, max_length=100)] = (15, 30, 60)
     cap: _Delay = 300.0
     on: frozenset[OutcomeCode] | None = None  # None: what the manifest says, or any that may pass
+
+
+class WebhookRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who is to be told when the task ends, and of which ends."""
+
+    url: _Address
+    events: tuple[WebhookEvent, ...] = ()  # empty: as the gateway is set
 
 
 class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,6 +60,8 @@ class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
     lock_key: _Name | None = None
     overlap: Overlap | None = None
     retry: RetryRequest | None = None
+    webhook: WebhookRequest | None = None
+    webhook_url: _Address | None = None  # short for `webhook` with its `url` alone
     max_age: Annotated[float, Meta(ge=0, le=_AGE_LIMIT_S)] | None = None
     metadata: dict[str, Any] | None = None  # kept with the task and given back, never read
 
@@ -84,7 +95,11 @@ _PREFETCH = msgspec.json.Decoder(PrefetchRequest)
 _CHANNEL = msgspec.json.Decoder(ChannelRequest)
 
 TASK_FIELDS: Final = TaskRequest.__struct_fields__
-_KNOWN: Final = (*TASK_FIELDS, *RetryRequest.__struct_fields__)
+_KNOWN: Final = (
+    *TASK_FIELDS,
+    *RetryRequest.__struct_fields__,
+    *WebhookRequest.__struct_fields__,
+)
 
 
 def depth_of(document: bytes, limit: int) -> int:
@@ -128,7 +143,7 @@ def decode_task(body: bytes, *, depth_limit: int) -> TaskRequest:
         MalformedJson, InvalidRequest: The body is no such request.
     """
     check_depth(body, depth_limit + 1)
-    return _decode(_TASK.decode, body)
+    return decode_body(_TASK.decode, body)
 
 
 def decode_tasks(body: bytes, *, depth_limit: int) -> list[TaskRequest]:
@@ -139,9 +154,9 @@ def decode_tasks(body: bytes, *, depth_limit: int) -> list[TaskRequest]:
     """
     check_depth(body, depth_limit + 3)
     if is_array(body):
-        tasks = _decode(_TASK_LIST.decode, body)
+        tasks = decode_body(_TASK_LIST.decode, body)
     else:
-        tasks = _decode(_BATCH.decode, body, known=("tasks", *_KNOWN)).tasks
+        tasks = decode_body(_BATCH.decode, body, known=("tasks", *_KNOWN)).tasks
     if not 1 <= len(tasks) <= BATCH_LIMIT_COUNT:
         raise field_fault("", "batch_count", limit=BATCH_LIMIT_COUNT, count=len(tasks))
     return tasks
@@ -153,7 +168,7 @@ def decode_prefetch(body: bytes) -> PrefetchRequest:
     Raises:
         MalformedJson, InvalidRequest: The body is no such request.
     """
-    return _decode(_PREFETCH.decode, body, known=PrefetchRequest.__struct_fields__)
+    return decode_body(_PREFETCH.decode, body, known=PrefetchRequest.__struct_fields__)
 
 
 def decode_channel(body: bytes) -> ChannelRequest:
@@ -162,7 +177,7 @@ def decode_channel(body: bytes) -> ChannelRequest:
     Raises:
         MalformedJson, InvalidRequest: The body is no such request, or asks for both or neither.
     """
-    asked = _decode(_CHANNEL.decode, body, known=ChannelRequest.__struct_fields__)
+    asked = decode_body(_CHANNEL.decode, body, known=ChannelRequest.__struct_fields__)
     if asked.rollback == (asked.version is not None):
         raise field_fault("/version", "version_or_rollback")
     return asked
@@ -174,7 +189,7 @@ def decode_parameters(document: bytes, *, at: str) -> dict[str, Any]:
     Raises:
         MalformedJson, InvalidRequest: They are not.
     """
-    return _decode(_OBJECT.decode, document, at=at)
+    return decode_body(_OBJECT.decode, document, at=at)
 
 
 def is_array(body: bytes) -> bool:
@@ -182,12 +197,17 @@ def is_array(body: bytes) -> bool:
     return body.lstrip(b" \t\r\n").startswith(b"[")
 
 
-def _decode(
+def decode_body(
     decode: Callable[[bytes], _Body],
     body: bytes,
     known: tuple[str, ...] = _KNOWN,
     at: str = "",
 ) -> _Body:
+    """Read a body by a decoder built once; `known` are the names that it may have.
+
+    Raises:
+        MalformedJson, InvalidRequest: It cannot be read.
+    """
     try:
         return decode(body)
     except _UNREADABLE as error:

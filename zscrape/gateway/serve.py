@@ -21,8 +21,10 @@ from zscrape.errors import ConfigError, StorageError
 from zscrape.gateway.access import Access, admin_key, write_client
 from zscrape.gateway.app import build_app
 from zscrape.gateway.connections import BACKLOG, ConnectionLimits, HttpConfig, room_for
+from zscrape.gateway.deliveries import Deliveries, WebhookPolicy
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.facts import FactTeller
+from zscrape.gateway.outbound import Outbound
 from zscrape.gateway.router import Router
 from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.gateway.tasks import TaskPolicy, TaskService
@@ -37,6 +39,7 @@ from zscrape.scripts.trusted import trust_of
 from zscrape.store.database import FILE_NAME, Database, home_lock
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 from zscrape.store.sql import SqlPolicy, SqlTaskStore
+from zscrape.store.tasks import TaskStore
 
 _CLEAN_INTERVAL_S = 3600.0
 _DAY_S = 86_400.0
@@ -128,6 +131,7 @@ async def _serve(
     hub = EventHub()
     database = await _open_store(settings, parts)
     store = database or MemoryTaskStore(MemoryPolicy(final_count=gateway.task_kept_count))
+    deliveries = _webhooks(settings, store, parts)
     service = TaskService(
         router=router,
         catalogue=catalogue,
@@ -135,6 +139,7 @@ async def _serve(
         hub=hub,
         policy=TaskPolicy(schedule_timeout_s=settings.schedule_timeout_s),
         defaults=settings.scripts,
+        on_end=deliveries.offer,
         on_invalid=lambda row, kind, fault: log.warning(
             "worker_data_invalid",
             worker_id=row.worker_id,
@@ -147,6 +152,7 @@ async def _serve(
     teller.listener = service.apply
     if database is not None:
         await _recover(database, service, router, settings)
+    await deliveries.resume()
     connection_limit = room_for(gateway.connection_limit)
     state = GatewayState(
         service=service,
@@ -200,10 +206,34 @@ async def _serve(
             service.close()
 
 
+def _webhooks(settings: Settings, store: TaskStore, parts: contextlib.AsyncExitStack) -> Deliveries:
+    """Return what tells others of tasks that have ended."""
+    gateway = settings.gateway
+    outbound = Outbound(allowed=gateway.webhook_allow)
+    parts.push_async_callback(outbound.close)
+    deliveries = Deliveries(
+        store=store,
+        post=outbound.post,
+        policy=WebhookPolicy(
+            url=gateway.webhook_url,
+            events=gateway.webhook_events,
+            secret=gateway.webhook_signing_secret,
+        ),
+        clock=time.time,
+        log=get_logger(),
+        lang=settings.lang,
+        inline_limit_bytes=gateway.inline_limit_bytes,
+    )
+    parts.push_async_callback(deliveries.close)
+    return deliveries
+
+
 def _secrets(settings: Settings) -> Iterator[str]:
     """Yield what no log line may show."""
     if settings.gateway.webhook_secret:
         yield settings.gateway.webhook_secret
+    if settings.gateway.webhook_signing_secret:
+        yield settings.gateway.webhook_signing_secret
     for repository in settings.repositories:
         for name in REPOSITORY_SECRETS:
             value = getattr(repository, name)

@@ -25,8 +25,16 @@ from zscrape.errors import (
     ZscrapeError,
 )
 from zscrape.gateway.events import EventHub
-from zscrape.gateway.intake import Intake, Origin, Prepared, TaskPolicy
-from zscrape.gateway.ledger import InvalidListener, Ledger, StoredListener, tell_nobody
+from zscrape.gateway.intake import Intake, Origin, Prepared, TaskPolicy, webhook_of
+from zscrape.gateway.keylocks import KeyLocks
+from zscrape.gateway.ledger import (
+    EndListener,
+    InvalidListener,
+    Ledger,
+    StoredListener,
+    let_pass,
+    tell_nobody,
+)
 from zscrape.gateway.recovery import Recovered, Restorer, recover
 from zscrape.gateway.requests import TaskRequest
 from zscrape.model import (
@@ -48,6 +56,7 @@ __all__ = ["Idempotency", "Origin", "Prepared", "TaskPolicy", "TaskRouter", "Tas
 
 _TURN_COUNT: Final = 50  # tasks of a batch queued before others get a turn
 _CANCEL_KEPT_S: Final = 2.0  # a disk that refuses is no reason to let a person wait
+KEY_KEPT_S: Final = 86_400.0  # how long an `Idempotency-Key` stands for its task
 
 
 class TaskRouter(Protocol):
@@ -112,12 +121,14 @@ class TaskService:
         defaults: Mapping[str, ScriptDefaults] | None = None,
         clock: Callable[[], float] = time.time,
         on_invalid: InvalidListener = tell_nobody,
+        on_end: EndListener = let_pass,
         on_stored: StoredListener | None = None,
     ) -> None:
         self._router = router
         self._store = store
         self._hub = hub
         self._clock = clock
+        self._keys: KeyLocks[tuple[str, str]] = KeyLocks()
         self._intake = Intake(
             catalogue=catalogue,
             policy=policy or TaskPolicy(),
@@ -125,8 +136,14 @@ class TaskService:
             clock=clock,
         )
         self._ledger = Ledger(
-            store=store, hub=hub, clock=clock, on_invalid=on_invalid, on_stored=on_stored
+            store=store,
+            hub=hub,
+            clock=clock,
+            on_invalid=on_invalid,
+            on_end=on_end,
+            on_stored=on_stored,
         )
+        self._on_end = on_end
         # Under the names by which callers know them: a call less on the way of every task.
         self.prepare = self._intake.prepare
         self.apply: Callable[[DispatcherEffect], None] = self._ledger.apply
@@ -158,21 +175,25 @@ class TaskService:
         row = prepared.row
         if self._hub.is_closed:
             raise Draining
-        earlier = await self._earlier(prepared)
-        if earlier is not row:
-            return earlier
-        if idempotency is not None:
+        if idempotency is None:
+            return await self._accept(prepared)
+        async with self._keys.hold((row.client, idempotency.key)):
             # Asked again: its twin may have been accepted while this one was being prepared.
             twin = await self.reattach(row.client, idempotency)
             if twin is not None:
                 return twin
             row.idempotency_key, row.idempotency_mark = idempotency.key, idempotency.mark
-        try:
-            await self._store.add(row, prepared.spec)
-        except KeyTaken:
-            if idempotency is None:
-                raise
-            return await self._late_twin(row, idempotency)
+            try:
+                return await self._accept(prepared)
+            except KeyTaken:  # by another gateway
+                return await self._late_twin(row, idempotency)
+
+    async def _accept(self, prepared: Prepared) -> TaskRow:
+        row = prepared.row
+        earlier = await self._earlier(prepared)
+        if earlier is not row:
+            return earlier
+        await self._store.add(row, prepared.spec)
         refusal = self._submit(prepared)
         if refusal is not None:
             await self._store.discard(row.id)
@@ -230,20 +251,50 @@ class TaskService:
         return twin
 
     async def reattach(self, client: str, idempotency: Idempotency) -> TaskRow | None:
-        """Return the task that this client has made with this key before.
+        """Return the task that this client has made with this key within the last day.
 
         Raises:
             IdempotencyConflict: The key came with another body.
         """
         row = await self._store.find_by_key(client, idempotency.key)
+        if row is not None and row.created_at < self._clock() - KEY_KEPT_S:
+            await self._store.forget_key(client, idempotency.key)
+            return None
         if row is not None and row.idempotency_mark != idempotency.mark:
             raise IdempotencyConflict(key=idempotency.key, holder=row.id)
-        return row
+        # A live task's row changes under whoever waits for it; a store may give a copy.
+        return row if row is None else self._ledger.get(row.id) or row
 
     async def fail(
-        self, request: TaskRequest, error: ScriptError, *, task_id: TaskId, client: str
+        self,
+        request: TaskRequest,
+        error: ScriptError,
+        *,
+        task_id: TaskId,
+        client: str,
+        idempotency: Idempotency | None = None,
     ) -> TaskRow:
-        """Keep a task that ended before it began: its script could not be resolved."""
+        """Keep a task that ended before it began: its script could not be resolved.
+
+        Raises:
+            IdempotencyConflict: The key came with another body.
+        """
+        if idempotency is None:
+            return await self._keep_failed(request, error, task_id, client, None)
+        async with self._keys.hold((client, idempotency.key)):
+            twin = await self.reattach(client, idempotency)
+            if twin is not None:
+                return twin
+            return await self._keep_failed(request, error, task_id, client, idempotency)
+
+    async def _keep_failed(
+        self,
+        request: TaskRequest,
+        error: ScriptError,
+        task_id: TaskId,
+        client: str,
+        idempotency: Idempotency | None,
+    ) -> TaskRow:
         now = self._clock()
         row = TaskRow(
             id=task_id,
@@ -256,13 +307,18 @@ class TaskService:
             tags=request.tags,
             timeout_s=request.timeout,
             metadata=request.metadata or {},
+            webhook_url=webhook_of(request)[0],
+            webhook_events=webhook_of(request)[1],
             origin="scrape",
             client=client,
+            idempotency_key="" if idempotency is None else idempotency.key,
+            idempotency_mark="" if idempotency is None else idempotency.mark,
             status=TaskState.FAILED,
             error_code=error.code,
             error_text_key=error.text_key,
             error_fields=error.fields,
         )
+        self._on_end(row)
         await self._store.add(row)
         self._ledger.note_state(row, now, error.code)
         return row

@@ -20,6 +20,7 @@ from zscrape.messages.explain import EXPLAIN
 from zscrape.messages.http import HTTP
 from zscrape.messages.isolation import ISOLATION
 from zscrape.messages.scripts import SCRIPTS
+from zscrape.messages.tasks import TASKS
 
 __all__ = [
     "CATALOGUE",
@@ -41,6 +42,7 @@ CATALOGUE: Final[dict[str, Text]] = {
     **HTTP,
     **ENVIRONMENTS,
     **ISOLATION,
+    **TASKS,
 }
 _FORMATTER = string.Formatter()
 

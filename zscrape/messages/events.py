@@ -28,6 +28,14 @@ EVENTS: Final[dict[str, Text]] = {
         "재시작 전의 작업을 이어받았습니다. 대기 {queued_count}개, 실행 중일 수 있음 {running_count}개, 기다리는 쪽이 없어 끝냄 {ended_count}개, 손상 {damaged_count}개. {seconds:.1f}초 걸렸습니다.",
     ),
     "event.gateway_stopped": Text("The gateway has stopped.", "게이트웨이가 멈췄습니다."),
+    "event.webhook_failed": Text(
+        "{host} could not be told of the end of task {task_id} (tries: {tries}): {reason}",
+        "작업 {task_id}의 종료를 {host}에 알리지 못했습니다(시도: {tries}회): {reason}",
+    ),
+    "event.webhook_broken": Text(
+        "Telling a webhook failed inside of zscrape; the log line has the traceback.",
+        "웹훅을 알리는 중에 zscrape 내부 오류가 발생했습니다. 로그에 트레이스백이 있습니다.",
+    ),
     "event.repository_stale": Text(
         "Repository {repository} cannot be read; what is known of it is used: {reason}",
         "저장소 {repository}을(를) 읽을 수 없어 알고 있는 내용을 사용합니다: {reason}",

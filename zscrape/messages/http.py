@@ -11,6 +11,26 @@ HTTP: Final[dict[str, Text]] = {
         "The Idempotency-Key {key} came before with another body, for task {holder}. Use a new key for a new call.",
         "Idempotency-Key {key}은(는) 다른 본문으로 작업 {holder}에 이미 쓰였습니다. 새 호출에는 새 키를 쓰십시오.",
     ),
+    "task_running": Text(
+        "Task {task_id} has not ended ({status}), so it cannot be retried. Cancel it first, or wait: /v1/tasks/{task_id}?wait=30",
+        "작업 {task_id}이(가) 아직 끝나지 않아({status}) 다시 실행할 수 없습니다. 먼저 취소하거나 기다리십시오: /v1/tasks/{task_id}?wait=30",
+    ),
+    "table_too_large": Text(
+        "A spreadsheet holds 1,048,575 rows of 16,384 columns, not {row_count} rows of {column_count}. Ask for part by `offset`, `limit` and `fields`, or for format=csv.",
+        "스프레드시트는 1,048,575행, 16,384열까지 담을 수 있습니다. 요청한 표는 {row_count}행, {column_count}열입니다. `offset`, `limit`, `fields`로 일부만 요청하거나 format=csv를 쓰십시오.",
+    ),
+    "http.webhook_address": Text(
+        "{pointer}: a webhook's address must be http:// or https:// with a host, without credentials.",
+        "{pointer}: 웹훅 주소는 호스트가 있는 http:// 또는 https:// 여야 하며 인증 정보를 포함할 수 없습니다.",
+    ),
+    "http.nothing_selected": Text(
+        "Nothing is selected. Give `ids`, a filter ({known}), or `all`: true.",
+        "선택된 것이 없습니다. `ids`나 필터({known})를 주거나 `all`: true를 지정하십시오.",
+    ),
+    "http.ids_or_filter": Text(
+        "Give either `ids` or a filter, not both.",
+        "`ids`와 필터 가운데 하나만 지정하십시오.",
+    ),
     "http.body": Text("the body", "본문"),
     # ---- bodies ----------------------------------------------------------------------
     "http.json_not_utf8": Text("The body is not UTF-8.", "본문이 UTF-8이 아닙니다."),

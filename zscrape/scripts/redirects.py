@@ -81,6 +81,22 @@ def is_public(address: str) -> bool:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    mapped = getattr(found, "ipv4_mapped", None)
-    found = mapped or found
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.is_site_local:
+            return False
+        inner = _carried(found)
+        if inner is not None:
+            return is_public(str(inner))
     return found.is_global and not found.is_multicast
+
+
+# Translators carry IPv4 addresses in the last four bytes of these: RFC 6052, RFC 4291.
+_CARRIERS = tuple(ipaddress.IPv6Network(each) for each in ("64:ff9b::/96", "::/96"))
+
+
+def _carried(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address that an IPv6 address may lead to, or None."""
+    told = address.ipv4_mapped or address.sixtofour
+    if told is None and any(address in network for network in _CARRIERS):
+        told = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return told

@@ -9,7 +9,17 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from zscrape.model import KIB, MIB, NEVER_RETRIED, Limits, OutcomeCode, Overlap, RetryPolicy
+from zscrape.model import (
+    KIB,
+    MIB,
+    NEVER_RETRIED,
+    RETRIED_BY_DEFAULT,
+    RETRY_COUNT,
+    Limits,
+    OutcomeCode,
+    Overlap,
+    RetryPolicy,
+)
 from zscrape.scripts.digest import MANIFEST_FILE, path_fault
 from zscrape.scripts.problems import problem
 from zscrape.scripts.reading import ObjectReader, json_type
@@ -100,10 +110,11 @@ def read_retry(reader: ObjectReader) -> RetryPolicy:
         return standard
     codes = {str(each) for each in OutcomeCode if each not in NEVER_RETRIED}
     found = RetryPolicy(
-        max_count=inner.whole("max", standard.max_count, minimum=0, maximum=100),
+        max_count=inner.whole("max", RETRY_COUNT, minimum=0, maximum=100),
         backoff_s=_backoff(inner, standard.backoff_s),
         cap_s=inner.number("cap", standard.cap_s, minimum=0, maximum=DAY_S),
-        on=frozenset(OutcomeCode(each) for each in inner.texts("on", choices=codes)),
+        on=frozenset(OutcomeCode(each) for each in inner.texts("on", choices=codes))
+        or RETRIED_BY_DEFAULT,
     )
     inner.problems.extend(inner.unknown())
     return found

@@ -9,7 +9,15 @@ from itertools import islice
 from msgspec import Struct
 
 from zscrape.model import MIB, TaskId, TaskSpec, TaskState
-from zscrape.store.tasks import EntryKind, KeyTaken, LogEntry, TaskPage, TaskQuery, TaskRow
+from zscrape.store.tasks import (
+    EntryKind,
+    KeyTaken,
+    LogEntry,
+    TaskPage,
+    TaskQuery,
+    TaskRow,
+    WebhookDelivery,
+)
 
 # What an entry weighs beyond its body: the struct, its number, its places in the lists.
 _ENTRY_OVERHEAD_BYTES = 200
@@ -157,6 +165,38 @@ class MemoryTaskStore:
         if self._results.get((row.digest, row.parameters)) == task_id:
             del self._results[row.digest, row.parameters]
 
+    async def forget_key(self, client: str, idempotency_key: str) -> None:
+        """Let a client use a key again."""
+        self._by_key.pop((client, idempotency_key), None)
+
+    async def take_dead_letter(self, task_id: TaskId, *, retried_as: TaskId = "") -> bool:
+        """Take an ended task from the dead letters; False when it is none (any more)."""
+        kept = self._kept.get(task_id)
+        if kept is None or not kept.row.is_dead_letter:
+            return False
+        kept.row.is_dead_letter, kept.row.retried_as = False, retried_as
+        return True
+
+    async def return_dead_letter(self, task_id: TaskId) -> None:
+        """Put back a task that was taken from the dead letters."""
+        kept = self._kept.get(task_id)
+        if kept is not None:
+            kept.row.is_dead_letter, kept.row.retried_as = True, ""
+
+    async def note_webhooks(self, task_id: TaskId, webhooks: tuple[WebhookDelivery, ...]) -> None:
+        """Keep what became of telling others of a task's end."""
+        kept = self._kept.get(task_id)
+        if kept is not None:
+            kept.row.webhooks = webhooks
+
+    async def unsent_webhooks(self) -> list[TaskRow]:
+        """Return the ended tasks of which somebody is still to be told, oldest first."""
+        return [
+            kept.row
+            for kept in self._kept.values()
+            if any(each.status == "pending" for each in kept.row.webhooks)
+        ]
+
     # ---- reads -----------------------------------------------------------------------
 
     async def get(self, task_id: TaskId) -> TaskRow | None:
@@ -176,16 +216,11 @@ class MemoryTaskStore:
 
     def _matching(self, query: TaskQuery) -> Iterator[_Kept]:
         for kept in reversed(self._kept.values()):
-            row = kept.row
             if query.before is not None and kept.sequence >= query.before:
                 continue
-            if query.since is not None and row.created_at < query.since:
+            if query.since is not None and kept.row.created_at < query.since:
                 return  # older than all that follow
-            if (
-                (not query.statuses or row.status in query.statuses)
-                and (not query.script_name or row.script_name == query.script_name)
-                and (not query.origin or row.origin == query.origin)
-            ):
+            if _fits(kept.row, query):
                 yield kept
 
     async def entries(
@@ -235,3 +270,13 @@ class MemoryTaskStore:
         if row is None or row.finished_at is None or row.finished_at < since:
             return None
         return row
+
+
+def _fits(row: TaskRow, query: TaskQuery) -> bool:
+    return (
+        (not query.statuses or row.status in query.statuses)
+        and (not query.script_name or row.script_name == query.script_name)
+        and (not query.origin or row.origin == query.origin)
+        and (not query.is_dead_letter or row.is_dead_letter)
+        and (not query.dropped_reason or row.dropped_reason == query.dropped_reason)
+    )

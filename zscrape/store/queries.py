@@ -53,10 +53,13 @@ def page(reader: sqlite3.Connection, query: TaskQuery) -> list[Loaded]:
         ("created_at >= ?", query.since),
         ("script_name = ?", query.script_name or None),
         ("origin = ?", query.origin or None),
+        ("dropped_reason = ?", query.dropped_reason or None),
     ):
         if value is not None:
             conditions.append(condition)
             values.append(value)
+    if query.is_dead_letter:
+        conditions.append("is_dead_letter")
     if query.statuses:
         conditions.append(f"status IN ({', '.join('?' * len(query.statuses))})")
         values += sorted(query.statuses)
@@ -65,6 +68,12 @@ def page(reader: sqlite3.Connection, query: TaskQuery) -> list[Loaded]:
         f"{SELECT_TASKS}{where} ORDER BY seq DESC LIMIT ?", (*values, query.limit + 1)
     )
     return [load(record) for record in found]
+
+
+def unsent(reader: sqlite3.Connection) -> list[TaskRow]:
+    """Return ended tasks of which somebody is still to be told, with their answers."""
+    found = reader.execute(f"{SELECT_TASKS} WHERE is_unsent ORDER BY seq")
+    return [whole(reader, load(record)) for record in found.fetchall()]
 
 
 def live(reader: sqlite3.Connection, after: int, limit: int) -> list[Loaded]:

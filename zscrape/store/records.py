@@ -28,6 +28,9 @@ COLUMNS: Final = (
     "finished_at",
     "result_key",
     "has_output",
+    "is_dead_letter",
+    "dropped_reason",
+    "is_unsent",
     "parameters",
     "spec",
     "row",
@@ -102,9 +105,7 @@ def record_of(
     row: TaskRow, spec: bytes | None, log: bytes, *, answer_key: bytes | None, has_output: bool
 ) -> Record:
     """Return a task as a record."""
-    outcome, parameters = row.outcome, row.parameters
-    slim = msgspec.structs.replace(row, parameters=b"", outcome=_inline(outcome))
-    body = _ENCODE(slim)
+    parameters, body = row.parameters, _body(row)
     checksum = _checksum(parameters, spec, body, log)
     return (
         row.id,
@@ -117,12 +118,33 @@ def record_of(
         row.finished_at,
         answer_key,
         has_output,
+        row.is_dead_letter,
+        row.dropped_reason or None,
+        is_unsent(row),
         parameters,
         spec,
         body,
         log,
         checksum,
     )
+
+
+def is_unsent(row: TaskRow) -> bool:
+    """True iff somebody is still to be told of the task's end."""
+    return any(each.status == "pending" for each in row.webhooks)
+
+
+def change_of(row: TaskRow, spec: bytes | None, log: bytes) -> tuple[Any, ...]:
+    """Return what changes in the record of an ended task, and its id: see `change_task`."""
+    body = _body(row)
+    checksum = _checksum(row.parameters, spec, body, log)
+    reason = row.dropped_reason or None
+    return row.is_dead_letter, reason, is_unsent(row), body, checksum, row.id
+
+
+def _body(row: TaskRow) -> bytes:
+    slim = msgspec.structs.replace(row, parameters=b"", outcome=_inline(row.outcome))
+    return _ENCODE(slim)
 
 
 def far_data(row: TaskRow) -> bytes | None:

@@ -42,6 +42,9 @@ TASKS: Final = Table(
     Column("finished_at", Float(53)),  # NULL iff it has not ended
     Column("result_key", LargeBinary(16)),  # of a completed task: what it was asked
     Column("has_output", Boolean, nullable=False),  # items or artifacts among its chunks
+    Column("is_dead_letter", Boolean, nullable=False),
+    Column("dropped_reason", String(32)),  # NULL: it never was a dead letter
+    Column("is_unsent", Boolean, nullable=False),  # somebody is still to be told of its end
     Column("parameters", LargeBinary, nullable=False),
     Column("spec", LargeBinary),  # NULL: not taken up again after a restart
     Column("row", LargeBinary, nullable=False),
@@ -76,6 +79,19 @@ Index(
     TASKS.c.finished_at,
     sqlite_where=text("has_output"),
     postgresql_where=text("has_output"),
+)
+
+Index(
+    "tasks_dead",
+    TASKS.c.seq,
+    sqlite_where=text("is_dead_letter"),
+    postgresql_where=text("is_dead_letter"),
+)
+Index(
+    "tasks_unsent",
+    TASKS.c.seq,
+    sqlite_where=text("is_unsent"),
+    postgresql_where=text("is_unsent"),
 )
 
 CHUNKS: Final = Table(

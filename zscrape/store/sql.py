@@ -22,7 +22,15 @@ from zscrape.store import queries, statements
 from zscrape.store.database import Database
 from zscrape.store.live import LiveTask, Written, begin, resume
 from zscrape.store.records import Damaged, Loaded, result_key
-from zscrape.store.tasks import EntryKind, KeyTaken, LogEntry, TaskPage, TaskQuery, TaskRow
+from zscrape.store.tasks import (
+    EntryKind,
+    KeyTaken,
+    LogEntry,
+    TaskPage,
+    TaskQuery,
+    TaskRow,
+    WebhookDelivery,
+)
 
 Found = TypeVar("Found")
 
@@ -170,6 +178,82 @@ class SqlTaskStore:
             self._answers[task.answer_key] = task
         self._touch(task)
         return row.last_number
+
+    # ---- tasks that have ended -------------------------------------------------------
+
+    async def take_dead_letter(self, task_id: TaskId, *, retried_as: TaskId = "") -> bool:
+        """Take an ended task from the dead letters; False when it is none (any more).
+
+        Raises:
+            StorageError: Nothing can be written now.
+        """
+
+        def take(row: TaskRow) -> bool:
+            was_dead = row.is_dead_letter
+            if was_dead:
+                row.is_dead_letter, row.retried_as = False, retried_as
+            return was_dead
+
+        return await self._change(task_id, take)
+
+    async def return_dead_letter(self, task_id: TaskId) -> None:
+        """Put back a task that was taken from the dead letters.
+
+        Raises:
+            StorageError: Nothing can be written now.
+        """
+
+        def put_back(row: TaskRow) -> bool:
+            row.is_dead_letter, row.retried_as = True, ""
+            return True
+
+        await self._change(task_id, put_back)
+
+    async def note_webhooks(self, task_id: TaskId, webhooks: tuple[WebhookDelivery, ...]) -> None:
+        """Keep what became of telling others of a task's end.
+
+        Raises:
+            StorageError: Nothing can be written now.
+        """
+
+        def note(row: TaskRow) -> bool:
+            row.webhooks = webhooks
+            return True
+
+        await self._change(task_id, note)
+
+    async def unsent_webhooks(self) -> list[TaskRow]:
+        """Return the ended tasks of which somebody is still to be told, oldest first."""
+        await self._settled()
+        return await self._database.read(queries.unsent)
+
+    async def forget_key(self, client: str, idempotency_key: str) -> None:
+        """Let a client use a key again.
+
+        Raises:
+            StorageError: Nothing can be written now.
+        """
+        self._keys.pop((client, idempotency_key), None)
+        await self._settled()
+        forget = partial(statements.forget_key, client=client, idempotency_key=idempotency_key)
+        await self._database.write(forget)
+
+    async def _change(self, task_id: TaskId, change: Callable[[TaskRow], bool]) -> bool:
+        """Change a task's row where it is now: in memory, or on the disk alone."""
+        task = self._live.get(task_id)
+        if task is None:
+            found: list[bool] = []
+            await self._database.write(
+                lambda writer: found.append(statements.change_task(writer, task_id, change))
+            )
+            return found[-1]
+        if not change(task.row):
+            return False
+        self._touch(task)
+        waiting = self.kept(task_id, is_urgent=True)
+        if waiting is not None:
+            await waiting
+        return True
 
     def kept(self, task_id: TaskId, *, is_urgent: bool = False) -> asyncio.Future[None] | None:
         """Return what is done once the task's state of now is on the disk; None if it is."""

@@ -7,7 +7,7 @@ interpreter's lock away and wait up to 5 ms to have it back from a busy loop.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from itertools import chain
 from typing import Any, Final
@@ -15,8 +15,9 @@ from typing import Any, Final
 from sqlalchemy import Table
 from sqlalchemy.dialects import sqlite
 
-from zscrape.store.records import COLUMNS, LOADED_COLUMNS
+from zscrape.store.records import COLUMNS, LOADED_COLUMNS, change_of, load
 from zscrape.store.schema import CHUNKS, RESULTS, TASKS
+from zscrape.store.tasks import TaskRow
 
 SELECT_TASKS: Final = f"SELECT {', '.join(LOADED_COLUMNS)} FROM tasks"  # noqa: S608 - constants
 CHUNK_COLUMNS: Final = tuple(column.name for column in CHUNKS.columns)
@@ -69,6 +70,31 @@ def _text(table: Table, size: int) -> str:
         raise AssertionError(f"not as expected: {text}")
     group = one.removeprefix("VALUES ")
     return text.replace(one, "VALUES " + ", ".join([group] * size))
+
+
+def change_task(
+    writer: sqlite3.Connection, task_id: str, change: Callable[[TaskRow], bool]
+) -> bool:
+    """Change the row of a task that has ended, if `change` says that it did change it."""
+    found = writer.execute(f"{SELECT_TASKS} WHERE id = ?", (task_id,)).fetchone()
+    loaded = None if found is None else load(found)
+    if loaded is None or loaded.is_damaged or not change(loaded.row):
+        return False
+    log = found[LOADED_COLUMNS.index("log")]
+    writer.execute(
+        "UPDATE tasks SET is_dead_letter = ?, dropped_reason = ?, is_unsent = ?, row = ?,"
+        " checksum = ? WHERE id = ?",
+        change_of(loaded.row, loaded.spec, log),
+    )
+    return True
+
+
+def forget_key(writer: sqlite3.Connection, client: str, idempotency_key: str) -> None:
+    """Free an idempotency key."""
+    writer.execute(
+        "UPDATE tasks SET idempotency_key = NULL WHERE client = ? AND idempotency_key = ?",
+        (client, idempotency_key),
+    )
 
 
 def delete_tasks(writer: sqlite3.Connection, task_ids: Iterable[str]) -> None:

@@ -13,11 +13,19 @@ from typing import Any, Final, Literal, Protocol
 
 from msgspec import Struct
 
-from zscrape.model import Outcome, Overlap, TaskId, TaskSpec, TaskState, WorkerId
+from zscrape.model import (
+    Outcome,
+    Overlap,
+    RetryPolicy,
+    TaskId,
+    TaskSpec,
+    TaskState,
+    WorkerId,
+)
 
 EntryKind = Literal["state", "log", "progress", "item", "artifact"]
 # Calls that answer before the task has ended: 202 promises that it will.
-DURABLE_ORIGINS: Final = frozenset({"task", "batch"})
+DURABLE_ORIGINS: Final = frozenset({"task", "batch", "retry"})
 
 
 class LogEntry(Struct, frozen=True, array_like=True, gc=False):
@@ -40,6 +48,18 @@ class ArtifactRow(Struct, frozen=True, gc=False):
     number: int
 
 
+class WebhookDelivery(Struct, frozen=True, kw_only=True, gc=False):
+    """Who is told of a task's end, and what became of that: `pending delivered failed`."""
+
+    url: str
+    event: str  # the state in which the task ended
+    status: str = "pending"
+    tries: int = 0
+    http_status: int = 0  # of the last try; 0 iff it had no answer
+    reason: str = ""  # why the last try failed
+    at: float | None = None  # the last try
+
+
 class TaskRow(Struct, kw_only=True, gc=False, omit_defaults=True):
     """One task: what was asked, and what became of it. Moments are Unix time.
 
@@ -59,9 +79,13 @@ class TaskRow(Struct, kw_only=True, gc=False, omit_defaults=True):
     tags: tuple[str, ...] = ()
     lock_key: str = ""
     overlap: Overlap = Overlap.SKIP
+    retry: RetryPolicy = RetryPolicy()
     timeout_s: float | None = None
     metadata: dict[str, Any] = {}
-    origin: str = "task"  # how it came: `scrape`, `run`, `task` or `batch`
+    webhook_url: str = ""  # is told of its end
+    webhook_events: tuple[str, ...] = ()  # of which ends; empty: as the gateway is set
+    origin: str = "task"  # how it came: `scrape`, `run`, `task`, `batch` or `retry`
+    retry_of: TaskId = ""  # the ended task that somebody had done again by this one
     client: str = ""  # whose key
     idempotency_key: str = ""
     idempotency_mark: str = ""  # stands for the body that came with the key
@@ -74,7 +98,12 @@ class TaskRow(Struct, kw_only=True, gc=False, omit_defaults=True):
     started_at: float | None = None
     finished_at: float | None = None
     next_retry_at: float | None = None
-    last_error: str = ""  # the code with which the last attempt ended, when it is tried again
+    last_error: str = ""  # the code of the last attempt that failed and was not the last word
+    retry_count: int = 0  # attempts that were given up for another
+    # Why it is, or was, a dead letter: `retry_exhausted` or `poison`.
+    dropped_reason: str = ""
+    is_dead_letter: bool = False  # until it is retried or dropped
+    retried_as: TaskId = ""  # the task that a dead letter was retried as
     fraction: float | None = None  # of its progress, as it last said
     progress_text: str = ""
     outcome: Outcome | None = None
@@ -84,6 +113,7 @@ class TaskRow(Struct, kw_only=True, gc=False, omit_defaults=True):
     error_fields: dict[str, Any] = {}
     item_count: int = 0
     artifacts: tuple[ArtifactRow, ...] = ()
+    webhooks: tuple[WebhookDelivery, ...] = ()  # set as it ends
     last_number: int = 0  # of its log
     dropped_count: int = 0  # log entries beyond what is kept of one task
     # ---- what a restarted gateway must know to go on with it
@@ -104,6 +134,8 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
     script_name: str = ""
     origin: str = ""
     since: float | None = None  # created at or after
+    is_dead_letter: bool = False  # True: dead letters alone
+    dropped_reason: str = ""
     limit: int = 50
     before: int | None = None
 
@@ -156,6 +188,29 @@ class TaskStore(Protocol):
 
     def kept(self, task_id: TaskId, *, is_urgent: bool = False) -> asyncio.Future[None] | None:
         """Return what is done once the task's state of now is safe; None if it is."""
+        ...
+
+    async def forget_key(self, client: str, idempotency_key: str) -> None:
+        """Let a client use a key again: the time for which it stood for a task is over."""
+        ...
+
+    async def take_dead_letter(self, task_id: TaskId, *, retried_as: TaskId = "") -> bool:
+        """Take an ended task from the dead letters; False when it is none (any more).
+
+        Of callers at once, one gets True: nothing is retried twice.
+        """
+        ...
+
+    async def return_dead_letter(self, task_id: TaskId) -> None:
+        """Put back a task that was taken from the dead letters, when that came to nothing."""
+        ...
+
+    async def note_webhooks(self, task_id: TaskId, webhooks: tuple[WebhookDelivery, ...]) -> None:
+        """Keep what became of telling others of a task's end; an unknown task is no error."""
+        ...
+
+    async def unsent_webhooks(self) -> list[TaskRow]:
+        """Return the ended tasks of which somebody is still to be told, oldest first."""
         ...
 
     async def get(self, task_id: TaskId) -> TaskRow | None:

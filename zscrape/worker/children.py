@@ -13,12 +13,16 @@ from msgspec import Struct
 
 
 class Exit(Struct, frozen=True):
-    """How a child ended. `status` is None when it was lost with its template or never forked."""
+    """How a child ended. `status` is None when it was lost with its template or never forked.
+
+    `is_template_lost`: it ran when its template ended, which it may have brought about.
+    """
 
     status: int | None
     cpu_s: float = 0.0
     memory_bytes: int = 0
     reason: str = ""
+    is_template_lost: bool = False
 
 
 class Keeper(Protocol):

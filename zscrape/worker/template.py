@@ -402,6 +402,7 @@ class Template:
         self._drain_control()
         self._pump.remove(self._control.fileno())
         self._control.close()
+        is_lost = not self._is_closing  # it was not asked to end
         self._stop_timers()
         words = self._last_word or self._last_words()
         os.close(self._errors_fd)
@@ -410,7 +411,7 @@ class Template:
         strays.end_adopted(self._scratch.owner)
         reason = self.failure or f"its template process ended: {words}"
         for child_id in list(self.children):
-            self._ended(child_id, Exit(None, reason=reason))
+            self._ended(child_id, Exit(None, reason=reason, is_template_lost=is_lost))
         if not self.ready.done():
             self.ready.set_exception(TemplateFailed(reason))
             self.ready.exception()  # told to whoever waits; nobody may

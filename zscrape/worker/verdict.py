@@ -73,6 +73,8 @@ def _limit_fields(code: OutcomeCode, answer: Answer, run: RunSpec) -> dict[str, 
 def of_exit(how: Exit, run: RunSpec) -> Outcome:
     """Return the outcome of an attempt whose child ended without an answer."""
     if how.status is None:
+        if how.is_template_lost:
+            return _failed(OutcomeCode.CRASHED, reason=how.reason, lost_with="template")
         return _failed(OutcomeCode.CRASHED, reason=how.reason)
     if not os.WIFSIGNALED(how.status):
         code = os.waitstatus_to_exitcode(how.status)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import csv
-import io
 import re
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from starlette.requests import Request
@@ -27,6 +25,7 @@ from zscrape.gateway.api.exchange import (
     whole,
 )
 from zscrape.gateway.envelope import artifact_views
+from zscrape.gateway.tables import XLSX_TYPE, Names, as_csv, as_xlsx, chosen
 
 _PAGE_LIMIT_COUNT: Final = 1_000_000
 _CHUNK_BYTES: Final = 256 * 1024
@@ -39,57 +38,37 @@ _SHOWN_TYPES: Final = frozenset(
 
 
 async def items(request: Request) -> Response:
-    """`GET /v1/tasks/{id}/items`: the items of the last attempt as JSON, JSON lines or CSV."""
-    check_query(request, ("format", "offset", "limit"))
-    form = choice(request, "format", "json", ("json", "jsonl", "csv"))
+    """`GET /v1/tasks/{id}/items`: the items of the last attempt, whole or in part.
+
+    `fields` and `omit` choose among the names of items that are objects, in every format.
+    """
+    check_query(request, ("format", "offset", "limit", "fields", "omit"))
+    form = choice(request, "format", "json", ("json", "jsonl", "csv", "xlsx"))
+    names = Names(fields=_names(request, "fields"), omitted=frozenset(_names(request, "omit")))
     offset = whole(request, "offset", 0, low=0, high=10**12) or 0
     limit = whole(request, "limit", None, low=1, high=_PAGE_LIMIT_COUNT)
     row = await row_of(request)
     found = await gateway_of(request).store.items(row.id, offset=offset, limit=limit)
     headers = {"X-Total-Count": str(row.item_count)}
+    # Columns are known once every item has been read: that is work for a thread.
     if form == "csv":
-        # Columns are known once every item has been read: that is work for a thread.
-        table = await asyncio.to_thread(_as_csv, found)
+        table = await asyncio.to_thread(as_csv, found, names)
         return _streamed(table, "text/csv; charset=utf-8", headers)
+    if form == "xlsx":
+        book = await asyncio.to_thread(as_xlsx, found, names)
+        headers["Content-Disposition"] = f'attachment; filename="{row.id}.xlsx"'
+        return _streamed(book, XLSX_TYPE, headers)
+    if names.choose_any:
+        found = await asyncio.to_thread(chosen, found, names)
     if form == "jsonl":
         lines = b"".join([one_line(item) + b"\n" for item in found])
         return _streamed(lines, "application/x-ndjson; charset=utf-8", headers)
     return _streamed(b"[%s]" % b",".join(found), "application/json", headers)
 
 
-def _as_csv(documents: list[bytes]) -> bytes:
-    """Return a table: one column per key in order of first sight; what nests stands as JSON."""
-    rows: list[dict[str, Any]] = []
-    columns: dict[str, None] = {}
-    for document in documents:
-        row = _table_row(document)
-        columns.update(dict.fromkeys(row))
-        rows.append(row)
-    table = io.StringIO(newline="")
-    writer = csv.writer(table)
-    writer.writerow(_cell(column) for column in columns)
-    writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
-    return table.getvalue().encode()
-
-
-def _table_row(document: bytes) -> dict[str, Any]:
-    try:
-        item = msgspec.json.decode(document)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        # JSON that Python cannot hold, a number beyond its range for one: shown as it is.
-        item = document.decode("utf-8", "replace")
-    return item if isinstance(item, dict) else {"value": item}
-
-
-def _cell(value: Any) -> Any:
-    if value is None:
-        return ""
-    if isinstance(value, (bool, dict, list)):
-        return msgspec.json.encode(value).decode()
-    # A spreadsheet would run a cell that begins like a formula (OWASP, CSV injection).
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return "'" + value
-    return value
+def _names(request: Request, parameter: str) -> tuple[str, ...]:
+    given = request.query_params.get(parameter, "")
+    return tuple(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
 
 
 async def result(request: Request) -> Response:

@@ -26,6 +26,7 @@ from zscrape.gateway.api.exchange import (
     refusal_headers,
     send_whole,
 )
+from zscrape.gateway.api.leaving import end_if_left, ending_with_client, is_cancelling_query
 from zscrape.gateway.api.statuses import envelope_status
 from zscrape.gateway.api.streams import EVENTS, ITEMS, follow, wait_for_item
 from zscrape.gateway.envelope import encode, envelope, refusal_envelope
@@ -57,7 +58,7 @@ class ScrapeEndpoint:
         call = _Call(state, headers, new_task_id())
         try:
             check_room(scope, state.policy)
-            row = await call.accept(receive)
+            row = await call.accept(receive, scope["query_string"])
             await call.answer(row, receive, send)
         except ClientGone:
             raise  # the edge knows what to do: nothing
@@ -71,19 +72,28 @@ class ScrapeEndpoint:
 class _Call:
     """One call of `POST /scrape`."""
 
-    __slots__ = ("_headers", "_is_started", "_script_name", "_state", "request_id")
+    __slots__ = (
+        "_headers",
+        "_is_cancelling",
+        "_is_started",
+        "_script_name",
+        "_state",
+        "request_id",
+    )
 
     def __init__(self, state: GatewayState, headers: dict[bytes, bytes], request_id: str) -> None:
         self._state = state
         self._headers = headers
         self._script_name: str | None = None
         self._is_started = False
+        self._is_cancelling = False  # its task ends when its client goes
         self.request_id = request_id
 
-    async def accept(self, receive: Receive) -> TaskRow:
+    async def accept(self, receive: Receive, query: bytes) -> TaskRow:
         """Read the call and make a task of it."""
         state, headers = self._state, self._headers
         client = state.access.authenticate(headers)
+        self._is_cancelling = is_cancelling_query(query)
         body = await read_body(headers, receive, state.policy)
         request = decode_task(body, depth_limit=state.policy.depth_limit)
         self._script_name = request.script_name
@@ -98,19 +108,29 @@ class _Call:
                 request, origin="scrape", client=client.id, task_id=self.request_id, is_awaited=True
             )
         except ScriptError as error:
-            return await self._failed(request, error, client.id)
+            return await self._failed(request, error, client.id, idempotency)
         return await service.accept(prepared, idempotency)
 
-    async def _failed(self, request: TaskRequest, error: ScriptError, client: str) -> TaskRow:
+    async def _failed(
+        self,
+        request: TaskRequest,
+        error: ScriptError,
+        client: str,
+        idempotency: Idempotency | None,
+    ) -> TaskRow:
         """A script that cannot be resolved is a task that has failed, and is kept as one."""
         if is_request_fault(error):
             raise error
         return await self._state.service.fail(
-            request, error, task_id=self.request_id, client=client
+            request, error, task_id=self.request_id, client=client, idempotency=idempotency
         )
 
     async def answer(self, row: TaskRow, receive: Receive, send: Send) -> None:
         """Answer with the task's end, or as it goes on."""
+        with ending_with_client(self._state, row, is_asked=self._is_cancelling):
+            await self._answer(row, receive, send)
+
+    async def _answer(self, row: TaskRow, receive: Receive, send: Send) -> None:
         headers = self._headers
         self.request_id = row.id
         told: RawHeaders = [(b"x-request-id", row.id.encode())]
@@ -147,6 +167,7 @@ class _Call:
         lang = language_of(self._headers, self._state.policy.lang)
         self._is_started = True
         await follow(self._state, row, EVENTS, receive, send, headers=told, lang=lang)
+        self._left(row)
 
     async def _items(self, row: TaskRow, receive: Receive, send: Send, told: RawHeaders) -> None:
         """Stream items; what fails before its first item is told by an envelope and a status."""
@@ -158,6 +179,12 @@ class _Call:
         lang = language_of(self._headers, state.policy.lang)
         self._is_started = True
         await follow(state, row, ITEMS, receive, send, headers=told, lang=lang)
+        self._left(row)
+
+    def _left(self, row: TaskRow) -> None:
+        """A stream is over: before the task's end only since its reader has gone or stalled."""
+        if self._is_cancelling:
+            end_if_left(self._state, row)
 
     async def refuse(self, error: ZscrapeError, send: Send) -> None:
         """Answer with the envelope of a request that became no task."""

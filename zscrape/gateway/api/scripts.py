@@ -25,6 +25,7 @@ from zscrape.gateway.api.exchange import (
     seconds_in,
     told,
 )
+from zscrape.gateway.api.leaving import ON_DISCONNECT, ending_with_client, is_cancelling
 from zscrape.gateway.api.scrape import idempotency_of, wait_for_end
 from zscrape.gateway.api.statuses import failure_status
 from zscrape.gateway.envelope import (
@@ -174,7 +175,8 @@ async def _script_of(request: Request) -> Script:
 
 async def run(request: Request) -> Response:
     """`POST /v1/scripts/{name}/run`: the body is the parameters, the answer is the data."""
-    check_query(request, ("version", "timeout"))
+    check_query(request, ("version", "timeout", ON_DISCONNECT))
+    is_asked = is_cancelling(request.query_params.get(ON_DISCONNECT))
     state = gateway_of(request)
     client = client_of(request)
     body = await body_of(request) or b"{}"
@@ -200,7 +202,8 @@ async def run(request: Request) -> Response:
     request.scope[REQUEST_ID] = row.id
     if not row.status.is_final:
         wait_s = preferred_wait(headers, state.policy.max_wait_s)
-        await wait_for_end(state, row, request.receive, wait_s)
+        with ending_with_client(state, row, is_asked=is_asked):
+            await wait_for_end(state, row, request.receive, wait_s)
     return _run_answer(request, row)
 
 

@@ -72,7 +72,7 @@ async def submit(request: Request) -> Response:
         prepared = await state.service.prepare(asked, origin="task", client=client.id)
         row = await state.service.accept(prepared, idempotency)
     request.scope[REQUEST_ID] = row.id
-    return told(_accepted(row), 202, {"Location": f"/v1/tasks/{row.id}"})
+    return told(accepted_view(row), 202, {"Location": f"/v1/tasks/{row.id}"})
 
 
 async def submit_batch(request: Request) -> Response:
@@ -95,7 +95,7 @@ async def _submit_many(request: Request, body: bytes) -> Response:
     refusal: ZscrapeError | None = None
     for row in await state.service.accept_many(prepared):
         if isinstance(row, TaskRow):
-            answers.append(_accepted(row))
+            answers.append(accepted_view(row))
         else:
             refusal = refusal or row
             answers.append({"error": error_view(row, lang)})
@@ -151,7 +151,8 @@ def _unresolved(request: Request, error: ScriptError, at: str) -> Response:
     return Response(body, error.http_status, media_type=PROBLEM_TYPE.decode())
 
 
-def _accepted(row: TaskRow) -> dict[str, Any]:
+def accepted_view(row: TaskRow) -> dict[str, Any]:
+    """Return what is told of a task that was accepted."""
     return {"request_id": row.id, "status": row.status.value, "links": links_of(row.id)}
 
 
@@ -161,20 +162,33 @@ def _accepted(row: TaskRow) -> dict[str, Any]:
 async def history(request: Request) -> Response:
     """`GET /v1/tasks`: newest first, page by page."""
     check_query(request, _MORE)
+    return await page_of(request, query_of(request), "tasks")
+
+
+async def page_of(request: Request, query: TaskQuery, noun: str) -> Response:
+    """Return one page of tasks under the name `noun`, with the cursor of the next."""
+    page = await gateway_of(request).store.page(query)
+    lang = language(request)
+    cursor = None if page.next_before is None else _cursor_of(page.next_before)
+    return told({noun: [task_summary(row, lang) for row in page.rows], "next_cursor": cursor})
+
+
+def query_of(request: Request, *, limit_high: int = _PAGE_LIMIT_COUNT) -> TaskQuery:
+    """Return which tasks the query of a call asks for.
+
+    Raises:
+        FieldFault: It cannot be read.
+    """
     query = request.query_params
     since = query.get("since")
-    page = await gateway_of(request).store.page(
-        TaskQuery(
-            statuses=_statuses(query.get("status", "")),
-            script_name=query.get("script", ""),
-            origin=query.get("origin", ""),
-            since=None if since is None else moment_in(since, "since"),
-            limit=whole(request, "limit", 50, low=1, high=_PAGE_LIMIT_COUNT) or 50,
-            before=_place_of(query.get("cursor")),
-        )
+    return TaskQuery(
+        statuses=_statuses(query.get("status", "")),
+        script_name=query.get("script", ""),
+        origin=query.get("origin", ""),
+        since=None if since is None else moment_in(since, "since"),
+        limit=whole(request, "limit", 50, low=1, high=limit_high) or 50,
+        before=_place_of(query.get("cursor")),
     )
-    cursor = None if page.next_before is None else _cursor_of(page.next_before)
-    return told({"tasks": [task_summary(row) for row in page.rows], "next_cursor": cursor})
 
 
 def _statuses(given: str) -> frozenset[TaskState]:

@@ -26,6 +26,9 @@ def upgrade() -> None:
         sa.Column("finished_at", sa.Float(53)),
         sa.Column("result_key", sa.LargeBinary(16)),
         sa.Column("has_output", sa.Boolean, nullable=False),
+        sa.Column("is_dead_letter", sa.Boolean, nullable=False),
+        sa.Column("dropped_reason", sa.String(32)),
+        sa.Column("is_unsent", sa.Boolean, nullable=False),
         sa.Column("parameters", sa.LargeBinary, nullable=False),
         sa.Column("spec", sa.LargeBinary),
         sa.Column("row", sa.LargeBinary, nullable=False),
@@ -38,6 +41,8 @@ def upgrade() -> None:
     op.create_index("tasks_finished", "tasks", ["finished_at"])
     _partial("tasks_result", ["result_key", "finished_at"], "result_key IS NOT NULL")
     _partial("tasks_output", ["finished_at"], "has_output")
+    _partial("tasks_dead", ["seq"], "is_dead_letter")
+    _partial("tasks_unsent", ["seq"], "is_unsent")
     op.create_table(
         "chunks",
         sa.Column("task_id", sa.String(64), primary_key=True),

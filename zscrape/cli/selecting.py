@@ -1,0 +1,43 @@
+"""Moments in options that choose among tasks."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from zscrape.cli.verbs import UsageFault
+
+_SPAN = re.compile(r"(\d+)([smhd])")
+_SPAN_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def moment_of(since: str, now: datetime | None = None) -> str:
+    """Return `2h` or an ISO 8601 moment as an ISO 8601 moment in UTC.
+
+    Raises:
+        UsageFault: It is neither.
+    """
+    now = now or datetime.now(UTC)
+    span = _SPAN.fullmatch(since)
+    if span:
+        return (now - timedelta(**{_SPAN_UNITS[span[2]]: int(span[1])})).isoformat()
+    try:
+        moment = datetime.fromisoformat(since)
+    except ValueError:
+        raise UsageFault("cli.usage.since", given=since) from None
+    zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return zoned.astimezone(UTC).isoformat()
+
+
+def age(created_at: object, now: datetime | None = None) -> str:
+    """Return how long ago a moment was, short: `12s`, `5m`, `3h`, `2d`."""
+    try:
+        moment = datetime.fromisoformat(str(created_at))
+    except ValueError:
+        return ""
+    seconds = max(0.0, ((now or datetime.now(UTC)) - moment).total_seconds())
+    for size_s, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= size_s:
+            return f"{int(seconds // size_s)}{unit}"
+    return f"{int(seconds)}s"
