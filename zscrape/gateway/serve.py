@@ -344,15 +344,14 @@ async def _first_of(*awaitables: Awaitable[object]) -> None:
 
 def _listen(address: str) -> socket.socket:
     """Bind the HTTP address, port 0 included, before anything else is told of it."""
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
+    given, _, port = address.rpartition(":")
+    host = given.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, int(port)), family=family, backlog=BACKLOG)
     except OSError as error:
-        reason = (
-            f"cannot be bound: {error.strerror}. Is another gateway running? Try --http {host}:0"
-        )
+        step = f"Is another gateway running? Try --http {given}:0"
+        reason = f"cannot be bound: {error.strerror}. {step}"
         raise ConfigError(source=f"http {address}", reason=reason) from error
     # An answer must not wait for the acknowledgement of its own headers.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
