@@ -114,9 +114,16 @@ def _attempts(told: Told, tasks: dict[str, Any], notes: list[Note]) -> Iterator[
 
 def _locks(told: Told, tasks: dict[str, Any], notes: list[Note]) -> Iterator[str]:
     """What holds a lock never runs beside another holder."""
+    running: dict[tuple[str, int], Note] = {}  # begun, and no word of their end yet
     for note in notes:
-        if note.what == "overlap" and note.alone:
-            yield f"overlap under lock {note.alone}: attempt {note.attempt} of {note.task}"
+        place = (note.task, note.attempt)
+        if note.what == "start" and note.alone:
+            running[place] = note
+        elif note.what in ("end", "stopped"):
+            running.pop(place, None)
+        elif note.what == "overlap" and note.alone:
+            others = [each for each, at in running.items() if at.alone == note.alone != ""]
+            yield f"overlap under lock {note.alone} at {note.at:.3f}: {place} beside {others}"
 
 
 def _delivered(cluster: Cluster, envelope: dict[str, Any]) -> list[str]:
