@@ -6,7 +6,7 @@
     │   ├── Unauthorized, NotFound, MethodNotAllowed
     │   └── LockHeld, IdempotencyConflict, TaskRunning, TableTooLarge
     ├── RefusedError          the cluster will not take it now: 503, try later
-    │   ├── QueueFull, TooManyConnections, Draining
+    │   ├── QueueFull, ClientQueueFull, TooManyConnections, Draining
     │   └── StorageFull, StorageReadOnly, StorageLocked, StorageFailed
     ├── ScriptError           the script, its version or its bytes are at fault
     │   ├── ScriptNotFound, VersionNotFound, VersionInvalid
@@ -201,6 +201,15 @@ class QueueFull(RefusedError):
     """Raised when as many tasks wait as the queue may hold."""
 
     code: ClassVar[str] = "queue_full"
+    limit_count: int
+
+
+@dataclass(eq=False, kw_only=True)
+class ClientQueueFull(RefusedError):
+    """Raised when a client has as many tasks that have not ended as it may have."""
+
+    code: ClassVar[str] = "client_queue_full"
+    http_status: ClassVar[int] = 429
     limit_count: int
 
 

@@ -194,7 +194,9 @@ class TaskSpec(Struct, frozen=True, kw_only=True):
     id: TaskId
     run: RunSpec
     params: bytes = b"{}"  # a JSON object, UTF-8, already checked against the schema
-    priority: int = 0  # -100 to 100, higher first; equal ones in order of arrival
+    priority: int = 0  # -100 to 100, higher first; equal ones by turns of their clients
+    client: str = ""  # whose key it came with
+    share: float = 1.0  # of turns: a client with 2.0 gets twice as many as one with 1.0
     requires: frozenset[str] = frozenset()  # worker tags that must be there
     prefers: frozenset[str] = frozenset()  # worker tags that are better
     deadline_s: float | None = None  # whole life from submit: waiting, preparing, running
@@ -329,6 +331,7 @@ class QueuePolicy(Struct, frozen=True):
     """How much may wait, and how often a task may lose its worker."""
 
     limit_count: int = 100_000
+    client_limit_count: int = 100_000  # of one client's tasks that have not ended
     # A task whose attempts took this many workers down is not sent to another (Sidekiq: 3).
     lost_limit_count: int = 3
 

@@ -111,6 +111,7 @@ class Dispatcher:
         Raises:
             Draining: The gateway takes no new task; nothing has changed.
             QueueFull: As many tasks wait as may; nothing has changed.
+            ClientQueueFull: So it is for its client; nothing has changed.
             LockHeld: Its lock is held and it would not wait; nothing has changed.
         """
         if self._is_refusing:

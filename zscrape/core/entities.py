@@ -27,10 +27,10 @@ from zscrape.model import (
 # Load is told apart this finely; finer would only reshuffle workers that are equally busy.
 LOAD_LEVEL_COUNT = 64
 
-# Order of tasks: priority (negated) and number of acceptance. The number is unique, so a
+# Order of tasks: priority (negated), turn, and number of acceptance. The number is unique, so a
 # comparison never reaches what stands behind it.
-TaskEntry: TypeAlias = "tuple[int, int, Task]"
-HeadEntry: TypeAlias = "tuple[int, int, Demand]"
+TaskEntry: TypeAlias = "tuple[int, float, int, Task]"
+HeadEntry: TypeAlias = "tuple[int, float, int, Demand]"
 
 
 class Demand(Struct, eq=False):
@@ -56,6 +56,8 @@ class Task(Struct, eq=False):
     schedule_at: float  # it has waited too long for a slot
     match_at: float  # looked at once: does anyone fit?
     deadline_at: float = inf
+    turn: float = -1.0  # among its priority; drawn when it first stands in the queue, then kept
+    has_waited: bool = False  # it comes from the line of a lock
     place: Place = Place.NEW
     attempt: int = 0  # the last one sent; the fencing token
     try_count: int = 0  # attempts that spoke
@@ -80,6 +82,11 @@ class Task(Struct, eq=False):
     def id(self) -> TaskId:
         """The task's id."""
         return self.spec.id
+
+    @property
+    def order(self) -> tuple[int, float, int]:
+        """Its place among tasks that wait for a slot: smaller comes first."""
+        return -self.spec.priority, self.turn, self.seq
 
     @property
     def current(self) -> Attempt:

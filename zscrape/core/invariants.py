@@ -123,7 +123,7 @@ def _check_counts(lives: Lives) -> None:
     for task_id in lives.waiting:
         ensure(task_id in lives.tasks, f"task {task_id}: a final task does not wait")
     for demand in lives.pool.demands.values():
-        alive = [task for _, _, task in demand.heap if task.is_queued]
+        alive = [entry[3] for entry in demand.heap if entry[3].is_queued]
         ensure(demand.queued_count == len(alive), "demand: its queued tasks are counted")
     queued = sum(demand.queued_count for demand in lives.pool.demands.values())
     ensure(queued == places.count(Place.QUEUE), "every queued task stands at its demand")

@@ -25,7 +25,8 @@ from zscrape.core.locks import Locks
 from zscrape.core.pool import Pool
 from zscrape.core.queue import Queue
 from zscrape.core.task import Place
-from zscrape.errors import QueueFull
+from zscrape.core.turns import Turns
+from zscrape.errors import ClientQueueFull, QueueFull
 from zscrape.model import (
     HeartbeatPolicy,
     Outcome,
@@ -61,6 +62,8 @@ class Lives:
         self._heartbeat = heartbeat
         self._lease_ms = round(heartbeat.lease_s * 1000)
         self._policy = policy
+        self._turns = Turns()
+        self._client_counts: dict[str, int] = {}  # of tasks that have not ended
         self._seq = 0
 
     # ---- acceptance ------------------------------------------------------------------
@@ -70,10 +73,14 @@ class Lives:
 
         Raises:
             QueueFull: As many tasks wait as may; nothing has changed.
+            ClientQueueFull: So it is for its client; nothing has changed.
             LockHeld: Its lock is held and it would not wait; nothing has changed.
         """
-        if len(self.waiting) >= self._policy.limit_count:
-            raise QueueFull(limit_count=self._policy.limit_count)
+        policy = self._policy
+        if len(self.waiting) >= policy.limit_count:
+            raise QueueFull(limit_count=policy.limit_count)
+        if self._client_counts.get(spec.client, 0) >= policy.client_limit_count:
+            raise ClientQueueFull(limit_count=policy.client_limit_count)
         key = _key(spec)
         if spec.lock is None or key is None:
             task = self._admit(spec, now)
@@ -153,6 +160,7 @@ class Lives:
             inf if spec.deadline_s is None else now + spec.deadline_s,
         )
         self.tasks[spec.id] = task
+        self._client_counts[spec.client] = self._client_counts.get(spec.client, 0) + 1
         return task
 
     def _claim(self, task: Task, key: str, now: float) -> None:
@@ -174,6 +182,7 @@ class Lives:
 
     def enqueue(self, task: Task) -> None:
         """Let `task` have the next slot that fits; `assign` decides."""
+        task.has_waited = task.place is Place.LINE
         task.move(Place.QUEUE)
         self.ready.append(task)
 
@@ -224,6 +233,8 @@ class Lives:
 
     def _stand(self, task: Task, now: float) -> None:
         if not task.is_queued:
+            if task.turn < 0.0:  # one that finds a slot at once takes nobody's turn
+                task.turn = self._turns.draw(task.spec, has_waited=task.has_waited)
             self.queue.push(task)
             self._wait(task, now)
 
@@ -236,6 +247,8 @@ class Lives:
     def _send_run(self, task: Task, worker: Worker, now: float) -> None:
         spec = task.spec
         task.move(Place.ASSIGNED)
+        if task.turn >= 0.0:
+            self._turns.serve(spec, task.turn)
         task.attempt += 1
         task.worker = worker
         task.worker_id = worker.id
@@ -379,6 +392,10 @@ class Lives:
         self.waiting.pop(task.id, None)
         self.deadlines.clear(task)
         task.demand.task_count -= 1
+        client = task.spec.client
+        self._client_counts[client] -= 1
+        if not self._client_counts[client]:
+            del self._client_counts[client]
         self.out.append(TaskFinished(task.id, task.attempt, worker_id, outcome, dropped_reason))
         lock = task.lock
         if lock is None:
@@ -441,5 +458,5 @@ def _key(spec: TaskSpec) -> str | None:
     return spec.lock.key
 
 
-def _by_order(task: Task) -> tuple[int, int]:
-    return -task.spec.priority, task.seq
+def _by_order(task: Task) -> tuple[int, float, int]:
+    return task.order

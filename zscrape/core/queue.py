@@ -18,7 +18,7 @@ _COMPACT_FLOOR_COUNT = 64
 
 
 class Queue:
-    """Tasks that wait for a slot, by priority and then by order of acceptance."""
+    """Tasks that wait for a slot, by priority and then by turn and order of acceptance."""
 
     def push(self, task: Task) -> None:
         """Let `task` wait. A task that waited before gets its old place."""
@@ -27,7 +27,7 @@ class Queue:
         demand.queued_count += 1
         if not task.is_in_heap:
             task.is_in_heap = True
-            heappush(demand.heap, (-task.spec.priority, task.seq, task))
+            heappush(demand.heap, (*task.order, task))
         if self.head(demand) is task:
             for _, kind in demand.offers:
                 self._tell(kind, demand, task)
@@ -41,16 +41,16 @@ class Queue:
         demand.queued_count -= 1
         heap = demand.heap
         if len(heap) > _COMPACT_FLOOR_COUNT and len(heap) > 2 * demand.queued_count:
-            for _, _, dead in heap:
-                dead.is_in_heap = dead.is_queued
-            heap[:] = [entry for entry in heap if entry[2].is_queued]
+            for entry in heap:
+                entry[3].is_in_heap = entry[3].is_queued
+            heap[:] = [entry for entry in heap if entry[3].is_queued]
             heapify(heap)
 
     def head(self, demand: Demand) -> Task | None:
         """Return the first task of `demand`, leaving it where it is."""
         heap = demand.heap
         while heap:
-            task = heap[0][2]
+            task = heap[0][3]
             if task.is_queued:
                 return task
             heappop(heap)
@@ -62,7 +62,7 @@ class Queue:
         heads = kind.heads
         while heads:
             entry = heads[0]
-            demand = entry[2]
+            demand = entry[3]
             if kind.entry_by_demand.get(demand) is not entry:
                 heappop(heads)
                 continue
@@ -71,8 +71,8 @@ class Queue:
                 heappop(heads)
                 del kind.entry_by_demand[demand]
                 continue
-            if task.seq != entry[1]:
-                later: HeadEntry = (-task.spec.priority, task.seq, demand)
+            if task.seq != entry[2]:
+                later: HeadEntry = (*task.order, demand)
                 heapreplace(heads, later)
                 kind.entry_by_demand[demand] = later
                 continue
@@ -90,9 +90,9 @@ class Queue:
 
     def _tell(self, kind: Kind, demand: Demand, task: Task) -> None:
         """Put the head of `demand` into the heads of `kind`; the entry before it is void."""
-        entry: HeadEntry = (-task.spec.priority, task.seq, demand)
+        entry: HeadEntry = (*task.order, demand)
         known = kind.entry_by_demand.get(demand)
-        if known is not None and known[:2] <= entry[:2]:
+        if known is not None and known[:3] <= entry[:3]:
             return
         kind.entry_by_demand[demand] = entry
         heappush(kind.heads, entry)

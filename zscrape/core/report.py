@@ -84,10 +84,10 @@ def _ahead_count(lives: Lives, task: Task) -> int:
     """Count the tasks that a worker which fits would rather take."""
     kinds = {kind for _, kind in task.demand.offers}
     return sum(
-        other.is_queued and (-other.spec.priority, seq) < (-task.spec.priority, task.seq)
+        entry[3].is_queued and entry[3].order < task.order
         for demand in lives.pool.demands.values()
         if any(kind in kinds for _, kind in demand.offers)
-        for _, seq, other in demand.heap
+        for entry in demand.heap
     )
 
 

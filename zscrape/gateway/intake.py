@@ -139,6 +139,7 @@ class Intake:
             run=script.run,
             params=given,
             priority=request.priority,
+            client=client,
             requires=script.requires.union(tags) if tags else script.requires,
             prefers=script.prefers,
             deadline_s=timeout_s,

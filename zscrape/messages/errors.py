@@ -138,6 +138,10 @@ ERRORS: Final[dict[str, Text]] = {
         "The queue holds {limit_count} tasks and takes no more now. Try again later, or add workers.",
         "대기열이 작업 {limit_count}개로 가득 찼습니다. 나중에 다시 시도하거나 워커를 늘리십시오.",
     ),
+    "client_queue_full": Text(
+        "This client has {limit_count} tasks that have not ended and may not have more. Try again when some have, or raise queue.client_limit_count.",
+        "이 클라이언트의 끝나지 않은 작업이 한도인 {limit_count}개에 이르렀습니다. 일부가 끝난 뒤 다시 시도하거나 queue.client_limit_count를 늘리십시오.",
+    ),
     "expired": Text(
         "The task waited {limit_s:g} s for a slot and got none. Add workers, or raise `schedule_timeout`.",
         "작업이 슬롯을 {limit_s:g}초 동안 기다렸지만 얻지 못했습니다. 워커를 늘리거나 `schedule_timeout`을 늘리십시오.",
