@@ -9,7 +9,7 @@ msgspec reads annotations at run time: imports used here never move under `TYPE_
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
@@ -123,6 +123,12 @@ class Pin(Struct, frozen=True, array_like=True):
     digest: str
 
 
+# Which addresses a script may reach, from the strictest on; a worker and a script each have a
+# word, and the stricter one holds.
+Network: TypeAlias = Literal["none", "public", "any"]
+NETWORKS: Final[tuple[Network, ...]] = ("none", "public", "any")
+
+
 class Limits(Struct, frozen=True, array_like=True):
     """What one attempt may use. Sources: contract sections 2 and 9."""
 
@@ -147,6 +153,7 @@ class RunSpec(Struct, frozen=True, array_like=True):
     limits: Limits = Limits()
     requirements: tuple[str, ...] = ()  # canonical lines, sorted; see `scripts.requirements`
     python: str = ""  # PEP 440 range of the interpreter; empty: any
+    network: Network = "public"  # what it asks for; a worker may allow less
 
 
 class RetryPolicy(Struct, frozen=True):

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin
 from urllib.parse import urlsplit
@@ -46,6 +47,8 @@ _SIZE = re.compile(
     r"(?P<number>[0-9]{1,15}(?:\.[0-9]{1,3})?)\s*(?P<unit>B|[KMG]i?B)?", re.IGNORECASE
 )
 _SIZE_LIMIT_BYTES: Final = 1024**5  # nothing here is a pebibyte: it is a slip of the pen
+_NETWORK_LIMIT_COUNT: Final = 256
+_MAPPED: Final = IPv6Network("::ffff:0:0/96")
 _UNIT_BYTES: Final = {
     "b": 1,
     "kb": 1000,
@@ -133,12 +136,29 @@ def parse_links(places: tuple[str, ...]) -> tuple[str, ...]:
     return places
 
 
+def parse_networks(words: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return the networks that `10.0.0.0/8`, `::1/128` and the like stand for.
+
+    Raises:
+        ValueError: One is none, or has bits beyond its length, or is an IPv4 network spelled as
+            IPv6 (which would not hold for the plain spelling); or there are too many.
+    """
+    if len(words) > _NETWORK_LIMIT_COUNT:
+        raise ValueError(f"{len(words)} networks")
+    networks = tuple(map(ipaddress.ip_network, words))
+    for network in networks:
+        if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+            raise ValueError(f"not as IPv4: {network}")
+    return networks
+
+
 _PARSERS: Final[dict[str, tuple[Callable[[Any], object], str]]] = {
     "gateway.http": (parse_http, "host:port"),
     "gateway.link": (parse_link, "tcp://host:port"),
     "worker.join": (parse_link, "tcp://host:port"),
     "worker.index_url": (parse_index, "https://host/simple/"),
     "worker.find_links": (parse_links, "[/absolute/folder, https://host/page, ...]"),
+    "worker.network_allow": (parse_networks, "[10.20.0.0/16, 192.168.1.5, ::1/128, ...]"),
     "worker.environment_size_limit": (parse_size, "512MB, 1GiB, ..."),
     "worker.environments_size_limit": (parse_size, "512MB, 1GiB, ..."),
     "script_memory_limit": (parse_size, "512MB, 1GiB, ..."),

@@ -15,7 +15,7 @@ import time
 from json.decoder import JSONDecoder
 from typing import TYPE_CHECKING, Any
 
-from zscrape.runtime import channel as frames, convert, coroutine, limits
+from zscrape.runtime import channel as frames, convert, coroutine, limits, network
 from zscrape.runtime.channel import Channel
 from zscrape.runtime.context import Context, Ended, Said
 from zscrape.runtime.encode import NotJson, to_json
@@ -259,10 +259,11 @@ def _failure(
         fields = {"name": script_name, "entry_point": entry_point, "reason": tell(error)}
         return {"code": "entry_point_invalid", "fields": fields}, b""
     name, message = describe(error)
+    refused = network.refused(error)
     return {
-        "code": "script_error",
+        "code": "network_denied" if refused else "script_error",
         "error_type": name,
-        "error_message": message,
+        "error_message": refused or message,
         "traceback": render(error, folder),
     }, b""
 

@@ -30,7 +30,7 @@ import os
 import sys
 from typing import Any
 
-from zscrape.runtime import child, limits
+from zscrape.runtime import child, limits, network
 
 _MESSAGE_LIMIT_BYTES = 65536
 _FD_LIMIT_COUNT = 253  # SCM_MAX_FD of the kernel
@@ -263,6 +263,7 @@ def serve(arguments: list[str]) -> None:
     limits.forbid_core_dumps()
     try:
         if isolation == "fork":
+            network.watch()
             warm(kit)
             child.rehearse(scratch, _REHEARSALS_COUNT)
     except Exception as error:
@@ -278,6 +279,7 @@ def serve(arguments: list[str]) -> None:
 def serve_child(arguments: list[str]) -> None:
     """Run as one child in a fresh interpreter: kit."""
     os.set_inheritable(child.CHANNEL_FD, False)
+    network.watch()
     warm(arguments[0])
     _prepare_interpreter()
     child.serve()

@@ -31,6 +31,7 @@ from zscrape.worker.environments import (
 )
 from zscrape.worker.fetching import Fetcher
 from zscrape.worker.identity import Identity, facts
+from zscrape.worker.network import network_policy
 from zscrape.worker.recipe import environment_policy
 from zscrape.worker.slots import SlotPolicy, Slots
 
@@ -156,6 +157,7 @@ async def _serve(
         scratch_dir=settings.home / "scratch" / identity.id,
         isolation=settings.worker.isolation,
         grace_s=settings.worker.grace_s,
+        network=network_policy(settings),
     )
     environments = Environments(
         environment_policy(settings), functools.partial(_tell_environment, log)

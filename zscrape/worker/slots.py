@@ -27,6 +27,7 @@ from zscrape.worker.children import Child
 from zscrape.worker.codes import CodeKey, Codes
 from zscrape.worker.environments import Environments, needs_environment
 from zscrape.worker.kinds import TemplateFailed, TemplatePolicy, clean_environ
+from zscrape.worker.network import Egress, NetworkPolicy, Strength
 from zscrape.worker.pump import Pump
 from zscrape.worker.scratch import Scratch
 from zscrape.worker.templates import Templates
@@ -49,6 +50,7 @@ class SlotPolicy(Struct, frozen=True):
     isolation: Literal["fork", "exec"] = "fork"
     grace_s: float = 2.0  # between the request to end and the kill
     environ: dict[str, str] = field(default_factory=dict)  # variables that scripts may see besides
+    network: NetworkPolicy = NetworkPolicy()
 
 
 class Slots:
@@ -68,6 +70,7 @@ class Slots:
         self._running: dict[Attempt, Running] = {}
         self._scratch = Scratch(policy.scratch_dir)
         self._codes = Codes()
+        self._egress = Egress(policy.network)
         self._compiling: set[Running] = set()
         self._readying: set[asyncio.Task[None]] = set()
         self._is_closed = False
@@ -87,7 +90,9 @@ class Slots:
             isolation=self._policy.isolation,
             environ=clean_environ(self._policy.environ),
             spare_count=self._policy.slot_count,
+            egress=self._egress,
         )
+        await asyncio.to_thread(self._egress.open)
         environments = self._environments
         self._templates = Templates(
             policy,
@@ -98,10 +103,15 @@ class Slots:
             release=lambda python: environments.release(python) if environments else None,
         )
         try:
-            await self._templates.start(_FIRST_KITS)
+            await self._templates.start(_FIRST_KITS, self._egress.cap("public"))
         except BaseException:
             await self.close()
             raise
+
+    @property
+    def network_strength(self) -> Strength:
+        """How the network policy is enforced here."""
+        return self._egress.strength
 
     @property
     def running(self) -> tuple[Attempt, ...]:
@@ -164,6 +174,7 @@ class Slots:
             task.cancel()
         await asyncio.gather(*self._readying, return_exceptions=True)
         await self._templates.close()
+        await asyncio.to_thread(self._egress.close)
         self._pump.close()
         await self._scratch.close()
 
@@ -183,7 +194,7 @@ class Slots:
             if needs_environment(run):
                 await self._prepare_environment(running, folder)
                 return
-            child = self._templates.take(run.kit, _child_limits(run.limits))
+            child = self._take(run)
         except ZscrapeError as error:
             running.fail(_refused(error))
         except (TemplateFailed, OSError) as error:
@@ -213,12 +224,17 @@ class Slots:
                 built = text("event.environment_built", "en", seconds=environment.built_s)
                 tail = environment.log.splitlines()[-_LOG_TAIL_COUNT:]
                 running.note("info", "\n".join((built, *tail)))
-            await self._templates.warm(run.kit, limits, environment.python)
-            child = self._templates.take(run.kit, limits, environment.python)
+            network = self._egress.cap(run.network)
+            await self._templates.warm(run.kit, limits, environment.python, network)
+            child = self._take(run, environment.python)
         finally:
             # Its template holds it from here on, for as long as that lives.
             self._environments.release(environment.python)
         self._launch(running, child, str(folder), environment.python)
+
+    def _take(self, run: RunSpec, python: str = "") -> Child:
+        network = self._egress.cap(run.network)
+        return self._templates.take(run.kit, _child_limits(run.limits), python, network)
 
     def _on_prepared(self, running: Running, preparing: asyncio.Task[None]) -> None:
         """A fault of ours while preparing must not keep the slot until the time limit."""
@@ -250,7 +266,7 @@ class Slots:
             on_over=self._compiling.discard,
         )
         try:
-            child = self._templates.take(run.kit, _child_limits(run.limits), python)
+            child = self._take(run, python)
         except (TemplateFailed, OSError):  # then it is compiled by each attempt for itself
             return
         self._compiling.add(compiling)
