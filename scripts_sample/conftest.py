@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from zscrape.ops.site import Site
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.directory import DirectoryRepository
+from zscrape.worker.network import NetworkPolicy
 from zscrape.worker.slots import Assignment, SlotPolicy, Slots
 
 
@@ -46,9 +48,13 @@ class Runner:
         self._cache = ScriptCache(folder / "cache")
         samples = DirectoryRepository(Path(__file__).parent)
         self._catalogue = Catalogue([samples], self._cache)
-        self._slots = Slots(
-            SlotPolicy(1, folder / "scratch", (self._cache.trees,)), self._ensure, self
+        policy = SlotPolicy(
+            slot_count=1,
+            scratch_dir=folder / "scratch",
+            script_roots=(self._cache.trees,),
+            network=NetworkPolicy(allow=(IPv4Network("127.0.0.0/8"),)),  # the bundled site
         )
+        self._slots = Slots(policy, self._ensure, self)
         self._records: list[Record] = []
         self._outcome: asyncio.Future[Outcome] | None = None
         self._number = 0

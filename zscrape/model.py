@@ -9,7 +9,7 @@ msgspec reads annotations at run time: imports used here never move under `TYPE_
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
@@ -136,6 +136,12 @@ class Pin(Struct, frozen=True, array_like=True):
     digest: str
 
 
+# Which addresses a script may reach, from the strictest on; a worker and a script each have a
+# word, and the stricter one holds.
+Network: TypeAlias = Literal["none", "public", "any"]
+NETWORKS: Final[tuple[Network, ...]] = ("none", "public", "any")
+
+
 class Limits(Struct, frozen=True, array_like=True):
     """What one attempt may use. Sources: contract sections 2 and 9."""
 
@@ -163,6 +169,7 @@ class RunSpec(Struct, frozen=True, array_like=True):
     limits: Limits = Limits()
     requirements: tuple[str, ...] = ()  # canonical lines, sorted; see `scripts.requirements`
     python: str = ""  # PEP 440 range of the interpreter; empty: any
+    network: Network = "public"  # what it asks for; a worker may allow less
 
 
 # Further tries where a request or a manifest asks for retries without saying how many.
@@ -271,7 +278,7 @@ class Outcome(Struct, frozen=True, array_like=True):
 # settings, `doctor` and `GET /v1/workers`.
 LAYERS: Final = (
     *("session", "rlimits", "descriptors", "environment", "folder", "tree", "memory"),
-    *("no_new_privileges", "user", "view", "landlock", "seccomp"),
+    *("no_new_privileges", "user", "view", "landlock", "seccomp", "network"),
 )
 # Those that can be left out; the others cost nothing and break nothing.
 SKIPPABLE_LAYERS: Final = ("user", "view", "landlock", "seccomp")
@@ -288,6 +295,7 @@ class WorkerFacts(Struct, frozen=True, array_like=True):
     memory_bytes: int = 0
     programs: tuple[str, ...] = ()
     isolation: tuple[str, ...] = ()  # layers in force
+    network: str = ""  # how the network policy is held: `kernel`, `supervised` or `kit`
 
 
 class Load(Struct, frozen=True, array_like=True):

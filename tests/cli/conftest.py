@@ -131,6 +131,7 @@ def zscrape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Zscrape:
         if name.startswith(("ZSCRAPE_", "SCRIPT_", "LC_")):
             monkeypatch.delenv(name)
     environ = {"ZSCRAPE_HOME": str(tmp_path / "home"), "LANG": "C.UTF-8", "HOME": str(tmp_path)}
+    environ["ZSCRAPE_NETWORK_ALLOW"] = "127.0.0.0/8"  # the sites of tests are here
     return Zscrape(dict(environ))
 
 

@@ -65,6 +65,7 @@ class Cluster:
         self._environ = {
             "SCRIPT_REPOSITORY_TYPE": "dir",
             "SCRIPT_REPOSITORY_URL": str(repository or ""),
+            "ZSCRAPE_NETWORK_ALLOW": "127.0.0.0/8,::1/128",  # the sites of tests are here
             **(settings or {}),
         }
         self.gateway = self._start_gateway("127.0.0.1:0", "tcp://127.0.0.1:0")

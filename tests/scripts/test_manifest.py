@@ -132,6 +132,14 @@ def test_every_field_is_read() -> None:
     assert run_spec(found, PIN).timeout_s == 12.5
 
 
+@pytest.mark.parametrize("network", ["none", "public", "any"])
+def test_the_network_that_a_script_asks_for_reaches_its_worker(network: str) -> None:
+    """It travels with what a worker must know of the script."""
+    found = parse_manifest(manifest(network=network), "sample")
+
+    assert run_spec(found, PIN).network == network
+
+
 def test_every_fault_is_told_at_once() -> None:
     """A manifest with many faults names each of them by its JSON pointer."""
     found = faults(
@@ -292,11 +300,10 @@ def test_any_bytes_are_a_manifest_or_a_list_of_faults(raw: bytes) -> None:
         parse_manifest(raw, "sample")
 
 
-@pytest.mark.parametrize("name", ["network", "sites", "secrets", "reuse", "expect"])
+@pytest.mark.parametrize("name", ["sites", "secrets", "reuse", "expect"])
 def test_a_field_that_nobody_enforces_yet_is_told(name: str) -> None:
     """A script that relies on it is told that this version does not hold it to it."""
     asked: dict[str, Any] = {
-        "network": "none",
         "sites": {"example.com": {"concurrency": 1}},
         "secrets": ["token"],
         "reuse": 5,

@@ -41,6 +41,8 @@ def _slot_options() -> list[click.Parameter]:
     return [
         Flag(["--slots"], type=int, help="cli.option.slots"),
         Flag(["--tag", "tags"], multiple=True, help="cli.option.tag"),
+        Flag(["--network"], help="cli.option.network"),
+        Flag(["--network-allow"], multiple=True, help="cli.option.network_allow"),
     ]
 
 
@@ -159,13 +161,21 @@ def worker(
     join: str | None,
     slots: int | None,
     tags: tuple[str, ...],
+    network: str | None,
+    network_allow: tuple[str, ...],
     home: Path | None,
     config_file: Path | None,
     tied: bool,
 ) -> int:
     """Run a worker until it is told to stop, or is drained."""
     settings = read_settings(
-        config_file, home=home, worker__join=join, worker__slots=slots, worker__tags=tags
+        config_file,
+        home=home,
+        worker__join=join,
+        worker__slots=slots,
+        worker__tags=tags,
+        worker__network=network,
+        worker__network_allow=network_allow,
     )
     _start_log(terminal, settings)
     _tie(tied)
@@ -183,6 +193,8 @@ def up(
     terminal: Terminal,
     slots: int | None,
     tags: tuple[str, ...],
+    network: str | None,
+    network_allow: tuple[str, ...],
     config_file: Path | None,
     tied: bool,
     **values: Any,
@@ -195,6 +207,8 @@ def up(
     arguments += ["--config", str(config_file)] if config_file else []
     arguments += ["--slots", str(slots)] if slots is not None else []
     arguments += [part for tag in tags for part in ("--tag", tag)]
+    arguments += ["--network", network] if network else []
+    arguments += [part for each in network_allow for part in ("--network-allow", each)]
     return _run(_up(terminal, settings, arguments))
 
 

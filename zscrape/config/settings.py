@@ -16,7 +16,7 @@ from zscrape.config.values import (
     parse_link,
     parse_size,
 )
-from zscrape.model import MIB, HeartbeatPolicy, QueuePolicy
+from zscrape.model import MIB, HeartbeatPolicy, Network, QueuePolicy
 from zscrape.spelling import most_like
 
 
@@ -53,6 +53,8 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     isolation: Literal["fork", "exec"] = "fork"
     grace_s: float = 2.0  # between asking an attempt to end and killing it
+    network: Network = "public"  # the most that scripts may have
+    network_allow: tuple[str, ...] = ()  # networks that `public` has besides
     # Environments of scripts that bring requirements or a Python version.
     index_url: str | None = None  # where packages come from; None: uv's default; secret
     find_links: tuple[str, ...] = ()  # folders and pages with packages besides

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin
 from urllib.parse import urlsplit
@@ -47,6 +48,8 @@ _SIZE = re.compile(
     r"(?P<number>[0-9]{1,15}(?:\.[0-9]{1,3})?)\s*(?P<unit>B|[KMG]i?B)?", re.IGNORECASE
 )
 _SIZE_LIMIT_BYTES: Final = 1024**5  # nothing here is a pebibyte: it is a slip of the pen
+_NETWORK_LIMIT_COUNT: Final = 256
+_MAPPED: Final = IPv6Network("::ffff:0:0/96")
 _UNIT_BYTES: Final = {
     "b": 1,
     "kb": 1000,
@@ -172,18 +175,23 @@ def parse_webhook(address: str) -> str:
     return address
 
 
-def parse_networks(networks: tuple[str, ...]) -> tuple[str, ...]:
-    """Return addresses and networks.
+_ENDS: Final = ("completed", "failed", "timed_out", "cancelled")
+
+
+def parse_networks(words: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return the networks that `10.0.0.0/8`, `::1/128` and the like stand for.
 
     Raises:
-        ValueError: One is neither.
+        ValueError: One is none, or has bits beyond its length, or is an IPv4 network spelled as
+            IPv6 (which would not hold for the plain spelling); or there are too many.
     """
-    for each in networks:
-        ipaddress.ip_network(each, strict=False)
+    if len(words) > _NETWORK_LIMIT_COUNT:
+        raise ValueError(f"{len(words)} networks")
+    networks = tuple(map(ipaddress.ip_network, words))
+    for network in networks:
+        if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+            raise ValueError(f"not as IPv4: {network}")
     return networks
-
-
-_ENDS: Final = ("completed", "failed", "timed_out", "cancelled")
 
 
 _PARSERS: Final[dict[str, tuple[Callable[[Any], object], str]]] = {
@@ -195,6 +203,7 @@ _PARSERS: Final[dict[str, tuple[Callable[[Any], object], str]]] = {
     "worker.join": (parse_links_of_gateways, "tcp://host:port, or several joined by commas"),
     "worker.index_url": (parse_index, "https://host/simple/"),
     "worker.find_links": (parse_links, "[/absolute/folder, https://host/page, ...]"),
+    "worker.network_allow": (parse_networks, "[10.20.0.0/16, 192.168.1.5, ::1/128, ...]"),
     "worker.environment_size_limit": (parse_size, "512MB, 1GiB, ..."),
     "worker.environments_size_limit": (parse_size, "512MB, 1GiB, ..."),
     "isolation.require": (_parse_names(LAYERS), ", ".join(LAYERS)),

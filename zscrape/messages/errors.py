@@ -181,8 +181,8 @@ ERRORS: Final[dict[str, Text]] = {
         "스크립트가 아무것도 찾지 못했습니다: {error_message}",
     ),
     "network_denied": Text(
-        "The network policy forbids this: {error_message}",
-        "네트워크 정책이 금지합니다: {error_message}",
+        "The network policy forbids this: {error_message}. A worker opens addresses by its setting network_allow; a script asks for more by network in its manifest.",
+        "네트워크 정책이 금지합니다: {error_message}. 워커에서는 network_allow 설정으로 주소를 허용하고, 스크립트에서는 매니페스트의 network로 범위를 넓힐 수 있습니다.",
     ),
     "internal": Text(
         "zscrape itself failed. The request id is in its log: look there, and report it.",

@@ -73,6 +73,14 @@ ISOLATION: Final[dict[str, Text]] = {
         "in force: system calls that attacks begin with are refused",
         "적용됨: 공격의 출발점이 되는 시스템 호출을 거부합니다",
     ),
+    "doctor.layer.network": Text(
+        "in force: the network policy is held by {strength}",
+        "적용됨: 네트워크 정책을 {strength} 수준에서 지킵니다",
+    ),
+    "doctor.cost.network": Text(
+        "only Python's own sockets are held to the network policy.",
+        "네트워크 정책이 Python 소켓에만 적용됩니다.",
+    ),
     "doctor.cost.no_new_privileges": Text(
         "set-user-id programs can be run by scripts.",
         "스크립트가 set-user-id 프로그램을 실행할 수 있습니다.",

@@ -45,6 +45,14 @@ OPTIONS: Final[dict[str, Text]] = {
         "Tag that scripts may require; may be given again.",
         "스크립트가 요구할 수 있는 태그. 여러 번 지정할 수 있습니다.",
     ),
+    "cli.option.network": Text(
+        "Which addresses scripts may reach at most: public, any or none.",
+        "스크립트가 접속할 수 있는 주소의 범위: public, any, none.",
+    ),
+    "cli.option.network_allow": Text(
+        "Network that public has besides, such as 10.20.0.0/16; may be given again.",
+        "public에 더해 허용할 네트워크(예: 10.20.0.0/16). 여러 번 지정할 수 있습니다.",
+    ),
     "cli.option.param": Text(
         "Parameter key=value, or @file.json with many.",
         "매개변수 key=value, 또는 여러 개가 든 @file.json.",

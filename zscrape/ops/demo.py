@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -92,7 +93,8 @@ class Demo:
             self.site_url = parts.enter_context(Site()).url
             self.gateway = self._start("gateway", *self._gateway_arguments())
             self.worker = self._start(
-                "worker", "--join", self.gateway["link"], "--slots", str(_SLOT_COUNT)
+                *("worker", "--join", self.gateway["link"], "--slots", str(_SLOT_COUNT)),
+                *("--network-allow", urlsplit(self.site_url).hostname or ""),
             )
             find = find_gateway(home=self.home, environ={}, lang=self._lang)
             self.client = parts.enter_context(Client(find, lang=self._lang))

@@ -52,6 +52,7 @@ from zscrape.store.database import FILE_NAME
 from zscrape.worker import interpreters, isolation
 from zscrape.worker.identity import PROGRAMS
 from zscrape.worker.isolation import STAGING
+from zscrape.worker.network import network_strength
 
 Status = Literal["ok", "warning", "broken"]
 
@@ -146,10 +147,13 @@ def _layers(case: _Case) -> Iterator[Check]:
         skip = frozenset(settings.isolation.skip)
         roots = (trees,) if trees.is_dir() else ()
         found = asyncio.run(isolation.examine(sys.executable, folder, roots, skip=skip))
+    strength = network_strength()
+    if strength.name == "kit":
+        found.missing["network"] = strength.reason
     for layer in LAYERS:
         name, reason = f"layer {layer}", found.missing.get(layer)
         if reason is None:
-            yield case.tell(name, "ok", f"layer.{layer}")
+            yield case.tell(name, "ok", f"layer.{layer}", strength=strength.name)
             continue
         is_required = layer in settings.isolation.require
         cost = text(f"doctor.cost.{layer}", case.lang)

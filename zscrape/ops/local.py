@@ -29,6 +29,7 @@ from zscrape.scripts.directory import DirectoryRepository
 from zscrape.scripts.manifest import ManifestDefaults
 from zscrape.store.tasks import TaskRow
 from zscrape.worker.environments import Environments, needs_environment
+from zscrape.worker.network import network_policy
 from zscrape.worker.recipe import environment_policy
 from zscrape.worker.slots import Assignment, SlotPolicy, Slots
 
@@ -138,6 +139,7 @@ async def run_here(
             isolation=settings.worker.isolation,
             skip_layers=frozenset(settings.isolation.skip),
             grace_s=settings.worker.grace_s,
+            network=network_policy(settings),
         )
         environments = Environments(environment_policy(settings))
         assignment = Assignment(row.id, 1, script.run, msgspec.json.encode(parameters))

@@ -15,7 +15,7 @@ import time
 from json.decoder import JSONDecoder
 from typing import TYPE_CHECKING, Any
 
-from zscrape.runtime import channel as frames, convert, coroutine, limits
+from zscrape.runtime import channel as frames, convert, coroutine, limits, network
 from zscrape.runtime.channel import Channel
 from zscrape.runtime.context import Context, Ended, Said
 from zscrape.runtime.encode import NotJson, to_json
@@ -266,12 +266,19 @@ def _failure(
         fields = {"name": script_name, "entry_point": entry_point, "reason": tell(error)}
         return {"code": "entry_point_invalid", "fields": fields}, b""
     name, message = describe(error)
+    refused = network.refused(error)
     return {
-        "code": "process_limit" if is_process_refused(error) else "script_error",
+        "code": _code_of(error, refused),
         "error_type": name,
-        "error_message": message,
+        "error_message": refused or message,
         "traceback": render(error, folder),
     }, b""
+
+
+def _code_of(error: BaseException, refused: str) -> str:
+    if refused:
+        return "network_denied"
+    return "process_limit" if is_process_refused(error) else "script_error"
 
 
 def _make_room(error: BaseException) -> None:

@@ -20,6 +20,7 @@ import httpx
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from zscrape import __version__
+from zscrape.runtime.network import refused
 
 TRIES_COUNT = 3
 BACKOFF_S = 0.5  # doubled with every further try
@@ -246,7 +247,7 @@ class Http:
 
 def _may_repeat(method: str, error: Exception) -> bool:
     """True iff trying again may help and cannot do anything twice."""
-    if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol)):
+    if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol)) or refused(error):
         return False
     return method in _SAFE_METHODS or isinstance(error, httpx.ConnectError)
 

@@ -5,6 +5,9 @@
     python -I -B launch.py template ARGUMENTS  become a template
     python -I -B launch.py child ARGUMENTS     become one child (isolation "exec")
 
+Before `prepare` may stand `enter PROCS`, to join the cgroup with that file, and `offline`, to
+do without a network.
+
 It runs as a plain file with any environment's interpreter, in which zscrape need not be
 installed: the package is put together from its folder, and no path is added to `sys.path`.
 """
@@ -42,9 +45,24 @@ def _find_package() -> None:
         exec(compile(file.read(), package.__file__, "exec"), vars(package))  # noqa: S102 - its own file
 
 
+def _restrict_network(words: list[str]) -> tuple[str, list[str]]:
+    """Do what comes before the role, where nothing of others has run yet; return the rest."""
+    if words[0] == "enter":
+        with open(words[1], "w", encoding="ascii") as file:  # noqa: PTH123 - as above
+            file.write("0")
+        words = words[2:]
+    if words[0] == "offline":
+        _find_package()
+        from zscrape.runtime import offline
+
+        offline.forbid_inet()
+        words = words[1:]
+    return words[0], words[1:]
+
+
 def main() -> None:
     """Do what the first argument says."""
-    role, arguments = sys.argv[1], sys.argv[2:]
+    role, arguments = _restrict_network(sys.argv[1:])
     if role == "prepare":
         prepare(arguments)
     _find_package()

@@ -29,7 +29,7 @@ import os
 import sys
 from typing import Any
 
-from zscrape.runtime import child, limits, marker, strays
+from zscrape.runtime import child, limits, marker, network, strays
 from zscrape.runtime.sandbox import RULESET_FD, Sandbox, read_plan
 
 _MESSAGE_LIMIT_BYTES = 65536
@@ -288,6 +288,7 @@ def serve(arguments: list[str]) -> None:
     limits.forbid_core_dumps()
     try:
         if isolation == "fork":
+            network.watch()
             warm(kit)
             child.rehearse(scratch, _REHEARSALS_COUNT)
     except Exception as error:
@@ -312,6 +313,7 @@ def serve_child(arguments: list[str]) -> None:
     sandbox = Sandbox(read_plan(plan))
     sandbox.prepare_ruleset(folder)
     os.closerange(RULESET_FD + 1, 65536)
+    network.watch()
     warm(kit)
     _prepare_interpreter()
     child.serve(sandbox.confine)

@@ -15,7 +15,7 @@ from msgspec import Struct
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from zscrape.errors import ManifestInvalid
-from zscrape.model import MIB, Limits, Pin, RetryPolicy, RunSpec
+from zscrape.model import MIB, NETWORKS, Limits, Network, Pin, RetryPolicy, RunSpec
 from zscrape.scripts.digest import PROBLEM_COUNT_LIMIT, path_fault
 from zscrape.scripts.problems import Problem, pointer_to, problem
 from zscrape.scripts.reading import ObjectReader, decode_json, json_type
@@ -41,9 +41,8 @@ MANIFEST_SIZE_LIMIT_BYTES: Final = MIB
 DEFAULT_ENTRY_POINT: Final = "main.py"
 DEFAULT_PYTHON_VERSION: Final = ">=3.8"
 KITS: Final = frozenset({"http", "browser"})
-NETWORKS: Final = frozenset({"public", "any", "none"})
 
-_NOT_ENFORCED: Final = ("network", "sites", "secrets", "reuse", "expect")
+_NOT_ENFORCED: Final = ("sites", "secrets", "reuse", "expect")
 _ASKS_NOTHING: Final[Mapping[str, tuple[Any, ...]]] = {"reuse": (None, 1)}
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _ENTRY_POINT = re.compile(r"(?P<file>[^:]+\.py)(?::(?P<function>[^\W\d]\w{0,99}))?")
@@ -85,7 +84,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     retry: RetryPolicy = RetryPolicy()
     lock: LockTemplate | None = None
     sites: dict[str, SiteBudget] = {}
-    network: str = "public"
+    network: Network = "public"
     secrets: tuple[str, ...] = ()
     expect: Expect | None = None
     checksums: dict[str, str] | None = None
@@ -127,6 +126,7 @@ def run_spec(
         limits=manifest.limits,
         requirements=requirements,
         python=python,
+        network=manifest.network,
     )
 
 
@@ -232,7 +232,7 @@ def _placing(reader: ObjectReader) -> dict[str, Any]:
         "retry": read_retry(reader),
         "lock": read_lock(reader),
         "sites": read_sites(reader),
-        "network": reader.choice("network", "public", NETWORKS),
+        "network": reader.choice("network", "public", frozenset(NETWORKS)),
         "secrets": reader.texts("secrets"),
     }
 

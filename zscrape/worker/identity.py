@@ -78,7 +78,7 @@ class Identity:
         self._file.close()
 
 
-def facts(isolation: tuple[str, ...]) -> WorkerFacts:
+def facts(isolation: tuple[str, ...] = (), network: str = "") -> WorkerFacts:
     """Return what this machine is and has."""
     return WorkerFacts(
         hostname=socket.gethostname(),
@@ -89,4 +89,5 @@ def facts(isolation: tuple[str, ...]) -> WorkerFacts:
         memory_bytes=psutil.virtual_memory().total,
         programs=tuple(name for name in PROGRAMS if shutil.which(name)),
         isolation=isolation,
+        network=network,
     )

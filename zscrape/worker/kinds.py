@@ -9,8 +9,10 @@ from typing import Literal
 
 from msgspec import Struct
 
+from zscrape.model import Network
 from zscrape.runtime.limits import Limits
 from zscrape.worker.isolation import LAUNCH, Isolation
+from zscrape.worker.network import Egress
 
 # What a template, and so every script, may see of the worker's environment.
 ALLOWED_ENVIRON = frozenset(
@@ -30,6 +32,7 @@ class TemplatePolicy(Struct, frozen=True):
     environ: dict[str, str]
     spare_count: int  # per template in use
     layers: Isolation
+    egress: Egress
 
 
 class Kind(Struct, frozen=True):
@@ -38,12 +41,15 @@ class Kind(Struct, frozen=True):
     kit: str  # comma separated, empty for the bare one
     own_limits: Limits | None
     python: str = ""  # the interpreter of an environment; empty: the worker's own
+    network: Network = "public"
 
     @property
     def name(self) -> str:
-        """What people call it: its kit, the environment, and `+limits` if not the standard ones."""
+        """What people call it: its kit, the environment, and what is not the standard of both."""
+        network = "" if self.network == "public" else f"+network={self.network}"
         environment = f"@{Path(self.python).parents[1].name[:12]}" if self.python else ""
-        return self.kit + environment + ("" if self.own_limits is not None else "+limits")
+        limits = "" if self.own_limits is not None else "+limits"
+        return f"{self.kit}{environment}{limits}{network}"
 
 
 def clean_environ(extra: dict[str, str]) -> dict[str, str]:
@@ -71,12 +77,15 @@ def start_process(
     return subprocess.Popen(
         # Without `site`: what an environment's `.pth` files run comes after `prepare`, which
         # takes away the ways to gain rights.
-        [python, "-I", "-S", LAUNCH, "prepare", *arguments],
+        [
+            *(python, "-I", "-S", LAUNCH),
+            *(*policy.egress.steps(kind.network), "prepare", *arguments),
+        ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=errors_fd,
         # Symbols are bound at start, so that children have none left to look up.
-        env={**policy.environ, "LD_BIND_NOW": "1"},
+        env={**policy.environ, **policy.egress.environ(kind.network), "LD_BIND_NOW": "1"},
         pass_fds=(control_fd,),
         start_new_session=True,
     )

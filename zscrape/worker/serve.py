@@ -33,6 +33,7 @@ from zscrape.worker.environments import (
 from zscrape.worker.fetching import Fetcher
 from zscrape.worker.fleet import Fleet
 from zscrape.worker.identity import Identity, facts
+from zscrape.worker.network import network_policy
 from zscrape.worker.recipe import environment_policy
 from zscrape.worker.slots import SlotPolicy, Slots
 
@@ -126,7 +127,7 @@ def _links(settings: Settings, identity: Identity, slot_count: int) -> dict[str,
             session=secrets.token_hex(8),
             slots=slot_count,
             tags=settings.worker.tags,
-            facts=facts(()),  # until its layers are known
+            facts=facts(),  # until its layers are known
             reconnect=ReconnectPolicy(),
             spread=secrets.randbelow(1_000) / 1_000,
         )
@@ -174,6 +175,7 @@ async def _serve(
         isolation=settings.worker.isolation,
         skip_layers=frozenset(settings.isolation.skip),
         grace_s=settings.worker.grace_s,
+        network=network_policy(settings),
     )
     environments = Environments(
         environment_policy(settings), functools.partial(_tell_environment, log)
@@ -192,7 +194,7 @@ async def _serve(
     for layer, why in layers.missing.items():
         log.warning("isolation_missing", layer=layer, reason=why)
     for link in links.values():
-        link.introduce(facts(layers.active))
+        link.introduce(facts(layers.active, slots.network_strength.name))
     loop = asyncio.get_running_loop()
     cleaning = loop.create_task(_clean(cache, slots, environments))
     background: list[asyncio.Task[None]] = [cleaning]

@@ -28,6 +28,7 @@ from zscrape.worker.codes import CodeKey, Codes
 from zscrape.worker.environments import Environments, needs_environment
 from zscrape.worker.isolation import examine
 from zscrape.worker.kinds import TemplateFailed, TemplatePolicy, clean_environ
+from zscrape.worker.network import Egress, NetworkPolicy, Strength
 from zscrape.worker.pump import Pump
 from zscrape.worker.scratch import Scratch
 from zscrape.worker.templates import Templates
@@ -52,6 +53,7 @@ class SlotPolicy(Struct, frozen=True):
     skip_layers: frozenset[str] = frozenset()
     grace_s: float = 2.0  # between the request to end and the kill
     environ: dict[str, str] = field(default_factory=dict)  # variables that scripts may see besides
+    network: NetworkPolicy = NetworkPolicy()
 
 
 class Slots:
@@ -72,6 +74,7 @@ class Slots:
         self._scratch = Scratch(policy.scratch_dir)
         self._codes = Codes()
         self._beside: set[Running] = set()  # attempts of our own
+        self._egress = Egress(policy.network)
         self._readying: set[asyncio.Task[None]] = set()
         self._is_closed = False
         self._log: Any = get_logger()
@@ -105,7 +108,12 @@ class Slots:
             environ=clean_environ(self._policy.environ),
             spare_count=self._policy.slot_count,
             layers=layers,
+            egress=self._egress,
         )
+        await asyncio.to_thread(self._egress.open)
+        strength = self._egress.strength
+        if strength.name == "kit":
+            layers.missing["network"] = strength.reason
         environments = self._environments
         self._templates = Templates(
             policy,
@@ -116,10 +124,15 @@ class Slots:
             release=lambda python: environments.release(python) if environments else None,
         )
         try:
-            await self._templates.start(_FIRST_KITS)
+            await self._templates.start(_FIRST_KITS, self._egress.cap("public"))
         except BaseException:
             await self.close()
             raise
+
+    @property
+    def network_strength(self) -> Strength:
+        """How the network policy is enforced here."""
+        return self._egress.strength
 
     @property
     def running(self) -> tuple[Attempt, ...]:
@@ -178,7 +191,7 @@ class Slots:
             grace_s=self._policy.grace_s,
             on_over=self._beside.discard,
         )
-        child = self._templates.take(run.kit, _child_limits(run.limits))
+        child = self._take(run)
         self._beside.add(running)
         running.launch(child, str(folder))
         return await outcome
@@ -203,6 +216,7 @@ class Slots:
             task.cancel()
         await asyncio.gather(*self._readying, return_exceptions=True)
         await self._templates.close()
+        await asyncio.to_thread(self._egress.close)
         self._pump.close()
         await self._scratch.close()
 
@@ -222,7 +236,7 @@ class Slots:
             if needs_environment(run):
                 await self._prepare_environment(running, folder)
                 return
-            child = self._templates.take(run.kit, _child_limits(run.limits))
+            child = self._take(run)
         except ZscrapeError as error:
             running.fail(_refused(error))
         except (TemplateFailed, OSError) as error:
@@ -252,12 +266,17 @@ class Slots:
                 built = text("event.environment_built", "en", seconds=environment.built_s)
                 tail = environment.log.splitlines()[-_LOG_TAIL_COUNT:]
                 running.note("info", "\n".join((built, *tail)))
-            await self._templates.warm(run.kit, limits, environment.python)
-            child = self._templates.take(run.kit, limits, environment.python)
+            network = self._egress.cap(run.network)
+            await self._templates.warm(run.kit, limits, environment.python, network)
+            child = self._take(run, environment.python)
         finally:
             # Its template holds it from here on, for as long as that lives.
             self._environments.release(environment.python)
         self._launch(running, child, str(folder), environment.python)
+
+    def _take(self, run: RunSpec, python: str = "") -> Child:
+        network = self._egress.cap(run.network)
+        return self._templates.take(run.kit, _child_limits(run.limits), python, network)
 
     def _on_prepared(self, running: Running, preparing: asyncio.Task[None]) -> None:
         """A fault of ours while preparing must not keep the slot until the time limit."""
@@ -289,7 +308,7 @@ class Slots:
             on_over=self._beside.discard,
         )
         try:
-            child = self._templates.take(run.kit, _child_limits(run.limits), python)
+            child = self._take(run, python)
         except (TemplateFailed, OSError):  # then it is compiled by each attempt for itself
             return
         self._beside.add(compiling)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from zscrape.model import Network
 from zscrape.runtime.limits import Limits
 from zscrape.worker import processes, strays
 from zscrape.worker.children import Child
@@ -56,7 +57,7 @@ class Templates:
         self._shrinking: asyncio.TimerHandle | None = None
         self._adopting: asyncio.Task[None] | None = None
 
-    async def start(self, kits: tuple[tuple[str, ...], ...]) -> None:
+    async def start(self, kits: tuple[tuple[str, ...], ...], network: Network) -> None:
         """Start templates for these kits, each with one spare; return when they are ready.
 
         Raises:
@@ -64,29 +65,31 @@ class Templates:
         """
         processes.adopt()
         for kit in kits:
-            self._get(self._kind(kit, self._standard, "")).keep(self._standard)
+            self._get(self._kind(kit, self._standard, "", network)).keep(self._standard)
         for template in list(self._templates.values()):
             await _ready(template)
         self._shrink()
 
-    async def warm(self, kit: tuple[str, ...], wanted: Limits, python: str) -> None:
+    async def warm(
+        self, kit: tuple[str, ...], wanted: Limits, python: str, network: Network
+    ) -> None:
         """Return when there is a template of an environment that can be taken from at once.
 
         Raises:
             TemplateFailed: It cannot be started.
         """
-        kind = self._kind(kit, wanted, python)
+        kind = self._kind(kit, wanted, python, network)
         template = self._get(kind)
         self._used_at[kind] = asyncio.get_running_loop().time()
         await _ready(template)
 
-    def take(self, kit: tuple[str, ...], wanted: Limits, python: str = "") -> Child:
+    def take(self, kit: tuple[str, ...], wanted: Limits, python: str, network: Network) -> Child:
         """Return a child of this kit under these limits, starting a template if there is none.
 
         Raises:
             TemplateFailed: It cannot be started.
         """
-        kind = self._kind(kit, wanted, python)
+        kind = self._kind(kit, wanted, python, network)
         template = self._get(kind)
         if python:
             self._used_at[kind] = asyncio.get_running_loop().time()
@@ -118,8 +121,9 @@ class Templates:
             await asyncio.gather(self._adopting, return_exceptions=True)
         await asyncio.to_thread(strays.end_adopted, self._scratch.owner)
 
-    def _kind(self, kit: tuple[str, ...], wanted: Limits, python: str) -> Kind:
-        return Kind(",".join(kit), self._standard if wanted == self._standard else None, python)
+    def _kind(self, kit: tuple[str, ...], wanted: Limits, python: str, network: Network) -> Kind:
+        own = self._standard if wanted == self._standard else None
+        return Kind(",".join(kit), own, python, network)
 
     def _get(self, kind: Kind) -> Template:
         template = self._templates.get(kind)
