@@ -62,7 +62,7 @@ def _facts_faults(facts: WorkerFacts) -> Iterator[str]:
         yield f"facts.programs must be up to {PROGRAM_LIMIT_COUNT} names"
     if not _fits(facts.isolation, TAG_LIMIT_COUNT, _WORDS):
         yield f"facts.isolation must be up to {TAG_LIMIT_COUNT} names"
-    texts = (facts.hostname, facts.version, facts.python, facts.platform)
+    texts = (facts.hostname, facts.version, facts.python, facts.platform, facts.network)
     if not _fits(texts, len(texts), _WORDS_OR_NONE):
         yield "facts must be texts of up to 200 printable characters"
     if not all(0 <= number <= _NUMBER_LIMIT for number in (facts.cpu_count, facts.memory_bytes)):
