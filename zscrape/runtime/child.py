@@ -32,6 +32,7 @@ from zscrape.runtime.trace import describe, render, tell, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NoReturn
 
 _scan = JSONDecoder().scan_once  # type: ignore[attr-defined] # in C, without the regular expressions around it
 _GENERATOR = type(_ for _ in ())
@@ -83,8 +84,11 @@ def on_sigterm(_number: int, _frame: Any) -> None:
         said.end(Ended("cancelled"))
 
 
-def serve() -> None:
-    """Wait for one request, run it, answer, exit. Never returns."""
+def serve(leave: Callable[[int], NoReturn] = os._exit) -> None:
+    """Wait for one request, run it, answer, exit. Never returns.
+
+    `leave` is bound here because a script may replace `os._exit`.
+    """
     status = 1
     try:
         payload = _said.channel.receive()
@@ -94,7 +98,7 @@ def serve() -> None:
     except BrokenPipeError:  # the worker is gone: nobody is left to tell
         status = 0
     finally:
-        os._exit(status)
+        leave(status)
 
 
 def _answer(said: Said, payload: bytes) -> None:
