@@ -19,12 +19,16 @@ HERE = Path(__file__).parent
 SUPPORT = HERE / "support"  # scripts that do no harm: the neighbour, the victim
 
 # The layers that a worker may report, see `facts.isolation` of `GET /v1/workers`.
+ORDINARY = "ordinary"  # no layer: the worker's user may do no more than anybody
 LAYERS = frozenset(
     {
+        ORDINARY,
         *("session", "rlimits", "no_new_privileges", "user", "descriptors", "environment"),
         *("folder", "landlock", "seccomp", "view", "network", "tree", "memory"),
     }
 )
+# What a filter answers; anything else has reached the code behind it.
+DENIALS = frozenset({"EPERM", "EACCES", "ENOSYS", "EAFNOSUPPORT", "killed by 31"})
 
 
 class Case(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -36,7 +40,8 @@ class Case(Struct, forbid_unknown_fields=True, kw_only=True):
 
     what: str  # one sentence
     codes: list[str]  # how it may end
-    needs: list[str] = []  # layers that it must meet; `a|b` where either will do
+    needs: list[str] = []  # layers that it must meet; `a|b` where either will do, see LAYERS
+    denied: list[str] = []  # keys of the data whose attempt a filter must have refused
     refused: list[str] = []  # keys of the data whose attempt must not be `done`
     errnos: dict[str, list[str]] = {}  # keys of the data, and the errnos that are right
     data: Any = UNSET  # what the data must be
@@ -45,7 +50,6 @@ class Case(Struct, forbid_unknown_fields=True, kw_only=True):
     told: list[str] = []  # parameters: what the script is told of the worker, see `Arena.facts`
     params: dict[str, Any] = {}  # further parameters, as they are
     victim: bool = False  # run beside a victim that must not be hurt
-    user: Literal["any", "root", "ordinary"] = "any"  # whose worker it must be
     place: Literal["machine", "island"] = "machine"  # island: a network namespace of its own
     max_s: float = 5.0  # the attempt's own duration, its grace included
     is_quick: bool = False  # fit for the thousand
@@ -57,14 +61,23 @@ class Case(Struct, forbid_unknown_fields=True, kw_only=True):
         """Where it is kept."""
         return HERE / self.name
 
+    def faults_of(self, data: Any) -> list[str]:
+        """Return the keys of a probe's data that are not as they must be."""
+        told: dict[str, Any] = data if isinstance(data, dict) else {}
+        return [
+            *(key for key in self.refused if str(told.get(key, "done")).startswith("done")),
+            *(key for key in self.denied if told.get(key) not in DENIALS),
+            *(key for key, right in self.errnos.items() if told.get(key) not in right),
+        ]
+
     def lacking(self, layers: frozenset[str]) -> str:
         """Say which layer is missing for this case, or whose worker; empty: none."""
+        is_root = os.geteuid() == 0
         for need in self.needs:
+            if not is_root and ORDINARY in need.split("|"):
+                continue
             if not layers.intersection(need.split("|")):
                 return f"needs the layer {need.replace('|', ' or ')}"
-        is_root = os.geteuid() == 0
-        if self.user != "any" and is_root != (self.user == "root"):
-            return f"is for a worker that runs as {self.user} user"
         return ""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 from msgspec import UNSET
@@ -94,10 +93,8 @@ def fault_of(case: Case, ran: Ran) -> str:
         return ""
     if case.data is not UNSET and ran.data != case.data:
         return f"{case.name} returned {shown(ran)}"
-    told: dict[str, Any] = ran.data if isinstance(ran.data, dict) else {}
-    done = [key for key in case.refused if str(told.get(key, "done")).startswith("done")]
-    wrong = [key for key, right in case.errnos.items() if told.get(key) not in right]
-    return f"{case.name}: {done + wrong} of {shown(ran)}" if done or wrong else ""
+    faults = case.faults_of(ran.data)
+    return f"{case.name}: {faults} of {shown(ran)}" if faults else ""
 
 
 def shown(ran: Ran) -> str:
