@@ -38,6 +38,7 @@ class Ran(Struct):
     mark: str
     neighbours: list[dict[str, Any]]
     victim: dict[str, Any] | None
+    litter: frozenset[str]  # what lay about before it
 
     @property
     def code(self) -> str:
@@ -73,8 +74,7 @@ class Arena:
             (self.home / "key.pem").chmod(0o600)
             answer = self.cluster.http.get("/v1/workers").raise_for_status().json()
             facts = answer["workers"][0]["facts"]
-            assumed = os.environ.get("ABUSE_ASSUME", "").split()
-            self.layers = frozenset((*facts["isolation"], *assumed))
+            self.layers = frozenset(facts["isolation"])
             self.before = self.state()
         except BaseException:
             self.close()
@@ -141,8 +141,9 @@ class Arena:
     def run(self, case: Case) -> Ran:
         """Run a case beside a neighbour, or beside a victim."""
         mark = f"zs{secrets.token_hex(5)}"
+        litter = frozenset(watch.litter())
         if case.victim:
-            return self._run_beside_victim(case, mark)
+            return self._run_beside_victim(case, mark, litter)
         is_over = threading.Event()
         with ThreadPoolExecutor(1) as pool:
             neighbour = pool.submit(self._keep_neighbour, is_over)
@@ -151,7 +152,7 @@ class Arena:
             finally:
                 is_over.set()
             neighbours = neighbour.result()
-        return Ran(envelope, self._log(envelope), mark, neighbours, None)
+        return Ran(envelope, self._log(envelope), mark, neighbours, None, litter)
 
     def attack(self, case: Case, mark: str, victim: dict[str, Any]) -> dict[str, Any]:
         """Run a case alone."""
@@ -167,7 +168,7 @@ class Arena:
             if is_over.is_set():
                 return envelopes
 
-    def _run_beside_victim(self, case: Case, mark: str) -> Ran:
+    def _run_beside_victim(self, case: Case, mark: str, litter: frozenset[str]) -> Ran:
         http = self.cluster.http
         name = f"vi{mark[2:]}"
         params = {"mark": name, "seconds": VICTIM_S}
@@ -192,7 +193,7 @@ class Arena:
             http.post(f"{path}/cancel")
         victim = http.get(path, params={"wait": 20}).json()
         victim |= {"was_alive": is_alive, "items": http.get(f"{path}/items").json()}
-        return Ran(envelope, self._log(envelope), mark, [], victim)
+        return Ran(envelope, self._log(envelope), mark, [], victim, litter)
 
     def _log(self, envelope: dict[str, Any]) -> str:
         path = f"/v1/tasks/{envelope['request_id']}/logs"
