@@ -62,6 +62,7 @@ class Arena:
 
     def __init__(self, root: Path, cases: tuple[Case, ...], settings: dict[str, str]) -> None:
         self.root = root
+        self.extra: dict[str, Any] = {}  # further facts for scripts
         # Told to no script: whichever shows it has read what it may not.
         self.canary = f"canary-{secrets.token_hex(8)}"
         scripts = root / "scripts"
@@ -125,6 +126,7 @@ class Arena:
             "scripts": str(self.root / "scripts"),
             "http_port": int(ready["http"].rpartition(":")[2]),
             "link_port": int(ready["link"].rpartition(":")[2]),
+            **self.extra,
             **victim,
         }
 

@@ -50,6 +50,7 @@ class Case(Struct, forbid_unknown_fields=True, kw_only=True):
     told: list[str] = []  # parameters: what the script is told of the worker, see `Arena.facts`
     params: dict[str, Any] = {}  # further parameters, as they are
     victim: bool = False  # run beside a victim that must not be hurt
+    reaches: list[str] = []  # on the island: the stand-ins that it gets to, and no others
     place: Literal["machine", "island"] = "machine"  # island: a network namespace of its own
     max_s: float = 5.0  # the attempt's own duration, its grace included
     is_quick: bool = False  # fit for the thousand

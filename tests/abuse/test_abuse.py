@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import random
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from msgspec import UNSET
 
 from tests.abuse import watch
 from tests.abuse.arena import (
@@ -18,11 +16,11 @@ from tests.abuse.arena import (
     Ran,
 )
 from tests.abuse.cases import Case, all_cases
+from tests.abuse.verdict import fault_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 CASES = tuple(case for case in all_cases() if case.place == "machine")
-PATIENCE = 3  # durations are for a machine at rest; those that run tests are not
 MIX_COUNT = 1000
 KEPT = "a secret of the victim"
 MIX_SEED = 20_261_121
@@ -81,25 +79,6 @@ def assert_ended(case: Case, ran: Ran) -> None:
         assert text in ran.told
     for text in case.hides:
         assert text not in ran.told
-
-
-def fault_of(case: Case, ran: Ran) -> str:
-    """Return in which way an attempt did not end as it must; empty: in none."""
-    if ran.code not in case.codes:
-        return f"{case.name} ended as {ran.code}: {shown(ran)}"
-    if ran.envelope["execution_time"] > case.max_s * PATIENCE:
-        return f"{case.name} took {ran.envelope['execution_time']} s"
-    if ran.code != "ok":
-        return ""
-    if case.data is not UNSET and ran.data != case.data:
-        return f"{case.name} returned {shown(ran)}"
-    faults = case.faults_of(ran.data)
-    return f"{case.name}: {faults} of {shown(ran)}" if faults else ""
-
-
-def shown(ran: Ran) -> str:
-    """Return an answer in a length that can be read."""
-    return json.dumps({"data": ran.data, "error": ran.envelope["error"]})[:3000]
 
 
 def assert_neighbours(ran: Ran) -> None:
