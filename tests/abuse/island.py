@@ -66,10 +66,10 @@ def leave_the_network(known: str) -> None:
             Path("/proc/self/setgroups").write_text("deny")
             Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
             Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
-        if _libc.mount(b"none", b"/", None, _RECURSIVE | _PRIVATE, None) != 0:
-            raise OSError(ctypes.get_errno(), "mounts stay shared")
     except OSError as error:
         raise NoIsland(f"{error}") from error
+    if _libc.mount(b"none", b"/", None, _RECURSIVE | _PRIVATE, None) != 0:
+        raise NoIsland(f"mounts stay shared: {os.strerror(ctypes.get_errno())}")
     if Path("/proc/self/ns/net").readlink() == Path(known):
         raise NoIsland("still in the machine's own network")
 

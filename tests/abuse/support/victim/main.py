@@ -1,4 +1,4 @@
-"""A script that sits in the other slot, with something to steal, until it is told to end."""
+"""A script that sits in the other slot, with something to steal, for a while."""
 
 import ctypes
 import os
@@ -24,11 +24,10 @@ def run(mark, seconds, *, ctx):
         longest = max(longest, time.monotonic() - now)
     with open("secret.txt") as file:
         kept = file.read()
-    report = {
+    return {
         "heard": heard,
         "file": kept,
         "memory": secret.decode(),
         "folder": sorted(os.listdir(".")),
         "longest": longest,
     }
-    ctx.emit(report)
