@@ -12,5 +12,8 @@ def run():
     frame = (len(body) + 1).to_bytes(4, "big") + b"l" + body
     for _ in range(20):
         rights = array.array("i", opened)
-        channel.sendmsg([frame], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+        try:
+            channel.sendmsg([frame], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+        except OSError:  # too many on their way, for an ordinary user
+            channel.sendmsg([frame])
     return 1
