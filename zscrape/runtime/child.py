@@ -33,6 +33,7 @@ from zscrape.runtime.trace import describe, render, tell, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NoReturn
 
 _scan = JSONDecoder().scan_once  # type: ignore[attr-defined] # in C, without the regular expressions around it
 _GENERATOR = type(_ for _ in ())
@@ -84,11 +85,12 @@ def on_sigterm(_number: int, _frame: Any) -> None:
         said.end(Ended("cancelled"))
 
 
-def serve(confine: Callable[[str], None]) -> None:
+def serve(confine: Callable[[str], None], leave: Callable[[int], NoReturn] = os._exit) -> None:
     """Wait for one request, run it, answer, exit. Never returns.
 
     Args:
         confine: Keeps this process to the folder of a script, from before it is loaded.
+        leave: Bound here because a script may replace `os._exit`.
     """
     status = 1
     try:
@@ -99,7 +101,7 @@ def serve(confine: Callable[[str], None]) -> None:
     except BrokenPipeError:  # the worker is gone: nobody is left to tell
         status = 0
     finally:
-        os._exit(status)
+        leave(status)
 
 
 def _answer(said: Said, payload: bytes, confine: Callable[[str], None] | None = None) -> None:

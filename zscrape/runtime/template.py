@@ -27,10 +27,14 @@ import _socket
 import gc
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zscrape.runtime import child, limits, marker, network, strays
 from zscrape.runtime.sandbox import RULESET_FD, Sandbox, read_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
 
 _MESSAGE_LIMIT_BYTES = 65536
 _FD_LIMIT_COUNT = 253  # SCM_MAX_FD of the kernel
@@ -133,8 +137,18 @@ class Template:
             os.putenv(name, home)
             known[name] = home
 
-    def _become(self, words: list[bytes], number: int, folder: str) -> None:
-        """Turn this fork into a spare child: in its own session, limited, with nothing of ours."""
+    def _become(
+        self,
+        words: list[bytes],
+        number: int,
+        folder: str,
+        leave: Callable[[int], NoReturn] = os._exit,
+    ) -> None:
+        """Turn this fork into a spare child: in its own session, limited, with nothing of ours.
+
+        `leave` is bound here because a script may replace `os._exit`: a child that came back
+        from this would go on as a second template, and end the children of the first.
+        """
         try:
             os.setsid()
             os.nice(_NICE)
@@ -151,7 +165,7 @@ class Template:
         except Exception as error:  # noqa: BLE001 - a child that cannot be set up must say why
             os.write(2, f"zscrape: {type(error).__name__}: {error}".encode("utf-8", "replace"))
         finally:
-            os._exit(1)
+            leave(1)
 
     def _become_fresh(self, folder: str) -> None:
         os.set_inheritable(child.CHANNEL_FD, True)

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# The abuse suite as an ordinary user, started by root: `tests/abuse/as_user.sh [pytest options]`.
+#
+# An interpreter under a closed home folder (mode 0700) cannot be reached by another user. So
+# this makes a mount namespace of its own, in which every closed folder on the way to the
+# interpreter and to this checkout shows nothing but those. Outside nothing changes.
+set -euo pipefail
+
+checkout=$(cd "$(dirname "$0")/../.." && pwd)
+python=$(command -v "${PYTHON:-python}")
+user_id=12345
+cd "$checkout"
+
+if [ "$(id -u)" != 0 ]; then
+  exec "$python" -m pytest tests/abuse "$@"
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf --one-file-system "$work"' EXIT
+chmod 0755 "$work"
+mkdir "$work/home" "$work/tmp"
+chown "$user_id:$user_id" "$work/home" "$work/tmp"
+
+inside() {
+  local needed closed path rest kept
+  readarray -t needed < <("$python" -c '
+import os, sys
+paths = (sys.argv[1], sys.prefix, sys.base_prefix, os.path.dirname(os.path.realpath(sys.executable)))
+print("\n".join(sorted({os.path.realpath(path) for path in paths})))' "$checkout")
+  mkdir "$work/kept"
+  for path in "${needed[@]}"; do
+    closed=""
+    rest="/"
+    while IFS= read -r -d / part; do
+      [ -n "$part" ] || continue
+      rest="${rest%/}/$part"
+      if ! setpriv --reuid "$user_id" --regid "$user_id" --clear-groups test -x "$rest"; then
+        closed="$rest"
+        break
+      fi
+    done <<<"$path/"
+    [ -n "$closed" ] || continue
+    kept="$work/kept/${closed//\//_}"
+    mkdir "$kept"
+    mount --bind "$closed" "$kept"
+    mount -t tmpfs -o mode=0755 none "$closed"
+    for rest in "${needed[@]}"; do
+      [[ "$rest" == "$closed"/* ]] || continue
+      mkdir -p "$rest"
+      mount --bind "$kept/${rest#"$closed"/}" "$rest"
+    done
+    umount "$kept"
+  done
+  exec setpriv --reuid "$user_id" --regid "$user_id" --clear-groups \
+    env -i "PATH=$PATH" LANG=C.UTF-8 "HOME=$work/home" "TMPDIR=$work/tmp" PYTHONDONTWRITEBYTECODE=1 \
+    "$python" -m pytest -p no:cacheprovider tests/abuse "$@"
+}
+
+export -f inside
+export work checkout python user_id
+unshare --mount --propagation private bash -euo pipefail -c 'inside "$@"' bash "$@"

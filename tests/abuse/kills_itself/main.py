@@ -1,0 +1,7 @@
+"""Kill the own process group."""
+
+import os
+
+
+def run():
+    os.killpg(0, 9)

@@ -1,0 +1,7 @@
+"""Leave the process without a word."""
+
+import os
+
+
+def run():
+    os._exit(0)

@@ -1,0 +1,6 @@
+"""Loop."""
+
+
+def run():
+    while True:
+        pass

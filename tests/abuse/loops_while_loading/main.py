@@ -1,0 +1,4 @@
+"""Loop before there is anything to call."""
+
+while True:
+    pass

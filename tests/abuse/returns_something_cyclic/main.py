@@ -1,0 +1,7 @@
+"""Return what contains itself."""
+
+
+def run():
+    value = {}
+    value["again"] = [value]
+    return value

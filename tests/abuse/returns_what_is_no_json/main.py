@@ -1,0 +1,5 @@
+"""Return an object."""
+
+
+def run():
+    return {"rows": [object()]}

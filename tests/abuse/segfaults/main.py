@@ -1,0 +1,7 @@
+"""Read what is not there."""
+
+import ctypes
+
+
+def run():
+    ctypes.string_at(8)

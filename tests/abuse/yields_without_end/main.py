@@ -1,0 +1,6 @@
+"""Yield, for ever."""
+
+
+def run():
+    while True:
+        yield "x" * 1000
