@@ -67,7 +67,9 @@ class Arena:
         self.canary = f"canary-{secrets.token_hex(8)}"
         scripts = root / "scripts"
         self.kinds = publish(cases, scripts)
-        self.cluster = Cluster(root, scripts, {"ABUSE_CANARY": self.canary, **settings})
+        # No script here has business with any address: those of other tests are not allowed.
+        closed = {"ABUSE_CANARY": self.canary, "ZSCRAPE_NETWORK_ALLOW": ""}
+        self.cluster = Cluster(root, scripts, {**closed, **settings})
         try:
             self.worker = self.cluster.start_worker(WORKER, slots=2)
             self.home = root / WORKER

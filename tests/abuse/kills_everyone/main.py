@@ -1,4 +1,8 @@
-"""Signal every process there is; only when a harmless signal has reached nobody."""
+"""Kill every process there is.
+
+The call itself succeeds: the kernel forgets the refusals of all it may not signal. Whether it
+reached anybody is seen by who is still there.
+"""
 
 import os
 import signal
@@ -7,7 +11,7 @@ from probe import tried
 
 
 def run():
-    asked = tried(os.kill, -1, 0)
-    if asked.startswith("done") or os.geteuid() == 0:
-        return {"asked": asked, "killed": "done: not tried, it would have worked"}
-    return {"asked": asked, "killed": tried(os.kill, -1, signal.SIGKILL)}
+    if os.geteuid() == 0:
+        return {"killed": "done: not tried, it would have worked"}
+    tried(os.kill, -1, signal.SIGKILL)
+    return {"killed": "nobody, or this would not be told"}

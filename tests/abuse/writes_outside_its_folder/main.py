@@ -14,6 +14,6 @@ def outside(folder):
 
 
 def run():
-    folders = ("/tmp", "/var/tmp", "/dev/shm", "..", "/etc", "/usr/lib", "/run", "/")
-    names = ("tmp", "var", "shm", "up", "etc", "usr", "run", "root")
+    folders = ("/tmp", "/var/tmp", "..", "/etc", "/usr/lib", "/run", "/")
+    names = ("tmp", "var", "up", "etc", "usr", "run", "root")
     return {name: unless_root(outside, folder) for name, folder in zip(names, folders, strict=True)}
