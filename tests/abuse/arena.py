@@ -124,7 +124,7 @@ class Arena:
             "gateway_home": str(self.root / "gateway"),
             "user_home": str(Path.home()),
             "cache": str(self.home / "cache"),
-            "scratch": [str(path) for path in self.home.glob("scratch/*/*")],
+            "scratch": [str(path) for path in watch.matching(self.home, "scratch/*/*")],
             "scripts": str(self.root / "scripts"),
             "http_port": int(ready["http"].rpartition(":")[2]),
             "link_port": int(ready["link"].rpartition(":")[2]),
@@ -184,7 +184,7 @@ class Arena:
             (pid,) = watch.marked(name)
             assert watch.until(lambda: bool(http.get(f"{path}/items").json()), SETTLE_S)
             found = http.get(f"{path}/items").json()[0]
-            outer = next(self.home.glob("scratch/*/*/*/secret.txt")).parent
+            outer = watch.matching(self.home, "scratch/*/*/*/secret.txt")[0].parent
             facts = {
                 "victim_pid": pid,
                 "victim_home": found["home"],

@@ -40,7 +40,9 @@ def look(worker_pid: int, home: Path) -> State:
         templates=tuple(sorted(pid for pid, parent in children.items() if parent == worker_pid)),
         process_count=len(children),
         descriptor_count=len(list(Path(f"/proc/{worker_pid}/fd").iterdir())),
-        used_folders=tuple(sorted({str(path.parent) for path in home.glob("scratch/*/*/*/*")})),
+        used_folders=tuple(
+            sorted({str(path.parent) for path in matching(home, "scratch/*/*/*/*")})
+        ),
         mounts=tuple(sorted({*_mounts(worker_pid), *_mounts(os.getpid())})),
         cgroups=tuple(sorted(_empty_cgroups(worker_pid))),
         litter=tuple(sorted(litter())),
@@ -82,6 +84,15 @@ def marked(mark: str) -> list[int]:
         if wanted in told and state != b"Z":  # a zombie is its parent's, and only a number
             found.append(int(entry.name))
     return found
+
+
+def matching(home: Path, pattern: str) -> list[Path]:
+    """Return what is there of a pattern; folders may go while they are looked at."""
+    while True:
+        try:
+            return sorted(home.glob(pattern))
+        except FileNotFoundError:
+            continue
 
 
 def litter() -> Iterator[str]:
