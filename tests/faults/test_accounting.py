@@ -17,10 +17,11 @@ def note(what: str, *, attempt: int = 1, alone: str = "", task: str = "t") -> No
 
 
 def kept(
-    status: str = "completed", attempts: int = 1, code: str | None = None
+    status: str = "completed", attempts: int = 1, code: str | None = None, origin: str = "task"
 ) -> dict[str, dict[str, Any]]:
     """Return what the gateway says of one task."""
-    return {"t": {"status": status, "attempts": attempts, "error_code": code}}
+    task = {"status": status, "attempts": attempts, "error_code": code, "origin": origin}
+    return {"t": task}
 
 
 WELL = [note("start"), note("end")]
@@ -39,6 +40,7 @@ def test_agreeing_records_have_no_fault() -> None:
         ({}, WELL, "accepted and lost"),
         (kept("running"), WELL, "accepted and not final"),
         (kept("failed", code="script_error"), WELL, "which no fault explains"),
+        (kept("failed", code="gateway_lost"), WELL, "which no fault explains"),
         (kept(), [note("start")], "never ended"),
         (kept(attempts=2), WELL, "never ended"),
         (kept(), [*WELL, note("start")], "was begun 2 times"),
@@ -52,6 +54,13 @@ def test_each_kind_of_wrong_is_found(tasks: dict[str, Any], notes: list[Note], f
     faults = find_faults(Told(accepted={"t": 1}), tasks, notes)
 
     assert any(fault in each for each in faults), faults
+
+
+def test_open_call_may_end_with_its_gateway() -> None:
+    """Only what was accepted as durable must outlive the gateway."""
+    tasks = kept("failed", attempts=0, code="gateway_lost", origin="scrape")
+
+    assert find_faults(Told(accepted={"t": 1}), tasks, [note("start")]) == []
 
 
 def test_two_tasks_of_one_key_are_found() -> None:
