@@ -332,3 +332,13 @@ async def test_mark_tells_the_child_and_cannot_be_raised(stage: Stage) -> None:
     assert soft == hard
     assert hard >> 32 == stage.slots._scratch.owner
     assert what == "refused" or os.geteuid() == 0
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_exclusive_attempt_is_over_when_nothing_of_it_is_left(stage: Stage) -> None:
+    """An attempt with a lock is told to be over when all that it has started has ended."""
+    source = ESCAPE + "def run():\n    return escape()\n"
+    ran = await stage.run(source, is_exclusive=True)
+    was_alive = is_alive(ran.data)
+
+    assert not was_alive

@@ -291,7 +291,14 @@ class Agent:
         match effect:
             case Start(run=run, deadline_at=deadline_at):
                 self._work.begin(
-                    Assignment(run.task_id, run.attempt, run.run, run.params, deadline_at)
+                    Assignment(
+                        run.task_id,
+                        run.attempt,
+                        run.run,
+                        run.params,
+                        deadline_at,
+                        is_exclusive=run.lease_ms > 0,
+                    )
                 )
             case Ready(run=run):
                 self._work.prepare(run)

@@ -45,6 +45,7 @@ class Assignment(msgspec.Struct, frozen=True):
     run: RunSpec
     params: bytes
     deadline_at: float | None = None
+    is_exclusive: bool = False  # another may begin as soon as this one is told to be over
 
 
 class SlotListener(Protocol):
@@ -87,6 +88,7 @@ class Running:
         self._tree: TreeWatch | None = None  # both set iff it has run for a while
         self._folder: FolderWatch | None = None
         self._is_over = False
+        self._answered: tuple[Outcome, float, int] | None = None  # its end is awaited
         self._is_deaf = False  # the channel has closed, or carried what it may not
         self._pending: list[Record] = []
         self._flushing: asyncio.TimerHandle | None = None
@@ -191,7 +193,16 @@ class Running:
     def _on_answer(self, payload: bytes) -> None:
         answer = self._speech.answer(payload)
         outcome = verdict.of_answer(answer, self.assignment.run)
-        self._finish(outcome, answer.cpu_us / 1e6, answer.memory_bytes)
+        ended = (outcome, answer.cpu_us / 1e6, answer.memory_bytes)
+        child = self._child
+        if self.assignment.is_exclusive and child is not None:
+            # It has answered, and its threads and processes may still be at work.
+            self._answered = ended
+            self._is_deaf = True
+            self.guard.close()
+            child.template.expect_exit(child, _LATE_EXIT_S)
+        else:
+            self._finish(*ended)
 
     def _on_hang_up(self, child: Child) -> None:
         """The channel has closed without an answer: what is left of the child ends too."""
@@ -291,6 +302,8 @@ class Running:
         if child is None:
             return
         self._drain_pipes(child)
+        if self._answered is not None:
+            self._finish(*self._answered)
         while not self._is_over and (data := _read(child.channel_fd, _READ_BYTES)):
             self._hear(data)
         if not self._is_over:
