@@ -63,7 +63,7 @@ def test_worker_serves_both_and_never_runs_too_many(gateways: tuple[Cluster, Clu
     first.gateway.signal(signal.SIGKILL)
     first.gateway.wait()
     with ThreadPoolExecutor(TASK_COUNT) as pool:
-        after = list(pool.map(lambda _: scrape(second), range(TASK_COUNT)))
+        after = list(pool.map(lambda _: scrape(second, 1.0), range(TASK_COUNT)))
 
     assert {document["status"] for document in documents + after} == {"completed"}
     assert {document["worker_id"] for document in documents + after} == {worker_id}

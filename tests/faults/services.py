@@ -171,6 +171,8 @@ class Cluster:
             "SCRIPT_REPOSITORY_TYPE": "dir",
             "SCRIPT_REPOSITORY_URL": str(scripts or ""),
             "ZSCRAPE_TASK_KEPT_COUNT": str(_KEPT_COUNT),
+            # Its scripts bear witness in a folder that all of them share.
+            "ZSCRAPE_ISOLATION_SKIP": "user,view,landlock",
             **(settings or {}),
         }
         self._launcher = launcher

@@ -18,8 +18,8 @@ def run(
 ):
     """Note start and end; hold a file lock meanwhile, which the kernel frees whoever kills us.
 
-    It lets go of the lock itself as it ends: an answer is told before its process is gone. It
-    runs for `seconds`, and until the file `hold` is there when that is given.
+    With `alone` it never lets go of it: who comes next must find it gone for good. Others let
+    go as they end, since their answer is told before their process is gone. It runs for `seconds`, and until the file `hold` is there when that is given.
     """
     journal = os.open(Path(notes, "notes.jsonl"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
@@ -43,9 +43,11 @@ def run(
         while hold and not Path(notes, hold).exists():
             time.sleep(0.05)
     except BaseException:
-        os.close(held)
+        if not alone:
+            os.close(held)
         note("stopped")
         raise
-    os.close(held)
+    if not alone:
+        os.close(held)
     note("end")
     return {"number": number, "attempt": ctx.attempt}
