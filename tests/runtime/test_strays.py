@@ -27,7 +27,11 @@ def test_owner_is_told_by_its_folder() -> None:
 def test_all_of_a_user_ends_at_once() -> None:
     """A chain of forks that runs as a user of its own has no chance."""
     uid = 2_000_000_000 + os.getpid()  # nobody else's
-    chain = "import os\nwhile True:\n    if os.fork(): os._exit(0)\n    os.setsid()"
+    # The sleeper is there to be seen: a list of processes may miss every link of the chain.
+    chain = (
+        "import os, time\nif os.fork() == 0:\n    time.sleep(60)\n"
+        "while True:\n    if os.fork(): os._exit(0)\n    os.setsid()"
+    )
     first = subprocess.Popen(
         ["/usr/bin/python3", "-c", chain], user=uid, group=uid, extra_groups=[]
     )

@@ -19,7 +19,8 @@ def run(
     """Note start and end; hold a file lock meanwhile, which the kernel frees whoever kills us.
 
     With `alone` it never lets go of it: who comes next must find it gone for good. Others let
-    go as they end, since their answer is told before their process is gone. It runs for `seconds`, and until the file `hold` is there when that is given.
+    go as they end, since their answer is told before their process is gone. It runs for
+    `seconds`, and until the file `hold` is there when that is given.
     """
     journal = os.open(Path(notes, "notes.jsonl"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
