@@ -105,12 +105,14 @@ _ABSENT: dict[str, tuple[int | None, int | None]] = {
 _CLONE = {X86_64: 56, AARCH64: 220}
 _SOCKET = {X86_64: 41, AARCH64: 198}
 _IOCTL = {X86_64: 16, AARCH64: 29}
+_FCNTL = {X86_64: 72, AARCH64: 25}
 _PERSONALITY = {X86_64: 135, AARCH64: 92}
 _PRCTL = {X86_64: 157, AARCH64: 167}
 _SETRLIMIT = {X86_64: 160, AARCH64: 164}
 _PRLIMIT = {X86_64: 302, AARCH64: 261}
 _NAMESPACES = 0x7E020000  # CLONE_NEW*: mounts, cgroup, host name, IPC, users, processes, network
 _FAMILIES = (1, 2, 10)  # unix, IPv4, IPv6
+_F_SETLEASE = 1024  # who opens the file elsewhere then waits for this process
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C  # put words into a terminal's input
 _PERSONALITIES = (0, 0xFFFFFFFF)  # the usual one, and asking for it
 _RLIMIT_LOCKS = 10  # see `zscrape.runtime.limits`: it marks whose a process is
@@ -188,6 +190,7 @@ def forbid_dangerous() -> None:
     program.check_argument(
         _IOCTL[machine], 1, [(_JUMP_EQUAL, word, denied) for word in (_TIOCSTI, _TIOCLINUX)]
     )
+    program.check_argument(_FCNTL[machine], 1, [(_JUMP_EQUAL, _F_SETLEASE, denied)])
     usual = [(_JUMP_EQUAL, word, 0) for word in _PERSONALITIES]
     program.check_argument(_PERSONALITY[machine], 0, [*usual, (_JUMP_AT_LEAST, 0, denied)])
     program.check_argument(
@@ -212,8 +215,11 @@ def keep_mark() -> None:
     denied = _refuse(errno.EPERM)
     machine = syscalls.MACHINE
     program.check_argument(_SETRLIMIT[machine], 0, [(_JUMP_EQUAL, _RLIMIT_LOCKS, denied)])
-    # prlimit(process, resource, new, old) may read: `new` is then a null pointer.
-    program.add(_JUMP_EQUAL, _PRLIMIT[machine], 0, 8)
+    # prlimit(process, resource, new, old) may read: `new` is then a null pointer. It may not
+    # set anything of another process (0 is this one): those of its user are the worker's, too.
+    program.add(_JUMP_EQUAL, _PRLIMIT[machine], 0, 10)
+    program.add(_LOAD, _AT_ARGUMENTS)
+    program.add(_JUMP_EQUAL, 0, 0, 2)
     program.add(_LOAD, _AT_ARGUMENTS + 8)
     program.add(_JUMP_EQUAL, _RLIMIT_LOCKS, 0, 6)
     for half in (0, 4):
