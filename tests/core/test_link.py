@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from zscrape.core import link as link_module
+from zscrape.core.credits import Side
 from zscrape.core.effects import (
     AttemptFenced,
     Exit,
@@ -647,3 +648,54 @@ def test_leave_says_goodbye(bench: Bench) -> None:
     assert bench.call(bench.link.leave) == []
     assert bench.hear(run()) == []
     assert bench.call(bench.link.drain) == []
+
+
+# ---- slots shared among gateways -------------------------------------------------------
+
+
+def test_granted_slots_are_told_and_kept(bench: Bench) -> None:
+    """The gateway hears at once what it may have; what it sends beyond that is refused."""
+    told = bench.call(bench.link.grant, 1)
+    same = bench.call(bench.link.grant, 1)
+    bench.hear(run("a"))
+    beyond = bench.hear(run("b"))
+
+    assert [beat.limit for beat in said(told, Heartbeat)] == [1]
+    assert same == []
+    assert beyond == [SendUp(Refused("b", 1, "full"))]
+    assert bench.link.granted_count == 1
+    assert bench.link.side == Side(1, 0, is_joined=True)
+
+
+def test_what_is_granted_before_joining_is_told_in_hello() -> None:
+    """Before a gateway has answered there is nobody to tell; Hello says it, and the facts."""
+    bench = Bench(slots=2)
+    silent = bench.call(bench.link.grant, 1)
+    bench.link.introduce(WorkerFacts(hostname="known now"))
+    opened = bench.open()
+    (hello,) = said(opened, Hello)
+
+    assert silent == []
+    assert (hello.limit, hello.facts.hostname) == (1, "known now")
+    assert not bench.link.side.is_joined
+
+
+def test_demand_of_a_gateway_is_known(bench: Bench) -> None:
+    """How many tasks wait at a gateway comes with its beats; one that drains us wants nothing."""
+    bench.hear(GatewayHeartbeat("b1", 0, 7))
+    wanting = bench.link.side
+    bench.hear(GatewayHeartbeat("b1", 0, 7, is_draining=True))
+
+    assert wanting == Side(0, 7, is_joined=True)
+    assert not bench.link.side.is_joined
+
+
+def test_fenced_attempt_is_not_ended_twice(bench: Bench) -> None:
+    """An attempt that was fenced and is not kept at the next welcome is being ended already."""
+    bench.hear(run(lease_ms=10_000))
+    bench.stay(8.0, ack=False)
+    bench.tick(30.0)
+    bench.open()
+    welcomed = bench.hear(welcome())
+
+    assert not [each for each in welcomed if isinstance(each, Stop)]

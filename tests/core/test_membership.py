@@ -28,6 +28,7 @@ from zscrape.wire import (
     Reject,
     Run,
     Started,
+    Stored,
     Welcome,
     Who,
 )
@@ -586,3 +587,31 @@ def test_other_message_that_never_left_only_makes_suspect(rig: Rig) -> None:
     assert rig.call(rig.dispatcher.undelivered, b"a", Who()) == [WorkerSuspected("a")]
     assert rig.call(rig.dispatcher.undelivered, b"a", run) == []
     assert rig.call(rig.dispatcher.undelivered, b"nobody", run) == []
+
+
+# ---- what is left of attempts ----------------------------------------------------------
+
+
+def test_leftover_that_still_runs_keeps_its_lock_over_a_new_connection(rig: Rig) -> None:
+    """A worker that comes back with an attempt of an ended task still fills its lock."""
+    rig.join("a", 2)
+    rig.submit("t1", lock=LOCK, deadline_s=1.0)
+    rig.beat("a", ("t1", 1), limit=2)
+    ended = rig.tick(1.0)
+    rig.join("a", 2, peer="a2", connection=2, running=(("t1", 1),))
+    waits = rig.submit("t2", lock=LockRequest("key", Overlap.QUEUE_ALL))
+
+    assert facts(ended, TaskFinished)[0].outcome.code is OutcomeCode.TIMEOUT
+    assert rig.runs(waits) == []
+
+
+def test_worker_that_left_is_told_of_nothing_stored(rig: Rig) -> None:
+    """A note for a worker that has said goodbye meanwhile goes to nobody."""
+    rig.join("a")
+    rig.join("b")
+    rig.submit("t")
+    rig.done("a", "t")
+    rig.hear("a", Goodbye("s1"))
+    effects = rig.tick(1.0)
+
+    assert sends(effects, Stored) == []
