@@ -439,7 +439,7 @@ async def test_cancelled_callers_end_the_build(tmp_path: Path) -> None:
 async def test_credentials_of_the_index_are_told_nobody(tmp_path: Path) -> None:
     """What uv says of an index that refuses is told without the owner's password."""
     changes = {"offline": False, "find_links": ()}
-    url = "http://user:secret-0@127.0.0.1:1/simple/"
+    url = "http://user:secret-0@127.0.0.1:1/packages/"
     async with opened(tmp_path, index_url=url, **changes) as environments:
         with pytest.raises(EnvironmentFailed) as caught:
             await environments.ensure(needs("thing"))
