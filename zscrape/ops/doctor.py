@@ -148,8 +148,7 @@ def _layers(case: _Case) -> Iterator[Check]:
         roots = (trees,) if trees.is_dir() else ()
         found = asyncio.run(isolation.examine(sys.executable, folder, roots, skip=skip))
     strength = network_strength()
-    if strength.name == "kit":
-        found.missing["network"] = strength.reason
+    found = found.with_network(strength.name, strength.reason)
     for layer in LAYERS:
         name, reason = f"layer {layer}", found.missing.get(layer)
         if reason is None:

@@ -50,8 +50,8 @@ _ETC = (
     *("chromium", "chromium.d", "opt/chrome", "java", "nodejs", "terminfo", "ImageMagick-6"),
     f"python{sys.version_info[0]}.{sys.version_info[1]}",
 )
-_DEVICES = ("null", "zero", "full", "random", "urandom")
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt")
+DEVICES = ("null", "zero", "full", "random", "urandom")
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt")
 
 
 def handled(abi: int) -> int:
@@ -72,12 +72,12 @@ class Grants:
             self._attributes = self._attributes[:8]
         self._rules: list[bytes] = []
         self._fds: list[int] = []
-        for path in (*_SYSTEM, *read):
+        for path in (*SYSTEM, *read):
             self._add(path, _READ_AND_RUN)
         for name in _ETC:
             self._add(f"/etc/{name}", _READ)
         self._add("/proc", _READ)
-        for name in _DEVICES:
+        for name in DEVICES:
             self._add(f"/dev/{name}", _USE_DEVICE)
         if has_own_shm:
             self._add("/dev/shm", _OWN)

@@ -67,7 +67,7 @@ def _forbid_new_privileges() -> None:
 def _filter_calls() -> None:
     _forbid_new_privileges()
     seccomp.forbid_dangerous()
-    seccomp.keep_mark()
+    seccomp.keep_limits()
     try:
         syscalls.unshare(0)
     except PermissionError:

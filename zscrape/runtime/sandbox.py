@@ -94,7 +94,7 @@ class Sandbox:
         elif os.geteuid() == 0:
             syscalls.drop_capabilities()
         if self._plan.has("seccomp"):
-            seccomp.keep_mark()
+            seccomp.keep_limits()
         self.prepare_ruleset(folder)
 
     def prepare_ruleset(self, folder: str) -> None:

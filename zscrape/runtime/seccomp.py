@@ -115,7 +115,7 @@ _FAMILIES = (1, 2, 10)  # unix, IPv4, IPv6
 _F_SETLEASE = 1024  # who opens the file elsewhere then waits for this process
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C  # put words into a terminal's input
 _PERSONALITIES = (0, 0xFFFFFFFF)  # the usual one, and asking for it
-_RLIMIT_LOCKS = 10  # see `zscrape.runtime.limits`: it marks whose a process is
+_RLIMIT_LOCKS = 10  # see `zscrape.runtime.marker`: it tells whose a process is
 
 
 class _Program:
@@ -204,8 +204,10 @@ def forbid_dangerous() -> None:
     program.install()
 
 
-def keep_mark() -> None:
-    """Refuse to change the limit that marks whose a process is: see `limits.mark`.
+def keep_limits() -> None:
+    """Refuse to change the limit that marks whose a process is, and any of another process.
+
+    Source of the mark: `zscrape.runtime.marker`.
 
     Raises:
         OSError: As `forbid_dangerous`.

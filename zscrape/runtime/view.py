@@ -15,6 +15,7 @@ import os
 from typing import NamedTuple
 
 from zscrape.runtime import syscalls
+from zscrape.runtime.landlock import DEVICES, SYSTEM
 
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWUSER = 0x10000000
@@ -23,8 +24,6 @@ _MS_PRIVATE = 1 << 18
 _MNT_DETACH = 2
 _READ_ONLY, _NO_SUID, _NO_DEVICES = 1, 2, 4  # MOUNT_ATTR_*
 
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/etc")
-_DEVICES = ("null", "zero", "full", "random", "urandom")
 _LINKS = (
     ("/proc/self/fd", "/dev/fd"),
     ("/proc/self/fd/0", "/dev/stdin"),
@@ -57,7 +56,7 @@ def enter(view: View, staging: str) -> None:
     _enter_namespaces()
     syscalls.mount("", "/", "", _MS_REC | _MS_PRIVATE)
     syscalls.mount("zscrape", staging, "tmpfs", _MS_NOSUID | _MS_NODEV, "size=1m,mode=755")
-    for path in _SYSTEM:
+    for path in (*SYSTEM, "/etc"):
         _show_system(staging, path)
     for path in _without_inner([os.path.realpath(path) for path in view.read] + view.read):
         _show(staging, path, _READ_ONLY | _NO_SUID | _NO_DEVICES)
@@ -128,7 +127,7 @@ def _show_file_behind_link(root: str, path: str) -> None:
 
 def _make_devices(root: str) -> None:
     os.mkdir(f"{root}/dev", 0o755)
-    for name in _DEVICES:
+    for name in DEVICES:
         _make_place(f"{root}/dev/{name}", is_folder=False)
         syscalls.mount(f"/dev/{name}", f"{root}/dev/{name}", "", _MS_BIND)
     for points_to, link in _LINKS:

@@ -51,6 +51,12 @@ class Isolation(Struct, frozen=True):
         """True iff each private folder belongs to a user of its own."""
         return "user" not in self.missing
 
+    def with_network(self, strength: str, reason: str) -> Isolation:
+        """Return the layers with the network's: in force unless only the kit holds the policy."""
+        if strength != "kit":
+            return self
+        return msgspec.structs.replace(self, missing={**self.missing, "network": reason})
+
     def plan(self, python: str, scratch_root: str) -> str:
         """Return what a template of this interpreter is told (`zscrape.runtime.sandbox.Plan`)."""
         return _plan(self.active, python, scratch_root, self.script_roots, self.first_uid)

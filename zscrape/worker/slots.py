@@ -98,7 +98,6 @@ class Slots:
         except OSError as error:
             await self._scratch.close()
             raise TemplateFailed(f"{python}: {error.strerror}") from error
-        self.layers = layers
         if layers.has_own_users:
             self._scratch.give_to(layers.first_uid)
         self._pump = Pump(self._loop)
@@ -112,8 +111,7 @@ class Slots:
         )
         await asyncio.to_thread(self._egress.open)
         strength = self._egress.strength
-        if strength.name == "kit":
-            layers.missing["network"] = strength.reason
+        self.layers = layers.with_network(strength.name, strength.reason)
         environments = self._environments
         self._templates = Templates(
             policy,
