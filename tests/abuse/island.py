@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import itertools
 import json
 import os
 import socket
@@ -45,6 +46,8 @@ _NEW_USER, _NEW_NETWORK, _NEW_MOUNTS = 0x10000000, 0x40000000, 0x00020000
 _SET_ADDRESS, _SET_MASK, _GET_FLAGS, _SET_FLAGS = 0x8916, 0x891C, 0x8913, 0x8914
 _UP = 1
 _PRIVATE, _RECURSIVE, _BIND = 1 << 18, 1 << 14, 1 << 12
+_SETTLE_S = 30.0
+_CALLERS = itertools.count()
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -109,6 +112,8 @@ class StandIns:
 
     def __init__(self, root: Path) -> None:
         self.reached: list[str] = []
+        self._callers: dict[Any, threading.Event] = {}  # our own, by address
+        self._doors: list[tuple[socket.socket, Any]] = []  # who noted what, and where to call
         self._turns: dict[str, int] = {}
         self.abstract = f"zscrape-abuse-{os.getpid()}"
         self.path = str(root / "open.sock")
@@ -130,10 +135,14 @@ class StandIns:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(128)
+        self._doors.append((listener, _near(family, address)))
 
         def accept() -> None:
             while True:
-                connection, _ = listener.accept()
+                connection, caller = listener.accept()
+                if self._is_ours(caller):
+                    connection.close()
+                    continue
                 name = connection.getsockname()
                 self.reached.append(name[0] if family != socket.AF_UNIX else "unix")
                 threading.Thread(target=_answer, args=(connection,), daemon=True).start()
@@ -145,13 +154,34 @@ class StandIns:
     ) -> None:
         listener = socket.socket(family, socket.SOCK_DGRAM)
         listener.bind((address, port))
+        self._doors.append((listener, (address, port)))
 
         def receive() -> None:
             while True:
                 data, sender = listener.recvfrom(4096)
+                if self._is_ours(sender):
+                    continue
                 handle(listener, address, data, sender)
 
         threading.Thread(target=receive, daemon=True).start()
+
+    def settle(self) -> None:
+        """Wait until everybody who has come so far is noted: callers are served in turn."""
+        for listener, place in self._doors:
+            with socket.socket(listener.family, listener.type) as caller:
+                caller.bind(_anywhere(listener.family))
+                heard = self._callers[caller.getsockname()] = threading.Event()
+                caller.connect(place)
+                if listener.type == socket.SOCK_DGRAM:
+                    caller.send(b"")
+                if not heard.wait(_SETTLE_S):
+                    raise TimeoutError(f"the stand-in at {place} is stuck")
+
+    def _is_ours(self, caller: Any) -> bool:
+        heard = self._callers.pop(caller, None)
+        if heard is not None:
+            heard.set()
+        return heard is not None
 
     def _note_datagram(self, _listener: Any, address: str, _data: bytes, _sender: Any) -> None:
         self.reached.append(f"datagram {address}")
@@ -175,6 +205,20 @@ class StandIns:
         code = 0x8180 if name in NAMES else 0x8183
         head = data[:2] + struct.pack(">HHHHH", code, 1, 1 if records else 0, 0, 0)
         listener.sendto(head + question + records, sender)
+
+
+def _near(family: int, address: Any) -> Any:
+    """Return where somebody in this namespace finds a listener."""
+    if family == socket.AF_UNIX:
+        return address
+    return ("127.0.0.1" if family == socket.AF_INET else "::1", address[1])
+
+
+def _anywhere(family: int) -> Any:
+    """Return what a caller binds to so that it has an address before it calls."""
+    if family == socket.AF_UNIX:
+        return f"\0caller-{os.getpid()}-{next(_CALLERS)}"
+    return ("127.0.0.1" if family == socket.AF_INET else "::1", 0)
 
 
 def _answer(connection: socket.socket) -> None:
@@ -209,8 +253,10 @@ def main() -> None:
     try:
         _say({"layers": sorted(arena.layers), "canary": arena.canary})
         for line in sys.stdin:
+            stand_ins.settle()
             stand_ins.reached.clear()
             ran = arena.run(cases[json.loads(line)])
+            stand_ins.settle()
             _say({"ran": msgspec.to_builtins(ran), "reached": sorted(set(stand_ins.reached))})
     finally:
         arena.close()
