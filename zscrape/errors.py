@@ -3,7 +3,7 @@
     ZscrapeError
     ├── RequestError          the caller can mend it: 4xx
     │   ├── MalformedJson, InvalidRequest, BodyTooLarge, BodyTimeout, ParamsInvalid
-    │   ├── Unauthorized, NotFound, MethodNotAllowed
+    │   ├── Unauthorized, Forbidden (ScriptForbidden), NotFound, MethodNotAllowed
     │   └── LockHeld, IdempotencyConflict, TaskRunning, TableTooLarge
     ├── RefusedError          the cluster will not take it now: 503, try later
     │   ├── QueueFull, ClientQueueFull, TooManyConnections, Draining
@@ -121,6 +121,24 @@ class Unauthorized(RequestError):
 
     code: ClassVar[str] = "unauthorized"
     http_status: ClassVar[int] = 401
+
+
+@dataclass(eq=False, kw_only=True)
+class Forbidden(RequestError):
+    """Raised when a known key lacks the scope that a call needs."""
+
+    code: ClassVar[str] = "forbidden"
+    http_status: ClassVar[int] = 403
+    scope: str
+
+
+@dataclass(eq=False, kw_only=True)
+class ScriptForbidden(Forbidden):
+    """Raised when a key is for other scripts than the one that a call is about."""
+
+    code: ClassVar[str] = "script_forbidden"
+    name: str
+    allowed: str
 
 
 @dataclass(eq=False, kw_only=True)

@@ -21,17 +21,12 @@ from msgspec import Struct
 
 from zscrape.config import CLIENT_FILE
 from zscrape.errors import ConfigError, Unauthorized
+from zscrape.gateway.clients import ADMIN_ID, Client
 
 _KEY_BYTES: Final = 24  # 192 bits: nothing is won by a slow hash
 _KEY_LENGTH_LIMIT: Final = 512
 
 Headers: TypeAlias = Mapping[bytes, bytes]  # names in lower case, as ASGI gives them
-
-
-class Client(Struct, frozen=True):
-    """Whose key a call carries."""
-
-    id: str
 
 
 class _Key(Struct, frozen=True):
@@ -43,7 +38,7 @@ class Access:
     """Knows the keys, and nothing of them but their hashes."""
 
     def __init__(self, admin_key: str) -> None:
-        self._keys = [_Key(_digest(admin_key.encode()), Client(id="admin"))]
+        self._keys = [_Key(_digest(admin_key.encode()), Client(id=ADMIN_ID))]
 
     def authenticate(self, headers: Headers) -> Client:
         """Return whose key the headers carry (`Authorization: Bearer KEY` or `X-Api-Key: KEY`).

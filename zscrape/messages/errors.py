@@ -203,6 +203,14 @@ ERRORS: Final[dict[str, Text]] = {
         "A known API key is required: Authorization: Bearer KEY. The first one is in client.toml in the gateway's home folder.",
         "유효한 API 키가 필요합니다: Authorization: Bearer KEY. 첫 키는 게이트웨이 홈 폴더의 client.toml에 있습니다.",
     ),
+    "forbidden": Text(
+        "This key may not do that: it lacks the scope `{scope}`. A key with it is made by: zscrape keys create --scope {scope}",
+        "이 키로는 할 수 없습니다. `{scope}` 권한이 없습니다. 권한이 있는 키 만들기: zscrape keys create --scope {scope}",
+    ),
+    "script_forbidden": Text(
+        "This key may not use {name}; it is for: {allowed}. Ask for a key for that script: zscrape keys create --script {name}",
+        "이 키로는 {name}을(를) 쓸 수 없습니다. 허용된 스크립트: {allowed}. 그 스크립트용 키 만들기: zscrape keys create --script {name}",
+    ),
     "not_found": Text("There is no {kind} {name}.", "{kind} {name}이(가) 없습니다."),
     "method_not_allowed": Text(
         "{method} is not served at {path}.", "{path}에서는 {method}을(를) 지원하지 않습니다."

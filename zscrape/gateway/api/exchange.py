@@ -16,12 +16,13 @@ from zscrape.errors import (
     BodyTimeout,
     BodyTooLarge,
     LockHeld,
+    NotFound,
     RefusedError,
     TooManyConnections,
     Unauthorized,
     ZscrapeError,
 )
-from zscrape.gateway.access import Client
+from zscrape.gateway.clients import Client
 from zscrape.gateway.connections import CROWDED
 from zscrape.gateway.envelope import encode, error_view, problem
 from zscrape.gateway.faults import FieldFault, field_fault
@@ -136,9 +137,12 @@ async def row_of(request: Request) -> TaskRow:
     """Return the task that the path names; from now on the call goes by its id.
 
     Raises:
-        NotFound: It is not known (any more).
+        NotFound: It is not known (any more), or not to this client.
     """
-    row = await gateway_of(request).service.get(request.path_params["task_id"])
+    task_id = request.path_params["task_id"]
+    row = await gateway_of(request).service.get(task_id)
+    if not client_of(request).sees(row):
+        raise NotFound(kind="task", name=task_id[:80])
     request.scope[REQUEST_ID] = row.id
     return row
 

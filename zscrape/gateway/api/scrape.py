@@ -14,6 +14,7 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 
 from zscrape.errors import Draining, RefusedError, ScriptError, ZscrapeError
+from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import (
     JSON_TYPE,
     ClientGone,
@@ -45,6 +46,7 @@ _KEY_LENGTH_LIMIT: Final = 255
 _COMES_AGAIN: Final = frozenset({409, 429, 503})  # told with Retry-After
 
 
+@needs("run")
 class ScrapeEndpoint:
     """The ASGI application behind `POST /scrape`."""
 
@@ -93,10 +95,12 @@ class _Call:
         """Read the call and make a task of it."""
         state, headers = self._state, self._headers
         client = state.access.authenticate(headers)
+        client.check_scopes(("run",))
         self._is_cancelling = is_cancelling_query(query)
         body = await read_body(headers, receive, state.policy)
         request = decode_task(body, depth_limit=state.policy.depth_limit)
         self._script_name = request.script_name
+        client.check_script(request.script_name)
         idempotency = idempotency_of(headers, body)
         service = state.service
         if idempotency is not None:
@@ -105,7 +109,12 @@ class _Call:
                 return earlier
         try:
             prepared = await service.prepare(
-                request, origin="scrape", client=client.id, task_id=self.request_id, is_awaited=True
+                request,
+                origin="scrape",
+                client=client.id,
+                task_id=self.request_id,
+                is_awaited=True,
+                is_own_only=client.is_own_only,
             )
         except ScriptError as error:
             return await self._failed(request, error, client.id, idempotency)
