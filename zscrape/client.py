@@ -339,6 +339,18 @@ class Client:
         """Give a drained worker work again."""
         return self._call("POST", f"/v1/workers/{quote(worker_id, safe='')}/resume")
 
+    def keys(self) -> Document:
+        """Return the API keys: what each may do, and when it was last used."""
+        return self._call("GET", "/v1/keys")
+
+    def create_key(self, **asked: Any) -> Document:
+        """Make an API key: `name scopes scripts expires_in rate`; `key` is told this once."""
+        return self._call("POST", "/v1/keys", json=_given(asked))
+
+    def revoke_key(self, key_id: str) -> Document:
+        """End an API key for good."""
+        return self._call("DELETE", f"/v1/keys/{quote(key_id, safe='')}")
+
     def status(self) -> Document:
         """Return `/status`: queue length, active workers, memory and CPU. Needs no key."""
         return self._call("GET", "/status")

@@ -3,7 +3,8 @@
     ZscrapeError
     ├── RequestError          the caller can mend it: 4xx
     │   ├── MalformedJson, InvalidRequest, BodyTooLarge, BodyTimeout, ParamsInvalid
-    │   ├── Unauthorized, Forbidden (ScriptForbidden), NotFound, MethodNotAllowed
+    │   ├── Unauthorized (KeyExpired, KeyRevoked), Forbidden (ScriptForbidden)
+    │   ├── NotFound, MethodNotAllowed
     │   └── LockHeld, IdempotencyConflict, TaskRunning, TableTooLarge
     ├── RefusedError          the cluster will not take it now: 503, try later
     │   ├── QueueFull, ClientQueueFull, TooManyConnections, Draining
@@ -121,6 +122,21 @@ class Unauthorized(RequestError):
 
     code: ClassVar[str] = "unauthorized"
     http_status: ClassVar[int] = 401
+
+
+@dataclass(eq=False, kw_only=True)
+class KeyExpired(Unauthorized):
+    """Raised when a key is known, but its time is over."""
+
+    code: ClassVar[str] = "key_expired"
+    expired_at: str
+
+
+@dataclass(eq=False, kw_only=True)
+class KeyRevoked(Unauthorized):
+    """Raised when a key is known, but somebody has revoked it."""
+
+    code: ClassVar[str] = "key_revoked"
 
 
 @dataclass(eq=False, kw_only=True)

@@ -50,6 +50,16 @@ scripts = Family(
         "rollback": "zscrape.cli.catalogue:roll_back",
     },
 )
+keys = Family(
+    "keys",
+    help="cli.keys",
+    params=common_options(),
+    lazy={
+        "create": "zscrape.cli.keys:create",
+        "list": "zscrape.cli.keys:list_keys",
+        "revoke": "zscrape.cli.keys:revoke",
+    },
+)
 workers = Family(
     "workers",
     help="cli.workers",

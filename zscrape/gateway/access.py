@@ -7,57 +7,65 @@ owner only, so that the command line on the same machine needs neither told.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import secrets
+import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from hmac import compare_digest
 from pathlib import Path
 from typing import Final, TypeAlias
 
 import msgspec
-from msgspec import Struct
 
 from zscrape.config import CLIENT_FILE
-from zscrape.errors import ConfigError, Unauthorized
-from zscrape.gateway.clients import ADMIN_ID, Client
+from zscrape.errors import ConfigError, KeyExpired, KeyRevoked, Unauthorized
+from zscrape.gateway.clients import Client
+from zscrape.gateway.keyring import KeyRing, Known, digest_of, first_key, new_key
 
-_KEY_BYTES: Final = 24  # 192 bits: nothing is won by a slow hash
 _KEY_LENGTH_LIMIT: Final = 512
 
 Headers: TypeAlias = Mapping[bytes, bytes]  # names in lower case, as ASGI gives them
 
 
-class _Key(Struct, frozen=True):
-    digest: bytes
-    client: Client
-
-
 class Access:
-    """Knows the keys, and nothing of them but their hashes."""
+    """Knows who calls by what they present. `keys` are those beside the first one."""
 
-    def __init__(self, admin_key: str) -> None:
-        self._keys = [_Key(_digest(admin_key.encode()), Client(id=ADMIN_ID))]
+    def __init__(
+        self,
+        admin_key: str,
+        keys: KeyRing | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._first = first_key(admin_key)
+        self._keys = keys
+        self._clock = clock
 
-    def authenticate(self, headers: Headers) -> Client:
+    def authenticate(self, headers: Headers, peer: str = "") -> Client:
         """Return whose key the headers carry (`Authorization: Bearer KEY` or `X-Api-Key: KEY`).
 
         Raises:
-            Unauthorized: There is none, or it is not known.
+            Unauthorized: There is none, or it is not known, or its time is over.
         """
-        digest = _digest(_presented(headers))
-        found = None
-        for key in self._keys:  # all of them: the time taken tells nothing
-            if compare_digest(key.digest, digest):
-                found = key.client
-        if found is None:
+        known = self._find(digest_of(_presented(headers)))
+        if known is None:
             raise Unauthorized
-        return found
+        now = self._clock()
+        _check_time(known, now)
+        known.note_use(peer, now)
+        return known.client
+
+    def _find(self, digest: bytes) -> Known | None:
+        first = self._first if compare_digest(self._first.digest, digest) else None
+        return first or (self._keys.find(digest) if self._keys is not None else None)
 
 
-def _digest(key: bytes) -> bytes:
-    return hashlib.sha256(key).digest()
+def _check_time(known: Known, now: float) -> None:
+    if known.revoked_at is not None:
+        raise KeyRevoked
+    if known.expires_at is not None and known.expires_at <= now:
+        raise KeyExpired(expired_at=datetime.fromtimestamp(known.expires_at, UTC).isoformat())
 
 
 def _presented(headers: Headers) -> bytes:
@@ -83,7 +91,7 @@ def admin_key(home: Path, adopted: str | None) -> str:
     try:
         kept = tomllib.loads(path.read_text("utf-8")).get("key")
     except FileNotFoundError:
-        return f"zs_{secrets.token_urlsafe(_KEY_BYTES)}"
+        return new_key()
     except (OSError, ValueError) as error:
         raise ConfigError(source=str(path), reason=str(error)) from error
     if not isinstance(kept, str):

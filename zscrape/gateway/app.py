@@ -25,6 +25,7 @@ from zscrape.gateway.api import (
     catalogue,
     deadletters,
     export,
+    keys,
     output,
     scripts,
     status,
@@ -40,6 +41,7 @@ from zscrape.gateway.api.exchange import (
     RawHeaders,
     check_room,
     language_of,
+    peer_of,
     problem_document,
     refusal_headers,
     request_id_of,
@@ -70,6 +72,7 @@ def build_app(state: GatewayState) -> Starlette:
             *catalogue.routes(),
             *scripts.routes(),
             *workers.routes(),
+            *keys.routes(),
             *status.routes(),
         ]
     )
@@ -117,7 +120,7 @@ class Edge:
             if scope["path"] not in status.PUBLIC_PATHS:
                 check_room(scope, state.policy)
             if scope["path"] not in self._open_paths and not is_webhook:
-                scope[CLIENT] = state.access.authenticate(headers)
+                scope[CLIENT] = state.access.authenticate(headers, peer_of(scope))
             await self._app(scope, receive, answer.send)
         except ClientGone:
             raise

@@ -203,6 +203,14 @@ ERRORS: Final[dict[str, Text]] = {
         "A known API key is required: Authorization: Bearer KEY. The first one is in client.toml in the gateway's home folder.",
         "유효한 API 키가 필요합니다: Authorization: Bearer KEY. 첫 키는 게이트웨이 홈 폴더의 client.toml에 있습니다.",
     ),
+    "key_expired": Text(
+        "This API key expired at {expired_at}. Ask an administrator for a new one: zscrape keys create",
+        "이 API 키는 {expired_at}에 만료되었습니다. 관리자에게 새 키를 요청하십시오: zscrape keys create",
+    ),
+    "key_revoked": Text(
+        "This API key was revoked. Ask an administrator for a new one: zscrape keys create",
+        "이 API 키는 폐기되었습니다. 관리자에게 새 키를 요청하십시오: zscrape keys create",
+    ),
     "forbidden": Text(
         "This key may not do that: it lacks the scope `{scope}`. A key with it is made by: zscrape keys create --scope {scope}",
         "이 키로는 할 수 없습니다. `{scope}` 권한이 없습니다. 권한이 있는 키 만들기: zscrape keys create --scope {scope}",

@@ -25,6 +25,7 @@ from zscrape.gateway.clients import Scope
 
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 _Call = Callable[[Request], Awaitable[Response]]
+_TARGET: Final = "zscrape.target"
 _ATTRIBUTE: Final = "zscrape_door"
 
 
@@ -81,6 +82,11 @@ def open_paths(routes: Iterable[BaseRoute]) -> frozenset[str]:
 def guarded(routes: Sequence[BaseRoute]) -> list[BaseRoute]:
     """Return the routes with a door before each function; other endpoints look themselves."""
     return [_guarded(route) for route in routes]
+
+
+def acted_on(request: Request, target: str) -> None:
+    """Say what an act was about, where the path does not name it."""
+    request.scope[_TARGET] = target
 
 
 def _guarded(route: BaseRoute) -> BaseRoute:

@@ -61,6 +61,12 @@ def client_of(request: Request) -> Client:
     return client
 
 
+def peer_of(scope: Scope) -> str:
+    """Return the address that a call comes from; an empty text where there is none."""
+    peer = scope.get("client")
+    return peer[0] if peer else ""
+
+
 def language_of(headers: Mapping[bytes, bytes], default: str) -> str:
     """Return the language to answer in."""
     accepted = headers.get(b"accept-language")

@@ -22,6 +22,7 @@ from zscrape.gateway.api.exchange import (
     check_room,
     disconnect,
     language_of,
+    peer_of,
     preferred_wait,
     read_body,
     refusal_headers,
@@ -60,7 +61,7 @@ class ScrapeEndpoint:
         call = _Call(state, headers, new_task_id())
         try:
             check_room(scope, state.policy)
-            row = await call.accept(receive, scope["query_string"])
+            row = await call.accept(scope, receive)
             await call.answer(row, receive, send)
         except ClientGone:
             raise  # the edge knows what to do: nothing
@@ -91,12 +92,12 @@ class _Call:
         self._is_cancelling = False  # its task ends when its client goes
         self.request_id = request_id
 
-    async def accept(self, receive: Receive, query: bytes) -> TaskRow:
+    async def accept(self, scope: Scope, receive: Receive) -> TaskRow:
         """Read the call and make a task of it."""
         state, headers = self._state, self._headers
-        client = state.access.authenticate(headers)
+        client = state.access.authenticate(headers, peer_of(scope))
         client.check_scopes(("run",))
-        self._is_cancelling = is_cancelling_query(query)
+        self._is_cancelling = is_cancelling_query(scope["query_string"])
         body = await read_body(headers, receive, state.policy)
         request = decode_task(body, depth_limit=state.policy.depth_limit)
         self._script_name = request.script_name
