@@ -3,7 +3,8 @@
     ZscrapeError
     ├── RequestError          the caller can mend it: 4xx
     │   ├── MalformedJson, InvalidRequest, BodyTooLarge, BodyTimeout, ParamsInvalid
-    │   ├── Unauthorized (KeyExpired, KeyRevoked), Forbidden (ScriptForbidden)
+    │   ├── Unauthorized (KeyExpired, KeyRevoked, TokenInvalid), LockedOut
+    │   ├── Forbidden (ScriptForbidden)
     │   ├── NotFound, MethodNotAllowed
     │   └── LockHeld, IdempotencyConflict, TaskRunning, TableTooLarge
     ├── RefusedError          the cluster will not take it now: 503, try later
@@ -137,6 +138,28 @@ class KeyRevoked(Unauthorized):
     """Raised when a key is known, but somebody has revoked it."""
 
     code: ClassVar[str] = "key_revoked"
+
+
+@dataclass(eq=False, kw_only=True)
+class TokenInvalid(Unauthorized):
+    """Raised when a JSON Web Token is not to be believed; `reason` is one word."""
+
+    code: ClassVar[str] = "token_invalid"
+    reason: str
+
+    @property
+    def is_signed(self) -> bool:
+        """True iff somebody with the key has made it: it is no guess."""
+        return self.reason not in {"signature", "algorithm", "form"}
+
+
+@dataclass(eq=False, kw_only=True)
+class LockedOut(RequestError):
+    """Raised when an address has presented too many wrong keys."""
+
+    code: ClassVar[str] = "locked_out"
+    http_status: ClassVar[int] = 429
+    retry_after_s: int
 
 
 @dataclass(eq=False, kw_only=True)

@@ -17,7 +17,7 @@ from zscrape.gateway.keyring import KeyRing, NewKey, digest_of
 from zscrape.store.keys import KeyStore
 
 
-async def make_key(client: httpx.AsyncClient, **body) -> Any:
+async def make_key(client: httpx.AsyncClient, **body: Any) -> Any:
     """Make a key and return what is told of it."""
     answer = await client.post("/v1/keys", json={"scopes": ["run"], **body})
     assert answer.status_code == 201, answer.text

@@ -7,6 +7,7 @@ owner only, so that the command line on the same machine needs neither told.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 import tomllib
@@ -19,12 +20,22 @@ from typing import Final, TypeAlias
 import msgspec
 
 from zscrape.config import CLIENT_FILE
-from zscrape.errors import ConfigError, KeyExpired, KeyRevoked, Unauthorized
+from zscrape.errors import (
+    ConfigError,
+    KeyExpired,
+    KeyRevoked,
+    LockedOut,
+    TokenInvalid,
+    Unauthorized,
+)
 from zscrape.gateway.clients import Client
+from zscrape.gateway.guesses import Guesses
+from zscrape.gateway.jwts import TOKEN_LIMIT, JwtKeys, looks_like_token
 from zscrape.gateway.keyring import KeyRing, Known, digest_of, first_key, new_key
 
 _KEY_LENGTH_LIMIT: Final = 512
 
+GuessListener: TypeAlias = Callable[[str, float], None]  # hears of an address, and its wait
 Headers: TypeAlias = Mapping[bytes, bytes]  # names in lower case, as ASGI gives them
 
 
@@ -36,25 +47,50 @@ class Access:
         admin_key: str,
         keys: KeyRing | None = None,
         *,
+        jwts: JwtKeys | None = None,
         clock: Callable[[], float] = time.time,
+        on_guess: GuessListener = lambda peer, wait_s: None,
     ) -> None:
         self._first = first_key(admin_key)
         self._keys = keys
+        self._jwts = jwts
         self._clock = clock
+        self._on_guess = on_guess
+        self._guesses = Guesses()
 
     def authenticate(self, headers: Headers, peer: str = "") -> Client:
         """Return whose key the headers carry (`Authorization: Bearer KEY` or `X-Api-Key: KEY`).
 
         Raises:
             Unauthorized: There is none, or it is not known, or its time is over.
+            LockedOut: Too many wrong ones have come from this address.
         """
-        known = self._find(digest_of(_presented(headers)))
-        if known is None:
+        presented = _presented(headers)
+        if not presented:
             raise Unauthorized
         now = self._clock()
+        known = self._find(digest_of(presented))
+        wait_s = self._guesses.wait_s(peer, now)
+        if wait_s and (known is None or peer not in known.peers):
+            raise LockedOut(retry_after_s=math.ceil(wait_s))
+        if known is None:
+            return self._by_token(presented, peer, now)
         _check_time(known, now)
         known.note_use(peer, now)
         return known.client
+
+    def _by_token(self, presented: bytes, peer: str, now: float) -> Client:
+        """Return who calls with a token; what is neither a key nor a token is a guess."""
+        try:
+            if self._jwts is None or not looks_like_token(presented):
+                raise Unauthorized  # noqa: TRY301 - counted as a token of nobody's is
+            return self._jwts.verify(presented)[0]
+        except Unauthorized as error:
+            if not (isinstance(error, TokenInvalid) and error.is_signed):
+                wait_s = self._guesses.note(peer, now)
+                if wait_s:
+                    self._on_guess(peer, wait_s)
+            raise
 
     def _find(self, digest: bytes) -> Known | None:
         first = self._first if compare_digest(self._first.digest, digest) else None
@@ -71,8 +107,8 @@ def _check_time(known: Known, now: float) -> None:
 def _presented(headers: Headers) -> bytes:
     value = headers.get(b"authorization", b"")
     if value[:7].lower() == b"bearer ":
-        return value[7:].strip()[:_KEY_LENGTH_LIMIT]
-    return headers.get(b"x-api-key", b"").strip()[:_KEY_LENGTH_LIMIT]
+        return value[7:].strip()[:TOKEN_LIMIT]
+    return headers.get(b"x-api-key", b"").strip()[:TOKEN_LIMIT]
 
 
 # ---- the first key -------------------------------------------------------------------

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 
 from msgspec import Struct
 
-from zscrape.gateway.access import Access
+from zscrape.config import Settings
+from zscrape.gateway.access import Access, GuessListener
+from zscrape.gateway.damper import Damper
+from zscrape.gateway.jwts import jwt_keys_of
 from zscrape.gateway.keyring import KeyRing
+from zscrape.log import get_logger
 from zscrape.store.keys import KeyStore
 from zscrape.store.sql import SqlTaskStore
 from zscrape.store.volatile import Tables, VolatileDatabase
@@ -32,18 +37,32 @@ class Entrance(Struct, frozen=True):
 
 
 async def open_entrance(
-    key: str, store: SqlTaskStore | None, parts: contextlib.AsyncExitStack
+    settings: Settings, key: str, store: SqlTaskStore | None, parts: contextlib.AsyncExitStack
 ) -> Entrance:
     """Return what lets calls in, following the database until `parts` are let go.
 
     Raises:
+        ConfigError: What the settings say of tokens cannot be used.
         StorageError: The keys cannot be read.
     """
+    jwts = jwt_keys_of(settings)
     keys = KeyRing(KeyStore(_tables(store, parts)))
     await keys.load()
     following = asyncio.create_task(keys.follow(), name="follow keys")
     parts.push_async_callback(_end, following, keys)
-    return Entrance(keys=keys, access=Access(key, keys))
+    return Entrance(keys=keys, access=Access(key, keys, jwts=jwts, on_guess=_guess_teller()))
+
+
+def _guess_teller() -> GuessListener:
+    """Return what tells the log of guessing, now and then: strangers decide how often it is."""
+    damper, log = Damper(time.monotonic), get_logger()
+
+    def tell(peer: str, wait_s: float) -> None:
+        held_count = damper.admit(("guess", ""))
+        if held_count is not None:
+            log.warning("keys_guessed", address=peer, wait_s=wait_s, held_count=held_count)
+
+    return tell
 
 
 def _tables(store: SqlTaskStore | None, parts: contextlib.AsyncExitStack) -> Tables:

@@ -132,7 +132,7 @@ async def _serve(
     hub = EventHub()
     database = await _open_store(settings, parts)
     store = database or MemoryTaskStore(MemoryPolicy(final_count=gateway.task_kept_count))
-    entrance = await open_entrance(key, database, parts)
+    entrance = await open_entrance(settings, key, database, parts)
     deliveries = _webhooks(settings, store, parts)
     service = TaskService(
         router=router,
@@ -235,6 +235,8 @@ def _secrets(settings: Settings) -> Iterator[str]:
     """Yield what no log line may show."""
     if settings.gateway.webhook_secret:
         yield settings.gateway.webhook_secret
+    if settings.gateway.jwt_secret:
+        yield settings.gateway.jwt_secret
     if settings.gateway.webhook_signing_secret:
         yield settings.gateway.webhook_signing_secret
     for repository in settings.repositories:

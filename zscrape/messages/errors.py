@@ -211,6 +211,14 @@ ERRORS: Final[dict[str, Text]] = {
         "This API key was revoked. Ask an administrator for a new one: zscrape keys create",
         "이 API 키는 폐기되었습니다. 관리자에게 새 키를 요청하십시오: zscrape keys create",
     ),
+    "token_invalid": Text(
+        "This token is not accepted ({reason}). Get a new one from your sign-in; the gateway's settings jwt_issuer, jwt_audience and its key say which are.",
+        "이 토큰을 받을 수 없습니다({reason}). 로그인 시스템에서 새 토큰을 받으십시오. 받는 토큰은 게이트웨이 설정의 jwt_issuer, jwt_audience와 키가 정합니다.",
+    ),
+    "locked_out": Text(
+        "Too many wrong keys came from this address. Try again in {retry_after_s} s, with the right one.",
+        "이 주소에서 잘못된 키가 너무 많이 들어왔습니다. {retry_after_s}초 뒤에 올바른 키로 다시 시도하십시오.",
+    ),
     "forbidden": Text(
         "This key may not do that: it lacks the scope `{scope}`. A key with it is made by: zscrape keys create --scope {scope}",
         "이 키로는 할 수 없습니다. `{scope}` 권한이 없습니다. 권한이 있는 키 만들기: zscrape keys create --scope {scope}",

@@ -15,6 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 from zscrape.errors import (
     BodyTimeout,
     BodyTooLarge,
+    LockedOut,
     LockHeld,
     NotFound,
     RefusedError,
@@ -295,7 +296,7 @@ def refusal_headers(error: ZscrapeError) -> RawHeaders:
     """Return the headers that belong to a refusal."""
     if isinstance(error, TooManyConnections):
         return [(b"retry-after", b"%d" % error.retry_after_s), (b"connection", b"close")]
-    if isinstance(error, RefusedError):
+    if isinstance(error, RefusedError | LockedOut):
         return [(b"retry-after", b"%d" % error.retry_after_s)]
     if isinstance(error, LockHeld):
         return [(b"retry-after", b"5")]
