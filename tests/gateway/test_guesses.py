@@ -20,6 +20,7 @@ class Clock:
         self.now = 1_000.0
 
     def __call__(self) -> float:
+        """Return the moment."""
         return self.now
 
 
@@ -69,7 +70,7 @@ def test_no_key_is_no_guess():
 
 
 def test_waits_double_to_a_limit_and_are_forgotten():
-    """1, 2, 4 s and so on, five minutes at the most; after a quiet quarter of an hour it begins anew."""
+    """1, 2, 4 s and so on, five minutes at the most; after a quiet quarter of an hour anew."""
     guesses, now = Guesses(), 0.0
     for _ in range(FREE_COUNT):
         assert guesses.note("a", now) == 0

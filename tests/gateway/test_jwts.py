@@ -43,7 +43,7 @@ def signed(alg: str = "HS256", key: Any = SECRET, **changed: Any) -> bytes:
 
 @pytest.mark.parametrize(("alg", "key"), [("HS256", SECRET), ("EdDSA", PRIVATE)])
 def test_claims_become_a_client(alg, key):
-    """`sub` is who calls, `scope` what they may, `scripts` narrows it; other scopes are not ours."""
+    """`sub` is who calls, `scope` what they may, `scripts` narrows; other scopes are not ours."""
     token = signed(alg, key, scope="openid run read", scripts=["price_*"])
 
     client, until = BOTH.verify(token)
@@ -118,9 +118,12 @@ def test_no_algorithm_can_be_chosen_by_the_token():
         BOTH.verify(signed("HS256", "another secret of thirty-two bytes"))
 
 
-@pytest.mark.parametrize(
-    "token", [b"", b"ey", b"ey.ey.", b"ey..", b"ey.\xff.a", b"a.b.c", b"ey.ey.ey"]
-)
+GARBAGE = [b"", b"ey", b"ey.ey.", b"ey..", b"ey.\xff.a", b"a.b.c", b"ey.ey.ey"]
+DEEP = base64.urlsafe_b64encode(b'{"a":' * 4_000)
+HUGE = base64.urlsafe_b64encode(b'{"a":' + b"9" * 5_000 + b"}")
+
+
+@pytest.mark.parametrize("token", [*GARBAGE, DEEP + b".ey.ey", HUGE + b".ey.ey"])
 def test_what_is_no_token_at_all(token):
     """Garbage is refused as everything else is."""
     with pytest.raises(TokenInvalid):
