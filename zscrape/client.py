@@ -209,14 +209,7 @@ class Client:
 
     def export(self, form: str = "jsonl", **filters: Any) -> Iterator[bytes]:
         """Stream the history as `jsonl` or `csv`: `status script origin since limit data`."""
-        params = {"format": form, **_given(filters)}
-        try:
-            with self._http.stream("GET", "/v1/tasks/export", params=params) as response:
-                if response.is_error:
-                    response.read()
-                yield from self._checked(response).iter_bytes()
-        except httpx.HTTPError as error:
-            raise self._translate(error) from error
+        return self._bytes("/v1/tasks/export", {"format": form, **_given(filters)})
 
     def cancel(self, task_id: str) -> Document:
         """End a task, gracefully and then by force. A task that has ended stays as it is."""
@@ -351,6 +344,14 @@ class Client:
         """End an API key for good."""
         return self._call("DELETE", f"/v1/keys/{quote(key_id, safe='')}")
 
+    def audit(self, **filters: Any) -> Document:
+        """Return one page of who did what: `since actor action limit cursor`."""
+        return self._call("GET", "/v1/audit", params=_given(filters))
+
+    def export_audit(self, form: str = "jsonl", **filters: Any) -> Iterator[bytes]:
+        """Stream the audit as `jsonl` or `csv`: `since actor action`."""
+        return self._bytes("/v1/audit", {"format": form, **_given(filters)})
+
     def status(self) -> Document:
         """Return `/status`: queue length, active workers, memory and CPU. Needs no key."""
         return self._call("GET", "/status")
@@ -378,6 +379,15 @@ class Client:
                 for line in self._checked(response).iter_lines():
                     if line:
                         yield _json_or_text(line)
+        except httpx.HTTPError as error:
+            raise self._translate(error) from error
+
+    def _bytes(self, path: str, params: dict[str, str]) -> Iterator[bytes]:
+        try:
+            with self._http.stream("GET", path, params=params) as response:
+                if response.is_error:
+                    response.read()
+                yield from self._checked(response).iter_bytes()
         except httpx.HTTPError as error:
             raise self._translate(error) from error
 

@@ -19,6 +19,7 @@ from tests.gateway.loop_router import LoopRouter, ScriptedWorker, echo
 from zscrape.config.settings import ScriptDefaults
 from zscrape.gateway.access import Access
 from zscrape.gateway.app import GatewayState, HttpPolicy, build_app
+from zscrape.gateway.audit import Auditor
 from zscrape.gateway.connections import ConnectionLimits, HttpConfig
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.keyring import KeyRing
@@ -29,6 +30,7 @@ from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.channels import Channels
 from zscrape.scripts.keptdirectory import KeptDirectory
 from zscrape.scripts.trust import NOBODY, Trust
+from zscrape.store.audit import AuditStore
 from zscrape.store.keys import KeyStore
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 from zscrape.store.tasks import TaskStore
@@ -110,6 +112,7 @@ class Gateway:
             hub=self.hub,
             access=Access(KEY, self.keys),
             keys=self.keys,
+            audit=Auditor(AuditStore(self.tables)),
             gateway_id="test",
             started_at=time.time(),
             policy=http or HttpPolicy(ping_interval_s=0.05),

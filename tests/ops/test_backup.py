@@ -94,6 +94,10 @@ def test_restore_on_an_empty_machine(home: Path, tmp_path: Path) -> None:
 
     assert restored.replaced is None
     assert inspect(fresh / "zscrape.db").schema == HEAD
+    with closing(connect(fresh / "zscrape.db", is_reader=True)) as connection:
+        (line,) = connection.execute("SELECT actor, action, target, result FROM audit").fetchall()
+    assert line[0].startswith("local:")
+    assert line[1:] == ("restore", str(target), "ok")
 
 
 def test_a_backup_that_cannot_be_used(home: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ VERBS: Final = {
     "scripts": "zscrape.cli.families:scripts",
     "workers": "zscrape.cli.families:workers",
     "keys": "zscrape.cli.families:keys",
+    "audit": "zscrape.cli.families:audit",
     "doctor": "zscrape.cli.doctor:doctor",
     "backup": "zscrape.cli.storage:backup",
     "restore": "zscrape.cli.storage:restore",

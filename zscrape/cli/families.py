@@ -60,6 +60,15 @@ keys = Family(
         "revoke": "zscrape.cli.keys:revoke",
     },
 )
+audit = Family(
+    "audit",
+    help="cli.audit",
+    params=common_options(),
+    lazy={
+        "list": "zscrape.cli.audit:list_audit",
+        "export": "zscrape.cli.audit:export",
+    },
+)
 workers = Family(
     "workers",
     help="cli.workers",

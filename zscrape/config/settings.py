@@ -48,6 +48,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     task_kept_count: int = 10_000  # ended tasks, in memory
     task_kept_days: float = 30.0  # ended tasks, in the database
     output_kept_days: float = 7.0  # their items and artifacts
+    audit_kept_days: float = 365.0  # who did what
 
 
 class WorkerSettings(Struct, frozen=True, kw_only=True):

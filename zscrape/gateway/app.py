@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zscrape.errors import MethodNotAllowed, NotFound, ZscrapeError
 from zscrape.gateway.api import (
+    audit,
     bulk,
     catalogue,
     deadletters,
@@ -73,6 +74,7 @@ def build_app(state: GatewayState) -> Starlette:
             *scripts.routes(),
             *workers.routes(),
             *keys.routes(),
+            *audit.routes(),
             *status.routes(),
         ]
     )

@@ -6,19 +6,24 @@ import asyncio
 import contextlib
 import time
 
+import msgspec
 from msgspec import Struct
 
 from zscrape.config import Settings
+from zscrape.errors import StorageError
 from zscrape.gateway.access import Access, GuessListener
+from zscrape.gateway.audit import Auditor
 from zscrape.gateway.damper import Damper
 from zscrape.gateway.jwts import jwt_keys_of
 from zscrape.gateway.keyring import KeyRing
 from zscrape.log import get_logger
+from zscrape.store.audit import AuditLine, AuditStore
 from zscrape.store.keys import KeyStore
 from zscrape.store.sql import SqlTaskStore
 from zscrape.store.volatile import Tables, VolatileDatabase
 
-_KEY_KEPT_S = 90 * 86_400.0  # keys that are of no use any more, for whoever wonders
+_DAY_S = 86_400.0
+_KEY_KEPT_S = 90 * _DAY_S  # keys that are of no use any more, for whoever wonders
 
 
 class Entrance(Struct, frozen=True):
@@ -26,6 +31,8 @@ class Entrance(Struct, frozen=True):
 
     keys: KeyRing
     access: Access
+    audit: Auditor
+    audit_age_s: float
 
     async def sweep(self, now: float) -> None:
         """Forget what is older than it is kept.
@@ -34,6 +41,7 @@ class Entrance(Struct, frozen=True):
             StorageError: The rest stays for the next time.
         """
         await self.keys.sweep(now - _KEY_KEPT_S)
+        await self.audit.store.sweep(now - self.audit_age_s)
 
 
 async def open_entrance(
@@ -46,11 +54,22 @@ async def open_entrance(
         StorageError: The keys cannot be read.
     """
     jwts = jwt_keys_of(settings)
-    keys = KeyRing(KeyStore(_tables(store, parts)))
+    tables = _tables(store, parts)
+    keys = KeyRing(KeyStore(tables))
     await keys.load()
     following = asyncio.create_task(keys.follow(), name="follow keys")
     parts.push_async_callback(_end, following, keys)
-    return Entrance(keys=keys, access=Access(key, keys, jwts=jwts, on_guess=_guess_teller()))
+    return Entrance(
+        keys=keys,
+        access=Access(key, keys, jwts=jwts, on_guess=_guess_teller()),
+        audit=Auditor(AuditStore(tables), on_loss=_tell_loss),
+        audit_age_s=settings.gateway.audit_kept_days * _DAY_S,
+    )
+
+
+def _tell_loss(line: AuditLine, error: StorageError) -> None:
+    told = msgspec.structs.asdict(line)
+    get_logger().error("audit_lost", reason=error.code, **told)
 
 
 def _guess_teller() -> GuessListener:

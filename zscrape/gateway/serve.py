@@ -164,6 +164,7 @@ async def _serve(
         hub=hub,
         access=entrance.access,
         keys=entrance.keys,
+        audit=entrance.audit,
         gateway_id=gateway_id,
         started_at=time.time(),
         policy=HttpPolicy(

@@ -29,6 +29,31 @@ ACCESS: Final[dict[str, Text]] = {
         "Key {id} is revoked; nobody comes in with it any more.",
         "키 {id}을(를) 폐기했습니다. 이 키로는 더 이상 접근할 수 없습니다.",
     ),
+    # ---- the audit -------------------------------------------------------------------
+    "cli.audit": Text(
+        "Look at who did what, when and from where.",
+        "누가 언제 어디에서 무엇을 했는지 살펴봅니다.",
+    ),
+    "cli.audit.list": Text(
+        "Show administrative acts, newest first.", "관리 작업의 기록을 최신순으로 보여 줍니다."
+    ),
+    "cli.audit.export": Text(
+        "Write all of them to a file or to standard output.",
+        "모든 기록을 파일이나 표준 출력에 씁니다.",
+    ),
+    "cli.audit.none": Text("Nothing of that kind is on record.", "해당하는 기록이 없습니다."),
+    "cli.option.actor": Text(
+        "Whose acts: the id of a key, or jwt: and a subject.",
+        "행위자: 키의 ID, 또는 jwt:와 subject.",
+    ),
+    "cli.option.action": Text("Which acts, such as keys.create.", "행위의 종류(예: keys.create)."),
+    "cli.column.at": Text("at", "시각"),
+    "cli.column.actor": Text("actor", "행위자"),
+    "cli.column.action": Text("action", "행위"),
+    "cli.column.target": Text("target", "대상"),
+    "cli.column.address": Text("address", "주소"),
+    "cli.column.result": Text("result", "결과"),
+    # ---- options of keys ---------------------------------------------------------------
     "cli.usage.span": Text(
         "{given}: expected a span such as 30m, 12h, 90d or 2w.",
         "{given}: 30m, 12h, 90d, 2w와 같은 기간이어야 합니다.",

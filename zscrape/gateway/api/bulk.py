@@ -50,7 +50,7 @@ async def retry(request: Request) -> Response:
     return told({**accepted_view(new), "retry_of": row.id}, 202, location)
 
 
-@needs("run")
+@needs("run", act="tasks.cancel_many")
 async def cancel_many(request: Request) -> Response:
     """`POST /v1/tasks/cancel`: end the tasks that are named or fit; those that have ended stay."""
     check_query(request, ())

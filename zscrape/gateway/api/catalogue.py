@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from zscrape.errors import RepositoryUnavailable, Unauthorized
-from zscrape.gateway.api.doors import needs
+from zscrape.gateway.api.doors import acted_on, needs
 from zscrape.gateway.api.exchange import CLIENT, body_of, check_query, gateway_of, told
 from zscrape.gateway.faults import field_fault
 from zscrape.gateway.requests import decode_channel, decode_prefetch
@@ -60,6 +60,7 @@ async def prefetch(request: Request) -> Response:
     check_query(request, ())
     state = gateway_of(request)
     asked = decode_prefetch(await body_of(request))
+    acted_on(request, asked.script_name)
     script = await state.catalogue.resolve(asked.script_name, asked.version)
     worker_ids = state.router.prefetch(script.run, script.requires)
     view = {
@@ -81,8 +82,11 @@ async def set_channel(request: Request) -> Response:
         raise field_fault("channel", "channel_name", given=channel[:80])
     asked = decode_channel(await body_of(request))
     if asked.rollback:
-        return told(_view(await catalogue.roll_back(name, channel)))
-    return told(_view(await catalogue.promote(name, channel, asked.version)))
+        change = await catalogue.roll_back(name, channel)
+    else:
+        change = await catalogue.promote(name, channel, asked.version)
+    acted_on(request, f"{name}/{channel}/{change.version}")
+    return told(_view(change))
 
 
 @needs("admin", act="scripts.remove_channel")

@@ -55,7 +55,7 @@ async def letters(request: Request) -> Response:
     return await page_of(request, query, "deadletters")
 
 
-@needs("run")
+@needs("run", act="deadletters.retry")
 async def retry(request: Request) -> Response:
     """`POST /v1/deadletters/retry`: do them again, each as a new task with the same pin."""
     check_query(request, ())

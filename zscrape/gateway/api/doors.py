@@ -20,8 +20,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from zscrape.gateway.api.exchange import CLIENT, client_of
-from zscrape.gateway.clients import Scope
+from zscrape.errors import ZscrapeError
+from zscrape.gateway.api.exchange import (
+    CLIENT,
+    client_of,
+    gateway_of,
+    peer_of,
+    request_id_of,
+)
+from zscrape.gateway.clients import Client, Scope
 
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 _Call = Callable[[Request], Awaitable[Response]]
@@ -107,4 +114,31 @@ def _entrance(endpoint: _Call, door: Door) -> _Call:
             client_of(request).check_scopes(door.scopes)
         return await endpoint(request)
 
-    return enter
+    async def enter_on_record(request: Request) -> Response:
+        result = "aborted"
+        try:
+            response = await enter(request)
+            result = "ok"
+        except ZscrapeError as error:
+            result = error.code
+            raise
+        else:
+            return response
+        finally:
+            await _record(request, door.act, result)
+
+    return enter_on_record if door.act else enter
+
+
+async def _record(request: Request, act: str, result: str) -> None:
+    scope = request.scope
+    named = "/".join(str(value) for value in request.path_params.values())
+    client: Client | None = scope.get(CLIENT)
+    await gateway_of(request).audit.note(
+        act,
+        actor="signature" if client is None else client.id,
+        target=scope.get(_TARGET) or named or request.url.query,
+        address=peer_of(scope),
+        result=result,
+        request_id=request_id_of(scope),
+    )
