@@ -352,6 +352,11 @@ class Client:
         """Stream the audit as `jsonl` or `csv`: `since actor action`."""
         return self._bytes("/v1/audit", {"format": form, **_given(filters)})
 
+    def login_link(self) -> Document:
+        """Return `url`, which signs a browser in as this client, once."""
+        made = self._call("POST", "/v1/logins")
+        return {**made, "url": f"{self.gateway.url}{made['path']}"}
+
     def status(self) -> Document:
         """Return `/status`: queue length, active workers, memory and CPU. Needs no key."""
         return self._call("GET", "/status")

@@ -3,8 +3,8 @@
     ZscrapeError
     ├── RequestError          the caller can mend it: 4xx
     │   ├── MalformedJson, InvalidRequest, BodyTooLarge, BodyTimeout, ParamsInvalid
-    │   ├── Unauthorized (KeyExpired, KeyRevoked, TokenInvalid), LockedOut
-    │   ├── Forbidden (ScriptForbidden)
+    │   ├── Unauthorized (KeyExpired, KeyRevoked, TokenInvalid)
+    │   ├── LoginInvalid, LockedOut, CrossSite, Forbidden (ScriptForbidden)
     │   ├── NotFound, MethodNotAllowed
     │   └── LockHeld, IdempotencyConflict, TaskRunning, TableTooLarge
     ├── RefusedError          the cluster will not take it now: 503, try later
@@ -141,6 +141,14 @@ class KeyRevoked(Unauthorized):
 
 
 @dataclass(eq=False, kw_only=True)
+class LoginInvalid(RequestError):
+    """Raised when the link that is to sign a browser in has been used, or is too old."""
+
+    code: ClassVar[str] = "login_invalid"
+    http_status: ClassVar[int] = 410
+
+
+@dataclass(eq=False, kw_only=True)
 class TokenInvalid(Unauthorized):
     """Raised when a JSON Web Token is not to be believed; `reason` is one word."""
 
@@ -160,6 +168,15 @@ class LockedOut(RequestError):
     code: ClassVar[str] = "locked_out"
     http_status: ClassVar[int] = 429
     retry_after_s: int
+
+
+@dataclass(eq=False, kw_only=True)
+class CrossSite(RequestError):
+    """Raised when a browser's session is used by a page that is not the gateway's own."""
+
+    code: ClassVar[str] = "cross_site"
+    http_status: ClassVar[int] = 403
+    origin: str
 
 
 @dataclass(eq=False, kw_only=True)

@@ -19,6 +19,7 @@ VERBS: Final = {
     "deadletters": "zscrape.cli.families:deadletters",
     "scripts": "zscrape.cli.families:scripts",
     "workers": "zscrape.cli.families:workers",
+    "dashboard": "zscrape.cli.dashboard:dashboard",
     "keys": "zscrape.cli.families:keys",
     "audit": "zscrape.cli.families:audit",
     "doctor": "zscrape.cli.doctor:doctor",

@@ -25,13 +25,15 @@ from zscrape.errors import (
     KeyExpired,
     KeyRevoked,
     LockedOut,
+    LoginInvalid,
     TokenInvalid,
     Unauthorized,
 )
 from zscrape.gateway.clients import Client
 from zscrape.gateway.guesses import Guesses
 from zscrape.gateway.jwts import TOKEN_LIMIT, JwtKeys, looks_like_token
-from zscrape.gateway.keyring import KeyRing, Known, digest_of, first_key, new_key
+from zscrape.gateway.keyring import KEY_ID_PREFIX, KeyRing, Known, digest_of, first_key, new_key
+from zscrape.gateway.sessions import Sessions, check_origin, cookie_in
 
 _KEY_LENGTH_LIMIT: Final = 512
 
@@ -57,22 +59,27 @@ class Access:
         self._clock = clock
         self._on_guess = on_guess
         self._guesses = Guesses()
+        self._sessions = Sessions()
+        # A browser sends cookies to every port of a host: gateways must not share a name.
+        self.cookie_name = f"zscrape_{digest_of(self._first.digest).hex()[:8]}"
 
-    def authenticate(self, headers: Headers, peer: str = "") -> Client:
+    def authenticate(self, headers: Headers, peer: str = "", *, method: str = "GET") -> Client:
         """Return whose key the headers carry (`Authorization: Bearer KEY` or `X-Api-Key: KEY`).
+
+        Without one, a browser's session counts.
 
         Raises:
             Unauthorized: There is none, or it is not known, or its time is over.
             LockedOut: Too many wrong ones have come from this address.
+            CrossSite: A session's call was made by another site's page.
         """
         presented = _presented(headers)
         if not presented:
-            raise Unauthorized
+            return self._by_session(headers, method)
         now = self._clock()
         known = self._find(digest_of(presented))
-        wait_s = self._guesses.wait_s(peer, now)
-        if wait_s and (known is None or peer not in known.peers):
-            raise LockedOut(retry_after_s=math.ceil(wait_s))
+        if known is None or peer not in known.peers:
+            self._check_guesses(peer, now)
         if known is None:
             return self._by_token(presented, peer, now)
         _check_time(known, now)
@@ -84,13 +91,59 @@ class Access:
         try:
             if self._jwts is None or not looks_like_token(presented):
                 raise Unauthorized  # noqa: TRY301 - counted as a token of nobody's is
-            return self._jwts.verify(presented)[0]
+            return self._jwts.verify(presented)
         except Unauthorized as error:
             if not (isinstance(error, TokenInvalid) and error.is_signed):
-                wait_s = self._guesses.note(peer, now)
-                if wait_s:
-                    self._on_guess(peer, wait_s)
+                self._note_guess(peer, now)
             raise
+
+    def _check_guesses(self, peer: str, now: float) -> None:
+        wait_s = self._guesses.wait_s(peer, now)
+        if wait_s:
+            raise LockedOut(retry_after_s=math.ceil(wait_s))
+
+    def _note_guess(self, peer: str, now: float) -> None:
+        wait_s = self._guesses.note(peer, now)
+        if wait_s:
+            self._on_guess(peer, wait_s)
+
+    # ---- browsers --------------------------------------------------------------------
+
+    def _by_session(self, headers: Headers, method: str) -> Client:
+        token = cookie_in(headers, self.cookie_name)
+        client = self._sessions.find(token, self._clock()) if token else None
+        if client is None:
+            raise Unauthorized
+        known = self._keys.known(client.id) if self._keys is not None else None
+        if known is not None:
+            _check_time(known, self._clock())  # who is revoked is signed out
+        elif client.id.startswith(KEY_ID_PREFIX):
+            raise KeyRevoked  # and forgotten since
+        check_origin(headers, method)
+        return client
+
+    def new_link(self, client: Client | None = None) -> str:
+        """Return a code that signs a browser in as this client, else as the first key."""
+        return self._sessions.new_link(client or self._first.client, self._clock())
+
+    def sign_in(self, code: str, peer: str) -> tuple[str, Client]:
+        """Return a session's token for a link's code, and who is signed in by it.
+
+        Raises:
+            LoginInvalid: The code is used, too old or unknown.
+            LockedOut: Too many wrong ones have come from this address.
+        """
+        now = self._clock()
+        self._check_guesses(peer, now)
+        found = self._sessions.redeem(code, now)
+        if found is None:
+            self._note_guess(peer, now)
+            raise LoginInvalid
+        return found
+
+    def sign_out(self, headers: Headers) -> None:
+        """End the session that the headers carry."""
+        self._sessions.end(cookie_in(headers, self.cookie_name))
 
     def _find(self, digest: bytes) -> Known | None:
         first = self._first if compare_digest(self._first.digest, digest) else None

@@ -29,6 +29,7 @@ from zscrape.gateway.api import (
     keys,
     output,
     scripts,
+    session,
     status,
     tasks,
     workers,
@@ -75,6 +76,7 @@ def build_app(state: GatewayState) -> Starlette:
             *workers.routes(),
             *keys.routes(),
             *audit.routes(),
+            *session.routes(),
             *status.routes(),
         ]
     )
@@ -122,7 +124,9 @@ class Edge:
             if scope["path"] not in status.PUBLIC_PATHS:
                 check_room(scope, state.policy)
             if scope["path"] not in self._open_paths and not is_webhook:
-                scope[CLIENT] = state.access.authenticate(headers, peer_of(scope))
+                scope[CLIENT] = state.access.authenticate(
+                    headers, peer_of(scope), method=scope["method"]
+                )
             await self._app(scope, receive, answer.send)
         except ClientGone:
             raise

@@ -30,6 +30,7 @@ class Client(Struct, frozen=True):
     scripts: tuple[str, ...] = ()  # names, `*` stands for any part; empty: all
     rate_per_s: float | None = None  # calls; None: as the gateway is set
     name: str = ""  # what people call it
+    until: float | None = None  # Unix time at which it is over; None: never
 
     @property
     def is_admin(self) -> bool:

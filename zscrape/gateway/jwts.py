@@ -44,8 +44,8 @@ class JwtKeys:
         self._issuer = issuer
         self._audience = audience
 
-    def verify(self, token: bytes) -> tuple[Client, float]:
-        """Return who calls and until when that holds.
+    def verify(self, token: bytes) -> Client:
+        """Return who calls.
 
         Raises:
             TokenInvalid: Nobody should believe this token.
@@ -67,7 +67,7 @@ class JwtKeys:
             )
         except (jwt.PyJWTError, RecursionError) as error:  # brackets within brackets
             raise TokenInvalid(reason=_reason(error)) from error
-        return _client(claims), float(claims["exp"])
+        return _client(claims)
 
 
 def _reason(error: Exception) -> str:
@@ -107,7 +107,11 @@ def _client(claims: dict[str, Any]) -> Client:
         scopes.discard("admin")  # it opens every door: narrowed, it would be no `admin`
     # The prefix keeps a subject from being taken for a key of ours.
     return Client(
-        id=f"jwt:{subject}", scopes=frozenset(scopes), scripts=tuple(scripts), name=subject
+        id=f"jwt:{subject}",
+        scopes=frozenset(scopes),
+        scripts=tuple(scripts),
+        name=subject,
+        until=float(claims["exp"]),
     )
 
 

@@ -22,6 +22,7 @@ from zscrape.gateway.clients import ADMIN_ID, Client, Scope
 from zscrape.store.keys import KeyRow, KeyStore, Mark
 
 _KEY_BYTES: Final = 24  # 192 bits: nothing is won by a slow hash
+KEY_ID_PREFIX: Final = "key_"
 _ID_BYTES: Final = 6
 _PREFIX_LENGTH: Final = 9
 _PEER_LIMIT_COUNT: Final = 256
@@ -117,7 +118,7 @@ class KeyRing:
         """
         key = new_key()
         row = KeyRow(
-            id=f"key_{secrets.token_hex(_ID_BYTES)}",
+            id=f"{KEY_ID_PREFIX}{secrets.token_hex(_ID_BYTES)}",
             name=asked.name,
             prefix=key[:_PREFIX_LENGTH],
             digest=digest_of(key.encode()),
@@ -169,6 +170,7 @@ class KeyRing:
                 scripts=row.scripts,
                 rate_per_s=row.rate_per_s,
                 name=row.name,
+                until=row.expires_at,
             ),
             digest=row.digest,
             expires_at=row.expires_at,

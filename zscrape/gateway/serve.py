@@ -53,6 +53,7 @@ class Ready(Struct, frozen=True):
     link: str
     home: Path
     key_path: Path
+    dashboard: str = ""  # a link that signs a browser in, once
 
 
 class _Server(uvicorn.Server):
@@ -194,7 +195,8 @@ async def _serve(
         cleaning = group.create_task(_clean(cache, catalogue, database, entrance))
         with stop.on_signals():
             log.info("gateway_ready", http=url, link=router.endpoint)
-            on_ready(Ready(url, router.endpoint, settings.home, key_path))
+            dashboard = f"{url}/login?code={entrance.access.new_link()}"
+            on_ready(Ready(url, router.endpoint, settings.home, key_path, dashboard))
             await stop.first(serving)
             running_count = service.live_count
             log.info(

@@ -29,6 +29,27 @@ ACCESS: Final[dict[str, Text]] = {
         "Key {id} is revoked; nobody comes in with it any more.",
         "키 {id}을(를) 폐기했습니다. 이 키로는 더 이상 접근할 수 없습니다.",
     ),
+    # ---- signing in ------------------------------------------------------------------
+    "cli.dashboard": Text(
+        "Print a link to the dashboard; it works once.",
+        "대시보드 링크를 출력합니다. 링크는 한 번만 쓸 수 있습니다.",
+    ),
+    "cli.dashboard.link": Text(
+        "Open it in a browser within {minutes} minutes; it works once.",
+        "{minutes}분 안에 브라우저에서 여십시오. 한 번만 쓸 수 있습니다.",
+    ),
+    "cli.gateway.dashboard": Text(
+        "Dashboard (this link works once, for ten minutes; another: zscrape dashboard): {url}",
+        "대시보드(한 번, 10분 동안 유효한 링크. 새 링크: zscrape dashboard): {url}",
+    ),
+    "page.signed_in": Text(
+        "Signed in as {name} ({scopes}).", "{name}(으)로 로그인되어 있습니다({scopes})."
+    ),
+    "page.signed_out": Text(
+        "Nobody is signed in. On the gateway's machine, this prints a link: zscrape dashboard",
+        "로그인되어 있지 않습니다. 게이트웨이가 있는 컴퓨터에서 링크를 받으십시오: zscrape dashboard",
+    ),
+    "page.sign_out": Text("Sign out", "로그아웃"),
     # ---- the audit -------------------------------------------------------------------
     "cli.audit": Text(
         "Look at who did what, when and from where.",

@@ -219,6 +219,14 @@ ERRORS: Final[dict[str, Text]] = {
         "Too many wrong keys came from this address. Try again in {retry_after_s} s, with the right one.",
         "이 주소에서 잘못된 키가 너무 많이 들어왔습니다. {retry_after_s}초 뒤에 올바른 키로 다시 시도하십시오.",
     ),
+    "login_invalid": Text(
+        "This link has been used or is too old. Get a new one: zscrape dashboard",
+        "이미 쓰였거나 기한이 지난 링크입니다. 새 링크 받기: zscrape dashboard",
+    ),
+    "cross_site": Text(
+        "A call that changes something came from {origin}, which is no page of this gateway. Programs send a key instead of a cookie, or X-Requested-With.",
+        "이 게이트웨이의 페이지가 아닌 {origin}에서 변경 요청이 왔습니다. 프로그램에서는 쿠키 대신 키를 보내거나 X-Requested-With를 더하십시오.",
+    ),
     "forbidden": Text(
         "This key may not do that: it lacks the scope `{scope}`. A key with it is made by: zscrape keys create --scope {scope}",
         "이 키로는 할 수 없습니다. `{scope}` 권한이 없습니다. 권한이 있는 키 만들기: zscrape keys create --scope {scope}",

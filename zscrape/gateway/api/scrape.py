@@ -95,7 +95,7 @@ class _Call:
     async def accept(self, scope: Scope, receive: Receive) -> TaskRow:
         """Read the call and make a task of it."""
         state, headers = self._state, self._headers
-        client = state.access.authenticate(headers, peer_of(scope))
+        client = state.access.authenticate(headers, peer_of(scope), method="POST")
         client.check_scopes(("run",))
         self._is_cancelling = is_cancelling_query(scope["query_string"])
         body = await read_body(headers, receive, state.policy)
