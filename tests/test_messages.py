@@ -9,6 +9,7 @@ import pytest
 
 from zscrape import messages
 from zscrape.messages import CATALOGUE, negotiate, placeholders, text
+from zscrape.messages.access import ACCESS
 from zscrape.messages.cli import CLI
 from zscrape.messages.environments import ENVIRONMENTS
 from zscrape.messages.errors import ERRORS
@@ -20,7 +21,7 @@ from zscrape.messages.scripts import SCRIPTS
 from zscrape.messages.tasks import TASKS
 
 HANGUL = re.compile("[가-힣]")
-PARTS = (ERRORS, EXPLAIN, EVENTS, CLI, SCRIPTS, HTTP, ENVIRONMENTS, ISOLATION, TASKS)
+PARTS = (ACCESS, ERRORS, EXPLAIN, EVENTS, CLI, SCRIPTS, HTTP, ENVIRONMENTS, ISOLATION, TASKS)
 
 
 @pytest.mark.parametrize("key", sorted(CATALOGUE))

@@ -209,14 +209,7 @@ class Client:
 
     def export(self, form: str = "jsonl", **filters: Any) -> Iterator[bytes]:
         """Stream the history as `jsonl` or `csv`: `status script origin since limit data`."""
-        params = {"format": form, **_given(filters)}
-        try:
-            with self._http.stream("GET", "/v1/tasks/export", params=params) as response:
-                if response.is_error:
-                    response.read()
-                yield from self._checked(response).iter_bytes()
-        except httpx.HTTPError as error:
-            raise self._translate(error) from error
+        return self._bytes("/v1/tasks/export", {"format": form, **_given(filters)})
 
     def cancel(self, task_id: str) -> Document:
         """End a task, gracefully and then by force. A task that has ended stays as it is."""
@@ -339,6 +332,31 @@ class Client:
         """Give a drained worker work again."""
         return self._call("POST", f"/v1/workers/{quote(worker_id, safe='')}/resume")
 
+    def keys(self) -> Document:
+        """Return the API keys: what each may do, and when it was last used."""
+        return self._call("GET", "/v1/keys")
+
+    def create_key(self, **asked: Any) -> Document:
+        """Make an API key: `name scopes scripts expires_in rate`; `key` is told this once."""
+        return self._call("POST", "/v1/keys", json=_given(asked))
+
+    def revoke_key(self, key_id: str) -> Document:
+        """End an API key for good."""
+        return self._call("DELETE", f"/v1/keys/{quote(key_id, safe='')}")
+
+    def audit(self, **filters: Any) -> Document:
+        """Return one page of who did what: `since actor action limit cursor`."""
+        return self._call("GET", "/v1/audit", params=_given(filters))
+
+    def export_audit(self, form: str = "jsonl", **filters: Any) -> Iterator[bytes]:
+        """Stream the audit as `jsonl` or `csv`: `since actor action`."""
+        return self._bytes("/v1/audit", {"format": form, **_given(filters)})
+
+    def login_link(self) -> Document:
+        """Return `url`, which signs a browser in as this client, once."""
+        made = self._call("POST", "/v1/logins")
+        return {**made, "url": f"{self.gateway.url}{made['path']}"}
+
     def status(self) -> Document:
         """Return `/status`: queue length, active workers, memory and CPU. Needs no key."""
         return self._call("GET", "/status")
@@ -366,6 +384,15 @@ class Client:
                 for line in self._checked(response).iter_lines():
                     if line:
                         yield _json_or_text(line)
+        except httpx.HTTPError as error:
+            raise self._translate(error) from error
+
+    def _bytes(self, path: str, params: dict[str, str]) -> Iterator[bytes]:
+        try:
+            with self._http.stream("GET", path, params=params) as response:
+                if response.is_error:
+                    response.read()
+                yield from self._checked(response).iter_bytes()
         except httpx.HTTPError as error:
             raise self._translate(error) from error
 

@@ -3,7 +3,9 @@
     ZscrapeError
     ├── RequestError          the caller can mend it: 4xx
     │   ├── MalformedJson, InvalidRequest, BodyTooLarge, BodyTimeout, ParamsInvalid
-    │   ├── Unauthorized, NotFound, MethodNotAllowed
+    │   ├── Unauthorized (KeyExpired, KeyRevoked, TokenInvalid)
+    │   ├── LoginInvalid, LockedOut, CrossSite, Forbidden (ScriptForbidden)
+    │   ├── NotFound, MethodNotAllowed
     │   └── LockHeld, IdempotencyConflict, TaskRunning, TableTooLarge
     ├── RefusedError          the cluster will not take it now: 503, try later
     │   ├── QueueFull, ClientQueueFull, TooManyConnections, Draining
@@ -121,6 +123,78 @@ class Unauthorized(RequestError):
 
     code: ClassVar[str] = "unauthorized"
     http_status: ClassVar[int] = 401
+
+
+@dataclass(eq=False, kw_only=True)
+class KeyExpired(Unauthorized):
+    """Raised when a key is known, but its time is over."""
+
+    code: ClassVar[str] = "key_expired"
+    expired_at: str
+
+
+@dataclass(eq=False, kw_only=True)
+class KeyRevoked(Unauthorized):
+    """Raised when a key is known, but somebody has revoked it."""
+
+    code: ClassVar[str] = "key_revoked"
+
+
+@dataclass(eq=False, kw_only=True)
+class LoginInvalid(RequestError):
+    """Raised when the link that is to sign a browser in has been used, or is too old."""
+
+    code: ClassVar[str] = "login_invalid"
+    http_status: ClassVar[int] = 410
+
+
+@dataclass(eq=False, kw_only=True)
+class TokenInvalid(Unauthorized):
+    """Raised when a JSON Web Token is not to be believed; `reason` is one word."""
+
+    code: ClassVar[str] = "token_invalid"
+    reason: str
+
+    @property
+    def is_signed(self) -> bool:
+        """True iff somebody with the key has made it: it is no guess."""
+        return self.reason not in {"signature", "algorithm", "form"}
+
+
+@dataclass(eq=False, kw_only=True)
+class LockedOut(RequestError):
+    """Raised when an address has presented too many wrong keys."""
+
+    code: ClassVar[str] = "locked_out"
+    http_status: ClassVar[int] = 429
+    retry_after_s: int
+
+
+@dataclass(eq=False, kw_only=True)
+class CrossSite(RequestError):
+    """Raised when a browser's session is used by a page that is not the gateway's own."""
+
+    code: ClassVar[str] = "cross_site"
+    http_status: ClassVar[int] = 403
+    origin: str
+
+
+@dataclass(eq=False, kw_only=True)
+class Forbidden(RequestError):
+    """Raised when a known key lacks the scope that a call needs."""
+
+    code: ClassVar[str] = "forbidden"
+    http_status: ClassVar[int] = 403
+    scope: str
+
+
+@dataclass(eq=False, kw_only=True)
+class ScriptForbidden(Forbidden):
+    """Raised when a key is for other scripts than the one that a call is about."""
+
+    code: ClassVar[str] = "script_forbidden"
+    name: str
+    allowed: str
 
 
 @dataclass(eq=False, kw_only=True)

@@ -19,8 +19,10 @@ from tests.gateway.loop_router import LoopRouter, ScriptedWorker, echo
 from zscrape.config.settings import ScriptDefaults
 from zscrape.gateway.access import Access
 from zscrape.gateway.app import GatewayState, HttpPolicy, build_app
+from zscrape.gateway.audit import Auditor
 from zscrape.gateway.connections import ConnectionLimits, HttpConfig
 from zscrape.gateway.events import EventHub
+from zscrape.gateway.keyring import KeyRing
 from zscrape.gateway.tasks import TaskPolicy, TaskService
 from zscrape.model import QueuePolicy
 from zscrape.scripts.cache import ScriptCache
@@ -28,8 +30,11 @@ from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.channels import Channels
 from zscrape.scripts.keptdirectory import KeptDirectory
 from zscrape.scripts.trust import NOBODY, Trust
+from zscrape.store.audit import AuditStore
+from zscrape.store.keys import KeyStore
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 from zscrape.store.tasks import TaskStore
+from zscrape.store.volatile import VolatileDatabase
 
 KEY = "zs_test-key"
 
@@ -97,13 +102,17 @@ class Gateway:
             on_invalid=lambda row, kind, fault: self.invalid.append((kind, fault)),
         )
         self.router.on_effect = self.service.apply
+        self.tables = VolatileDatabase()
+        self.keys = KeyRing(KeyStore(self.tables))
         self.state = GatewayState(
             service=self.service,
             router=self.router,
             catalogue=self.catalogue,
             store=self.store,
             hub=self.hub,
-            access=Access(KEY),
+            access=Access(KEY, self.keys),
+            keys=self.keys,
+            audit=Auditor(AuditStore(self.tables)),
             gateway_id="test",
             started_at=time.time(),
             policy=http or HttpPolicy(ping_interval_s=0.05),
@@ -216,6 +225,7 @@ async def make(folder: Path) -> AsyncIterator[Any]:
         gateway.router.close()
         await gateway.catalogue.close()
         await gateway.cache.close()
+        gateway.tables.close()
 
 
 @pytest.fixture

@@ -306,6 +306,24 @@ async def test_pages_by_script_origin_and_moment(open_store: Opener) -> None:
         assert [row.id for row in by_moment.rows] == ["t3", "t2"]
 
 
+async def test_pages_within_what_a_client_may_see(open_store: Opener) -> None:
+    """A page may be of one client's tasks, and of some scripts alone; only `*` is a pattern."""
+    async with open_store() as store:
+        for number, (script, client) in enumerate(
+            [("price_a", "one"), ("price_b", "two"), ("pricexa", "one"), ("news", "one")], 1
+        ):
+            row = TaskRow(id=f"t{number}", script_name=script, created_at=number, client=client)
+            await store.add(row)
+
+        own = await store.page(TaskQuery(client="one"))
+        priced = await store.page(TaskQuery(scripts=("price_*", "nothing")))
+        both = await store.page(TaskQuery(client="one", scripts=("*w*", "price_a")))
+
+        assert [row.id for row in own.rows] == ["t4", "t3", "t1"]
+        assert [row.id for row in priced.rows] == ["t2", "t1"]
+        assert [row.id for row in both.rows] == ["t4", "t1"]
+
+
 # ---- tasks that have ended -----------------------------------------------------------
 
 

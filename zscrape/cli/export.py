@@ -71,7 +71,7 @@ def export(
             for chunk in chunks:
                 sys.stdout.buffer.write(chunk)
             return OK
-        size_bytes = _write(output, chunks)
+        size_bytes = write_whole(output, chunks)
     if terminal.is_json:
         terminal.answer({"path": output, "format": form, "size_bytes": size_bytes})
     else:
@@ -79,7 +79,7 @@ def export(
     return OK
 
 
-def _write(path: Path, chunks: Iterator[bytes]) -> int:
+def write_whole(path: Path, chunks: Iterator[bytes]) -> int:
     """Write a file; what breaks off half way leaves no half file. Returns its size.
 
     Raises:

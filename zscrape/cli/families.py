@@ -50,6 +50,25 @@ scripts = Family(
         "rollback": "zscrape.cli.catalogue:roll_back",
     },
 )
+keys = Family(
+    "keys",
+    help="cli.keys",
+    params=common_options(),
+    lazy={
+        "create": "zscrape.cli.keys:create",
+        "list": "zscrape.cli.keys:list_keys",
+        "revoke": "zscrape.cli.keys:revoke",
+    },
+)
+audit = Family(
+    "audit",
+    help="cli.audit",
+    params=common_options(),
+    lazy={
+        "list": "zscrape.cli.audit:list_audit",
+        "export": "zscrape.cli.audit:export",
+    },
+)
 workers = Family(
     "workers",
     help="cli.workers",

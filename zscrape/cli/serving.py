@@ -140,6 +140,7 @@ def gateway(terminal: Terminal, config_file: Path | None, tied: bool, **values: 
     def on_ready(ready: GatewayReady) -> None:
         _say_ready(terminal, http=ready.http, link=ready.link)
         _hint(terminal, "cli.gateway.ready", key_path=ready.key_path, link=ready.link)
+        _hint(terminal, "cli.gateway.dashboard", url=ready.dashboard)
 
     async def serving() -> int:
         await serve(settings, on_ready=on_ready)
@@ -237,6 +238,7 @@ async def _up(terminal: Terminal, settings: Settings, arguments: list[str]) -> i
     def on_ready(ready: GatewayReady) -> None:
         _say_ready(terminal, http=ready.http, link=ready.link)
         _hint(terminal, "cli.gateway.ready", key_path=ready.key_path, link=ready.link)
+        _hint(terminal, "cli.gateway.dashboard", url=ready.dashboard)
         _hint(terminal, "cli.up.scripts", folder=settings.repositories[0].url)
         role = Role(
             "worker",

@@ -32,6 +32,11 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     webhook_events: tuple[str, ...] = ("completed", "failed", "timed_out", "cancelled")
     webhook_signing_secret: str | None = None  # signs what webhooks are told; secret
     webhook_allow: tuple[str, ...] = ()  # networks that webhooks may be in, besides public ones
+    # Tokens of another sign-in: who made them, whom they are for, and a key to check them with.
+    jwt_issuer: str | None = None
+    jwt_audience: str | None = None
+    jwt_secret: str | None = None  # of HS256, 32 bytes or more; secret
+    jwt_public_key: str | None = None  # of EdDSA: a PEM file, or `ed25519:` and base64
     body_limit_bytes: int = MIB
     body_timeout_s: float = 30.0  # for a whole body to arrive
     connection_limit: int = 1024  # HTTP connections at once; further ones are answered 503
@@ -43,6 +48,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     task_kept_count: int = 10_000  # ended tasks, in memory
     task_kept_days: float = 30.0  # ended tasks, in the database
     output_kept_days: float = 7.0  # their items and artifacts
+    audit_kept_days: float = 365.0  # who did what
 
 
 class WorkerSettings(Struct, frozen=True, kw_only=True):
@@ -181,6 +187,7 @@ SECRETS: Final = frozenset(
         "gateway.api_key",
         "gateway.webhook_secret",
         "gateway.webhook_signing_secret",
+        "gateway.jwt_secret",
         "worker.index_url",
     }
 )

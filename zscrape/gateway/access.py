@@ -7,69 +7,161 @@ owner only, so that the command line on the same machine needs neither told.
 
 from __future__ import annotations
 
-import hashlib
+import math
 import os
-import secrets
+import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from hmac import compare_digest
 from pathlib import Path
 from typing import Final, TypeAlias
 
 import msgspec
-from msgspec import Struct
 
 from zscrape.config import CLIENT_FILE
-from zscrape.errors import ConfigError, Unauthorized
+from zscrape.errors import (
+    ConfigError,
+    KeyExpired,
+    KeyRevoked,
+    LockedOut,
+    LoginInvalid,
+    TokenInvalid,
+    Unauthorized,
+)
+from zscrape.gateway.clients import Client
+from zscrape.gateway.guesses import Guesses
+from zscrape.gateway.jwts import TOKEN_LIMIT, JwtKeys, looks_like_token
+from zscrape.gateway.keyring import KEY_ID_PREFIX, KeyRing, Known, digest_of, first_key, new_key
+from zscrape.gateway.sessions import Sessions, check_origin, cookie_in
 
-_KEY_BYTES: Final = 24  # 192 bits: nothing is won by a slow hash
 _KEY_LENGTH_LIMIT: Final = 512
 
+GuessListener: TypeAlias = Callable[[str, float], None]  # hears of an address, and its wait
 Headers: TypeAlias = Mapping[bytes, bytes]  # names in lower case, as ASGI gives them
 
 
-class Client(Struct, frozen=True):
-    """Whose key a call carries."""
-
-    id: str
-
-
-class _Key(Struct, frozen=True):
-    digest: bytes
-    client: Client
-
-
 class Access:
-    """Knows the keys, and nothing of them but their hashes."""
+    """Knows who calls by what they present. `keys` are those beside the first one."""
 
-    def __init__(self, admin_key: str) -> None:
-        self._keys = [_Key(_digest(admin_key.encode()), Client(id="admin"))]
+    def __init__(
+        self,
+        admin_key: str,
+        keys: KeyRing | None = None,
+        *,
+        jwts: JwtKeys | None = None,
+        clock: Callable[[], float] = time.time,
+        on_guess: GuessListener = lambda peer, wait_s: None,
+    ) -> None:
+        self._first = first_key(admin_key)
+        self._keys = keys
+        self._jwts = jwts
+        self._clock = clock
+        self._on_guess = on_guess
+        self._guesses = Guesses()
+        self._sessions = Sessions()
+        # A browser sends cookies to every port of a host: gateways must not share a name.
+        self.cookie_name = f"zscrape_{digest_of(self._first.digest).hex()[:8]}"
 
-    def authenticate(self, headers: Headers) -> Client:
+    def authenticate(self, headers: Headers, peer: str = "", *, method: str = "GET") -> Client:
         """Return whose key the headers carry (`Authorization: Bearer KEY` or `X-Api-Key: KEY`).
 
+        Without one, a browser's session counts.
+
         Raises:
-            Unauthorized: There is none, or it is not known.
+            Unauthorized: There is none, or it is not known, or its time is over.
+            LockedOut: Too many wrong ones have come from this address.
+            CrossSite: A session's call was made by another site's page.
         """
-        digest = _digest(_presented(headers))
-        found = None
-        for key in self._keys:  # all of them: the time taken tells nothing
-            if compare_digest(key.digest, digest):
-                found = key.client
-        if found is None:
+        presented = _presented(headers)
+        if not presented:
+            return self._by_session(headers, method)
+        now = self._clock()
+        known = self._find(digest_of(presented))
+        if known is None or peer not in known.peers:
+            self._check_guesses(peer, now)
+        if known is None:
+            return self._by_token(presented, peer, now)
+        _check_time(known, now)
+        known.note_use(peer, now)
+        return known.client
+
+    def _by_token(self, presented: bytes, peer: str, now: float) -> Client:
+        """Return who calls with a token; what is neither a key nor a token is a guess."""
+        try:
+            if self._jwts is None or not looks_like_token(presented):
+                raise Unauthorized  # noqa: TRY301 - counted as a token of nobody's is
+            return self._jwts.verify(presented)
+        except Unauthorized as error:
+            if not (isinstance(error, TokenInvalid) and error.is_signed):
+                self._note_guess(peer, now)
+            raise
+
+    def _check_guesses(self, peer: str, now: float) -> None:
+        wait_s = self._guesses.wait_s(peer, now)
+        if wait_s:
+            raise LockedOut(retry_after_s=math.ceil(wait_s))
+
+    def _note_guess(self, peer: str, now: float) -> None:
+        wait_s = self._guesses.note(peer, now)
+        if wait_s:
+            self._on_guess(peer, wait_s)
+
+    # ---- browsers --------------------------------------------------------------------
+
+    def _by_session(self, headers: Headers, method: str) -> Client:
+        token = cookie_in(headers, self.cookie_name)
+        client = self._sessions.find(token, self._clock()) if token else None
+        if client is None:
             raise Unauthorized
+        known = self._keys.known(client.id) if self._keys is not None else None
+        if known is not None:
+            _check_time(known, self._clock())  # who is revoked is signed out
+        elif client.id.startswith(KEY_ID_PREFIX):
+            raise KeyRevoked  # and forgotten since
+        check_origin(headers, method)
+        return client
+
+    def new_link(self, client: Client | None = None) -> str:
+        """Return a code that signs a browser in as this client, else as the first key."""
+        return self._sessions.new_link(client or self._first.client, self._clock())
+
+    def sign_in(self, code: str, peer: str) -> tuple[str, Client]:
+        """Return a session's token for a link's code, and who is signed in by it.
+
+        Raises:
+            LoginInvalid: The code is used, too old or unknown.
+            LockedOut: Too many wrong ones have come from this address.
+        """
+        now = self._clock()
+        self._check_guesses(peer, now)
+        found = self._sessions.redeem(code, now)
+        if found is None:
+            self._note_guess(peer, now)
+            raise LoginInvalid
         return found
 
+    def sign_out(self, headers: Headers) -> None:
+        """End the session that the headers carry."""
+        self._sessions.end(cookie_in(headers, self.cookie_name))
 
-def _digest(key: bytes) -> bytes:
-    return hashlib.sha256(key).digest()
+    def _find(self, digest: bytes) -> Known | None:
+        first = self._first if compare_digest(self._first.digest, digest) else None
+        return first or (self._keys.find(digest) if self._keys is not None else None)
+
+
+def _check_time(known: Known, now: float) -> None:
+    if known.revoked_at is not None:
+        raise KeyRevoked
+    if known.expires_at is not None and known.expires_at <= now:
+        raise KeyExpired(expired_at=datetime.fromtimestamp(known.expires_at, UTC).isoformat())
 
 
 def _presented(headers: Headers) -> bytes:
     value = headers.get(b"authorization", b"")
     if value[:7].lower() == b"bearer ":
-        return value[7:].strip()[:_KEY_LENGTH_LIMIT]
-    return headers.get(b"x-api-key", b"").strip()[:_KEY_LENGTH_LIMIT]
+        return value[7:].strip()[:TOKEN_LIMIT]
+    return headers.get(b"x-api-key", b"").strip()[:TOKEN_LIMIT]
 
 
 # ---- the first key -------------------------------------------------------------------
@@ -88,7 +180,7 @@ def admin_key(home: Path, adopted: str | None) -> str:
     try:
         kept = tomllib.loads(path.read_text("utf-8")).get("key")
     except FileNotFoundError:
-        return f"zs_{secrets.token_urlsafe(_KEY_BYTES)}"
+        return new_key()
     except (OSError, ValueError) as error:
         raise ConfigError(source=str(path), reason=str(error)) from error
     if not isinstance(kept, str):

@@ -21,16 +21,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zscrape.errors import MethodNotAllowed, NotFound, ZscrapeError
 from zscrape.gateway.api import (
+    audit,
     bulk,
     catalogue,
     deadletters,
     export,
+    keys,
     output,
     scripts,
+    session,
     status,
     tasks,
     workers,
 )
+from zscrape.gateway.api.doors import guarded, open_paths
 from zscrape.gateway.api.exchange import (
     CLIENT,
     PROBLEM_TYPE,
@@ -39,6 +43,7 @@ from zscrape.gateway.api.exchange import (
     RawHeaders,
     check_room,
     language_of,
+    peer_of,
     problem_document,
     refusal_headers,
     request_id_of,
@@ -58,8 +63,8 @@ _SAFE_HEADERS: Final[RawHeaders] = [(b"x-content-type-options", b"nosniff")]
 def build_app(state: GatewayState) -> Starlette:
     """Return the HTTP API of the gateway made of these parts."""
     scrape = ScrapeEndpoint(state)
-    app = Starlette(
-        routes=[
+    routes = guarded(
+        [
             Route("/scrape", scrape, methods=["POST"]),
             *bulk.routes(),
             *export.routes(),
@@ -69,9 +74,16 @@ def build_app(state: GatewayState) -> Starlette:
             *catalogue.routes(),
             *scripts.routes(),
             *workers.routes(),
+            *keys.routes(),
+            *audit.routes(),
+            *session.routes(),
             *status.routes(),
-        ],
-        middleware=[Middleware(Edge, state=state, scrape=scrape)],
+        ]
+    )
+    edge = Middleware(Edge, state=state, scrape=scrape, open_paths=open_paths(routes))
+    app = Starlette(
+        routes=routes,
+        middleware=[edge],
         exception_handlers={HTTPException: _http_error},
     )
     # A path with a slash too many is told as unknown: a redirect would drop a POST's body.
@@ -83,8 +95,11 @@ def build_app(state: GatewayState) -> Starlette:
 class Edge:
     """Every call passes here first; nothing that is raised passes here unanswered."""
 
-    def __init__(self, app: ASGIApp, state: GatewayState, scrape: ASGIApp) -> None:
+    def __init__(
+        self, app: ASGIApp, state: GatewayState, scrape: ASGIApp, open_paths: frozenset[str]
+    ) -> None:
         self._app = app
+        self._open_paths = open_paths
         self._state = state
         self._scrape = scrape
 
@@ -108,8 +123,10 @@ class Edge:
             is_webhook = scope["path"] == catalogue.WEBHOOK_PATH and comes_signed(headers)
             if scope["path"] not in status.PUBLIC_PATHS:
                 check_room(scope, state.policy)
-                if not is_webhook:
-                    scope[CLIENT] = state.access.authenticate(headers)
+            if scope["path"] not in self._open_paths and not is_webhook:
+                scope[CLIENT] = state.access.authenticate(
+                    headers, peer_of(scope), method=scope["method"]
+                )
             await self._app(scope, receive, answer.send)
         except ClientGone:
             raise

@@ -51,6 +51,7 @@ class Prepared(Struct, frozen=True):
     row: TaskRow
     spec: TaskSpec
     max_age_s: float | None
+    is_own_only: bool = False  # no earlier task of another client will do
 
 
 class Intake:
@@ -80,6 +81,7 @@ class Intake:
         task_id: TaskId | None = None,
         at: str = "",
         is_awaited: bool = False,
+        is_own_only: bool = False,
     ) -> Prepared:
         """Resolve and check a request; nothing is kept or queued yet.
 
@@ -90,6 +92,7 @@ class Intake:
             task_id: The task's id, where it has been told already.
             at: Where the request stands in the body, as a JSON pointer.
             is_awaited: Somebody waits at the other end of an open call.
+            is_own_only: Its client may not see an earlier task of another one.
 
         Raises:
             InvalidRequest, ParamsInvalid: The request is at fault.
@@ -148,7 +151,7 @@ class Intake:
             lock=lock,
             retry=retry,
         )
-        return Prepared(row=row, spec=spec, max_age_s=request.max_age)
+        return Prepared(row=row, spec=spec, max_age_s=request.max_age, is_own_only=is_own_only)
 
     async def _resolve(self, name: str, version: str | None) -> Script:
         """Resolve a script; requests that run in one turn of the loop share one look at it.

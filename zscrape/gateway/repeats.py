@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from zscrape.errors import NotFound, TaskRunning, ZscrapeError
+from zscrape.gateway.clients import Client
 from zscrape.gateway.requests import RetryRequest, TaskRequest, WebhookRequest
 from zscrape.gateway.tasks import Idempotency, Prepared, TaskService
 from zscrape.model import TaskId
@@ -90,16 +91,19 @@ class Repeats:
         return Repeated(row.id, error=NotFound(kind="dead letter", name=row.id))
 
     async def chosen(
-        self, ids: tuple[str, ...], query: TaskQuery
+        self, ids: tuple[str, ...], query: TaskQuery, client: Client
     ) -> AsyncIterator[tuple[TaskId, TaskRow | None]]:
         """Yield the tasks with these ids, None for one that is not known; else those asked for.
 
+        What `client` may not see is not known to it.
         `query.limit` bounds them. What changes meanwhile is seen as it is when its turn comes.
         """
         if ids:
             for task_id in ids[: query.limit]:
-                yield task_id, await self._find(task_id)
+                row = await self._find(task_id)
+                yield task_id, row if row is not None and client.sees(row) else None
             return
+        query = client.within(query)
         left_count, before = query.limit, query.before
         while left_count > 0:
             page = await self._store.page(_part(query, min(left_count, _PAGE_COUNT), before))
@@ -118,16 +122,7 @@ class Repeats:
 
 
 def _part(query: TaskQuery, limit: int, before: int | None) -> TaskQuery:
-    return TaskQuery(
-        statuses=query.statuses,
-        script_name=query.script_name,
-        origin=query.origin,
-        since=query.since,
-        is_dead_letter=query.is_dead_letter,
-        dropped_reason=query.dropped_reason,
-        limit=limit,
-        before=before,
-    )
+    return msgspec.structs.replace(query, limit=limit, before=before)
 
 
 def _webhook_of(row: TaskRow) -> WebhookRequest | None:

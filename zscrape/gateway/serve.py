@@ -18,10 +18,11 @@ from msgspec import Struct
 from zscrape.config import REPOSITORY_SECRETS, Settings, refuse_open_bind, usable
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.errors import ConfigError, StorageError
-from zscrape.gateway.access import Access, admin_key, write_client
+from zscrape.gateway.access import admin_key, write_client
 from zscrape.gateway.app import build_app
 from zscrape.gateway.connections import BACKLOG, ConnectionLimits, HttpConfig, room_for
 from zscrape.gateway.deliveries import Deliveries, WebhookPolicy
+from zscrape.gateway.entrance import Entrance, open_entrance
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.facts import FactTeller
 from zscrape.gateway.outbound import Outbound
@@ -52,6 +53,7 @@ class Ready(Struct, frozen=True):
     link: str
     home: Path
     key_path: Path
+    dashboard: str = ""  # a link that signs a browser in, once
 
 
 class _Server(uvicorn.Server):
@@ -131,6 +133,7 @@ async def _serve(
     hub = EventHub()
     database = await _open_store(settings, parts)
     store = database or MemoryTaskStore(MemoryPolicy(final_count=gateway.task_kept_count))
+    entrance = await open_entrance(settings, key, database, parts)
     deliveries = _webhooks(settings, store, parts)
     service = TaskService(
         router=router,
@@ -160,7 +163,9 @@ async def _serve(
         catalogue=catalogue,
         store=store,
         hub=hub,
-        access=Access(key),
+        access=entrance.access,
+        keys=entrance.keys,
+        audit=entrance.audit,
         gateway_id=gateway_id,
         started_at=time.time(),
         policy=HttpPolicy(
@@ -187,10 +192,11 @@ async def _serve(
         key_path = write_client(settings.home, url=url, key=key)
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(server.serve(sockets=[listener]))
-        cleaning = group.create_task(_clean(cache, catalogue, database))
+        cleaning = group.create_task(_clean(cache, catalogue, database, entrance))
         with stop.on_signals():
             log.info("gateway_ready", http=url, link=router.endpoint)
-            on_ready(Ready(url, router.endpoint, settings.home, key_path))
+            dashboard = f"{url}/login?code={entrance.access.new_link()}"
+            on_ready(Ready(url, router.endpoint, settings.home, key_path, dashboard))
             await stop.first(serving)
             running_count = service.live_count
             log.info(
@@ -232,6 +238,8 @@ def _secrets(settings: Settings) -> Iterator[str]:
     """Yield what no log line may show."""
     if settings.gateway.webhook_secret:
         yield settings.gateway.webhook_secret
+    if settings.gateway.jwt_secret:
+        yield settings.gateway.jwt_secret
     if settings.gateway.webhook_signing_secret:
         yield settings.gateway.webhook_signing_secret
     for repository in settings.repositories:
@@ -282,7 +290,9 @@ async def _recover(
         get_logger().info("tasks_restored", **told, seconds=time.monotonic() - began_at)
 
 
-async def _clean(cache: ScriptCache, catalogue: Catalogue, store: SqlTaskStore | None) -> None:
+async def _clean(
+    cache: ScriptCache, catalogue: Catalogue, store: SqlTaskStore | None, entrance: Entrance
+) -> None:
     """Keep the cache within its age and size, and the database within its own.
 
     What was asked for since the start stays in the cache.
@@ -292,6 +302,7 @@ async def _clean(cache: ScriptCache, catalogue: Catalogue, store: SqlTaskStore |
         if store is not None:
             with contextlib.suppress(StorageError):  # told by the store; the next hour will do
                 await store.sweep(time.time())
+                await entrance.sweep(time.time())
         await asyncio.sleep(_CLEAN_INTERVAL_S)
 
 

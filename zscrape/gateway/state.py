@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from msgspec import Struct
 
 from zscrape.gateway.access import Access
+from zscrape.gateway.audit import Auditor
 from zscrape.gateway.events import EventHub
+from zscrape.gateway.keyring import KeyRing
 from zscrape.gateway.tasks import TaskRouter, TaskService
 from zscrape.model import MIB
 from zscrape.scripts.catalogue import Catalogue
@@ -44,6 +46,8 @@ class GatewayState:
     store: TaskStore
     hub: EventHub
     access: Access
+    keys: KeyRing
+    audit: Auditor
     gateway_id: str
     started_at: float  # Unix time
     policy: HttpPolicy = field(default_factory=HttpPolicy)

@@ -236,7 +236,10 @@ class TaskService:
         if prepared.max_age_s is None:
             return row
         since = self._clock() - prepared.max_age_s
-        return await self._store.find_result(row.digest, row.parameters, since=since) or row
+        found = await self._store.find_result(row.digest, row.parameters, since=since)
+        if found is None or (prepared.is_own_only and found.client != row.client):
+            return row
+        return found
 
     async def _late_twin(self, row: TaskRow, idempotency: Idempotency) -> TaskRow:
         """Return the task that came first with the key after all.

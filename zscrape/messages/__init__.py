@@ -11,6 +11,7 @@ import string
 from collections.abc import Mapping
 from typing import Any, Final
 
+from zscrape.messages.access import ACCESS
 from zscrape.messages.catalogue import Text
 from zscrape.messages.cli import CLI
 from zscrape.messages.environments import ENVIRONMENTS
@@ -43,6 +44,7 @@ CATALOGUE: Final[dict[str, Text]] = {
     **ENVIRONMENTS,
     **ISOLATION,
     **TASKS,
+    **ACCESS,
 }
 _FORMATTER = string.Formatter()
 

@@ -40,6 +40,14 @@ DOCTOR: Final[dict[str, Text]] = {
         "{source} cannot be used: {reason}. Look at its owner and permissions, or choose another place by {expected}.",
         "{source}을(를) 쓸 수 없습니다: {reason}. 소유자와 권한을 확인하거나 {expected}(으)로 다른 곳을 정하십시오.",
     ),
+    "config_invalid.jwt_incomplete": Text(
+        "{source} is missing: tokens need jwt_issuer, jwt_audience, and jwt_secret or jwt_public_key. Set all of them, or none.",
+        "{source}이(가) 없습니다. 토큰을 받으려면 jwt_issuer, jwt_audience와 jwt_secret 또는 jwt_public_key가 필요합니다. 모두 지정하거나 모두 빼십시오.",
+    ),
+    "config_invalid.jwt_secret_short": Text(
+        "{source} is too short to be safe: {expected} bytes or more are needed. A new one: openssl rand -base64 48",
+        "{source}이(가) 너무 짧아 안전하지 않습니다. {expected}바이트 이상이어야 합니다. 새로 만들기: openssl rand -base64 48",
+    ),
     "config_invalid.open_bind": Text(
         "{source}: {value} can be reached from other machines, and the link is not encrypted. Use 127.0.0.1, or add --insecure on a network that you trust.",
         "{source}: {value}에는 다른 컴퓨터가 접속할 수 있는데 링크가 암호화되지 않습니다. 127.0.0.1을 쓰거나, 믿을 수 있는 네트워크라면 --insecure를 더하십시오.",

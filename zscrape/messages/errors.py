@@ -203,6 +203,38 @@ ERRORS: Final[dict[str, Text]] = {
         "A known API key is required: Authorization: Bearer KEY. The first one is in client.toml in the gateway's home folder.",
         "유효한 API 키가 필요합니다: Authorization: Bearer KEY. 첫 키는 게이트웨이 홈 폴더의 client.toml에 있습니다.",
     ),
+    "key_expired": Text(
+        "This API key expired at {expired_at}. Ask an administrator for a new one: zscrape keys create",
+        "이 API 키는 {expired_at}에 만료되었습니다. 관리자에게 새 키를 요청하십시오: zscrape keys create",
+    ),
+    "key_revoked": Text(
+        "This API key was revoked. Ask an administrator for a new one: zscrape keys create",
+        "이 API 키는 폐기되었습니다. 관리자에게 새 키를 요청하십시오: zscrape keys create",
+    ),
+    "token_invalid": Text(
+        "This token is not accepted ({reason}). Get a new one from your sign-in; the gateway's settings jwt_issuer, jwt_audience and its key say which are.",
+        "이 토큰을 받을 수 없습니다({reason}). 로그인 시스템에서 새 토큰을 받으십시오. 받는 토큰은 게이트웨이 설정의 jwt_issuer, jwt_audience와 키가 정합니다.",
+    ),
+    "locked_out": Text(
+        "Too many wrong keys came from this address. Try again in {retry_after_s} s, with the right one.",
+        "이 주소에서 잘못된 키가 너무 많이 들어왔습니다. {retry_after_s}초 뒤에 올바른 키로 다시 시도하십시오.",
+    ),
+    "login_invalid": Text(
+        "This link has been used or is too old. Get a new one: zscrape dashboard",
+        "이미 쓰였거나 기한이 지난 링크입니다. 새 링크 받기: zscrape dashboard",
+    ),
+    "cross_site": Text(
+        "A call that changes something came from {origin}, which is no page of this gateway. Programs send a key instead of a cookie, or X-Requested-With.",
+        "이 게이트웨이의 페이지가 아닌 {origin}에서 변경 요청이 왔습니다. 프로그램에서는 쿠키 대신 키를 보내거나 X-Requested-With를 더하십시오.",
+    ),
+    "forbidden": Text(
+        "This key may not do that: it lacks the scope `{scope}`. A key with it is made by: zscrape keys create --scope {scope}",
+        "이 키로는 할 수 없습니다. `{scope}` 권한이 없습니다. 권한이 있는 키 만들기: zscrape keys create --scope {scope}",
+    ),
+    "script_forbidden": Text(
+        "This key may not use {name}; it is for: {allowed}. Ask for a key for that script: zscrape keys create --script {name}",
+        "이 키로는 {name}을(를) 쓸 수 없습니다. 허용된 스크립트: {allowed}. 그 스크립트용 키 만들기: zscrape keys create --script {name}",
+    ),
     "not_found": Text("There is no {kind} {name}.", "{kind} {name}이(가) 없습니다."),
     "method_not_allowed": Text(
         "{method} is not served at {path}.", "{path}에서는 {method}을(를) 지원하지 않습니다."

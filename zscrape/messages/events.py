@@ -27,6 +27,14 @@ EVENTS: Final[dict[str, Text]] = {
         "Tasks taken up from before the restart: {queued_count} waiting, {running_count} perhaps running, {ended_count} ended because nobody waits for them, {damaged_count} damaged. It took {seconds:.1f} s.",
         "재시작 전의 작업을 이어받았습니다. 대기 {queued_count}개, 실행 중일 수 있음 {running_count}개, 기다리는 쪽이 없어 끝냄 {ended_count}개, 손상 {damaged_count}개. {seconds:.1f}초 걸렸습니다.",
     ),
+    "event.keys_guessed": Text(
+        "{address} presents wrong keys and has to wait {wait_s:g} s ({held_count} more like this).",
+        "{address}에서 잘못된 키가 계속 들어와 {wait_s:g}초 동안 막습니다(같은 일 {held_count}건 더 있음).",
+    ),
+    "event.audit_lost": Text(
+        "The audit could not be kept ({reason}): {actor} did {action} to {target}, {result}.",
+        "감사 기록을 남기지 못했습니다({reason}): {actor}이(가) {target}에 {action}, 결과 {result}.",
+    ),
     "event.gateway_stopped": Text("The gateway has stopped.", "게이트웨이가 멈췄습니다."),
     "event.webhook_failed": Text(
         "{host} could not be told of the end of task {task_id} (tries: {tries}): {reason}",

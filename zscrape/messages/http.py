@@ -112,6 +112,27 @@ HTTP: Final[dict[str, Text]] = {
         "{pointer}: overlap says what to do about a lock; give a lock_key, or declare a lock in the script's metadata.json.",
         "{pointer}: overlap은 잠금이 있을 때의 동작입니다. lock_key를 주거나 스크립트의 metadata.json에 잠금을 선언하십시오.",
     ),
+    # ---- keys ------------------------------------------------------------------------
+    "http.no_scopes": Text(
+        "{pointer}: name at least one scope: {known}.",
+        "{pointer}: 권한을 하나 이상 지정하십시오: {known}.",
+    ),
+    "http.script_pattern": Text(
+        "{pointer}: {given} is no name of a script: lower-case letters, digits, _ and -, and `*` for any part.",
+        "{pointer}: {given}은(는) 스크립트 이름이 될 수 없습니다. 영문 소문자, 숫자, _, -와 임의의 부분을 뜻하는 `*`만 쓸 수 있습니다.",
+    ),
+    "http.admin_with_scripts": Text(
+        "{pointer}: `admin` opens every door, so it cannot be narrowed to scripts. Leave out `scripts`, or give `run` or `read` instead.",
+        "{pointer}: `admin`은 모든 권한이므로 스크립트로 제한할 수 없습니다. `scripts`를 빼거나 `run` 또는 `read`를 지정하십시오.",
+    ),
+    "http.rate": Text(
+        "{pointer}: {given} is no rate such as 10/s, 600/m or 5000/h.",
+        "{pointer}: {given}은(는) 10/s, 600/m, 5000/h와 같은 속도가 아닙니다.",
+    ),
+    "http.first_key": Text(
+        "{pointer}: the first key cannot be revoked. Change ZSCRAPE_API_KEY, or remove client.toml from the gateway's home folder, and start the gateway again.",
+        "{pointer}: 첫 키는 폐기할 수 없습니다. ZSCRAPE_API_KEY를 바꾸거나 게이트웨이 홈 폴더의 client.toml을 지우고 게이트웨이를 다시 시작하십시오.",
+    ),
     # ---- queries and headers ---------------------------------------------------------
     "http.unknown_query": Text(
         "{pointer}: there is no query parameter {name}.",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pwd
 import shutil
 import sqlite3
 from contextlib import closing
@@ -13,6 +15,7 @@ from msgspec import Struct
 
 from zscrape.config import SettingError
 from zscrape.errors import StorageCorrupt, StorageNewer
+from zscrape.store.audit import AuditLine, note_in_file
 from zscrape.store.database import (
     FILE_NAME,
     back_up,
@@ -88,6 +91,7 @@ def restore_home(home: Path, source: Path, *, now: datetime | None = None) -> Re
         HomeInUse: A gateway is running.
         OSError: A file cannot be read or written.
         StorageCorrupt, StorageNewer: The backup cannot be used; nothing was changed.
+        StorageError: The copy cannot be written; nothing was changed.
     """
     home.mkdir(parents=True, exist_ok=True)
     with home_lock(home):
@@ -97,9 +101,11 @@ def restore_home(home: Path, source: Path, *, now: datetime | None = None) -> Re
         fresh.unlink(missing_ok=True)
         os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         shutil.copyfile(source, fresh)
+        moment = now or datetime.now(UTC)
+        _note_restore(fresh, source, moment)
         with fresh.open("rb+") as file:
             os.fsync(file.fileno())
-        replaced = _set_aside(path, now or datetime.now(UTC))
+        replaced = _set_aside(path, moment)
         fresh.rename(path)
         folder = os.open(home, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -107,6 +113,15 @@ def restore_home(home: Path, source: Path, *, now: datetime | None = None) -> Re
         finally:
             os.close(folder)
         return Restored(inspect(path), replaced)
+
+
+def _note_restore(fresh: Path, source: Path, moment: datetime) -> None:
+    """Say in the audit that goes on from here whose hand has put it there."""
+    actor = f"local:{os.getuid()}"
+    with contextlib.suppress(KeyError):  # a container's user need not have a name
+        actor = f"local:{pwd.getpwuid(os.getuid()).pw_name}"
+    line = AuditLine(at=moment.timestamp(), actor=actor, action="restore", target=str(source))
+    note_in_file(fresh, line)
 
 
 def _set_aside(path: Path, now: datetime) -> Path | None:

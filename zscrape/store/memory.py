@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from itertools import islice
 
 from msgspec import Struct
@@ -277,6 +278,12 @@ def _fits(row: TaskRow, query: TaskQuery) -> bool:
         (not query.statuses or row.status in query.statuses)
         and (not query.script_name or row.script_name == query.script_name)
         and (not query.origin or row.origin == query.origin)
+        and (not query.client or row.client == query.client)
+        and (not query.scripts or _is_one_of(row.script_name.lower(), query.scripts))
         and (not query.is_dead_letter or row.is_dead_letter)
         and (not query.dropped_reason or row.dropped_reason == query.dropped_reason)
     )
+
+
+def _is_one_of(name: str, globs: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, glob.lower()) for glob in globs)

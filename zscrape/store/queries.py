@@ -14,6 +14,7 @@ from zscrape.store.statements import SELECT_TASKS
 from zscrape.store.tasks import LogEntry, TaskQuery, TaskRow
 
 _OUTPUT_KINDS: Final = ("item", "artifact")
+_LIKE: Final = "lower(script_name) LIKE ? ESCAPE '!'"
 _NO_NUMBER: Final = 2**62  # above any entry's
 
 
@@ -53,11 +54,16 @@ def page(reader: sqlite3.Connection, query: TaskQuery) -> list[Loaded]:
         ("created_at >= ?", query.since),
         ("script_name = ?", query.script_name or None),
         ("origin = ?", query.origin or None),
+        ("client = ?", query.client or None),
         ("dropped_reason = ?", query.dropped_reason or None),
     ):
         if value is not None:
             conditions.append(condition)
             values.append(value)
+    if query.scripts:
+        # Not GLOB: that is SQLite's alone. Names of scripts are in lower case.
+        conditions.append(f"({' OR '.join([_LIKE] * len(query.scripts))})")
+        values += [_like(glob) for glob in query.scripts]
     if query.is_dead_letter:
         conditions.append("is_dead_letter")
     if query.statuses:
@@ -68,6 +74,12 @@ def page(reader: sqlite3.Connection, query: TaskQuery) -> list[Loaded]:
         f"{SELECT_TASKS}{where} ORDER BY seq DESC LIMIT ?", (*values, query.limit + 1)
     )
     return [load(record) for record in found]
+
+
+def _like(glob: str) -> str:
+    for mark in "!%_":
+        glob = glob.replace(mark, f"!{mark}")
+    return glob.replace("*", "%").lower()
 
 
 def unsent(reader: sqlite3.Connection) -> list[TaskRow]:

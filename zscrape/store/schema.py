@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 METADATA: Final = MetaData()
-HEAD: Final = "0001"  # the newest migration; a test holds it to the folder
+HEAD: Final = "0005"  # the newest migration; a test holds it to the folder
 
 _ROW_NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")  # else no alias of the rowid
 
@@ -114,3 +114,37 @@ RESULTS: Final = Table(
     Column("data", LargeBinary, nullable=False),  # too large to be read with every look at a row
     Column("checksum", BigInteger, nullable=False),
 )
+
+# ---- who may call, and who did what ----------------------------------------------------
+
+API_KEYS: Final = Table(
+    "api_keys",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("prefix", String(32), nullable=False),  # its first letters, to tell it from others
+    Column("digest", LargeBinary(32), nullable=False),  # SHA-256 of the key: itself is kept nowhere
+    Column("scopes", String(255), nullable=False),  # by spaces
+    Column("scripts", String(8_000), nullable=False),  # a JSON array of patterns; empty: all
+    Column("rate_per_s", Float(53)),  # NULL: as the gateway is set
+    Column("created_at", Float(53), nullable=False),
+    Column("created_by", String(255), nullable=False),
+    Column("expires_at", Float(53)),  # NULL: never
+    Column("revoked_at", Float(53)),  # NULL iff it may still be used
+    Column("last_used_at", Float(53)),  # to the minute
+)
+Index("api_keys_digest", API_KEYS.c.digest, unique=True)
+
+AUDIT: Final = Table(
+    "audit",
+    METADATA,
+    Column("seq", _ROW_NUMBER, primary_key=True, autoincrement=True),
+    Column("at", Float(53), nullable=False),
+    Column("actor", String(255), nullable=False),  # id of a key, `jwt:` and a subject, or a user
+    Column("action", String(64), nullable=False),
+    Column("target", String(255), nullable=False),
+    Column("address", String(64), nullable=False),  # from where
+    Column("result", String(64), nullable=False),  # `ok`, or the code of the error
+    Column("request_id", String(64), nullable=False),
+)
+Index("audit_at", AUDIT.c.at)

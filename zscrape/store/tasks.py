@@ -133,6 +133,8 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
     statuses: frozenset[TaskState] = frozenset()  # empty: any
     script_name: str = ""
     origin: str = ""
+    client: str = ""  # whose; empty: anybody's
+    scripts: tuple[str, ...] = ()  # of these alone, `*` stands for any part; empty: any
     since: float | None = None  # created at or after
     is_dead_letter: bool = False  # True: dead letters alone
     dropped_reason: str = ""

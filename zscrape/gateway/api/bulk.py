@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from zscrape.errors import NotFound
+from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import (
     REQUEST_ID,
     body_of,
@@ -32,6 +33,7 @@ from zscrape.store.tasks import TaskQuery
 _TURN_COUNT: Final = 50  # tasks ended before others get a turn
 
 
+@needs("run")
 async def retry(request: Request) -> Response:
     """`POST /v1/tasks/{id}/retry`: an ended task again, as a new one with the same pin."""
     check_query(request, ())
@@ -48,6 +50,7 @@ async def retry(request: Request) -> Response:
     return told({**accepted_view(new), "retry_of": row.id}, 202, location)
 
 
+@needs("run", act="tasks.cancel_many")
 async def cancel_many(request: Request) -> Response:
     """`POST /v1/tasks/cancel`: end the tasks that are named or fit; those that have ended stay."""
     check_query(request, ())
@@ -66,9 +69,12 @@ async def cancel_many(request: Request) -> Response:
     cancelled_count = 0
     if not (selection.ids or query.statuses):
         return told({"tasks": answers, "cancelled_count": 0, "failed_count": 0})
-    async for task_id, row in Repeats(state.service, state.store).chosen(selection.ids, query):
+    repeats = Repeats(state.service, state.store)
+    async for task_id, row in repeats.chosen(selection.ids, query, client_of(request)):
         was_live = row is not None and not row.status.is_final
         try:
+            if row is None:
+                raise NotFound(kind="task", name=task_id[:80])  # noqa: TRY301 - told as that of `cancel`
             ended = await state.service.cancel(task_id)
         except NotFound as error:
             answers.append({"request_id": task_id, "error": error_view(error, lang)})

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from zscrape.errors import RepositoryUnavailable, Unauthorized
+from zscrape.gateway.api.doors import acted_on, needs
 from zscrape.gateway.api.exchange import CLIENT, body_of, check_query, gateway_of, told
 from zscrape.gateway.faults import field_fault
 from zscrape.gateway.requests import decode_channel, decode_prefetch
@@ -19,6 +20,7 @@ from zscrape.scripts.channels import Change, is_channel_name
 WEBHOOK_PATH: Final = "/v1/scripts/refresh"  # the endpoint itself asks for key or signature
 
 
+@needs("admin", act="scripts.refresh", is_signable=True)
 async def refresh(request: Request) -> Response:
     """`POST /v1/scripts/refresh`: look at every repository now; also a Git host's webhook.
 
@@ -52,11 +54,13 @@ async def refresh(request: Request) -> Response:
     )
 
 
+@needs("admin", act="scripts.prefetch")
 async def prefetch(request: Request) -> Response:
     """`POST /v1/scripts/prefetch`: have the workers get a script and its environment ready."""
     check_query(request, ())
     state = gateway_of(request)
     asked = decode_prefetch(await body_of(request))
+    acted_on(request, asked.script_name)
     script = await state.catalogue.resolve(asked.script_name, asked.version)
     worker_ids = state.router.prefetch(script.run, script.requires)
     view = {
@@ -68,6 +72,7 @@ async def prefetch(request: Request) -> Response:
     return told(view, 202)
 
 
+@needs("admin", act="scripts.promote")
 async def set_channel(request: Request) -> Response:
     """`PUT /v1/scripts/{name}/channels/{channel}`: promote a version, or roll back."""
     check_query(request, ())
@@ -77,10 +82,14 @@ async def set_channel(request: Request) -> Response:
         raise field_fault("channel", "channel_name", given=channel[:80])
     asked = decode_channel(await body_of(request))
     if asked.rollback:
-        return told(_view(await catalogue.roll_back(name, channel)))
-    return told(_view(await catalogue.promote(name, channel, asked.version)))
+        change = await catalogue.roll_back(name, channel)
+    else:
+        change = await catalogue.promote(name, channel, asked.version)
+    acted_on(request, f"{name}/{channel}/{change.version}")
+    return told(_view(change))
 
 
+@needs("admin", act="scripts.remove_channel")
 async def remove_channel(request: Request) -> Response:
     """`DELETE /v1/scripts/{name}/channels/{channel}`: forget it."""
     check_query(request, ())

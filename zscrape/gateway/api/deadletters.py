@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from zscrape.errors import NotFound
+from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import (
     body_of,
     check_query,
@@ -38,6 +39,7 @@ _REASONS: Final = ("", "retry_exhausted", "poison")
 _TURN_COUNT: Final = 20  # letters handled before others get a turn
 
 
+@needs("read", "run")
 async def letters(request: Request) -> Response:
     """`GET /v1/deadletters`: newest first, page by page."""
     check_query(request, ("script", "reason", "since", "limit", "cursor"))
@@ -53,6 +55,7 @@ async def letters(request: Request) -> Response:
     return await page_of(request, query, "deadletters")
 
 
+@needs("run", act="deadletters.retry")
 async def retry(request: Request) -> Response:
     """`POST /v1/deadletters/retry`: do them again, each as a new task with the same pin."""
     check_query(request, ())
@@ -66,6 +69,7 @@ async def retry(request: Request) -> Response:
     return told(await _each(request, selection, again, "retried"), 202)
 
 
+@needs("admin", act="deadletters.drop")
 async def drop(request: Request) -> Response:
     """`DELETE /v1/deadletters`: take them from the list; they stay in the history."""
     check_query(request, ("ids", "script", "reason", "since", "limit", "all"))
@@ -105,7 +109,8 @@ async def _each(
     )
     answers: list[dict[str, Any]] = []
     done_count = 0
-    async for task_id, row in _repeats(request).chosen(selection.ids, query):
+    chosen = _repeats(request).chosen(selection.ids, query, client_of(request))
+    async for task_id, row in chosen:
         if row is None:
             found = Repeated(task_id, error=NotFound(kind="task", name=task_id[:80]))
         else:

@@ -15,13 +15,15 @@ from starlette.types import Message, Receive, Scope, Send
 from zscrape.errors import (
     BodyTimeout,
     BodyTooLarge,
+    LockedOut,
     LockHeld,
+    NotFound,
     RefusedError,
     TooManyConnections,
     Unauthorized,
     ZscrapeError,
 )
-from zscrape.gateway.access import Client
+from zscrape.gateway.clients import Client
 from zscrape.gateway.connections import CROWDED
 from zscrape.gateway.envelope import encode, error_view, problem
 from zscrape.gateway.faults import FieldFault, field_fault
@@ -58,6 +60,12 @@ def client_of(request: Request) -> Client:
     """Return whose key the call carries."""
     client: Client = request.scope[CLIENT]
     return client
+
+
+def peer_of(scope: Scope) -> str:
+    """Return the address that a call comes from; an empty text where there is none."""
+    peer = scope.get("client")
+    return peer[0] if peer else ""
 
 
 def language_of(headers: Mapping[bytes, bytes], default: str) -> str:
@@ -136,9 +144,12 @@ async def row_of(request: Request) -> TaskRow:
     """Return the task that the path names; from now on the call goes by its id.
 
     Raises:
-        NotFound: It is not known (any more).
+        NotFound: It is not known (any more), or not to this client.
     """
-    row = await gateway_of(request).service.get(request.path_params["task_id"])
+    task_id = request.path_params["task_id"]
+    row = await gateway_of(request).service.get(task_id)
+    if not client_of(request).sees(row):
+        raise NotFound(kind="task", name=task_id[:80])
     request.scope[REQUEST_ID] = row.id
     return row
 
@@ -285,7 +296,7 @@ def refusal_headers(error: ZscrapeError) -> RawHeaders:
     """Return the headers that belong to a refusal."""
     if isinstance(error, TooManyConnections):
         return [(b"retry-after", b"%d" % error.retry_after_s), (b"connection", b"close")]
-    if isinstance(error, RefusedError):
+    if isinstance(error, RefusedError | LockedOut):
         return [(b"retry-after", b"%d" % error.retry_after_s)]
     if isinstance(error, LockHeld):
         return [(b"retry-after", b"5")]

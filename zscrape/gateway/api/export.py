@@ -13,9 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import (
     check_query,
     choice,
+    client_of,
     gateway_of,
     is_true,
     language,
@@ -43,6 +45,7 @@ _COLUMNS: Final = (
 _ERROR_COLUMNS: Final = ("code", "message", "type", "traceback")
 
 
+@needs("read", "run")
 async def export(request: Request) -> Response:
     """`GET /v1/tasks/export`: every task that fits, newest first, with the full text of errors.
 
@@ -52,7 +55,7 @@ async def export(request: Request) -> Response:
     form = choice(request, "format", "jsonl", ("jsonl", "csv"))
     limit = whole(request, "limit", _LIMIT_COUNT, low=1, high=_LIMIT_COUNT) or _LIMIT_COUNT
     has_data = is_true(request, "data")
-    query = query_of(request, limit_high=_LIMIT_COUNT)
+    query = client_of(request).within(query_of(request, limit_high=_LIMIT_COUNT))
     told = _Told(gateway_of(request), language(request), has_data)
     if form == "csv":
         media_type, chunks = "text/csv; charset=utf-8", told.table(query, limit)
@@ -86,16 +89,8 @@ class _Told:
     async def _chunks(self, query: TaskQuery, limit: int) -> AsyncIterator[list[TaskRow]]:
         before: int | None = None
         while limit > 0:
-            page = await self._state.store.page(
-                TaskQuery(
-                    statuses=query.statuses,
-                    script_name=query.script_name,
-                    origin=query.origin,
-                    since=query.since,
-                    limit=min(limit, _PAGE_COUNT),
-                    before=before,
-                )
-            )
+            part = msgspec.structs.replace(query, limit=min(limit, _PAGE_COUNT), before=before)
+            page = await self._state.store.page(part)
             for start in range(0, len(page.rows), _CHUNK_COUNT):
                 yield page.rows[start : start + _CHUNK_COUNT]
                 await asyncio.sleep(0)

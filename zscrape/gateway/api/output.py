@@ -15,6 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from zscrape.errors import NotFound
+from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import (
     check_query,
     choice,
@@ -37,6 +38,7 @@ _SHOWN_TYPES: Final = frozenset(
 )
 
 
+@needs("read", "run")
 async def items(request: Request) -> Response:
     """`GET /v1/tasks/{id}/items`: the items of the last attempt, whole or in part.
 
@@ -71,6 +73,7 @@ def _names(request: Request, parameter: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
 
 
+@needs("read", "run")
 async def result(request: Request) -> Response:
     """`GET /v1/tasks/{id}/result`: the script's data, as it gave it."""
     check_query(request, ())
@@ -81,12 +84,14 @@ async def result(request: Request) -> Response:
     return _streamed(data, "application/json", {})
 
 
+@needs("read", "run")
 async def artifacts(request: Request) -> Response:
     """`GET /v1/tasks/{id}/artifacts`: the files that the script saved."""
     check_query(request, ())
     return told({"artifacts": artifact_views(await row_of(request))})
 
 
+@needs("read", "run")
 async def artifact(request: Request) -> Response:
     """`GET /v1/tasks/{id}/artifacts/{name}`: one of them."""
     check_query(request, ())

@@ -14,6 +14,7 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 
 from zscrape.errors import Draining, RefusedError, ScriptError, ZscrapeError
+from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import (
     JSON_TYPE,
     ClientGone,
@@ -21,6 +22,7 @@ from zscrape.gateway.api.exchange import (
     check_room,
     disconnect,
     language_of,
+    peer_of,
     preferred_wait,
     read_body,
     refusal_headers,
@@ -45,6 +47,7 @@ _KEY_LENGTH_LIMIT: Final = 255
 _COMES_AGAIN: Final = frozenset({409, 429, 503})  # told with Retry-After
 
 
+@needs("run")
 class ScrapeEndpoint:
     """The ASGI application behind `POST /scrape`."""
 
@@ -58,7 +61,7 @@ class ScrapeEndpoint:
         call = _Call(state, headers, new_task_id())
         try:
             check_room(scope, state.policy)
-            row = await call.accept(receive, scope["query_string"])
+            row = await call.accept(scope, receive)
             await call.answer(row, receive, send)
         except ClientGone:
             raise  # the edge knows what to do: nothing
@@ -89,14 +92,16 @@ class _Call:
         self._is_cancelling = False  # its task ends when its client goes
         self.request_id = request_id
 
-    async def accept(self, receive: Receive, query: bytes) -> TaskRow:
+    async def accept(self, scope: Scope, receive: Receive) -> TaskRow:
         """Read the call and make a task of it."""
         state, headers = self._state, self._headers
-        client = state.access.authenticate(headers)
-        self._is_cancelling = is_cancelling_query(query)
+        client = state.access.authenticate(headers, peer_of(scope), method="POST")
+        client.check_scopes(("run",))
+        self._is_cancelling = is_cancelling_query(scope["query_string"])
         body = await read_body(headers, receive, state.policy)
         request = decode_task(body, depth_limit=state.policy.depth_limit)
         self._script_name = request.script_name
+        client.check_script(request.script_name)
         idempotency = idempotency_of(headers, body)
         service = state.service
         if idempotency is not None:
@@ -105,7 +110,12 @@ class _Call:
                 return earlier
         try:
             prepared = await service.prepare(
-                request, origin="scrape", client=client.id, task_id=self.request_id, is_awaited=True
+                request,
+                origin="scrape",
+                client=client.id,
+                task_id=self.request_id,
+                is_awaited=True,
+                is_own_only=client.is_own_only,
             )
         except ScriptError as error:
             return await self._failed(request, error, client.id, idempotency)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from zscrape.errors import Draining, RefusedError
+from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import (
     JSON_TYPE,
     PROBLEM_TYPE,
@@ -51,15 +52,17 @@ from zscrape.store.tasks import TaskRow
 _COMES_AGAIN: Final = frozenset({429, 503})
 
 
+@needs("read", "run")
 async def catalogue(request: Request) -> Response:
     """`GET /v1/scripts`: every script with its newest version, and which repositories fail."""
     check_query(request, ())
     lang = language(request)
-    state = gateway_of(request)
+    state, client = gateway_of(request), client_of(request)
     known = await state.catalogue.scripts()
     views = [
         {**msgspec.structs.asdict(each), "problems": told_problems(each.problems, lang)}
         for each in known
+        if client.may_use(each.name)
     ]
     faults = state.catalogue.faults()
     repositories = [
@@ -69,6 +72,7 @@ async def catalogue(request: Request) -> Response:
     return told({"scripts": views, "repositories": repositories})
 
 
+@needs("read", "run")
 async def show(request: Request) -> Response:
     """`GET /v1/scripts/{name}`: one version's manifest, and which versions there are."""
     state = gateway_of(request)
@@ -118,10 +122,12 @@ def _stale(state: GatewayState, repository: str) -> tuple[Problem, ...]:
     return (problem_at("/repository", "repository_stale", repository=repository),)
 
 
+@needs("read", "run")
 async def versions(request: Request) -> Response:
     """`GET /v1/scripts/{name}/versions`: newest first."""
     check_query(request, ())
     name = request.path_params["name"]
+    client_of(request).check_script(name)
     state = gateway_of(request)
     known = await state.catalogue.known_digests(name)
     view = {
@@ -141,11 +147,13 @@ def _details(state: GatewayState, known: Mapping[str, str | None]) -> dict[str, 
     }
 
 
+@needs("read", "run")
 async def schema(request: Request) -> Response:
     """`GET /v1/scripts/{name}/schema`: the JSON Schema of its parameters."""
     return told((await _script_of(request)).schema)
 
 
+@needs("read", "run")
 async def validate(request: Request) -> Response:
     """`POST /v1/scripts/{name}/validate`: would these parameters do? Nothing is run."""
     body = await body_of(request) or b"{}"
@@ -167,18 +175,21 @@ async def validate(request: Request) -> Response:
 async def _script_of(request: Request) -> Script:
     check_query(request, ("version",))
     name = request.path_params["name"]
+    client_of(request).check_script(name)
     return await gateway_of(request).catalogue.resolve(name, request.query_params.get("version"))
 
 
 # ---- run -----------------------------------------------------------------------------
 
 
+@needs("run")
 async def run(request: Request) -> Response:
     """`POST /v1/scripts/{name}/run`: the body is the parameters, the answer is the data."""
     check_query(request, ("version", "timeout", ON_DISCONNECT))
     is_asked = is_cancelling(request.query_params.get(ON_DISCONNECT))
     state = gateway_of(request)
     client = client_of(request)
+    client.check_script(request.path_params["name"])
     body = await body_of(request) or b"{}"
     check_depth(body, state.policy.depth_limit)
     decode_parameters(body, at="")

@@ -12,12 +12,14 @@ from starlette.routing import BaseRoute, Route
 
 import zscrape
 from zscrape.errors import RefusedError
+from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import check_query, gateway_of, told
 from zscrape.gateway.state import GatewayState
 from zscrape.model import Snapshot, WorkerStatus
 from zscrape.scripts.catalogue import Catalogue
 
 
+@needs("open")
 async def health(request: Request) -> Response:
     """`GET /health`: 200 while the process does its work, and what its parts say.
 
@@ -46,6 +48,7 @@ def _catalogue_word(catalogue: Catalogue) -> str:
     return "unreadable" if faulty_count == catalogue.repository_count else "degraded"
 
 
+@needs("open")
 async def ready(request: Request) -> Response:
     """`GET /ready`: 200 while it takes tasks. It does so without workers, who dial in here."""
     state = gateway_of(request)
@@ -58,6 +61,7 @@ async def ready(request: Request) -> Response:
     return told({"status": "ready", "active_workers": workers})
 
 
+@needs("open")
 async def status(request: Request) -> Response:
     """`GET /status`: the figures at a glance."""
     state = gateway_of(request)
@@ -83,6 +87,7 @@ async def status(request: Request) -> Response:
     )
 
 
+@needs("read", "run")
 async def pressure(request: Request) -> Response:
     """`GET /v1/pressure`: is there room? As JSON, or 200/503 in plain text for balancers."""
     check_query(request, ())

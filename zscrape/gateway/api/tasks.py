@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from zscrape.errors import ParamsInvalid, ScriptError, ZscrapeError
+from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import (
     PROBLEM_TYPE,
     REQUEST_ID,
@@ -55,6 +56,7 @@ _MORE: Final = frozenset({"limit", "cursor", "status", "script", "origin", "sinc
 # ---- submit --------------------------------------------------------------------------
 
 
+@needs("run")
 async def submit(request: Request) -> Response:
     """`POST /v1/tasks`: one task, or an array of them."""
     check_query(request, ())
@@ -64,17 +66,21 @@ async def submit(request: Request) -> Response:
     state = gateway_of(request)
     client = client_of(request)
     asked = decode_task(body, depth_limit=state.policy.depth_limit)
+    client.check_script(asked.script_name)
     idempotency = idempotency_of(dict(request.scope["headers"]), body)
     row = None
     if idempotency is not None:
         row = await state.service.reattach(client.id, idempotency)
     if row is None:
-        prepared = await state.service.prepare(asked, origin="task", client=client.id)
+        prepared = await state.service.prepare(
+            asked, origin="task", client=client.id, is_own_only=client.is_own_only
+        )
         row = await state.service.accept(prepared, idempotency)
     request.scope[REQUEST_ID] = row.id
     return told(accepted_view(row), 202, {"Location": f"/v1/tasks/{row.id}"})
 
 
+@needs("run")
 async def submit_batch(request: Request) -> Response:
     """`POST /v1/tasks/batch`: an array of tasks, or an object with `tasks`."""
     check_query(request, ())
@@ -125,13 +131,21 @@ async def _prepare_many(
         ParamsInvalid: Parameters do not fit; the pointers say which.
     """
     service = gateway_of(request).service
-    client = client_of(request).id
+    client = client_of(request)
+    for each in asked:
+        client.check_script(each.script_name)
     prepared: list[Prepared] = []
     misfits: list[ParamsInvalid] = []
     for place, each in enumerate(asked):
         try:
             prepared.append(
-                await service.prepare(each, origin="batch", client=client, at=f"{at}/{place}")
+                await service.prepare(
+                    each,
+                    origin="batch",
+                    client=client.id,
+                    at=f"{at}/{place}",
+                    is_own_only=client.is_own_only,
+                )
             )
         except ParamsInvalid as error:
             misfits.append(error)
@@ -159,6 +173,7 @@ def accepted_view(row: TaskRow) -> dict[str, Any]:
 # ---- look ----------------------------------------------------------------------------
 
 
+@needs("read", "run")
 async def history(request: Request) -> Response:
     """`GET /v1/tasks`: newest first, page by page."""
     check_query(request, _MORE)
@@ -167,7 +182,7 @@ async def history(request: Request) -> Response:
 
 async def page_of(request: Request, query: TaskQuery, noun: str) -> Response:
     """Return one page of tasks under the name `noun`, with the cursor of the next."""
-    page = await gateway_of(request).store.page(query)
+    page = await gateway_of(request).store.page(client_of(request).within(query))
     lang = language(request)
     cursor = None if page.next_before is None else _cursor_of(page.next_before)
     return told({noun: [task_summary(row, lang) for row in page.rows], "next_cursor": cursor})
@@ -222,6 +237,7 @@ def _place_of(cursor: str | None) -> int | None:
     return int(place[1:])
 
 
+@needs("read", "run")
 async def show(request: Request) -> Response:
     """`GET /v1/tasks/{id}`: one task in full; `?wait=30` answers when it has ended, or then."""
     check_query(request, ("wait",))
@@ -238,6 +254,7 @@ def _shown(request: Request, row: TaskRow, status: int = 200) -> Response:
     return told(task_view(row, language(request), inline_limit_bytes=limit_bytes), status)
 
 
+@needs("read", "run")
 async def explain(request: Request) -> Response:
     """`GET /v1/tasks/{id}/explain`: why it waits, or where it is."""
     check_query(request, ())
@@ -257,6 +274,7 @@ async def explain(request: Request) -> Response:
     )
 
 
+@needs("run")
 async def cancel(request: Request) -> Response:
     """`POST /v1/tasks/{id}/cancel` and `DELETE /v1/tasks/{id}`: end it; again is no error."""
     check_query(request, ())
@@ -291,6 +309,7 @@ class Stream(Response):
         )
 
 
+@needs("read", "run")
 async def events(request: Request) -> Response:
     """`GET /v1/tasks/{id}/events`: server-sent events, resumable by `Last-Event-ID`."""
     check_query(request, ())
@@ -305,6 +324,7 @@ async def events(request: Request) -> Response:
     return Stream(request, row, EVENTS, after=min(after, row.last_number))
 
 
+@needs("read", "run")
 async def logs(request: Request) -> Response:
     """`GET /v1/tasks/{id}/logs`: one JSON object a line; `?follow=1` until the task ends."""
     check_query(request, ("follow", "after"))

@@ -9,22 +9,28 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from zscrape.errors import NotFound
-from zscrape.gateway.api.exchange import check_query, gateway_of, told
+from zscrape.gateway.api.doors import needs
+from zscrape.gateway.api.exchange import check_query, client_of, gateway_of, told
 from zscrape.model import WorkerSnapshot
 
 
+@needs("read")
 async def workers(request: Request) -> Response:
     """`GET /v1/workers`: load, tags, facts and running attempts of every worker."""
     check_query(request, ())
     found = gateway_of(request).router.snapshot().workers
-    return told({"workers": [_view(worker) for worker in found]})
+    # Ids alone do not say whose tasks they are: who may not see all of them sees none here.
+    sees_all = not client_of(request).scripts
+    return told({"workers": [_view(worker, has_running=sees_all) for worker in found]})
 
 
+@needs("admin", act="workers.drain")
 async def drain(request: Request) -> Response:
     """`POST /v1/workers/{id}/drain`: it ends what it runs and takes nothing new."""
     return _set_draining(request, is_draining=True)
 
 
+@needs("admin", act="workers.resume")
 async def resume(request: Request) -> Response:
     """`POST /v1/workers/{id}/resume`: it takes work again."""
     return _set_draining(request, is_draining=False)
@@ -41,7 +47,7 @@ def _set_draining(request: Request, *, is_draining: bool) -> Response:
     raise NotFound(kind="worker", name=worker_id[:80])
 
 
-def _view(worker: WorkerSnapshot) -> dict[str, Any]:
+def _view(worker: WorkerSnapshot, *, has_running: bool = True) -> dict[str, Any]:
     facts = worker.facts
     return {
         "id": worker.id,
@@ -52,7 +58,8 @@ def _view(worker: WorkerSnapshot) -> dict[str, Any]:
         "cpu_percent": worker.load.cpu_percent,
         "memory_percent": worker.load.memory_percent,
         "running": [
-            {"request_id": task_id, "attempt": attempt} for task_id, attempt in worker.running
+            {"request_id": task_id, "attempt": attempt}
+            for task_id, attempt in (worker.running if has_running else ())
         ],
         "warm_count": worker.warm_count,
         "last_heard_s": round(worker.last_heard_s, 3),

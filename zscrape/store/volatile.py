@@ -1,0 +1,69 @@
+"""The tables of a gateway that keeps no files: the same schema, gone with the process."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from sqlalchemy import create_engine
+from sqlalchemy.pool import StaticPool
+
+from zscrape.store.database import Write
+from zscrape.store.faults import storage_error
+from zscrape.store.schema import METADATA
+from zscrape.store.tasks import KeyTaken
+
+Result = TypeVar("Result")
+
+
+class Tables(Protocol):
+    """What the stores of small domains need of a database."""
+
+    def write(self, work: Write) -> asyncio.Future[None]:
+        """Run `work` in a transaction; the future is done after its COMMIT, or has the error."""
+        ...
+
+    async def read(self, query: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Return what `query` finds."""
+        ...
+
+
+class VolatileDatabase:
+    """A database in memory; there is no disk to wait for, so no thread either."""
+
+    def __init__(self) -> None:
+        self._connection = sqlite3.connect(":memory:", isolation_level=None)
+        engine = create_engine("sqlite://", creator=lambda: self._connection, poolclass=StaticPool)
+        METADATA.create_all(engine)
+
+    def write(self, work: Write) -> asyncio.Future[None]:
+        """Run `work` in a transaction of its own; the future is done when this returns."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        try:
+            self._connection.execute("BEGIN")
+            work(self._connection)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._connection.execute("ROLLBACK")
+            is_twin = isinstance(error, sqlite3.IntegrityError)
+            future.set_exception(KeyTaken() if is_twin else storage_error(error))
+        else:
+            future.set_result(None)
+        return future
+
+    async def read(self, query: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Return what `query` finds.
+
+        Raises:
+            StorageError: It cannot be read.
+        """
+        try:
+            return query(self._connection)
+        except sqlite3.Error as error:
+            raise storage_error(error) from error
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._connection.close()
