@@ -67,7 +67,7 @@ class _Machine(NamedTuple):
     pidfd_getfd: int = 438
 
 
-_MACHINES = {
+MACHINES = {
     "x86_64": _Machine(0xC000003E, 42, 44, 46, 307, 41, 54, 317),
     "aarch64": _Machine(0xC00000B7, 203, 206, 211, 269, 198, 208, 277),
 }
@@ -127,7 +127,7 @@ def build_filter(machine: str, *, has_messages: bool = True) -> bytes:
     Raises:
         KeyError: It is not known for this architecture.
     """
-    calls = _MACHINES[machine]
+    calls = MACHINES[machine]
     program = _Program()
     program.load(_ARCH_AT)
     program.jump(_IF_EQUAL, calls.audit_arch, "", "kill")
@@ -218,7 +218,7 @@ def install(*, has_messages: bool = True) -> int:
         OSError: The kernel has no such filters, or another one has a listener already.
     """
     machine = os.uname().machine
-    if machine not in _MACHINES:
+    if machine not in MACHINES:
         raise OSError(errno.ENOSYS, f"no network filter for {machine}")
     code = build_filter(machine, has_messages=has_messages)
     instructions = ctypes.create_string_buffer(code, len(code))
@@ -227,7 +227,7 @@ def install(*, has_messages: bool = True) -> int:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long
     listener_fd: int = libc.syscall(
-        ctypes.c_long(_MACHINES[machine].seccomp),
+        ctypes.c_long(MACHINES[machine].seccomp),
         ctypes.c_ulong(_SECCOMP_SET_MODE_FILTER),
         ctypes.c_ulong(_FLAG_NEW_LISTENER),
         program,
