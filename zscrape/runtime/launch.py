@@ -30,6 +30,12 @@ def prepare(arguments: list[str]) -> None:
     for option in (_PR_SET_NO_NEW_PRIVS, _PR_SET_CHILD_SUBREAPER):
         if libc.prctl(option, 1, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), f"prctl {option}")
+    control_fd, _scratch, _isolation, kit, _limits, answer_fd = arguments
+    if answer_fd != "-":
+        from zscrape.runtime import notify
+
+        has_messages = "browser" not in kit.split(",")
+        notify.hand_over(int(control_fd), int(answer_fd), has_messages=has_messages)
     command = [sys.executable, "-I", "-B", __file__, "template", *arguments]
     os.execv(sys.executable, command)  # noqa: S606 - replaces itself
 

@@ -20,6 +20,8 @@ Control messages are short ASCII datagrams of lines, ids are the worker's:
     S id ...  end strays; ids are the           S count                   strays seen
       attempts that may own one
     W  (nothing but reap)
+
+Before all that, `launch.py prepare` may say `L number`: see `notify.hand_over`.
 """
 
 from __future__ import annotations

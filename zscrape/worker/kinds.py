@@ -58,15 +58,24 @@ def clean_environ(extra: dict[str, str]) -> dict[str, str]:
 
 
 def start_process(
-    kind: Kind, policy: TemplatePolicy, scratch_root: str, control_fd: int, errors_fd: int
+    kind: Kind,
+    policy: TemplatePolicy,
+    scratch_root: str,
+    control_fd: int,
+    errors_fd: int,
+    answer_fd: int = -1,
 ) -> subprocess.Popen[bytes]:
     """Execute a template: never a fork of the worker, whose memory a fork would inherit.
+
+    With an `answer_fd` it takes on the network filter, and hands over its listener.
 
     Raises:
         OSError: The interpreter cannot be executed.
     """
     own = "-" if kind.own_limits is None else ",".join(map(str, kind.own_limits))
-    arguments = (str(control_fd), scratch_root, policy.isolation, kind.kit, own)
+    is_supervised = answer_fd >= 0
+    answer = str(answer_fd) if is_supervised else "-"
+    arguments = (str(control_fd), scratch_root, policy.isolation, kind.kit, own, answer)
     return subprocess.Popen(
         # Without `site`: what an environment's `.pth` files run comes after `prepare`, which
         # takes away the ways to gain rights.
@@ -76,6 +85,6 @@ def start_process(
         stderr=errors_fd,
         # Symbols are bound at start, so that children have none left to look up.
         env={**policy.environ, "LD_BIND_NOW": "1"},
-        pass_fds=(control_fd,),
+        pass_fds=(control_fd, answer_fd) if is_supervised else (control_fd,),
         start_new_session=True,
     )

@@ -22,6 +22,7 @@ from zscrape.log import get_logger
 from zscrape.messages import text
 from zscrape.model import Attempt, Limits, Outcome, OutcomeCode, Pin, Record, RunSpec
 from zscrape.runtime.limits import Limits as ChildLimits
+from zscrape.worker.addresses import AddressPolicy
 from zscrape.worker.attempt import Assignment, Running, SlotListener
 from zscrape.worker.children import Child
 from zscrape.worker.codes import CodeKey, Codes
@@ -29,6 +30,7 @@ from zscrape.worker.environments import Environments, needs_environment
 from zscrape.worker.kinds import TemplateFailed, TemplatePolicy, clean_environ
 from zscrape.worker.pump import Pump
 from zscrape.worker.scratch import Scratch
+from zscrape.worker.supervisor.keeper import Supervisor
 from zscrape.worker.templates import Templates
 
 __all__ = ["Assignment", "SlotListener", "SlotPolicy", "Slots", "TemplateFailed"]
@@ -49,6 +51,7 @@ class SlotPolicy(Struct, frozen=True):
     isolation: Literal["fork", "exec"] = "fork"
     grace_s: float = 2.0  # between the request to end and the kill
     environ: dict[str, str] = field(default_factory=dict)  # variables that scripts may see besides
+    supervised: AddressPolicy | None = None  # held by a supervisor, which needs no privileges
 
 
 class Slots:
@@ -71,6 +74,7 @@ class Slots:
         self._compiling: set[Running] = set()
         self._readying: set[asyncio.Task[None]] = set()
         self._is_closed = False
+        self._supervisor: Supervisor | None = None
         self._log: Any = get_logger()
 
     async def start(self) -> None:
@@ -78,6 +82,7 @@ class Slots:
 
         Raises:
             TemplateFailed: A template cannot be started; the text says why.
+            OSError: The supervisor cannot be started.
         """
         self._loop = asyncio.get_running_loop()
         await self._scratch.open()
@@ -88,6 +93,9 @@ class Slots:
             environ=clean_environ(self._policy.environ),
             spare_count=self._policy.slot_count,
         )
+        if self._policy.supervised is not None:
+            self._supervisor = Supervisor(self._policy.supervised, self._scratch.root)
+            self._supervisor.start()
         environments = self._environments
         self._templates = Templates(
             policy,
@@ -96,6 +104,7 @@ class Slots:
             self._scratch,
             hold=lambda python: environments.hold(python) if environments else None,
             release=lambda python: environments.release(python) if environments else None,
+            supervisor=self._supervisor,
         )
         try:
             await self._templates.start(_FIRST_KITS)
@@ -164,6 +173,8 @@ class Slots:
             task.cancel()
         await asyncio.gather(*self._readying, return_exceptions=True)
         await self._templates.close()
+        if self._supervisor is not None:
+            self._supervisor.close()
         self._pump.close()
         await self._scratch.close()
 
