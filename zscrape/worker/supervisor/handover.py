@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 
 from zscrape.worker.supervisor import kernel
@@ -31,7 +30,7 @@ class Handover:
             listener_fd = kernel.take_fd(pidfd, fd)
         except OSError as error:
             self._ours.close()
-            return f"the listener of its network filter cannot be taken: {os.strerror(error.errno)}"
+            return f"the listener of its network filter cannot be taken: {error.strerror}"
         self._supervisor.add(listener_fd)
         with self._ours as ours:
             ours.send(b"+")

@@ -189,6 +189,20 @@ def take_fd(pidfd: int, fd: int) -> int:
     return copy
 
 
+def take_listener(pid: int, fd: int) -> int:
+    """Return our own descriptor of the listener that a process has under this number.
+
+    Raises:
+        OSError: It may not be taken, for example where only a process's parents may look into
+            it and this one is none (`kernel.yama.ptrace_scope`).
+    """
+    pidfd = os.pidfd_open(pid)
+    try:
+        return take_fd(pidfd, fd)
+    finally:
+        os.close(pidfd)
+
+
 def connect(fd: int, address: bytes) -> None:
     """Connect, once: unlike Python's own it does not wait when it was interrupted.
 

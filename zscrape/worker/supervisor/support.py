@@ -62,7 +62,7 @@ def _try_out(stack: contextlib.ExitStack) -> str:
     ours.settimeout(_TIMEOUT_S)
     told = ours.recv(64).split()
     if told[:1] == [b"L"]:
-        listener_fd = take_listener(tried.pid, int(told[1]))
+        listener_fd = kernel.take_listener(tried.pid, int(told[1]))
         try:
             socket.send_fds(listeners, [b"+"], [listener_fd])
         finally:
@@ -73,20 +73,6 @@ def _try_out(stack: contextlib.ExitStack) -> str:
     except subprocess.TimeoutExpired:
         return "the self-test did not end in time"
     return errors.strip().rpartition("\n")[2] if tried.returncode else ""
-
-
-def take_listener(pid: int, fd: int) -> int:
-    """Return our own descriptor of the listener that a process has under this number.
-
-    Raises:
-        OSError: It may not be taken, for example where only a process's parents may look into
-            it and this one is none (`kernel.yama.ptrace_scope`).
-    """
-    pidfd = os.pidfd_open(pid)
-    try:
-        return kernel.take_fd(pidfd, fd)
-    finally:
-        os.close(pidfd)
 
 
 def _end(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
