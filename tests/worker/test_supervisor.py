@@ -360,6 +360,29 @@ async def test_unix_sockets_stay_in_the_own_folder(site: Site) -> None:
     assert told == ("ok ok ENOENT EACCES EACCES EACCES EACCES\n3 b'abc' EACCES")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+async def test_unix_sockets_of_another_user_stay_closed(site: Site) -> None:
+    """The supervisor's own rights open no folder that is not its script's user's."""
+    (site.scratch / "1").chmod(0o777)
+    (site.scratch / "2").mkdir()
+    os.chown(site.scratch / "2", 65534, 65534)
+    told = await site.run("""
+        other = os.getcwd()
+        own = socket.socket(socket.AF_UNIX)
+        own.bind("own")
+        own.listen()
+        mine = socket.socket(socket.AF_UNIX)
+        mine.bind(other[:-1] + "2/mine")
+        mine.listen()
+        os.setresuid(65534, 65534, 65534)
+        say(number(socket.socket(socket.AF_UNIX).connect, other + "/own"),
+            number(socket.socket(socket.AF_UNIX).connect, other[:-1] + "2/mine"),
+            number(socket.socket().connect, (GOOD, PORT)))
+    """)
+
+    assert told == "EACCES ok ok"
+
+
 async def test_descriptors_travel_between_processes(site: Site) -> None:
     """A socket pair carries messages and descriptors, as process pools need it."""
     told = await site.run("""

@@ -105,10 +105,14 @@ class Reader:
         flags = _check_flags(flags)
         starts = range(at, at + count * _MANY_SIZE, _MANY_SIZE)
         headers = kernel.read_parts(call.tid, [Part(start, _HEADER.size) for start in starts])
-        messages = [
-            _read_message(header, flags, subject, pidfd) for header in _HEADER.iter_unpack(headers)
-        ]
-        told_at = [start + _HEADER.size for start in starts]
+        messages: list[Message] = []
+        held_bytes = 0
+        for header in _HEADER.iter_unpack(headers):
+            if held_bytes >= _CONTENT_LIMIT_BYTES:
+                break
+            messages.append(_read_message(header, flags, subject, pidfd))
+            held_bytes += len(messages[-1].content)
+        told_at = [start + _HEADER.size for start in starts[: len(messages)]]
         return SendMany(subject, messages, self._judge, told_at)
 
 

@@ -147,6 +147,10 @@ class Serving:
             self._epoll.register(fd, select.EPOLLOUT)
 
     def _try(self, parked: Parked) -> None:
+        """Try a call again, unless it has gone: then its thread's number may be another's."""
+        if not kernel.is_waiting(parked.listener_fd, parked.call.id):
+            self._forget(parked)
+            return
         try:
             result = self._act(parked.call, parked.action)
         except Exception as error:  # noqa: BLE001 - as above
