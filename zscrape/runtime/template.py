@@ -19,6 +19,8 @@ Control messages are short ASCII datagrams of lines, ids are the worker's:
     K id signal                                 X id status cpu_us kb     ended and reaped
     S  end what ended attempts have left        S count                   strays still seen
     W  (nothing but reap)
+
+Before all that, `launch.py prepare` may say `L number`: see `notify.hand_over`.
 """
 
 from __future__ import annotations
