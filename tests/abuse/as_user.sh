@@ -14,6 +14,7 @@ files="tests/abuse tests/runtime/test_notify.py tests/worker/test_supervisor.py 
 cd "$checkout"
 
 if [ "$(id -u)" != 0 ]; then
+  # shellcheck disable=SC2086 # words
   exec "$python" -m pytest $files "$@"
 fi
 
@@ -53,6 +54,7 @@ print("\n".join(sorted({os.path.realpath(path) for path in paths})))' "$checkout
     done
     umount "$kept"
   done
+  # shellcheck disable=SC2086 # words
   exec setpriv --reuid "$user_id" --regid "$user_id" --clear-groups \
     env -i "PATH=$PATH" LANG=C.UTF-8 "HOME=$work/home" "TMPDIR=$work/tmp" PYTHONDONTWRITEBYTECODE=1 \
     "$python" -m pytest -p no:cacheprovider $files "$@"
