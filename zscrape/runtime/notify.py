@@ -19,27 +19,22 @@ Sources: seccomp_unotify(2), linux/audit.h, the kernel's tables of system calls.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
-import struct
 from typing import NamedTuple
 
-_SECCOMP_SET_MODE_FILTER = 1
-_FLAG_NEW_LISTENER = 8
-_KILL_PROCESS = 0x80000000
-_ERRNO = 0x00050000
-_USER_NOTIF = 0x7FC00000
-_ALLOW = 0x7FFF0000
+from zscrape.runtime import syscalls
+from zscrape.runtime.filters import (
+    ALLOW,
+    FLAG_NEW_LISTENER,
+    IF_ANY_BIT,
+    IF_EQUAL,
+    NOTIFY,
+    Filter,
+    Program,
+    refuse,
+)
 
-# struct seccomp_data, whose words are read in the machine's (little endian) order.
-_NUMBER_AT, _ARCH_AT, _ARGUMENTS_AT = 0, 4, 16
-_LOAD = 0x20  # BPF_LD | BPF_W | BPF_ABS
-_AND = 0x54  # BPF_ALU | BPF_AND | BPF_K
-_IF_EQUAL, _IF_AT_LEAST, _IF_ANY_BIT = 0x15, 0x35, 0x45  # BPF_JMP | BPF_J.. | BPF_K
-_RETURN = 0x06
-
-_X32_BIT = 0x40000000
 _MSG_FASTOPEN = 0x20000000
 _TYPE_MASK = 0xF  # what SOCK_NONBLOCK and SOCK_CLOEXEC are not part of
 _UNIX, _INET, _INET6, _NETLINK = 1, 2, 10, 16
@@ -55,65 +50,20 @@ _IPV6_ROUTES = (5, 6, 57)
 class _Machine(NamedTuple):
     """What differs between processor architectures."""
 
-    audit_arch: int
     connect: int
     sendto: int
     sendmsg: int
     sendmmsg: int
     socket: int
     setsockopt: int
-    seccomp: int
     io_uring_setup: int = 425
     pidfd_getfd: int = 438
 
 
 MACHINES = {
-    "x86_64": _Machine(0xC000003E, 42, 44, 46, 307, 41, 54, 317),
-    "aarch64": _Machine(0xC00000B7, 203, 206, 211, 269, 198, 208, 277),
+    "x86_64": _Machine(42, 44, 46, 307, 41, 54),
+    "aarch64": _Machine(203, 206, 211, 269, 198, 208),
 }
-
-
-class _Program:
-    """A classic BPF program in the making: jumps name the place they go to."""
-
-    def __init__(self) -> None:
-        self._lines: list[tuple[int, int, str, str]] = []
-        self._places: dict[str, int] = {}
-
-    def place(self, name: str) -> None:
-        """Name the next instruction. Only places further down can be jumped to."""
-        self._places[name] = len(self._lines)
-
-    def load(self, offset: int) -> None:
-        """Read a word of the call."""
-        self._lines.append((_LOAD, offset, "", ""))
-
-    def load_argument(self, index: int, *, is_high: bool = False) -> None:
-        """Read one half of an argument."""
-        self.load(_ARGUMENTS_AT + 8 * index + 4 * is_high)
-
-    def keep_bits(self, mask: int) -> None:
-        """Clear all other bits of the word that was read."""
-        self._lines.append((_AND, mask, "", ""))
-
-    def jump(self, kind: int, value: int, then: str = "", otherwise: str = "") -> None:
-        """Go to a place by a comparison; an empty name is the next instruction."""
-        self._lines.append((kind, value, then, otherwise))
-
-    def end(self, result: int) -> None:
-        """Answer."""
-        self._lines.append((_RETURN, result, "", ""))
-
-    def assemble(self) -> bytes:
-        """Return the instructions as the kernel reads them."""
-
-        def distance(name: str, line: int) -> int:
-            return self._places[name] - line - 1 if name else 0
-
-        return b"".join(
-            struct.pack("=HBBI", code, distance(then, at), distance(otherwise, at), value)
-            for at, (code, value, then, otherwise) in enumerate(self._lines)
-        )
 
 
 def build_filter(machine: str, *, has_messages: bool = True) -> bytes:
@@ -125,88 +75,82 @@ def build_filter(machine: str, *, has_messages: bool = True) -> bytes:
     address.
 
     Raises:
-        KeyError: It is not known for this architecture.
+        OSError: It is not known for this architecture.
     """
+    program = Program(machine)
     calls = MACHINES[machine]
-    program = _Program()
-    program.load(_ARCH_AT)
-    program.jump(_IF_EQUAL, calls.audit_arch, "", "kill")
-    program.load(_NUMBER_AT)
-    if machine == "x86_64":
-        program.jump(_IF_AT_LEAST, _X32_BIT, "kill")
-    program.jump(_IF_EQUAL, calls.connect, "notify")
-    program.jump(_IF_EQUAL, calls.sendto, "sendto")
-    program.jump(_IF_EQUAL, calls.sendmsg, "sendmsg")
-    program.jump(_IF_EQUAL, calls.sendmmsg, "sendmmsg")
-    program.jump(_IF_EQUAL, calls.socket, "socket")
-    program.jump(_IF_EQUAL, calls.setsockopt, "setsockopt")
-    program.jump(_IF_EQUAL, calls.io_uring_setup, "absent")
-    program.jump(_IF_EQUAL, calls.pidfd_getfd, "forbid", "allow")
+    program.jump(IF_EQUAL, calls.connect, "notify")
+    program.jump(IF_EQUAL, calls.sendto, "sendto")
+    program.jump(IF_EQUAL, calls.sendmsg, "sendmsg")
+    program.jump(IF_EQUAL, calls.sendmmsg, "sendmmsg")
+    program.jump(IF_EQUAL, calls.socket, "socket")
+    program.jump(IF_EQUAL, calls.setsockopt, "setsockopt")
+    program.jump(IF_EQUAL, calls.io_uring_setup, "absent")
+    program.jump(IF_EQUAL, calls.pidfd_getfd, "forbid", "allow")
     _add_sends(program, has_messages)
     _add_socket(program)
     _add_setsockopt(program)
     for place, result in (
-        ("allow", _ALLOW),
-        ("notify", _USER_NOTIF),
-        ("forbid", _ERRNO | errno.EPERM),
-        ("deny", _ERRNO | errno.EACCES),
-        ("absent", _ERRNO | errno.ENOSYS),
-        ("kill", _KILL_PROCESS),
+        ("allow", ALLOW),
+        ("notify", NOTIFY),
+        ("forbid", refuse(errno.EPERM)),
+        ("deny", refuse(errno.EACCES)),
+        ("absent", refuse(errno.ENOSYS)),
     ):
         program.place(place)
         program.end(result)
     return program.assemble()
 
 
-def _add_sends(program: _Program, has_messages: bool) -> None:
+def _add_sends(program: Program, has_messages: bool) -> None:
     """Judge sends by what is in registers: flags, and whether there is an address at all."""
     message = "notify" if has_messages else "allow"
     program.place("sendto")
     program.load_argument(3)
-    program.jump(_IF_ANY_BIT, _MSG_FASTOPEN, "forbid")
+    program.jump(IF_ANY_BIT, _MSG_FASTOPEN, "forbid")
     program.load_argument(4)
-    program.jump(_IF_EQUAL, 0, "", "notify")
+    program.jump(IF_EQUAL, 0, "", "notify")
     program.load_argument(4, is_high=True)
-    program.jump(_IF_EQUAL, 0, "allow", "notify")
+    program.jump(IF_EQUAL, 0, "allow", "notify")
     program.place("sendmsg")
     program.load_argument(2)
-    program.jump(_IF_ANY_BIT, _MSG_FASTOPEN, "forbid", message)
+    program.jump(IF_ANY_BIT, _MSG_FASTOPEN, "forbid", message)
     program.place("sendmmsg")
     program.load_argument(3)
-    program.jump(_IF_ANY_BIT, _MSG_FASTOPEN, "forbid", message)
+    program.jump(IF_ANY_BIT, _MSG_FASTOPEN, "forbid", message)
 
 
-def _add_socket(program: _Program) -> None:
+def _add_socket(program: Program) -> None:
     program.place("socket")
     program.load_argument(0)
-    program.jump(_IF_EQUAL, _UNIX, "allow")
-    program.jump(_IF_EQUAL, _NETLINK, "allow")
-    program.jump(_IF_EQUAL, _INET, "inet")
-    program.jump(_IF_EQUAL, _INET6, "", "deny")
+    program.jump(IF_EQUAL, _UNIX, "allow")
+    program.jump(IF_EQUAL, _NETLINK, "allow")
+    program.jump(IF_EQUAL, _INET, "inet")
+    program.jump(IF_EQUAL, _INET6, "", "deny")
     program.place("inet")
     program.load_argument(1)
     program.keep_bits(_TYPE_MASK)
-    program.jump(_IF_EQUAL, _STREAM, "protocol")
-    program.jump(_IF_EQUAL, _DATAGRAM, "", "deny")
+    program.jump(IF_EQUAL, _STREAM, "protocol")
+    program.jump(IF_EQUAL, _DATAGRAM, "", "deny")
     program.place("protocol")
     program.load_argument(2)
     for protocol in _PROTOCOLS:
-        program.jump(_IF_EQUAL, protocol, "allow")
-    program.jump(_IF_EQUAL, _PROTOCOLS[0], "allow", "deny")
+        program.jump(IF_EQUAL, protocol, "allow")
+    program.jump(IF_EQUAL, _PROTOCOLS[0], "allow", "deny")
 
 
-def _add_setsockopt(program: _Program) -> None:
+def _add_setsockopt(program: Program) -> None:
     program.place("setsockopt")
     program.load_argument(1)
-    program.jump(_IF_EQUAL, _IPV6_LEVEL, "ipv6")
-    program.jump(_IF_EQUAL, _IP_LEVEL, "", "allow")
+    program.jump(IF_EQUAL, _IPV6_LEVEL, "ipv6")
+    program.jump(IF_EQUAL, _IP_LEVEL, "", "allow")
     program.load_argument(2)
-    program.jump(_IF_EQUAL, _IP_OPTIONS, "forbid", "allow")
+    program.jump(IF_EQUAL, _IP_OPTIONS, "forbid", "allow")
     program.place("ipv6")
     program.load_argument(2)
     for option in _IPV6_ROUTES:
-        program.jump(_IF_EQUAL, option, "forbid")
-    program.jump(_IF_EQUAL, _IPV6_ROUTES[0], "forbid", "allow")
+        program.jump(IF_EQUAL, option, "forbid")
+    program.jump(IF_EQUAL, _IPV6_ROUTES[0], "forbid", "allow")
 
 
 def install(*, has_messages: bool = True) -> int:
@@ -217,25 +161,8 @@ def install(*, has_messages: bool = True) -> int:
     Raises:
         OSError: The kernel has no such filters, or another one has a listener already.
     """
-    machine = os.uname().machine
-    if machine not in MACHINES:
-        raise OSError(errno.ENOSYS, f"no network filter for {machine}")
-    code = build_filter(machine, has_messages=has_messages)
-    instructions = ctypes.create_string_buffer(code, len(code))
-    # struct sock_fprog: count and pointer, with the padding between them.
-    program = struct.pack("=HxxxxxxQ", len(code) // 8, ctypes.addressof(instructions))
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.syscall.restype = ctypes.c_long
-    listener_fd: int = libc.syscall(
-        ctypes.c_long(MACHINES[machine].seccomp),
-        ctypes.c_ulong(_SECCOMP_SET_MODE_FILTER),
-        ctypes.c_ulong(_FLAG_NEW_LISTENER),
-        program,
-    )
-    if listener_fd < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"network filter: {os.strerror(number)}")
-    return listener_fd
+    code = build_filter(syscalls.MACHINE, has_messages=has_messages)
+    return Filter(code, FLAG_NEW_LISTENER).install()
 
 
 def hand_over(control_fd: int, answer_fd: int, *, has_messages: bool = True) -> None:
