@@ -179,6 +179,9 @@ class _Rules:
             fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
         except OSError:  # or this user may not
             return
+        if fd == RULESET_FD:  # the ruleset will take this number
+            fd = os.dup(fd)
+            os.close(RULESET_FD)
         self._fds.append(fd)
         is_folder = os.fstat(fd).st_mode & 0o170000 == 0o040000
         allowed = access & self.handled & (-1 if is_folder else _FILE_ONLY)
