@@ -111,6 +111,14 @@ EVENTS: Final[dict[str, Text]] = {
         "Environment {digest} works but could not be compiled: {reason}",
         "실행 환경 {digest}은(는) 쓸 수 있지만 컴파일하지 못했습니다: {reason}",
     ),
+    "event.supervisor_died": Text(
+        "The network supervisor of scripts ended (status {status}) and is started again; connections that it was making are lost.",
+        "스크립트의 네트워크 감독 프로세스가 종료되어(상태 {status}) 다시 시작합니다. 처리 중이던 연결은 끊어집니다.",
+    ),
+    "event.supervisor_failed": Text(
+        "The network supervisor of scripts cannot be started; their connections wait until it can: {reason}",
+        "스크립트의 네트워크 감독 프로세스를 시작할 수 없어 시작될 때까지 연결이 대기합니다: {reason}",
+    ),
     "event.worker_joined": Text(
         "Worker {worker_id} has joined.", "워커 {worker_id}이(가) 합류했습니다."
     ),

@@ -74,8 +74,12 @@ ISOLATION: Final[dict[str, Text]] = {
         "적용됨: 공격의 출발점이 되는 시스템 호출을 거부합니다",
     ),
     "doctor.layer.network": Text(
-        "in force: the network policy is held by {strength}",
-        "적용됨: 네트워크 정책을 {strength} 수준에서 지킵니다",
+        "in force: the kernel refuses every packet that the network policy does not let out",
+        "적용됨: 네트워크 정책이 허용하지 않는 패킷을 커널이 모두 거부합니다",
+    ),
+    "doctor.layer.network.supervised": Text(
+        "in force (supervised): a process of the worker makes the connections that the network policy lets scripts have, and refuses the others. Packets are not held by the kernel: {reason}",
+        "적용됨(supervised): 네트워크 정책이 허용하는 연결을 워커의 감독 프로세스가 대신 맺고 나머지는 거부합니다. 커널이 패킷을 막지는 않습니다: {reason}",
     ),
     "doctor.cost.network": Text(
         "only Python's own sockets are held to the network policy.",

@@ -152,7 +152,10 @@ def _layers(case: _Case) -> Iterator[Check]:
     for layer in LAYERS:
         name, reason = f"layer {layer}", found.missing.get(layer)
         if reason is None:
-            yield case.tell(name, "ok", f"layer.{layer}", strength=strength.name)
+            key = f"layer.{layer}"
+            if layer == "network" and strength.name == "supervised":
+                key = "layer.network.supervised"
+            yield case.tell(name, "ok", key, reason=strength.reason)
             continue
         is_required = layer in settings.isolation.require
         cost = text(f"doctor.cost.{layer}", case.lang)

@@ -32,6 +32,7 @@ _TRUNCATE = 1 << 14  # ABI 3
 _IOCTL_DEV = 1 << 15  # ABI 5
 _FS_BY_ABI = {1: (1 << 13) - 1, 2: _REFER, 3: _TRUNCATE, 5: _IOCTL_DEV}
 
+_NET_ABI = 4
 _SCOPE_ABI = 6
 _SCOPES = 0b11  # abstract unix sockets, signals: only within what the attempt has started
 
@@ -59,67 +60,142 @@ def handled(abi: int) -> int:
     return sum(rights for since, rights in _FS_BY_ABI.items() if since <= abi)
 
 
+# Beside the channel; closed before any of a script's code is loaded.
+RULESET_FD = 4
+
+
 class Grants:
-    """What all children of a template may open, opened once and inherited by each of them."""
+    """What all children of a template may open, opened once and inherited by each of them.
 
-    def __init__(self, read: list[str], *, has_own_shm: bool) -> None:
-        self._abi = syscalls.landlock_abi()
-        self._handled = handled(self._abi)
-        self._attributes = self._handled.to_bytes(8, "little") + bytes(8)
-        if self._abi >= _SCOPE_ABI:
-            self._attributes += _SCOPES.to_bytes(8, "little")
-        elif self._abi < 4:
-            self._attributes = self._attributes[:8]
-        self._rules: list[bytes] = []
-        self._fds: list[int] = []
-        for path in (*SYSTEM, *read):
-            self._add(path, _READ_AND_RUN)
-        for name in _ETC:
-            self._add(f"/etc/{name}", _READ)
-        self._add("/proc", _READ)
-        for name in DEVICES:
-            self._add(f"/dev/{name}", _USE_DEVICE)
-        if has_own_shm:
-            self._add("/dev/shm", _OWN)
+    Every rule takes a call in each child. Where the template is kept to the same already
+    (`keep_together`) a few wide ones do: what is allowed is what both allow.
+    """
 
-    def _add(self, path: str, access: int) -> None:
-        try:
-            fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        except OSError:  # this system does not have it, or this user may not
-            return
-        self._fds.append(fd)
-        self._rules.append(self._rule(fd, access))
+    def __init__(
+        self,
+        read: list[str],
+        *,
+        has_own_shm: bool,
+        is_kept: bool = False,
+        ruleset_fd: int = RULESET_FD,
+    ) -> None:
+        self._fd = ruleset_fd
+        rules = _Rules(has_scopes=True)
+        rules.add_common(read, has_own_shm=has_own_shm, is_wide=is_kept)
+        self._create = rules.create
+        self._add_all = [_add_rule(ruleset_fd, rule) for rule in rules.told]
+        self._restrict = _restrict_self(ruleset_fd)
+        self._own, self._script = (
+            (access & rules.handled).to_bytes(8, "little") for access in (_OWN, _READ_AND_RUN)
+        )
 
-    def _rule(self, fd: int, access: int) -> bytes:
-        is_folder = os.fstat(fd).st_mode & 0o170000 == 0o040000
-        allowed = access & self._handled & (-1 if is_folder else _FILE_ONLY)
-        return allowed.to_bytes(8, "little") + fd.to_bytes(4, "little")
-
-    def ruleset(self, folder: str) -> int:
-        """Return the descriptor of a ruleset that grants all this, and `folder` as one's own.
+    def prepare(self, folder: str) -> None:
+        """Have a ruleset ready that grants all this, and `folder` as one's own.
 
         Raises:
             OSError: The folder is not there.
         """
-        ruleset_fd = syscalls.landlock_create_ruleset(self._attributes)
-        for rule in self._rules:
-            syscalls.landlock_add_rule(ruleset_fd, rule)
-        self._grant(ruleset_fd, folder, _OWN)
-        return ruleset_fd
+        ruleset_fd = self._create()
+        if ruleset_fd != self._fd:
+            os.dup2(ruleset_fd, self._fd, False)
+            os.close(ruleset_fd)
+        for add in self._add_all:
+            add()
+        self._grant(folder, self._own)
 
-    def enforce(self, ruleset_fd: int, script_folder: str) -> None:
+    def enforce(self, script_folder: str) -> None:
         """Grant the script's folder to read, and enforce the ruleset from here on.
 
         Raises:
             OSError: The folder is not there, or the kernel refuses.
         """
-        self._grant(ruleset_fd, script_folder, _READ_AND_RUN)
-        syscalls.landlock_restrict_self(ruleset_fd)
-        os.close(ruleset_fd)
+        self._grant(script_folder, self._script)
+        self._restrict()
+        os.close(self._fd)
 
-    def _grant(self, ruleset_fd: int, path: str, access: int) -> None:
-        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    def _grant(self, folder: str, access: bytes) -> None:
+        fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            syscalls.landlock_add_rule(ruleset_fd, self._rule(fd, access))
+            syscalls.landlock_add_rule(self._fd, access + fd.to_bytes(4, "little"))
         finally:
             os.close(fd)
+
+
+def keep_together(read: list[str], write: list[str], *, has_own_shm: bool) -> None:
+    """Keep this process, a template, to what all of its children together may open.
+
+    Args:
+        read: What they read besides the system.
+        write: The folder that all of their own folders lie in.
+        has_own_shm: Whether `/dev/shm` is theirs alone.
+
+    Raises:
+        OSError: The kernel refuses.
+    """
+    rules = _Rules(has_scopes=False)
+    rules.add_common(read, has_own_shm=has_own_shm)
+    for path in write:
+        rules.add(path, _OWN)
+    ruleset_fd = rules.create()
+    for rule in rules.told:
+        _add_rule(ruleset_fd, rule)()
+    _restrict_self(ruleset_fd)()
+    os.close(ruleset_fd)
+    rules.close()
+
+
+class _Rules:
+    """Rules in the making, each as the kernel reads it; what they name is kept open."""
+
+    def __init__(self, *, has_scopes: bool) -> None:
+        abi = syscalls.landlock_abi()
+        self.handled = handled(abi)
+        attributes = self.handled.to_bytes(8, "little")
+        if abi >= _NET_ABI:
+            attributes += bytes(8)
+        if abi >= _SCOPE_ABI and has_scopes:
+            attributes += _SCOPES.to_bytes(8, "little")
+        self.create = syscalls.Prepared(
+            "landlock", syscalls.LANDLOCK_CREATE_RULESET, attributes, len(attributes), 0
+        )
+        self.told: list[bytes] = []
+        self._fds: list[int] = []
+
+    def add_common(self, read: list[str], *, has_own_shm: bool, is_wide: bool = False) -> None:
+        """Add what is the same for all children; wide rules name folders in place of files."""
+        for path in (*SYSTEM, *read):
+            self.add(path, _READ_AND_RUN)
+        for path in ("/etc",) if is_wide else (f"/etc/{name}" for name in _ETC):
+            self.add(path, _READ)
+        self.add("/proc", _READ)
+        for path in ("/dev",) if is_wide else (f"/dev/{name}" for name in DEVICES):
+            self.add(path, _USE_DEVICE)
+        if has_own_shm:
+            self.add("/dev/shm", _OWN)
+
+    def add(self, path: str, access: int) -> None:
+        """Allow what lies beneath a path, unless this system does not have it."""
+        try:
+            fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        except OSError:  # or this user may not
+            return
+        if fd == RULESET_FD:  # the ruleset will take this number
+            fd = os.dup(fd)
+            os.close(RULESET_FD)
+        self._fds.append(fd)
+        is_folder = os.fstat(fd).st_mode & 0o170000 == 0o040000
+        allowed = access & self.handled & (-1 if is_folder else _FILE_ONLY)
+        self.told.append(allowed.to_bytes(8, "little") + fd.to_bytes(4, "little"))
+
+    def close(self) -> None:
+        """Let go of what is named; the rules can no longer be used."""
+        for fd in self._fds:
+            os.close(fd)
+
+
+def _add_rule(ruleset_fd: int, rule: bytes) -> syscalls.Prepared:
+    return syscalls.Prepared("landlock rule", syscalls.LANDLOCK_ADD_RULE, ruleset_fd, 1, rule, 0)
+
+
+def _restrict_self(ruleset_fd: int) -> syscalls.Prepared:
+    return syscalls.Prepared("landlock restrict", syscalls.LANDLOCK_RESTRICT_SELF, ruleset_fd, 0)

@@ -25,12 +25,18 @@ def prepare(arguments: list[str]) -> None:
     # be written; what the compiler leaves in memory would be copied with every fork.
     from zscrape.runtime import sandbox, template
 
+    control_fd, _scratch, _isolation, kit, _limits, plan, answer_fd = arguments
     try:
-        sandbox.confine_template(sandbox.read_plan(arguments[-1]))
+        sandbox.confine_template(sandbox.read_plan(plan))
+        if answer_fd != "-":
+            from zscrape.runtime import notify
+
+            has_messages = "browser" not in kit.split(",")
+            notify.hand_over(int(control_fd), int(answer_fd), has_messages=has_messages)
     except OSError as error:
-        template.refuse(int(arguments[0]), error)
+        template.refuse(int(control_fd), error)
         raise
-    command = [sys.executable, "-I", "-B", __file__, "template", *arguments]
+    command = [sys.executable, "-I", "-B", __file__, "template", *arguments[:-1]]
     os.execv(sys.executable, command)  # noqa: S606 - replaces itself
 
 

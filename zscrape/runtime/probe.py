@@ -11,10 +11,11 @@ import os
 from collections.abc import Callable
 
 from zscrape.runtime import seccomp, syscalls, view
-from zscrape.runtime.landlock import Grants
+from zscrape.runtime.landlock import Grants, keep_together
 from zscrape.runtime.sandbox import Plan
 
 _REASON_BYTES = 4096
+_RULESET_FD = 100
 
 
 def tell(plan: Plan) -> None:
@@ -67,7 +68,7 @@ def _forbid_new_privileges() -> None:
 def _filter_calls() -> None:
     _forbid_new_privileges()
     seccomp.forbid_dangerous()
-    seccomp.keep_limits()
+    seccomp.limits_filter().install()
     try:
         syscalls.unshare(0)
     except PermissionError:
@@ -79,8 +80,11 @@ def _keep_to_folder(plan: Plan) -> None:
     if not syscalls.landlock_abi():
         raise OSError(None, "the kernel does not have it (it came with Linux 5.13)")
     _forbid_new_privileges()
-    grants = Grants(plan.read, has_own_shm=False)
-    grants.enforce(grants.ruleset(plan.staging), plan.staging)
+    keep_together(plan.read, [plan.scratch], has_own_shm=False)
+    # Low numbers are taken here: one is the pipe that tells how this ends.
+    grants = Grants(plan.read, has_own_shm=False, is_kept=True, ruleset_fd=_RULESET_FD)
+    grants.prepare(plan.staging)
+    grants.enforce(plan.staging)
     try:
         os.listdir("/")
     except PermissionError:

@@ -17,10 +17,7 @@ from json.decoder import JSONDecoder
 from typing import Any, NamedTuple
 
 from zscrape.runtime import seccomp, syscalls
-from zscrape.runtime.landlock import Grants
-
-# Beside the channel; closed before any of a script's code is loaded.
-RULESET_FD = 4
+from zscrape.runtime.landlock import Grants, keep_together
 
 
 class Plan(NamedTuple):
@@ -63,11 +60,24 @@ def confine_template(plan: Plan) -> None:
 class Sandbox:
     """The layers that each child takes on for itself. Made in the template, used in children."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, is_forked: bool) -> None:
+        """Make ready what children need, which are forks of this process or will execute.
+
+        What forks have in common this process takes on itself: it must have loaded all that
+        it will read.
+
+        Raises:
+            OSError: The kernel refuses.
+        """
         self._plan = plan
         self._grants = None
+        self._filter = seccomp.limits_filter() if plan.has("seccomp") else None
         if plan.has("landlock"):
-            self._grants = Grants(plan.read, has_own_shm=plan.has("view"))
+            has_own_shm = plan.has("view")
+            if is_forked:
+                read = plan.read + plan.script_roots
+                keep_together(read, [plan.scratch], has_own_shm=has_own_shm)
+            self._grants = Grants(plan.read, has_own_shm=has_own_shm, is_kept=is_forked)
 
     @property
     def has_own_user(self) -> bool:
@@ -79,7 +89,7 @@ class Sandbox:
         return self._plan.first_uid + int(folder)
 
     def enter(self, folder: str) -> None:
-        """Become the user of a private folder, and get ready to be kept to it.
+        """Become the user of a private folder, with no more rights than that user.
 
         Raises:
             OSError: The kernel refuses.
@@ -93,9 +103,8 @@ class Sandbox:
             syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
         elif os.geteuid() == 0:
             syscalls.drop_capabilities()
-        if self._plan.has("seccomp"):
-            seccomp.keep_limits()
-        self.prepare_ruleset(folder)
+        if self._filter is not None:
+            self._filter.install()
 
     def prepare_ruleset(self, folder: str) -> None:
         """Have all rules but the script's ready, at a known descriptor.
@@ -103,12 +112,8 @@ class Sandbox:
         Raises:
             OSError: The kernel refuses.
         """
-        if self._grants is None:
-            return
-        ruleset_fd = self._grants.ruleset(f"{self._plan.scratch}/{folder}")
-        if ruleset_fd != RULESET_FD:
-            os.dup2(ruleset_fd, RULESET_FD, False)
-            os.close(ruleset_fd)
+        if self._grants is not None:
+            self._grants.prepare(f"{self._plan.scratch}/{folder}")
 
     def confine(self, script_folder: str) -> None:
         """Keep this process to its own folder and to one script, for good.
@@ -117,7 +122,7 @@ class Sandbox:
             OSError: The kernel refuses, or the script's folder is gone.
         """
         if self._grants is not None:
-            self._grants.enforce(RULESET_FD, script_folder)
+            self._grants.enforce(script_folder)
 
     def tidy(self, folder: str) -> None:
         """Remove the shared memory that a child has left behind, where that is told by its user."""

@@ -1,31 +1,24 @@
 """System calls that no script needs and that attacks begin with, refused by a filter.
 
-A filter is a program for the kernel's classic BPF machine, one per process, inherited by all
-that it starts. It denies by list: an allow-list would break the next release of a C library.
+It denies by list: an allow-list would break the next release of a C library.
 Sources: the kernel's system call tables, and what Docker, systemd and ioi/isolate refuse.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
-import struct
 
 from zscrape.runtime import syscalls
+from zscrape.runtime.filters import (
+    ALLOW,
+    IF_ANY_BIT,
+    IF_AT_LEAST,
+    IF_EQUAL,
+    Filter,
+    Program,
+    refuse,
+)
 from zscrape.runtime.syscalls import AARCH64, X86_64
-
-_SECCOMP_SET_MODE_FILTER = 1
-_ALLOW = 0x7FFF0000
-_ERRNO = 0x00050000
-_KILL = 0x80000000
-
-# struct seccomp_data: number, architecture, instruction pointer, then six arguments.
-_AT_NUMBER, _AT_ARCHITECTURE, _AT_ARGUMENTS = 0, 4, 16
-_ARCHITECTURE = {X86_64: 0xC000003E, AARCH64: 0xC00000B7}
-_X32_BIT = 0x40000000
-
-_LOAD, _RETURN, _AND = 0x20, 0x06, 0x54
-_JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_SET = 0x15, 0x35, 0x45
 
 # Name to number on x86-64 and ARM64; None where the architecture has no such call.
 _REFUSED: dict[str, tuple[int | None, int | None]] = {
@@ -118,57 +111,19 @@ _PERSONALITIES = (0, 0xFFFFFFFF)  # the usual one, and asking for it
 _RLIMIT_LOCKS = 10  # see `zscrape.runtime.marker`: it tells whose a process is
 
 
-class _Program:
-    """Instructions, each of them `struct sock_filter`."""
+def _check(program: Program, number: int, place: int, checks: list[tuple[int, int, int]]) -> None:
+    """For one call: look at the low half of an argument, and run through `checks`.
 
-    def __init__(self) -> None:
-        self._instructions: list[bytes] = []
-
-    def add(self, code: int, value: int, if_true: int = 0, if_false: int = 0) -> None:
-        self._instructions.append(struct.pack("<HBBI", code, if_true, if_false, value))
-
-    def refuse_if_number(self, number: int | None, action: int) -> None:
-        """The number is loaded: take this action for this call."""
-        if number is not None:
-            self.add(_JUMP_EQUAL, number, 0, 1)
-            self.add(_RETURN, action)
-
-    def begin(self) -> None:
-        """Load the number of a call of this architecture; end what speaks another one."""
-        self.add(_LOAD, _AT_ARCHITECTURE)
-        self.add(_JUMP_EQUAL, _ARCHITECTURE[syscalls.MACHINE], 1, 0)
-        self.add(_RETURN, _KILL)
-        self.add(_LOAD, _AT_NUMBER)
-        if syscalls.MACHINE == X86_64:
-            self.add(_JUMP_AT_LEAST, _X32_BIT, 0, 1)
-            self.add(_RETURN, _KILL)
-
-    def end(self) -> None:
-        self.add(_RETURN, _ALLOW)
-
-    def install(self) -> None:
-        code = b"".join(self._instructions)
-        kept = ctypes.create_string_buffer(code, len(code))
-        header = struct.pack("<HxxxxxxQ", len(self._instructions), ctypes.addressof(kept))
-        syscalls.seccomp(_SECCOMP_SET_MODE_FILTER, 0, header)
-
-    def check_argument(self, number: int, place: int, checks: list[tuple[int, int, int]]) -> None:
-        """For one call: load the low half of an argument and run through `checks`.
-
-        Each of them is a jump, its value and the action that it takes when it holds; 0 for
-        "let it through". When none holds the call goes on to the end, which allows it.
-        """
-        size = 1 + 2 * len(checks) + 1
-        self.add(_JUMP_EQUAL, number, 0, size)
-        self.add(_LOAD, _AT_ARGUMENTS + 8 * place)
-        for jump, value, action in checks:
-            self.add(jump, value, 0, 1)
-            self.add(_RETURN, action or _ALLOW)
-        self.add(_RETURN, _ALLOW)
-
-
-def _refuse(number: int) -> int:
-    return _ERRNO | number
+    Each of them is a comparison, its value and the result of the call when it holds. When none
+    does the call is let through.
+    """
+    other = program.new_name()
+    program.jump(IF_EQUAL, number, "", other)
+    program.load_argument(place)
+    for kind, value, result in checks:
+        program.end_if(kind, value, result)
+    program.end(ALLOW)
+    program.place(other)
 
 
 def forbid_dangerous() -> None:
@@ -178,55 +133,50 @@ def forbid_dangerous() -> None:
         OSError: The kernel has no filters, or this process may not install one.
     """
     machine = syscalls.MACHINE
-    place = 0 if machine == X86_64 else 1
-    program = _Program()
-    program.begin()
-    denied = _refuse(errno.EPERM)
+    column = 0 if machine == X86_64 else 1
+    program = Program(machine)
+    denied = refuse(errno.EPERM)
     # Most calls are none of these: those with arguments to look at come first, they are hot.
-    program.check_argument(_CLONE[machine], 0, [(_JUMP_SET, _NAMESPACES, denied)])
-    families = [(_JUMP_EQUAL, family, 0) for family in _FAMILIES]
-    other = (_JUMP_AT_LEAST, 0, _refuse(errno.EAFNOSUPPORT))
-    program.check_argument(_SOCKET[machine], 0, [*families, other])
-    program.check_argument(
-        _IOCTL[machine], 1, [(_JUMP_EQUAL, word, denied) for word in (_TIOCSTI, _TIOCLINUX)]
+    _check(program, _CLONE[machine], 0, [(IF_ANY_BIT, _NAMESPACES, denied)])
+    families = [(IF_EQUAL, family, ALLOW) for family in _FAMILIES]
+    other = (IF_AT_LEAST, 0, refuse(errno.EAFNOSUPPORT))
+    _check(program, _SOCKET[machine], 0, [*families, other])
+    _check(
+        program, _IOCTL[machine], 1, [(IF_EQUAL, word, denied) for word in (_TIOCSTI, _TIOCLINUX)]
     )
-    program.check_argument(_FCNTL[machine], 1, [(_JUMP_EQUAL, _F_SETLEASE, denied)])
-    usual = [(_JUMP_EQUAL, word, 0) for word in _PERSONALITIES]
-    program.check_argument(_PERSONALITY[machine], 0, [*usual, (_JUMP_AT_LEAST, 0, denied)])
-    program.check_argument(
-        _PRCTL[machine], 0, [(_JUMP_EQUAL, syscalls.PR_SET_CHILD_SUBREAPER, denied)]
-    )
-    for numbers in _REFUSED.values():
-        program.refuse_if_number(numbers[place], denied)
-    for numbers in _ABSENT.values():
-        program.refuse_if_number(numbers[place], _refuse(errno.ENOSYS))
-    program.end()
-    program.install()
+    _check(program, _FCNTL[machine], 1, [(IF_EQUAL, _F_SETLEASE, denied)])
+    usual = [(IF_EQUAL, word, ALLOW) for word in _PERSONALITIES]
+    _check(program, _PERSONALITY[machine], 0, [*usual, (IF_AT_LEAST, 0, denied)])
+    _check(program, _PRCTL[machine], 0, [(IF_EQUAL, syscalls.PR_SET_CHILD_SUBREAPER, denied)])
+    for result, table in ((denied, _REFUSED), (refuse(errno.ENOSYS), _ABSENT)):
+        for numbers in table.values():
+            if (number := numbers[column]) is not None:
+                program.end_if(IF_EQUAL, number, result)
+    program.end(ALLOW)
+    Filter(program.assemble()).install()
 
 
-def keep_limits() -> None:
-    """Refuse to change the limit that marks whose a process is, and any of another process.
+def limits_filter() -> Filter:
+    """Return what refuses to change the mark of a process, and limits of another process.
 
-    Source of the mark: `zscrape.runtime.marker`.
-
-    Raises:
-        OSError: As `forbid_dangerous`.
+    Each child takes it on for itself, after it has been marked. Source of the mark:
+    `zscrape.runtime.marker`.
     """
-    program = _Program()
-    program.begin()
-    denied = _refuse(errno.EPERM)
     machine = syscalls.MACHINE
-    program.check_argument(_SETRLIMIT[machine], 0, [(_JUMP_EQUAL, _RLIMIT_LOCKS, denied)])
+    program = Program(machine)
+    denied = refuse(errno.EPERM)
+    _check(program, _SETRLIMIT[machine], 0, [(IF_EQUAL, _RLIMIT_LOCKS, denied)])
     # prlimit(process, resource, new, old) may read: `new` is then a null pointer. It may not
     # set anything of another process (0 is this one): those of its user are the worker's, too.
-    program.add(_JUMP_EQUAL, _PRLIMIT[machine], 0, 10)
-    program.add(_LOAD, _AT_ARGUMENTS)
-    program.add(_JUMP_EQUAL, 0, 0, 2)
-    program.add(_LOAD, _AT_ARGUMENTS + 8)
-    program.add(_JUMP_EQUAL, _RLIMIT_LOCKS, 0, 6)
-    for half in (0, 4):
-        program.add(_LOAD, _AT_ARGUMENTS + 16 + half)
-        program.add(_JUMP_EQUAL, 0, 1, 0)
-        program.add(_RETURN, denied)
-    program.end()
-    program.install()
+    program.jump(IF_EQUAL, _PRLIMIT[machine], "", "allow")
+    program.load_argument(0)
+    program.jump(IF_EQUAL, 0, "", "marked")
+    program.load_argument(1)
+    program.jump(IF_EQUAL, _RLIMIT_LOCKS, "", "allow")
+    program.place("marked")
+    for is_high in (False, True):
+        program.load_argument(2, is_high=is_high)
+        program.end_unless(IF_EQUAL, 0, denied)
+    program.place("allow")
+    program.end(ALLOW)
+    return Filter(program.assemble())

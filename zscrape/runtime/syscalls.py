@@ -14,11 +14,11 @@ AARCH64 = "aarch64"
 MACHINE = os.uname().machine
 
 _PRCTL = {X86_64: 157, AARCH64: 167}
-_SECCOMP = {X86_64: 317, AARCH64: 277}
+SECCOMP = {X86_64: 317, AARCH64: 277}.get(MACHINE, -1)
 _PIVOT_ROOT = {X86_64: 155, AARCH64: 41}
-_LANDLOCK_CREATE_RULESET = 444
-_LANDLOCK_ADD_RULE = 445
-_LANDLOCK_RESTRICT_SELF = 446
+LANDLOCK_CREATE_RULESET = 444
+LANDLOCK_ADD_RULE = 445
+LANDLOCK_RESTRICT_SELF = 446
 _MOUNT_SETATTR = 442
 
 PR_SET_NO_NEW_PRIVS = 38
@@ -43,6 +43,33 @@ def _checked(result: int, name: str) -> int:
     return result
 
 
+class Prepared:
+    """A system call whose arguments have been made, to be called in a fork.
+
+    Making them there would write to many pages that are still shared: those faults take far
+    longer than most calls.
+    """
+
+    def __init__(self, name: str, number: int, *arguments: int | bytes) -> None:
+        self._name = name
+        self._call = (
+            _long(number),
+            *(
+                ctypes.c_char_p(each) if isinstance(each, bytes) else _long(each)
+                for each in arguments
+            ),
+        )
+
+    def __call__(self) -> int:
+        """Call it; return its result.
+
+        Raises:
+            OSError: The kernel refuses.
+        """
+        result: int = _syscall(*self._call)
+        return result if result >= 0 else _checked(result, self._name)
+
+
 def prctl(option: int, argument: int = 0) -> int:
     """Set an attribute of this process.
 
@@ -52,30 +79,10 @@ def prctl(option: int, argument: int = 0) -> int:
     return _checked(_libc.prctl(option, _long(argument), _long(0), _long(0), _long(0)), "prctl")
 
 
-def seccomp(operation: int, flags: int, program: bytes) -> int:
-    """Call `seccomp(2)`; `program` is a `struct sock_fprog`.
-
-    Raises:
-        OSError: The kernel refuses the filter.
-    """
-    number = _SECCOMP[MACHINE]
-    return _checked(_syscall(_long(number), operation, flags, program), "seccomp")
-
-
 def landlock_abi() -> int:
     """Return the version of Landlock that the kernel has; 0 for none."""
-    result: int = _syscall(_long(_LANDLOCK_CREATE_RULESET), None, _long(0), 1)
+    result: int = _syscall(_long(LANDLOCK_CREATE_RULESET), None, _long(0), 1)
     return max(result, 0)
-
-
-def landlock_create_ruleset(attributes: bytes) -> int:
-    """Return the descriptor of a new ruleset.
-
-    Raises:
-        OSError: The kernel refuses it.
-    """
-    number = _long(_LANDLOCK_CREATE_RULESET)
-    return _checked(_syscall(number, attributes, _long(len(attributes)), 0), "landlock")
 
 
 def landlock_add_rule(ruleset_fd: int, rule: bytes) -> None:
@@ -84,16 +91,7 @@ def landlock_add_rule(ruleset_fd: int, rule: bytes) -> None:
     Raises:
         OSError: The kernel refuses it.
     """
-    _checked(_syscall(_long(_LANDLOCK_ADD_RULE), ruleset_fd, 1, rule, 0), "landlock rule")
-
-
-def landlock_restrict_self(ruleset_fd: int) -> None:
-    """Enforce a ruleset on this process and all that it starts.
-
-    Raises:
-        OSError: The kernel refuses it.
-    """
-    _checked(_syscall(_long(_LANDLOCK_RESTRICT_SELF), ruleset_fd, 0), "landlock restrict")
+    _checked(_syscall(_long(LANDLOCK_ADD_RULE), ruleset_fd, 1, rule, 0), "landlock rule")
 
 
 def unshare(flags: int) -> None:

@@ -19,6 +19,8 @@ Control messages are short ASCII datagrams of lines, ids are the worker's:
     K id signal                                 X id status cpu_us kb     ended and reaped
     S  end what ended attempts have left        S count                   strays still seen
     W  (nothing but reap)
+
+Before all that, `launch.py prepare` may say `L number`: see `notify.hand_over`.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from zscrape.runtime import child, limits, marker, network, strays
-from zscrape.runtime.sandbox import RULESET_FD, Sandbox, read_plan
+from zscrape.runtime.landlock import RULESET_FD
+from zscrape.runtime.sandbox import Sandbox, read_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +62,7 @@ class Template:
         self._is_exec = isolation == "exec"
         self._kit = kit
         self._plan = plan
-        self._sandbox = Sandbox(read_plan(plan))
+        self._sandbox = Sandbox(read_plan(plan), is_forked=not self._is_exec)
         # The kernel does not hold root to a process count.
         self._has_process_limit = os.geteuid() != 0 or self._sandbox.has_own_user
         self._ids: dict[int, bytes] = {}  # pid to id
@@ -154,6 +157,8 @@ class Template:
             os.nice(_NICE)
             marker.put(self._owner, number)
             self._sandbox.enter(folder)
+            if not self._is_exec:
+                self._sandbox.prepare_ruleset(folder)
             os.closerange(RULESET_FD + 1, 65536)
             if words[2] != b"-":
                 limits.apply(limits.Limits(*map(int, words[2].split(b","))))
@@ -324,7 +329,7 @@ def serve_child(arguments: list[str]) -> None:
     """Run as one child in a fresh interpreter: kit, private folder, plan."""
     kit, folder, plan = arguments[:3]
     os.set_inheritable(child.CHANNEL_FD, False)
-    sandbox = Sandbox(read_plan(plan))
+    sandbox = Sandbox(read_plan(plan), is_forked=False)
     sandbox.prepare_ruleset(folder)
     os.closerange(RULESET_FD + 1, 65536)
     network.watch()

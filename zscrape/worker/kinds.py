@@ -63,9 +63,16 @@ def clean_environ(extra: dict[str, str]) -> dict[str, str]:
 
 
 def start_process(
-    kind: Kind, policy: TemplatePolicy, scratch_root: str, control_fd: int, errors_fd: int
+    kind: Kind,
+    policy: TemplatePolicy,
+    scratch_root: str,
+    control_fd: int,
+    errors_fd: int,
+    answer_fd: int = -1,
 ) -> subprocess.Popen[bytes]:
     """Execute a template: never a fork of the worker, whose memory a fork would inherit.
+
+    With an `answer_fd` it takes on the network filter, and hands over its listener.
 
     Raises:
         OSError: The interpreter cannot be executed.
@@ -73,7 +80,8 @@ def start_process(
     own = "-" if kind.own_limits is None else ",".join(map(str, kind.own_limits))
     python = kind.python or policy.python
     plan = policy.layers.plan(python, scratch_root)
-    arguments = (str(control_fd), scratch_root, policy.isolation, kind.kit, own, plan)
+    answer = "-" if answer_fd < 0 else str(answer_fd)
+    arguments = (str(control_fd), scratch_root, policy.isolation, kind.kit, own, plan, answer)
     return subprocess.Popen(
         # Without `site`: what an environment's `.pth` files run comes after `prepare`, which
         # takes away the ways to gain rights.
@@ -86,6 +94,6 @@ def start_process(
         stderr=errors_fd,
         # Symbols are bound at start, so that children have none left to look up.
         env={**policy.environ, **policy.egress.environ(kind.network), "LD_BIND_NOW": "1"},
-        pass_fds=(control_fd,),
+        pass_fds=(control_fd,) if answer_fd < 0 else (control_fd, answer_fd),
         start_new_session=True,
     )

@@ -1,9 +1,12 @@
 """The network policy of a worker: who may reach what, and how strongly that is held.
 
-    kernel  a cgroup's programs refuse every packet to an address that is not public,
-            whoever sends it (`cgroup_bpf.py`)
-    kit     only Python's own sockets are looked at, in the script's process itself
-            (`zscrape.runtime.network`)
+    kernel      a cgroup's programs refuse every packet to an address that is not public,
+                whoever sends it (`cgroup_bpf.py`)
+    supervised  a seccomp filter stops every system call that names an address; a process of
+                the worker's performs it on a copy, where the policy lets it
+                (`zscrape.worker.supervisor`); needs no privileges
+    kit         only Python's own sockets are looked at, in the script's process itself
+                (`zscrape.runtime.network`)
 
 `none` is held by the kernel everywhere (`zscrape.runtime.offline`).
 """
@@ -20,6 +23,7 @@ from zscrape.model import NETWORKS, Network
 from zscrape.runtime import network as told
 from zscrape.worker.addresses import AddressPolicy, Network as Addresses, Rule, nameservers
 from zscrape.worker.cgroup_bpf import EgressCgroup, EgressUnavailable
+from zscrape.worker.supervisor import support
 
 
 class NetworkPolicy(Struct, frozen=True):
@@ -43,7 +47,10 @@ def network_policy(settings: Settings) -> NetworkPolicy:
 
 
 def network_strength() -> Strength:
-    """Try how strongly this machine, and this user, can hold a policy. Takes some 30 ms."""
+    """Try how strongly this machine, and this user, can hold a policy.
+
+    Takes some 30 ms, and 300 ms where it comes to a supervisor.
+    """
     egress = Egress(NetworkPolicy())
     egress.open()
     egress.close()
@@ -64,7 +71,9 @@ class Egress:
         try:
             self._cgroup = EgressCgroup.open(self._addresses)
         except EgressUnavailable as error:
-            self.strength = Strength("kit", str(error))
+            unsupervised = support.is_supported()
+            name: Literal["supervised", "kit"] = "kit" if unsupervised else "supervised"
+            self.strength = Strength(name, "; ".join(filter(None, (str(error), unsupervised))))
         else:
             self.strength = Strength("kernel")
 
@@ -77,6 +86,11 @@ class Egress:
     def cap(self, wanted: Network) -> Network:
         """Return what a script gets that asks for `wanted`: the stricter one of both."""
         return min(wanted, self._most, key=NETWORKS.index)
+
+    @property
+    def supervised(self) -> AddressPolicy | None:
+        """The policy that a supervisor must hold, if it takes one."""
+        return self._addresses if self.strength.name == "supervised" else None
 
     def steps(self, network: Network) -> tuple[str, ...]:
         """Return what `launch.py` is to do before anything else."""

@@ -31,6 +31,7 @@ from zscrape.worker.kinds import TemplateFailed, TemplatePolicy, clean_environ
 from zscrape.worker.network import Egress, NetworkPolicy, Strength
 from zscrape.worker.pump import Pump
 from zscrape.worker.scratch import Scratch
+from zscrape.worker.supervisor.keeper import Supervisor
 from zscrape.worker.templates import Templates
 
 __all__ = ["Assignment", "SlotListener", "SlotPolicy", "Slots", "TemplateFailed"]
@@ -77,6 +78,7 @@ class Slots:
         self._egress = Egress(policy.network)
         self._readying: set[asyncio.Task[None]] = set()
         self._is_closed = False
+        self._supervisor: Supervisor | None = None
         self._log: Any = get_logger()
 
     async def start(self) -> None:
@@ -112,6 +114,8 @@ class Slots:
         await asyncio.to_thread(self._egress.open)
         strength = self._egress.strength
         self.layers = layers.with_network(strength.name, strength.reason)
+        if self._egress.supervised is not None:
+            self._supervisor = Supervisor(self._egress.supervised, self._scratch.root)
         environments = self._environments
         self._templates = Templates(
             policy,
@@ -120,12 +124,22 @@ class Slots:
             self._scratch,
             hold=lambda python: environments.hold(python) if environments else None,
             release=lambda python: environments.release(python) if environments else None,
+            supervisor=self._supervisor,
         )
         try:
+            self._start_supervisor()
             await self._templates.start(_FIRST_KITS, self._egress.cap("public"))
         except BaseException:
             await self.close()
             raise
+
+    def _start_supervisor(self) -> None:
+        if self._supervisor is None:
+            return
+        try:
+            self._supervisor.start()
+        except OSError as error:
+            raise TemplateFailed(f"network supervisor: {error.strerror or error}") from error
 
     @property
     def network_strength(self) -> Strength:
@@ -215,6 +229,8 @@ class Slots:
         await asyncio.gather(*self._readying, return_exceptions=True)
         await self._templates.close()
         await asyncio.to_thread(self._egress.close)
+        if self._supervisor is not None:
+            self._supervisor.close()
         self._pump.close()
         await self._scratch.close()
 

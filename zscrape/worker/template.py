@@ -19,6 +19,8 @@ from zscrape.worker.children import Child, Exit, Spares
 from zscrape.worker.kinds import Kind, TemplateFailed, TemplatePolicy, start_process
 from zscrape.worker.pump import Pump
 from zscrape.worker.scratch import Scratch
+from zscrape.worker.supervisor.handover import Handover
+from zscrape.worker.supervisor.keeper import Supervisor
 
 _EXIT_TIMEOUT_S = 10.0
 _CONTROL_READ_BYTES = 65536
@@ -46,7 +48,14 @@ _START_LIMIT_S = 60.0
 class Template:
     """One template process and its children."""
 
-    def __init__(self, kind: Kind, policy: TemplatePolicy, pump: Pump, scratch: Scratch) -> None:
+    def __init__(
+        self,
+        kind: Kind,
+        policy: TemplatePolicy,
+        pump: Pump,
+        scratch: Scratch,
+        supervisor: Supervisor | None = None,
+    ) -> None:
         self.kind = kind
         self._policy = policy
         self._pump = pump
@@ -63,6 +72,7 @@ class Template:
         self._sweeps_left = 0
         self._awaited_id = 0  # the child that a look found without a process
         self._last_word = ""  # why it was ended from here
+        self._handover = Handover(supervisor) if supervisor else None
         self.children: dict[int, Child] = {}
         self.active: set[int] = set()  # ids of children that run an attempt
         self.failure = ""
@@ -73,16 +83,26 @@ class Template:
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        answer_fd = self._handover.answer_fd if self._handover else -1
         with theirs, tempfile.TemporaryFile() as errors:
             try:
                 self.process = start_process(
-                    self.kind, self._policy, self._scratch.root, theirs.fileno(), errors.fileno()
+                    self.kind,
+                    self._policy,
+                    self._scratch.root,
+                    theirs.fileno(),
+                    errors.fileno(),
+                    answer_fd,
                 )
             except OSError as error:
                 ours.close()
+                if self._handover:
+                    self._handover.close()
                 python = self.kind.python or self._policy.python
                 raise TemplateFailed(f"{python}: {error.strerror}") from error
             self._errors_fd = os.dup(errors.fileno())
+        if self._handover:
+            self._handover.started()
         ours.setblocking(False)
         self._control = ours
         self._pidfd = os.pidfd_open(self.process.pid)
@@ -367,11 +387,18 @@ class Template:
                 self._ended(int(words[1]), Exit(None, reason=reason))
             case b"S":
                 self._on_swept(int(words[1]))
+            case b"L":
+                self._supervise(int(words[1]))
             case b"E":
                 self.failure = line[2:].decode("utf-8", "replace")
             case _:
                 if not self.ready.done():
                     self.ready.set_result(None)
+
+    def _supervise(self, listener_fd: int) -> None:
+        """Have the network of this template and its children supervised."""
+        if self._handover is not None and self.process.returncode is None:
+            self._last_word = self._handover.take(self._pidfd, listener_fd)
 
     # ---- its own end -----------------------------------------------------------------
 
@@ -402,6 +429,8 @@ class Template:
         self._drain_control()
         self._pump.remove(self._control.fileno())
         self._control.close()
+        if self._handover:
+            self._handover.close()
         is_lost = not self._is_closing  # it was not asked to end
         self._stop_timers()
         words = self._last_word or self._last_words()

@@ -12,6 +12,7 @@ from zscrape.worker.children import Child
 from zscrape.worker.kinds import Kind, TemplateFailed, TemplatePolicy
 from zscrape.worker.pump import Pump
 from zscrape.worker.scratch import Scratch
+from zscrape.worker.supervisor.keeper import Supervisor
 from zscrape.worker.template import Template
 
 _READY_TIMEOUT_S = 30.0
@@ -43,10 +44,12 @@ class Templates:
         *,
         hold: Callable[[str], None],
         release: Callable[[str], None],
+        supervisor: Supervisor | None = None,
     ) -> None:
         self._policy = policy
         self._hold = hold
         self._release = release
+        self._supervisor = supervisor
         self._standard = standard
         self._pump = pump
         self._scratch = scratch
@@ -134,7 +137,8 @@ class Templates:
         return self._start(kind) if template is None else template
 
     def _start(self, kind: Kind) -> Template:
-        template = Template(kind, self._policy, self._pump, self._scratch)
+        supervisor = self._supervisor if kind.network == "public" else None
+        template = Template(kind, self._policy, self._pump, self._scratch, supervisor)
         self._templates[kind] = template
         if kind.python:
             self._hold(kind.python)
