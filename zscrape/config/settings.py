@@ -40,6 +40,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     max_wait_s: float = 300.0  # the longest `?wait=` and `Prefer: wait`
     shutdown_grace_s: float = 10.0
     store: Literal["sqlite", "memory"] = "sqlite"  # memory: nothing outlives the process
+    database_url: str | None = None  # postgresql://..., for several gateways; secret
     task_kept_count: int = 10_000  # ended tasks, in memory
     task_kept_days: float = 30.0  # ended tasks, in the database
     output_kept_days: float = 7.0  # their items and artifacts
@@ -181,6 +182,7 @@ SECRETS: Final = frozenset(
         "gateway.api_key",
         "gateway.webhook_secret",
         "gateway.webhook_signing_secret",
+        "gateway.database_url",
         "worker.index_url",
     }
 )
