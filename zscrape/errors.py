@@ -9,7 +9,7 @@
     │   └── LockHeld, IdempotencyConflict, TaskRunning, TableTooLarge
     ├── RefusedError          the cluster will not take it now: 503, try later
     │   ├── QueueFull, ClientQueueFull, TooManyConnections, Draining
-    │   └── StorageFull, StorageReadOnly, StorageLocked, StorageFailed
+    │   └── StorageFull, StorageReadOnly, StorageLocked, StorageUnavailable, StorageFailed
     ├── ScriptError           the script, its version or its bytes are at fault
     │   ├── ScriptNotFound, VersionNotFound, VersionInvalid
     │   ├── ManifestInvalid (FilesInvalid: its files), EntryPointInvalid
@@ -18,7 +18,7 @@
     ├── TaskDamaged           what the disk gives back is not what was written
     ├── WireError             a message on the link that cannot be read
     └── ConfigError           a setting that cannot be used
-        └── HomeInUse, StorageCorrupt, StorageNewer
+        └── HomeInUse, StorageCorrupt, StorageNewer, PostgresMissing
 
 Every class has a stable `code` (lower snake case, never translated), the HTTP status that
 it becomes, and typed fields. The words a person reads come from `zscrape.messages` under
@@ -332,6 +332,13 @@ class StorageLocked(StorageError):
 
 
 @dataclass(eq=False, kw_only=True)
+class StorageUnavailable(StorageError):
+    """Raised when the database server cannot be reached, or takes no connection."""
+
+    code: ClassVar[str] = "storage_unavailable"
+
+
+@dataclass(eq=False, kw_only=True)
 class StorageFailed(StorageError):
     """Raised when the database cannot be written for another reason."""
 
@@ -567,3 +574,10 @@ class StorageNewer(ConfigError):
     """Raised when a newer zscrape has made the database; it was left as it is."""
 
     code: ClassVar[str] = "storage_newer"
+
+
+@dataclass(eq=False, kw_only=True)
+class PostgresMissing(ConfigError):
+    """Raised when a PostgreSQL database is to be used and its driver is not installed."""
+
+    code: ClassVar[str] = "postgres_missing"

@@ -183,6 +183,17 @@ class Cancel(_Message, frozen=True):
     code: OutcomeCode = OutcomeCode.CANCELLED
 
 
+class Claim(_Message, frozen=True):
+    """Give this attempt to the gateway that asks: the one that sent it is gone, its task here.
+
+    Repeated until a beat lists the attempt, its `Done` comes, or `Refused` says that it is not
+    there.
+    """
+
+    task_id: TaskId
+    attempt: int
+
+
 class Drain(_Message, frozen=True):
     """Take nothing new (or take work again); what runs goes on."""
 
@@ -228,7 +239,18 @@ class Reject(_Message, frozen=True):
 
 WorkerMessage: TypeAlias = Hello | Heartbeat | Started | Events | Done | Refused | Need | Goodbye
 GatewayMessage: TypeAlias = (
-    Welcome | GatewayHeartbeat | Run | Prepare | Cancel | Drain | Give | Stored | Ack | Who | Reject
+    Welcome
+    | GatewayHeartbeat
+    | Run
+    | Prepare
+    | Cancel
+    | Claim
+    | Drain
+    | Give
+    | Stored
+    | Ack
+    | Who
+    | Reject
 )
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -108,7 +108,7 @@ def test_every_reason_of_the_catalogue_has_a_scene() -> None:
     """No reason is promised that the dispatcher never gives; `finished` is the gateway's."""
     reasons = {f"explain.{scene.__name__}" for scene in SCENES}
 
-    assert reasons | {"explain.finished"} == EXPLAIN.keys()
+    assert reasons | {"explain.finished", "explain.elsewhere"} == EXPLAIN.keys()
 
 
 def test_ahead_and_missing_are_exact(rig: Rig) -> None:

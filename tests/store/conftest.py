@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.postgres import Server
 from zscrape.store.database import open_file
 
 
@@ -38,3 +39,11 @@ def new_file(tmp_path: Path, blank: Path) -> Callable[[], Path]:
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """Return a PostgreSQL server."""
+    server = Server()
+    yield server
+    server.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -16,6 +17,7 @@ from zscrape.model import Outcome, OutcomeCode, TaskState
 from zscrape.store import live
 from zscrape.store.database import Database
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
+from zscrape.store.postgres import PostgresDatabase
 from zscrape.store.sql import SqlPolicy, SqlTaskStore
 from zscrape.store.tasks import KeyTaken, TaskQuery, TaskRow, WebhookDelivery
 
@@ -24,7 +26,18 @@ Opener: TypeAlias = Callable[..., AbstractAsyncContextManager[Store]]
 MIB = 1024 * 1024
 
 
-@pytest.fixture(params=["memory", "sql", "sql, every entry in a chunk"])
+SYSTEM = pytest.mark.system
+KINDS = [
+    "memory",
+    "sql",
+    "sql, every entry in a chunk",
+    pytest.param("postgres", marks=SYSTEM),
+    pytest.param("postgres, every entry in a chunk", marks=SYSTEM),
+]
+WIPE = "TRUNCATE tasks, chunks, results RESTART IDENTITY"
+
+
+@pytest.fixture(params=KINDS)
 def open_store(
     request: pytest.FixtureRequest,
     new_file: Callable[[], Path],
@@ -34,18 +47,27 @@ def open_store(
     if "chunk" in request.param:
         monkeypatch.setattr(live, "_TAIL_BYTES", 0)
 
+    url = request.getfixturevalue("server").url() if "postgres" in request.param else None
+
     @contextlib.asynccontextmanager
     async def opened(task_bytes: int = 192 * MIB) -> AsyncIterator[Store]:
         if request.param == "memory":
             yield MemoryTaskStore(MemoryPolicy(task_bytes=task_bytes))
             return
-        store = SqlTaskStore(Database(new_file()), SqlPolicy(task_bytes=task_bytes))
+        database = Database(new_file()) if url is None else PostgresDatabase(url)
+        if url is not None:
+            await database.write(_wipe)
+        store = SqlTaskStore(database, SqlPolicy(task_bytes=task_bytes))
         try:
             yield store
         finally:
             await store.close()
 
     return opened
+
+
+def _wipe(writer: sqlite3.Connection) -> None:
+    writer.execute(WIPE)
 
 
 async def written(store: Store) -> None:

@@ -45,6 +45,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     max_wait_s: float = 300.0  # the longest `?wait=` and `Prefer: wait`
     shutdown_grace_s: float = 10.0
     store: Literal["sqlite", "memory"] = "sqlite"  # memory: nothing outlives the process
+    database_url: str | None = None  # postgresql://..., for several gateways; secret
     task_kept_count: int = 10_000  # ended tasks, in memory
     task_kept_days: float = 30.0  # ended tasks, in the database
     output_kept_days: float = 7.0  # their items and artifacts
@@ -188,6 +189,7 @@ SECRETS: Final = frozenset(
         "gateway.webhook_secret",
         "gateway.webhook_signing_secret",
         "gateway.jwt_secret",
+        "gateway.database_url",
         "worker.index_url",
     }
 )

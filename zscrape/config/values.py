@@ -175,6 +175,17 @@ def parse_webhook(address: str) -> str:
     return address
 
 
+def parse_database(address: str) -> str:
+    """Return the address of a PostgreSQL database.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if urlsplit(address).scheme not in ("postgresql", "postgres"):
+        raise ValueError("not the address of a PostgreSQL database")
+    return address
+
+
 _ENDS: Final = ("completed", "failed", "timed_out", "cancelled")
 
 
@@ -200,6 +211,7 @@ _PARSERS: Final[dict[str, tuple[Callable[[Any], object], str]]] = {
     "gateway.webhook_url": (parse_webhook, "https://host/path"),
     "gateway.webhook_events": (_parse_names(_ENDS), ", ".join(_ENDS)),
     "gateway.webhook_allow": (parse_networks, "[10.0.0.0/8, 192.168.1.5, ...]"),
+    "gateway.database_url": (parse_database, "postgresql://user:password@host/database"),
     "worker.join": (parse_links_of_gateways, "tcp://host:port, or several joined by commas"),
     "worker.index_url": (parse_index, "https://host/simple/"),
     "worker.find_links": (parse_links, "[/absolute/folder, https://host/page, ...]"),

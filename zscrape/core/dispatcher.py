@@ -187,7 +187,8 @@ class Dispatcher:
         First those in flight, then `restore_lock`, then those that wait; each in the order in
         which they were accepted. A task with a lock that has had an attempt rests for a lease.
         Without a `worker_id` it is queued. Else it is held for that worker, which has a lease
-        and its margin to say that it still has attempt `attempt`; then it is lost as any.
+        and its margin to say that it still has attempt `attempt`; then it is lost as any. Of an
+        adopted one it is asked, wherever it stands with this gateway.
         """
         worker = None if worker_id is None else self._members.expect(worker_id, now)
         self._lives.restore(spec, attempt=attempt, history=history, worker=worker, now=now)
@@ -388,6 +389,7 @@ class Dispatcher:
         if task is None:
             self._over(worker, refused)
             return
+        is_claimed = task in self._lives.claims
         self._lives.detach(task, worker)
         code: OutcomeCode | None = None
         if refused.reason == "cannot":
@@ -400,7 +402,7 @@ class Dispatcher:
             code = None if outcome is None else outcome.code
         elif refused.reason == "draining":
             worker.is_leaving = True
-        else:
+        elif not is_claimed:  # that it has not what another gateway sent says nothing of its room
             # Its own count is right, ours is not: give it nothing until its next beat.
             worker.limit = min(worker.limit, worker.in_flight_count)
         self._members.rate(worker)

@@ -168,6 +168,13 @@ class Stop(Struct, frozen=True):
     is_wanted: bool
 
 
+class Seek(Struct, frozen=True):
+    """The gateway wants an attempt that another gateway has sent: look at the other links."""
+
+    task_id: TaskId
+    attempt: int
+
+
 class Given(Struct, frozen=True):
     """The gateway's answer to a `Need`; `body` is None when it does not have the thing."""
 
@@ -211,6 +218,7 @@ LinkEffect: TypeAlias = (
     | Start
     | Ready
     | Stop
+    | Seek
     | Given
     | Exit
     | GatewayJoined

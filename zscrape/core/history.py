@@ -16,4 +16,6 @@ class History(Struct, frozen=True, kw_only=True):
     lost_count: int = 0
     rest_s: float = 0.0  # until its next try; 0.0 iff it does not rest
     last_code: OutcomeCode | None = None  # why it rests
+    # Another gateway has sent its last attempt, perhaps: its worker is asked for that.
+    is_adopted: bool = False
     is_last: bool = False  # nobody waits for another attempt: the last one's end is its own

@@ -25,6 +25,7 @@ from zscrape.core.effects import (
     LinkEffect,
     Ready,
     Reopen,
+    Seek,
     SendUp,
     Start,
     Stop,
@@ -51,6 +52,7 @@ from zscrape.wire import (
     WARM_LIMIT_COUNT,
     Ack,
     Cancel,
+    Claim,
     Drain,
     GatewayHeartbeat,
     GatewayMessage,
@@ -129,6 +131,7 @@ class WorkerLink:
             Run: self._heard_run,
             Prepare: self._heard_prepare,
             Cancel: self._heard_cancel,
+            Claim: self._heard_claim,
             Drain: self._heard_drain,
             Give: self._heard_give,
             Stored: self._heard_stored,
@@ -219,6 +222,43 @@ class WorkerLink:
         """The worker does not take an attempt after all; its slot is free."""
         if self._errands.running.pop((task_id, attempt), None) is not None:
             self._send(Refused(task_id, attempt, reason, outcome))
+        return self._flush()
+
+    def has(self, attempt: Attempt) -> bool:
+        """True iff an attempt runs here, or its outcome is still owed."""
+        return attempt in self._errands.running or attempt in self._errands.outbox
+
+    def part(self, attempt: Attempt) -> Errand | None:
+        """Give an attempt away to another gateway's link; None iff it is not here, or ending.
+
+        Should this gateway send it (again), it does not start.
+        """
+        self._errands.see(attempt)
+        errand = self._errands.running.get(attempt) or self._errands.outbox.get(attempt)
+        if errand is None or not errand.is_wanted:
+            return None
+        self._errands.running.pop(attempt, None)
+        self._errands.settle(attempt)
+        return errand
+
+    def take(self, errand: Errand, *, now: float) -> list[LinkEffect]:
+        """Go on for this gateway with an attempt that another one has sent."""
+        self._errands.see(errand.attempt)
+        errand.connection = self._connection
+        errand.resend_at = inf
+        if errand.outcome is None:
+            self._errands.running[errand.attempt] = errand
+            self._errands.wake(min(errand.fence_at, errand.tell_start_at))
+            self._tell_of(errand, now)
+        else:
+            self._errands.keep(errand, errand.outcome)
+            self._send_done(errand, now)
+        return self._flush()
+
+    def lack(self, attempt: Attempt, *, now: float) -> list[LinkEffect]:
+        """Tell the gateway that no link has an attempt, and that it will never start here."""
+        self._errands.see(attempt)
+        self._send_joined(Refused(*attempt, "stale"))
         return self._flush()
 
     def need(
@@ -412,6 +452,21 @@ class WorkerLink:
             # Overtaken its Run, or late: either way it is not here and never will be.
             self._errands.see(attempt)
             self._send(Refused(*attempt, "stale"))
+
+    def _heard_claim(self, claim: Claim, now: float) -> None:
+        attempt = (claim.task_id, claim.attempt)
+        if attempt in self._errands.running:
+            self._tell_of(self._errands.running[attempt], now)
+        elif attempt in self._errands.outbox:
+            self._send_done(self._errands.outbox[attempt], now)
+        else:
+            self._out.append(Seek(*attempt))
+
+    def _tell_of(self, errand: Errand, now: float) -> None:
+        """Have the gateway know that an attempt runs here, and what it has said."""
+        if self._phase is _Phase.JOINED:
+            self._beat(now)
+            self._resume(errand)
 
     def _heard_drain(self, drain: Drain, now: float) -> None:
         self._is_drained_by_gateway = drain.is_draining

@@ -37,7 +37,7 @@ from zscrape.model import (
     TaskSpec,
     WorkerId,
 )
-from zscrape.wire import Cancel, Run
+from zscrape.wire import Cancel, Claim, Run
 
 
 class Lives:
@@ -55,6 +55,8 @@ class Lives:
         self.pool = Pool(self.queue)
         self.locks = Locks()
         self.deadlines: Deadlines[Task | Worker | Leftover] = Deadlines()
+        # Adopted tasks whose workers are asked for the attempt, and until when.
+        self.claims: dict[Task, float] = {}
         self.orphans: dict[Leftover, Lock] = {}  # without a worker: they only keep a lock
         self.out: list[DispatcherEffect] = []
         self.freed: list[Worker] = []
@@ -117,8 +119,8 @@ class Lives:
         if attempt:
             task.match_at = inf
         key = _key(spec)
-        is_expected = worker is not None and worker.is_expected
-        if worker is not None and is_expected and key not in self.locks.by_key:
+        is_held = worker is not None and (worker.is_expected or history.is_adopted)
+        if worker is not None and is_held and key not in self.locks.by_key:
             if key is not None:
                 self.locks.claim(task, key)
             task.move(Place.ASSIGNED)
@@ -127,6 +129,9 @@ class Lives:
             task.evidence_at = now
             worker.owed[task.id] = task
             self.deadlines.wake(task, task.next_at)
+            if history.is_adopted:
+                self.claims[task] = task.lease_until + self._heartbeat.margin_s
+                self.ask_for(worker)
             return
         # Whoever still has the attempt may say so before another is sent.
         task.is_lost = attempt > 0
@@ -143,6 +148,20 @@ class Lives:
         else:
             self.out.append(TaskQueued(task.id, attempt))
             self.enqueue(task)
+
+    def ask_for(self, worker: Worker) -> None:
+        """Ask a worker for the attempts that another gateway has sent it."""
+        if worker.peer:
+            for task in worker.owed.values():
+                if task in self.claims:
+                    self.out.append(Send(worker.peer, Claim(*task.current)))
+
+    def settle_claim(self, task: Task, worker: Worker) -> None:
+        """Note that an adopted attempt runs in a slot that is this gateway's; nothing else."""
+        if task in self.claims and worker.in_flight_count < worker.slots:
+            del self.claims[task]
+            worker.tasks[task.id] = worker.owed.pop(task.id)
+            self.pool.weigh(worker)
 
     def _admit(self, spec: TaskSpec, now: float) -> Task:
         if spec.id in self.tasks:
@@ -279,6 +298,7 @@ class Lives:
         """Take `task` off `worker`; its slot is free unless a leftover fills it."""
         if worker.tasks.pop(task.id, None) is None:
             del worker.owed[task.id]
+            self.claims.pop(task, None)
         else:
             self.pool.weigh(worker)
             self.freed.append(worker)
@@ -368,6 +388,9 @@ class Lives:
             elif task.place is Place.LEASE:
                 leftover = self._orphan(task)
         elif task.id in worker.owed:
+            if task in self.claims:
+                self.ask_for(worker)
+                self.out.append(Send(worker.peer, Cancel(task.id, task.attempt, outcome.code)))
             self.detach(task, worker)
             leftover = self._orphan(task)
         else:

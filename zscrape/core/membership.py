@@ -81,6 +81,7 @@ class Membership:
         self._lives.out.append(WorkerJoined(worker.id, is_return))
         keep = self._reconcile(worker, hello, now)
         self._welcome(worker, keep)
+        self._lives.ask_for(worker)
 
     def _problem(self, peer: bytes, hello: Hello) -> tuple[str, str] | None:
         """Return why this Hello can never be accepted, as code and detail."""
@@ -127,11 +128,15 @@ class Membership:
         """Bring together what the gateway and the worker think it has; return what to keep."""
         running, finished = set(hello.running), set(hello.finished)
         for task in [*worker.tasks.values(), *worker.owed.values()]:
+            claimed_until = self._lives.claims.get(task)
             self._lives.detach(task, worker)
             if task.current in running:
                 worker.tasks[task.id] = task
             elif task.current in finished:
                 worker.owed[task.id] = task
+            elif claimed_until is not None:
+                worker.owed[task.id] = task
+                self._lives.claims[task] = claimed_until
             else:
                 self._lives.lose(task, may_run=True, now=now)
                 continue
@@ -155,6 +160,7 @@ class Membership:
         if task is None or task.attempt != attempt[1]:
             return False
         if task.worker is worker:
+            self._lives.settle_claim(task, worker)
             return True
         # Nobody else can have it: a number is sent once. Place LINE is not for running.
         if not task.is_lost or task.place not in (Place.QUEUE, Place.LEASE):
@@ -304,6 +310,7 @@ class Membership:
         if not self._pool.workers or self.next_beat_at > now:
             return
         self.next_beat_at = now + self._heartbeat.interval_s
+        self._weigh_claims(now)
         queued_count = len(self._lives.waiting)
         self.has_urged = queued_count > 0
         out = self._lives.out
@@ -313,6 +320,17 @@ class Membership:
                     self._boot, worker.beat_seq, queued_count, worker.is_draining
                 )
                 out.append(Send(worker.peer, beat))
+
+    def _weigh_claims(self, now: float) -> None:
+        """Ask again for attempts of other gateways, and give up those of which nothing is heard."""
+        for task, until in [*self._lives.claims.items()]:
+            worker = task.worker
+            if worker is not None and until <= now:
+                self._lives.detach(task, worker)
+                self._lives.lose(task, may_run=True, now=now)
+        if self._lives.claims:
+            for worker in self._pool.workers.values():
+                self._lives.ask_for(worker)
 
     def urge(self, now: float) -> None:
         """Tell at once that tasks wait, if a worker could give this gateway more of its slots."""

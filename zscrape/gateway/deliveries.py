@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import random
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -111,6 +111,11 @@ class Deliveries:
     async def resume(self) -> None:
         """Go on with what was owed before a restart."""
         for row in await self._store.unsent_webhooks():
+            self._take(row.id, row.webhooks)
+
+    def adopt(self, rows: Iterable[TaskRow]) -> None:
+        """Take over what a gateway that is gone still owed."""
+        for row in rows:
             self._take(row.id, row.webhooks)
 
     async def close(self) -> None:

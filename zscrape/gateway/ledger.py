@@ -143,6 +143,11 @@ class Ledger:
             self._is_idle.set()
         return row
 
+    def close_all(self) -> None:
+        """Let go of every task: another gateway has them."""
+        for task_id in [*self._live]:
+            self.close(task_id)
+
     def get(self, task_id: TaskId) -> TaskRow | None:
         """Return a task that has not ended."""
         return self._live.get(task_id)

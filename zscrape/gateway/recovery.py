@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -66,11 +66,15 @@ async def recover(
     heartbeat: HeartbeatPolicy,
     *,
     clock: Callable[[], float] = time.time,
+    seqs: Sequence[int] | None = None,
+    is_shared: bool = False,
 ) -> Recovered:
     """Take up what the store has; to be called before the router listens.
 
     Workers that dial in afterwards say what they run and which outcomes they have; that is
-    adopted. What none of them has within a lease and its margin is queued again.
+    adopted. What none of them has within a lease and its margin is queued again. Where the
+    database `is_shared` by several gateways, workers are asked for attempts that another one
+    may have sent; with `seqs` the tasks at these places are taken up, a dead gateway's.
 
     Raises:
         StorageError: The database cannot be read.
@@ -78,7 +82,7 @@ async def recover(
     # Nothing that is made here is garbage: looking for it among so many was half the time.
     gc.disable()
     try:
-        return await _recover(store, router, ledger, heartbeat, clock())
+        return await _recover(store, router, ledger, heartbeat, clock(), seqs, is_shared)
     finally:
         gc.enable()
 
@@ -89,14 +93,19 @@ async def _recover(
     ledger: Ledger,
     heartbeat: HeartbeatPolicy,
     now: float,
+    seqs: Sequence[int] | None,
+    is_shared: bool,
 ) -> Recovered:
-    taken, damaged_count = await store.take_up(now)
+    # What can fail comes first: then it may be tried again.
+    since = now - heartbeat.lease_s - heartbeat.margin_s
+    ended = await store.ended_since(since) if seqs is None else []
+    taken, damaged_count = await store.take_up(now, seqs)
     in_flight = [each for each in taken if each.row.status in _IN_FLIGHT and each.row.worker_id]
     waiting = [each for each in taken if each.row.status not in _IN_FLIGHT]
     for each in in_flight:
         _open(ledger, each)
-        _restore(router, each, each.row.worker_id, now)
-    _restore_locks(router, await store.ended_since(now - heartbeat.lease_s - heartbeat.margin_s))
+        _restore(router, each, each.row.worker_id, now, is_adopted=is_shared)
+    _restore_locks(router, ended)
     ended_count = 0
     for each in waiting:
         _open(ledger, each)
@@ -115,7 +124,14 @@ def _open(ledger: Ledger, taken: Taken) -> None:
         ledger.open(taken.row)
 
 
-def _restore(router: Restorer, taken: Taken, worker_id: WorkerId | None, now: float) -> None:
+def _restore(
+    router: Restorer,
+    taken: Taken,
+    worker_id: WorkerId | None,
+    now: float,
+    *,
+    is_adopted: bool = False,
+) -> None:
     row = taken.row
     is_last = taken.spec is None
     spec = _spec_of(row) if taken.spec is None else decode_spec(taken.spec, row)
@@ -127,6 +143,7 @@ def _restore(router: Restorer, taken: Taken, worker_id: WorkerId | None, now: fl
         rest_s=max(0.0, (row.next_retry_at or 0.0) - now),
         last_code=_code(row.last_error),
         is_last=is_last,
+        is_adopted=is_adopted,
     )
     router.restore(spec, attempt=row.attempts, worker_id=worker_id, history=history)
 

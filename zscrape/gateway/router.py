@@ -191,6 +191,14 @@ class Router:
         """Return the workers that have a script ready."""
         return self._dispatcher.warm_on(digest)
 
+    def reset(self, dispatcher: Dispatcher) -> None:
+        """Go on as another life of this gateway, with no task; workers notice by its boot.
+
+        What the life before has decided and not sent yet is not sent any more.
+        """
+        self._dispatcher = dispatcher
+        self._arm()
+
     def refuse_new(self) -> None:
         """Take no further task: `submit` raises Draining from now on."""
         self._dispatcher.refuse_new()

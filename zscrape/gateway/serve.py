@@ -10,13 +10,13 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 import uvicorn
 from msgspec import Struct
 
 from zscrape.config import REPOSITORY_SECRETS, Settings, refuse_open_bind, usable
-from zscrape.core.dispatcher import Dispatcher
 from zscrape.errors import ConfigError, StorageError
 from zscrape.gateway.access import admin_key, write_client
 from zscrape.gateway.app import build_app
@@ -27,6 +27,14 @@ from zscrape.gateway.events import EventHub
 from zscrape.gateway.facts import FactTeller
 from zscrape.gateway.outbound import Outbound
 from zscrape.gateway.router import Router
+from zscrape.gateway.sharing import (
+    Identity,
+    host_name,
+    join,
+    kept_for,
+    open_shared,
+    tell_storage,
+)
 from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.gateway.tasks import TaskPolicy, TaskService
 from zscrape.log import get_logger, hide
@@ -39,11 +47,10 @@ from zscrape.scripts.trust import Trust
 from zscrape.scripts.trusted import trust_of
 from zscrape.store.database import FILE_NAME, Database, home_lock
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
-from zscrape.store.sql import SqlPolicy, SqlTaskStore
+from zscrape.store.sql import SqlTaskStore
 from zscrape.store.tasks import TaskStore
 
 _CLEAN_INTERVAL_S = 3600.0
-_DAY_S = 86_400.0
 
 
 class Ready(Struct, frozen=True):
@@ -115,23 +122,17 @@ async def _serve(
             trust,
         )
     parts.push_async_callback(catalogue.close)
-    gateway_id = f"{socket.gethostname().split('.')[0].lower()}-{secrets.token_hex(2)}"
+    hub = EventHub()
+    identity = await _identify(settings, parts)
+    database = identity.database
     teller = FactTeller(log, clock=time.monotonic)
     router = Router(
-        Dispatcher(
-            gateway_id=gateway_id,
-            boot=secrets.token_hex(8),
-            heartbeat=settings.heartbeat,
-            queue=settings.queue,
-            is_store_behind=gateway.store != "memory",
-        ),
+        identity.dispatcher(settings, identity.boot),
         bind=gateway.link,
         on_effect=teller.tell,
         pack=cache.pack,
     )
     parts.callback(router.stop)
-    hub = EventHub()
-    database = await _open_store(settings, parts)
     store = database or MemoryTaskStore(MemoryPolicy(final_count=gateway.task_kept_count))
     entrance = await open_entrance(settings, key, database, parts)
     deliveries = _webhooks(settings, store, parts)
@@ -153,7 +154,9 @@ async def _serve(
         on_stored=None if database is None else router.stored,
     )
     teller.listener = service.apply
-    if database is not None:
+    if identity.shared is not None:
+        await join(identity.shared, settings, router, service, deliveries, hub, identity, parts)
+    elif database is not None:
         await _recover(database, service, router, settings)
     await deliveries.resume()
     connection_limit = room_for(gateway.connection_limit)
@@ -166,7 +169,7 @@ async def _serve(
         access=entrance.access,
         keys=entrance.keys,
         audit=entrance.audit,
-        gateway_id=gateway_id,
+        gateway_id=identity.gateway_id,
         started_at=time.time(),
         policy=HttpPolicy(
             body_limit_bytes=gateway.body_limit_bytes,
@@ -205,6 +208,7 @@ async def _serve(
                 running_count=running_count,
             )
             state.is_draining = True
+            identity.leave()
             router.refuse_new()
             await stop.second(service.drained(), gateway.shutdown_grace_s)
             cleaning.cancel()
@@ -240,6 +244,11 @@ def _secrets(settings: Settings) -> Iterator[str]:
         yield settings.gateway.webhook_secret
     if settings.gateway.jwt_secret:
         yield settings.gateway.jwt_secret
+    if settings.gateway.database_url:
+        yield settings.gateway.database_url
+        password = urlsplit(settings.gateway.database_url).password
+        if password:
+            yield unquote(password)
     if settings.gateway.webhook_signing_secret:
         yield settings.gateway.webhook_signing_secret
     for repository in settings.repositories:
@@ -249,6 +258,21 @@ def _secrets(settings: Settings) -> Iterator[str]:
                 yield value
 
 
+async def _identify(settings: Settings, parts: contextlib.AsyncExitStack) -> Identity:
+    """Open what keeps tasks, alone or beside other gateways.
+
+    Raises:
+        ConfigError: The folder or the database cannot be used.
+        StorageError: The database cannot be written.
+    """
+    url = settings.gateway.database_url
+    if url:
+        shared = await open_shared(settings, url, parts)
+        return Identity(shared.lease.gateway_id, shared.lease.boot, shared.store, shared)
+    gateway_id = f"{host_name()}-{secrets.token_hex(2)}"
+    return Identity(gateway_id, secrets.token_hex(8), await _open_store(settings, parts))
+
+
 async def _open_store(settings: Settings, parts: contextlib.AsyncExitStack) -> SqlTaskStore | None:
     """Open the database of the home folder, and keep other gateways out; None without one.
 
@@ -256,24 +280,14 @@ async def _open_store(settings: Settings, parts: contextlib.AsyncExitStack) -> S
         ConfigError: The folder or the file cannot be used.
         StorageError: The file cannot be written.
     """
-    gateway, log = settings.gateway, get_logger()
+    gateway = settings.gateway
     if gateway.store == "memory":
         return None
-
-    def tell(error: StorageError | None) -> None:
-        if error is None:
-            log.info("storage_back")
-        else:
-            log.error("storage_fault", code=error.code, reason=error.reason)
-
     with usable(settings.home, "--home"):
         settings.home.mkdir(parents=True, exist_ok=True)
         parts.enter_context(home_lock(settings.home))
         database = Database(settings.home / FILE_NAME)
-    policy = SqlPolicy(
-        task_age_s=gateway.task_kept_days * _DAY_S, output_age_s=gateway.output_kept_days * _DAY_S
-    )
-    store = SqlTaskStore(database, policy, on_fault=tell)
+    store = SqlTaskStore(database, kept_for(gateway), on_fault=tell_storage)
     parts.push_async_callback(store.close)
     return store
 

@@ -8,6 +8,7 @@ database on the way of an answer, and nothing polls.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
@@ -21,9 +22,11 @@ from zscrape.errors import (
     IdempotencyConflict,
     NotFound,
     ScriptError,
+    StorageLocked,
     VersionInvalid,
     ZscrapeError,
 )
+from zscrape.gateway.elsewhere import Elsewhere, Nowhere
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.intake import Intake, Origin, Prepared, TaskPolicy, webhook_of
 from zscrape.gateway.keylocks import KeyLocks
@@ -55,6 +58,7 @@ __all__ = ["Idempotency", "Origin", "Prepared", "TaskPolicy", "TaskRouter", "Tas
 
 
 _TURN_COUNT: Final = 50  # tasks of a batch queued before others get a turn
+_TAKEN_COUNT: Final = 5  # tries with a key that is taken, and free again when looked at
 _CANCEL_KEPT_S: Final = 2.0  # a disk that refuses is no reason to let a person wait
 KEY_KEPT_S: Final = 86_400.0  # how long an `Idempotency-Key` stands for its task
 
@@ -124,6 +128,7 @@ class TaskService:
         on_end: EndListener = let_pass,
         on_stored: StoredListener | None = None,
     ) -> None:
+        self.elsewhere: Elsewhere = Nowhere()
         self._router = router
         self._store = store
         self._hub = hub
@@ -149,14 +154,38 @@ class TaskService:
         self.apply: Callable[[DispatcherEffect], None] = self._ledger.apply
 
     async def recover(
-        self, store: SqlTaskStore, router: Restorer, heartbeat: HeartbeatPolicy
+        self,
+        store: SqlTaskStore,
+        router: Restorer,
+        heartbeat: HeartbeatPolicy,
+        *,
+        seqs: Sequence[int] | None = None,
+        is_shared: bool = False,
     ) -> Recovered:
         """Take up the tasks of the process before; to be called before the router listens.
+
+        With `seqs` those at these places, which were a dead gateway's; at any time.
 
         Raises:
             StorageError: The database cannot be read.
         """
-        return await recover(store, router, self._ledger, heartbeat, clock=self._clock)
+        return await recover(
+            store,
+            router,
+            self._ledger,
+            heartbeat,
+            clock=self._clock,
+            seqs=seqs,
+            is_shared=is_shared,
+        )
+
+    def drop_all(self) -> None:
+        """Let go of every task: another gateway has them. Who waits for one looks there."""
+        self._ledger.close_all()
+
+    def live(self, task_id: TaskId) -> TaskRow | None:
+        """Return a task that this gateway looks after and that has not ended."""
+        return self._ledger.get(task_id)
 
     @property
     def live_count(self) -> int:
@@ -183,10 +212,13 @@ class TaskService:
             if twin is not None:
                 return twin
             row.idempotency_key, row.idempotency_mark = idempotency.key, idempotency.mark
-            try:
-                return await self._accept(prepared)
-            except KeyTaken:  # by another gateway
-                return await self._late_twin(row, idempotency)
+            for _ in range(_TAKEN_COUNT):
+                with contextlib.suppress(KeyTaken):  # by another gateway
+                    return await self._accept(prepared)
+                twin = await self.reattach(row.client, idempotency)
+                if twin is not None:
+                    return twin
+            raise StorageLocked(reason=f"Idempotency-Key {idempotency.key}")
 
     async def _accept(self, prepared: Prepared) -> TaskRow:
         row = prepared.row
@@ -240,18 +272,6 @@ class TaskService:
         if found is None or (prepared.is_own_only and found.client != row.client):
             return row
         return found
-
-    async def _late_twin(self, row: TaskRow, idempotency: Idempotency) -> TaskRow:
-        """Return the task that came first with the key after all.
-
-        Raises:
-            IdempotencyConflict: The key came with another body.
-            KeyTaken: It is gone again.
-        """
-        twin = await self.reattach(row.client, idempotency)
-        if twin is None:
-            raise KeyTaken
-        return twin
 
     async def reattach(self, client: str, idempotency: Idempotency) -> TaskRow | None:
         """Return the task that this client has made with this key within the last day.
@@ -346,7 +366,9 @@ class TaskService:
             NotFound: It is not known (any more).
         """
         row = await self.get(task_id)
-        if not row.status.is_final:
+        if not row.status.is_final and self._ledger.get(task_id) is None:
+            await self.elsewhere.cancel(row)
+        elif not row.status.is_final:
             self._router.cancel(task_id)
             kept = self._store.kept(task_id, is_urgent=True)
             if kept is not None:  # else a restart would take it up again
@@ -358,6 +380,8 @@ class TaskService:
         found = None if row.status.is_final else self._router.explain(row.id)
         if found is not None:
             return found
+        if not row.status.is_final:
+            return Explanation(reason="elsewhere", fields={"status": row.status.value})
         return Explanation(reason="finished", fields={"status": row.status.value})
 
     def fence(self, task_id: TaskId) -> asyncio.Future[None] | None:
@@ -374,6 +398,7 @@ class TaskService:
 
         Whoever stops waiting earlier says so by `forget`.
         """
+        self.elsewhere.follow(row)
         future = self._hub.ends.watch(row.id)
         if row.status.is_final:
             self._hub.ends.ring(row.id)
@@ -382,6 +407,7 @@ class TaskService:
     def forget(self, row: TaskRow, future: asyncio.Future[None]) -> None:
         """Stop waiting for the task's end."""
         self._hub.ends.forget(row.id, future)
+        self.elsewhere.leave(row)
 
     async def drained(self) -> None:
         """Wait until every task has ended."""

@@ -274,6 +274,10 @@ ERRORS: Final[dict[str, Text]] = {
         "Another program keeps the gateway's database locked, so nothing new is taken: {reason}. End it; the gateway goes on by itself.",
         "다른 프로그램이 게이트웨이의 데이터베이스를 잠그고 있어서 새 작업을 받지 않습니다: {reason}. 그 프로그램을 끝내면 저절로 이어집니다.",
     ),
+    "storage_unavailable": Text(
+        "The database server cannot be reached, so nothing new is taken: {reason}. Look at the server and at gateway.database_url; the gateway goes on by itself once the server answers.",
+        "데이터베이스 서버에 연결할 수 없어서 새 작업을 받지 않습니다: {reason}. 서버와 gateway.database_url을 확인하십시오. 서버가 응답하면 저절로 이어집니다.",
+    ),
     "storage_failed": Text(
         "The gateway's database cannot be written, so nothing new is taken: {reason}. Look at the disk; writing is tried again every second.",
         "게이트웨이의 데이터베이스에 쓸 수 없어서 새 작업을 받지 않습니다: {reason}. 디스크를 확인하십시오. 쓰기는 1초마다 다시 시도합니다.",
@@ -289,6 +293,10 @@ ERRORS: Final[dict[str, Text]] = {
     "storage_newer": Text(
         "The database {source} was made by a newer zscrape: {reason}. Install that version again, or put a backup of this one in its place: zscrape restore FILE",
         "데이터베이스 {source}은(는) 더 새로운 zscrape가 만들었습니다: {reason}. 그 버전을 다시 설치하거나 이 버전의 백업으로 되돌리십시오: zscrape restore FILE",
+    ),
+    "postgres_missing": Text(
+        "{source} names a PostgreSQL database, and its driver is not installed: {reason}. Install it: pip install 'zscrape[postgres]'",
+        "{source}이(가) PostgreSQL 데이터베이스를 가리키지만 드라이버가 설치되어 있지 않습니다: {reason}. 설치하십시오: pip install 'zscrape[postgres]'",
     ),
     "task_damaged": Text(
         "What was kept of task {task_id} is damaged; it was not run. Ask for it again.",

@@ -35,6 +35,22 @@ EVENTS: Final[dict[str, Text]] = {
         "The audit could not be kept ({reason}): {actor} did {action} to {target}, {result}.",
         "감사 기록을 남기지 못했습니다({reason}): {actor}이(가) {target}에 {action}, 결과 {result}.",
     ),
+    "event.tasks_adopted": Text(
+        "Tasks taken over from a gateway that is gone: {queued_count} waiting, {running_count} perhaps running, {ended_count} ended because nobody waits for them, {damaged_count} damaged. It took {seconds:.1f} s.",
+        "사라진 게이트웨이의 작업을 넘겨받았습니다. 대기 {queued_count}개, 실행 중일 수 있음 {running_count}개, 기다리는 쪽이 없어 끝냄 {ended_count}개, 손상 {damaged_count}개. {seconds:.1f}초 걸렸습니다.",
+    ),
+    "event.gateway_expired": Text(
+        "Gateway {gateway_id} is gone: its lease in the database has ended, and its tasks are taken over.",
+        "게이트웨이 {gateway_id}이(가) 사라졌습니다. 데이터베이스의 임대가 끝나 그 작업을 넘겨받습니다.",
+    ),
+    "event.lease_lost": Text(
+        "This gateway ({gateway_id}) has lost its lease in the database: it drops its tasks, which others take over, and begins anew.",
+        "이 게이트웨이({gateway_id})가 데이터베이스의 임대를 잃었습니다. 다른 게이트웨이가 넘겨받도록 작업을 내려놓고 새로 시작합니다.",
+    ),
+    "event.lease_broken": Text(
+        "Keeping the lease failed inside of zscrape; the log line has the traceback.",
+        "임대를 갱신하는 중에 zscrape 내부 오류가 발생했습니다. 로그에 트레이스백이 있습니다.",
+    ),
     "event.gateway_stopped": Text("The gateway has stopped.", "게이트웨이가 멈췄습니다."),
     "event.webhook_failed": Text(
         "{host} could not be told of the end of task {task_id} (tries: {tries}): {reason}",

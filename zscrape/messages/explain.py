@@ -43,6 +43,10 @@ EXPLAIN: Final[dict[str, Text]] = {
         "Attempt {attempt} runs on worker {worker_id}.",
         "시도 {attempt}이(가) 워커 {worker_id}에서 실행되고 있습니다.",
     ),
+    "explain.elsewhere": Text(
+        "Another gateway looks after the task ({status}).",
+        "다른 게이트웨이가 이 작업을 맡고 있습니다({status}).",
+    ),
     "explain.finished": Text(
         "The task has ended: {status}.",
         "작업이 끝났습니다: {status}.",

@@ -161,13 +161,19 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._writer = open_file(path)
+        self._readers: list[sqlite3.Connection] = []
+        self._begin()
+
+    def _begin(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[tuple[Write, asyncio.Future[None]] | None] = SimpleQueue()
         self._local = threading.local()
-        self._readers: list[sqlite3.Connection] = []
-        self._pool = ThreadPoolExecutor(_READER_COUNT, thread_name_prefix="store-reader")
+        self._pool = self._new_pool()
         self._thread = threading.Thread(target=self._write_all, name="store-writer", daemon=True)
         self._thread.start()
+
+    def _new_pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(_READER_COUNT, thread_name_prefix="store-reader")
 
     def write(self, work: Write) -> asyncio.Future[None]:
         """Run `work` in a transaction of its own; the future is done after its COMMIT.
@@ -191,10 +197,13 @@ class Database:
         """Write what was asked for, then close the file."""
         await self._loop.run_in_executor(None, self._close)
 
-    def _close(self) -> None:
+    def _stop(self) -> None:
         self._queue.put(None)
         self._thread.join()
         self._pool.shutdown()
+
+    def _close(self) -> None:
+        self._stop()
         for reader in self._readers:
             reader.close()
         with suppress(sqlite3.Error):  # what stays in the log is taken over at the next start

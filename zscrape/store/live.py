@@ -89,8 +89,8 @@ class LiveTask(Struct, eq=False):
             ]
             self.tail_bytes = _weight(self.tail)
 
-    def take(self) -> Written:
-        """Return what is to be written now."""
+    def take(self, owner: str | None = None) -> Written:
+        """Return what is to be written now; `owner` is the gateway that looks after it."""
         spilled = self.tail if self._is_to_spill() else []
         self.has_output = self.has_output or any(entry.kind in _OUTPUT for entry in spilled)
         row = self.row
@@ -105,6 +105,7 @@ class LiveTask(Struct, eq=False):
                 log,
                 answer_key=self.answer_key,
                 has_output=self.has_output,
+                owner=owner,
             ),
             [_chunk(row.id, run) for run in _runs(spilled)],
             None if data is None else (row.id, data, crc32(data)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 from zlib import crc32
 
@@ -82,24 +82,49 @@ def _like(glob: str) -> str:
     return glob.replace("*", "%").lower()
 
 
-def unsent(reader: sqlite3.Connection) -> list[TaskRow]:
+def unsent(reader: sqlite3.Connection, owner: str | None) -> list[TaskRow]:
     """Return ended tasks of which somebody is still to be told, with their answers."""
-    found = reader.execute(f"{SELECT_TASKS} WHERE is_unsent ORDER BY seq")
+    own, values = _own(owner)
+    found = reader.execute(f"{SELECT_TASKS} WHERE is_unsent{own} ORDER BY seq", values)
     return [whole(reader, load(record)) for record in found.fetchall()]
 
 
-def live(reader: sqlite3.Connection, after: int, limit: int) -> list[Loaded]:
-    """Return tasks that have not ended, in order of acceptance."""
+def live(
+    reader: sqlite3.Connection, after: int, limit: int, owner: str | None = None
+) -> list[Loaded]:
+    """Return tasks that have not ended, in order of acceptance; of one owner, if given."""
+    own, values = _own(owner)
     found = reader.execute(
-        f"{SELECT_TASKS} WHERE finished_at IS NULL AND seq > ? ORDER BY seq LIMIT ?",
-        (after, limit),
+        f"{SELECT_TASKS} WHERE finished_at IS NULL{own} AND seq > ? ORDER BY seq LIMIT ?",
+        (*values, after, limit),
     )
     return [load(record) for record in found]
 
 
-def ended_since(reader: sqlite3.Connection, moment: float) -> list[TaskRow]:
-    """Return tasks that have ended at `moment` or later."""
-    found = reader.execute(f"{SELECT_TASKS} WHERE finished_at >= ?", (moment,))
+def _own(owner: str | None) -> tuple[str, tuple[str, ...]]:
+    return ("", ()) if owner is None else (" AND owner = ?", (owner,))
+
+
+def by_id(reader: sqlite3.Connection, task_ids: Sequence[TaskId]) -> list[TaskRow]:
+    """Return tasks with their answers."""
+    marks = ", ".join("?" * len(task_ids))
+    found = reader.execute(f"{SELECT_TASKS} WHERE id IN ({marks})", tuple(task_ids))
+    return [whole(reader, load(record)) for record in found.fetchall()]
+
+
+def chosen(reader: sqlite3.Connection, seqs: Sequence[int]) -> list[Loaded]:
+    """Return tasks by their places, in order of acceptance."""
+    marks = ", ".join("?" * len(seqs))
+    found = reader.execute(f"{SELECT_TASKS} WHERE seq IN ({marks}) ORDER BY seq", tuple(seqs))
+    return [load(record) for record in found]
+
+
+def ended_since(
+    reader: sqlite3.Connection, moment: float, owner: str | None = None
+) -> list[TaskRow]:
+    """Return tasks that have ended at `moment` or later; of one owner, if given."""
+    own, values = _own(owner)
+    found = reader.execute(f"{SELECT_TASKS} WHERE finished_at >= ?{own}", (moment, *values))
     return [load(record).row for record in found]
 
 
@@ -112,8 +137,8 @@ def chunk_facts(reader: sqlite3.Connection, task_id: TaskId) -> ChunkFacts:
     ).fetchall()
     return ChunkFacts(
         last_number=max((number for _, _, number, _ in found), default=0),
-        size_bytes=sum(size_bytes for _, _, _, size_bytes in found),
-        item_bytes={attempt: size for kind, attempt, _, size in found if kind == "item"},
+        size_bytes=sum(int(size) for _, _, _, size in found),  # PostgreSQL sums to a Decimal
+        item_bytes={attempt: int(size) for kind, attempt, _, size in found if kind == "item"},
         has_output=any(kind in _OUTPUT_KINDS for kind, _, _, _ in found),
     )
 

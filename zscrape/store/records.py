@@ -36,6 +36,7 @@ COLUMNS: Final = (
     "row",
     "log",
     "checksum",
+    "owner",
 )
 Record: TypeAlias = tuple[Any, ...]
 
@@ -102,7 +103,13 @@ def result_key(row: TaskRow) -> bytes:
 
 
 def record_of(
-    row: TaskRow, spec: bytes | None, log: bytes, *, answer_key: bytes | None, has_output: bool
+    row: TaskRow,
+    spec: bytes | None,
+    log: bytes,
+    *,
+    answer_key: bytes | None,
+    has_output: bool,
+    owner: str | None = None,
 ) -> Record:
     """Return a task as a record."""
     parameters, body = row.parameters, _body(row)
@@ -126,6 +133,7 @@ def record_of(
         body,
         log,
         checksum,
+        owner,
     )
 
 

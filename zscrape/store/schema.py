@@ -50,6 +50,7 @@ TASKS: Final = Table(
     Column("row", LargeBinary, nullable=False),
     Column("log", LargeBinary, nullable=False),  # the end of its log, as far as in no chunk
     Column("checksum", BigInteger, nullable=False),  # over the four before it
+    Column("owner", String(64)),  # the gateway that looks after it; NULL where there is only one
 )
 Index("tasks_id", TASKS.c.id, unique=True)
 Index(
@@ -94,6 +95,14 @@ Index(
     postgresql_where=text("is_unsent"),
 )
 
+Index(
+    "tasks_owned",
+    TASKS.c.owner,
+    TASKS.c.seq,
+    sqlite_where=text("finished_at IS NULL"),
+    postgresql_where=text("finished_at IS NULL"),
+)
+
 CHUNKS: Final = Table(
     "chunks",
     METADATA,
@@ -115,6 +124,32 @@ RESULTS: Final = Table(
     Column("checksum", BigInteger, nullable=False),
 )
 
+# ---- several gateways on one database --------------------------------------------------
+
+GATEWAYS: Final = Table(
+    "gateways",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("boot", String(32), nullable=False),  # one life of it: what it writes is fenced by it
+    Column("lease_until", Float(53), nullable=False),  # by the database's clock, Unix time
+)
+
+CANCELS: Final = Table(  # wishes that the owner of a task is yet to hear
+    "cancels",
+    METADATA,
+    Column("task_id", String(64), primary_key=True),
+    Column("asked_at", Float(53), nullable=False),
+)
+
+LOCKS: Final = Table(
+    "locks",
+    METADATA,
+    Column("key", String(255), primary_key=True),
+    Column("gateway", String(64), nullable=False),  # it is held as long as this one's lease
+    Column("holder", String(64), nullable=False),  # a task
+    Column("since", Float(53), nullable=False),
+    Column("fence", BigInteger, nullable=False),  # rises with every holder
+)
 # ---- who may call, and who did what ----------------------------------------------------
 
 API_KEYS: Final = Table(

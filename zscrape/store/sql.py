@@ -69,6 +69,7 @@ class _Barrier(Struct, eq=False):
 
 Finder: TypeAlias = Callable[..., list[TaskId]]
 Deleter: TypeAlias = Callable[..., None]
+WrittenListener: TypeAlias = Callable[[Sequence[TaskId]], None]
 FaultListener: TypeAlias = Callable[[StorageError | None], None]
 
 
@@ -76,6 +77,8 @@ class SqlTaskStore:
     """The store behind the seam of `zscrape.store.tasks`, on a database.
 
     `on_fault` hears when the database begins to refuse, and with None when it is well again.
+    Where several gateways share the database, `owner` is the one whose tasks these are, and
+    `on_written` hears which tasks the others would find changed.
     """
 
     def __init__(
@@ -84,10 +87,14 @@ class SqlTaskStore:
         policy: SqlPolicy | None = None,
         *,
         on_fault: FaultListener = lambda error: None,
+        owner: str | None = None,
+        on_written: WrittenListener = lambda task_ids: None,
     ) -> None:
         self._database = database
         self._policy = policy or SqlPolicy()
         self._on_fault = on_fault
+        self._owner = owner
+        self._on_written = on_written
         self._loop = asyncio.get_running_loop()
         self._live: dict[TaskId, LiveTask] = {}
         self._keys: dict[tuple[str, str], LiveTask] = {}
@@ -134,7 +141,7 @@ class SqlTaskStore:
         if any((row.client, row.idempotency_key) in self._keys for row, _ in tasks):
             raise KeyTaken
         begun = [self._begin(row, spec) for row, spec in tasks]
-        waited = [self._wait(task.waiters) for task in begun if task.row.is_durable]
+        waited = [self._wait(task.waiters) for task in begun if self._is_promised(task)]
         if not waited:
             return
         self._flush_soon()
@@ -146,6 +153,14 @@ class SqlTaskStore:
             for row, _ in tasks:
                 self._drop(row.id)
             raise
+
+    def _is_promised(self, task: LiveTask) -> bool:
+        """True iff it is accepted only when it is on the disk.
+
+        A key that another gateway may have as well has to be there before anything is run.
+        """
+        row = task.row
+        return row.is_durable or (self._owner is not None and bool(row.idempotency_key))
 
     def _begin(self, row: TaskRow, spec: TaskSpec | None) -> LiveTask:
         task = self._live[row.id] = begin(row, spec)
@@ -230,7 +245,7 @@ class SqlTaskStore:
     async def unsent_webhooks(self) -> list[TaskRow]:
         """Return the ended tasks of which somebody is still to be told, oldest first."""
         await self._settled()
-        return await self._database.read(queries.unsent)
+        return await self._database.read(partial(queries.unsent, owner=self._owner))
 
     async def forget_key(self, client: str, idempotency_key: str) -> None:
         """Let a client use a key again.
@@ -300,7 +315,7 @@ class SqlTaskStore:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        batch = [task.take() for task in islice(self._dirty.values(), _BATCH_COUNT)]
+        batch = [task.take(self._owner) for task in islice(self._dirty.values(), _BATCH_COUNT)]
         for written in batch:
             del self._dirty[written.task.row.id]
         discarded, self._discarded = self._discarded, []
@@ -323,7 +338,7 @@ class SqlTaskStore:
             if isinstance(error, StorageError):
                 self._take_fault(error)
             else:
-                self._part_with_keys(batch)
+                self._part_with_keys(batch, str(error))
         self._pass_barriers()
         if self._error is not None:
             # Also when nothing waits to be written: it is how the end of the fault is noticed.
@@ -350,6 +365,7 @@ class SqlTaskStore:
                     waiter.set_result(None)
             if task.is_done:
                 self._let_go(task)
+        self._on_written([written.record[0] for written in batch])
 
     def _take_back(self, batch: list[Written], discarded: list[TaskId]) -> None:
         """Nothing was written: all of it is to be written still, before what came later."""
@@ -366,17 +382,28 @@ class SqlTaskStore:
         is_new = self._error is None or self._error.code != error.code
         self._error = error
         for task in [*self._dirty.values()]:
-            if task.row.is_durable and not task.is_known:
+            if self._is_promised(task) and not task.is_known:
                 self._refuse(task, error)
+                # A connection that broke in the middle may have written it all the same.
+                self._discarded.append(task.row.id)
         if is_new:
             self._on_fault(error)
 
-    def _part_with_keys(self, batch: list[Written]) -> None:
-        """A key of a new task is that of an older one, which was looked for too early."""
-        for task in [written.task for written in batch]:
-            if task.is_known or not task.row.idempotency_key:
-                continue
-            if task.row.is_durable:
+    def _part_with_keys(self, batch: list[Written], told: str) -> None:
+        """A key of a new task is that of an older one, which was looked for too early.
+
+        What the database has `told` may say which; else it may be any of them.
+        """
+        new = [
+            written.task
+            for written in batch
+            if written.task.row.idempotency_key and not written.task.is_known
+        ]
+        named = [
+            task for task in new if f"=({task.row.client}, {task.row.idempotency_key})" in told
+        ]
+        for task in named or new:
+            if self._is_promised(task):
                 self._refuse(task, KeyTaken())
             else:
                 self._keys.pop((task.row.client, task.row.idempotency_key), None)
@@ -391,8 +418,9 @@ class SqlTaskStore:
 
     def _let_go(self, task: LiveTask) -> None:
         row = task.row
-        self._live.pop(row.id, None)
-        self._dirty.pop(row.id, None)
+        if self._live.get(row.id) is task:
+            del self._live[row.id]
+            self._dirty.pop(row.id, None)
         if row.idempotency_key and self._keys.get((row.client, row.idempotency_key)) is task:
             del self._keys[row.client, row.idempotency_key]
         if task.answer_key is not None and self._answers.get(task.answer_key) is task:
@@ -421,31 +449,67 @@ class SqlTaskStore:
 
     # ---- after a restart -------------------------------------------------------------
 
-    async def take_up(self, now: float) -> tuple[list[Taken], int]:
+    async def take_up(
+        self, now: float, seqs: Sequence[int] | None = None
+    ) -> tuple[list[Taken], int]:
         """Return the tasks that have not ended, in order of acceptance, and how many are damaged.
 
         From now on they are in memory as if they had been added. Damaged ones have failed.
+        With `seqs` only the tasks at these places are taken: those of a gateway that is gone.
 
         Raises:
             StorageError: The database cannot be read.
         """
         taken: list[Taken] = []
         damaged_count = 0
+        if seqs is not None:
+            found = await self._database.read(partial(queries.chosen, seqs=seqs))
+            return taken, await self._take(found, taken, now)
         after = 0
         while True:
-            found = await self._database.read(partial(queries.live, after=after, limit=_TAKE_COUNT))
+            found = await self._database.read(
+                partial(queries.live, after=after, limit=_TAKE_COUNT, owner=self._owner)
+            )
             if not found:
                 return taken, damaged_count
             after = found[-1].seq
-            for loaded in found:
-                if not loaded.is_damaged:
-                    await self._adopt(loaded)
-                    taken.append(Taken(loaded.row, loaded.spec))
-                    continue
-                damaged_count += 1
-                loaded.row.finished_at = now
-                task = self._live[loaded.row.id] = resume(loaded, chunks=None)
-                self._touch(task)
+            damaged_count += await self._take(found, taken, now)
+
+    async def _take(self, found: list[Loaded], taken: list[Taken], now: float) -> int:
+        """Add to `taken` what was found sound; return how many were damaged."""
+        damaged_count = 0
+        for loaded in found:
+            if not loaded.is_damaged:
+                await self._adopt(loaded)
+                taken.append(Taken(loaded.row, loaded.spec))
+                continue
+            damaged_count += 1
+            loaded.row.finished_at = now
+            task = self._live[loaded.row.id] = resume(loaded, chunks=None)
+            self._touch(task)
+        return damaged_count
+
+    def forget_all(self, error: StorageError) -> None:
+        """Forget every task, written or not: they are another gateway's by now.
+
+        Whoever waits for something to be written is told by `error` that it is not.
+        """
+        for task in [*self._live.values()]:
+            waiting = [*task.waiters, *(task.writing.waiters if task.writing else ())]
+            self._let_go(task)
+            for waiter in waiting:
+                if not waiter.done():
+                    waiter.set_exception(error)
+                    waiter.exception()  # not everybody who waits asks for it
+        self._discarded.clear()
+
+    async def look_up(self, task_ids: Sequence[TaskId]) -> list[TaskRow]:
+        """Return tasks as the database has them, with their answers; unknown ones are left out.
+
+        Raises:
+            StorageError: The database cannot be read.
+        """
+        return await self._database.read(partial(queries.by_id, task_ids=task_ids))
 
     async def _adopt(self, loaded: Loaded) -> None:
         row = loaded.row
@@ -465,7 +529,9 @@ class SqlTaskStore:
         Raises:
             StorageError: The database cannot be read.
         """
-        return await self._database.read(partial(queries.ended_since, moment=moment))
+        return await self._database.read(
+            partial(queries.ended_since, moment=moment, owner=self._owner)
+        )
 
     # ---- the end of things -----------------------------------------------------------
 
@@ -556,7 +622,13 @@ class SqlTaskStore:
         tail = () if task is None else tuple(task.tail)
         border = tail[0].number if tail else None
 
+        is_elsewhere = task is None and row.finished_at is None  # and its tail in its row
+
         def look(reader: sqlite3.Connection) -> list[bytes]:
+            nonlocal tail, border
+            if is_elsewhere:
+                tail = tuple(queries.last_log(reader, task_id))
+                border = tail[0].number if tail else None
             # Not those chunks into which the tail may have gone meanwhile.
             found, count = queries.items(
                 reader, task_id, attempt, before=border, offset=offset, limit=limit
@@ -596,7 +668,7 @@ class SqlTaskStore:
         """Return the task that this client made with this key, once it is safe."""
         task = self._keys.get((client, idempotency_key))
         while task is not None:
-            if task.is_known or not task.row.is_durable:
+            if task.is_known or not self._is_promised(task):
                 return task.row
             # Accepted when it is on the disk; if it never gets there it was none.
             waiting = self.kept(task.row.id)

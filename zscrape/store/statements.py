@@ -76,7 +76,8 @@ def change_task(
     writer: sqlite3.Connection, task_id: str, change: Callable[[TaskRow], bool]
 ) -> bool:
     """Change the row of a task that has ended, if `change` says that it did change it."""
-    found = writer.execute(f"{SELECT_TASKS} WHERE id = ?", (task_id,)).fetchone()
+    alone = getattr(writer, "for_update", "")  # where transactions are not alone by themselves
+    found = writer.execute(f"{SELECT_TASKS} WHERE id = ?{alone}", (task_id,)).fetchone()
     loaded = None if found is None else load(found)
     if loaded is None or loaded.is_damaged or not change(loaded.row):
         return False

@@ -150,7 +150,10 @@ class TaskPage(Struct, frozen=True):
 
 
 class KeyTaken(Exception):
-    """Raised when another task of a client came first with the same idempotency key."""
+    """Raised when another task of a client came first with the same idempotency key.
+
+    Its text, where there is any, is what the database says of that key.
+    """
 
 
 class TaskStore(Protocol):

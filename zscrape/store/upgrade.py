@@ -8,7 +8,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine, event, make_url
+from sqlalchemy import create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
@@ -21,11 +21,7 @@ def upgrade(path: Path, revision: str) -> None:
     Raises:
         sqlite3.Error: It cannot be written, or is damaged.
     """
-    # What it tells is for developers of migrations.
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-    config.set_main_option("path_separator", "os")
+    config = _config()
     url = make_url("sqlite://").set(database=str(path))
     engine = create_engine(url, poolclass=NullPool)
     # The driver would commit before each CREATE: a step that fails must leave nothing.
@@ -42,3 +38,40 @@ def upgrade(path: Path, revision: str) -> None:
         raise
     finally:
         engine.dispose()
+
+
+def upgrade_postgres(url: str, revision: str, *, lock: int) -> None:
+    """Bring the PostgreSQL database at `url` to `revision`, whole or not at all.
+
+    Of several gateways that start at once one does it; the others wait for that.
+
+    Raises:
+        psycopg.Error: It cannot be reached or written.
+    """
+    import psycopg
+
+    config = _config()
+    # The driver reads the address by itself: it knows more forms than SQLAlchemy.
+    engine = create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool
+    )
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+    except DBAPIError as error:
+        if isinstance(error.orig, psycopg.Error):
+            raise error.orig from error
+        raise
+    finally:
+        engine.dispose()
+
+
+def _config() -> Config:
+    # What it tells is for developers of migrations.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.set_main_option("path_separator", "os")
+    return config

@@ -25,13 +25,15 @@ from zscrape.core.effects import (
     LinkEffect,
     Ready,
     Reopen,
+    Seek,
     SendUp,
     Start,
     Stop,
 )
+from zscrape.core.errand import Errand
 from zscrape.core.link import WorkerLink
 from zscrape.errors import WireError
-from zscrape.model import Load, Outcome, OutcomeCode, Pin, Record, RunSpec
+from zscrape.model import Attempt, Load, Outcome, OutcomeCode, Pin, Record, RunSpec
 from zscrape.worker.attempt import Assignment
 
 _NOBLOCK = int(zmq.NOBLOCK)
@@ -46,7 +48,16 @@ _OBSERVE_INTERVAL_S = 1.0
 
 # Every effect but a send.
 _Deed: TypeAlias = (
-    Start | Ready | Stop | Reopen | Given | Exit | GatewayJoined | GatewayLost | AttemptFenced
+    Start
+    | Ready
+    | Stop
+    | Reopen
+    | Seek
+    | Given
+    | Exit
+    | GatewayJoined
+    | GatewayLost
+    | AttemptFenced
 )
 
 DEALER_OPTIONS: tuple[tuple[int, int], ...] = (
@@ -82,6 +93,10 @@ class Work(Protocol):
 
     def stop(self, task_id: str, attempt: int, code: OutcomeCode) -> None:
         """End an attempt."""
+        ...
+
+    def seek(self, attempt: Attempt) -> None:
+        """Take over an attempt that another gateway has sent: this one has its task now."""
         ...
 
     def balance(self) -> None:
@@ -134,6 +149,22 @@ class Agent:
     def grant(self, count: int) -> None:
         """Let this gateway have `count` attempts at once."""
         self._act(self._link.grant(count, now=time.monotonic()))
+
+    def has(self, attempt: Attempt) -> bool:
+        """True iff an attempt of this gateway runs, or its outcome is still owed."""
+        return self._link.has(attempt)
+
+    def part(self, attempt: Attempt) -> Errand | None:
+        """Give an attempt away to another gateway; None iff it is not here, or ending."""
+        return self._link.part(attempt)
+
+    def take(self, errand: Errand) -> None:
+        """Go on for this gateway with an attempt that another one has sent."""
+        self._act(self._link.take(errand, now=time.monotonic()))
+
+    def lack(self, attempt: Attempt) -> None:
+        """Tell the gateway that an attempt which it asks for is nowhere here."""
+        self._act(self._link.lack(attempt, now=time.monotonic()))
 
     async def run(self, work: Work) -> Exit:
         """Dial and serve until the link says to exit; returns why."""
@@ -304,19 +335,27 @@ class Agent:
                 self._work.prepare(run)
             case Stop():
                 self._work.stop(effect.task_id, effect.attempt, effect.code)
+            case Seek(task_id=task_id, attempt=attempt):
+                self._work.seek((task_id, attempt))
             case Reopen(delay_s=delay_s):
                 self._loop.call_later(delay_s, self._reopen)
             case Given(request=request, body=body):
-                answer = self._needs.get(request)
-                if answer is not None and not answer.done():
-                    answer.set_result(body)
+                self._answer(request, body)
             case Exit():
-                if not self._exit.done():
-                    self._exit.set_result(effect)
+                self._end(effect)
             case GatewayJoined() | GatewayLost() | AttemptFenced():
                 self._on_fact(effect)
             case _:
                 assert_never(effect)
+
+    def _answer(self, request: int, body: bytes | None) -> None:
+        answer = self._needs.get(request)
+        if answer is not None and not answer.done():
+            answer.set_result(body)
+
+    def _end(self, end: Exit) -> None:
+        if not self._exit.done():
+            self._exit.set_result(end)
 
     def _send(self, frame: bytes) -> None:
         try:

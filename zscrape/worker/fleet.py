@@ -89,6 +89,24 @@ class Fleet:
         """End an attempt."""
         self._slots.stop(task_id, attempt, code)
 
+    def seek(self, agent: Agent, attempt: Attempt) -> None:
+        """Let a gateway have an attempt that another one sent: the task is its own by now."""
+        others = [each for each in self._agents if each is not agent]
+        holder = next((each for each in others if each.has(attempt)), None)
+        for each in others:
+            if each is not holder:
+                each.part(attempt)  # what is still on its way from there must not start
+        if holder is None:
+            agent.lack(attempt)
+            return
+        errand = holder.part(attempt)
+        if errand is None:
+            return  # it is being ended: when it is gone the gateway asks again
+        if attempt in self._owners:
+            self._owners[attempt] = agent
+        agent.take(errand)
+        self.balance()
+
     # ---- SlotListener ----------------------------------------------------------------
 
     def on_started(self, task_id: str, attempt: int) -> None:
@@ -123,6 +141,10 @@ class _Port:
     def stop(self, task_id: str, attempt: int, code: OutcomeCode) -> None:
         """End an attempt."""
         self._fleet.stop(task_id, attempt, code)
+
+    def seek(self, attempt: Attempt) -> None:
+        """Take over an attempt of another gateway."""
+        self._fleet.seek(self._agent, attempt)
 
     def balance(self) -> None:
         """Something was heard: share the slots anew."""

@@ -67,6 +67,7 @@ async def follow(
     try:
         async with asyncio.timeout(None) as guard:
             state.hub.opened(guard)
+            state.service.elsewhere.follow(row)
             try:
                 writer = _Writer(send, guard, state)
                 await writer.start(start)
@@ -76,6 +77,7 @@ async def follow(
                     end = form.end(row, state, lang) if reader.is_at_end else b""
                     await writer.send(end, is_last=True)
             finally:
+                state.service.elsewhere.leave(row)
                 state.hub.ended(guard)
     except TimeoutError:
         return  # its reader takes nothing: the server closes the connection
@@ -189,6 +191,7 @@ async def wait_for_item(state: GatewayState, row: TaskRow, receive: Receive) -> 
         ClientGone: Nobody is left to answer. The task goes on.
     """
     gone = asyncio.create_task(disconnect(receive), name=f"watch {row.id}")
+    state.service.elsewhere.follow(row)
     try:
         while not (row.status.is_final or row.item_count or state.hub.is_closed):
             news = state.hub.news.watch(row.id)  # it may be of a log line: looked at again above
@@ -199,6 +202,7 @@ async def wait_for_item(state: GatewayState, row: TaskRow, receive: Receive) -> 
             if gone.done():
                 raise ClientGone
     finally:
+        state.service.elsewhere.leave(row)
         gone.cancel()
 
 

@@ -1,0 +1,169 @@
+"""Opens a database that several gateways share, and joins this gateway to the others."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import socket
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from zscrape.config import Settings, usable
+from zscrape.config.settings import GatewaySettings
+from zscrape.core.dispatcher import Dispatcher
+from zscrape.errors import StorageError
+from zscrape.gateway.deliveries import Deliveries
+from zscrape.gateway.elsewhere import Neighbours
+from zscrape.gateway.events import EventHub
+from zscrape.gateway.ownership import Ownership, gateway_id_of
+from zscrape.gateway.router import Router
+from zscrape.gateway.shared import SharedTasks
+from zscrape.gateway.tasks import TaskService
+from zscrape.log import get_logger
+from zscrape.model import TaskId
+from zscrape.store.database import home_lock
+from zscrape.store.gateways import GatewayLease
+from zscrape.store.postgres import PostgresDatabase
+from zscrape.store.sql import SqlPolicy, SqlTaskStore, WrittenListener
+
+_DAY_S: Final = 86_400.0
+
+
+class Identity(Struct, frozen=True):
+    """Who this gateway is, and where its tasks are kept; without a database in memory."""
+
+    gateway_id: str
+    boot: str
+    database: SqlTaskStore | None
+    shared: SharedStore | None = None
+
+    def dispatcher(self, settings: Settings, boot: str) -> Dispatcher:
+        """Return a dispatcher with no task, for one life of this gateway."""
+        return Dispatcher(
+            gateway_id=self.gateway_id,
+            boot=boot,
+            heartbeat=settings.heartbeat,
+            queue=settings.queue,
+            is_store_behind=self.database is not None,
+        )
+
+    def leave(self) -> None:
+        """Take nothing more over from others: this gateway is about to end."""
+        if self.shared is not None:
+            self.shared.leave()
+
+
+class SharedStore(Struct, eq=False):
+    """This gateway's store on a database that it shares."""
+
+    url: str
+    lease: GatewayLease
+    database: PostgresDatabase
+    store: SqlTaskStore
+    on_written: list[WrittenListener]  # who wants to know what was written
+    ownership: Ownership | None = None  # once it is joined
+
+    def leave(self) -> None:
+        """Take nothing more over from others: this gateway is about to end."""
+        if self.ownership is not None:
+            self.ownership.is_adopting = False
+
+
+def host_name() -> str:
+    """Return this machine's name, as gateways are called by it."""
+    return socket.gethostname().split(".")[0].lower()
+
+
+def kept_for(gateway: GatewaySettings) -> SqlPolicy:
+    """Return how long tasks are kept."""
+    return SqlPolicy(
+        task_age_s=gateway.task_kept_days * _DAY_S, output_age_s=gateway.output_kept_days * _DAY_S
+    )
+
+
+def tell_storage(error: StorageError | None) -> None:
+    """Tell people that the database refuses, or with None that it is well again."""
+    log = get_logger()
+    if error is None:
+        log.info("storage_back")
+    else:
+        log.error("storage_fault", code=error.code, reason=error.reason)
+
+
+async def open_shared(
+    settings: Settings, url: str, parts: contextlib.AsyncExitStack
+) -> SharedStore:
+    """Open the database, and begin a life of this gateway among the others.
+
+    Raises:
+        ConfigError: The home folder or the database cannot be used.
+        StorageError: The database cannot be reached or written.
+    """
+    with usable(settings.home, "--home"):
+        settings.home.mkdir(parents=True, exist_ok=True)
+        parts.enter_context(home_lock(settings.home))
+        gateway_id = gateway_id_of(settings.home, host_name())
+    lease = GatewayLease(url, gateway_id, secrets.token_hex(8))
+    database = PostgresDatabase(url, fence=(gateway_id, lease.boot))
+    listeners: list[WrittenListener] = []
+
+    def tell(task_ids: Sequence[TaskId]) -> None:
+        for listener in listeners:
+            listener(task_ids)
+
+    store = SqlTaskStore(
+        database,
+        kept_for(settings.gateway),
+        on_fault=tell_storage,
+        owner=gateway_id,
+        on_written=tell,
+    )
+    parts.push_async_callback(lease.close)  # after the store: what it writes needs the lease
+    parts.push_async_callback(store.close)
+    await lease.register()
+    return SharedStore(url, lease, database, store, listeners)
+
+
+async def join(
+    shared: SharedStore,
+    settings: Settings,
+    router: Router,
+    service: TaskService,
+    deliveries: Deliveries,
+    hub: EventHub,
+    identity: Identity,
+    parts: contextlib.AsyncExitStack,
+) -> None:
+    """Take up what is this gateway's own, and from now on what others leave behind.
+
+    Raises:
+        StorageError: The database cannot be reached or read.
+    """
+    keeper = SharedTasks(
+        database=shared.database,
+        store=shared.store,
+        router=router,
+        service=service,
+        deliveries=deliveries,
+        heartbeat=settings.heartbeat,
+        dispatcher=lambda boot: identity.dispatcher(settings, boot),
+    )
+    ownership = shared.ownership = Ownership(shared.lease, keeper, get_logger())
+    neighbours = Neighbours(
+        shared.url,
+        shared.lease,
+        shared.store,
+        hub,
+        live=service.live,
+        on_wish=ownership.look,
+        is_alone=lambda: ownership.other_count == 0,
+    )
+    service.elsewhere = neighbours
+    shared.on_written.append(neighbours.tell)
+    router.fence = ownership.fence
+    await ownership.begin()
+    parts.push_async_callback(ownership.close)
+    neighbours.start()
+    parts.push_async_callback(neighbours.close)
