@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from zscrape.config import REPOSITORY_SECRETS, Settings, refuse_open_bind, usable
 from zscrape.core.dispatcher import Dispatcher
-from zscrape.errors import ConfigError, StorageError
+from zscrape.errors import ConfigError, StorageError, ZscrapeError
 from zscrape.gateway.access import Access, admin_key, write_client
 from zscrape.gateway.app import build_app
 from zscrape.gateway.connections import BACKLOG, ConnectionLimits, HttpConfig, room_for
@@ -36,13 +36,16 @@ from zscrape.scripts.manifest import ManifestDefaults
 from zscrape.scripts.repository import open_repositories
 from zscrape.scripts.trust import Trust
 from zscrape.scripts.trusted import trust_of
+from zscrape.store.blobs import FOLDER_NAME, FileBlobs
 from zscrape.store.database import FILE_NAME, Database, home_lock
+from zscrape.store.far import Far, FarPolicy
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 from zscrape.store.sql import SqlPolicy, SqlTaskStore
 from zscrape.store.tasks import TaskStore
 
 _CLEAN_INTERVAL_S = 3600.0
 _DAY_S = 86_400.0
+_ORPHAN_AGE_S = 3600.0  # a blob this old whose row is not there will have none
 
 
 class Ready(Struct, frozen=True):
@@ -265,9 +268,26 @@ async def _open_store(settings: Settings, parts: contextlib.AsyncExitStack) -> S
     policy = SqlPolicy(
         task_age_s=gateway.task_kept_days * _DAY_S, output_age_s=gateway.output_kept_days * _DAY_S
     )
-    store = SqlTaskStore(database, policy, on_fault=tell)
+    store = SqlTaskStore(database, policy, on_fault=tell, far=_far(settings))
     parts.push_async_callback(store.close)
     return store
+
+
+def _far(settings: Settings) -> Far:
+    """Return where large results, items and artifacts go."""
+    log = get_logger()
+    gateway = settings.gateway
+
+    def tell(error: ZscrapeError | None) -> None:
+        if error is None:
+            log.info("blobs_back", place=blobs.place)
+        else:
+            log.error("blobs_fault", place=blobs.place, code=error.code, reason=str(error))
+
+    blobs = FileBlobs(settings.home / FOLDER_NAME)
+    # What is inlined in answers stays in the database.
+    policy = FarPolicy(data_bytes=max(gateway.inline_limit_bytes, FarPolicy().artifact_bytes))
+    return Far(blobs, policy, on_fault=tell)
 
 
 async def _recover(
@@ -292,6 +312,7 @@ async def _clean(cache: ScriptCache, catalogue: Catalogue, store: SqlTaskStore |
         if store is not None:
             with contextlib.suppress(StorageError):  # told by the store; the next hour will do
                 await store.sweep(time.time())
+                await store.sweep_orphans(time.time() - _ORPHAN_AGE_S)
         await asyncio.sleep(_CLEAN_INTERVAL_S)
 
 

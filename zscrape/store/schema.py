@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 METADATA: Final = MetaData()
-HEAD: Final = "0001"  # the newest migration; a test holds it to the folder
+HEAD: Final = "0003"  # the newest migration; a test holds it to the folder
 
 _ROW_NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")  # else no alias of the rowid
 
@@ -114,3 +114,16 @@ RESULTS: Final = Table(
     Column("data", LargeBinary, nullable=False),  # too large to be read with every look at a row
     Column("checksum", BigInteger, nullable=False),
 )
+
+BLOBS: Final = Table(
+    "blobs",
+    METADATA,
+    Column("task_id", String(64), primary_key=True),
+    Column("kind", String(16), primary_key=True),  # `item`, `artifact` or `result`
+    Column("number", BigInteger, primary_key=True),  # of the entry or chunk; 0 of the result
+    Column("attempt", Integer, nullable=False),
+    Column("key", String(64), nullable=False),  # where it is
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+)
+Index("blobs_key", BLOBS.c.key, unique=True)

@@ -231,7 +231,7 @@ def _run_answer(request: Request, row: TaskRow) -> Response:
     if error is not None:
         return _failure(row, error)
     data = b"null" if row.outcome is None else row.outcome.data or b"null"
-    if len(data) > limit_bytes:
+    if len(data) > limit_bytes or row.far_data is not None:
         return Response(status_code=303, headers={"Location": links_of(row.id)["result"]})
     headers = {
         "X-Script-Version": row.version,
