@@ -126,7 +126,9 @@ class FileBlobs:
         """Keep a blob; see `BlobStore`."""
         path = self.path(blob.key)
         is_first = not path.parent.exists()
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Two steps: `parents` would make the outer one readable by others.
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         half = path.with_name(path.name + _HALF)
         try:
             descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
