@@ -36,7 +36,7 @@ def backup(terminal: Terminal, file: Path, home: Path | None, config_file: Path 
             size_mb=facts.size_bytes / 1_000_000,
             count=facts.task_count,
         )
-        _tell_blobs(terminal, facts.blobs)
+        _tell_blobs(terminal, facts.blobs, settings.gateway.blob_bucket)
     return OK
 
 
@@ -55,14 +55,16 @@ def restore(terminal: Terminal, file: Path, home: Path | None, config_file: Path
         return OK
     facts = restored.facts
     terminal.say("cli.restore.done", path=facts.path, count=facts.task_count)
-    _tell_blobs(terminal, facts.blobs)
+    _tell_blobs(terminal, facts.blobs, settings.gateway.blob_bucket)
     if restored.replaced is not None:
         terminal.say("cli.restore.replaced", path=restored.replaced)
     return OK
 
 
-def _tell_blobs(terminal: Terminal, blobs: Copied) -> None:
+def _tell_blobs(terminal: Terminal, blobs: Copied, bucket: str) -> None:
     if blobs.count:
         terminal.say("cli.backup.blobs", size_mb=blobs.size_bytes / 1_000_000, count=blobs.count)
-    if blobs.absent_count:
+    if blobs.absent_count and bucket:
+        terminal.say("cli.backup.blobs_bucket", count=blobs.absent_count, bucket=bucket)
+    elif blobs.absent_count:
         terminal.say("cli.backup.blobs_absent", count=blobs.absent_count)

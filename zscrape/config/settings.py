@@ -43,6 +43,14 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     task_kept_count: int = 10_000  # ended tasks, in memory
     task_kept_days: float = 30.0  # ended tasks, in the database
     output_kept_days: float = 7.0  # their items and artifacts
+    # Where large results, items and artifacts go: the home folder, or a bucket.
+    blobs: Literal["file", "s3"] = "file"
+    blob_bucket: str = ""
+    blob_prefix: str = ""
+    blob_endpoint_url: str | None = None  # None: AWS
+    blob_region: str | None = None
+    blob_access_key: str | None = None  # None: as boto3 finds one
+    blob_secret_key: str | None = None  # secret
 
 
 class WorkerSettings(Struct, frozen=True, kw_only=True):
@@ -181,6 +189,7 @@ SECRETS: Final = frozenset(
         "gateway.api_key",
         "gateway.webhook_secret",
         "gateway.webhook_signing_secret",
+        "gateway.blob_secret_key",
         "worker.index_url",
     }
 )

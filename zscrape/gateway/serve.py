@@ -17,13 +17,14 @@ from msgspec import Struct
 
 from zscrape.config import REPOSITORY_SECRETS, Settings, refuse_open_bind, usable
 from zscrape.core.dispatcher import Dispatcher
-from zscrape.errors import ConfigError, StorageError, ZscrapeError
+from zscrape.errors import ConfigError, StorageError
 from zscrape.gateway.access import Access, admin_key, write_client
 from zscrape.gateway.app import build_app
 from zscrape.gateway.connections import BACKLOG, ConnectionLimits, HttpConfig, room_for
 from zscrape.gateway.deliveries import Deliveries, WebhookPolicy
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.facts import FactTeller
+from zscrape.gateway.largefiles import far_of
 from zscrape.gateway.outbound import Outbound
 from zscrape.gateway.router import Router
 from zscrape.gateway.state import GatewayState, HttpPolicy
@@ -36,9 +37,7 @@ from zscrape.scripts.manifest import ManifestDefaults
 from zscrape.scripts.repository import open_repositories
 from zscrape.scripts.trust import Trust
 from zscrape.scripts.trusted import trust_of
-from zscrape.store.blobs import FOLDER_NAME, FileBlobs
 from zscrape.store.database import FILE_NAME, Database, home_lock
-from zscrape.store.far import Far, FarPolicy
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 from zscrape.store.sql import SqlPolicy, SqlTaskStore
 from zscrape.store.tasks import TaskStore
@@ -237,6 +236,8 @@ def _secrets(settings: Settings) -> Iterator[str]:
         yield settings.gateway.webhook_secret
     if settings.gateway.webhook_signing_secret:
         yield settings.gateway.webhook_signing_secret
+    if settings.gateway.blob_secret_key:
+        yield settings.gateway.blob_secret_key
     for repository in settings.repositories:
         for name in REPOSITORY_SECRETS:
             value = getattr(repository, name)
@@ -268,26 +269,9 @@ async def _open_store(settings: Settings, parts: contextlib.AsyncExitStack) -> S
     policy = SqlPolicy(
         task_age_s=gateway.task_kept_days * _DAY_S, output_age_s=gateway.output_kept_days * _DAY_S
     )
-    store = SqlTaskStore(database, policy, on_fault=tell, far=_far(settings))
+    store = SqlTaskStore(database, policy, on_fault=tell, far=far_of(settings))
     parts.push_async_callback(store.close)
     return store
-
-
-def _far(settings: Settings) -> Far:
-    """Return where large results, items and artifacts go."""
-    log = get_logger()
-    gateway = settings.gateway
-
-    def tell(error: ZscrapeError | None) -> None:
-        if error is None:
-            log.info("blobs_back", place=blobs.place)
-        else:
-            log.error("blobs_fault", place=blobs.place, code=error.code, reason=str(error))
-
-    blobs = FileBlobs(settings.home / FOLDER_NAME)
-    # What is inlined in answers stays in the database.
-    policy = FarPolicy(data_bytes=max(gateway.inline_limit_bytes, FarPolicy().artifact_bytes))
-    return Far(blobs, policy, on_fault=tell)
 
 
 async def _recover(

@@ -39,6 +39,7 @@ def copy_blobs(database: Path, sources: Sequence[FileBlobs], target: FileBlobs) 
     Raises:
         OSError: A copy cannot be written.
     """
+    target.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     count = size_bytes = absent_count = 0
     for blob in _named(database):
         if any(_is_copied(blob, source, target) for source in sources):
