@@ -587,7 +587,11 @@ class SqlTaskStore:
 
     def _freshest(self, loaded: Loaded) -> TaskRow:
         task = self._live.get(loaded.row.id)
-        return loaded.row if task is None else task.row
+        if task is None:
+            return loaded.row
+        # An end that is not on the disk yet may be taken back by a crash: it is told after that.
+        is_early = task.row.is_durable and task.row.finished_at is not None and not task.is_done
+        return loaded.row if is_early and self._error is None else task.row
 
     async def entries(
         self, task_id: TaskId, *, after: int = 0, kinds: frozenset[str] | None = None, limit: int

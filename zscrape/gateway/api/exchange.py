@@ -138,8 +138,10 @@ async def row_of(request: Request) -> TaskRow:
     Raises:
         NotFound: It is not known (any more).
     """
-    row = await gateway_of(request).service.get(request.path_params["task_id"])
+    service = gateway_of(request).service
+    row = await service.get(request.path_params["task_id"])
     request.scope[REQUEST_ID] = row.id
+    await service.settled(row)
     return row
 
 

@@ -204,6 +204,7 @@ async def run(request: Request) -> Response:
         wait_s = preferred_wait(headers, state.policy.max_wait_s)
         with ending_with_client(state, row, is_asked=is_asked):
             await wait_for_end(state, row, request.receive, wait_s)
+    await state.service.settled(row)
     return _run_answer(request, row)
 
 
