@@ -16,6 +16,7 @@
     │   ├── IntegrityFailure, SignatureInvalid, EnvironmentFailed, RepositoryUnavailable
     │   └── VersionExists, PublishFailed
     ├── TaskDamaged           what the disk gives back is not what was written
+    ├── BlobMissing, BlobDamaged, BlobUnavailable: the same of what is kept outside
     ├── WireError             a message on the link that cannot be read
     └── ConfigError           a setting that cannot be used
         └── HomeInUse, StorageCorrupt, StorageNewer, PostgresMissing
@@ -530,6 +531,33 @@ class TaskDamaged(ZscrapeError):
 
     code: ClassVar[str] = "task_damaged"
     task_id: str
+
+
+@dataclass(eq=False, kw_only=True)
+class BlobMissing(ZscrapeError):
+    """Raised when a file of a task is not where it was put: somebody else has removed it."""
+
+    code: ClassVar[str] = "blob_missing"
+    http_status: ClassVar[int] = 410
+    key: str
+
+
+@dataclass(eq=False, kw_only=True)
+class BlobDamaged(ZscrapeError):
+    """Raised when a file of a task is not what was put there."""
+
+    code: ClassVar[str] = "blob_damaged"
+    http_status: ClassVar[int] = 410
+    key: str
+
+
+@dataclass(eq=False, kw_only=True)
+class BlobUnavailable(RefusedError):
+    """Raised when the place of large files cannot be reached, or refuses."""
+
+    code: ClassVar[str] = "blob_unavailable"
+    place: str
+    reason: str
 
 
 # ---- the rest ------------------------------------------------------------------------

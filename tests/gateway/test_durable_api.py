@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -117,3 +118,101 @@ async def test_a_cancelled_task_stays_cancelled(
     other = SqlTaskStore(Database(tmp_path / "zscrape.db"))
     assert await other.take_up(0.0) == ([], 0)
     await other.close()
+
+
+class Gate:
+    """Holds the database's writer up while it is shut."""
+
+    def __init__(self, database: Database) -> None:
+        self._event = threading.Event()
+        self._held = database.write(lambda _writer: self._wait())
+
+    def _wait(self) -> None:
+        assert self._event.wait(10)
+
+    async def open(self) -> None:
+        """Let it write."""
+        self._event.set()
+        await self._held
+
+
+@pytest.mark.parametrize(
+    ("path", "is_first"),
+    [
+        ("?wait=5", True),
+        ("/events", True),
+        ("", False),
+        ("/events", False),
+        ("/result", False),
+        ("/explain", False),
+    ],
+)
+async def test_an_end_is_told_when_it_is_on_the_disk(
+    gateway: Gateway, client: httpx.AsyncClient, database: Database, path: str, *, is_first: bool
+) -> None:
+    """Until then a crash would take it back: who asks, before or after it, waits for the commit."""
+    worker = gateway.worker(hold)
+    request_id = (await client.post("/v1/tasks", json=PAGE)).json()["request_id"]
+    run = await worker.runs.get()
+    gate = Gate(database)
+    asking = client.get(f"/v1/tasks/{request_id}{path}")
+    if is_first:
+        waiting = asyncio.create_task(asking)
+        hub = gateway.hub
+        await until(lambda: hub.ends.waiting_count + hub.news.waiting_count > 0)
+        worker.ok(run, 1)
+    else:
+        worker.ok(run, 1)
+        await until(lambda: gateway.service.live_count == 0)
+        waiting = asyncio.create_task(asking)
+    early, _ = await asyncio.wait((waiting,), timeout=0.2)
+    listed = await _listed_while_shut(client, gate)
+    answer = await waiting
+
+    assert early == set()
+    assert listed == "completed"
+    assert answer.status_code == 200
+    assert "completed" in answer.text or answer.text == "1"
+
+
+async def _listed_while_shut(client: httpx.AsyncClient, gate: Gate) -> str:
+    """Return the state that a list shows, which waits for the gate as well."""
+    listing = asyncio.create_task(client.get("/v1/tasks"))
+    await asyncio.sleep(0)
+    await gate.open()
+    told: str = (await listing).json()["tasks"][0]["status"]
+    return told
+
+
+async def test_a_plain_call_waits_for_no_commit(
+    gateway: Gateway, client: httpx.AsyncClient, database: Database
+) -> None:
+    """Its answer is its own; only one that can be asked for again by its key is kept first."""
+    gateway.worker()
+    gate = Gate(database)
+
+    plain = await client.post("/scrape", json=PAGE)
+    keyed = asyncio.create_task(
+        client.post("/scrape", json=PAGE, headers={"Idempotency-Key": "once"})
+    )
+    early, _ = await asyncio.wait((keyed,), timeout=0.2)
+    await gate.open()
+
+    assert plain.json()["status"] == "completed"
+    assert early == set()
+    assert (await keyed).json()["status"] == "completed"
+
+
+async def test_an_end_is_told_though_the_disk_refuses(
+    gateway: Gateway, client: httpx.AsyncClient, database: Database
+) -> None:
+    """While nothing can be kept, what is known is told."""
+    worker = gateway.worker(hold)
+    request_id = (await client.post("/v1/tasks", json=PAGE)).json()["request_id"]
+    run = await worker.runs.get()
+    refuse(database, True)
+    worker.ok(run, 1)
+
+    answer = await client.get(f"/v1/tasks/{request_id}?wait=5")
+
+    assert answer.json()["status"] == "completed"

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import shutil
 import stat
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from zscrape.config import SettingError
 from zscrape.errors import HomeInUse, StorageCorrupt, StorageNewer
 from zscrape.ops.backup import back_up_home, inspect, restore_home
+from zscrape.ops.blobcopies import Copied
+from zscrape.store.blobs import FileBlobs
 from zscrape.store.database import Database, connect, home_lock, open_file
+from zscrape.store.far import Far
 from zscrape.store.schema import HEAD
 from zscrape.store.sql import SqlTaskStore
 from zscrape.store.tasks import TaskQuery, TaskRow
@@ -120,3 +126,61 @@ def test_a_backup_that_cannot_be_used(home: Path, tmp_path: Path) -> None:
 
     assert (home / "zscrape.db").read_bytes() == before
     assert not list(home.glob("zscrape-*"))
+
+
+async def _with_artifacts(home: Path) -> list[Path]:
+    """Keep a task with two large files in a home; returns them."""
+    folder = FileBlobs(home / "blobs")
+    store = SqlTaskStore(Database(home / "zscrape.db"), far=Far(folder))
+    row = task(1)
+    await store.add(row)
+    for name in ("a", "b"):
+        data = base64.b64encode(name.encode() * 90_000).decode()
+        saved = {"name": name, "size": 90_000, "data": data}
+        store.append(row, "artifact", 1, 1.0, msgspec.json.encode(saved))
+    await store.close()
+    return sorted(path for path in folder.folder.rglob("*") if path.is_file())
+
+
+async def test_large_files_come_with_a_backup(home: Path, tmp_path: Path) -> None:
+    """They are copied beside it and put back, what stood there is kept; a lost one is counted."""
+    target, fresh = tmp_path / "backup.db", tmp_path / "fresh"
+    first, second = await _with_artifacts(home)
+
+    made = back_up_home(home, target)
+    second.write_bytes(b"damaged")
+    again = restore_home(home, target, now=NOW)
+    (tmp_path / "backup.db.blobs" / first.relative_to(home / "blobs")).unlink()
+    elsewhere = restore_home(fresh, target)
+
+    aside = home / "zscrape-20260210T143001Z.db.blobs"
+    assert made.blobs == Copied(2, 180_000, 0)
+    assert again.facts.blobs == Copied(2, 180_000, 0)
+    assert second.stat().st_size == 90_000
+    assert (aside / second.relative_to(home / "blobs")).read_bytes() == b"damaged"
+    assert elsewhere.facts.blobs == Copied(1, 90_000, 1)
+    assert stat.S_IMODE((fresh / "blobs").stat().st_mode) == 0o700
+
+
+async def test_a_backup_that_was_moved_alone(home: Path, tmp_path: Path) -> None:
+    """Large files that the home folder still has serve a backup without its folder."""
+    target = tmp_path / "backup.db"
+    await _with_artifacts(home)
+    back_up_home(home, target)
+    shutil.rmtree(tmp_path / "backup.db.blobs")
+
+    restored = restore_home(home, target, now=NOW)
+
+    assert restored.facts.blobs.count == 2
+    assert len([path for path in (home / "blobs").rglob("*") if path.is_file()]) == 2
+
+
+def test_no_backup_into_the_folder_of_another(home: Path, tmp_path: Path) -> None:
+    """A folder that is there already is left as it is."""
+    (tmp_path / "backup.db.blobs").mkdir()
+
+    with pytest.raises(SettingError) as there:
+        back_up_home(home, tmp_path / "backup.db")
+
+    assert there.value.fault == "backup_exists"
+    assert not (tmp_path / "backup.db").exists()

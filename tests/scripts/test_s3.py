@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -12,7 +12,6 @@ from tests.scripts.s3_servers import (
     ACCESS_KEY,
     SECRET_KEY,
     MotoServer,
-    RcloneServer,
     S3Server,
 )
 from zscrape.config import RepositorySettings
@@ -21,25 +20,6 @@ from zscrape.scripts.digest import ScriptFile, tree_digest
 from zscrape.scripts.s3 import S3Source, publish
 
 Opener = Callable[..., S3Source]
-
-
-@pytest.fixture(scope="module", params=["moto", "rclone"])
-def servers(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[S3Server]:
-    """Each kind of server, once for all tests of this file."""
-    made: S3Server = (
-        MotoServer() if request.param == "moto" else RcloneServer(tmp_path_factory.mktemp("s3"))
-    )
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def server(servers: S3Server) -> S3Server:
-    """A server with an empty bucket."""
-    servers.begin()
-    return servers
 
 
 @pytest.fixture

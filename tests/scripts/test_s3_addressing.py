@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -11,10 +11,7 @@ from tests.scripts.s3_servers import (
     ACCESS_KEY,
     SECRET_KEY,
     VIRTUAL_HOST,
-    MotoServer,
-    RcloneServer,
     S3Server,
-    on_loopback,
 )
 from zscrape.config import RepositorySettings
 from zscrape.errors import RepositoryUnavailable
@@ -22,34 +19,7 @@ from zscrape.scripts.digest import ScriptFile, tree_digest
 from zscrape.scripts.s3 import S3Source, publish
 
 Opener = Callable[..., S3Source]
-
-
-@pytest.fixture(scope="module")
-def asked() -> Iterator[list[str]]:
-    """The host names that were looked up; all of the service's lead to loopback."""
-    with on_loopback() as names:
-        yield names
-
-
-@pytest.fixture(scope="module", params=["moto", "rclone"])
-def servers(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, asked: list[str]
-) -> Iterator[S3Server]:
-    """Each kind of server; rclone checks signatures, which the host name is part of."""
-    made: S3Server = (
-        MotoServer("virtual")
-        if request.param == "moto"
-        else RcloneServer(tmp_path_factory.mktemp("s3"), "virtual")
-    )
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def server(servers: S3Server) -> S3Server:
-    """A server with an empty bucket."""
-    servers.begin()
-    return servers
+ADDRESSING = "virtual"
 
 
 @pytest.fixture
@@ -77,14 +47,14 @@ async def open_source(server: S3Server) -> AsyncIterator[Opener]:
 
 
 async def test_a_bucket_is_reached_by_its_own_host_name(
-    server: S3Server, asked: list[str], open_source: Opener
+    server: S3Server, asked_names: list[str], open_source: Opener
 ) -> None:
     """Listing, fetching and publishing go to `bucket.host`, and nothing to the bare host."""
     files = [
         ScriptFile("metadata.json", False, json.dumps({"name": "a", "version": "1.0.0"}).encode()),
         ScriptFile("main.py", True, b"def run():\n    return 1\n"),
     ]
-    asked.clear()
+    asked_names.clear()
     source = open_source(prefix="team")
     where = await publish(source, files, "a", "1.0.0")
     other = open_source(prefix="team")
@@ -93,7 +63,7 @@ async def test_a_bucket_is_reached_by_its_own_host_name(
 
     assert tree_digest(fetched) == tree_digest(files)
     assert where == f"s3://{server.bucket}/team/a/1.0.0/"
-    assert set(asked) == {f"{server.bucket}.{VIRTUAL_HOST}"}
+    assert set(asked_names) == {f"{server.bucket}.{VIRTUAL_HOST}"}
 
 
 async def test_a_bucket_that_is_not_there(open_source: Opener) -> None:
@@ -103,11 +73,11 @@ async def test_a_bucket_that_is_not_there(open_source: Opener) -> None:
 
 
 async def test_a_service_of_ones_own_is_asked_by_path(
-    asked: list[str], open_source: Opener
+    asked_names: list[str], open_source: Opener
 ) -> None:
     """Without a choice, an endpoint's bare host is asked; these servers know it as no bucket."""
-    asked.clear()
+    asked_names.clear()
     with pytest.raises(RepositoryUnavailable, match="there is no bucket"):
         await open_source(addressing="auto").scan(None)
 
-    assert set(asked) == {VIRTUAL_HOST}
+    assert set(asked_names) == {VIRTUAL_HOST}

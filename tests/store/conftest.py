@@ -42,7 +42,7 @@ def new_file(tmp_path: Path, blank: Path) -> Callable[[], Path]:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
+def postgres() -> Iterator[Server]:
     """Return a PostgreSQL server."""
     server = Server()
     yield server

@@ -47,7 +47,7 @@ def open_store(
     if "chunk" in request.param:
         monkeypatch.setattr(live, "_TAIL_BYTES", 0)
 
-    url = request.getfixturevalue("server").url() if "postgres" in request.param else None
+    url = request.getfixturevalue("postgres").url() if "postgres" in request.param else None
 
     @contextlib.asynccontextmanager
     async def opened(task_bytes: int = 192 * MIB) -> AsyncIterator[Store]:

@@ -39,11 +39,11 @@ async def until(is_so: Callable[[], bool]) -> None:
 
 @pytest.fixture
 async def stores(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    postgres: Server, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[tuple[SqlTaskStore, SqlTaskStore]]:
     """Return the stores of two gateways on one database, which try again soon."""
     monkeypatch.setattr(sql, "RETRY_S", 0.05)
-    url = server.url()
+    url = postgres.url()
     async with AsyncExitStack() as parts:
         made = [SqlTaskStore(PostgresDatabase(url), owner=name) for name in ("a", "b")]
         for store in made:
@@ -51,9 +51,9 @@ async def stores(
         yield made[0], made[1]
 
 
-def test_gateways_that_start_at_once_make_the_schema_once(server: Server) -> None:
+def test_gateways_that_start_at_once_make_the_schema_once(postgres: Server) -> None:
     """Of several upgrades at the same time one does it, and the tables are those of the schema."""
-    url = server.url()
+    url = postgres.url()
     with ThreadPoolExecutor(4) as pool:
         for done in [pool.submit(open_database, url) for _ in range(4)]:
             done.result()
@@ -66,9 +66,9 @@ def test_gateways_that_start_at_once_make_the_schema_once(server: Server) -> Non
     assert differences == []
 
 
-def test_a_newer_schema_is_left_alone(server: Server) -> None:
+def test_a_newer_schema_is_left_alone(postgres: Server) -> None:
     """A database of a newer zscrape is refused and not touched."""
-    url = server.url()
+    url = postgres.url()
     open_database(url)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
@@ -113,7 +113,7 @@ async def test_one_key_is_one_task_over_two_gateways(
 
 
 async def test_nothing_accepted_is_lost_by_a_restart_of_the_server(
-    stores: tuple[SqlTaskStore, SqlTaskStore], server: Server
+    stores: tuple[SqlTaskStore, SqlTaskStore], postgres: Server
 ) -> None:
     """While the server is away new tasks are refused; then it goes on by itself, with all."""
     store = stores[0]
@@ -134,9 +134,9 @@ async def test_nothing_accepted_is_lost_by_a_restart_of_the_server(
 
     loads = [asyncio.create_task(load(place * 1_000_000)) for place in range(4)]
     await until(lambda: len(accepted) >= 50)
-    await asyncio.to_thread(server.stop, "immediate")
+    await asyncio.to_thread(postgres.stop, "immediate")
     await until(lambda: bool(refused))
-    await asyncio.to_thread(server.start)
+    await asyncio.to_thread(postgres.start)
     count = len(accepted)
     await until(lambda: len(accepted) >= count + 50)
     is_over.set()
@@ -149,9 +149,9 @@ async def test_nothing_accepted_is_lost_by_a_restart_of_the_server(
     assert store.fault() == ""
 
 
-async def test_a_life_without_its_lease_writes_nothing(server: Server) -> None:
+async def test_a_life_without_its_lease_writes_nothing(postgres: Server) -> None:
     """A gateway whose tasks are another's by now cannot change them."""
-    url = server.url()
+    url = postgres.url()
     store = SqlTaskStore(PostgresDatabase(url, fence=("a", "boot")), owner="a")
 
     with pytest.raises(LeaseLost):

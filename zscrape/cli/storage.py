@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from zscrape.cli.serving import read_settings
 from zscrape.cli.terminal import Terminal
 from zscrape.cli.verbs import OK, config_option, home_option, verb
+
+if TYPE_CHECKING:
+    from zscrape.ops.blobcopies import Copied
 
 _FILE = click.Argument(["file"], type=click.Path(path_type=Path, dir_okay=False))
 
@@ -32,6 +36,7 @@ def backup(terminal: Terminal, file: Path, home: Path | None, config_file: Path 
             size_mb=facts.size_bytes / 1_000_000,
             count=facts.task_count,
         )
+        _tell_blobs(terminal, facts.blobs, settings.gateway.blob_bucket)
     return OK
 
 
@@ -50,6 +55,16 @@ def restore(terminal: Terminal, file: Path, home: Path | None, config_file: Path
         return OK
     facts = restored.facts
     terminal.say("cli.restore.done", path=facts.path, count=facts.task_count)
+    _tell_blobs(terminal, facts.blobs, settings.gateway.blob_bucket)
     if restored.replaced is not None:
         terminal.say("cli.restore.replaced", path=restored.replaced)
     return OK
+
+
+def _tell_blobs(terminal: Terminal, blobs: Copied, bucket: str) -> None:
+    if blobs.count:
+        terminal.say("cli.backup.blobs", size_mb=blobs.size_bytes / 1_000_000, count=blobs.count)
+    if blobs.absent_count and bucket:
+        terminal.say("cli.backup.blobs_bucket", count=blobs.absent_count, bucket=bucket)
+    elif blobs.absent_count:
+        terminal.say("cli.backup.blobs_absent", count=blobs.absent_count)

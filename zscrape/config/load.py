@@ -73,13 +73,31 @@ def load(
     values["repositories"] = reader.repositories(values["home"])
     values["scripts"] = reader.scripts()
     values |= {
-        "gateway": GatewaySettings(**values["gateway"]),
+        "gateway": _gateway(values["gateway"], reader.sources),
         "worker": WorkerSettings(**values["worker"]),
         "isolation": IsolationSettings(**values["isolation"]),
         "heartbeat": _heartbeat(values["heartbeat"], reader.sources),
         "queue": QueuePolicy(**values["queue"]),
     }
     return Settings(**values, sources=reader.sources)
+
+
+def _gateway(values: Mapping[str, Any], sources: Mapping[str, str]) -> GatewaySettings:
+    """Return the settings.
+
+    Raises:
+        SettingError: Large files are to go into a bucket that has no name.
+    """
+    gateway = GatewaySettings(**values)
+    if gateway.blobs == "s3" and not gateway.blob_bucket:
+        raise SettingError(
+            source=sources["gateway.blobs"],
+            reason="no bucket",
+            fault="no_bucket",
+            value="s3",
+            expected="gateway.blob_bucket",
+        )
+    return gateway
 
 
 def _heartbeat(values: Mapping[str, Any], sources: Mapping[str, str]) -> HeartbeatPolicy:

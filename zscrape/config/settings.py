@@ -50,6 +50,14 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     task_kept_days: float = 30.0  # ended tasks, in the database
     output_kept_days: float = 7.0  # their items and artifacts
     audit_kept_days: float = 365.0  # who did what
+    # Where large results, items and artifacts go: the home folder, or a bucket.
+    blobs: Literal["file", "s3"] = "file"
+    blob_bucket: str = ""
+    blob_prefix: str = ""
+    blob_endpoint_url: str | None = None  # None: AWS
+    blob_region: str | None = None
+    blob_access_key: str | None = None  # None: as boto3 finds one
+    blob_secret_key: str | None = None  # secret
 
 
 class WorkerSettings(Struct, frozen=True, kw_only=True):
@@ -190,6 +198,7 @@ SECRETS: Final = frozenset(
         "gateway.webhook_signing_secret",
         "gateway.jwt_secret",
         "gateway.database_url",
+        "gateway.blob_secret_key",
         "worker.index_url",
     }
 )

@@ -25,6 +25,7 @@ from zscrape.model import TaskId
 from zscrape.store.tasks import TaskRow, TaskStore, WebhookDelivery
 
 SIGNATURE_HEADER: Final = "X-Zscrape-Signature"
+_KEPT_S: Final = 2.0  # a disk that refuses is told by other means
 _LAST_WORDS_S: Final = 2.0  # for calls under way, once the gateway closes
 
 
@@ -183,6 +184,9 @@ class Deliveries:
 
     async def _deliver(self, owed: _Owed) -> None:
         try:
+            kept = self._store.kept(owed.task_id, is_urgent=True)
+            if kept is not None:  # else a crash might take back the end that was told
+                await asyncio.wait((kept,), timeout=_KEPT_S)
             row = await self._store.get(owed.task_id)
             if row is None:
                 self._forget(owed)

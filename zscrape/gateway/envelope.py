@@ -234,6 +234,8 @@ def envelope(row: TaskRow, lang: str, *, inline_limit_bytes: int) -> Envelope:
             data = Raw(outcome.data)
         else:
             links = links_of(row.id)
+    elif row.far_data is not None:
+        links = links_of(row.id)
     return Envelope(
         request_id=row.id,
         status=row.status.value,

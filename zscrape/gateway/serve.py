@@ -25,6 +25,7 @@ from zscrape.gateway.deliveries import Deliveries, WebhookPolicy
 from zscrape.gateway.entrance import Entrance, open_entrance
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.facts import FactTeller
+from zscrape.gateway.largefiles import far_of
 from zscrape.gateway.outbound import Outbound
 from zscrape.gateway.router import Router
 from zscrape.gateway.sharing import (
@@ -51,6 +52,7 @@ from zscrape.store.sql import SqlTaskStore
 from zscrape.store.tasks import TaskStore
 
 _CLEAN_INTERVAL_S = 3600.0
+_ORPHAN_AGE_S = 3600.0  # a blob this old whose row is not there will have none
 
 
 class Ready(Struct, frozen=True):
@@ -251,6 +253,8 @@ def _secrets(settings: Settings) -> Iterator[str]:
             yield unquote(password)
     if settings.gateway.webhook_signing_secret:
         yield settings.gateway.webhook_signing_secret
+    if settings.gateway.blob_secret_key:
+        yield settings.gateway.blob_secret_key
     for repository in settings.repositories:
         for name in REPOSITORY_SECRETS:
             value = getattr(repository, name)
@@ -287,7 +291,9 @@ async def _open_store(settings: Settings, parts: contextlib.AsyncExitStack) -> S
         settings.home.mkdir(parents=True, exist_ok=True)
         parts.enter_context(home_lock(settings.home))
         database = Database(settings.home / FILE_NAME)
-    store = SqlTaskStore(database, kept_for(gateway), on_fault=tell_storage)
+    store = SqlTaskStore(
+        database, kept_for(gateway), on_fault=tell_storage, far=far_of(settings)
+    )
     parts.push_async_callback(store.close)
     return store
 
@@ -316,6 +322,7 @@ async def _clean(
         if store is not None:
             with contextlib.suppress(StorageError):  # told by the store; the next hour will do
                 await store.sweep(time.time())
+                await store.sweep_orphans(time.time() - _ORPHAN_AGE_S)
                 await entrance.sweep(time.time())
         await asyncio.sleep(_CLEAN_INTERVAL_S)
 

@@ -17,6 +17,7 @@ from zscrape.errors import StorageError
 from zscrape.gateway.deliveries import Deliveries
 from zscrape.gateway.elsewhere import Neighbours
 from zscrape.gateway.events import EventHub
+from zscrape.gateway.largefiles import far_of
 from zscrape.gateway.ownership import Ownership, gateway_id_of
 from zscrape.gateway.router import Router
 from zscrape.gateway.shared import SharedTasks
@@ -119,6 +120,8 @@ async def open_shared(
         on_fault=tell_storage,
         owner=gateway_id,
         on_written=tell,
+        # Files of one gateway's home are out of the others' reach: all stays in the database.
+        far=far_of(settings) if settings.gateway.blobs == "s3" else None,
     )
     parts.push_async_callback(lease.close)  # after the store: what it writes needs the lease
     parts.push_async_callback(store.close)

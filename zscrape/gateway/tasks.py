@@ -59,6 +59,7 @@ __all__ = ["Idempotency", "Origin", "Prepared", "TaskPolicy", "TaskRouter", "Tas
 
 _TURN_COUNT: Final = 50  # tasks of a batch queued before others get a turn
 _TAKEN_COUNT: Final = 5  # tries with a key that is taken, and free again when looked at
+_FAULT_LOOK_S: Final = 0.5  # between looks at a disk that takes its time
 _CANCEL_KEPT_S: Final = 2.0  # a disk that refuses is no reason to let a person wait
 KEY_KEPT_S: Final = 86_400.0  # how long an `Idempotency-Key` stands for its task
 
@@ -403,6 +404,20 @@ class TaskService:
         if row.status.is_final:
             self._hub.ends.ring(row.id)
         return future
+
+    async def settled(self, row: TaskRow) -> None:
+        """Wait until a task's end may be told: a crash after that does not take it back.
+
+        Only for tasks that somebody can ask for after a crash; a plain call's answer is its
+        own. While the disk refuses, what is known is told: nobody is served by silence.
+        """
+        if not (row.status.is_final and (row.is_durable or row.idempotency_key)):
+            return
+        while not self._store.fault():
+            kept = self._store.kept(row.id, is_urgent=True)
+            if kept is None:
+                return
+            await asyncio.wait((kept,), timeout=_FAULT_LOOK_S)
 
     def forget(self, row: TaskRow, future: asyncio.Future[None]) -> None:
         """Stop waiting for the task's end."""

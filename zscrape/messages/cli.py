@@ -150,6 +150,18 @@ CLI: Final[dict[str, Text]] = {
     "cli.backup.done": Text(
         "{path}: {size_mb:.1f} MB, {count} tasks.", "{path}: {size_mb:.1f} MB, 작업 {count}개."
     ),
+    "cli.backup.blobs": Text(
+        "Large files copied with it: {count}, {size_mb:.1f} MB.",
+        "함께 복사한 큰 파일: {count}개, {size_mb:.1f} MB.",
+    ),
+    "cli.backup.blobs_absent": Text(
+        "Large files that are not where they were put, or are damaged: {count}. Their tasks are kept without them.",
+        "보관한 자리에 없거나 손상된 큰 파일: {count}개. 해당 작업은 그 파일 없이 보관합니다.",
+    ),
+    "cli.backup.blobs_bucket": Text(
+        "Large files that stay in the bucket {bucket}: {count}. Back it up by its own means.",
+        "버킷 {bucket}에 그대로 있는 큰 파일: {count}개. 버킷은 자체 방법으로 백업하십시오.",
+    ),
     "cli.restore": Text(
         "Put a backup in the place of the gateway's database; the gateway must not be running.\nTasks that have ended since the backup was made and were waiting in it run again.",
         "백업을 게이트웨이의 데이터베이스 자리에 놓습니다. 게이트웨이가 멈춰 있어야 합니다.\n백업할 때 대기 중이던 작업은 그 뒤에 끝났더라도 다시 실행됩니다.",

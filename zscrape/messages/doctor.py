@@ -52,6 +52,10 @@ DOCTOR: Final[dict[str, Text]] = {
         "{source}: {value} can be reached from other machines, and the link is not encrypted. Use 127.0.0.1, or add --insecure on a network that you trust.",
         "{source}: {value}에는 다른 컴퓨터가 접속할 수 있는데 링크가 암호화되지 않습니다. 127.0.0.1을 쓰거나, 믿을 수 있는 네트워크라면 --insecure를 더하십시오.",
     ),
+    "config_invalid.no_bucket": Text(
+        "{source}: large files are to go to S3, but no bucket is named. Set {expected} (ZSCRAPE_BLOB_BUCKET).",
+        "{source}: 큰 파일을 S3에 보관하도록 설정했지만 버킷 이름이 없습니다. {expected}(ZSCRAPE_BLOB_BUCKET)을 정하십시오.",
+    ),
     "config_invalid.no_database": Text(
         "There is no database {source}. A gateway makes it at its first start; choose its folder by --home.",
         "데이터베이스 {source}이(가) 없습니다. 게이트웨이가 처음 시작할 때 만듭니다. --home으로 그 폴더를 정하십시오.",

@@ -302,6 +302,18 @@ ERRORS: Final[dict[str, Text]] = {
         "What was kept of task {task_id} is damaged; it was not run. Ask for it again.",
         "작업 {task_id}에 대해 보관한 내용이 손상되어 실행하지 않았습니다. 다시 요청하십시오.",
     ),
+    "blob_missing": Text(
+        "This file of the task ({key}) is no longer where it was kept; something other than the gateway has removed it. Restore it from a backup, or ask for the task again.",
+        "작업의 이 파일({key})이 보관한 자리에 없습니다. 게이트웨이가 아닌 다른 것이 지웠습니다. 백업에서 되돌리거나 작업을 다시 요청하십시오.",
+    ),
+    "blob_damaged": Text(
+        "This file of the task ({key}) is damaged: its content is not what was kept. Restore it from a backup, or ask for the task again.",
+        "작업의 이 파일({key})이 손상되어 보관한 내용과 다릅니다. 백업에서 되돌리거나 작업을 다시 요청하십시오.",
+    ),
+    "blob_unavailable": Text(
+        "Large files are kept at {place}, which cannot be used now: {reason}. Check that it can be reached, then ask again.",
+        "큰 파일을 보관하는 {place}을(를) 지금 쓸 수 없습니다: {reason}. 연결할 수 있는지 확인한 뒤 다시 요청하십시오.",
+    ),
     "gateway_lost": Text(
         "The gateway stopped while the task was under way, and nobody waits for its answer any more. Ask for it again.",
         "작업을 처리하던 중에 게이트웨이가 멈췄고, 이제 답을 기다리는 쪽이 없습니다. 다시 요청하십시오.",

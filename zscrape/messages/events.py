@@ -23,6 +23,14 @@ EVENTS: Final[dict[str, Text]] = {
         "The database can be written again, and new tasks are taken.",
         "데이터베이스에 다시 쓸 수 있어 새 작업을 받습니다.",
     ),
+    "event.blobs_fault": Text(
+        "Large files cannot be kept at {place} ({code}); until that mends they are kept in the database: {reason}",
+        "{place}에 큰 파일을 보관할 수 없어({code}) 나아질 때까지 데이터베이스에 보관합니다: {reason}",
+    ),
+    "event.blobs_back": Text(
+        "Large files are kept at {place} again.",
+        "{place}에 큰 파일을 다시 보관합니다.",
+    ),
     "event.tasks_restored": Text(
         "Tasks taken up from before the restart: {queued_count} waiting, {running_count} perhaps running, {ended_count} ended because nobody waits for them, {damaged_count} damaged. It took {seconds:.1f} s.",
         "재시작 전의 작업을 이어받았습니다. 대기 {queued_count}개, 실행 중일 수 있음 {running_count}개, 기다리는 쪽이 없어 끝냄 {ended_count}개, 손상 {damaged_count}개. {seconds:.1f}초 걸렸습니다.",

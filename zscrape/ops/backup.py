@@ -1,4 +1,4 @@
-"""The gateway's database as one file: copied while in use, put back, looked at."""
+"""The gateway's database as one file, large files in a folder beside it: copied, put back."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from zscrape.config import SettingError
 from zscrape.errors import StorageCorrupt, StorageNewer
+from zscrape.ops.blobcopies import Copied, copy_blobs, folder_of
 from zscrape.store.audit import AuditLine, note_in_file
+from zscrape.store.blobs import FOLDER_NAME, FileBlobs
 from zscrape.store.database import (
     FILE_NAME,
     back_up,
@@ -35,6 +38,7 @@ class Facts(Struct, frozen=True):
     size_bytes: int
     schema: str
     task_count: int
+    blobs: Copied = Copied()  # of a backup: large files that were copied with it
 
 
 class Restored(Struct, frozen=True):
@@ -80,8 +84,13 @@ def back_up_home(home: Path, target: Path) -> Facts:
         raise SettingError(source=str(path), reason="no such file", fault="no_database")
     if target.exists():
         raise SettingError(source=str(target), reason="exists", fault="backup_exists")
+    folder = folder_of(target)
+    if folder.exists():
+        raise SettingError(source=str(folder), reason="exists", fault="backup_exists")
     back_up(path, target)
-    return inspect(target)
+    # After the database: a file is there before the row that names it.
+    blobs = copy_blobs(target, [FileBlobs(home / FOLDER_NAME)], FileBlobs(folder))
+    return replace(inspect(target), blobs=blobs)
 
 
 def restore_home(home: Path, source: Path, *, now: datetime | None = None) -> Restored:
@@ -105,14 +114,21 @@ def restore_home(home: Path, source: Path, *, now: datetime | None = None) -> Re
         _note_restore(fresh, source, moment)
         with fresh.open("rb+") as file:
             os.fsync(file.fileno())
+        fresh_blobs = home / f".{FOLDER_NAME}.new"
+        shutil.rmtree(fresh_blobs, ignore_errors=True)
+        # What the home folder has of it will do as well: a backup may have been moved alone.
+        sources = [FileBlobs(folder_of(source)), FileBlobs(home / FOLDER_NAME)]
+        blobs = copy_blobs(fresh, sources, FileBlobs(fresh_blobs))
         replaced = _set_aside(path, moment)
+        if fresh_blobs.exists():
+            fresh_blobs.rename(home / FOLDER_NAME)
         fresh.rename(path)
         folder = os.open(home, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
-        return Restored(inspect(path), replaced)
+        return Restored(replace(inspect(path), blobs=blobs), replaced)
 
 
 def _note_restore(fresh: Path, source: Path, moment: datetime) -> None:
@@ -125,7 +141,10 @@ def _note_restore(fresh: Path, source: Path, moment: datetime) -> None:
 
 
 def _set_aside(path: Path, now: datetime) -> Path | None:
-    """Rename a database with its log, so that both still belong together."""
+    """Rename a database with its log and its large files, so that all still belong together."""
+    blobs = path.with_name(FOLDER_NAME)
+    if blobs.exists():
+        blobs.rename(folder_of(path.with_name(f"zscrape-{now:%Y%m%dT%H%M%SZ}.db")))
     if not path.exists():
         return None
     aside = path.with_name(f"zscrape-{now:%Y%m%dT%H%M%SZ}.db")

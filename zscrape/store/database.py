@@ -12,7 +12,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -185,13 +185,15 @@ class Database:
         self._queue.put((work, future))
         return future
 
-    async def read(self, query: Callable[[sqlite3.Connection], Result]) -> Result:
-        """Return what `query` finds.
+    async def read(
+        self, query: Callable[[sqlite3.Connection], Result], pool: Executor | None = None
+    ) -> Result:
+        """Return what `query` finds; one that takes its time has threads of its own: `pool`.
 
         Raises:
             StorageError: The file cannot be read.
         """
-        return await self._loop.run_in_executor(self._pool, self._read, query)
+        return await self._loop.run_in_executor(pool or self._pool, self._read, query)
 
     async def close(self) -> None:
         """Write what was asked for, then close the file."""

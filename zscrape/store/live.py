@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 from zlib import crc32
 
 from msgspec import Struct, field
 
+from zscrape.store.far import BlobRow, FarPart, FarPolicy, Moved
 from zscrape.store.records import Loaded, Record, encode_log, encode_spec, far_data, record_of
 from zscrape.store.tasks import EntryKind, LogEntry, TaskRow
 
@@ -32,6 +33,14 @@ class Written(Struct, eq=False):
     tail_count: int  # entries of the tail that go into chunks
     freed_attempt: int
     waiters: list[asyncio.Future[None]]
+    has_result: bool = False
+    part: FarPart | None = None  # what of it is to go outside first
+    blobs: list[BlobRow] = field(default_factory=list)  # what of it has gone outside
+
+    def settle(self, moved: Moved) -> None:
+        """Take what is left to be written once the rest is outside."""
+        self.chunks, self.blobs = moved.chunks, moved.blobs
+        self.result = result_of(self.task.row.id, moved.data)
 
 
 class LiveTask(Struct, eq=False):
@@ -49,6 +58,7 @@ class LiveTask(Struct, eq=False):
     has_output: bool = False
     answer_key: bytes | None = None  # iff it is completed: what it was asked
     is_known: bool = False  # it is on the disk
+    is_result_kept: bool = False  # its answer too, and that never changes
     is_dirty: bool = False
     touched: int = 0  # iff dirty: the place in the order of changes
     waiters: list[asyncio.Future[None]] = field(default_factory=list)
@@ -89,14 +99,20 @@ class LiveTask(Struct, eq=False):
             ]
             self.tail_bytes = _weight(self.tail)
 
-    def take(self, owner: str | None = None) -> Written:
-        """Return what is to be written now; `owner` is the gateway that looks after it."""
+    def take(self, owner: str | None = None, far: FarPolicy | None = None) -> Written:
+        """Return what is to be written now.
+
+        Args:
+            owner: The gateway that looks after the task.
+            far: With it, what is large is left to be moved.
+        """
         spilled = self.tail if self._is_to_spill() else []
         self.has_output = self.has_output or any(entry.kind in _OUTPUT for entry in spilled)
         row = self.row
         is_over = row.finished_at is not None
         log = encode_log([] if spilled else self.tail)
-        data = far_data(row)
+        data = None if self.is_result_kept else far_data(row)
+        part = None if far is None else self._part(spilled, data, far)
         written = Written(
             self,
             record_of(
@@ -107,16 +123,28 @@ class LiveTask(Struct, eq=False):
                 has_output=self.has_output,
                 owner=owner,
             ),
-            [_chunk(row.id, run) for run in _runs(spilled)],
-            None if data is None else (row.id, data, crc32(data)),
+            [] if part else chunks_of(row.id, spilled),
+            None if part else result_of(row.id, data),
             len(spilled),
             self.to_free,
             self.waiters,
+            data is not None,
+            part,
         )
         self.waiters = []
         self.is_dirty = False
         self.writing = written
         return written
+
+    def _part(self, spilled: list[LogEntry], data: bytes | None, far: FarPolicy) -> FarPart | None:
+        """Return what may have to go outside; None when nothing is large."""
+        beyond = frozenset(
+            attempt for attempt, size in self.item_bytes.items() if size > far.items_bytes
+        )
+        is_large = data is not None and len(data) > far.data_bytes
+        if not is_large and not any(_is_large(entry, beyond, far) for entry in spilled):
+            return None
+        return FarPart(self.row.id, self.row.attempts, tuple(spilled), data, beyond)
 
     def _is_to_spill(self) -> bool:
         if self.tail_bytes > _TAIL_BYTES:
@@ -129,6 +157,7 @@ class LiveTask(Struct, eq=False):
         """Note that what was taken is on the disk."""
         self.writing = None
         self.is_known = True
+        self.is_result_kept = self.is_result_kept or written.has_result
         if written.freed_attempt == self.to_free:
             self.to_free = 0
         if written.tail_count:
@@ -179,11 +208,27 @@ def resume(loaded: Loaded, *, chunks: ChunkFacts | None) -> LiveTask:
     )
 
 
+def _is_large(entry: LogEntry, beyond: frozenset[int], far: FarPolicy) -> bool:
+    if entry.kind == "artifact":
+        return len(entry.body) > far.artifact_bytes
+    return entry.kind == "item" and entry.attempt in beyond
+
+
+def result_of(task_id: str, data: bytes | None) -> tuple[Any, ...] | None:
+    """Return the record of a large answer."""
+    return None if data is None else (task_id, data, crc32(data))
+
+
+def chunks_of(task_id: str, spilled: Sequence[LogEntry]) -> list[tuple[Any, ...]]:
+    """Return entries as the records of chunks."""
+    return [_chunk(task_id, run) for run in _runs(spilled)]
+
+
 def _weight(entries: list[LogEntry]) -> int:
     return sum(len(entry.body) + _ENTRY_OVERHEAD_BYTES for entry in entries)
 
 
-def _runs(entries: list[LogEntry]) -> Iterator[list[LogEntry]]:
+def _runs(entries: Sequence[LogEntry]) -> Iterator[list[LogEntry]]:
     """Yield what may share a chunk: neighbours of one attempt and one kind, not too many."""
     run: list[LogEntry] = []
     size_bytes = 0

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from fnmatch import fnmatchcase
 from itertools import islice
 
 from msgspec import Struct
 
+from zscrape.errors import BlobMissing
 from zscrape.model import MIB, TaskId, TaskSpec, TaskState
+from zscrape.store.blobs import Blob
 from zscrape.store.tasks import (
     EntryKind,
     KeyTaken,
@@ -258,6 +260,24 @@ class MemoryTaskStore:
         if kept is None or not 1 <= number <= len(kept.entries):
             return None
         return kept.entries[number - 1]
+
+    async def blob(self, task_id: TaskId, kind: str, number: int) -> None:
+        """Return None: all is kept inside."""
+
+    async def check_blob(self, blob: Blob) -> bool:
+        """Raise: there is none.
+
+        Raises:
+            BlobMissing: Always.
+        """
+        raise BlobMissing(key=blob.key)
+
+    async def stream(
+        self, blob: Blob, start: int = 0, stop: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """Raise as `check_blob`."""
+        await self.check_blob(blob)
+        yield b""
 
     async def find_by_key(self, client: str, idempotency_key: str) -> TaskRow | None:
         """Return the task that this client made with this key."""

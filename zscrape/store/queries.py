@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, TypeAlias
 from zlib import crc32
 
+from zscrape.errors import BlobMissing
 from zscrape.model import TaskId
+from zscrape.store.blobs import Blob
 from zscrape.store.live import ChunkFacts
-from zscrape.store.records import Loaded, damaged_row, decode_log, load, with_data
+from zscrape.store.records import Damaged, Loaded, damaged_row, decode_log, load, with_data
 from zscrape.store.statements import SELECT_TASKS
 from zscrape.store.tasks import LogEntry, TaskQuery, TaskRow
 
 _OUTPUT_KINDS: Final = ("item", "artifact")
 _LIKE: Final = "lower(script_name) LIKE ? ESCAPE '!'"
+# Reads what is kept outside; takes its time where that is far away.
+Loader: TypeAlias = Callable[[Blob], bytes]
+
 _NO_NUMBER: Final = 2**62  # above any entry's
 
 
@@ -31,6 +36,10 @@ def whole(reader: sqlite3.Connection, loaded: Loaded) -> TaskRow:
     found = reader.execute(
         "SELECT data, checksum FROM results WHERE task_id = ?", (loaded.row.id,)
     ).fetchone()
+    if found is None:
+        loaded.row.far_data = blob(reader, loaded.row.id, "result", 0)
+        if loaded.row.far_data is not None:
+            return loaded.row
     if found is not None and crc32(found[0]) == found[1]:
         return with_data(loaded, found[0])
     row = loaded.row
@@ -43,6 +52,33 @@ def whole(reader: sqlite3.Connection, loaded: Loaded) -> TaskRow:
     )
     damaged.finished_at = row.finished_at
     return damaged
+
+
+def blob(reader: sqlite3.Connection, task_id: TaskId, kind: str, number: int) -> Blob | None:
+    """Return what is kept outside of an entry."""
+    found = reader.execute(
+        "SELECT key, size_bytes, sha256 FROM blobs WHERE task_id = ? AND kind = ? AND number = ?",
+        (task_id, kind, number),
+    ).fetchone()
+    return None if found is None else Blob(*found)
+
+
+def blob_keys(reader: sqlite3.Connection, task_ids: Sequence[TaskId], *, is_all: bool) -> list[str]:
+    """Return the keys of what is kept outside of tasks, their answers only when `is_all`."""
+    only = "" if is_all else " AND kind <> 'result'"
+    keys: list[str] = []
+    for task_id in task_ids:
+        found = reader.execute(f"SELECT key FROM blobs WHERE task_id = ?{only}", (task_id,))  # noqa: S608
+        keys += [key for (key,) in found]
+    return keys
+
+
+def unnamed(reader: sqlite3.Connection, keys: Sequence[str]) -> list[str]:
+    """Return the keys that no row names."""
+    marks = ", ".join("?" * len(keys))
+    found = reader.execute(f"SELECT key FROM blobs WHERE key IN ({marks})", tuple(keys))  # noqa: S608
+    named = {key for (key,) in found}
+    return [key for key in keys if key not in named]
 
 
 def page(reader: sqlite3.Connection, query: TaskQuery) -> list[Loaded]:
@@ -135,10 +171,20 @@ def chunk_facts(reader: sqlite3.Connection, task_id: TaskId) -> ChunkFacts:
         " WHERE task_id = ? GROUP BY kind, attempt",
         (task_id,),
     ).fetchall()
+    outside = reader.execute(
+        "SELECT kind, attempt, sum(size_bytes) FROM blobs WHERE task_id = ? GROUP BY kind, attempt",
+        (task_id,),
+    ).fetchall()
+    sizes: list[int] = []  # PostgreSQL sums to a Decimal
+    item_bytes: dict[int, int] = {}
+    for kind, attempt, *_, size in (*found, *outside):
+        sizes.append(int(size))
+        if kind == "item":
+            item_bytes[attempt] = item_bytes.get(attempt, 0) + int(size)
     return ChunkFacts(
         last_number=max((number for _, _, number, _ in found), default=0),
-        size_bytes=sum(int(size) for _, _, _, size in found),  # PostgreSQL sums to a Decimal
-        item_bytes={attempt: int(size) for kind, attempt, _, size in found if kind == "item"},
+        size_bytes=sum(sizes),
+        item_bytes=item_bytes,
         has_output=any(kind in _OUTPUT_KINDS for kind, _, _, _ in found),
     )
 
@@ -155,16 +201,18 @@ def entries(
     after: int,
     kinds: frozenset[str] | None,
     limit: int,
+    load: Loader | None = None,
 ) -> list[LogEntry]:
     """Return log entries in chunks with a number above `after`."""
     only = _chunk_kinds(kinds)
     where = f" AND kind IN ({', '.join('?' * len(only))})" if only else ""
     found = reader.execute(
-        "SELECT body, checksum FROM chunks WHERE task_id = ? AND last_number > ?"  # noqa: S608
-        f"{where} ORDER BY first_number",
+        "SELECT first_number, body, checksum FROM chunks"  # noqa: S608
+        f" WHERE task_id = ? AND last_number > ?{where} ORDER BY first_number",
         (task_id, after, *only),
-    )
-    return _first(fitting(_unpacked(found), after, kinds), limit)
+    ).fetchall()
+    unpacked = _unpacked(reader, task_id, found, load)
+    return _first(fitting(unpacked, after, kinds), limit)
 
 
 def _chunk_kinds(kinds: frozenset[str] | None) -> tuple[str, ...]:
@@ -174,9 +222,27 @@ def _chunk_kinds(kinds: frozenset[str] | None) -> tuple[str, ...]:
     return tuple(sorted(wanted))
 
 
-def _unpacked(found: Iterable[tuple[bytes, int]]) -> Iterator[LogEntry]:
-    for body, checksum in found:
-        yield from decode_log(body, checksum)
+def _unpacked(
+    reader: sqlite3.Connection,
+    task_id: TaskId,
+    found: Iterable[tuple[int, bytes, int]],
+    load: Loader | None,
+) -> Iterator[LogEntry]:
+    for number, body, checksum in found:
+        whole_body = body or _outside(reader, task_id, number, load)
+        yield from decode_log(whole_body, checksum)
+
+
+def _outside(
+    reader: sqlite3.Connection, task_id: TaskId, number: int, load: Loader | None
+) -> bytes:
+    """Return the body of a chunk that is kept outside."""
+    found = blob(reader, task_id, "item", number)
+    if found is None:
+        raise Damaged
+    if load is None:  # the gateway before kept blobs, this one does not
+        raise BlobMissing(key=found.key)
+    return load(found)
 
 
 def fitting(
@@ -205,6 +271,7 @@ def items(
     before: int | None,
     offset: int,
     limit: int | None,
+    load: Loader | None = None,
 ) -> tuple[list[bytes], int]:
     """Return items of an attempt in chunks, and how many items of it those chunks have.
 
@@ -223,27 +290,33 @@ def items(
             break
         if passed_count + count > offset:
             skipped_count = max(0, offset - passed_count)
-            taken += [entry.body for entry in _chunk(reader, task_id, number)[skipped_count:]]
+            chunk = _chunk(reader, task_id, number, load)
+            taken += [entry.body for entry in chunk[skipped_count:]]
         passed_count += count
     return taken[:limit], passed_count
 
 
-def _chunk(reader: sqlite3.Connection, task_id: TaskId, first_number: int) -> list[LogEntry]:
+def _chunk(
+    reader: sqlite3.Connection, task_id: TaskId, first_number: int, load: Loader | None
+) -> list[LogEntry]:
     body, checksum = reader.execute(
         "SELECT body, checksum FROM chunks WHERE task_id = ? AND first_number = ?",
         (task_id, first_number),
     ).fetchone()
-    return decode_log(body, checksum)
+    return decode_log(body or _outside(reader, task_id, first_number, load), checksum)
 
 
-def entry(reader: sqlite3.Connection, task_id: TaskId, number: int) -> LogEntry | None:
+def entry(
+    reader: sqlite3.Connection, task_id: TaskId, number: int, load: Loader | None = None
+) -> LogEntry | None:
     """Return one log entry that stands in a chunk."""
     found = reader.execute(
-        "SELECT body, checksum FROM chunks"
+        "SELECT first_number, body, checksum FROM chunks"
         " WHERE task_id = ? AND first_number <= ? AND last_number >= ?",
         (task_id, number, number),
-    )
-    return next((each for each in _unpacked(found) if each.number == number), None)
+    ).fetchall()
+    unpacked = _unpacked(reader, task_id, found, load)
+    return next((each for each in unpacked if each.number == number), None)
 
 
 def old_tasks(reader: sqlite3.Connection, before: float, limit: int) -> list[TaskId]:

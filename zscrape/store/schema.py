@@ -183,3 +183,15 @@ AUDIT: Final = Table(
     Column("request_id", String(64), nullable=False),
 )
 Index("audit_at", AUDIT.c.at)
+BLOBS: Final = Table(
+    "blobs",
+    METADATA,
+    Column("task_id", String(64), primary_key=True),
+    Column("kind", String(16), primary_key=True),  # `item`, `artifact` or `result`
+    Column("number", BigInteger, primary_key=True),  # of the entry or chunk; 0 of the result
+    Column("attempt", Integer, nullable=False),
+    Column("key", String(64), nullable=False),  # where it is
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+)
+Index("blobs_key", BLOBS.c.key, unique=True)

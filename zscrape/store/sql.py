@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from itertools import islice
 from typing import Final, TypeAlias, TypeVar
 
 from msgspec import Struct
 
-from zscrape.errors import StorageError, TaskDamaged
+from zscrape.errors import BlobMissing, StorageError, TaskDamaged
 from zscrape.model import MIB, TaskId, TaskSpec
 from zscrape.store import queries, statements
+from zscrape.store.blobs import Blob
 from zscrape.store.database import Database
-from zscrape.store.live import LiveTask, Written, begin, resume
+from zscrape.store.far import Far, FarPart
+from zscrape.store.live import LiveTask, Written, begin, chunks_of, resume
 from zscrape.store.records import Damaged, Loaded, result_key
 from zscrape.store.tasks import (
     EntryKind,
@@ -89,8 +91,12 @@ class SqlTaskStore:
         on_fault: FaultListener = lambda error: None,
         owner: str | None = None,
         on_written: WrittenListener = lambda task_ids: None,
+        far: Far | None = None,
     ) -> None:
         self._database = database
+        self._far = far
+        self._moves: set[asyncio.Task[None]] = set()
+        self._moved: list[Written] = []  # what is large of them is outside
         self._policy = policy or SqlPolicy()
         self._on_fault = on_fault
         self._owner = owner
@@ -315,16 +321,39 @@ class SqlTaskStore:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        batch = [task.take(self._owner) for task in islice(self._dirty.values(), _BATCH_COUNT)]
-        for written in batch:
-            del self._dirty[written.task.row.id]
+        batch = self._take_batch()
         discarded, self._discarded = self._discarded, []
-        if not batch and not discarded and self._error is None:
+        if not (batch or discarded or self._barriers) and self._error is None:
             return
         self._writing = batch
         self._begun_count += 1
         future = self._database.write(lambda writer: _write(writer, batch, discarded))
         future.add_done_callback(lambda done: self._written(done, batch, discarded))
+
+    def _take_batch(self) -> list[Written]:
+        # While the database refuses, nothing is moved: it is tried anew every second.
+        far = None if self._far is None or self._error is not None else self._far.policy
+        ready = (task for task in self._dirty.values() if task.writing is None)
+        taken = [task.take(self._owner, far) for task in islice(ready, _BATCH_COUNT)]
+        for written in taken:
+            del self._dirty[written.task.row.id]
+            if written.part is not None:
+                move = self._loop.create_task(self._move(written, written.part))
+                self._moves.add(move)
+                move.add_done_callback(self._moves.discard)
+        moved, self._moved = self._moved, []
+        return [*moved, *(written for written in taken if written.part is None)]
+
+    async def _move(self, written: Written, part: FarPart) -> None:
+        """Put outside what is large of a task, then have the rest of it written."""
+        if self._far is None:
+            return
+        written.settle(await self._far.move(part, chunks_of))
+        if self._live.get(part.task_id) is not written.task:  # forgotten meanwhile
+            await self._far.remove([row.blob.key for row in written.blobs])
+            return
+        self._moved.append(written)
+        self._flush_soon()
 
     def _written(
         self, done: asyncio.Future[None], batch: list[Written], discarded: list[TaskId]
@@ -349,7 +378,7 @@ class SqlTaskStore:
             self._timer = self._loop.call_later(BEHIND_S, self._flush)
 
     def _is_awaited(self) -> bool:
-        if self._barriers or self._discarded or len(self._dirty) >= _BATCH_COUNT:
+        if self._barriers or self._discarded or self._moved or len(self._dirty) >= _BATCH_COUNT:
             return True
         return any(task.waiters for task in self._dirty.values())
 
@@ -374,6 +403,11 @@ class SqlTaskStore:
         for written in batch:
             task = written.task
             task.give_back(written)
+            if self._far is not None and written.blobs:  # it is moved anew, under other keys
+                keys = [row.blob.key for row in written.blobs]
+                removal = self._loop.create_task(self._far.remove(keys))
+                self._moves.add(removal)
+                removal.add_done_callback(self._moves.discard)
             if self._live.get(task.row.id) is task:
                 given_back[task.row.id] = task
         self._dirty = {**given_back, **self._dirty}
@@ -428,7 +462,9 @@ class SqlTaskStore:
 
     def _pass_barriers(self) -> None:
         """Tell those whose changes are on the disk by now, or cannot get there."""
-        oldest = next((task.touched for task in self._dirty.values()), self._touch_count + 1)
+        # One whose files are being put outside is not waited for: that may take its time.
+        waiting_now = (task.touched for task in self._dirty.values() if task.writing is None)
+        oldest = next(waiting_now, self._touch_count + 1)
         waiting, self._barriers = self._barriers, []
         for barrier in waiting:
             is_there = barrier.begun <= self._begun_count and barrier.touched < oldest
@@ -545,19 +581,48 @@ class SqlTaskStore:
         await self._sweep(now - policy.task_age_s, queries.old_tasks, statements.delete_tasks)
         await self._sweep(now - policy.output_age_s, queries.old_output, statements.delete_output)
 
+    async def sweep_orphans(self, before: float) -> int:
+        """Remove blobs put before a moment that no row names; returns how many.
+
+        A crash between a blob and its row leaves one, and so does a place that was away when
+        its task was deleted.
+
+        Raises:
+            StorageError: The rest stays for the next time.
+        """
+        if self._far is None:
+            return 0
+        count = 0
+        listed = await self._far.listed(before)
+        for place in range(0, len(listed), _SWEEP_COUNT):
+            keys = listed[place : place + _SWEEP_COUNT]
+            orphans = await self._database.read(partial(queries.unnamed, keys=keys))
+            await self._far.remove(orphans)
+            count += len(orphans)
+        return count
+
     async def _sweep(self, before: float, find: Finder, delete: Deleter) -> None:
+        is_all = delete is statements.delete_tasks
         # In small transactions: calls that are to be kept wait for the one that is under way.
         while True:
             found = await self._database.read(partial(find, before=before, limit=_SWEEP_COUNT))
             if not found:
                 return
+            keys: list[str] = []
+            if self._far is not None:
+                of_tasks = partial(queries.blob_keys, task_ids=found, is_all=is_all)
+                keys = await self._database.read(of_tasks)
             await self._database.write(partial(delete, task_ids=found))
+            if self._far is not None:
+                await self._far.remove(keys)
 
     async def close(self) -> None:
         """Write what is left, then close the database."""
         try:
             async with asyncio.timeout(_CLOSE_S):
-                while self._dirty or self._writing or self._discarded:
+                while self._dirty or self._writing or self._discarded or self._moves:
+                    if self._moves:
+                        await asyncio.wait(self._moves)
                     await self._settled()
                     if self._error is not None:
                         await asyncio.sleep(RETRY_S / 4)
@@ -565,7 +630,11 @@ class SqlTaskStore:
             pass  # the disk refuses: told by `on_fault` long before
         if self._timer is not None:
             self._timer.cancel()
+        for move in self._moves:
+            move.cancel()
         await self._database.close()
+        if self._far is not None:
+            await asyncio.to_thread(self._far.close)
 
     # ---- reads -----------------------------------------------------------------------
 
@@ -589,7 +658,11 @@ class SqlTaskStore:
 
     def _freshest(self, loaded: Loaded) -> TaskRow:
         task = self._live.get(loaded.row.id)
-        return loaded.row if task is None else task.row
+        if task is None:
+            return loaded.row
+        # An end that is not on the disk yet may be taken back by a crash: it is told after that.
+        is_early = task.row.is_durable and task.row.finished_at is not None and not task.is_done
+        return loaded.row if is_early and self._error is None else task.row
 
     async def entries(
         self, task_id: TaskId, *, after: int = 0, kinds: frozenset[str] | None = None, limit: int
@@ -600,11 +673,12 @@ class SqlTaskStore:
             return list(islice(queries.fitting(task.tail, after, kinds), limit))
         # The tail of now, since what is read below may have been overtaken by then.
         tail = None if task is None else [*task.tail]
+        load = self._load
 
         def look(reader: sqlite3.Connection) -> list[LogEntry]:
             last = queries.last_log(reader, task_id) if tail is None else tail
             border = last[0].number if last else None
-            found = queries.entries(reader, task_id, after, kinds, limit)
+            found = queries.entries(reader, task_id, after, kinds, limit, load)
             older = [each for each in found if border is None or each.number < border]
             return [*older, *queries.fitting(last, after, kinds)][:limit]
 
@@ -621,6 +695,7 @@ class SqlTaskStore:
         task = self._live.get(task_id)
         tail = () if task is None else tuple(task.tail)
         border = tail[0].number if tail else None
+        load = self._load
 
         is_elsewhere = task is None and row.finished_at is None  # and its tail in its row
 
@@ -631,7 +706,7 @@ class SqlTaskStore:
                 border = tail[0].number if tail else None
             # Not those chunks into which the tail may have gone meanwhile.
             found, count = queries.items(
-                reader, task_id, attempt, before=border, offset=offset, limit=limit
+                reader, task_id, attempt, before=border, offset=offset, limit=limit, load=load
             )
             rest = [each.body for each in tail if each.kind == "item" and each.attempt == attempt]
             end = None if limit is None else limit - len(found)
@@ -647,8 +722,10 @@ class SqlTaskStore:
                 if each.number == number:
                     return each
 
+        load = self._load
+
         def look(reader: sqlite3.Connection) -> LogEntry | None:
-            found = queries.entry(reader, task_id, number)
+            found = queries.entry(reader, task_id, number, load)
             if found is not None or task is not None:
                 return found
             last = queries.last_log(reader, task_id)
@@ -656,13 +733,45 @@ class SqlTaskStore:
 
         return await self._read_log(task_id, look)
 
+    @property
+    def _load(self) -> Callable[[Blob], bytes] | None:
+        return None if self._far is None else self._far.read
+
     async def _read_log(
         self, task_id: TaskId, look: Callable[[sqlite3.Connection], Found]
     ) -> Found:
+        # The database's own threads must not wait for a place on another machine.
+        pool = None if self._far is None or self._far.blobs.is_near else self._far.pool
         try:
-            return await self._database.read(look)
+            return await self._database.read(look, pool)
         except Damaged as error:
             raise TaskDamaged(task_id=task_id) from error
+
+    async def blob(self, task_id: TaskId, kind: str, number: int) -> Blob | None:
+        """Return what is kept outside of an entry; None when that is inside."""
+        return await self._database.read(
+            partial(queries.blob, task_id=task_id, kind=kind, number=number)
+        )
+
+    async def check_blob(self, blob: Blob) -> bool:
+        """Look a blob over before it is given, where that is cheap; True iff a part is too.
+
+        Raises:
+            BlobMissing, BlobDamaged, BlobUnavailable: It cannot be given.
+        """
+        if self._far is None:  # the gateway before kept blobs, this one does not
+            raise BlobMissing(key=blob.key)
+        await self._far.check(blob)
+        return self._far.blobs.is_near
+
+    async def stream(
+        self, blob: Blob, start: int = 0, stop: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """Yield a blob, or a part of it, piece by piece; raises as `check_blob`."""
+        if self._far is None:
+            raise BlobMissing(key=blob.key)
+        async for piece in self._far.stream(blob, start, stop):
+            yield piece
 
     async def find_by_key(self, client: str, idempotency_key: str) -> TaskRow | None:
         """Return the task that this client made with this key, once it is safe."""
@@ -714,6 +823,9 @@ def _write(writer: sqlite3.Connection, batch: list[Written], discarded: list[Tas
     chunks = [chunk for written in kept for chunk in written.chunks]
     if chunks:
         statements.keep_chunks(writer, chunks)
+    blobs = [row.record for written in kept for row in written.blobs]
+    if blobs:
+        statements.keep_blobs(writer, blobs)
     results = [written.result for written in kept if written.result is not None]
     if results:
         statements.keep_results(writer, results)

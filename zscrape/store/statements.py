@@ -16,7 +16,7 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import sqlite
 
 from zscrape.store.records import COLUMNS, LOADED_COLUMNS, change_of, load
-from zscrape.store.schema import CHUNKS, RESULTS, TASKS
+from zscrape.store.schema import BLOBS, CHUNKS, RESULTS, TASKS
 from zscrape.store.tasks import TaskRow
 
 SELECT_TASKS: Final = f"SELECT {', '.join(LOADED_COLUMNS)} FROM tasks"  # noqa: S608 - constants
@@ -39,6 +39,11 @@ def keep_chunks(writer: sqlite3.Connection, records: Sequence[Sequence[Any]]) ->
 def keep_results(writer: sqlite3.Connection, records: Sequence[Sequence[Any]]) -> None:
     """Write large answers."""
     _insert(writer, RESULTS, records)
+
+
+def keep_blobs(writer: sqlite3.Connection, records: Sequence[Sequence[Any]]) -> None:
+    """Write what is kept outside."""
+    _insert(writer, BLOBS, records)
 
 
 def _insert(writer: sqlite3.Connection, table: Table, records: Sequence[Sequence[Any]]) -> None:
@@ -103,6 +108,7 @@ def delete_tasks(writer: sqlite3.Connection, task_ids: Iterable[str]) -> None:
     for task_id in task_ids:
         writer.execute("DELETE FROM chunks WHERE task_id = ?", (task_id,))
         writer.execute("DELETE FROM results WHERE task_id = ?", (task_id,))
+        writer.execute("DELETE FROM blobs WHERE task_id = ?", (task_id,))
         writer.execute("DELETE FROM tasks WHERE id = ?", (task_id,))
 
 
@@ -110,15 +116,17 @@ def delete_output(writer: sqlite3.Connection, task_ids: Iterable[str]) -> None:
     """Delete the items and artifacts of tasks."""
     for task_id in task_ids:
         writer.execute("DELETE FROM chunks WHERE task_id = ? AND kind <> 'note'", (task_id,))
+        writer.execute("DELETE FROM blobs WHERE task_id = ? AND kind <> 'result'", (task_id,))
         writer.execute("UPDATE tasks SET has_output = false WHERE id = ?", (task_id,))
 
 
 def free_items(writer: sqlite3.Connection, task_id: str, attempt: int) -> None:
     """Delete the items of a task's attempts before `attempt`."""
-    writer.execute(
-        "DELETE FROM chunks WHERE task_id = ? AND kind = 'item' AND attempt < ?",
-        (task_id, attempt),
-    )
+    for table in ("chunks", "blobs"):
+        writer.execute(
+            f"DELETE FROM {table} WHERE task_id = ? AND kind = 'item' AND attempt < ?",  # noqa: S608
+            (task_id, attempt),
+        )
 
 
 def probe(writer: sqlite3.Connection) -> None:

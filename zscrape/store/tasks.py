@@ -8,7 +8,7 @@ and a look at an old task all read that list, so no subscriber needs a queue of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final, Literal, Protocol
 
 from msgspec import Struct
@@ -22,6 +22,7 @@ from zscrape.model import (
     TaskState,
     WorkerId,
 )
+from zscrape.store.blobs import Blob
 
 EntryKind = Literal["state", "log", "progress", "item", "artifact"]
 # Calls that answer before the task has ended: 202 promises that it will.
@@ -107,6 +108,7 @@ class TaskRow(Struct, kw_only=True, gc=False, omit_defaults=True):
     fraction: float | None = None  # of its progress, as it last said
     progress_text: str = ""
     outcome: Outcome | None = None
+    far_data: Blob | None = None  # its answer, where that is kept outside and was not loaded
     # An outcome whose code is none of the model's: a script that could not be resolved.
     error_code: str = ""
     error_text_key: str = ""
@@ -240,6 +242,22 @@ class TaskStore(Protocol):
 
     async def entry(self, task_id: TaskId, number: int) -> LogEntry | None:
         """Return one log entry."""
+        ...
+
+    async def blob(self, task_id: TaskId, kind: str, number: int) -> Blob | None:
+        """Return what is kept outside of an entry; None when that is inside."""
+        ...
+
+    async def check_blob(self, blob: Blob) -> bool:
+        """Look a blob over before it is given, where that is cheap; True iff a part is too.
+
+        Raises:
+            BlobMissing, BlobDamaged, BlobUnavailable: It cannot be given.
+        """
+        ...
+
+    def stream(self, blob: Blob, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
+        """Yield a blob, or a part of it, piece by piece; raises as `check_blob`."""
         ...
 
     async def find_by_key(self, client: str, idempotency_key: str) -> TaskRow | None:

@@ -147,10 +147,12 @@ async def row_of(request: Request) -> TaskRow:
         NotFound: It is not known (any more), or not to this client.
     """
     task_id = request.path_params["task_id"]
-    row = await gateway_of(request).service.get(task_id)
+    service = gateway_of(request).service
+    row = await service.get(task_id)
     if not client_of(request).sees(row):
         raise NotFound(kind="task", name=task_id[:80])
     request.scope[REQUEST_ID] = row.id
+    await service.settled(row)
     return row
 
 

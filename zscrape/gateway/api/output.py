@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import re
-from collections.abc import AsyncIterator
 from typing import Final
 
-import msgspec
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from zscrape.errors import NotFound
@@ -25,11 +21,12 @@ from zscrape.gateway.api.exchange import (
     told,
     whole,
 )
+from zscrape.gateway.api.files import blob_answer, bytes_answer
 from zscrape.gateway.envelope import artifact_views
 from zscrape.gateway.tables import XLSX_TYPE, Names, as_csv, as_xlsx, chosen
+from zscrape.store.far import saved_bytes
 
 _PAGE_LIMIT_COUNT: Final = 1_000_000
-_CHUNK_BYTES: Final = 256 * 1024
 _MEDIA_TYPE: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,64}/[A-Za-z0-9!#$&^_.+-]{1,64}")
 # Shown by a browser without running anything; all else is offered as a download, since what
 # a script saved from a site must not become a page of this gateway.
@@ -55,17 +52,17 @@ async def items(request: Request) -> Response:
     # Columns are known once every item has been read: that is work for a thread.
     if form == "csv":
         table = await asyncio.to_thread(as_csv, found, names)
-        return _streamed(table, "text/csv; charset=utf-8", headers)
+        return bytes_answer(table, "text/csv; charset=utf-8", headers)
     if form == "xlsx":
         book = await asyncio.to_thread(as_xlsx, found, names)
         headers["Content-Disposition"] = f'attachment; filename="{row.id}.xlsx"'
-        return _streamed(book, XLSX_TYPE, headers)
+        return bytes_answer(book, XLSX_TYPE, headers)
     if names.choose_any:
         found = await asyncio.to_thread(chosen, found, names)
     if form == "jsonl":
         lines = b"".join([one_line(item) + b"\n" for item in found])
-        return _streamed(lines, "application/x-ndjson; charset=utf-8", headers)
-    return _streamed(b"[%s]" % b",".join(found), "application/json", headers)
+        return bytes_answer(lines, "application/x-ndjson; charset=utf-8", headers)
+    return bytes_answer(b"[%s]" % b",".join(found), "application/json", headers)
 
 
 def _names(request: Request, parameter: str) -> tuple[str, ...]:
@@ -78,10 +75,12 @@ async def result(request: Request) -> Response:
     """`GET /v1/tasks/{id}/result`: the script's data, as it gave it."""
     check_query(request, ())
     row = await row_of(request)
+    if row.far_data is not None:
+        return await blob_answer(request, row.far_data, "application/json", {})
     data = None if row.outcome is None else row.outcome.data
     if data is None:
         raise NotFound(kind="result", name=row.id)
-    return _streamed(data, "application/json", {})
+    return bytes_answer(data, "application/json", {})
 
 
 @needs("read", "run")
@@ -103,9 +102,6 @@ async def artifact(request: Request) -> Response:
         entry = await gateway_of(request).store.entry(row.id, found.number)
     if found is None or entry is None:
         raise NotFound(kind="artifact", name=name[:80])
-    data = _file_in(entry.body)
-    if data is None:
-        raise NotFound(kind="artifact", name=name[:80])
     media_type = _media_type(found.content_type)
     shown = "inline" if media_type in _SHOWN_TYPES else "attachment"
     safe_name = re.sub(r"[^A-Za-z0-9._-]", "_", name)
@@ -113,41 +109,19 @@ async def artifact(request: Request) -> Response:
         "Content-Disposition": f'{shown}; filename="{safe_name}"',
         "Content-Security-Policy": "sandbox; default-src 'none'",
     }
-    return _streamed(data, media_type, headers)
-
-
-class _Saved(msgspec.Struct):
-    data: str
-
-
-_SAVED = msgspec.json.Decoder(_Saved)
-
-
-def _file_in(document: bytes) -> bytes | None:
-    """Return the bytes of a saved file; None when they cannot be read."""
-    try:
-        return base64.b64decode(_SAVED.decode(document).data, validate=True)
-    except (msgspec.MsgspecError, binascii.Error, ValueError):
-        return None
+    data = saved_bytes(entry.body)
+    if data is not None:
+        return bytes_answer(data, media_type, headers)
+    blob = await gateway_of(request).store.blob(row.id, "artifact", found.number)
+    if blob is None:
+        raise NotFound(kind="artifact", name=name[:80])
+    return await blob_answer(request, blob, media_type, headers)
 
 
 def _media_type(given: str) -> str:
     """Return the media type a script gave, or the general one when it is none."""
     bare = given.partition(";")[0].strip().lower()
     return bare if _MEDIA_TYPE.fullmatch(bare) else "application/octet-stream"
-
-
-def _streamed(body: bytes, media_type: str, headers: dict[str, str]) -> Response:
-    """Return a body in pieces, so that a slow reader does not make the server hold it twice."""
-    told_headers = {**headers, "Content-Length": str(len(body))}
-    if len(body) <= _CHUNK_BYTES:
-        return Response(body, headers=headers, media_type=media_type)
-
-    async def pieces() -> AsyncIterator[bytes]:
-        for start in range(0, len(body), _CHUNK_BYTES):
-            yield body[start : start + _CHUNK_BYTES]
-
-    return StreamingResponse(pieces(), headers=told_headers, media_type=media_type)
 
 
 def routes() -> list[BaseRoute]:

@@ -152,7 +152,9 @@ class _Call:
         if b"application/x-ndjson" in accepted:
             await self._items(row, receive, send, told)
             return
-        if not row.status.is_final:
+        if row.status.is_final:
+            await self._state.service.settled(row)
+        else:
             wait_s = preferred_wait(headers, self._state.policy.max_wait_s)
             await wait_for_end(self._state, row, receive, wait_s)
         await self._finish(row, send, told)
@@ -224,11 +226,18 @@ def idempotency_of(headers: Mapping[bytes, bytes], body: bytes) -> Idempotency |
 async def wait_for_end(
     state: GatewayState, row: TaskRow, receive: Receive, wait_s: float | None
 ) -> None:
-    """Wait until the task ends, `wait_s` has passed, the gateway closes or the client goes.
+    """Wait until the task's end may be told, `wait_s` has passed, or nobody waits any more.
 
     Raises:
         ClientGone: Nobody is left to answer. The task goes on.
     """
+    await _wait_for_end(state, row, receive, wait_s)
+    await state.service.settled(row)
+
+
+async def _wait_for_end(
+    state: GatewayState, row: TaskRow, receive: Receive, wait_s: float | None
+) -> None:
     first_s = _UNWATCHED_S if wait_s is None else min(wait_s, _UNWATCHED_S)
     future = state.service.watch_end(row)
     try:

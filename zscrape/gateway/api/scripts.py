@@ -215,6 +215,7 @@ async def run(request: Request) -> Response:
         wait_s = preferred_wait(headers, state.policy.max_wait_s)
         with ending_with_client(state, row, is_asked=is_asked):
             await wait_for_end(state, row, request.receive, wait_s)
+    await state.service.settled(row)
     return _run_answer(request, row)
 
 
@@ -242,7 +243,7 @@ def _run_answer(request: Request, row: TaskRow) -> Response:
     if error is not None:
         return _failure(row, error)
     data = b"null" if row.outcome is None else row.outcome.data or b"null"
-    if len(data) > limit_bytes:
+    if len(data) > limit_bytes or row.far_data is not None:
         return Response(status_code=303, headers={"Location": links_of(row.id)["result"]})
     headers = {
         "X-Script-Version": row.version,

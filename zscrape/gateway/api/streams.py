@@ -120,6 +120,7 @@ class _Reader:
 
     def __init__(self, state: GatewayState, row: TaskRow, form: Form, after: int) -> None:
         self._store = state.store
+        self._settled = state.service.settled
         self._row = row
         self._form = form
         self._after = after
@@ -157,6 +158,7 @@ class _Reader:
         entries = await self._store.entries(
             row.id, after=self._after, kinds=self._form.kinds, limit=_BATCH_COUNT
         )
+        await self._settled(row)  # they may tell of its end
         if not entries:
             self._after = max(self._after, last_number)
             self.is_at_end = is_final
@@ -204,6 +206,7 @@ async def wait_for_item(state: GatewayState, row: TaskRow, receive: Receive) -> 
     finally:
         state.service.elsewhere.leave(row)
         gone.cancel()
+    await state.service.settled(row)
 
 
 # ---- forms ---------------------------------------------------------------------------
