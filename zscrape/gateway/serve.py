@@ -22,8 +22,10 @@ from zscrape.gateway.access import Access, admin_key, write_client
 from zscrape.gateway.app import build_app
 from zscrape.gateway.connections import BACKLOG, ConnectionLimits, HttpConfig, room_for
 from zscrape.gateway.deliveries import Deliveries, WebhookPolicy
+from zscrape.gateway.door import Door, NoKeeper
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.facts import FactTeller
+from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.outbound import Outbound
 from zscrape.gateway.router import Router
 from zscrape.gateway.state import GatewayState, HttpPolicy
@@ -115,18 +117,10 @@ async def _serve(
     parts.push_async_callback(catalogue.close)
     gateway_id = f"{socket.gethostname().split('.')[0].lower()}-{secrets.token_hex(2)}"
     teller = FactTeller(log, clock=time.monotonic)
-    router = Router(
-        Dispatcher(
-            gateway_id=gateway_id,
-            boot=secrets.token_hex(8),
-            heartbeat=settings.heartbeat,
-            queue=settings.queue,
-            is_store_behind=gateway.store != "memory",
-        ),
-        bind=gateway.link,
-        on_effect=teller.tell,
-        pack=cache.pack,
-    )
+    with usable(settings.home, "--home"):
+        keys = LinkKeys(settings.home)
+    door = Door(local_key=keys.local.public, keeper=NoKeeper())
+    router = _router(settings, gateway_id, door, keys, teller, cache)
     parts.callback(router.stop)
     hub = EventHub()
     database = await _open_store(settings, parts)
@@ -182,7 +176,7 @@ async def _serve(
     )
     server = _Server(HttpConfig(build_app(state), limits))
     stop = _Stop()
-    router.start()
+    await _listen_for_workers(router, door, keys, settings.home)
     with usable(settings.home, "--home"):
         key_path = write_client(settings.home, url=url, key=key)
     async with asyncio.TaskGroup() as group:
@@ -204,6 +198,41 @@ async def _serve(
             cleaning.cancel()
             server.should_exit = True
             service.close()
+
+
+def _router(
+    settings: Settings,
+    gateway_id: str,
+    door: Door,
+    keys: LinkKeys,
+    teller: FactTeller,
+    cache: ScriptCache,
+) -> Router:
+    """Return the link's socket with the dispatcher behind it."""
+    dispatcher = Dispatcher(
+        gateway_id=gateway_id,
+        boot=secrets.token_hex(8),
+        heartbeat=settings.heartbeat,
+        queue=settings.queue,
+        is_store_behind=settings.gateway.store != "memory",
+    )
+    return Router(
+        dispatcher,
+        bind=settings.gateway.link,
+        door=door,
+        keys=keys,
+        on_effect=teller.tell,
+        pack=cache.pack,
+    )
+
+
+async def _listen_for_workers(router: Router, door: Door, keys: LinkKeys, home: Path) -> None:
+    """Let workers in, and nobody else."""
+    await door.open()
+    await router.prove()
+    router.start()
+    with usable(home, "--home"):
+        keys.write_join(router.endpoint)
 
 
 def _webhooks(settings: Settings, store: TaskStore, parts: contextlib.AsyncExitStack) -> Deliveries:

@@ -255,8 +255,8 @@ CLI: Final[dict[str, Text]] = {
         "Worker {worker_id} takes work again.", "워커 {worker_id}이(가) 다시 작업을 받습니다."
     ),
     "cli.gateway.ready": Text(
-        "API key: {key_path}. Workers join with: zscrape worker --join {link}. Stop with Ctrl-C.",
-        "API 키: {key_path}. 워커 합류: zscrape worker --join {link}. 종료: Ctrl-C.",
+        "API key: {key_path}. Workers of this machine join with: zscrape worker --join {link}, of others with the line of: zscrape token create. Stop with Ctrl-C.",
+        "API 키: {key_path}. 이 컴퓨터의 워커 합류: zscrape worker --join {link}. 다른 컴퓨터의 워커: zscrape token create 가 출력하는 명령. 종료: Ctrl-C.",
     ),
     "cli.up.scripts": Text("Scripts: {folder}", "스크립트 폴더: {folder}"),
     "cli.up.worker": Text(

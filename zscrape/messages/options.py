@@ -33,10 +33,13 @@ OPTIONS: Final[dict[str, Text]] = {
         "스크립트가 각자의 폴더로 들어 있는 폴더. 여러 번 지정할 수 있습니다.",
     ),
     "cli.option.insecure": Text(
-        "Listen beyond this machine although the link is not encrypted.",
-        "링크가 암호화되지 않았어도 이 컴퓨터 밖의 접속을 받습니다.",
+        "Answer HTTP beyond this machine although it is not encrypted.",
+        "HTTP가 암호화되지 않았어도 이 컴퓨터 밖의 접속을 받습니다.",
     ),
-    "cli.option.join": Text("Address of the gateway's link.", "게이트웨이 링크의 주소."),
+    "cli.option.join": Text(
+        "What `zscrape token create` prints, or the link's address of a gateway with the same home.",
+        "`zscrape token create`가 출력한 토큰, 또는 홈이 같은 게이트웨이의 링크 주소.",
+    ),
     "cli.option.slots": Text(
         "How many attempts may run at once; the number of CPUs.",
         "동시에 실행할 시도의 수. 기본값은 CPU 수입니다.",

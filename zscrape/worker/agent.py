@@ -33,6 +33,8 @@ from zscrape.core.link import WorkerLink
 from zscrape.errors import WireError
 from zscrape.model import Load, Outcome, OutcomeCode, Pin, Record, RunSpec
 from zscrape.worker.attempt import Assignment
+from zscrape.worker.credentials import Credentials
+from zscrape.worker.joining import JoinRefused, join
 
 _NOBLOCK = int(zmq.NOBLOCK)
 _EVENTS = int(zmq.EVENTS)
@@ -93,19 +95,25 @@ class Agent:
     """One worker's side of one link; made and used in one running event loop.
 
     `on_fact` hears GatewayJoined, GatewayLost and AttemptFenced; `warm` tells the digests of
-    scripts that can start at once.
+    scripts that can start at once; `on_silence` hears the address of a gateway that does not
+    answer a worker that it does not know yet.
     """
 
     def __init__(
         self,
         link: WorkerLink,
         *,
-        address: str,
+        credentials: Credentials,
         on_fact: Callable[[LinkEffect], None],
+        on_silence: Callable[[str], None],
         warm: Callable[[], tuple[str, ...]],
     ) -> None:
         self._link = link
-        self._address = address
+        self._credentials = credentials
+        self._on_silence = on_silence
+        self._is_refused = False  # the last connection was, or the last try to join
+        self._joining: asyncio.Task[None] | None = None
+        self._monitor: zmq.Socket[bytes] | None = None
         self._on_fact = on_fact
         self._warm = warm
         self._work: Work  # given to `run`: its attempts report to this agent
@@ -117,6 +125,7 @@ class Agent:
         self._needs: dict[int, asyncio.Future[bytes | None]] = {}
         self._exit: asyncio.Future[Exit] = self._loop.create_future()
         self._is_leaving = False
+        self._server_key = b""  # by which the gateway proves itself now
         self._has_unsent = False  # something could not leave: the connection is not up yet
         self.garbage_count = 0
         psutil.cpu_percent()  # it tells the time since its last call: the first one says nothing
@@ -139,11 +148,17 @@ class Agent:
         """Dial and serve until the link says to exit; returns why."""
         self._work = work
         self._observe()
-        self._open()
+        if self._credentials.is_known:
+            self._open()
+        else:
+            self._join()
         try:
             return await self._exit
         finally:
-            self._loop.remove_reader(self._socket.fileno())
+            if self._joining is not None:
+                self._joining.cancel()
+                await asyncio.gather(self._joining, return_exceptions=True)
+            self._stop_listening()
             if self._timer is not None:
                 self._timer.cancel()
             # A Goodbye may still leave; nothing else matters any more.
@@ -210,19 +225,67 @@ class Agent:
 
     # ---- the pump --------------------------------------------------------------------
 
+    def _join(self) -> None:
+        """Have the gateway know this worker's key, then open the link by it."""
+
+        async def join_then_open() -> None:
+            try:
+                await join(self._credentials, self._link.worker_id, on_silence=self._on_silence)
+                self._is_refused = False
+            except JoinRefused as refusal:
+                # Perhaps it has joined and never heard so: a used-up token would not tell.
+                if refusal.reason != "token" or self._is_refused:
+                    self._end(refusal.reason, refusal.detail)
+                    return
+                self._is_refused = True
+            self._joining = None
+            self._reopen()
+
+        self._joining = self._loop.create_task(join_then_open(), name="join")
+
+    def _end(self, reason: str, detail: str) -> None:
+        if not self._exit.done():
+            self._exit.set_result(Exit(reason, detail))
+
+    def _key_refused(self) -> None:
+        """The gateway does not know this worker's key (any more)."""
+        monitor = self._monitor
+        if monitor is None or self._exit.done():
+            return
+        try:
+            monitor.recv_multipart(_NOBLOCK)
+        except zmq.Again:
+            return
+        if self._joining is None:
+            if self._credentials.can_join and not self._is_refused:
+                self._is_refused = True
+                self._join()
+            else:
+                self._end("key", "")
+
+    def _stop_listening(self) -> None:
+        self._loop.remove_reader(self._socket.fileno())
+        if self._monitor is not None:
+            self._loop.remove_reader(self._monitor.fileno())
+            self._monitor = None
+            self._socket.disable_monitor()
+
     def _open(self) -> None:
+        self._server_key = self._credentials.apply(self._socket)
         for option, value in DEALER_OPTIONS:
             self._socket.setsockopt(option, value)
-        if "[" in self._address:
+        if "[" in self._credentials.address:
             self._socket.setsockopt(zmq.IPV6, 1)
-        self._socket.connect(self._address)
+        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
+        self._loop.add_reader(self._monitor.fileno(), self._key_refused)
+        self._socket.connect(self._credentials.address)
         self._loop.add_reader(self._socket.fileno(), self._drain)
         self._act(self._link.opened(now=time.monotonic()))
 
     def _reopen(self) -> None:
         """Give the socket up, with all that it still holds, for a new one."""
-        if not self._exit.done():
-            self._loop.remove_reader(self._socket.fileno())
+        if not self._exit.done() and self._joining is None:
+            self._stop_listening()
             self._socket.close()
             self._socket = self._context.socket(zmq.DEALER)
             self._open()
@@ -250,8 +313,21 @@ class Agent:
             except WireError:
                 self.garbage_count += 1
                 continue
-            self._perform(self._link.receive(message, now=time.monotonic()))
+            self._hear(message)
         self._loop.call_soon(self._drain)
+
+    def _hear(self, message: wire.Answered) -> None:
+        match message:
+            case wire.Keys(keys=keys):
+                if self._server_key in keys:  # else it speaks of another gateway's
+                    self._credentials.remember(keys)
+            case wire.Joined():
+                self.garbage_count += 1
+            case _:
+                if isinstance(message, wire.Welcome):
+                    self._is_refused = False
+                    self._credentials.prefer(self._server_key)
+                self._perform(self._link.receive(message, now=time.monotonic()))
 
     def _tick(self) -> None:
         self._timer, self._timer_at = None, float("inf")
@@ -310,9 +386,8 @@ class Agent:
                 answer = self._needs.get(request)
                 if answer is not None and not answer.done():
                     answer.set_result(body)
-            case Exit():
-                if not self._exit.done():
-                    self._exit.set_result(effect)
+            case Exit(reason=reason, detail=detail):
+                self._end(reason, detail)
             case GatewayJoined() | GatewayLost() | AttemptFenced():
                 self._on_fact(effect)
             case _:
