@@ -11,7 +11,7 @@ import zmq
 from zscrape import wire
 from zscrape.config import JOIN_FILE, JoinToken, parse_token
 from zscrape.config.keyfiles import KeyPair, new_pair, pair_of
-from zscrape.gateway.door import Door, NoKeeper
+from zscrape.gateway.door import Door
 from zscrape.gateway.linkkeys import LinkKeys
 
 
@@ -49,7 +49,7 @@ def join_by_hand(told: str, worker_id: str) -> KeyPair:
 def local_door(home: Path) -> tuple[LinkKeys, Door]:
     """Return the keys of a gateway of this home, and a door that keeps nothing."""
     keys = LinkKeys(home)
-    return keys, Door(local_key=keys.local.public, keeper=NoKeeper())
+    return keys, Door(local_key=keys.local.public)
 
 
 async def make_known(keys: LinkKeys, door: Door, worker_id: str) -> KeyPair:

@@ -24,6 +24,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
 
     http: str = "127.0.0.1:8000"  # host:port; port 0 takes a free one
     link: str = "tcp://127.0.0.1:5555"
+    join_addresses: tuple[str, ...] = ()  # what join tokens say to dial; else where `link` is
     insecure: bool = False  # allows HTTP, which is not encrypted, beyond loopback
     api_key: str | None = None  # adopted as an admin key, for containers; secret
     webhook_secret: str | None = None  # of Git hosts that call /v1/scripts/refresh; secret

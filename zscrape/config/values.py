@@ -113,6 +113,19 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def parse_addresses(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """Return addresses that workers can dial.
+
+    Raises:
+        ValueError: One is none, or has no port that can be dialled, or stands there twice.
+    """
+    if any(parse_link(address)[1] == 0 for address in addresses):
+        raise ValueError("port 0")
+    if len(set(addresses)) < len(addresses):
+        raise ValueError("twice the same")
+    return addresses
+
+
 def parse_join(told: str) -> tuple[JoinTarget, ...]:
     """Return the gateways that join tokens and `tcp://host:port` name, joined by commas.
 
@@ -198,6 +211,7 @@ _PARSERS: Final[dict[str, tuple[Callable[[Any], object], str]]] = {
     "gateway.webhook_url": (parse_webhook, "https://host/path"),
     "gateway.webhook_events": (_parse_names(_ENDS), ", ".join(_ENDS)),
     "gateway.webhook_allow": (parse_networks, "[10.0.0.0/8, 192.168.1.5, ...]"),
+    "gateway.join_addresses": (parse_addresses, "[tcp://host:port, ...]"),
     "worker.join": (
         parse_join,
         "a join token (zscrape token create) or tcp://host:port, or several joined by commas",

@@ -29,6 +29,7 @@ from zscrape.gateway.api import (
     scripts,
     status,
     tasks,
+    tokens,
     workers,
 )
 from zscrape.gateway.api.exchange import (
@@ -69,6 +70,7 @@ def build_app(state: GatewayState) -> Starlette:
             *catalogue.routes(),
             *scripts.routes(),
             *workers.routes(),
+            *tokens.routes(),
             *status.routes(),
         ],
         middleware=[Middleware(Edge, state=state, scrape=scrape)],

@@ -20,43 +20,11 @@ from zscrape.config.keyfiles import key_text, new_pair
 from zscrape.core.admission import is_worker_id
 from zscrape.errors import NotFound
 from zscrape.model import WorkerId
+from zscrape.store.linkkeys import TokenRow, WorkerKey
 from zscrape.wire import PROTOCOL, Hello, Join, Reject, Spoken
 
 LOCAL: Final = "local"  # the id of the token that the home folder holds
 _ID_LENGTH: Final = 12
-
-
-class WorkerKey(Struct, frozen=True):
-    """A key by which one worker is known."""
-
-    key: str  # public
-    worker_id: WorkerId
-    token_id: str  # which token let it join
-    joined_at: float
-    revoked_at: float | None = None
-
-
-class TokenRow(Struct, frozen=True):
-    """A join token; of its pair only the public key is kept."""
-
-    id: str
-    key: str
-    name: str
-    created_at: float
-    expires_at: float | None = None
-    uses_limit_count: int | None = None
-    used_count: int = 0
-    revoked_at: float | None = None
-
-    def fault(self, now: float) -> str:
-        """Return why it lets nobody join any more; an empty text while it does."""
-        if self.revoked_at is not None:
-            return "revoked"
-        if self.expires_at is not None and self.expires_at <= now:
-            return "expired"
-        if self.uses_limit_count is not None and self.used_count >= self.uses_limit_count:
-            return "used_up"
-        return ""
 
 
 class Keeper(Protocol):
@@ -110,25 +78,21 @@ class Passage(Struct):
 class Door:
     """Knows the keys and the tokens of this gateway."""
 
-    def __init__(
-        self,
-        *,
-        local_key: bytes,
-        keeper: Keeper,
-    ) -> None:
-        self._keeper = keeper
+    def __init__(self, *, local_key: bytes) -> None:
+        self._keeper: Keeper = NoKeeper()
         self._workers: dict[str, WorkerKey] = {}
         self._by_id: dict[WorkerId, WorkerKey] = {}
         local = TokenRow(LOCAL, key_text(local_key), LOCAL, 0.0)
         self._tokens = {local.key: local}
 
-    async def open(self) -> None:
-        """Take up what is kept; to be awaited before anybody is let in.
+    async def open(self, keeper: Keeper) -> None:
+        """Take up what is kept, and keep what is new; to be awaited before anybody is let in.
 
         Raises:
             StorageError: It cannot be read.
         """
-        workers, tokens = await self._keeper.load()
+        workers, tokens = await keeper.load()
+        self._keeper = keeper
         self._workers |= {worker.key: worker for worker in workers}
         self._by_id |= {worker.worker_id: worker for worker in workers if worker.revoked_at is None}
         self._tokens |= {token.key: token for token in tokens}

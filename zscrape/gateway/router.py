@@ -45,6 +45,8 @@ _PASSAGE_LIMIT_COUNT = 65_536
 # Between telling a worker that it is revoked and cutting its connection.
 _LAST_WORD_S = 0.2
 
+_BIND_AGAIN_S = 0.02
+
 SocketOptions = tuple[tuple[int, int], ...]
 
 ROUTER_OPTIONS: SocketOptions = (
@@ -214,13 +216,32 @@ class Router:
     def expel(self, key: str, worker_id: WorkerId) -> None:
         """Cut off whoever came by a key that is not to be known any more."""
         port = int(self.endpoint.rpartition(":")[2])
-        for peer, passage in self._passages.items():
+        for peer, passage in [*self._passages.items()]:
             if passage.key == key and not passage.is_closed:
                 passage.is_closed = True
                 self._send(peer, wire.encode(wire.Reject("revoked")))
                 # Once the word has had time to leave; nothing that comes until then is heard.
                 self._loop.call_later(_LAST_WORD_S, sever, passage.descriptor, passage.remote, port)
         self._act(self._dispatcher.expel(worker_id, now=time.monotonic()))
+
+    def tell_keys(self) -> None:
+        """Tell every worker by which keys this gateway can be known."""
+        told = wire.encode(wire.Keys(self._keys.public_keys))
+        for peer, passage in [*self._passages.items()]:
+            if passage.worker_id and not passage.is_closed:
+                self._send(peer, told)
+
+    async def change_key(self) -> None:
+        """Listen by the key that is in use now; workers come back and what they run goes on."""
+        self._socket.unbind(self.endpoint)
+        self._socket.setsockopt(zmq.CURVE_SECRETKEY, self._keys.pair.secret)
+        while not self._socket.closed:
+            try:
+                self._socket.bind(self.endpoint)
+            except zmq.ZMQError:  # the old listener is closed by another thread, a moment later
+                await asyncio.sleep(_BIND_AGAIN_S)
+            else:
+                return
 
     def prefetch(self, run: RunSpec, requires: frozenset[str]) -> tuple[WorkerId, ...]:
         """Have every worker that could run this get ready for it; returns which."""
@@ -365,6 +386,8 @@ class Router:
 
     def _deliver(self, peer: bytes, message: wire.GatewayMessage) -> list[DispatcherEffect]:
         if self._send(peer, wire.encode(message)):
+            if type(message) is wire.Welcome:
+                self._send(peer, wire.encode(wire.Keys(self._keys.public_keys)))
             return []
         return self._dispatcher.undelivered(peer, message, now=time.monotonic())
 

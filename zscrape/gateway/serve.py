@@ -25,6 +25,7 @@ from zscrape.gateway.deliveries import Deliveries, WebhookPolicy
 from zscrape.gateway.door import Door, NoKeeper
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.facts import FactTeller
+from zscrape.gateway.joining import Joining
 from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.outbound import Outbound
 from zscrape.gateway.router import Router
@@ -39,6 +40,7 @@ from zscrape.scripts.repository import open_repositories
 from zscrape.scripts.trust import Trust
 from zscrape.scripts.trusted import trust_of
 from zscrape.store.database import FILE_NAME, Database, home_lock
+from zscrape.store.linkkeys import LinkKeyStore
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 from zscrape.store.sql import SqlPolicy, SqlTaskStore
 from zscrape.store.tasks import TaskStore
@@ -117,11 +119,7 @@ async def _serve(
     parts.push_async_callback(catalogue.close)
     gateway_id = f"{socket.gethostname().split('.')[0].lower()}-{secrets.token_hex(2)}"
     teller = FactTeller(log, clock=time.monotonic)
-    with usable(settings.home, "--home"):
-        keys = LinkKeys(settings.home)
-    door = Door(local_key=keys.local.public, keeper=NoKeeper())
-    router = _router(settings, gateway_id, door, keys, teller, cache)
-    parts.callback(router.stop)
+    router, joining, door = _link(settings, gateway_id, teller, cache, parts)
     hub = EventHub()
     database = await _open_store(settings, parts)
     store = database or MemoryTaskStore(MemoryPolicy(final_count=gateway.task_kept_count))
@@ -154,6 +152,7 @@ async def _serve(
         catalogue=catalogue,
         store=store,
         hub=hub,
+        joining=joining,
         access=Access(key),
         gateway_id=gateway_id,
         started_at=time.time(),
@@ -176,7 +175,8 @@ async def _serve(
     )
     server = _Server(HttpConfig(build_app(state), limits))
     stop = _Stop()
-    await _listen_for_workers(router, door, keys, settings.home)
+    with usable(settings.home, "--home"):
+        await _listen_for_workers(router, joining, door, database)
     with usable(settings.home, "--home"):
         key_path = write_client(settings.home, url=url, key=key)
     async with asyncio.TaskGroup() as group:
@@ -200,15 +200,17 @@ async def _serve(
             service.close()
 
 
-def _router(
+def _link(
     settings: Settings,
     gateway_id: str,
-    door: Door,
-    keys: LinkKeys,
     teller: FactTeller,
     cache: ScriptCache,
-) -> Router:
-    """Return the link's socket with the dispatcher behind it."""
+    parts: contextlib.AsyncExitStack,
+) -> tuple[Router, Joining, Door]:
+    """Return the link's socket with the dispatcher behind it, and who decides who may dial it."""
+    with usable(settings.home, "--home"):
+        keys = LinkKeys(settings.home)
+    door = Door(local_key=keys.local.public)
     dispatcher = Dispatcher(
         gateway_id=gateway_id,
         boot=secrets.token_hex(8),
@@ -216,7 +218,7 @@ def _router(
         queue=settings.queue,
         is_store_behind=settings.gateway.store != "memory",
     )
-    return Router(
+    router = Router(
         dispatcher,
         bind=settings.gateway.link,
         door=door,
@@ -224,15 +226,25 @@ def _router(
         on_effect=teller.tell,
         pack=cache.pack,
     )
+    parts.callback(router.stop)
+    joining = Joining(door, keys, router, settings.gateway.join_addresses, get_logger())
+    parts.callback(joining.stop)
+    return router, joining, door
 
 
-async def _listen_for_workers(router: Router, door: Door, keys: LinkKeys, home: Path) -> None:
-    """Let workers in, and nobody else."""
-    await door.open()
+async def _listen_for_workers(
+    router: Router, joining: Joining, door: Door, database: SqlTaskStore | None
+) -> None:
+    """Let in those who have joined, and nobody else.
+
+    Raises:
+        ConfigError: The address cannot be bound, or strangers would be let in.
+        StorageError: What is kept of keys cannot be read.
+    """
+    await door.open(NoKeeper() if database is None else LinkKeyStore(database.database))
     await router.prove()
     router.start()
-    with usable(home, "--home"):
-        keys.write_join(router.endpoint)
+    joining.start()
 
 
 def _webhooks(settings: Settings, store: TaskStore, parts: contextlib.AsyncExitStack) -> Deliveries:

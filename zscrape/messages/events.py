@@ -127,6 +127,26 @@ EVENTS: Final[dict[str, Text]] = {
         "Environment {digest} works but could not be compiled: {reason}",
         "실행 환경 {digest}은(는) 쓸 수 있지만 컴파일하지 못했습니다: {reason}",
     ),
+    "event.worker_removed": Text(
+        "Worker {worker_id} was removed: its key is forgotten and its connection cut.",
+        "워커 {worker_id}을(를) 제거했습니다. 키를 지우고 연결을 끊었습니다.",
+    ),
+    "event.worker_key_revoked": Text(
+        "The key of worker {worker_id} was revoked and its connection cut.",
+        "워커 {worker_id}의 키를 취소하고 연결을 끊었습니다.",
+    ),
+    "event.link_key_announced": Text(
+        "The link takes another key in {overlap_s:.0f} s; connected workers learn it now. Make new tokens for others.",
+        "{overlap_s:.0f}초 뒤에 링크의 키를 바꿉니다. 연결된 워커에는 지금 알립니다. 다른 워커에는 새 토큰을 만들어 주십시오.",
+    ),
+    "event.link_key_changed": Text(
+        "The link's key has changed; tokens made before the change was announced do not hold any more.",
+        "링크의 키를 바꿨습니다. 변경을 알리기 전에 만든 토큰은 더는 쓸 수 없습니다.",
+    ),
+    "event.link_key_unwritable": Text(
+        "The link's keys cannot be kept in the home folder: {reason}",
+        "링크의 키를 홈 폴더에 보관할 수 없습니다: {reason}",
+    ),
     "event.worker_joined": Text(
         "Worker {worker_id} has joined.", "워커 {worker_id}이(가) 합류했습니다."
     ),

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 METADATA: Final = MetaData()
-HEAD: Final = "0001"  # the newest migration; a test holds it to the folder
+HEAD: Final = "0004"  # the newest migration; a test holds it to the folder
 
 _ROW_NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")  # else no alias of the rowid
 
@@ -113,4 +113,29 @@ RESULTS: Final = Table(
     Column("task_id", String(64), primary_key=True),
     Column("data", LargeBinary, nullable=False),  # too large to be read with every look at a row
     Column("checksum", BigInteger, nullable=False),
+)
+
+# ---- who may dial the link: public keys only, nothing that lets anybody in ------------
+
+JOIN_TOKENS: Final = Table(
+    "join_tokens",
+    METADATA,
+    Column("key", String(64), primary_key=True),
+    Column("id", String(64), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("created_at", Float(53), nullable=False),
+    Column("expires_at", Float(53)),  # NULL: never
+    Column("uses_limit_count", Integer),  # NULL: any number of workers
+    Column("used_count", Integer, nullable=False),
+    Column("revoked_at", Float(53)),
+)
+
+WORKER_KEYS: Final = Table(
+    "worker_keys",
+    METADATA,
+    Column("key", String(64), primary_key=True),
+    Column("worker_id", String(64), nullable=False),
+    Column("token_id", String(64), nullable=False),
+    Column("joined_at", Float(53), nullable=False),
+    Column("revoked_at", Float(53)),
 )
