@@ -98,6 +98,7 @@ class Handshakes:
         self._probe = stranger.public
         server = self._context.socket(zmq.ROUTER)
         client = self._context.socket(zmq.DEALER)
+        monitor: zmq.Socket[bytes] | None = None
         try:
             close_in(server, pair)
             server.bind("tcp://127.0.0.1:*")
@@ -111,6 +112,8 @@ class Handshakes:
         finally:
             self._probe = b""
             client.disable_monitor()
+            if monitor is not None:
+                monitor.close(linger=0)
             client.close(linger=0)
             server.close(linger=0)
         if found != zmq.EVENT_HANDSHAKE_FAILED_AUTH:

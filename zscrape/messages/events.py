@@ -88,8 +88,8 @@ EVENTS: Final[dict[str, Text]] = {
         "게이트웨이가 이 워커의 키를 알지 못합니다. 제거되었거나 새로 만든 게이트웨이입니다. zscrape token create 로 만든 토큰으로 다시 합류하십시오",
     ),
     "event.worker_token_refused": Text(
-        "The join token does not hold (any more): {detail}. Make another on the gateway: zscrape token create",
-        "합류 토큰이 유효하지 않습니다: {detail}. 게이트웨이에서 새로 만드십시오: zscrape token create",
+        "The join token does not hold: it was revoked or used up, has expired, or is another gateway's. Make another on the gateway: zscrape token create",
+        "합류 토큰이 유효하지 않습니다. 취소되었거나 다 썼거나 만료되었거나 다른 게이트웨이의 토큰입니다. 게이트웨이에서 새로 만드십시오: zscrape token create",
     ),
     "event.worker_identity_taken": Text(
         "Another key is known for the worker id {worker_id}. On the gateway: zscrape workers remove {worker_id}; or remove the id's file in the folder `workers` of this home for a new id.",

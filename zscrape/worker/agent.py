@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias, assert_never
 
 import psutil
 import zmq
+from zmq.utils.monitor import parse_monitor_message
 
 from zscrape import wire
 from zscrape.core.credits import Side
@@ -45,6 +46,9 @@ _DRAIN_LIMIT_COUNT = 64
 _NEED_TIMEOUT_S = 10.0
 _NEED_TRY_COUNT = 3
 _OBSERVE_INTERVAL_S = 1.0
+# The gateway does not know our key; or what answers does not prove itself by the gateway's.
+_FAILURES = int(zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
+_NEXT_KEY_S = 0.2
 
 # Every effect but a send.
 _Deed: TypeAlias = (
@@ -247,15 +251,23 @@ class Agent:
         if not self._exit.done():
             self._exit.set_result(Exit(reason, detail))
 
+    def _watch(self) -> None:
+        """Hear how handshakes have failed."""
+        while self._monitor is not None and not self._exit.done():
+            try:
+                event = parse_monitor_message(self._monitor.recv_multipart(_NOBLOCK))["event"]
+            except zmq.Again:
+                return
+            if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                self._key_refused()
+            elif self._credentials.has_choice:
+                # It is not by this key that the gateway proves itself: try the next one, no
+                # sooner than libzmq would try this one again.
+                self._stop_watching()
+                self._loop.call_later(_NEXT_KEY_S, self._reopen)
+
     def _key_refused(self) -> None:
         """The gateway does not know this worker's key (any more)."""
-        monitor = self._monitor
-        if monitor is None or self._exit.done():
-            return
-        try:
-            monitor.recv_multipart(_NOBLOCK)
-        except zmq.Again:
-            return
         if self._joining is None:
             if self._credentials.can_join and not self._is_refused:
                 self._is_refused = True
@@ -265,10 +277,14 @@ class Agent:
 
     def _stop_listening(self) -> None:
         self._loop.remove_reader(self._socket.fileno())
+        self._stop_watching()
+
+    def _stop_watching(self) -> None:
         if self._monitor is not None:
             self._loop.remove_reader(self._monitor.fileno())
-            self._monitor = None
             self._socket.disable_monitor()
+            self._monitor.close(linger=0)
+            self._monitor = None
 
     def _open(self) -> None:
         self._server_key = self._credentials.apply(self._socket)
@@ -276,8 +292,9 @@ class Agent:
             self._socket.setsockopt(option, value)
         if "[" in self._credentials.address:
             self._socket.setsockopt(zmq.IPV6, 1)
-        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
-        self._loop.add_reader(self._monitor.fileno(), self._key_refused)
+        self._monitor = self._socket.get_monitor_socket(_FAILURES)
+        self._loop.add_reader(self._monitor.fileno(), self._watch)
+        self._watch()  # its descriptor tells of nothing before a first look has found nothing
         self._socket.connect(self._credentials.address)
         self._loop.add_reader(self._socket.fileno(), self._drain)
         self._act(self._link.opened(now=time.monotonic()))

@@ -108,14 +108,22 @@ class Credentials:
         """The worker's public key."""
         return self._keys.pair.public
 
+    @property
+    def has_choice(self) -> bool:
+        """True iff the gateway may prove itself by more than one key."""
+        return len(self._candidates()) > 1
+
+    def _candidates(self) -> tuple[bytes, ...]:
+        known = self._keys.known(self.address)
+        both = (self._token_keys, known) if self._is_fresh else (known, self._token_keys)
+        return tuple(dict.fromkeys(chain(*both)))
+
     def apply(self, socket: zmq.Socket[Any], *, is_joining: bool = False) -> bytes:
         """Close a socket to all but the gateway; return the key by which it must prove itself.
 
         A gateway may have changed its key: each call takes the next one that it may have.
         """
-        known = self._keys.known(self.address)
-        both = (self._token_keys, known) if self._is_fresh else (known, self._token_keys)
-        candidates = tuple(dict.fromkeys(chain(*both)))
+        candidates = self._candidates()
         server_key = candidates[self._turn % len(candidates)]
         self._turn += 1
         pair = self._join_pair if is_joining and self._join_pair else self._keys.pair
@@ -126,12 +134,12 @@ class Credentials:
 
     def remember(self, keys: tuple[bytes, ...]) -> None:
         """Keep the keys by which the gateway is known from now on."""
-        self._turn = 0
+        self._turn = 1  # the first of them is in use
         self._keys.remember(self.address, keys)
 
     def prefer(self, server_key: bytes) -> None:
         """Keep a key by which the gateway has proven itself, and try it first."""
-        self._turn = 0
+        self._turn = 1  # it is in use
         known = self._keys.known(self.address)
         if known[:1] != (server_key,):
             others = (key for key in known if key != server_key)

@@ -64,13 +64,15 @@ async def _ask(context: zmq.asyncio.Context, credentials: Credentials, worker_id
     socket.setsockopt(zmq.MAXMSGSIZE, wire.FRAME_LIMIT_BYTES)
     if "[" in credentials.address:
         socket.setsockopt(zmq.IPV6, 1)
-    monitor: Any = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
-    refused = asyncio.create_task(_refusal(monitor))
+    failures = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    monitor: Any = socket.get_monitor_socket(failures)
+    refused = asyncio.create_task(_refusal(monitor, has_choice=credentials.has_choice))
     answered = asyncio.create_task(_dialogue(socket, credentials, worker_id))
     try:
         socket.connect(credentials.address)
         await asyncio.wait((refused, answered), return_when=asyncio.FIRST_COMPLETED)
         if not answered.done():
+            refused.result()
             raise JoinRefused("token", "unknown")
         answered.result()
     finally:
@@ -78,12 +80,22 @@ async def _ask(context: zmq.asyncio.Context, credentials: Credentials, worker_id
             task.cancel()
         await asyncio.gather(refused, answered, return_exceptions=True)
         socket.disable_monitor()
+        monitor.close(linger=0)
     credentials.remember((server_key,))
 
 
-async def _refusal(monitor: Any) -> None:
-    """Wait until the gateway has refused the key in the handshake."""
-    parse_monitor_message(await monitor.recv_multipart())
+async def _refusal(monitor: Any, *, has_choice: bool) -> None:
+    """Wait until the gateway has refused the key in the handshake.
+
+    Raises:
+        TimeoutError: It is another key by which the gateway proves itself.
+    """
+    while True:
+        event = parse_monitor_message(await monitor.recv_multipart())["event"]
+        if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+            return
+        if has_choice:
+            raise TimeoutError
 
 
 async def _dialogue(socket: Any, credentials: Credentials, worker_id: str) -> None:
