@@ -530,11 +530,11 @@ def test_only_loopback_is_closed_to_other_machines(host: str, is_loopback: bool)
     assert config.is_loopback(host) is is_loopback
 
 
-@pytest.mark.parametrize(
-    "flags", [{"gateway.http": "0.0.0.0:80"}, {"gateway.link": "tcp://10.1.2.3:5555"}]
-)
-def test_open_bind_is_refused_unless_insecure(tmp_path: Path, flags: dict[str, str]) -> None:
-    """Listening beyond loopback needs `--insecure`."""
+def test_open_bind_is_refused_unless_insecure(tmp_path: Path) -> None:
+    """Answering HTTP beyond loopback needs `--insecure`; the link is always encrypted."""
+    flags = {"gateway.http": "0.0.0.0:80"}
+    encrypted = load(flags={"gateway.link": "tcp://10.1.2.3:5555"}, environ=environ(tmp_path))
+    config.refuse_open_bind(encrypted.gateway)
     closed = load(flags=flags, environ=environ(tmp_path))
     opened = load(flags={**flags, "gateway.insecure": True}, environ=environ(tmp_path))
 

@@ -357,6 +357,30 @@ class Client:
         made = self._call("POST", "/v1/logins")
         return {**made, "url": f"{self.gateway.url}{made['path']}"}
 
+    def remove_worker(self, worker_id: str) -> Document:
+        """Forget a worker's key and cut it off; a token may let it join again."""
+        return self._call("DELETE", f"/v1/workers/{quote(worker_id, safe='')}")
+
+    def revoke_worker(self, worker_id: str) -> Document:
+        """Refuse a worker's key for ever and cut it off."""
+        return self._call("POST", f"/v1/workers/{quote(worker_id, safe='')}/revoke")
+
+    def tokens(self) -> Document:
+        """Return the join tokens, without what lets anybody in."""
+        return self._call("GET", "/v1/tokens")
+
+    def create_token(self, **asked: Any) -> Document:
+        """Make a join token (`name`, `uses`, `expires_in`, `addresses`); only this tells it."""
+        return self._call("POST", "/v1/tokens", json=asked)
+
+    def revoke_token(self, token_id: str) -> Document:
+        """Let nobody join by a token any more."""
+        return self._call("DELETE", f"/v1/tokens/{quote(token_id, safe='')}")
+
+    def rotate_link_key(self, overlap_s: float) -> Document:
+        """Have the gateway take another key on the link, after `overlap_s`."""
+        return self._call("POST", "/v1/tokens/rotate-key", json={"overlap": overlap_s})
+
     def status(self) -> Document:
         """Return `/status`: queue length, active workers, memory and CPU. Needs no key."""
         return self._call("GET", "/status")

@@ -133,6 +133,17 @@ class Goodbye(_Message, frozen=True):
     session: str
 
 
+class Join(_Message, frozen=True):
+    """The only words over a connection that a join token has opened: know me by this key.
+
+    Repeated until `Joined` or `Reject`; the worker comes back with that key.
+    """
+
+    protocol: int
+    worker_id: WorkerId
+    key: bytes  # its public key
+
+
 # ---- gateway to worker ---------------------------------------------------------------
 
 
@@ -237,6 +248,22 @@ class Reject(_Message, frozen=True):
     detail: str = ""
 
 
+class Joined(_Message, frozen=True):
+    """The key of a `Join` is known from now on."""
+
+    worker_id: WorkerId
+
+
+class Keys(_Message, frozen=True):
+    """The public keys by which the gateway can be known, the one in use first.
+
+    Told after `Welcome` and when the gateway is about to take another key: a worker that
+    keeps them finds the gateway again after that.
+    """
+
+    keys: tuple[bytes, ...]
+
+
 WorkerMessage: TypeAlias = Hello | Heartbeat | Started | Events | Done | Refused | Need | Goodbye
 GatewayMessage: TypeAlias = (
     Welcome
@@ -252,20 +279,23 @@ GatewayMessage: TypeAlias = (
     | Who
     | Reject
 )
+# What is heard on a connection, besides the dialogue with the dispatcher.
+Spoken: TypeAlias = WorkerMessage | Join
+Answered: TypeAlias = GatewayMessage | Joined | Keys
 
 _ENCODER = msgspec.msgpack.Encoder()
-_WORKER_DECODER: msgspec.msgpack.Decoder[WorkerMessage] = msgspec.msgpack.Decoder(WorkerMessage)
-_GATEWAY_DECODER: msgspec.msgpack.Decoder[GatewayMessage] = msgspec.msgpack.Decoder(GatewayMessage)
+_WORKER_DECODER: msgspec.msgpack.Decoder[Spoken] = msgspec.msgpack.Decoder(Spoken)
+_GATEWAY_DECODER: msgspec.msgpack.Decoder[Answered] = msgspec.msgpack.Decoder(Answered)
 # msgspec lets more than its own error out (measured on 0.22): bad UTF-8, deep nesting, huge ints.
 _UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError)
 
 
-def encode(message: WorkerMessage | GatewayMessage) -> bytes:
+def encode(message: Spoken | Answered) -> bytes:
     """Return the one frame that carries `message`."""
     return _ENCODER.encode(message)
 
 
-def decode_worker(frame: bytes) -> WorkerMessage:
+def decode_worker(frame: bytes) -> Spoken:
     """Read what a worker sent.
 
     Raises:
@@ -277,7 +307,7 @@ def decode_worker(frame: bytes) -> WorkerMessage:
         raise WireError(reason=str(error)) from error
 
 
-def decode_gateway(frame: bytes) -> GatewayMessage:
+def decode_gateway(frame: bytes) -> Answered:
     """Read what a gateway sent.
 
     Raises:

@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx
 
+from tests.link_keys import home_token
+
 
 class Process:
     """One `zscrape` process whose first line of output says that it is ready."""
@@ -115,9 +117,13 @@ class Cluster:
         """Start a worker with a home of its own; it has joined (one of) them on return."""
         return self._start(
             *("worker", "--home", str(self._home / name), "--slots", str(slots)),
-            *("--join", join or self.gateway.ready["link"]),
+            *("--join", join or self.token()),
             *(option for tag in tags for option in ("--tag", tag)),
         )
+
+    def token(self) -> str:
+        """Return the right to join the gateway."""
+        return home_token(self._home / "gateway")
 
     def close(self) -> None:
         """End every process, workers first."""

@@ -52,7 +52,7 @@ def together(documents: list[dict[str, Any]]) -> int:
 def test_worker_serves_both_and_never_runs_too_many(gateways: tuple[Cluster, Cluster]) -> None:
     """Both gateways' tasks end on the one worker, two at a time; the dead one's slots move on."""
     first, second = gateways
-    links = ",".join(each.gateway.ready["link"] for each in gateways)
+    links = ",".join(each.token() for each in gateways)
     worker = first.start_worker("worker", slots=2, join=links)
     worker_id = worker.ready["worker_id"]
     for each in gateways:
@@ -74,7 +74,7 @@ def test_worker_serves_both_and_never_runs_too_many(gateways: tuple[Cluster, Clu
 
 def test_one_slot_goes_to_whoever_needs_it(gateways: tuple[Cluster, Cluster]) -> None:
     """With fewer slots than gateways, a call at either of them is answered all the same."""
-    links = ",".join(each.gateway.ready["link"] for each in gateways)
+    links = ",".join(each.token() for each in gateways)
     worker = gateways[0].start_worker("worker", slots=1, join=links)
     for each in gateways:
         each.wait_for_worker(worker.ready["worker_id"])

@@ -17,6 +17,8 @@ from typing import Any
 import httpx
 import psutil
 
+from tests.link_keys import home_token
+
 SCRIPTS = Path(__file__).parent / "scripts"
 _POLL_S = 0.02
 _START_S = 40.0
@@ -226,7 +228,7 @@ class Cluster:
         """Start a worker with a home of its own, for the first time or again."""
         worker = Service(
             *("worker", "--home", str(self.root / name), "--slots", str(slots)),
-            *("--join", join or self.gateway.ready["link"]),
+            *("--join", self.token(join or self.gateway.ready["link"])),
             log=self.root / f"{name}.log",
             environ={**self._environ, **(settings or {})},
             launcher=launcher,
@@ -234,6 +236,10 @@ class Cluster:
         self.workers[name] = worker
         assert worker.is_ready, worker.log.read_text("utf-8")
         return worker
+
+    def token(self, *addresses: str) -> str:
+        """Return the right to join the gateway, dialled at these addresses."""
+        return home_token(self.home, *addresses)
 
     @property
     def is_durable(self) -> bool:

@@ -14,7 +14,9 @@ from tests.faults.cables import Cable, cable, needs_cables
 from tests.faults.notes import read_notes
 from tests.faults.proxy import Proxy
 from tests.faults.services import Cluster, Service, pause, until
+from tests.link_keys import join_by_hand, show
 from zscrape import wire
+from zscrape.config import parse_token
 from zscrape.model import HeartbeatPolicy, Outcome, OutcomeCode
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
@@ -176,19 +178,21 @@ def test_nothing_is_lost_on_a_bad_link(
 
 
 class Stranger:
-    """A DEALER that says what it likes."""
+    """A DEALER that has joined in good order, and then says what it likes."""
 
-    def __init__(self, link: str) -> None:
+    def __init__(self, token: str, worker_id: str) -> None:
+        pair, given = join_by_hand(token, worker_id), parse_token(token)
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
+        show(self._socket, pair, given.server_keys[0])
         self._socket.setsockopt(zmq.RCVTIMEO, 10_000)
-        self._socket.connect(link)
+        self._socket.connect(given.addresses[0])
 
     def say(self, *frames: bytes) -> None:
         """Send frames."""
         self._socket.send_multipart(frames)
 
-    def hear(self) -> wire.GatewayMessage:
+    def hear(self) -> wire.Answered:
         """Return the next message."""
         return wire.decode_gateway(self._socket.recv())
 
@@ -199,8 +203,8 @@ class Stranger:
 
 @pytest.fixture
 def stranger(cluster: Cluster) -> Iterator[Stranger]:
-    """A stranger on the cluster's link."""
-    stranger = Stranger(cluster.gateway.ready["link"])
+    """A worker of the cluster that means no good."""
+    stranger = Stranger(cluster.token(), "newer")
     yield stranger
     stranger.close()
 

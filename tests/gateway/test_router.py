@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ import zmq
 import zmq.asyncio
 
 from tests.gateway.conftest import until
+from tests.link_keys import local_door, make_known, show
 from zscrape import wire
+from zscrape.config.keyfiles import KeyPair
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.core.effects import (
     DispatcherEffect,
@@ -65,10 +68,16 @@ class Facts:
 class Dealer:
     """A worker's end of the link, spoken by hand."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, router: Router, pair: KeyPair) -> None:
         self._context = zmq.asyncio.Context()
         self._socket = self._context.socket(zmq.DEALER)
-        self._socket.connect(endpoint)
+        show(self._socket, pair, router._keys.pair.public)
+        self._socket.connect(router.endpoint)
+
+    @classmethod
+    async def of(cls, router: Router, worker_id: str = "w") -> Dealer:
+        """Connect by a key that is known for a worker."""
+        return cls(router, await make_known(router._keys, router._door, worker_id))
 
     async def say(self, message: wire.WorkerMessage) -> None:
         """Send a message."""
@@ -98,7 +107,7 @@ async def facts() -> Facts:
 
 
 @pytest.fixture
-async def router(facts: Facts) -> AsyncIterator[Router]:
+async def router(facts: Facts, tmp_path: Path) -> AsyncIterator[Router]:
     """A router on a free port; it can give one script."""
 
     async def pack(digest: str) -> bytes | None:
@@ -107,7 +116,15 @@ async def router(facts: Facts) -> AsyncIterator[Router]:
     dispatcher = Dispatcher(
         gateway_id="g", boot="b", heartbeat=HeartbeatPolicy(interval_s=0.1), queue=QueuePolicy()
     )
-    router = Router(dispatcher, bind="tcp://127.0.0.1:0", on_effect=facts.tell, pack=pack)
+    keys, door = local_door(tmp_path)
+    router = Router(
+        dispatcher,
+        bind="tcp://127.0.0.1:0",
+        door=door,
+        keys=keys,
+        on_effect=facts.tell,
+        pack=pack,
+    )
     router.start()
     yield router
     router.stop()
@@ -116,7 +133,7 @@ async def router(facts: Facts) -> AsyncIterator[Router]:
 @pytest.fixture
 async def dealer(router: Router) -> AsyncIterator[Dealer]:
     """A connection to the router."""
-    dealer = Dealer(router.endpoint)
+    dealer = await Dealer.of(router)
     yield dealer
     dealer.close()
 
@@ -180,14 +197,14 @@ async def test_script_bytes_are_given(dealer: Dealer) -> None:
 
 async def test_run_that_cannot_leave_costs_its_task_nothing(router: Router, facts: Facts) -> None:
     """A worker that has vanished is suspect, and the task sent to it waits for another."""
-    gone = Dealer(router.endpoint)
+    gone = await Dealer.of(router, "gone")
     await gone.say(hello("gone"))
     await facts.wait_for(lambda fact: isinstance(fact, WorkerJoined))
     gone.close()
     await facts.wait_for(lambda fact: isinstance(fact, WorkerSuspected))
 
     router.submit(spec("t"))
-    heir = Dealer(router.endpoint)
+    heir = await Dealer.of(router, "heir")
     await heir.say(hello("heir"))
     run = await heir.hear(wire.Run)
     heir.close()
@@ -211,6 +228,8 @@ async def test_address_in_use_is_a_clear_error(router: Router) -> None:
     second = Router(
         Dispatcher(gateway_id="g", boot="b", heartbeat=HeartbeatPolicy(), queue=QueuePolicy()),
         bind=router.endpoint,
+        door=router._door,
+        keys=router._keys,
         on_effect=lambda _: None,
         pack=router._pack,
     )
@@ -238,7 +257,7 @@ async def test_router_knows_when_it_does_not_work(
     router: Router, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A timer that keeps up with the deadlines is well; one that was lost is not."""
-    dealer = Dealer(router.endpoint)
+    dealer = await Dealer.of(router)
     await dealer.say(wire.Hello(wire.PROTOCOL, "w", "s", 1, 1))
     await dealer.hear(wire.Welcome)
     well = router.fault()
@@ -251,7 +270,7 @@ async def test_router_knows_when_it_does_not_work(
     assert (well, router.fault()) == ("", "stalled")
 
 
-async def test_stopped_router_is_closed(facts: Facts) -> None:
+async def test_stopped_router_is_closed(facts: Facts, tmp_path: Path) -> None:
     """Without its socket it says so."""
 
     async def pack(digest: str) -> bytes | None:
@@ -260,7 +279,15 @@ async def test_stopped_router_is_closed(facts: Facts) -> None:
     dispatcher = Dispatcher(
         gateway_id="g", boot="b", heartbeat=HeartbeatPolicy(), queue=QueuePolicy()
     )
-    router = Router(dispatcher, bind="tcp://127.0.0.1:0", on_effect=facts.tell, pack=pack)
+    keys, door = local_door(tmp_path)
+    router = Router(
+        dispatcher,
+        bind="tcp://127.0.0.1:0",
+        door=door,
+        keys=keys,
+        on_effect=facts.tell,
+        pack=pack,
+    )
     router.start()
     router.stop()
 

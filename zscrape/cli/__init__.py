@@ -22,6 +22,7 @@ VERBS: Final = {
     "dashboard": "zscrape.cli.dashboard:dashboard",
     "keys": "zscrape.cli.families:keys",
     "audit": "zscrape.cli.families:audit",
+    "token": "zscrape.cli.families:token",
     "doctor": "zscrape.cli.doctor:doctor",
     "backup": "zscrape.cli.storage:backup",
     "restore": "zscrape.cli.storage:restore",

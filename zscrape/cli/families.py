@@ -69,6 +69,17 @@ audit = Family(
         "export": "zscrape.cli.audit:export",
     },
 )
+token = Family(
+    "token",
+    help="cli.token",
+    params=common_options(),
+    lazy={
+        "create": "zscrape.cli.token:create",
+        "list": "zscrape.cli.token:list_tokens",
+        "revoke": "zscrape.cli.token:revoke",
+        "rotate-key": "zscrape.cli.token:rotate_key",
+    },
+)
 workers = Family(
     "workers",
     help="cli.workers",
@@ -77,5 +88,7 @@ workers = Family(
         "list": "zscrape.cli.workers:list_workers",
         "drain": "zscrape.cli.workers:drain",
         "resume": "zscrape.cli.workers:resume",
+        "remove": "zscrape.cli.workers:remove",
+        "revoke": "zscrape.cli.workers:revoke",
     },
 )

@@ -1,4 +1,4 @@
-"""`workers list drain resume`."""
+"""`workers list drain resume remove revoke`."""
 
 from __future__ import annotations
 
@@ -67,4 +67,26 @@ def resume(terminal: Terminal, worker_id: str, **where: Any) -> int:
     if terminal.is_json:
         terminal.answer(document)
     terminal.say("cli.workers.resumed", worker_id=worker_id)
+    return OK
+
+
+@verb("remove", _WORKER_ID, *remote_options(), help_key="cli.workers.remove")
+def remove(terminal: Terminal, worker_id: str, **where: Any) -> int:
+    """Forget a worker's key and cut it off."""
+    with open_client(terminal, **where) as client:
+        document = client.remove_worker(worker_id)
+    if terminal.is_json:
+        terminal.answer(document)
+    terminal.say("cli.workers.removed", worker_id=worker_id)
+    return OK
+
+
+@verb("revoke", _WORKER_ID, *remote_options(), help_key="cli.workers.revoke")
+def revoke(terminal: Terminal, worker_id: str, **where: Any) -> int:
+    """Refuse a worker's key for ever and cut it off."""
+    with open_client(terminal, **where) as client:
+        document = client.revoke_worker(worker_id)
+    if terminal.is_json:
+        terminal.answer(document)
+    terminal.say("cli.workers.revoked", worker_id=worker_id)
     return OK

@@ -8,9 +8,11 @@ nothing, and says for every value where it came from. Hand on the piece, never t
 
 from __future__ import annotations
 
+from zscrape.config.joining import TOKEN_PREFIX, JoinTarget, JoinToken, parse_token
 from zscrape.config.load import CLIENT_FILE, FILE_NAME, default_home, load, locale_language
 from zscrape.config.repositories import REPOSITORY_TYPES, repository_values
 from zscrape.config.settings import (
+    JOIN_FILE,
     REPOSITORY_ENVIRONMENT,
     REPOSITORY_SECRETS,
     SECRETS,
@@ -32,6 +34,7 @@ from zscrape.config.values import (
     SettingError,
     is_loopback,
     parse_http,
+    parse_join,
     parse_link,
     parse_size,
 )
@@ -39,12 +42,16 @@ from zscrape.config.values import (
 __all__ = [
     "CLIENT_FILE",
     "FILE_NAME",
+    "JOIN_FILE",
     "MASK",
     "REPOSITORY_ENVIRONMENT",
     "REPOSITORY_SECRETS",
     "REPOSITORY_TYPES",
     "SECRETS",
+    "TOKEN_PREFIX",
     "GatewaySettings",
+    "JoinTarget",
+    "JoinToken",
     "RepositorySettings",
     "ScriptDefaults",
     "Setting",
@@ -58,8 +65,10 @@ __all__ = [
     "load",
     "locale_language",
     "parse_http",
+    "parse_join",
     "parse_link",
     "parse_size",
+    "parse_token",
     "refuse_open_bind",
     "repository_values",
     "settings_known",

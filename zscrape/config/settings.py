@@ -13,7 +13,6 @@ from zscrape.config.values import (
     SettingError,
     is_loopback,
     parse_http,
-    parse_link,
     parse_size,
 )
 from zscrape.model import MIB, HeartbeatPolicy, Network, QueuePolicy
@@ -25,7 +24,8 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
 
     http: str = "127.0.0.1:8000"  # host:port; port 0 takes a free one
     link: str = "tcp://127.0.0.1:5555"
-    insecure: bool = False  # allows a bind beyond loopback
+    join_addresses: tuple[str, ...] = ()  # what join tokens say to dial; else where `link` is
+    insecure: bool = False  # allows HTTP, which is not encrypted, beyond loopback
     api_key: str | None = None  # adopted as an admin key, for containers; secret
     webhook_secret: str | None = None  # of Git hosts that call /v1/scripts/refresh; secret
     webhook_url: str | None = None  # is told of every task's end
@@ -63,7 +63,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
 class WorkerSettings(Struct, frozen=True, kw_only=True):
     """The process that dials a gateway and owns slots."""
 
-    join: str = "tcp://127.0.0.1:5555"
+    join: str = "tcp://127.0.0.1:5555"  # join tokens (secret) and addresses, joined by commas
     slots: int | None = None  # None: the number of CPUs
     tags: tuple[str, ...] = ()
     isolation: Literal["fork", "exec"] = "fork"
@@ -168,6 +168,8 @@ SECTIONS: Final[dict[str, type[Struct]]] = {
     "heartbeat": HeartbeatPolicy,
     "queue": QueuePolicy,
 }
+# In the home folder: a join token for workers that share it.
+JOIN_FILE: Final = "join.toml"
 TABLES: Final = ("repositories", "scripts")  # read by their own functions
 # Names of the contract; every other setting's name is built by `environment_name`.
 _ENVIRONMENT_NAMES: Final = {
@@ -250,18 +252,11 @@ def unknown_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def refuse_open_bind(gateway: GatewaySettings) -> None:
-    """Refuse to listen beyond loopback, where the link is not encrypted.
+    """Refuse to answer HTTP, which is not encrypted, beyond loopback. The link always is.
 
     Raises:
-        ConfigError: An address is not a loopback one and `insecure` is not set.
+        ConfigError: The address is not a loopback one and `insecure` is not set.
     """
-    if gateway.insecure:
-        return
-    for name, host in (
-        ("http", parse_http(gateway.http)[0]),
-        ("link", parse_link(gateway.link)[0]),
-    ):
-        if not is_loopback(host):
-            raise SettingError(
-                source=f"--{name}", reason=f"{host} is open", fault="open_bind", value=host
-            )
+    host = parse_http(gateway.http)[0]
+    if not gateway.insecure and not is_loopback(host):
+        raise SettingError(source="--http", reason=f"{host} is open", fault="open_bind", value=host)

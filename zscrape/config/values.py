@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
+from zscrape.config.joining import TOKEN_PREFIX, JoinTarget, read_targets
 from zscrape.errors import ConfigError
 from zscrape.model import LAYERS, SKIPPABLE_LAYERS
 
@@ -112,16 +113,26 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def parse_links_of_gateways(addresses: str) -> list[tuple[str, int]]:
-    """Return host and port of each of `tcp://host:port,tcp://host:port`.
+def parse_addresses(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """Return addresses that workers can dial.
 
     Raises:
-        ValueError: One is no such address, or stands there twice.
+        ValueError: One is none, or has no port that can be dialled, or stands there twice.
     """
-    each = addresses.split(",")
-    if len(set(each)) < len(each):
-        raise ValueError(f"twice the same: {addresses}")
-    return [parse_link(address) for address in each]
+    if any(parse_link(address)[1] == 0 for address in addresses):
+        raise ValueError("port 0")
+    if len(set(addresses)) < len(addresses):
+        raise ValueError("twice the same")
+    return addresses
+
+
+def parse_join(told: str) -> tuple[JoinTarget, ...]:
+    """Return the gateways that join tokens and `tcp://host:port` name, joined by commas.
+
+    Raises:
+        ValueError: One is neither, or an address stands there twice.
+    """
+    return read_targets(told, parse_link)
 
 
 def parse_index(address: str) -> str:
@@ -212,7 +223,11 @@ _PARSERS: Final[dict[str, tuple[Callable[[Any], object], str]]] = {
     "gateway.webhook_events": (_parse_names(_ENDS), ", ".join(_ENDS)),
     "gateway.webhook_allow": (parse_networks, "[10.0.0.0/8, 192.168.1.5, ...]"),
     "gateway.database_url": (parse_database, "postgresql://user:password@host/database"),
-    "worker.join": (parse_links_of_gateways, "tcp://host:port, or several joined by commas"),
+    "gateway.join_addresses": (parse_addresses, "[tcp://host:port, ...]"),
+    "worker.join": (
+        parse_join,
+        "a join token (zscrape token create) or tcp://host:port, or several joined by commas",
+    ),
     "worker.index_url": (parse_index, "https://host/simple/"),
     "worker.find_links": (parse_links, "[/absolute/folder, https://host/page, ...]"),
     "worker.network_allow": (parse_networks, "[10.20.0.0/16, 192.168.1.5, ::1/128, ...]"),
@@ -237,7 +252,8 @@ def check_range(name: str, value: Any, source: str, *, is_secret: bool = False) 
             parse(value)
         except ValueError as error:
             # An address with an `@` may carry a password, wherever it stands.
-            shown = MASK if is_secret or "@" in str(value) else value
+            has_secret = is_secret or "@" in str(value) or TOKEN_PREFIX in str(value)
+            shown = MASK if has_secret else value
             raise wrong(source, shown, expected) from error
     if isinstance(value, bool) or not isinstance(value, int | float):
         return

@@ -144,6 +144,11 @@ class Dispatcher:
         self._members.rate(worker)
         return self._flush(now)
 
+    def expel(self, worker_id: WorkerId, *, now: float) -> list[DispatcherEffect]:
+        """Give a worker up at once: it may no longer be one; what it ran is lost to it."""
+        self._members.expel(worker_id, now)
+        return self._flush(now)
+
     def matching(self, requires: frozenset[str]) -> tuple[WorkerId, ...]:
         """Return the workers that can be reached and have these tags, sorted."""
         return tuple(

@@ -99,7 +99,10 @@ class WorkerSuspected(Struct, frozen=True):
 
 
 class WorkerLost(Struct, frozen=True):
-    """A worker is gone: `silent`, `unreachable`, `left`, `replaced` (new session) or `absent`."""
+    """A worker is gone.
+
+    `reason`: `silent`, `unreachable`, `left`, `replaced` (new session), `absent` or `revoked`.
+    """
 
     worker_id: WorkerId
     reason: str

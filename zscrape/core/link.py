@@ -100,6 +100,7 @@ class WorkerLink:
         reconnect: ReconnectPolicy,
         spread: float,
     ) -> None:
+        self.worker_id = worker_id
         self._profile = Profile(
             worker_id=worker_id, session=session, slots=slots, tags=tags, facts=facts
         )

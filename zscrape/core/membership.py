@@ -302,6 +302,12 @@ class Membership:
         else:
             self.ignore(worker.peer, goodbye, "unknown_session")
 
+    def expel(self, worker_id: WorkerId, now: float) -> None:
+        """Give a worker up because it may no longer be one; nothing happens to others."""
+        worker = self._pool.workers.get(worker_id)
+        if worker is not None:
+            self._lose(worker, "revoked", now)
+
     def beat(self, now: float) -> None:
         """Tell every worker that this gateway lives, when it is time; suspects too.
 

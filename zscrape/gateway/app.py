@@ -32,6 +32,7 @@ from zscrape.gateway.api import (
     session,
     status,
     tasks,
+    tokens,
     workers,
 )
 from zscrape.gateway.api.doors import guarded, open_paths
@@ -77,6 +78,7 @@ def build_app(state: GatewayState) -> Starlette:
             *keys.routes(),
             *audit.routes(),
             *session.routes(),
+            *tokens.routes(),
             *status.routes(),
         ]
     )

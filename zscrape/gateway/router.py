@@ -1,7 +1,8 @@
 """The ROUTER shell around the Dispatcher: the only file that touches that socket.
 
 It does five things: receive, decode, feed, perform, re-arm one timer. What to do is decided
-in `zscrape.core.dispatcher`; what has happened goes to `on_effect`, once, in order.
+in `zscrape.core.dispatcher`; what has happened goes to `on_effect`, once, in order. Who may
+speak at all, and for whom, is decided in `zscrape.gateway.door`.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, TypeAlias
 
 import zmq
 
@@ -18,7 +19,11 @@ from zscrape import wire
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.core.effects import DispatcherEffect, GiveScript, Ignored, Send
 from zscrape.core.history import History
-from zscrape.errors import ConfigError, WireError
+from zscrape.errors import ConfigError, StorageError, WireError
+from zscrape.gateway.door import Door, Passage
+from zscrape.gateway.handshakes import Handshakes, close_in
+from zscrape.gateway.linkkeys import LinkKeys
+from zscrape.gateway.severing import remote_of, sever
 from zscrape.model import Explanation, RunSpec, Snapshot, TaskId, TaskSpec, WorkerId
 
 # Plain ints: building pyzmq's flag enums costs more than the call (10 % of a worker's samples).
@@ -34,6 +39,13 @@ _OVERDUE_S = 5.0
 # A timer that is this late means that the process stood still: stopped by a signal, swapped
 # out, or its machine suspended. A busy loop is late by milliseconds.
 _STALL_S = 1.0
+
+# Connections whose sender is remembered; beyond that it is asked of libzmq again.
+_PASSAGE_LIMIT_COUNT = 65_536
+# Between telling a worker that it is revoked and cutting its connection.
+_LAST_WORD_S = 0.2
+
+_BIND_AGAIN_S = 0.02
 
 SocketOptions = tuple[tuple[int, int], ...]
 
@@ -80,6 +92,8 @@ class Router:
         dispatcher: Dispatcher,
         *,
         bind: str,
+        door: Door,
+        keys: LinkKeys,
         on_effect: Callable[[DispatcherEffect], None],
         pack: Callable[[str], Awaitable[bytes | None]],
     ) -> None:
@@ -88,16 +102,32 @@ class Router:
         self._bind = bind
         self._on_effect = on_effect
         self._pack = pack
+        self._door = door
+        self._keys = keys
+        self._passages: dict[bytes, Passage] = {}
         self._context = zmq.Context()
         self._socket: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
-        self._gives: set[asyncio.Task[None]] = set()
+        self._beside: set[asyncio.Task[None]] = set()
+        self._handshakes = Handshakes(
+            self._context,
+            admits=lambda key: door.admits(key, time.time()),
+            on_refused=self._refused,
+        )
         self._garbage_count = 0
         self.endpoint = bind
 
     # ---- life ------------------------------------------------------------------------
+
+    async def prove(self) -> None:
+        """Prove that strangers are refused; to be called before `start`.
+
+        Raises:
+            ConfigError: They are not.
+        """
+        await self._handshakes.prove(self._keys.pair)
 
     def start(self) -> None:
         """Bind and begin to listen.
@@ -105,6 +135,7 @@ class Router:
         Raises:
             ConfigError: The address cannot be bound.
         """
+        close_in(self._socket, self._keys.pair)
         for option, value in ROUTER_OPTIONS:
             self._socket.setsockopt(option, value)
         if "[" in self._bind:
@@ -120,10 +151,11 @@ class Router:
     def stop(self) -> None:
         """Close the socket; workers notice by silence."""
         self._loop.remove_reader(self._socket.fileno())
+        self._handshakes.stop()
         if self._timer is not None:
             self._timer.cancel()
-        for give in self._gives:
-            give.cancel()
+        for task in self._beside:
+            task.cancel()
         # Closes the socket with its LINGER; a socket left open would hang term().
         self._context.destroy()
 
@@ -181,6 +213,36 @@ class Router:
         now = time.monotonic()
         self._act(self._dispatcher.drain_worker(worker_id, is_draining, now=now))
 
+    def expel(self, key: str, worker_id: WorkerId) -> None:
+        """Cut off whoever came by a key that is not to be known any more."""
+        port = int(self.endpoint.rpartition(":")[2])
+        for peer, passage in [*self._passages.items()]:
+            if passage.key == key and not passage.is_closed:
+                passage.is_closed = True
+                self._send(peer, wire.encode(wire.Reject("revoked")))
+                # Once the word has had time to leave; nothing that comes until then is heard.
+                self._loop.call_later(_LAST_WORD_S, sever, passage.descriptor, passage.remote, port)
+        self._act(self._dispatcher.expel(worker_id, now=time.monotonic()))
+
+    def tell_keys(self) -> None:
+        """Tell every worker by which keys this gateway can be known."""
+        told = wire.encode(wire.Keys(self._keys.public_keys))
+        for peer, passage in [*self._passages.items()]:
+            if passage.worker_id and not passage.is_closed:
+                self._send(peer, told)
+
+    async def change_key(self) -> None:
+        """Listen by the key that is in use now; workers come back and what they run goes on."""
+        self._socket.unbind(self.endpoint)
+        self._socket.setsockopt(zmq.CURVE_SECRETKEY, self._keys.pair.secret)
+        while not self._socket.closed:
+            try:
+                self._socket.bind(self.endpoint)
+            except zmq.ZMQError:  # the old listener is closed by another thread, a moment later
+                await asyncio.sleep(_BIND_AGAIN_S)
+            else:
+                return
+
     def prefetch(self, run: RunSpec, requires: frozenset[str]) -> tuple[WorkerId, ...]:
         """Have every worker that could run this get ready for it; returns which."""
         worker_ids = self._dispatcher.matching(requires)
@@ -223,19 +285,72 @@ class Router:
                 peer = socket.recv(_NOBLOCK)
             except zmq.Again:
                 return
-            frame = socket.recv(_NOBLOCK)
+            passage = self._passages.get(peer)
+            if passage is None:
+                frame = self._let_in(peer)
+                passage = self._passages[peer]
+            else:
+                frame = socket.recv(_NOBLOCK)
             if socket.getsockopt(_RCVMORE):
                 while socket.getsockopt(_RCVMORE):
                     socket.recv(_NOBLOCK)
                 self._garbage(peer, "more than one frame")
                 continue
-            try:
-                message = wire.decode_worker(frame)
-            except WireError as error:
-                self._garbage(peer, error.reason)
-                continue
-            self._perform(self._dispatcher.receive(peer, message, now=time.monotonic()))
+            self._hear(peer, passage, frame)
         self._loop.call_soon(self._drain)
+
+    def _let_in(self, peer: bytes) -> bytes:
+        """Read the first message of a connection, with what libzmq knows of its sender.
+
+        Who it is was proven in the handshake, so it holds for all that comes over it.
+        """
+        frame = self._socket.recv(_NOBLOCK, copy=False)
+        passage = self._door.passage(str(frame.get("User-Id")))
+        passage.descriptor = int(frame.get("__fd"))
+        passage.remote = remote_of(passage.descriptor)
+        if len(self._passages) >= _PASSAGE_LIMIT_COUNT:  # a dropped one is looked up again
+            del self._passages[next(iter(self._passages))]
+        self._passages[peer] = passage
+        return frame.bytes
+
+    def _hear(self, peer: bytes, passage: Passage, frame: bytes) -> None:
+        passage.heard_count += 1
+        try:
+            message = wire.decode_worker(frame)
+        except WireError as error:
+            self._garbage(peer, error.reason)
+            return
+        reason = self._door.refusal(passage, message)
+        if reason:
+            self._on_effect(Ignored(peer, type(message).__name__, reason))
+            self._send(peer, wire.encode(wire.Reject(reason)))
+        elif isinstance(message, wire.Join):
+            self._join(peer, passage, message)
+        else:
+            self._perform(self._dispatcher.receive(peer, message, now=time.monotonic()))
+
+    def _refused(self, address: str) -> None:
+        """A key that nobody knows: its connection was never opened."""
+        self._on_effect(Ignored(peer=b"", kind="handshake", reason=f"unknown key from {address}"))
+
+    def _join(self, peer: bytes, passage: Passage, join: wire.Join) -> None:
+
+        async def answer() -> None:
+            try:
+                reject = await self._door.join(passage, join, time.time())
+            except StorageError:
+                return  # told by the store; the worker asks again
+            if not self._socket.closed:
+                self._send(peer, wire.encode(reject or wire.Joined(join.worker_id)))
+            if reject is not None:
+                self._on_effect(Ignored(peer, "Join", reject.reason))
+
+        self._do_beside(answer(), "join")
+
+    def _do_beside(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = self._loop.create_task(work, name=name)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
 
     def _garbage(self, peer: bytes, reason: str) -> None:
         """A stranger costs one counted line, never the loop."""
@@ -279,6 +394,8 @@ class Router:
 
     def _deliver(self, peer: bytes, message: wire.GatewayMessage) -> list[DispatcherEffect]:
         if self._send(peer, wire.encode(message)):
+            if type(message) is wire.Welcome:
+                self._send(peer, wire.encode(wire.Keys(self._keys.public_keys)))
             return []
         return self._dispatcher.undelivered(peer, message, now=time.monotonic())
 
@@ -305,6 +422,8 @@ class Router:
             # EHOSTUNREACH: the peer is gone. EAGAIN: it has not read for 2,000 messages.
             if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 raise
+            if error.errno == zmq.EHOSTUNREACH:
+                self._passages.pop(peer, None)
             return False
         return True
 
@@ -315,9 +434,7 @@ class Router:
             # A worker that has gone meanwhile asks again over its next connection.
             self._act([Send(effect.peer, wire.Give(effect.request, body))])
 
-        task = self._loop.create_task(give(), name=f"give {effect.digest}")
-        self._gives.add(task)
-        task.add_done_callback(self._gives.discard)
+        self._do_beside(give(), f"give {effect.digest}")
 
     def _arm(self) -> None:
         """Keep one timer, no later than the dispatcher's next deadline; early is harmless."""

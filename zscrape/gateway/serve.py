@@ -22,10 +22,13 @@ from zscrape.gateway.access import admin_key, write_client
 from zscrape.gateway.app import build_app
 from zscrape.gateway.connections import BACKLOG, ConnectionLimits, HttpConfig, room_for
 from zscrape.gateway.deliveries import Deliveries, WebhookPolicy
+from zscrape.gateway.door import Door, NoKeeper
 from zscrape.gateway.entrance import Entrance, open_entrance
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.facts import FactTeller
+from zscrape.gateway.joining import Joining
 from zscrape.gateway.largefiles import far_of
+from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.outbound import Outbound
 from zscrape.gateway.router import Router
 from zscrape.gateway.sharing import (
@@ -47,6 +50,7 @@ from zscrape.scripts.repository import open_repositories
 from zscrape.scripts.trust import Trust
 from zscrape.scripts.trusted import trust_of
 from zscrape.store.database import FILE_NAME, Database, home_lock
+from zscrape.store.linkkeys import LinkKeyStore
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 from zscrape.store.sql import SqlTaskStore
 from zscrape.store.tasks import TaskStore
@@ -128,13 +132,7 @@ async def _serve(
     identity = await _identify(settings, parts)
     database = identity.database
     teller = FactTeller(log, clock=time.monotonic)
-    router = Router(
-        identity.dispatcher(settings, identity.boot),
-        bind=gateway.link,
-        on_effect=teller.tell,
-        pack=cache.pack,
-    )
-    parts.callback(router.stop)
+    router, joining, door = _link(settings, identity, teller, cache, parts)
     store = database or MemoryTaskStore(MemoryPolicy(final_count=gateway.task_kept_count))
     entrance = await open_entrance(settings, key, database, parts)
     deliveries = _webhooks(settings, store, parts)
@@ -171,6 +169,7 @@ async def _serve(
         access=entrance.access,
         keys=entrance.keys,
         audit=entrance.audit,
+        joining=joining,
         gateway_id=identity.gateway_id,
         started_at=time.time(),
         policy=HttpPolicy(
@@ -192,7 +191,8 @@ async def _serve(
     )
     server = _Server(HttpConfig(build_app(state), limits))
     stop = _Stop()
-    router.start()
+    with usable(settings.home, "--home"):
+        await _listen_for_workers(router, joining, door, database)
     with usable(settings.home, "--home"):
         key_path = write_client(settings.home, url=url, key=key)
     async with asyncio.TaskGroup() as group:
@@ -216,6 +216,46 @@ async def _serve(
             cleaning.cancel()
             server.should_exit = True
             service.close()
+
+
+def _link(
+    settings: Settings,
+    identity: Identity,
+    teller: FactTeller,
+    cache: ScriptCache,
+    parts: contextlib.AsyncExitStack,
+) -> tuple[Router, Joining, Door]:
+    """Return the link's socket with the dispatcher behind it, and who decides who may dial it."""
+    with usable(settings.home, "--home"):
+        keys = LinkKeys(settings.home)
+    door = Door(local_key=keys.local.public)
+    router = Router(
+        identity.dispatcher(settings, identity.boot),
+        bind=settings.gateway.link,
+        door=door,
+        keys=keys,
+        on_effect=teller.tell,
+        pack=cache.pack,
+    )
+    parts.callback(router.stop)
+    joining = Joining(door, keys, router, settings.gateway.join_addresses, get_logger())
+    parts.callback(joining.stop)
+    return router, joining, door
+
+
+async def _listen_for_workers(
+    router: Router, joining: Joining, door: Door, database: SqlTaskStore | None
+) -> None:
+    """Let in those who have joined, and nobody else.
+
+    Raises:
+        ConfigError: The address cannot be bound, or strangers would be let in.
+        StorageError: What is kept of keys cannot be read.
+    """
+    await door.open(NoKeeper() if database is None else LinkKeyStore(database.database))
+    await router.prove()
+    router.start()
+    joining.start()
 
 
 def _webhooks(settings: Settings, store: TaskStore, parts: contextlib.AsyncExitStack) -> Deliveries:
@@ -291,9 +331,7 @@ async def _open_store(settings: Settings, parts: contextlib.AsyncExitStack) -> S
         settings.home.mkdir(parents=True, exist_ok=True)
         parts.enter_context(home_lock(settings.home))
         database = Database(settings.home / FILE_NAME)
-    store = SqlTaskStore(
-        database, kept_for(gateway), on_fault=tell_storage, far=far_of(settings)
-    )
+    store = SqlTaskStore(database, kept_for(gateway), on_fault=tell_storage, far=far_of(settings))
     parts.push_async_callback(store.close)
     return store
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 from zscrape.gateway.access import Access
 from zscrape.gateway.audit import Auditor
 from zscrape.gateway.events import EventHub
+from zscrape.gateway.joining import Joining
 from zscrape.gateway.keyring import KeyRing
 from zscrape.gateway.tasks import TaskRouter, TaskService
 from zscrape.model import MIB
@@ -51,6 +52,7 @@ class GatewayState:
     gateway_id: str
     started_at: float  # Unix time
     policy: HttpPolicy = field(default_factory=HttpPolicy)
+    joining: Joining | None = None  # None: the link is not there, as in some tests
     is_draining: bool = False  # set when the gateway begins to end
     # Told of what should not happen: the event, the request's id, the error.
     report: Callable[[str, str, BaseException], None] = _say_nothing

@@ -139,6 +139,30 @@ CLI: Final[dict[str, Text]] = {
     "cli.workers.resume": Text(
         "Give a drained worker work again.", "멈춘 워커에 다시 작업을 보냅니다."
     ),
+    "cli.workers.remove": Text(
+        "Forget a worker's key and cut its connection; a token may let it join again.",
+        "워커의 키를 지우고 연결을 끊습니다. 토큰이 있으면 다시 합류할 수 있습니다.",
+    ),
+    "cli.workers.revoke": Text(
+        "Refuse a worker's key for ever and cut its connection.",
+        "워커의 키를 영구히 거부하고 연결을 끊습니다.",
+    ),
+    "cli.token": Text(
+        "Let workers join, and change the key of the link.",
+        "워커를 합류시키고 링크의 키를 바꿉니다.",
+    ),
+    "cli.token.create": Text(
+        "Print the line that starts a worker on another machine.",
+        "다른 컴퓨터에서 워커를 시작할 명령을 출력합니다.",
+    ),
+    "cli.token.list": Text("Show the join tokens.", "합류 토큰을 보여 줍니다."),
+    "cli.token.revoke": Text(
+        "Let nobody join by a token any more.", "토큰으로 더는 합류할 수 없게 합니다."
+    ),
+    "cli.token.rotate-key": Text(
+        "Give the link another key, after an overlap in which workers learn it.",
+        "링크의 키를 바꿉니다. 그 전에 워커가 새 키를 알 수 있는 기간을 둡니다.",
+    ),
     "cli.doctor": Text(
         "Check this machine, this home folder and the gateway.",
         "이 컴퓨터, 홈 폴더, 게이트웨이를 점검합니다.",
@@ -256,8 +280,37 @@ CLI: Final[dict[str, Text]] = {
         "exists and is not an empty folder", "이미 있으며 빈 폴더가 아닙니다"
     ),
     "cli.workers.none": Text(
-        "No worker is connected. Start one: zscrape worker --join tcp://HOST:PORT",
-        "연결된 워커가 없습니다. 시작하기: zscrape worker --join tcp://호스트:포트",
+        "No worker is connected. For the line that starts one: zscrape token create",
+        "연결된 워커가 없습니다. 시작할 명령을 얻으려면: zscrape token create",
+    ),
+    "cli.workers.removed": Text(
+        "Worker {worker_id} is cut off and forgotten. A token that still holds lets it join again: zscrape token list",
+        "워커 {worker_id}의 연결을 끊고 키를 지웠습니다. 유효한 토큰이 있으면 다시 합류할 수 있습니다: zscrape token list",
+    ),
+    "cli.workers.revoked": Text(
+        "Worker {worker_id} is cut off, and its key is refused from now on.",
+        "워커 {worker_id}의 연결을 끊었습니다. 앞으로 그 키를 거부합니다.",
+    ),
+    "cli.token.created": Text(
+        "Paste this line on the machine that is to work. It is shown only now; `zscrape token revoke {token_id}` takes it back.",
+        "작업할 컴퓨터에서 이 명령을 실행하십시오. 지금만 보여 줍니다. 취소하려면 `zscrape token revoke {token_id}` 를 실행하십시오.",
+    ),
+    "cli.token.local": Text(
+        "Only workers of this machine can dial {address}. For others start the gateway with --link tcp://ADDRESS:PORT, or give --address.",
+        "{address}에는 이 컴퓨터의 워커만 접속할 수 있습니다. 다른 컴퓨터의 워커가 접속하려면 게이트웨이를 --link tcp://주소:포트 로 시작하거나 --address를 지정하십시오.",
+    ),
+    "cli.token.none": Text("No token was made.", "만든 토큰이 없습니다."),
+    "cli.token.revoked": Text(
+        "Nobody joins by token {token_id} any more. Workers that have joined stay: zscrape workers list",
+        "이제 토큰 {token_id}(으)로 합류할 수 없습니다. 이미 합류한 워커는 그대로 있습니다: zscrape workers list",
+    ),
+    "cli.token.rotated": Text(
+        "The link takes its new key at {at}. Connected workers learn it now; tokens made before do not hold after that.",
+        "{at}에 링크의 키를 바꿉니다. 연결된 워커는 지금 새 키를 알게 됩니다. 전에 만든 토큰은 그 뒤에 쓸 수 없습니다.",
+    ),
+    "cli.usage.token_span": Text(
+        "{given} is not a span of time such as 30m, 12h, 7d or 2w.",
+        "{given}은(는) 30m, 12h, 7d, 2w 같은 기간이 아닙니다.",
     ),
     "cli.workers.draining": Text(
         "Worker {worker_id} takes nothing new; what it runs goes on.",
@@ -267,8 +320,8 @@ CLI: Final[dict[str, Text]] = {
         "Worker {worker_id} takes work again.", "워커 {worker_id}이(가) 다시 작업을 받습니다."
     ),
     "cli.gateway.ready": Text(
-        "API key: {key_path}. Workers join with: zscrape worker --join {link}. Stop with Ctrl-C.",
-        "API 키: {key_path}. 워커 합류: zscrape worker --join {link}. 종료: Ctrl-C.",
+        "API key: {key_path}. Workers of this machine join with: zscrape worker --join {link}, of others with the line of: zscrape token create. Stop with Ctrl-C.",
+        "API 키: {key_path}. 이 컴퓨터의 워커 합류: zscrape worker --join {link}. 다른 컴퓨터의 워커: zscrape token create 가 출력하는 명령. 종료: Ctrl-C.",
     ),
     "cli.up.scripts": Text("Scripts: {folder}", "스크립트 폴더: {folder}"),
     "cli.up.worker": Text(

@@ -49,8 +49,20 @@ DOCTOR: Final[dict[str, Text]] = {
         "{source}이(가) 너무 짧아 안전하지 않습니다. {expected}바이트 이상이어야 합니다. 새로 만들기: openssl rand -base64 48",
     ),
     "config_invalid.open_bind": Text(
-        "{source}: {value} can be reached from other machines, and the link is not encrypted. Use 127.0.0.1, or add --insecure on a network that you trust.",
-        "{source}: {value}에는 다른 컴퓨터가 접속할 수 있는데 링크가 암호화되지 않습니다. 127.0.0.1을 쓰거나, 믿을 수 있는 네트워크라면 --insecure를 더하십시오.",
+        "{source}: {value} can be reached from other machines, and HTTP is not encrypted. Use 127.0.0.1, or add --insecure on a network that you trust.",
+        "{source}: {value}에는 다른 컴퓨터가 접속할 수 있는데 HTTP는 암호화되지 않습니다. 127.0.0.1을 쓰거나, 믿을 수 있는 네트워크라면 --insecure를 더하십시오.",
+    ),
+    "config_invalid.open_key": Text(
+        "{source} holds a secret key and others can read it (mode {value}). Run: chmod 600 {source} - and make new keys if somebody may have.",
+        "{source}에 비밀 키가 있는데 다른 사용자가 읽을 수 있습니다(모드 {value}). chmod 600 {source} 를 실행하고, 누가 읽었을 수 있다면 키를 새로 만드십시오.",
+    ),
+    "config_invalid.key_file": Text(
+        "The key file {source} cannot be used: {reason}. Restore it from a backup, or remove it for new keys: workers then join again by a new token.",
+        "키 파일 {source}을(를) 쓸 수 없습니다: {reason}. 백업에서 되돌리거나, 새 키를 만들려면 지우십시오. 그러면 워커는 새 토큰으로 다시 합류해야 합니다.",
+    ),
+    "config_invalid.no_token": Text(
+        "{source}: there are no keys for {value} in {expected}. On the gateway's machine, `zscrape token create` prints the line to start this worker by. On the same machine, start the gateway first and give the worker the same --home.",
+        "{source}: {expected}에 {value}의 키가 없습니다. 게이트웨이 컴퓨터에서 `zscrape token create`를 실행하면 이 워커를 시작할 명령이 나옵니다. 같은 컴퓨터라면 게이트웨이를 먼저 시작하고 워커에 같은 --home을 지정하십시오.",
     ),
     "config_invalid.no_bucket": Text(
         "{source}: large files are to go to S3, but no bucket is named. Set {expected} (ZSCRAPE_BLOB_BUCKET).",

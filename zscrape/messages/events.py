@@ -111,6 +111,30 @@ EVENTS: Final[dict[str, Text]] = {
         "The gateway does not take this worker: {reason} {detail}. Use the same version of zscrape on both sides.",
         "게이트웨이가 이 워커를 받지 않습니다: {reason} {detail}. 양쪽에 같은 버전의 zscrape를 쓰십시오.",
     ),
+    "event.worker_revoked": Text(
+        "The gateway has revoked this worker, or removed it. To let it join again, on the gateway: zscrape workers remove {worker_id}, then zscrape token create",
+        "게이트웨이가 이 워커를 취소했거나 제거했습니다. 다시 합류시키려면 게이트웨이에서 zscrape workers remove {worker_id} 다음에 zscrape token create 를 실행하십시오",
+    ),
+    "event.worker_key_refused": Text(
+        "The gateway does not know this worker's key. It was removed there, or the gateway is a new one: join again by a token of zscrape token create",
+        "게이트웨이가 이 워커의 키를 알지 못합니다. 제거되었거나 새로 만든 게이트웨이입니다. zscrape token create 로 만든 토큰으로 다시 합류하십시오",
+    ),
+    "event.worker_token_refused": Text(
+        "The join token does not hold: it was revoked or used up, has expired, or is another gateway's. Make another on the gateway: zscrape token create",
+        "합류 토큰이 유효하지 않습니다. 취소되었거나 다 썼거나 만료되었거나 다른 게이트웨이의 토큰입니다. 게이트웨이에서 새로 만드십시오: zscrape token create",
+    ),
+    "event.worker_identity_taken": Text(
+        "Another key is known for the worker id {worker_id}. On the gateway: zscrape workers remove {worker_id}; or remove the id's file in the folder `workers` of this home for a new id.",
+        "워커 ID {worker_id}에는 다른 키가 등록되어 있습니다. 게이트웨이에서 zscrape workers remove {worker_id} 를 실행하거나, 이 홈의 `workers` 폴더에서 ID 파일을 지워 새 ID를 받으십시오.",
+    ),
+    "event.gateway_silent": Text(
+        "No answer from {link}, or it does not prove itself by the expected key; dialling on. If its key was changed, a new token is needed: zscrape token create",
+        "{link}에서 응답이 없거나 기대한 키로 자신을 증명하지 못합니다. 계속 접속을 시도합니다. 게이트웨이의 키가 바뀌었다면 새 토큰이 필요합니다: zscrape token create",
+    ),
+    "event.keys_unwritable": Text(
+        "What this worker knows of its gateways cannot be kept in {path}: {reason}",
+        "이 워커가 아는 게이트웨이 키를 {path}에 보관할 수 없습니다: {reason}",
+    ),
     "event.gateway_joined": Text(
         "Joined gateway {gateway_id}.",
         "게이트웨이 {gateway_id}에 합류했습니다.",
@@ -142,6 +166,26 @@ EVENTS: Final[dict[str, Text]] = {
     "event.supervisor_failed": Text(
         "The network supervisor of scripts cannot be started; their connections wait until it can: {reason}",
         "스크립트의 네트워크 감독 프로세스를 시작할 수 없어 시작될 때까지 연결이 대기합니다: {reason}",
+    ),
+    "event.worker_removed": Text(
+        "Worker {worker_id} was removed: its key is forgotten and its connection cut.",
+        "워커 {worker_id}을(를) 제거했습니다. 키를 지우고 연결을 끊었습니다.",
+    ),
+    "event.worker_key_revoked": Text(
+        "The key of worker {worker_id} was revoked and its connection cut.",
+        "워커 {worker_id}의 키를 취소하고 연결을 끊었습니다.",
+    ),
+    "event.link_key_announced": Text(
+        "The link takes another key in {overlap_s:.0f} s; connected workers learn it now. Make new tokens for others.",
+        "{overlap_s:.0f}초 뒤에 링크의 키를 바꿉니다. 연결된 워커에는 지금 알립니다. 다른 워커에는 새 토큰을 만들어 주십시오.",
+    ),
+    "event.link_key_changed": Text(
+        "The link's key has changed; tokens made before the change was announced do not hold any more.",
+        "링크의 키를 바꿨습니다. 변경을 알리기 전에 만든 토큰은 더는 쓸 수 없습니다.",
+    ),
+    "event.link_key_unwritable": Text(
+        "The link's keys cannot be kept in the home folder: {reason}",
+        "링크의 키를 홈 폴더에 보관할 수 없습니다: {reason}",
     ),
     "event.worker_joined": Text(
         "Worker {worker_id} has joined.", "워커 {worker_id}이(가) 합류했습니다."

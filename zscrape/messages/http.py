@@ -19,6 +19,10 @@ HTTP: Final[dict[str, Text]] = {
         "A spreadsheet holds 1,048,575 rows of 16,384 columns, not {row_count} rows of {column_count}. Ask for part by `offset`, `limit` and `fields`, or for format=csv.",
         "스프레드시트는 1,048,575행, 16,384열까지 담을 수 있습니다. 요청한 표는 {row_count}행, {column_count}열입니다. `offset`, `limit`, `fields`로 일부만 요청하거나 format=csv를 쓰십시오.",
     ),
+    "http.link_address": Text(
+        "{pointer}: {given} is not an address that workers can dial; expected: tcp://host:port",
+        "{pointer}: {given}은(는) 워커가 접속할 수 있는 주소가 아닙니다. 기대하는 값: tcp://호스트:포트",
+    ),
     "http.webhook_address": Text(
         "{pointer}: a webhook's address must be http:// or https:// with a host, without credentials.",
         "{pointer}: 웹훅 주소는 호스트가 있는 http:// 또는 https:// 여야 하며 인증 정보를 포함할 수 없습니다.",

@@ -33,10 +33,30 @@ OPTIONS: Final[dict[str, Text]] = {
         "스크립트가 각자의 폴더로 들어 있는 폴더. 여러 번 지정할 수 있습니다.",
     ),
     "cli.option.insecure": Text(
-        "Listen beyond this machine although the link is not encrypted.",
-        "링크가 암호화되지 않았어도 이 컴퓨터 밖의 접속을 받습니다.",
+        "Answer HTTP beyond this machine although it is not encrypted.",
+        "HTTP가 암호화되지 않았어도 이 컴퓨터 밖의 접속을 받습니다.",
     ),
-    "cli.option.join": Text("Address of the gateway's link.", "게이트웨이 링크의 주소."),
+    "cli.option.join": Text(
+        "What `zscrape token create` prints, or the link's address of a gateway with the same home.",
+        "`zscrape token create`가 출력한 토큰, 또는 홈이 같은 게이트웨이의 링크 주소.",
+    ),
+    "cli.option.token_name": Text("A name to know the token by.", "토큰을 구별할 이름."),
+    "cli.option.token_uses": Text(
+        "How many workers may join by it; any number.",
+        "합류할 수 있는 워커 수. 기본값은 제한 없음.",
+    ),
+    "cli.option.token_expires_in": Text(
+        "How long it lets workers join: 30m, 12h, 7d, never; 1d.",
+        "합류할 수 있는 기간: 30m, 12h, 7d, never. 기본값은 1d.",
+    ),
+    "cli.option.token_address": Text(
+        "What workers are to dial, tcp://host:port; may be given again.",
+        "워커가 접속할 주소, tcp://host:port. 여러 번 지정할 수 있습니다.",
+    ),
+    "cli.option.overlap": Text(
+        "How long the old key still serves: 0s, 12h, 7d; 1d.",
+        "이전 키를 계속 쓸 기간: 0s, 12h, 7d. 기본값은 1d.",
+    ),
     "cli.option.slots": Text(
         "How many attempts may run at once; the number of CPUs.",
         "동시에 실행할 시도의 수. 기본값은 CPU 수입니다.",
@@ -113,6 +133,8 @@ OPTIONS: Final[dict[str, Text]] = {
     "cli.column.name": Text("name", "이름"),
     "cli.column.description": Text("description", "설명"),
     "cli.column.repository": Text("repository", "저장소"),
+    "cli.column.uses": Text("uses", "사용"),
+    "cli.column.expires": Text("expires", "만료"),
     "cli.column.slots": Text("slots", "슬롯"),
     "cli.column.tags": Text("tags", "태그"),
     "cli.column.load": Text("load", "부하"),

@@ -28,6 +28,7 @@ from zscrape.config import (
     MASK,
     REPOSITORY_ENVIRONMENT,
     SECRETS,
+    TOKEN_PREFIX,
     RepositorySettings,
     Settings,
     environment_name,
@@ -356,7 +357,8 @@ def effective(settings: Settings) -> list[Effective]:
     for setting in settings_known():
         section, _, leaf = setting.name.rpartition(".")
         value = getattr(getattr(settings, section) if section else settings, leaf)
-        if setting.name in SECRETS and value is not None:
+        has_token = setting.name == "worker.join" and TOKEN_PREFIX in value
+        if has_token or (setting.name in SECRETS and value is not None):
             value = MASK
         shown = str(value) if isinstance(value, Path) else value
         source = settings.sources[setting.name]

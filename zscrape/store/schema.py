@@ -195,3 +195,28 @@ BLOBS: Final = Table(
     Column("sha256", String(64), nullable=False),
 )
 Index("blobs_key", BLOBS.c.key, unique=True)
+
+# ---- who may dial the link: public keys only, nothing that lets anybody in ------------
+
+JOIN_TOKENS: Final = Table(
+    "join_tokens",
+    METADATA,
+    Column("key", String(64), primary_key=True),
+    Column("id", String(64), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("created_at", Float(53), nullable=False),
+    Column("expires_at", Float(53)),  # NULL: never
+    Column("uses_limit_count", Integer),  # NULL: any number of workers
+    Column("used_count", Integer, nullable=False),
+    Column("revoked_at", Float(53)),
+)
+
+WORKER_KEYS: Final = Table(
+    "worker_keys",
+    METADATA,
+    Column("key", String(64), primary_key=True),
+    Column("worker_id", String(64), nullable=False),
+    Column("token_id", String(64), nullable=False),
+    Column("joined_at", Float(53), nullable=False),
+    Column("revoked_at", Float(53)),
+)

@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias, assert_never
 
 import psutil
 import zmq
+from zmq.utils.monitor import parse_monitor_message
 
 from zscrape import wire
 from zscrape.core.credits import Side
@@ -35,6 +36,8 @@ from zscrape.core.link import WorkerLink
 from zscrape.errors import WireError
 from zscrape.model import Attempt, Load, Outcome, OutcomeCode, Pin, Record, RunSpec
 from zscrape.worker.attempt import Assignment
+from zscrape.worker.credentials import Credentials
+from zscrape.worker.joining import JoinRefused, join
 
 _NOBLOCK = int(zmq.NOBLOCK)
 _EVENTS = int(zmq.EVENTS)
@@ -45,6 +48,9 @@ _DRAIN_LIMIT_COUNT = 64
 _NEED_TIMEOUT_S = 10.0
 _NEED_TRY_COUNT = 3
 _OBSERVE_INTERVAL_S = 1.0
+# The gateway does not know our key; or what answers does not prove itself by the gateway's.
+_FAILURES = int(zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
+_NEXT_KEY_S = 0.2
 
 # Every effect but a send.
 _Deed: TypeAlias = (
@@ -108,19 +114,25 @@ class Agent:
     """One worker's side of one link; made and used in one running event loop.
 
     `on_fact` hears GatewayJoined, GatewayLost and AttemptFenced; `warm` tells the digests of
-    scripts that can start at once.
+    scripts that can start at once; `on_silence` hears the address of a gateway that does not
+    answer a worker that it does not know yet.
     """
 
     def __init__(
         self,
         link: WorkerLink,
         *,
-        address: str,
+        credentials: Credentials,
         on_fact: Callable[[LinkEffect], None],
+        on_silence: Callable[[str], None],
         warm: Callable[[], tuple[str, ...]],
     ) -> None:
         self._link = link
-        self._address = address
+        self._credentials = credentials
+        self._on_silence = on_silence
+        self._is_refused = False  # the last connection was, or the last try to join
+        self._joining: asyncio.Task[None] | None = None
+        self._monitor: zmq.Socket[bytes] | None = None
         self._on_fact = on_fact
         self._warm = warm
         self._work: Work  # given to `run`: its attempts report to this agent
@@ -132,6 +144,7 @@ class Agent:
         self._needs: dict[int, asyncio.Future[bytes | None]] = {}
         self._exit: asyncio.Future[Exit] = self._loop.create_future()
         self._is_leaving = False
+        self._server_key = b""  # by which the gateway proves itself now
         self._has_unsent = False  # something could not leave: the connection is not up yet
         self.garbage_count = 0
         psutil.cpu_percent()  # it tells the time since its last call: the first one says nothing
@@ -170,11 +183,17 @@ class Agent:
         """Dial and serve until the link says to exit; returns why."""
         self._work = work
         self._observe()
-        self._open()
+        if self._credentials.is_known:
+            self._open()
+        else:
+            self._join()
         try:
             return await self._exit
         finally:
-            self._loop.remove_reader(self._socket.fileno())
+            if self._joining is not None:
+                self._joining.cancel()
+                await asyncio.gather(self._joining, return_exceptions=True)
+            self._stop_listening()
             if self._timer is not None:
                 self._timer.cancel()
             # A Goodbye may still leave; nothing else matters any more.
@@ -241,19 +260,80 @@ class Agent:
 
     # ---- the pump --------------------------------------------------------------------
 
+    def _join(self) -> None:
+        """Have the gateway know this worker's key, then open the link by it."""
+
+        async def join_then_open() -> None:
+            try:
+                await join(self._credentials, self._link.worker_id, on_silence=self._on_silence)
+                self._is_refused = False
+            except JoinRefused as refusal:
+                # Perhaps it has joined and never heard so: a used-up token would not tell.
+                if refusal.reason != "token" or self._is_refused:
+                    self._end(refusal.reason, refusal.detail)
+                    return
+                self._is_refused = True
+            self._joining = None
+            self._reopen()
+
+        self._joining = self._loop.create_task(join_then_open(), name="join")
+
+    def _end(self, reason: str, detail: str) -> None:
+        if not self._exit.done():
+            self._exit.set_result(Exit(reason, detail))
+
+    def _watch(self) -> None:
+        """Hear how handshakes have failed."""
+        while self._monitor is not None and not self._exit.done():
+            try:
+                event = parse_monitor_message(self._monitor.recv_multipart(_NOBLOCK))["event"]
+            except zmq.Again:
+                return
+            if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                self._key_refused()
+            elif self._credentials.has_choice:
+                # It is not by this key that the gateway proves itself: try the next one, no
+                # sooner than libzmq would try this one again.
+                self._stop_watching()
+                self._loop.call_later(_NEXT_KEY_S, self._reopen)
+
+    def _key_refused(self) -> None:
+        """The gateway does not know this worker's key (any more)."""
+        if self._joining is None:
+            if self._credentials.can_join and not self._is_refused:
+                self._is_refused = True
+                self._join()
+            else:
+                self._end("key", "")
+
+    def _stop_listening(self) -> None:
+        self._loop.remove_reader(self._socket.fileno())
+        self._stop_watching()
+
+    def _stop_watching(self) -> None:
+        if self._monitor is not None:
+            self._loop.remove_reader(self._monitor.fileno())
+            self._socket.disable_monitor()
+            self._monitor.close(linger=0)
+            self._monitor = None
+
     def _open(self) -> None:
+        self._server_key = self._credentials.apply(self._socket)
         for option, value in DEALER_OPTIONS:
             self._socket.setsockopt(option, value)
-        if "[" in self._address:
+        if "[" in self._credentials.address:
             self._socket.setsockopt(zmq.IPV6, 1)
-        self._socket.connect(self._address)
+        self._monitor = self._socket.get_monitor_socket(_FAILURES)
+        self._loop.add_reader(self._monitor.fileno(), self._watch)
+        self._watch()  # its descriptor tells of nothing before a first look has found nothing
+        self._socket.connect(self._credentials.address)
         self._loop.add_reader(self._socket.fileno(), self._drain)
         self._act(self._link.opened(now=time.monotonic()))
 
     def _reopen(self) -> None:
         """Give the socket up, with all that it still holds, for a new one."""
-        if not self._exit.done():
-            self._loop.remove_reader(self._socket.fileno())
+        if not self._exit.done() and self._joining is None:
+            self._stop_listening()
             self._socket.close()
             self._socket = self._context.socket(zmq.DEALER)
             self._open()
@@ -281,8 +361,21 @@ class Agent:
             except WireError:
                 self.garbage_count += 1
                 continue
-            self._perform(self._link.receive(message, now=time.monotonic()))
+            self._hear(message)
         self._loop.call_soon(self._drain)
+
+    def _hear(self, message: wire.Answered) -> None:
+        match message:
+            case wire.Keys(keys=keys):
+                if self._server_key in keys:  # else it speaks of another gateway's
+                    self._credentials.remember(keys)
+            case wire.Joined():
+                self.garbage_count += 1
+            case _:
+                if isinstance(message, wire.Welcome):
+                    self._is_refused = False
+                    self._credentials.prefer(self._server_key)
+                self._perform(self._link.receive(message, now=time.monotonic()))
 
     def _tick(self) -> None:
         self._timer, self._timer_at = None, float("inf")
@@ -341,8 +434,8 @@ class Agent:
                 self._loop.call_later(delay_s, self._reopen)
             case Given(request=request, body=body):
                 self._answer(request, body)
-            case Exit():
-                self._end(effect)
+            case Exit(reason=reason, detail=detail):
+                self._end(reason, detail)
             case GatewayJoined() | GatewayLost() | AttemptFenced():
                 self._on_fact(effect)
             case _:
@@ -352,10 +445,6 @@ class Agent:
         answer = self._needs.get(request)
         if answer is not None and not answer.done():
             answer.set_result(body)
-
-    def _end(self, end: Exit) -> None:
-        if not self._exit.done():
-            self._exit.set_result(end)
 
     def _send(self, frame: bytes) -> None:
         try:

@@ -54,6 +54,11 @@ class Identity:
             reason = "holds no worker id; remove the file to get a new one"
             raise ConfigError(source=self._file.name, reason=reason)
 
+    @property
+    def key_path(self) -> Path:
+        """Where the keys of this id's worker are kept."""
+        return Path(self._file.name).with_suffix(".key")
+
     def _choose(self) -> str:
         # A host's name may have characters that no worker id has.
         name = re.sub(r"[^a-z0-9-]", "", socket.gethostname().split(".")[0].lower())[:32]

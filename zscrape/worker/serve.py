@@ -14,15 +14,16 @@ from typing import Any, assert_never
 
 from msgspec import Struct
 
-from zscrape.config import Settings, usable
-from zscrape.core.effects import AttemptFenced, GatewayJoined, GatewayLost, LinkEffect
+from zscrape.config import Settings, parse_join, usable
+from zscrape.core.effects import AttemptFenced, Exit, GatewayJoined, GatewayLost, LinkEffect
 from zscrape.core.link import WorkerLink
-from zscrape.log import get_logger
+from zscrape.log import get_logger, hide
 from zscrape.model import Pin, ReconnectPolicy
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.repository import Repository, open_repositories
 from zscrape.worker.agent import Agent
 from zscrape.worker.canary import require_layers, send_canary
+from zscrape.worker.credentials import Credentials, WorkerKeys, credentials_for
 from zscrape.worker.environments import (
     EnvironmentBuilt,
     EnvironmentFact,
@@ -41,6 +42,14 @@ _CLEAN_INTERVAL_S = 3600.0
 _EXIT_OK = 0
 _EXIT_INVALID = 3  # contract section 5: invalid input or environment
 _ORDERLY = frozenset({"drained", "left"})
+
+# Why a gateway does not take a worker, where a person can do something about it.
+_REFUSALS = {
+    "identity": "worker_identity_taken",
+    "key": "worker_key_refused",
+    "revoked": "worker_revoked",
+    "token": "worker_token_refused",
+}
 
 
 class Ready(Struct, frozen=True):
@@ -76,6 +85,15 @@ def _own_repositories(settings: Settings, cache: ScriptCache) -> list[Repository
         return open_repositories(settings, cache)
 
 
+def _tell_end(log: Any, end: Exit) -> int:
+    if end.reason in _ORDERLY:
+        log.info("worker_stopped", reason=end.reason)
+        return _EXIT_OK
+    event = _REFUSALS.get(end.reason, "worker_rejected")
+    log.error(event, reason=end.reason, detail=end.detail)
+    return _EXIT_INVALID
+
+
 async def _clean(cache: ScriptCache, slots: Slots, environments: Environments) -> None:
     """Keep what is cached within its age and size; what runs stays, however long it runs."""
     while True:
@@ -106,6 +124,10 @@ class _Teller:
             case _:
                 raise AssertionError(f"no fact for people: {fact}")
 
+    def tell_silence(self, address: str) -> None:
+        """Tell of a gateway that does not answer a new worker."""
+        self._log.warning("gateway_silent", link=address)
+
 
 def _tell_environment(log: Any, fact: EnvironmentFact) -> None:
     match fact:
@@ -131,8 +153,50 @@ def _links(settings: Settings, identity: Identity, slot_count: int) -> dict[str,
             reconnect=ReconnectPolicy(),
             spread=secrets.randbelow(1_000) / 1_000,
         )
-        for address in settings.worker.join.split(",")
+        for address in _addresses(settings)
     }
+
+
+def _addresses(settings: Settings) -> list[str]:
+    """Return where the gateways are; tokens have secrets besides, and are not to be shown."""
+    return [target.address for target in parse_join(settings.worker.join)]
+
+
+def _credentials(settings: Settings, identity: Identity) -> list[Credentials]:
+    """Return what to show each gateway.
+
+    Raises:
+        ConfigError: There is nothing to show one, or a file of keys cannot be used.
+    """
+
+    def tell(error: OSError) -> None:
+        get_logger().warning("keys_unwritable", path=str(identity.key_path), reason=str(error))
+
+    with usable(identity.key_path, "--home"):
+        keys = WorkerKeys(identity.key_path, on_fault=tell)
+    targets = parse_join(settings.worker.join)
+    for target in targets:
+        if target.token is not None:
+            hide(target.token.text())
+    return [credentials_for(keys, target, settings.home) for target in targets]
+
+
+def _agents(
+    links: dict[str, WorkerLink],
+    credentials: list[Credentials],
+    teller: _Teller,
+    cache: ScriptCache,
+) -> list[Agent]:
+    return [
+        Agent(
+            links[each.address],
+            credentials=each,
+            on_fact=teller.tell,
+            on_silence=teller.tell_silence,
+            warm=cache.warm,
+        )
+        for each in credentials
+    ]
 
 
 async def _serve(
@@ -143,7 +207,7 @@ async def _serve(
 ) -> int:
     log = get_logger().bind(worker_id=identity.id)
     slot_count = settings.worker.slots or os.cpu_count() or 1
-    ready = Ready(identity.id, slot_count, settings.worker.join)
+    ready = Ready(identity.id, slot_count, ",".join(_addresses(settings)))
     teller = _Teller(log, lambda: on_ready(ready))
     with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
         cache = ScriptCache(
@@ -153,13 +217,8 @@ async def _serve(
         )
     parts.push_async_callback(cache.close)
     links = _links(settings, identity, slot_count)
-    fleet = Fleet(
-        [
-            Agent(link, address=address, on_fact=teller.tell, warm=cache.warm)
-            for address, link in links.items()
-        ],
-        slot_count,
-    )
+    credentials = _credentials(settings, identity)
+    fleet = Fleet(_agents(links, credentials, teller, cache), slot_count)
     parts.callback(fleet.close)
 
     fetcher = Fetcher(_own_repositories(settings, cache), fleet.fetch)
@@ -216,8 +275,4 @@ async def _serve(
     finally:
         background[0].cancel()
         await asyncio.gather(*background, return_exceptions=True)
-    if end.reason in _ORDERLY:
-        log.info("worker_stopped", reason=end.reason)
-        return _EXIT_OK
-    log.error("worker_rejected", reason=end.reason, detail=end.detail)
-    return _EXIT_INVALID
+    return _tell_end(log, end)

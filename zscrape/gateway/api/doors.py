@@ -99,12 +99,13 @@ def acted_on(request: Request, target: str) -> None:
 def _guarded(route: BaseRoute) -> BaseRoute:
     if not (isinstance(route, Route) and isfunction(route.endpoint)):
         return route
-    door = door_of(route) or _UNDECIDED
+    decided = door_of(route)
+    door = decided or _UNDECIDED
     if door.is_open:
         return route
-    enter = needs(*door.scopes, act=door.act, is_signable=door.is_signable)(
-        _entrance(route.endpoint, door)
-    )
+    enter = _entrance(route.endpoint, door)
+    if decided is not None:  # what nobody decided stays to be seen as that
+        setattr(enter, _ATTRIBUTE, decided)
     return Route(route.path, enter, methods=sorted(route.methods or ()), name=route.name)
 
 
