@@ -21,6 +21,8 @@ from zscrape.gateway.access import Access
 from zscrape.gateway.app import GatewayState, HttpPolicy, build_app
 from zscrape.gateway.connections import ConnectionLimits, HttpConfig
 from zscrape.gateway.events import EventHub
+from zscrape.gateway.scheduler import Scheduler
+from zscrape.gateway.schedules import Schedules
 from zscrape.gateway.tasks import TaskPolicy, TaskService
 from zscrape.model import QueuePolicy
 from zscrape.scripts.cache import ScriptCache
@@ -29,7 +31,10 @@ from zscrape.scripts.channels import Channels
 from zscrape.scripts.keptdirectory import KeptDirectory
 from zscrape.scripts.trust import NOBODY, Trust
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
-from zscrape.store.tasks import TaskStore
+from zscrape.store.schedules import ScheduleStore
+from zscrape.store.schema import OCCURRENCES, SCHEDULES
+from zscrape.store.tasks import TaskRow, TaskStore
+from zscrape.store.volatile import VolatileDatabase
 
 KEY = "zs_test-key"
 
@@ -59,6 +64,18 @@ SCRIPTS = {
 }
 
 
+class _Log:
+    """A log that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, dict[str, Any]]] = []
+
+    def _tell(self, event: str, **fields: Any) -> None:
+        self.told.append((event, fields))
+
+    info = warning = error = exception = _tell
+
+
 class Gateway:
     """The parts of a gateway under test."""
 
@@ -73,8 +90,12 @@ class Gateway:
         defaults: dict[str, ScriptDefaults] | None = None,
         trust: Trust = NOBODY,
         store: TaskStore | None = None,
+        schedules: ScheduleStore | None = None,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.reports: list[tuple[str, str, BaseException]] = []
+        self.log = _Log()
         self.invalid: list[tuple[str, str]] = []  # what of a worker was not JSON, and why
         self.router = LoopRouter(queue=queue)
         self.hub = EventHub()
@@ -95,6 +116,11 @@ class Gateway:
             policy=tasks or TaskPolicy(match_timeout_s=0.05),
             defaults=defaults,
             on_invalid=lambda row, kind, fault: self.invalid.append((kind, fault)),
+            on_end=self._ended,
+        )
+        stored = schedules or ScheduleStore(VolatileDatabase((SCHEDULES, OCCURRENCES)))
+        self.scheduler = Scheduler(
+            store=stored, tasks=self.service, log=self.log, clock=clock, monotonic=monotonic
         )
         self.router.on_effect = self.service.apply
         self.state = GatewayState(
@@ -106,10 +132,16 @@ class Gateway:
             access=Access(KEY),
             gateway_id="test",
             started_at=time.time(),
+            schedules=Schedules(
+                store=stored, scheduler=self.scheduler, tasks=self.service, clock=clock
+            ),
             policy=http or HttpPolicy(ping_interval_s=0.05),
             report=lambda event, request_id, error: self.reports.append((event, request_id, error)),
         )
         self.app = build_app(self.state)
+
+    def _ended(self, row: TaskRow) -> None:
+        self.scheduler.ended(row)
 
     def worker(self, script: Any = echo, **options: Any) -> ScriptedWorker:
         """Add a worker."""
@@ -212,6 +244,7 @@ async def make(folder: Path) -> AsyncIterator[Any]:
 
     yield build
     for gateway in made:
+        await gateway.scheduler.close()
         gateway.hub.close()
         gateway.router.close()
         await gateway.catalogue.close()

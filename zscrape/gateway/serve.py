@@ -8,7 +8,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -24,8 +24,11 @@ from zscrape.gateway.connections import BACKLOG, ConnectionLimits, HttpConfig, r
 from zscrape.gateway.deliveries import Deliveries, WebhookPolicy
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.facts import FactTeller
+from zscrape.gateway.ledger import EndListener
 from zscrape.gateway.outbound import Outbound
 from zscrape.gateway.router import Router
+from zscrape.gateway.scheduler import Scheduler
+from zscrape.gateway.schedules import Schedules
 from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.gateway.tasks import TaskPolicy, TaskService
 from zscrape.log import get_logger, hide
@@ -38,8 +41,11 @@ from zscrape.scripts.trust import Trust
 from zscrape.scripts.trusted import trust_of
 from zscrape.store.database import FILE_NAME, Database, home_lock
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
+from zscrape.store.schedules import ScheduleStore
+from zscrape.store.schema import OCCURRENCES, SCHEDULES
 from zscrape.store.sql import SqlPolicy, SqlTaskStore
-from zscrape.store.tasks import TaskStore
+from zscrape.store.tasks import TaskRow, TaskStore
+from zscrape.store.volatile import VolatileDatabase
 
 _CLEAN_INTERVAL_S = 3600.0
 _DAY_S = 86_400.0
@@ -132,6 +138,7 @@ async def _serve(
     database = await _open_store(settings, parts)
     store = database or MemoryTaskStore(MemoryPolicy(final_count=gateway.task_kept_count))
     deliveries = _webhooks(settings, store, parts)
+    ends = [deliveries.offer]
     service = TaskService(
         router=router,
         catalogue=catalogue,
@@ -139,7 +146,7 @@ async def _serve(
         hub=hub,
         policy=TaskPolicy(schedule_timeout_s=settings.schedule_timeout_s),
         defaults=settings.scripts,
-        on_end=deliveries.offer,
+        on_end=lambda row: _tell_end(ends, row),
         on_invalid=lambda row, kind, fault: log.warning(
             "worker_data_invalid",
             worker_id=row.worker_id,
@@ -153,6 +160,7 @@ async def _serve(
     if database is not None:
         await _recover(database, service, router, settings)
     await deliveries.resume()
+    scheduler, schedules = _schedules(settings, database, service, parts, ends)
     connection_limit = room_for(gateway.connection_limit)
     state = GatewayState(
         service=service,
@@ -163,6 +171,7 @@ async def _serve(
         access=Access(key),
         gateway_id=gateway_id,
         started_at=time.time(),
+        schedules=schedules,
         policy=HttpPolicy(
             body_limit_bytes=gateway.body_limit_bytes,
             body_timeout_s=gateway.body_timeout_s,
@@ -182,7 +191,7 @@ async def _serve(
     )
     server = _Server(HttpConfig(build_app(state), limits))
     stop = _Stop()
-    router.start()
+    await _start(router, scheduler)
     with usable(settings.home, "--home"):
         key_path = write_client(settings.home, url=url, key=key)
     async with asyncio.TaskGroup() as group:
@@ -199,11 +208,17 @@ async def _serve(
                 running_count=running_count,
             )
             state.is_draining = True
+            await scheduler.close()
             router.refuse_new()
             await stop.second(service.drained(), gateway.shutdown_grace_s)
             cleaning.cancel()
             server.should_exit = True
             service.close()
+
+
+def _tell_end(listeners: Iterable[EndListener], row: TaskRow) -> None:
+    for listener in listeners:
+        listener(row)
 
 
 def _webhooks(settings: Settings, store: TaskStore, parts: contextlib.AsyncExitStack) -> Deliveries:
@@ -226,6 +241,29 @@ def _webhooks(settings: Settings, store: TaskStore, parts: contextlib.AsyncExitS
     )
     parts.push_async_callback(deliveries.close)
     return deliveries
+
+
+async def _start(router: Router, scheduler: Scheduler) -> None:
+    """Listen to workers, then fire what is due: it finds its locks held."""
+    router.start()
+    await scheduler.start()
+
+
+def _schedules(
+    settings: Settings,
+    store: SqlTaskStore | None,
+    service: TaskService,
+    parts: contextlib.AsyncExitStack,
+    ends: list[EndListener],
+) -> tuple[Scheduler, Schedules]:
+    """Return what fires schedules, and what people work with them by."""
+    database = VolatileDatabase((SCHEDULES, OCCURRENCES)) if store is None else store.database
+    kept = ScheduleStore(database)
+    kept_days = settings.gateway.task_kept_days
+    scheduler = Scheduler(store=kept, tasks=service, log=get_logger(), kept_days=kept_days)
+    parts.push_async_callback(scheduler.close)
+    ends.append(scheduler.ended)
+    return scheduler, Schedules(store=kept, scheduler=scheduler, tasks=service)
 
 
 def _secrets(settings: Settings) -> Iterator[str]:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from zscrape.gateway.access import Access
 from zscrape.gateway.events import EventHub
+from zscrape.gateway.schedules import Schedules
 from zscrape.gateway.tasks import TaskRouter, TaskService
 from zscrape.model import MIB
 from zscrape.scripts.catalogue import Catalogue
@@ -46,6 +47,7 @@ class GatewayState:
     access: Access
     gateway_id: str
     started_at: float  # Unix time
+    schedules: Schedules
     policy: HttpPolicy = field(default_factory=HttpPolicy)
     is_draining: bool = False  # set when the gateway begins to end
     # Told of what should not happen: the event, the request's id, the error.

@@ -11,6 +11,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 from zlib import crc32
 
@@ -213,6 +214,15 @@ class ScheduleStore:
         await self._database.write(work)
         return answers
 
+    async def note(self, occurrence: Occurrence) -> None:
+        """Keep what became of a trigger by hand; nothing was planned by it.
+
+        Raises:
+            StorageError: Nothing can be kept now.
+        """
+        values = _occurrence_values(occurrence)
+        await self._database.write(lambda writer: _run(writer, _CLAIM, *values))
+
     async def settle(self, occurrences: Sequence[Occurrence]) -> None:
         """Keep what became of claimed moments.
 
@@ -251,7 +261,8 @@ class ScheduleStore:
         """Return what became of a schedule's due moments, newest first."""
 
         def look(reader: sqlite3.Connection) -> list[Occurrence]:
-            where, values = "schedule_id = ?", [schedule_id]
+            where = "schedule_id = ?"
+            values: list[str | int] = [schedule_id]
             for condition, value in (("status = ?", status or None), ("due_ms < ?", before_ms)):
                 if value is not None:
                     where, values = f"{where} AND {condition}", [*values, value]
@@ -278,7 +289,7 @@ class ScheduleStore:
             return [str(row[0]) for row in found]
 
         for schedule_id in await self._database.read(crowded):
-            await self._database.write(lambda writer, it=schedule_id: _thin(writer, it, limit))
+            await self._database.write(partial(_thin, schedule_id=schedule_id, limit=limit))
         await self._database.write(
             lambda writer: _run(writer, "DELETE FROM occurrences WHERE due_ms < ?", _ms(before))
         )
@@ -347,7 +358,7 @@ def _note_end(
     return paused.rowcount > 0
 
 
-def _thin(writer: sqlite3.Connection, schedule_id: str, limit: int) -> None:
+def _thin(writer: sqlite3.Connection, *, schedule_id: str, limit: int) -> None:
     _run(
         writer,
         "DELETE FROM occurrences WHERE schedule_id = ? AND due_ms <= (SELECT due_ms FROM"

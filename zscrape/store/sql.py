@@ -85,7 +85,7 @@ class SqlTaskStore:
         *,
         on_fault: FaultListener = lambda error: None,
     ) -> None:
-        self._database = database
+        self._database = self.database = database
         self._policy = policy or SqlPolicy()
         self._on_fault = on_fault
         self._loop = asyncio.get_running_loop()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from sqlalchemy import Table
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.sql.ddl import DDLElement
 
 from zscrape.store.database import Result, Write
 from zscrape.store.faults import storage_error
@@ -25,7 +26,8 @@ class VolatileDatabase:
     def __init__(self, tables: Iterable[Table]) -> None:
         self._connection = sqlite3.connect(":memory:", isolation_level=None)
         for table in tables:
-            for statement in (CreateTable(table), *map(CreateIndex, table.indexes)):
+            made: list[DDLElement] = [CreateTable(table), *map(CreateIndex, table.indexes)]
+            for statement in made:
                 self._connection.execute(str(statement.compile(dialect=sqlite.dialect())))
 
     def write(self, work: Write) -> asyncio.Future[None]:
