@@ -138,7 +138,7 @@ async def _serve(
     database = await _open_store(settings, parts)
     store = database or MemoryTaskStore(MemoryPolicy(final_count=gateway.task_kept_count))
     deliveries = _webhooks(settings, store, parts)
-    ends = [deliveries.offer]
+    ends: list[EndListener] = [deliveries.offer]
     service = TaskService(
         router=router,
         catalogue=catalogue,
