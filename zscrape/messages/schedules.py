@@ -88,6 +88,15 @@ SCHEDULES: Final[dict[str, Text]] = {
         "This moment and those after it, up to {until_at}, were missed; there were too many to list.",
         "이 시각부터 {until_at} 전까지의 시각을 놓쳤습니다. 너무 많아 하나씩 적지 않습니다.",
     ),
+    # ---- locks -----------------------------------------------------------------------
+    "cancelled.lock_broken": Text(
+        "The task was ended because somebody has broken its lock {key}.",
+        "누군가 잠금 {key}을(를) 강제로 풀어 작업이 끝났습니다.",
+    ),
+    "event.lock_broken": Text(
+        "{client} has broken the lock {key}; its holder, task {holder}, was ended.",
+        "{client}이(가) 잠금 {key}을(를) 풀었습니다. 쥐고 있던 작업 {holder}을(를) 끝냈습니다.",
+    ),
     # ---- log -------------------------------------------------------------------------
     "event.schedule_skipped": Text(
         "A due moment of schedule {schedule_id} was skipped: the lock {key} is held by task {holder}.",
