@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cli.conftest import Cluster, Zscrape
-from zscrape.client import Client, ClientError, find_gateway
+from zscrape.client import Client, ClientError, Document, find_gateway
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_a_schedule_of_seconds_fires(on_cluster: Zscrape, client: Client) -> Non
     """A schedule of every second makes tasks on a real cluster, and says so."""
     on_cluster("schedules", "add", "often", "kept", "--every", "1", "--overlap", "allow")
 
-    found = []
+    found: list[Document] = []
     while len(found) < 2:
         found = client.occurrences("often", status="fired")["occurrences"]
     ended = client.task(found[-1]["request_id"], wait_s=20)
