@@ -18,7 +18,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import dispatcher, environments, isolation, path, scripts, slots, soak, store
+from bench import (
+    dispatcher,
+    environments,
+    isolation,
+    path,
+    schedules,
+    scripts,
+    slots,
+    soak,
+    store,
+)
 
 PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "dispatcher": dispatcher.measure,
@@ -28,6 +38,7 @@ PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "scripts": scripts.measure,
     "environments": environments.measure,
     "store": store.measure,
+    "schedules": schedules.measure,
 }
 # figure -> (goal, whether more is better)
 GOALS: dict[str, tuple[float, bool]] = {
@@ -47,6 +58,8 @@ GOALS: dict[str, tuple[float, bool]] = {
     "store.batch_per_s": (3_000, True),
     "store.scrape_rate_ratio": (0.95, True),
     "store.recovery_s": (10.0, False),
+    "schedules.idle_cpu_percent_10000": (1.0, False),
+    "schedules.due_p99_ms_100": (250, False),
 }
 
 

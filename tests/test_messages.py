@@ -17,11 +17,15 @@ from zscrape.messages.events import EVENTS
 from zscrape.messages.explain import EXPLAIN
 from zscrape.messages.http import HTTP
 from zscrape.messages.isolation import ISOLATION
+from zscrape.messages.schedules import SCHEDULES
 from zscrape.messages.scripts import SCRIPTS
 from zscrape.messages.tasks import TASKS
 
 HANGUL = re.compile("[가-힣]")
-PARTS = (ACCESS, ERRORS, EXPLAIN, EVENTS, CLI, SCRIPTS, HTTP, ENVIRONMENTS, ISOLATION, TASKS)
+PARTS = (
+    *(ACCESS, ERRORS, EXPLAIN, EVENTS, CLI, SCRIPTS),
+    *(HTTP, ENVIRONMENTS, ISOLATION, TASKS, SCHEDULES),
+)
 
 
 @pytest.mark.parametrize("key", sorted(CATALOGUE))

@@ -381,6 +381,50 @@ class Client:
         """Have the gateway take another key on the link, after `overlap_s`."""
         return self._call("POST", "/v1/tokens/rotate-key", json={"overlap": overlap_s})
 
+    # ---- schedules and locks ---------------------------------------------------------
+
+    def schedules(self, **filters: Any) -> Document:
+        """Return one page of the schedules by name: `script limit cursor`."""
+        return self._call("GET", "/v1/schedules", params=_given(filters))
+
+    def schedule(self, schedule: str) -> Document:
+        """Return a schedule, by its id or name, with its next ten moments."""
+        return self._call("GET", _schedule_path(schedule))
+
+    def preview_schedule(self, asked: Mapping[str, Any]) -> Document:
+        """Return when a schedule would be due, without keeping it."""
+        return self._call("POST", "/v1/schedules/preview", json=dict(asked))
+
+    def add_schedule(self, asked: Mapping[str, Any]) -> Document:
+        """Keep a schedule: `name script_name`, `cron` or `interval`, and what else it has."""
+        return self._call("POST", "/v1/schedules", json=dict(asked))
+
+    def change_schedule(self, schedule: str, change: Mapping[str, Any]) -> Document:
+        """Change fields of a schedule; None brings a default back."""
+        return self._call("PATCH", _schedule_path(schedule), json=dict(change))
+
+    def remove_schedule(self, schedule: str) -> Document:
+        """Forget a schedule; tasks that it has made go on."""
+        return self._call("DELETE", _schedule_path(schedule))
+
+    def act_on_schedule(self, schedule: str, act: str) -> Document:
+        """Do one of `pause resume trigger` to a schedule; a trigger returns its task."""
+        return self._call("POST", _schedule_path(schedule, act))
+
+    def occurrences(self, schedule: str, **filters: Any) -> Document:
+        """Return what became of a schedule's moments, newest first: `status limit cursor`."""
+        path = _schedule_path(schedule, "occurrences")
+        return self._call("GET", path, params=_given(filters))
+
+    def locks(self, **filters: Any) -> Document:
+        """Return who holds which key, the longest held first: `prefix limit`."""
+        return self._call("GET", "/v1/locks", params=_given(filters))
+
+    def break_lock(self, key: str, *, is_forced: bool = False) -> Document:
+        """End the task that holds a key; by force free the key before its attempt is over."""
+        path = f"/v1/locks/{quote(key, safe='')}"
+        return self._call("DELETE", path, params={"force": "1"} if is_forced else {})
+
     def status(self) -> Document:
         """Return `/status`: queue length, active workers, memory and CPU. Needs no key."""
         return self._call("GET", "/status")
@@ -505,6 +549,11 @@ def _given(options: Mapping[str, Any]) -> Document:
 
 def _channel_path(name: str, channel: str) -> str:
     return f"/v1/scripts/{quote(name, safe='')}/channels/{quote(channel, safe='')}"
+
+
+def _schedule_path(schedule: str, part: str = "") -> str:
+    path = f"/v1/schedules/{quote(schedule, safe='')}"
+    return f"{path}/{part}" if part else path
 
 
 def _task_path(task_id: str, part: str = "") -> str:

@@ -6,7 +6,8 @@
     │   ├── Unauthorized (KeyExpired, KeyRevoked, TokenInvalid)
     │   ├── LoginInvalid, LockedOut, CrossSite, Forbidden (ScriptForbidden)
     │   ├── NotFound, MethodNotAllowed
-    │   └── LockHeld, IdempotencyConflict, TaskRunning, TableTooLarge
+    │   ├── LockHeld, IdempotencyConflict, TaskRunning, TableTooLarge
+    │   └── ScheduleExists, ScheduleChanged
     ├── RefusedError          the cluster will not take it now: 503, try later
     │   ├── QueueFull, ClientQueueFull, TooManyConnections, Draining
     │   └── StorageFull, StorageReadOnly, StorageLocked, StorageUnavailable, StorageFailed
@@ -257,6 +258,24 @@ class TableTooLarge(RequestError):
     http_status: ClassVar[int] = 422
     row_count: int
     column_count: int
+
+
+@dataclass(eq=False, kw_only=True)
+class ScheduleExists(RequestError):
+    """Raised when a schedule is to get the name of another; nothing was changed."""
+
+    code: ClassVar[str] = "schedule_exists"
+    http_status: ClassVar[int] = 409
+    name: str
+
+
+@dataclass(eq=False, kw_only=True)
+class ScheduleChanged(RequestError):
+    """Raised when a schedule was changed by somebody else at the same moment."""
+
+    code: ClassVar[str] = "schedule_changed"
+    http_status: ClassVar[int] = 409
+    name: str
 
 
 # ---- not now -------------------------------------------------------------------------

@@ -383,6 +383,17 @@ class Snapshot(Struct, frozen=True):
     workers: tuple[WorkerSnapshot, ...]
 
 
+class LockSnapshot(Struct, frozen=True):
+    """One key that is held."""
+
+    key: str
+    holder: TaskId
+    age_s: float  # since the holder was accepted
+    fence: int  # rises with every grant of any key
+    is_closing: bool  # its holder has ended, its attempt perhaps not yet
+    waiting: tuple[TaskId, ...]  # in the order in which they get it
+
+
 class Explanation(Struct, frozen=True):
     """Why a task waits, or where it is. `reason` is stable; its words are in the catalogue."""
 

@@ -23,6 +23,8 @@ from zscrape.gateway.audit import Auditor
 from zscrape.gateway.connections import ConnectionLimits, HttpConfig
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.keyring import KeyRing
+from zscrape.gateway.scheduler import Scheduler
+from zscrape.gateway.schedules import Schedules
 from zscrape.gateway.tasks import TaskPolicy, TaskService
 from zscrape.model import QueuePolicy
 from zscrape.scripts.cache import ScriptCache
@@ -33,7 +35,8 @@ from zscrape.scripts.trust import NOBODY, Trust
 from zscrape.store.audit import AuditStore
 from zscrape.store.keys import KeyStore
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
-from zscrape.store.tasks import TaskStore
+from zscrape.store.schedules import ScheduleStore
+from zscrape.store.tasks import TaskRow, TaskStore
 from zscrape.store.volatile import VolatileDatabase
 
 KEY = "zs_test-key"
@@ -64,6 +67,18 @@ SCRIPTS = {
 }
 
 
+class _Log:
+    """A log that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, dict[str, Any]]] = []
+
+    def _tell(self, event: str, **fields: Any) -> None:
+        self.told.append((event, fields))
+
+    info = warning = error = exception = _tell
+
+
 class Gateway:
     """The parts of a gateway under test."""
 
@@ -78,8 +93,12 @@ class Gateway:
         defaults: dict[str, ScriptDefaults] | None = None,
         trust: Trust = NOBODY,
         store: TaskStore | None = None,
+        schedules: ScheduleStore | None = None,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.reports: list[tuple[str, str, BaseException]] = []
+        self.log = _Log()
         self.invalid: list[tuple[str, str]] = []  # what of a worker was not JSON, and why
         self.router = LoopRouter(queue=queue)
         self.hub = EventHub()
@@ -100,6 +119,11 @@ class Gateway:
             policy=tasks or TaskPolicy(match_timeout_s=0.05),
             defaults=defaults,
             on_invalid=lambda row, kind, fault: self.invalid.append((kind, fault)),
+            on_end=self._ended,
+        )
+        stored = schedules or ScheduleStore(VolatileDatabase())
+        self.scheduler = Scheduler(
+            store=stored, tasks=self.service, log=self.log, clock=clock, monotonic=monotonic
         )
         self.router.on_effect = self.service.apply
         self.tables = VolatileDatabase()
@@ -115,10 +139,16 @@ class Gateway:
             audit=Auditor(AuditStore(self.tables)),
             gateway_id="test",
             started_at=time.time(),
+            schedules=Schedules(
+                store=stored, scheduler=self.scheduler, tasks=self.service, clock=clock
+            ),
             policy=http or HttpPolicy(ping_interval_s=0.05),
             report=lambda event, request_id, error: self.reports.append((event, request_id, error)),
         )
         self.app = build_app(self.state)
+
+    def _ended(self, row: TaskRow) -> None:
+        self.scheduler.ended(row)
 
     def worker(self, script: Any = echo, **options: Any) -> ScriptedWorker:
         """Add a worker."""
@@ -221,6 +251,7 @@ async def make(folder: Path) -> AsyncIterator[Any]:
 
     yield build
     for gateway in made:
+        await gateway.scheduler.close()
         gateway.hub.close()
         gateway.router.close()
         await gateway.catalogue.close()

@@ -20,6 +20,7 @@ from zscrape.core.effects import DispatcherEffect, Send
 from zscrape.model import (
     Explanation,
     HeartbeatPolicy,
+    LockSnapshot,
     Outcome,
     OutcomeCode,
     QueuePolicy,
@@ -86,6 +87,15 @@ class LoopRouter:
     def snapshot(self) -> Snapshot:
         """Return the dispatcher at this moment."""
         return self.dispatcher.snapshot(now=time.monotonic())
+
+    def locks(self) -> list[LockSnapshot]:
+        """Return every key that is held."""
+        return self.dispatcher.locks(now=time.monotonic())
+
+    def break_lock(self, key: str, *, is_forced: bool) -> None:
+        """End the holder of a key."""
+        now = time.monotonic()
+        self.perform(self.dispatcher.break_lock(key, is_forced=is_forced, now=now))
 
     def explain(self, task_id: TaskId) -> Explanation | None:
         """Say why a task waits or where it is."""

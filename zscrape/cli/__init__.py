@@ -17,6 +17,8 @@ VERBS: Final = {
     "run": "zscrape.cli.run:run",
     "tasks": "zscrape.cli.families:tasks",
     "deadletters": "zscrape.cli.families:deadletters",
+    "schedules": "zscrape.cli.families:schedules",
+    "locks": "zscrape.cli.families:locks",
     "scripts": "zscrape.cli.families:scripts",
     "workers": "zscrape.cli.families:workers",
     "dashboard": "zscrape.cli.dashboard:dashboard",

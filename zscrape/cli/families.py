@@ -32,6 +32,30 @@ deadletters = Family(
         "drop": "zscrape.cli.deadletters:drop",
     },
 )
+schedules = Family(
+    "schedules",
+    help="cli.schedules",
+    params=common_options(),
+    lazy={
+        "add": "zscrape.cli.schedules:add",
+        "list": "zscrape.cli.schedules:list_schedules",
+        "show": "zscrape.cli.schedules:show",
+        "pause": "zscrape.cli.schedules:pause",
+        "resume": "zscrape.cli.schedules:resume",
+        "trigger": "zscrape.cli.schedules:trigger",
+        "remove": "zscrape.cli.schedules:remove",
+        "occurrences": "zscrape.cli.schedules:occurrences",
+    },
+)
+locks = Family(
+    "locks",
+    help="cli.locks",
+    params=common_options(),
+    lazy={
+        "list": "zscrape.cli.locks:list_locks",
+        "break": "zscrape.cli.locks:break_lock",
+    },
+)
 scripts = Family(
     "scripts",
     help="cli.scripts",

@@ -105,7 +105,7 @@ def revoke(terminal: Terminal, token_id: str, **where: Any) -> int:
 
 @verb(
     "rotate-key",
-    Flag(["--overlap"], default="1d", help="cli.option.overlap"),
+    Flag(["--overlap"], default="1d", help="cli.option.key_overlap"),
     *remote_options(),
     help_key="cli.token.rotate-key",
 )

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from math import inf
 from typing import Any, Final
 
-from zscrape.core import invariants, patience, report
+from zscrape.core import breaking, invariants, patience, report
 from zscrape.core.effects import (
     DispatcherEffect,
     GiveScript,
@@ -36,6 +36,7 @@ from zscrape.errors import Draining, NotFound
 from zscrape.model import (
     Explanation,
     HeartbeatPolicy,
+    LockSnapshot,
     Outcome,
     OutcomeCode,
     QueuePolicy,
@@ -125,6 +126,15 @@ class Dispatcher:
         if task is None:
             return []
         self._lives.abort(task, Outcome(OutcomeCode.CANCELLED), now=now)
+        return self._flush(now)
+
+    def break_lock(self, key: str, *, is_forced: bool, now: float) -> list[DispatcherEffect]:
+        """End the holder of a key; by force free the key before its attempt is known to be over.
+
+        Raises:
+            NotFound: Nobody holds this key; nothing has changed.
+        """
+        breaking.break_lock(self._lives, key, is_forced=is_forced, now=now)
         return self._flush(now)
 
     def drain_worker(
@@ -307,6 +317,10 @@ class Dispatcher:
     def explain(self, task_id: TaskId, *, now: float) -> Explanation | None:
         """Say why a task waits, or where it is; None if it is unknown or has ended."""
         return report.explain(self._lives, task_id, now=now)
+
+    def locks(self, *, now: float) -> list[LockSnapshot]:
+        """Return every key that is held, the longest held first."""
+        return breaking.locks(self._lives, now=now)
 
     def snapshot(self, *, now: float) -> Snapshot:
         """Return the whole dispatcher at this moment, for people and metrics."""

@@ -27,7 +27,9 @@ from zscrape.gateway.api import (
     deadletters,
     export,
     keys,
+    locks,
     output,
+    schedules,
     scripts,
     session,
     status,
@@ -79,6 +81,8 @@ def build_app(state: GatewayState) -> Starlette:
             *audit.routes(),
             *session.routes(),
             *tokens.routes(),
+            *schedules.routes(),
+            *locks.routes(),
             *status.routes(),
         ]
     )

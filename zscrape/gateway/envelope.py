@@ -93,6 +93,7 @@ class TaskView(Envelope, kw_only=True):
     next_retry_at: datetime | None = None
     last_error: str | None = None
     dropped_reason: str | None = None
+    schedule_id: str | None = None
     retry_of: str | None = None
     retried_as: str | None = None
     webhooks: list[WebhookView] = []
@@ -278,6 +279,7 @@ def task_view(row: TaskRow, lang: str, *, inline_limit_bytes: int) -> TaskView:
         next_retry_at=moment(row.next_retry_at),
         last_error=row.last_error or None,
         dropped_reason=row.dropped_reason or None,
+        schedule_id=row.schedule_id or None,
         retry_of=row.retry_of or None,
         retried_as=row.retried_as or None,
         webhooks=[_webhook_view(each) for each in row.webhooks],

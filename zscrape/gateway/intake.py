@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -16,12 +16,12 @@ from zscrape.errors import ParamsInvalid
 from zscrape.gateway.checks import ParameterChecks
 from zscrape.gateway.faults import field_fault
 from zscrape.gateway.identifiers import new_task_id
+from zscrape.gateway.lockkeys import lock_of, misplaced
 from zscrape.gateway.requests import RetryRequest, TaskRequest, decode_parameters
 from zscrape.model import (
     NEVER_RETRIED,
     RETRIED_BY_DEFAULT,
     RETRY_COUNT,
-    LockRequest,
     Overlap,
     RetryPolicy,
     TaskId,
@@ -30,7 +30,7 @@ from zscrape.model import (
 from zscrape.scripts.catalogue import Catalogue, Script
 from zscrape.store.tasks import TaskRow
 
-Origin: TypeAlias = Literal["scrape", "run", "task", "batch", "retry"]
+Origin: TypeAlias = Literal["scrape", "run", "task", "batch", "retry", "schedule"]
 
 _NO_RETRY: Final = RetryPolicy()
 _ENCODE: Final = msgspec.json.Encoder().encode
@@ -82,6 +82,7 @@ class Intake:
         at: str = "",
         is_awaited: bool = False,
         is_own_only: bool = False,
+        own_lock: str = "",
     ) -> Prepared:
         """Resolve and check a request; nothing is kept or queued yet.
 
@@ -93,6 +94,7 @@ class Intake:
             at: Where the request stands in the body, as a JSON pointer.
             is_awaited: Somebody waits at the other end of an open call.
             is_own_only: Its client may not see an earlier task of another one.
+            own_lock: The key of who asks, where neither the request nor the script has one.
 
         Raises:
             InvalidRequest, ParamsInvalid: The request is at fault.
@@ -110,8 +112,9 @@ class Intake:
         script = await self._resolve(request.script_name, version)
         problems = await self._checks.problems(script, params, size_bytes=len(given))
         if problems:
-            raise _at(at, ParamsInvalid(script_name=script.pin.name, problems=problems))
-        lock = _lock(request, script, params, at)
+            raise misplaced(at, ParamsInvalid(script_name=script.pin.name, problems=problems))
+        # A retried task brings the key that was made for it, which may look like a template.
+        lock = lock_of(request, script, params, at, is_plain=origin == "retry", own_key=own_lock)
         retry = _retry(request.retry, script, at)
         webhook_url, webhook_events = webhook_of(request, at)
         timeout_s = request.timeout or (default.timeout_s if default is not None else None)
@@ -172,34 +175,6 @@ class Intake:
 
     def _end_turn(self) -> None:
         self._turn = None
-
-
-def _lock(
-    request: TaskRequest, script: Script, params: dict[str, Any], at: str
-) -> LockRequest | None:
-    """Return the lock of a task: the request's key, else the manifest's.
-
-    Raises:
-        FieldFault: It says what to do about a lock that it does not have.
-        ParamsInvalid: Its parameters make a key that is too long.
-    """
-    if request.lock_key is not None:
-        return LockRequest(request.lock_key, request.overlap or Overlap.SKIP)
-    try:
-        lock = script.lock_for(params)
-    except ParamsInvalid as error:
-        raise _at(at, error) from None
-    if request.overlap is None:
-        return lock
-    if lock is None:
-        raise field_fault(f"{at}/overlap", "overlap_without_lock")
-    return LockRequest(lock.key, request.overlap)
-
-
-def _at(at: str, error: ParamsInvalid) -> ParamsInvalid:
-    """Return the error with pointers into the body as it came."""
-    moved = [{**each, "pointer": at + each["pointer"]} for each in error.problems]
-    return ParamsInvalid(script_name=error.script_name, problems=moved)
 
 
 def _retry(asked: RetryRequest | None, script: Script, at: str) -> RetryPolicy:

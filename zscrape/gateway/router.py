@@ -24,7 +24,7 @@ from zscrape.gateway.door import Door, Passage
 from zscrape.gateway.handshakes import Handshakes, close_in
 from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.severing import remote_of, sever
-from zscrape.model import Explanation, RunSpec, Snapshot, TaskId, TaskSpec, WorkerId
+from zscrape.model import Explanation, LockSnapshot, RunSpec, Snapshot, TaskId, TaskSpec, WorkerId
 
 # Plain ints: building pyzmq's flag enums costs more than the call (10 % of a worker's samples).
 _NOBLOCK = int(zmq.NOBLOCK)
@@ -268,6 +268,19 @@ class Router:
     def snapshot(self) -> Snapshot:
         """Return the dispatcher at this moment."""
         return self._dispatcher.snapshot(now=time.monotonic())
+
+    def locks(self) -> list[LockSnapshot]:
+        """Return every key that is held, the longest held first."""
+        return self._dispatcher.locks(now=time.monotonic())
+
+    def break_lock(self, key: str, *, is_forced: bool) -> None:
+        """End the holder of a key; see `Dispatcher.break_lock`.
+
+        Raises:
+            NotFound: Nobody holds this key.
+        """
+        now = time.monotonic()
+        self._act(self._dispatcher.break_lock(key, is_forced=is_forced, now=now))
 
     def explain(self, task_id: TaskId) -> Explanation | None:
         """Say why a task waits or where it is; None once it is final or unknown."""

@@ -8,7 +8,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -28,9 +28,12 @@ from zscrape.gateway.events import EventHub
 from zscrape.gateway.facts import FactTeller
 from zscrape.gateway.joining import Joining
 from zscrape.gateway.largefiles import far_of
+from zscrape.gateway.ledger import EndListener
 from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.outbound import Outbound
 from zscrape.gateway.router import Router
+from zscrape.gateway.scheduler import Scheduler
+from zscrape.gateway.schedules import Schedules
 from zscrape.gateway.sharing import (
     Identity,
     host_name,
@@ -52,8 +55,10 @@ from zscrape.scripts.trusted import trust_of
 from zscrape.store.database import FILE_NAME, Database, home_lock
 from zscrape.store.linkkeys import LinkKeyStore
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
+from zscrape.store.schedules import ScheduleStore
 from zscrape.store.sql import SqlTaskStore
-from zscrape.store.tasks import TaskStore
+from zscrape.store.tasks import TaskRow, TaskStore
+from zscrape.store.volatile import VolatileDatabase
 
 _CLEAN_INTERVAL_S = 3600.0
 _ORPHAN_AGE_S = 3600.0  # a blob this old whose row is not there will have none
@@ -136,6 +141,7 @@ async def _serve(
     store = database or MemoryTaskStore(MemoryPolicy(final_count=gateway.task_kept_count))
     entrance = await open_entrance(settings, key, database, parts)
     deliveries = _webhooks(settings, store, parts)
+    ends: list[EndListener] = [deliveries.offer]
     service = TaskService(
         router=router,
         catalogue=catalogue,
@@ -143,7 +149,7 @@ async def _serve(
         hub=hub,
         policy=TaskPolicy(schedule_timeout_s=settings.schedule_timeout_s),
         defaults=settings.scripts,
-        on_end=deliveries.offer,
+        on_end=lambda row: _tell_end(ends, row),
         on_invalid=lambda row, kind, fault: log.warning(
             "worker_data_invalid",
             worker_id=row.worker_id,
@@ -159,6 +165,7 @@ async def _serve(
     elif database is not None:
         await _recover(database, service, router, settings)
     await deliveries.resume()
+    scheduler, schedules = _schedules(settings, database, service, parts, ends)
     connection_limit = room_for(gateway.connection_limit)
     state = GatewayState(
         service=service,
@@ -172,6 +179,7 @@ async def _serve(
         joining=joining,
         gateway_id=identity.gateway_id,
         started_at=time.time(),
+        schedules=schedules,
         policy=HttpPolicy(
             body_limit_bytes=gateway.body_limit_bytes,
             body_timeout_s=gateway.body_timeout_s,
@@ -193,6 +201,7 @@ async def _serve(
     stop = _Stop()
     with usable(settings.home, "--home"):
         await _listen_for_workers(router, joining, door, database)
+    await scheduler.start()  # after the link: what is due finds its locks held
     with usable(settings.home, "--home"):
         key_path = write_client(settings.home, url=url, key=key)
     async with asyncio.TaskGroup() as group:
@@ -211,6 +220,7 @@ async def _serve(
             )
             state.is_draining = True
             identity.leave()
+            await scheduler.close()
             router.refuse_new()
             await stop.second(service.drained(), gateway.shutdown_grace_s)
             cleaning.cancel()
@@ -258,6 +268,11 @@ async def _listen_for_workers(
     joining.start()
 
 
+def _tell_end(listeners: Iterable[EndListener], row: TaskRow) -> None:
+    for listener in listeners:
+        listener(row)
+
+
 def _webhooks(settings: Settings, store: TaskStore, parts: contextlib.AsyncExitStack) -> Deliveries:
     """Return what tells others of tasks that have ended."""
     gateway = settings.gateway
@@ -278,6 +293,23 @@ def _webhooks(settings: Settings, store: TaskStore, parts: contextlib.AsyncExitS
     )
     parts.push_async_callback(deliveries.close)
     return deliveries
+
+
+def _schedules(
+    settings: Settings,
+    store: SqlTaskStore | None,
+    service: TaskService,
+    parts: contextlib.AsyncExitStack,
+    ends: list[EndListener],
+) -> tuple[Scheduler, Schedules]:
+    """Return what fires schedules, and what people work with them by."""
+    database = VolatileDatabase((SCHEDULES, OCCURRENCES)) if store is None else store.database
+    kept = ScheduleStore(database)
+    kept_days = settings.gateway.task_kept_days
+    scheduler = Scheduler(store=kept, tasks=service, log=get_logger(), kept_days=kept_days)
+    parts.push_async_callback(scheduler.close)
+    ends.append(scheduler.ended)
+    return scheduler, Schedules(store=kept, scheduler=scheduler, tasks=service)
 
 
 def _secrets(settings: Settings) -> Iterator[str]:

@@ -12,6 +12,7 @@ from zscrape.gateway.audit import Auditor
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.joining import Joining
 from zscrape.gateway.keyring import KeyRing
+from zscrape.gateway.schedules import Schedules
 from zscrape.gateway.tasks import TaskRouter, TaskService
 from zscrape.model import MIB
 from zscrape.scripts.catalogue import Catalogue
@@ -51,6 +52,7 @@ class GatewayState:
     audit: Auditor
     gateway_id: str
     started_at: float  # Unix time
+    schedules: Schedules
     policy: HttpPolicy = field(default_factory=HttpPolicy)
     joining: Joining | None = None  # None: the link is not there, as in some tests
     is_draining: bool = False  # set when the gateway begins to end

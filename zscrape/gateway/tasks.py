@@ -43,6 +43,7 @@ from zscrape.gateway.requests import TaskRequest
 from zscrape.model import (
     Explanation,
     HeartbeatPolicy,
+    LockSnapshot,
     RunSpec,
     Snapshot,
     TaskId,
@@ -98,6 +99,14 @@ class TaskRouter(Protocol):
 
     def snapshot(self) -> Snapshot:
         """Return the dispatcher at this moment."""
+        ...
+
+    def locks(self) -> list[LockSnapshot]:
+        """Return every key that is held, the longest held first."""
+        ...
+
+    def break_lock(self, key: str, *, is_forced: bool) -> None:
+        """End the holder of a key, or raise NotFound."""
         ...
 
     def explain(self, task_id: TaskId) -> Explanation | None:

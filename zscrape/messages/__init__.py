@@ -20,6 +20,7 @@ from zscrape.messages.events import EVENTS
 from zscrape.messages.explain import EXPLAIN
 from zscrape.messages.http import HTTP
 from zscrape.messages.isolation import ISOLATION
+from zscrape.messages.schedules import SCHEDULES
 from zscrape.messages.scripts import SCRIPTS
 from zscrape.messages.tasks import TASKS
 
@@ -45,6 +46,7 @@ CATALOGUE: Final[dict[str, Text]] = {
     **ISOLATION,
     **TASKS,
     **ACCESS,
+    **SCHEDULES,
 }
 _FORMATTER = string.Formatter()
 

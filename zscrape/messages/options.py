@@ -53,7 +53,7 @@ OPTIONS: Final[dict[str, Text]] = {
         "What workers are to dial, tcp://host:port; may be given again.",
         "워커가 접속할 주소, tcp://host:port. 여러 번 지정할 수 있습니다.",
     ),
-    "cli.option.overlap": Text(
+    "cli.option.key_overlap": Text(
         "How long the old key still serves: 0s, 12h, 7d; 1d.",
         "이전 키를 계속 쓸 기간: 0s, 12h, 7d. 기본값은 1d.",
     ),
@@ -134,7 +134,6 @@ OPTIONS: Final[dict[str, Text]] = {
     "cli.column.description": Text("description", "설명"),
     "cli.column.repository": Text("repository", "저장소"),
     "cli.column.uses": Text("uses", "사용"),
-    "cli.column.expires": Text("expires", "만료"),
     "cli.column.slots": Text("slots", "슬롯"),
     "cli.column.tags": Text("tags", "태그"),
     "cli.column.load": Text("load", "부하"),

@@ -43,6 +43,16 @@ class Script(Struct, frozen=True, eq=False):
     notices: tuple[Problem, ...] = ()
     verification: Verification = UNSIGNED
 
+    def with_defaults(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return parameters as a run sees them: with the schema's defaults."""
+        properties = self.schema.get("properties", {})
+        defaults = {
+            name: each["default"]
+            for name, each in properties.items()
+            if isinstance(each, dict) and "default" in each  # `true` is a schema, too
+        }
+        return {**defaults, **params}
+
     def lock_for(self, params: Mapping[str, Any]) -> LockRequest | None:
         """Return the lock that a task with these parameters takes by the manifest, if any.
 
@@ -52,13 +62,7 @@ class Script(Struct, frozen=True, eq=False):
         template = self.manifest.lock
         if template is None:
             return None
-        properties = self.schema.get("properties", {})
-        defaults = {
-            name: each["default"]
-            for name, each in properties.items()
-            if isinstance(each, dict) and "default" in each  # `true` is a schema, too
-        }
-        key = template.key_for({**defaults, **params})
+        key = template.key_for(self.with_defaults(params))
         if len(key) > LOCK_KEY_LIMIT:
             fault = problem("/parameters", "lock_key", limit=LOCK_KEY_LIMIT)
             raise ParamsInvalid(script_name=self.pin.name, problems=[fault])

@@ -43,6 +43,10 @@ class LockTemplate(Struct, frozen=True):
         """The names of the parameters in the key."""
         return tuple(_PLACEHOLDER.findall(self.key))
 
+    def missing(self, params: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the names in the key that these parameters do not have."""
+        return tuple(name for name in self.parameters if name not in params)
+
     def key_for(self, params: Mapping[str, Any]) -> str:
         """Return the key with the parameters' values; texts as they are, others as JSON."""
         return _PLACEHOLDER.sub(lambda match: _key_part(params.get(match[1])), self.key)

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 METADATA: Final = MetaData()
-HEAD: Final = "0005"  # the newest migration; a test holds it to the folder
+HEAD: Final = "0007"  # the newest migration; a test holds it to the folder
 
 _ROW_NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")  # else no alias of the rowid
 
@@ -150,6 +150,7 @@ LOCKS: Final = Table(
     Column("since", Float(53), nullable=False),
     Column("fence", BigInteger, nullable=False),  # rises with every holder
 )
+
 # ---- who may call, and who did what ----------------------------------------------------
 
 API_KEYS: Final = Table(
@@ -183,6 +184,9 @@ AUDIT: Final = Table(
     Column("request_id", String(64), nullable=False),
 )
 Index("audit_at", AUDIT.c.at)
+
+# ---- what is kept outside ------------------------------------------------------------
+
 BLOBS: Final = Table(
     "blobs",
     METADATA,
@@ -219,4 +223,45 @@ WORKER_KEYS: Final = Table(
     Column("token_id", String(64), nullable=False),
     Column("joined_at", Float(53), nullable=False),
     Column("revoked_at", Float(53)),
+)
+
+# ---- schedules -----------------------------------------------------------------------
+
+SCHEDULES: Final = Table(
+    "schedules",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("script_name", String(255), nullable=False),
+    Column("is_paused", Boolean, nullable=False),
+    Column("pause_reason", String(32), nullable=False),  # empty: none, or a person's wish
+    Column("failure_count", Integer, nullable=False),  # in a row
+    Column("revision", BigInteger, nullable=False),  # rises with every change
+    Column("cursor_at", Float(53), nullable=False),  # moments up to here are dealt with
+    Column("created_at", Float(53), nullable=False),
+    Column("updated_at", Float(53), nullable=False),
+    Column("body", LargeBinary, nullable=False),  # what was asked, one JSON document
+    Column("checksum", BigInteger, nullable=False),  # over the body
+)
+Index("schedules_name", SCHEDULES.c.name, unique=True)
+
+OCCURRENCES: Final = Table(
+    "occurrences",
+    METADATA,
+    # Inserting the row claims the moment: of gateways at once, one does.
+    Column("schedule_id", String(64), primary_key=True),
+    Column("due_ms", BigInteger, primary_key=True),  # whole: a key is not to be rounded
+    Column("status", String(32), nullable=False),
+    Column("is_manual", Boolean, nullable=False),  # a person's trigger, not the timetable
+    Column("task_id", String(64), nullable=False),  # empty: there is none
+    Column("at", Float(53), nullable=False),  # when it was dealt with
+    Column("reason", String(64), nullable=False),  # a code; empty: nothing to tell
+    Column("detail", LargeBinary, nullable=False),  # what fills the reason's words, JSON
+)
+Index("occurrences_due", OCCURRENCES.c.due_ms)
+Index(
+    "occurrences_claimed",
+    OCCURRENCES.c.schedule_id,
+    sqlite_where=text("status = 'claimed'"),
+    postgresql_where=text("status = 'claimed'"),
 )

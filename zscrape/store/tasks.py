@@ -26,7 +26,7 @@ from zscrape.store.blobs import Blob
 
 EntryKind = Literal["state", "log", "progress", "item", "artifact"]
 # Calls that answer before the task has ended: 202 promises that it will.
-DURABLE_ORIGINS: Final = frozenset({"task", "batch", "retry"})
+DURABLE_ORIGINS: Final = frozenset({"task", "batch", "retry", "schedule"})
 
 
 class LogEntry(Struct, frozen=True, array_like=True, gc=False):
@@ -85,7 +85,8 @@ class TaskRow(Struct, kw_only=True, gc=False, omit_defaults=True):
     metadata: dict[str, Any] = {}
     webhook_url: str = ""  # is told of its end
     webhook_events: tuple[str, ...] = ()  # of which ends; empty: as the gateway is set
-    origin: str = "task"  # how it came: `scrape`, `run`, `task`, `batch` or `retry`
+    origin: str = "task"  # how it came: `scrape`, `run`, `task`, `batch`, `retry` or `schedule`
+    schedule_id: str = ""  # the schedule that made it
     retry_of: TaskId = ""  # the ended task that somebody had done again by this one
     client: str = ""  # whose key
     idempotency_key: str = ""

@@ -1,0 +1,129 @@
+"""`/v1/locks`, and that a key never has two holders."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import pytest
+
+from tests.gateway.conftest import KEY
+from tests.gateway.loop_router import hold
+
+ASKED = {"script_name": "anything", "lock_key": "site:{host}", "parameters": {"host": "a/b?c"}}
+
+# Stands at the line until it is told to go, asks for the key, and says what it got.
+RUNNER = """
+import sys, urllib.error, urllib.request
+body = b'{"script_name": "anything", "lock_key": "one"}'
+headers = {"Authorization": "Bearer " + sys.argv[2], "Content-Type": "application/json"}
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+for line in sys.stdin:
+    asked = urllib.request.Request(sys.argv[1] + "/v1/tasks", body, headers)
+    try:
+        status = opener.open(asked).status
+    except urllib.error.HTTPError as error:
+        status = error.code
+    print(status, flush=True)
+"""
+
+
+async def test_who_holds_what(gateway, client):
+    """A lock is told with its holder, its age, and who waits for it."""
+    gateway.worker(hold)
+    first = (await client.post("/v1/tasks", json=ASKED)).json()["request_id"]
+    second = await client.post("/v1/tasks", json={**ASKED, "overlap": "queue_one"})
+
+    [lock] = (await client.get("/v1/locks")).json()["locks"]
+    none = (await client.get("/v1/locks?prefix=other")).json()["locks"]
+
+    assert (lock["key"], lock["holder"], lock["script_name"]) == ("site:a/b?c", first, "anything")
+    assert lock["waiting"] == [second.json()["request_id"]]
+    assert (lock["status"], lock["worker_id"]) == ("running", "w1")
+    assert none == []
+
+
+async def test_a_broken_lock_is_free(gateway, client):
+    """Its holder is ended, says why, and the next may have the key."""
+    gateway.worker(hold)
+    task_id = (await client.post("/v1/tasks", json=ASKED)).json()["request_id"]
+
+    answer = await client.delete("/v1/locks/site:a%2Fb%3Fc")
+    task = (await client.get(f"/v1/tasks/{task_id}", headers={"Accept-Language": "ko"})).json()
+    again = await client.post("/v1/tasks", json=ASKED)
+
+    assert answer.status_code == 200
+    assert (answer.json()["holder"], answer.json()["freed"]) == (task_id, True)
+    assert (task["status"], task["error"]["details"]["what"]) == ("cancelled", "lock_broken")
+    assert "잠금" in task["error"]["message"]
+    assert again.status_code == 202
+
+
+async def test_a_lock_that_nobody_holds(client):
+    """Breaking it is 404; asking for nonsense is 422."""
+    assert (await client.delete("/v1/locks/none")).status_code == 404
+    assert (await client.delete("/v1/locks/none?forced=1")).status_code == 422
+
+
+async def test_a_missing_parameter_of_a_key_is_told(client):
+    """A key that asks for a parameter which is not given names it, and nothing is queued."""
+    answer = await client.post("/v1/tasks", json={**ASKED, "parameters": {"url": "x"}})
+
+    assert answer.status_code == 422
+    assert answer.json()["problems"][0]["pointer"] == "/lock_key"
+    assert "host" in answer.json()["detail"]
+    assert "url" in answer.json()["detail"]
+
+
+async def test_a_key_takes_the_defaults_of_the_script(gateway, client):
+    """A parameter that is left out stands in the key as the script sees it."""
+    asked = {"script_name": "page", "parameters": {"url": "a"}, "lock_key": "{url}:{pages}"}
+    await client.post("/v1/tasks", json=asked)
+
+    [lock] = (await client.get("/v1/locks")).json()["locks"]
+    assert lock["key"] == "a:1"
+
+
+async def test_a_key_that_becomes_too_long(client):
+    """What its parameters make of a key is bounded."""
+    answer = await client.post("/v1/tasks", json={**ASKED, "parameters": {"host": "x" * 500}})
+
+    assert (answer.status_code, answer.json()["problems"][0]["pointer"]) == (422, "/lock_key")
+
+
+@pytest.mark.timeout(120)
+async def test_prototype_two_processes_200_times(gateway):
+    """Scheduler prototype 4.2: of two processes that ask at the same instant one gets the key."""
+    worker = gateway.worker(hold)
+    async with gateway.served() as served:
+        url = f"http://127.0.0.1:{served.port}"
+        runners = [
+            await asyncio.create_subprocess_exec(
+                *(sys.executable, "-c", RUNNER, url, KEY),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+            )
+            for _ in range(2)
+        ]
+        told: list[list[int]] = []
+        try:
+            for _ in range(200):
+                for runner in runners:
+                    assert runner.stdin is not None
+                    runner.stdin.write(b"go\n")
+                answers = [await _line(runner) for runner in runners]
+                told.append(sorted(answers))
+                assert len(gateway.router.locks()) == 1
+                worker.ok(await worker.runs.get())
+        finally:
+            for runner in runners:
+                assert runner.stdin is not None
+                runner.stdin.close()
+                await runner.wait()
+
+    assert told == [[202, 409]] * 200
+
+
+async def _line(runner: asyncio.subprocess.Process) -> int:
+    assert runner.stdout is not None
+    return int(await runner.stdout.readline())

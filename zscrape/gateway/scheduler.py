@@ -1,0 +1,405 @@
+"""The scheduler: sleeps until something is due, claims the moment, makes its task.
+
+Who claims a moment fires it: the row of the occurrence is inserted before anything else
+happens, with the id that the task will have. A gateway that dies in between leaves a claimed
+row, and by that id it is known afterwards whether the task was made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from zscrape.core.misfire import ON_TIME_S, Misfire
+from zscrape.errors import Draining, LockHeld, StorageError, ZscrapeError
+from zscrape.gateway.identifiers import new_task_id
+from zscrape.gateway.plans import Agenda, Plan, plan_of
+from zscrape.gateway.schedulebody import task_request
+from zscrape.gateway.tasks import TaskService
+from zscrape.model import TaskState
+from zscrape.store.schedules import (
+    Claim,
+    Occurrence,
+    OccurrenceStatus,
+    ScheduleRecord,
+    ScheduleStore,
+)
+from zscrape.store.tasks import TaskRow
+
+# A wall clock that was set is seen within this; nothing else needs so many looks.
+_LOOK_S: Final = 1.0
+_JUMP_S: Final = 2.0
+_RETRY_S: Final = 1.0
+_LAST_S: Final = 2.0  # for what is under way at the end
+_SETTLE_S: Final = 0.05  # what became of moments is kept together with that of others
+_CLAIM_COUNT: Final = 200  # schedules in one transaction
+_TURN_COUNT: Final = 50  # schedules planned before others get a turn
+_FIRE_COUNT: Final = 64  # tasks made at once
+_LOAD_COUNT: Final = 1_000
+_HOUR_S: Final = 3_600.0
+_DAY_S: Final = 86_400.0
+_FAILED: Final = frozenset({TaskState.FAILED, TaskState.TIMED_OUT})
+_ENCODE: Final = msgspec.json.Encoder(enc_hook=str).encode
+
+
+class Scheduler:
+    """Fires schedules. One event loop uses it.
+
+    `is_shared`: other gateways use the same store, so a moment that was claimed a moment ago
+    may be theirs.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: ScheduleStore,
+        tasks: TaskService,
+        log: Any,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        is_shared: bool = False,
+        kept_days: float = 30.0,
+    ) -> None:
+        self._store = store
+        self._tasks = tasks
+        self._log = log
+        self._clock = clock
+        self._monotonic = monotonic
+        self._stale_s = 60.0 if is_shared else 0.0
+        self._kept_s = kept_days * _DAY_S
+        self._agenda = Agenda()
+        self._wake = asyncio.Event()
+        self._room = asyncio.Semaphore(_FIRE_COUNT)
+        self._running: set[asyncio.Task[None]] = set()
+        self._settled: list[Occurrence] = []
+        self._settling: asyncio.Task[None] | None = None
+        self._offset_s = clock() - monotonic()
+        self._sweep_at = 0.0
+        self._is_refused = False
+        self._loop: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        """Return how many schedules are planned."""
+        return len(self._agenda)
+
+    # ---- life ------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Plan every schedule, take up what was claimed and never fired, and begin.
+
+        Raises:
+            StorageError: The schedules cannot be read.
+        """
+        now = self._clock()
+        after = ""
+        while True:
+            page = await self._store.page(after=after, limit=_LOAD_COUNT)
+            for place, record in enumerate(page):
+                self._plan(record, now)
+                if place % _TURN_COUNT == _TURN_COUNT - 1:
+                    await asyncio.sleep(0)
+            if len(page) < _LOAD_COUNT:
+                break
+            after = page[-1].name
+        await self._take_up(now)
+        self._loop = asyncio.create_task(self._run(), name="scheduler")
+
+    async def close(self) -> None:
+        """Fire nothing more, and keep what became of what was fired."""
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+        if self._running:
+            _, late = await asyncio.wait(set(self._running), timeout=_LAST_S)
+            for task in late:
+                task.cancel()  # a moment that is claimed is taken up by the next start
+            await asyncio.gather(*late, return_exceptions=True)
+        if self._settling is not None:
+            self._settling.cancel()
+            await asyncio.gather(self._settling, return_exceptions=True)
+        if self._settled:
+            with contextlib.suppress(StorageError):  # told before, and taken up by the next start
+                await self._store.settle(self._settled)
+
+    def plan(self, record: ScheduleRecord) -> None:
+        """Take in a schedule that is new or has changed."""
+        self._plan(record, self._clock())
+        self._wake.set()
+
+    def forget(self, schedule_id: str) -> None:
+        """Fire a schedule no more."""
+        self._agenda.drop(schedule_id)
+
+    def _plan(self, record: ScheduleRecord, now: float) -> None:
+        self._agenda.drop(record.id)
+        if record.is_paused:
+            return
+        reason = "checksum" if record.is_damaged else ""
+        try:
+            if not reason:
+                self._agenda.put(plan_of(record, now))
+        except (msgspec.MsgspecError, ZscrapeError) as error:
+            reason = str(error)
+        if reason:
+            self._log.error(
+                "schedule_damaged", schedule_id=record.id, name=record.name, reason=reason
+            )
+
+    # ---- the loop --------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._turn()
+            except StorageError as error:
+                self._refused(error)
+                await asyncio.sleep(_RETRY_S)
+            except Exception:  # noqa: BLE001 - the outermost place: told, and gone on after a rest
+                self._log.exception("scheduler_failed")
+                await asyncio.sleep(_RETRY_S)
+
+    async def _turn(self) -> None:
+        self._watch_clock()
+        now = self._clock()
+        if now >= self._sweep_at:
+            self._sweep_at = now + _HOUR_S
+            await self._store.sweep(before=now - self._kept_s)
+        due = self._agenda.pop_due(now, _CLAIM_COUNT)
+        if due:
+            await self._deal(due, now)
+            return
+        next_at = self._agenda.next_at()
+        delay_s = _LOOK_S if next_at is None else min(_LOOK_S, max(0.0, next_at - now))
+        self._wake.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await self._wake.wait()
+
+    def _watch_clock(self) -> None:
+        """See that the wall clock was set: forward is lateness, backward means to plan anew.
+
+        What has fired already is not fired again: its row is there.
+        """
+        offset_s = self._clock() - self._monotonic()
+        jump_s, self._offset_s = offset_s - self._offset_s, offset_s
+        if abs(jump_s) < _JUMP_S:
+            return
+        self._log.warning("clock_jumped", seconds=round(jump_s, 3))
+        if jump_s < 0:
+            now = self._clock()
+            for plan in self._agenda:
+                plan.advance(min(plan.cursor_at, now))
+                self._agenda.put(plan)
+
+    def _refused(self, error: StorageError) -> None:
+        if not self._is_refused:
+            self._is_refused = True
+            self._log.error("schedules_held_up", code=error.code, reason=error.reason)
+
+    # ---- due moments -----------------------------------------------------------------
+
+    async def _deal(self, plans: Sequence[Plan], now: float) -> None:
+        """Claim what is due of these plans, fire it, and plan what comes next."""
+        undone = dict.fromkeys(plans)
+        try:
+            claims = [(plan, _claim_of(plan, now)) for plan in plans]
+            answers = await self._store.claim([claim for _, claim in claims])
+            if self._is_refused:
+                self._is_refused = False
+                self._log.info("schedules_go_on")
+            stale: list[Plan] = []
+            for (plan, claim), answer in zip(claims, answers, strict=True):
+                if answer.is_stale:
+                    stale.append(plan)
+                    continue
+                del undone[plan]
+                self._advance(plan, claim.cursor_at)
+                mine = [each for each in claim.occurrences if each.due_at in answer.due_ats]
+                if mine:
+                    self._spawn(self._fire_all(plan, mine))
+            for plan in stale:
+                await self._reload(plan)
+                del undone[plan]
+        finally:
+            for plan in undone:  # they are due as before
+                if self._agenda.get(plan.id) is plan:
+                    self._agenda.put(plan)
+
+    def _advance(self, plan: Plan, cursor_at: float) -> None:
+        if self._agenda.get(plan.id) is plan:  # else it was changed while it was claimed
+            plan.advance(cursor_at)
+            self._agenda.put(plan)
+
+    async def _reload(self, plan: Plan) -> None:
+        """Take in what has become of a schedule that somebody else has changed."""
+        if self._agenda.get(plan.id) is not plan:
+            return
+        record = await self._store.find(plan.id)
+        if record is None:
+            self._agenda.drop(plan.id)
+        else:
+            self._plan(record, self._clock())
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _fire_all(self, plan: Plan, occurrences: Iterable[Occurrence]) -> None:
+        async with self._room:
+            for occurrence in occurrences:
+                await self._fire(plan, occurrence)
+
+    async def _fire(self, plan: Plan, occurrence: Occurrence) -> None:
+        """Make the task of a claimed moment, and note what became of it."""
+        kept = plan.kept
+        try:
+            prepared = await self._tasks.prepare(
+                task_request(kept.asked),
+                origin="schedule",
+                client=kept.client,
+                task_id=occurrence.task_id,
+                own_lock=f"schedule:{plan.id}",
+            )
+            prepared.row.schedule_id = plan.id
+            await self._tasks.accept(prepared)
+        except Draining:
+            return  # still claimed: the next start takes it up
+        except LockHeld as error:
+            self._settle(occurrence, OccurrenceStatus.SKIPPED_DUE_TO_LOCK, error)
+        except ZscrapeError as error:
+            self._settle(occurrence, OccurrenceStatus.FAILED_TO_START, error)
+            self._count_end(plan.id, is_ok=False)
+        except Exception:  # noqa: BLE001 - whatever it is, the moment is told of and others go on
+            self._log.exception("schedule_not_fired", schedule_id=plan.id, name=plan.name)
+            self._settle(occurrence, OccurrenceStatus.FAILED_TO_START, ZscrapeError())
+            self._count_end(plan.id, is_ok=False)
+        else:
+            self._settle(occurrence, OccurrenceStatus.FIRED)
+
+    def _settle(
+        self, occurrence: Occurrence, status: OccurrenceStatus, error: ZscrapeError | None = None
+    ) -> None:
+        occurrence.status = status
+        occurrence.at = self._clock()
+        if error is not None:
+            occurrence.task_id = ""
+            occurrence.reason, occurrence.detail = reason_of(error)
+            told = {"schedule_id": occurrence.schedule_id, "due_at": occurrence.due_at}
+            if isinstance(error, LockHeld):
+                self._log.info("schedule_skipped", key=error.key, holder=error.holder, **told)
+            else:
+                self._log.warning("schedule_not_started", code=error.code, **told)
+        self._settled.append(occurrence)
+        if self._settling is None:
+            self._settling = asyncio.get_running_loop().create_task(self._settle_all())
+
+    async def _settle_all(self) -> None:
+        """Keep what became of moments; a disk that refuses is tried again every second."""
+        try:
+            while self._settled:
+                await asyncio.sleep(_SETTLE_S)
+                told = self._settled[:_LOAD_COUNT]
+                try:
+                    await self._store.settle(told)
+                except StorageError as error:
+                    self._refused(error)
+                    await asyncio.sleep(_RETRY_S)
+                else:
+                    del self._settled[: len(told)]
+        finally:
+            self._settling = None
+
+    async def _take_up(self, now: float) -> None:
+        """Deal with moments that were claimed, and of which nothing more was heard."""
+        for occurrence in await self._store.unsettled(before=now - self._stale_s):
+            plan = self._agenda.get(occurrence.schedule_id)
+            if await self._is_made(occurrence):
+                self._settle(occurrence, OccurrenceStatus.FIRED)
+            elif plan is not None and _is_in_time(plan, occurrence, now):
+                self._spawn(self._fire_all(plan, [occurrence]))
+            else:
+                occurrence.task_id, occurrence.reason = "", "gateway_lost"
+                self._settle(occurrence, OccurrenceStatus.MISSED)
+
+    async def _is_made(self, occurrence: Occurrence) -> bool:
+        try:
+            await self._tasks.get(occurrence.task_id)
+        except ZscrapeError:
+            return False
+        return True
+
+    # ---- ends of tasks ---------------------------------------------------------------
+
+    def ended(self, row: TaskRow) -> None:
+        """Hear that a task has ended: failures in a row may pause its schedule."""
+        if row.schedule_id and row.status is not TaskState.CANCELLED:
+            self._count_end(row.schedule_id, is_ok=row.status not in _FAILED)
+
+    def _count_end(self, schedule_id: str, *, is_ok: bool) -> None:
+        plan = self._agenda.get(schedule_id)
+        if plan is None or (is_ok and not plan.failure_count):
+            return  # nothing changes
+        plan.failure_count = 0 if is_ok else plan.failure_count + 1
+        self._spawn(self._note_end(plan, is_ok=is_ok))
+
+    async def _note_end(self, plan: Plan, *, is_ok: bool) -> None:
+        limit = plan.kept.asked.pause_on_failure
+        try:
+            is_paused = await self._store.note_end(
+                plan.id, is_ok=is_ok, limit=limit, at=self._clock()
+            )
+        except StorageError as error:
+            self._refused(error)
+            return
+        if is_paused:
+            self._agenda.drop(plan.id)
+            self._log.warning(
+                "schedule_paused", schedule_id=plan.id, name=plan.name, failure_count=limit
+            )
+
+
+def _claim_of(plan: Plan, now: float) -> Claim:
+    look = plan.look(now)
+    decision = look.decision
+    missed = [
+        _occurrence(plan.id, due_at, OccurrenceStatus.MISSED, now)
+        for due_at in (*look.untold, *decision.missed)
+    ]
+    if look.untold:
+        missed[0].reason = "missed_many"
+        until_at = (*decision.missed, *decision.fire)[0]
+        missed[0].detail = _ENCODE({"until_at": until_at})
+    fire = [
+        _occurrence(plan.id, due_at, OccurrenceStatus.CLAIMED, now, new_task_id())
+        for due_at in decision.fire
+    ]
+    return Claim(
+        schedule_id=plan.id,
+        revision=plan.revision,
+        cursor_at=look.cursor_at,
+        occurrences=(*missed, *fire),
+    )
+
+
+def _occurrence(
+    schedule_id: str, due_at: float, status: OccurrenceStatus, at: float, task_id: str = ""
+) -> Occurrence:
+    return Occurrence(schedule_id=schedule_id, due_at=due_at, status=status, at=at, task_id=task_id)
+
+
+def _is_in_time(plan: Plan, occurrence: Occurrence, now: float) -> bool:
+    allowed_s = ON_TIME_S
+    if plan.misfire is not Misfire.SKIP:
+        allowed_s = max(allowed_s, plan.kept.asked.misfire_window)
+    return now - occurrence.due_at <= allowed_s + plan.table.jitter_s
+
+
+def reason_of(error: ZscrapeError) -> tuple[str, bytes]:
+    """Return an error as it is kept: the key of its words, and what fills them."""
+    return error.text_key, _ENCODE({**error.fields, "code": error.code})

@@ -1,0 +1,408 @@
+"""Schedules, and what became of each of their due moments.
+
+A due moment is claimed by inserting its row: whoever inserts it fires it, and nobody else does.
+The claim also sees whether the schedule is still the one that was planned by; a gateway that
+has not heard of a change is told so instead of firing what is paused or gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar
+from zlib import crc32
+
+from msgspec import Struct
+
+from zscrape.store.database import Write
+
+_Found = TypeVar("_Found")
+
+OCCURRENCE_LIMIT_COUNT: Final = 1_000  # kept of one schedule
+_COLUMNS: Final = (
+    *("id", "name", "script_name", "is_paused", "pause_reason", "failure_count"),
+    *("revision", "cursor_at", "created_at", "updated_at", "body", "checksum"),
+)
+_SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM schedules"  # noqa: S608 - constants
+_INSERT: Final = (
+    f"INSERT INTO schedules ({', '.join(_COLUMNS)})"  # noqa: S608 - constants
+    f" VALUES ({', '.join('?' * len(_COLUMNS))})"
+)
+_OCCURRENCE_COLUMNS: Final = (
+    *("schedule_id", "due_ms", "status", "is_manual", "task_id", "at", "reason", "detail"),
+)
+_SELECT_OCCURRENCES: Final = f"SELECT {', '.join(_OCCURRENCE_COLUMNS)} FROM occurrences"  # noqa: S608 - constants
+_CLAIM: Final = (
+    f"INSERT INTO occurrences ({', '.join(_OCCURRENCE_COLUMNS)})"  # noqa: S608 - constants
+    f" VALUES ({', '.join('?' * len(_OCCURRENCE_COLUMNS))})"
+    " ON CONFLICT (schedule_id, due_ms) DO NOTHING"
+)
+
+
+class OccurrenceStatus(StrEnum):
+    """What became of a due moment."""
+
+    CLAIMED = "claimed"  # a gateway is at it
+    FIRED = "fired"
+    SKIPPED_DUE_TO_LOCK = "skipped_due_to_lock"
+    MISSED = "missed"
+    FAILED_TO_START = "failed_to_start"
+
+
+class ScheduleRecord(Struct, kw_only=True):
+    """One schedule as it is kept. `body` is what was asked, a document of the gateway's."""
+
+    id: str
+    name: str
+    script_name: str
+    body: bytes
+    created_at: float
+    updated_at: float
+    cursor_at: float  # moments up to here are dealt with
+    is_paused: bool = False
+    pause_reason: str = ""
+    failure_count: int = 0
+    revision: int = 1
+    is_damaged: bool = False
+
+
+class Occurrence(Struct, kw_only=True):
+    """A due moment and what became of it."""
+
+    schedule_id: str
+    due_at: float
+    status: OccurrenceStatus
+    at: float
+    task_id: str = ""
+    is_manual: bool = False
+    reason: str = ""
+    detail: bytes = b"{}"
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """Moments of one schedule that are to be dealt with together: all or, if stale, none."""
+
+    schedule_id: str
+    revision: int  # by which it was planned
+    cursor_at: float
+    occurrences: tuple[Occurrence, ...]  # those to fire are `claimed`
+
+
+class Claimed(Struct, frozen=True):
+    """What a claim came to: the moments that are now the claimer's, in order."""
+
+    due_ats: tuple[float, ...] = ()
+    is_stale: bool = False  # it was changed, paused or removed meanwhile
+
+
+class ScheduleDatabase(Protocol):
+    """What is needed of a database."""
+
+    def write(self, work: Write) -> asyncio.Future[None]:
+        """Run `work` in a transaction of its own."""
+        ...
+
+    async def read(self, query: Callable[[sqlite3.Connection], _Found]) -> _Found:
+        """Return what `query` finds."""
+        ...
+
+
+class ScheduleStore:
+    """Schedules and occurrences in a database."""
+
+    def __init__(self, database: ScheduleDatabase) -> None:
+        self._database = database
+
+    # ---- schedules -------------------------------------------------------------------
+
+    async def add(self, record: ScheduleRecord) -> None:
+        """Keep a new schedule.
+
+        Raises:
+            KeyTaken: Another one has its name.
+            StorageError: Nothing can be kept now.
+        """
+        await self._database.write(lambda writer: _insert(writer, record))
+
+    async def change(self, record: ScheduleRecord, *, revision: int) -> bool:
+        """Keep a schedule as it is now, if it still had `revision`.
+
+        Raises:
+            KeyTaken: Another one has its name.
+            StorageError: Nothing can be kept now.
+        """
+        answers: list[bool] = []
+        await self._database.write(lambda writer: answers.append(_change(writer, record, revision)))
+        return answers[-1]
+
+    async def remove(self, schedule_id: str) -> bool:
+        """Forget a schedule and its occurrences; False when it is not known.
+
+        Raises:
+            StorageError: Nothing can be kept now.
+        """
+        answers: list[bool] = []
+
+        def work(writer: sqlite3.Connection) -> None:
+            writer.execute("DELETE FROM occurrences WHERE schedule_id = ?", (schedule_id,))
+            found = writer.execute("DELETE FROM schedules WHERE id = ?", (schedule_id,))
+            answers.append(found.rowcount > 0)
+
+        await self._database.write(work)
+        return answers[-1]
+
+    async def find(self, given: str) -> ScheduleRecord | None:
+        """Return a schedule by its id or its name."""
+
+        def look(reader: sqlite3.Connection) -> ScheduleRecord | None:
+            for column in ("id", "name"):
+                found = reader.execute(f"{_SELECT} WHERE {column} = ?", (given,)).fetchone()
+                if found is not None:
+                    return _record(found)
+            return None
+
+        return await self._database.read(look)
+
+    async def page(
+        self, *, script_name: str = "", after: str = "", limit: int
+    ) -> list[ScheduleRecord]:
+        """Return schedules by name, up to `limit`, those whose name comes after `after`."""
+
+        def look(reader: sqlite3.Connection) -> list[ScheduleRecord]:
+            where, values = "name > ?", [after]
+            if script_name:
+                where, values = f"{where} AND script_name = ?", [after, script_name]
+            found = reader.execute(
+                f"{_SELECT} WHERE {where} ORDER BY name LIMIT ?", (*values, limit)
+            )
+            return [_record(row) for row in found]
+
+        return await self._database.read(look)
+
+    async def note_end(self, schedule_id: str, *, is_ok: bool, limit: int, at: float) -> bool:
+        """Count how a task of a schedule has ended; pause it at `limit` failures in a row.
+
+        Returns:
+            True iff this has paused it.
+
+        Raises:
+            StorageError: Nothing can be kept now.
+        """
+        answers: list[bool] = []
+        await self._database.write(
+            lambda writer: answers.append(_note_end(writer, schedule_id, is_ok, limit, at))
+        )
+        return answers[-1]
+
+    # ---- occurrences -----------------------------------------------------------------
+
+    async def claim(self, claims: Sequence[Claim]) -> list[Claimed]:
+        """Claim due moments, those of many schedules in one transaction.
+
+        Raises:
+            StorageError: Nothing can be kept now, and nothing was claimed.
+        """
+        answers: list[Claimed] = []
+
+        def work(writer: sqlite3.Connection) -> None:
+            answers.clear()
+            answers.extend(_claim(writer, each) for each in claims)
+
+        await self._database.write(work)
+        return answers
+
+    async def note(self, occurrence: Occurrence) -> None:
+        """Keep what became of a trigger by hand; nothing was planned by it.
+
+        Raises:
+            StorageError: Nothing can be kept now.
+        """
+        values = _occurrence_values(occurrence)
+        await self._database.write(lambda writer: _run(writer, _CLAIM, *values))
+
+    async def settle(self, occurrences: Sequence[Occurrence]) -> None:
+        """Keep what became of claimed moments.
+
+        Raises:
+            StorageError: Nothing can be kept now.
+        """
+
+        def work(writer: sqlite3.Connection) -> None:
+            for each in occurrences:
+                writer.execute(
+                    "UPDATE occurrences SET status = ?, task_id = ?, at = ?, reason = ?, detail = ?"
+                    " WHERE schedule_id = ? AND due_ms = ?",
+                    (
+                        *(each.status.value, each.task_id, each.at, each.reason, each.detail),
+                        *(each.schedule_id, _ms(each.due_at)),
+                    ),
+                )
+
+        await self._database.write(work)
+
+    async def unsettled(self, *, before: float) -> list[Occurrence]:
+        """Return moments that were claimed before a moment, and of which nothing was heard."""
+
+        def look(reader: sqlite3.Connection) -> list[Occurrence]:
+            found = reader.execute(
+                f"{_SELECT_OCCURRENCES} WHERE status = 'claimed' AND at < ? ORDER BY due_ms",
+                (before,),
+            )
+            return [_occurrence(row) for row in found]
+
+        return await self._database.read(look)
+
+    async def occurrences(
+        self, schedule_id: str, *, status: str = "", before_ms: int | None = None, limit: int
+    ) -> list[Occurrence]:
+        """Return what became of a schedule's due moments, newest first."""
+
+        def look(reader: sqlite3.Connection) -> list[Occurrence]:
+            where = "schedule_id = ?"
+            values: list[str | int] = [schedule_id]
+            for condition, value in (("status = ?", status or None), ("due_ms < ?", before_ms)):
+                if value is not None:
+                    where, values = f"{where} AND {condition}", [*values, value]
+            found = reader.execute(
+                f"{_SELECT_OCCURRENCES} WHERE {where} ORDER BY due_ms DESC LIMIT ?",
+                (*values, limit),
+            )
+            return [_occurrence(row) for row in found]
+
+        return await self._database.read(look)
+
+    async def sweep(self, *, before: float, limit: int = OCCURRENCE_LIMIT_COUNT) -> None:
+        """Forget occurrences that were due before a moment, and all but `limit` of each schedule.
+
+        Raises:
+            StorageError: The rest stays for the next time.
+        """
+
+        def crowded(reader: sqlite3.Connection) -> list[str]:
+            found = reader.execute(
+                "SELECT schedule_id FROM occurrences GROUP BY schedule_id HAVING COUNT(*) > ?",
+                (limit,),
+            )
+            return [str(row[0]) for row in found]
+
+        for schedule_id in await self._database.read(crowded):
+            await self._database.write(partial(_thin, schedule_id=schedule_id, limit=limit))
+        await self._database.write(
+            lambda writer: _run(writer, "DELETE FROM occurrences WHERE due_ms < ?", _ms(before))
+        )
+
+
+# ---- in the writer's thread ----------------------------------------------------------
+
+
+def _run(writer: sqlite3.Connection, statement: str, *values: object) -> None:
+    writer.execute(statement, values)
+
+
+def _insert(writer: sqlite3.Connection, record: ScheduleRecord) -> None:
+    writer.execute(_INSERT, _values(record))
+
+
+def _change(writer: sqlite3.Connection, record: ScheduleRecord, revision: int) -> bool:
+    changed = ", ".join(f"{name} = ?" for name in _COLUMNS[1:])
+    found = writer.execute(
+        f"UPDATE schedules SET {changed} WHERE id = ? AND revision = ?",  # noqa: S608 - constants
+        (*_values(record)[1:], record.id, revision),
+    )
+    return found.rowcount > 0
+
+
+def _claim(writer: sqlite3.Connection, claim: Claim) -> Claimed:
+    found = writer.execute(
+        "SELECT revision FROM schedules WHERE id = ? AND is_paused = ?",
+        (claim.schedule_id, False),
+    ).fetchone()
+    if found is None or found[0] != claim.revision:
+        return Claimed(is_stale=True)
+    taken: list[float] = []
+    for each in claim.occurrences:
+        is_new = writer.execute(_CLAIM, _occurrence_values(each)).rowcount > 0
+        if is_new and each.status is OccurrenceStatus.CLAIMED:
+            taken.append(each.due_at)
+    writer.execute(
+        "UPDATE schedules SET cursor_at = ? WHERE id = ?", (claim.cursor_at, claim.schedule_id)
+    )
+    return Claimed(tuple(taken))
+
+
+def _note_end(
+    writer: sqlite3.Connection, schedule_id: str, is_ok: bool, limit: int, at: float
+) -> bool:
+    if is_ok:
+        _run(
+            writer,
+            "UPDATE schedules SET failure_count = 0 WHERE id = ? AND failure_count > 0",
+            schedule_id,
+        )
+        return False
+    _run(
+        writer,
+        "UPDATE schedules SET failure_count = failure_count + 1 WHERE id = ?",
+        schedule_id,
+    )
+    if not limit:
+        return False
+    paused = writer.execute(
+        "UPDATE schedules SET is_paused = ?, pause_reason = ?, revision = revision + 1,"
+        " updated_at = ? WHERE id = ? AND is_paused = ? AND failure_count >= ?",
+        (True, "failures", at, schedule_id, False, limit),
+    )
+    return paused.rowcount > 0
+
+
+def _thin(writer: sqlite3.Connection, *, schedule_id: str, limit: int) -> None:
+    _run(
+        writer,
+        "DELETE FROM occurrences WHERE schedule_id = ? AND due_ms <= (SELECT due_ms FROM"
+        " occurrences WHERE schedule_id = ? ORDER BY due_ms DESC LIMIT 1 OFFSET ?)",
+        *(schedule_id, schedule_id, limit),
+    )
+
+
+# ---- rows ----------------------------------------------------------------------------
+
+
+def _ms(moment: float) -> int:
+    return round(moment * 1000)
+
+
+def _values(record: ScheduleRecord) -> tuple[Any, ...]:
+    values = [getattr(record, name) for name in _COLUMNS[:-1]]
+    return (*values, crc32(record.body))
+
+
+def _record(row: Sequence[Any]) -> ScheduleRecord:
+    told = dict(zip(_COLUMNS, row, strict=True))
+    body = bytes(told["body"])
+    told.update(body=body, is_paused=bool(told["is_paused"]))
+    is_damaged = crc32(body) != told.pop("checksum")
+    return ScheduleRecord(**told, is_damaged=is_damaged)
+
+
+def _occurrence_values(each: Occurrence) -> tuple[Any, ...]:
+    return (
+        *(each.schedule_id, _ms(each.due_at), each.status.value, each.is_manual),
+        *(each.task_id, each.at, each.reason, each.detail),
+    )
+
+
+def _occurrence(row: Sequence[Any]) -> Occurrence:
+    schedule_id, due_ms, status, is_manual, task_id, at, reason, detail = row
+    return Occurrence(
+        schedule_id=schedule_id,
+        due_at=due_ms / 1000,
+        status=OccurrenceStatus(status),
+        at=at,
+        task_id=task_id,
+        is_manual=bool(is_manual),
+        reason=reason,
+        detail=bytes(detail),
+    )
