@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -117,6 +119,33 @@ async def test_another_gateway_sees_changes(gateway):
     gone = there.find(digest)
     assert gone is not None
     assert gone.revoked_at is not None
+
+
+async def test_a_look_at_the_store_takes_no_new_key_away(gateway):
+    """A key that is made while the keys are being read is known from its answer on."""
+    ring, reading, made = gateway.keys, asyncio.Event(), asyncio.Event()
+
+    class Slow(KeyStore):
+        async def all(self):
+            rows = await super().all()
+            reading.set()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(made.wait(), 0.05)  # as long as nothing is made meanwhile
+            return rows
+
+    ring._store = Slow(gateway.tables)
+    loading = asyncio.create_task(ring.load())
+    await reading.wait()
+    key, row = await ring.create(NewKey(scopes=("run",)), by="admin")
+    made.set()
+    await loading
+
+    assert ring.known(row.id) is not None
+    revoked = await ring.revoke(row.id)
+    assert revoked.revoked_at is not None
+    found = ring.find(digest_of(key.encode()))
+    assert found is not None
+    assert found.revoked_at == revoked.revoked_at
 
 
 async def test_uses_are_kept_and_old_keys_forgotten(gateway):
