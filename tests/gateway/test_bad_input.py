@@ -529,7 +529,7 @@ async def test_idempotency_key_of_a_batch(gateway, client):
         "/v1/",
         "/scrape/",
         "/v1/tasks/",
-        "http://gateway//scrape",
+        "/.//scrape",
         "/v1/scripts/a/b/c/d",
     ],
 )
