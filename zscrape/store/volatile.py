@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
-from sqlalchemy import create_engine
+from sqlalchemy import Table, create_engine
 from sqlalchemy.pool import StaticPool
 
 from zscrape.store.database import Write
@@ -31,12 +31,15 @@ class Tables(Protocol):
 
 
 class VolatileDatabase:
-    """A database in memory; there is no disk to wait for, so no thread either."""
+    """A database in memory; there is no disk to wait for, so no thread either.
 
-    def __init__(self) -> None:
+    `tables` are those that it has, empty at first; None: all of the schema.
+    """
+
+    def __init__(self, tables: Iterable[Table] | None = None) -> None:
         self._connection = sqlite3.connect(":memory:", isolation_level=None)
         engine = create_engine("sqlite://", creator=lambda: self._connection, poolclass=StaticPool)
-        METADATA.create_all(engine)
+        METADATA.create_all(engine, tables=None if tables is None else list(tables))
 
     def write(self, work: Write) -> asyncio.Future[None]:
         """Run `work` in a transaction of its own; the future is done when this returns."""
@@ -64,6 +67,6 @@ class VolatileDatabase:
         except sqlite3.Error as error:
             raise storage_error(error) from error
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Forget everything."""
         self._connection.close()
