@@ -256,7 +256,7 @@ async def make(folder: Path) -> AsyncIterator[Any]:
         gateway.router.close()
         await gateway.catalogue.close()
         await gateway.cache.close()
-        gateway.tables.close()
+        await gateway.tables.close()
 
 
 @pytest.fixture

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import stat
+import timeit
 import tomllib
 
 import pytest
 
-from zscrape.errors import ConfigError, Unauthorized
+from zscrape.errors import ConfigError, LockedOut, Unauthorized
 from zscrape.gateway.access import Access, admin_key, write_client
 
 
@@ -81,3 +83,23 @@ def test_the_key_itself_is_not_kept():
     access = Access("zs_very-secret")
 
     assert "very-secret" not in repr(vars(access))
+
+
+def test_a_nearly_right_key_takes_no_longer_than_any_other():
+    """What is compared are hashes: how much of a key is right cannot be seen by a clock."""
+    right = "zs_" + "k" * 32
+    guesses = [right[:-1] + "x", "x" * len(right)]
+
+    def fastest_s(guess: str) -> float:
+        headers = {b"x-api-key": guess.encode()}
+        access = Access(right, clock=lambda: 0.0)
+
+        def call() -> None:
+            with contextlib.suppress(Unauthorized, LockedOut):
+                access.authenticate(headers, "192.0.2.1")
+
+        return min(timeit.repeat(call, number=20, repeat=200))
+
+    near_s, far_s = map(fastest_s, guesses)
+
+    assert 0.5 < near_s / far_s < 2

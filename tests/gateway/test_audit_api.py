@@ -77,6 +77,18 @@ async def test_who_may_not_is_on_record_too(gateway, client):
     assert [(line["action"], line["result"]) for line in found] == [("keys.create", "forbidden")]
 
 
+async def test_strangers_cannot_fill_the_audit(gateway, client):
+    """Calls that pretend to be signed are one line in a while."""
+    async with gateway.client(**{"X-Hub-Signature-256": "sha256=00"}) as stranger:
+        del stranger.headers["Authorization"]
+        for _ in range(5):
+            assert (await stranger.post("/v1/scripts/refresh")).status_code == 401
+
+    (line,) = (await client.get("/v1/audit")).json()["audit"]
+
+    assert (line["actor"], line["result"]) == ("signature", "unauthorized")
+
+
 async def test_pages_filters_and_exports(gateway, client):
     """Newest first by pages; as a whole in lines or in a table where nothing is a formula."""
     store = gateway.state.audit.store

@@ -90,6 +90,26 @@ def test_tokens_that_are_not_for_us(changed, reason):
     assert refused.value.is_signed
 
 
+def test_a_token_is_checked_once_while_it_lasts():
+    """The same token is not checked with every call, and never believed beyond its end."""
+    now = [time.time()]
+    secret = {"HS256": SECRET.encode()}
+    keys = JwtKeys(secret, issuer="https://in", audience="zs", clock=lambda: now[0])
+    token = signed(exp=int(now[0]) - 3)  # over, but for the leeway between the clocks
+
+    brief = keys.verify(token)
+    for number in range(1_100):
+        keys.verify(signed(sub=f"user-{number}"))
+
+    assert brief is not keys.verify(token)
+    assert len(keys._believed) == 1_024
+    now[0] += 120
+    fresh = signed()
+    assert keys.verify(fresh) is not keys.verify(fresh)  # this clock says that it is over
+    now[0] -= 120
+    assert keys.verify(fresh) is keys.verify(fresh)
+
+
 def forged(header: dict[str, Any], signature: bytes = b"") -> bytes:
     """Return a token with this header and a signature of our own."""
     parts = [msgspec.json.encode(header), msgspec.json.encode(claims()), signature]

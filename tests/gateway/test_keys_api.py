@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from starlette.routing import Route
 
 from tests.gateway.conftest import KEY, Gateway
+from tests.gateway.loop_router import hold
 from zscrape.gateway.access import Access
 from zscrape.gateway.api.doors import Door, door_of
 from zscrape.gateway.keyring import KeyRing, NewKey, digest_of
@@ -119,6 +122,33 @@ async def test_another_gateway_sees_changes(gateway):
     assert gone.revoked_at is not None
 
 
+async def test_a_look_at_the_store_takes_no_new_key_away(gateway):
+    """A key that is made while the keys are being read is known from its answer on."""
+    ring, reading, made = gateway.keys, asyncio.Event(), asyncio.Event()
+
+    class Slow(KeyStore):
+        async def all(self):
+            rows = await super().all()
+            reading.set()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(made.wait(), 0.05)  # as long as nothing is made meanwhile
+            return rows
+
+    ring._store = Slow(gateway.tables)
+    loading = asyncio.create_task(ring.load())
+    await reading.wait()
+    key, row = await ring.create(NewKey(scopes=("run",)), by="admin")
+    made.set()
+    await loading
+
+    assert ring.known(row.id) is not None
+    revoked = await ring.revoke(row.id)
+    assert revoked.revoked_at is not None
+    found = ring.find(digest_of(key.encode()))
+    assert found is not None
+    assert found.revoked_at == revoked.revoked_at
+
+
 async def test_uses_are_kept_and_old_keys_forgotten(gateway):
     """The last use outlives the process; what ended long ago goes."""
     key, row = await gateway.keys.create(NewKey(scopes=("run",)), by="admin")
@@ -155,6 +185,35 @@ async def test_keys_that_cannot_be_made(client, body, pointer):
     assert refused.status_code == 422
     assert [problem["pointer"] for problem in refused.json()["problems"]] == [pointer]
     assert len((await client.get("/v1/keys")).json()["keys"]) == 1
+
+
+@pytest.mark.parametrize("is_scrape", [True, False])
+async def test_a_stream_ends_with_its_key(gateway, client, is_scrape):
+    """Who is revoked hears no more of a task that is being followed; the task goes on."""
+    gateway.worker(hold)
+    made = await make_key(client, scopes=["run", "read"])
+    body = {"script_name": "anything"}
+    async with (
+        gateway.served() as served,
+        served.client(Authorization=f"Bearer {made['key']}", Accept="text/event-stream") as own,
+    ):
+        if is_scrape:
+            call = own.build_request("POST", "/scrape", json=body)
+        else:
+            task_id = (await own.post("/v1/tasks", json=body)).json()["request_id"]
+            call = own.build_request("GET", f"/v1/tasks/{task_id}/events")
+        stream = await own.send(call, stream=True)
+        lines = stream.aiter_lines()
+        first = await anext(lines)
+        await client.delete(f"/v1/keys/{made['id']}")
+        rest = [line async for line in lines]
+        await stream.aclose()
+
+    assert stream.status_code == 200
+    assert first.startswith("id: 1")
+    assert not any("result" in line for line in rest)
+    assert gateway.service.live_count == 1
+    assert gateway.reports == []
 
 
 # ---- every endpoint by every scope ---------------------------------------------------

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zscrape.cli.remote import open_client
 from zscrape.cli.terminal import Terminal
 from zscrape.cli.verbs import FAILED, OK, SOME_FAILED, Flag, verb
 
@@ -104,7 +105,10 @@ def _keep(terminal: Terminal, running: Demo) -> None:
         told = {"http": running.gateway["http"], "link": running.gateway["link"]}
         terminal.line({"event": "ready", **told, "home": str(running.home)})
     else:
-        terminal.say("cli.demo.keep", http=running.gateway["http"], home=running.home)
+        http = running.gateway["http"]
+        terminal.say("cli.demo.keep", http=http, home=running.home)
+        with open_client(terminal, url=http, key=None, home=running.home) as client:
+            terminal.note("cli.gateway.dashboard", url=client.login_link()["url"])
     asked_to_end.wait()
     for number, handler in before.items():
         signal.signal(number, handler)

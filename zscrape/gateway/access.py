@@ -145,6 +145,15 @@ class Access:
         """End the session that the headers carry."""
         self._sessions.end(cookie_in(headers, self.cookie_name))
 
+    def is_current(self, client: Client) -> bool:
+        """True iff what this client came in with still holds."""
+        if client.until is not None and client.until <= self._clock():
+            return False
+        if not client.id.startswith(KEY_ID_PREFIX):
+            return True
+        known = self._keys.known(client.id) if self._keys is not None else None
+        return known is not None and known.revoked_at is None
+
     def _find(self, digest: bytes) -> Known | None:
         first = self._first if compare_digest(self._first.digest, digest) else None
         return first or (self._keys.find(digest) if self._keys is not None else None)

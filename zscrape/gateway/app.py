@@ -52,6 +52,7 @@ from zscrape.gateway.api.exchange import (
     request_id_of,
     send_whole,
     to_client,
+    while_current,
 )
 from zscrape.gateway.api.scrape import ScrapeEndpoint
 from zscrape.gateway.identifiers import new_task_id
@@ -129,11 +130,13 @@ class Edge:
             is_webhook = scope["path"] == catalogue.WEBHOOK_PATH and comes_signed(headers)
             if scope["path"] not in status.PUBLIC_PATHS:
                 check_room(scope, state.policy)
+            send_on: Send = answer.send
             if scope["path"] not in self._open_paths and not is_webhook:
-                scope[CLIENT] = state.access.authenticate(
+                client = scope[CLIENT] = state.access.authenticate(
                     headers, peer_of(scope), method=scope["method"]
                 )
-            await self._app(scope, receive, answer.send)
+                send_on = while_current(send_on, lambda: state.access.is_current(client))
+            await self._app(scope, receive, send_on)
         except ClientGone:
             raise
         except ZscrapeError as error:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from zscrape.errors import StorageError
 from zscrape.gateway.damper import Damper
 from zscrape.store.audit import AuditLine, AuditStore
 
 LossListener: TypeAlias = Callable[[AuditLine, StorageError], None]
+
+
+_SHUT_OUT: Final = frozenset({"forbidden", "unauthorized"})
 
 
 class Auditor:
@@ -41,9 +44,9 @@ class Auditor:
         result: str = "ok",
         request_id: str = "",
     ) -> None:
-        """Keep a line; of what is refused for want of a scope one every few seconds."""
-        # Whoever has any key at all could fill the disk with what they may not do.
-        if result == "forbidden" and self._refused.admit((actor, action)) is None:
+        """Keep a line; of what is refused for want of a key or a scope one every few seconds."""
+        # Strangers could fill the disk with what they may not do.
+        if result in _SHUT_OUT and self._refused.admit((actor, action)) is None:
             return
         line = AuditLine(
             at=self._clock(),

@@ -89,7 +89,7 @@ def _tables(store: SqlTaskStore | None, parts: contextlib.AsyncExitStack) -> Tab
     if store is not None:
         return store.database
     volatile = VolatileDatabase()
-    parts.callback(volatile.close)
+    parts.push_async_callback(volatile.close)
     return volatile
 
 

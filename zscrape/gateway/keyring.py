@@ -77,6 +77,8 @@ class KeyRing:
         self._by_digest: dict[bytes, Known] = {}
         self._by_id: dict[str, Known] = {}
         self._mark: Mark | None = None
+        # What is read while a key is being made or revoked would be what was true before.
+        self._changing = asyncio.Lock()
         self._kept_uses: dict[str, float] = {}
 
     def find(self, digest: bytes) -> Known | None:
@@ -129,8 +131,9 @@ class KeyRing:
             created_by=by,
             expires_at=asked.expires_at,
         )
-        await self._store.add(row)
-        self._take(row)
+        async with self._changing:
+            await self._store.add(row)
+            self._take(row)
         return key, row
 
     async def revoke(self, key_id: str) -> KeyRow:
@@ -140,10 +143,14 @@ class KeyRing:
             NotFound: There is none with this id.
             StorageError: Nothing can be written now: the key can still be used.
         """
-        self.row(key_id)
-        await self._store.revoke(key_id, self._clock())
-        await self.load()
-        return self.row(key_id)
+        async with self._changing:
+            row = self.row(key_id)
+            if row.revoked_at is None:
+                now = self._clock()
+                await self._store.revoke(key_id, now)
+                row = msgspec.structs.replace(row, revoked_at=now)
+                self._take(row)
+        return row
 
     # ---- following the store ---------------------------------------------------------
 
@@ -153,8 +160,11 @@ class KeyRing:
         Raises:
             StorageError: They cannot be read.
         """
-        self._mark = await self._store.mark()
-        rows = await self._store.all()
+        async with self._changing:
+            self._mark = await self._store.mark()
+            self._take_all(await self._store.all())
+
+    def _take_all(self, rows: list[KeyRow]) -> None:
         gone = self._rows.keys() - {row.id for row in rows}
         for key_id in gone:
             del self._by_digest[self._rows.pop(key_id).digest], self._by_id[key_id]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -331,6 +331,26 @@ def to_client(send: Send) -> Send:
             raise ClientGone from error
 
     return send_or_gone
+
+
+def while_current(send: Send, is_current: Callable[[], bool]) -> Send:
+    """Return `send` such that an answer without a known length ends once that is false.
+
+    Its next piece is not sent, and whoever sends is told by `ClientGone`.
+    """
+    is_open_ended = False
+
+    async def send_or_end(message: Message) -> None:
+        nonlocal is_open_ended
+        if message["type"] == "http.response.start":
+            names = {name for name, _ in message.get("headers", ())}
+            is_open_ended = b"content-length" not in names
+        elif is_open_ended and message.get("more_body", False) and not is_current():
+            await send({"type": "http.response.body", "body": b""})
+            raise ClientGone
+        await send(message)
+
+    return send_or_end
 
 
 async def send_whole(

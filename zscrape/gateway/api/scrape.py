@@ -27,10 +27,12 @@ from zscrape.gateway.api.exchange import (
     read_body,
     refusal_headers,
     send_whole,
+    while_current,
 )
 from zscrape.gateway.api.leaving import end_if_left, ending_with_client, is_cancelling_query
 from zscrape.gateway.api.statuses import envelope_status
 from zscrape.gateway.api.streams import EVENTS, ITEMS, follow, wait_for_item
+from zscrape.gateway.clients import Client
 from zscrape.gateway.envelope import encode, envelope, refusal_envelope
 from zscrape.gateway.faults import field_fault
 from zscrape.gateway.identifiers import new_task_id
@@ -62,7 +64,7 @@ class ScrapeEndpoint:
         try:
             check_room(scope, state.policy)
             row = await call.accept(scope, receive)
-            await call.answer(row, receive, send)
+            await call.answer(row, receive, while_current(send, call.is_allowed))
         except ClientGone:
             raise  # the edge knows what to do: nothing
         except ZscrapeError as error:
@@ -76,6 +78,7 @@ class _Call:
     """One call of `POST /scrape`."""
 
     __slots__ = (
+        "_client",
         "_headers",
         "_is_cancelling",
         "_is_started",
@@ -87,6 +90,7 @@ class _Call:
     def __init__(self, state: GatewayState, headers: dict[bytes, bytes], request_id: str) -> None:
         self._state = state
         self._headers = headers
+        self._client: Client | None = None
         self._script_name: str | None = None
         self._is_started = False
         self._is_cancelling = False  # its task ends when its client goes
@@ -96,6 +100,7 @@ class _Call:
         """Read the call and make a task of it."""
         state, headers = self._state, self._headers
         client = state.access.authenticate(headers, peer_of(scope), method="POST")
+        self._client = client
         client.check_scopes(("run",))
         self._is_cancelling = is_cancelling_query(scope["query_string"])
         body = await read_body(headers, receive, state.policy)
@@ -120,6 +125,10 @@ class _Call:
         except ScriptError as error:
             return await self._failed(request, error, client.id, idempotency)
         return await service.accept(prepared, idempotency)
+
+    def is_allowed(self) -> bool:
+        """True iff who calls may still do so."""
+        return self._client is not None and self._state.access.is_current(self._client)
 
     async def _failed(
         self,
