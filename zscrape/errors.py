@@ -14,7 +14,7 @@
     │   ├── ManifestInvalid (FilesInvalid: its files), EntryPointInvalid
     │   ├── IntegrityFailure, SignatureInvalid, EnvironmentFailed, RepositoryUnavailable
     │   └── VersionExists, PublishFailed
-    ├── TaskDamaged           what the disk gives back is not what was written
+    ├── TaskDamaged, ScheduleDamaged   what the disk gives back is not what was written
     ├── WireError             a message on the link that cannot be read
     └── ConfigError           a setting that cannot be used
         └── HomeInUse, StorageCorrupt, StorageNewer
@@ -468,6 +468,14 @@ class TaskDamaged(ZscrapeError):
 
     code: ClassVar[str] = "task_damaged"
     task_id: str
+
+
+@dataclass(eq=False, kw_only=True)
+class ScheduleDamaged(ZscrapeError):
+    """Raised when what was kept of a schedule is not what was written."""
+
+    code: ClassVar[str] = "schedule_damaged"
+    name: str
 
 
 # ---- the rest ------------------------------------------------------------------------

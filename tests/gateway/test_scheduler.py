@@ -427,6 +427,13 @@ async def test_a_damaged_schedule_stops_no_other(make, clock, kept):
 
     assert short(await told(kept, "id-good", 1)) == [(1, "fired")]
     assert [fields["name"] for event, fields in gateway.log.told if event == "schedule_damaged"]
+    async with gateway.client() as client:
+        listed = (await client.get("/v1/schedules")).json()["schedules"]
+        triggered = await client.post("/v1/schedules/bad/trigger")
+        removed = await client.delete("/v1/schedules/bad")
+    assert [(each["name"], each["damaged"]) for each in listed] == [("bad", True), ("good", False)]
+    assert (triggered.status_code, triggered.json()["code"]) == (500, "schedule_damaged")
+    assert removed.status_code == 200
 
 
 # ---- many ----------------------------------------------------------------------------

@@ -88,6 +88,7 @@ class Scheduler:
         self._offset_s = clock() - monotonic()
         self._sweep_at = 0.0
         self._is_refused = False
+        self._has_begun = False
         self._loop: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
@@ -97,7 +98,7 @@ class Scheduler:
     # ---- life ------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Plan every schedule, take up what was claimed and never fired, and begin.
+        """Plan every schedule and begin, with what was claimed and never fired.
 
         Raises:
             StorageError: The schedules cannot be read.
@@ -113,7 +114,6 @@ class Scheduler:
             if len(page) < _LOAD_COUNT:
                 break
             after = page[-1].name
-        await self._take_up(now - (_ABANDONED_S if self._is_shared else 0.0))
         self._loop = asyncio.create_task(self._run(), name="scheduler")
 
     async def close(self) -> None:
@@ -138,16 +138,11 @@ class Scheduler:
         self._revisions[record.id] = record.revision
         if record.is_paused:
             return
-        reason = "checksum" if record.is_damaged else ""
         try:
-            if not reason:
-                self._agenda.put(plan_of(record, now))
-        except (msgspec.MsgspecError, ZscrapeError) as error:
-            reason = str(error)
-        if reason:
-            self._log.error(
-                "schedule_damaged", schedule_id=record.id, name=record.name, reason=reason
-            )
+            self._agenda.put(plan_of(record, now))
+        except ZscrapeError as error:
+            told = {"schedule_id": record.id, "name": record.name, "reason": str(error)}
+            self._log.error("schedule_damaged", **told)
 
     # ---- the loop --------------------------------------------------------------------
 
@@ -165,6 +160,9 @@ class Scheduler:
     async def _turn(self) -> None:
         self._watch_clock()
         now = self._clock()
+        if not self._has_begun:  # before the first claim of its own
+            await self._take_up(now - (_ABANDONED_S if self._is_shared else 0.0))
+            self._has_begun = True
         if now >= self._sweep_at:
             self._sweep_at = now + _HOUR_S
             await self._store.sweep(before=now - self._kept_s)
