@@ -16,7 +16,7 @@
     │   ├── ManifestInvalid (FilesInvalid: its files), EntryPointInvalid
     │   ├── IntegrityFailure, SignatureInvalid, EnvironmentFailed, RepositoryUnavailable
     │   └── VersionExists, PublishFailed
-    ├── TaskDamaged           what the disk gives back is not what was written
+    ├── TaskDamaged, ScheduleDamaged   what the disk gives back is not what was written
     ├── BlobMissing, BlobDamaged, BlobUnavailable: the same of what is kept outside
     ├── WireError             a message on the link that cannot be read
     └── ConfigError           a setting that cannot be used
@@ -577,6 +577,14 @@ class BlobUnavailable(RefusedError):
     code: ClassVar[str] = "blob_unavailable"
     place: str
     reason: str
+
+
+@dataclass(eq=False, kw_only=True)
+class ScheduleDamaged(ZscrapeError):
+    """Raised when what was kept of a schedule is not what was written."""
+
+    code: ClassVar[str] = "schedule_damaged"
+    name: str
 
 
 # ---- the rest ------------------------------------------------------------------------

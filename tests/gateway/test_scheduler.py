@@ -426,6 +426,13 @@ async def test_a_damaged_schedule_stops_no_other(make, clock, kept):
 
     assert short(await told(kept, "id-good", 1)) == [(1, "fired")]
     assert [fields["name"] for event, fields in gateway.log.told if event == "schedule_damaged"]
+    async with gateway.client() as client:
+        listed = (await client.get("/v1/schedules")).json()["schedules"]
+        triggered = await client.post("/v1/schedules/bad/trigger")
+        removed = await client.delete("/v1/schedules/bad")
+    assert [(each["name"], each["damaged"]) for each in listed] == [("bad", True), ("good", False)]
+    assert (triggered.status_code, triggered.json()["code"]) == (500, "schedule_damaged")
+    assert removed.status_code == 200
 
 
 # ---- many ----------------------------------------------------------------------------
@@ -483,6 +490,58 @@ async def test_a_gateway_that_missed_a_pause_fires_nothing(make, gateway, clock,
     assert await kept.occurrences(schedule_id, limit=9) == []
 
 
+async def test_gateways_that_share_a_store_hear_of_each_other(make, gateway, clock, kept):
+    """A schedule made, changed or removed by one gateway is so for the others within seconds."""
+    other = make(schedules=kept, clock=clock.wall, monotonic=clock.monotonic)
+    other.scheduler._is_shared = True
+    await other.scheduler.start()
+    counts: list[float | None] = []
+
+    schedule_id = await add(gateway)
+    for change in ("made", "changed", "removed"):
+        async with gateway.client() as client:
+            if change == "changed":
+                await client.patch("/v1/schedules/s", json={"interval": 3_600})
+            elif change == "removed":
+                await client.delete("/v1/schedules/s")
+        gateway.scheduler.forget(schedule_id)
+        clock.go(other, 11)
+        await until(lambda: other.scheduler._refresh_at > clock.now)
+        await asyncio.sleep(0.02)
+        plan = other.scheduler._agenda.get(schedule_id)
+        counts.append(None if plan is None else plan.table.interval_s)
+
+    assert counts == [60.0, 3_600.0, None]
+
+
+async def test_an_abandoned_claim_is_fired_by_another(make, gateway, clock, kept):
+    """What a gateway that is gone has claimed is fired by one that shares its store, once."""
+    schedule_id = await add(gateway, interval=86_400)
+    occurrence = Occurrence(
+        schedule_id=schedule_id,
+        due_at=clock.now - 1,
+        status=OccurrenceStatus.CLAIMED,
+        at=clock.now - 1,
+        task_id="0190-claimed",
+    )
+    claim = Claim(
+        schedule_id=schedule_id, revision=1, cursor_at=clock.now, occurrences=(occurrence,)
+    )
+    await kept.claim([claim])
+    await gateway.scheduler.close()
+    other = make(schedules=kept, clock=clock.wall, monotonic=clock.monotonic)
+    other.scheduler._is_shared = True
+    await other.scheduler.start()
+
+    early = await kept.unsettled(before=clock.now)
+    clock.go(other, 310)
+    [found] = await told(kept, schedule_id, 1)
+
+    assert [each.task_id for each in early] == ["0190-claimed"]
+    assert (found.status, found.task_id) == (OccurrenceStatus.FIRED, "0190-claimed")
+    assert other.router.submitted_count == 1
+
+
 async def test_windmill_10917_no_moment_goes_missing_among_10000(make, clock, kept):
     """Of 10,000 schedules due in one minute every moment is on record, and fired once."""
     for number in range(10_000):
@@ -491,7 +550,7 @@ async def test_windmill_10917_no_moment_goes_missing_among_10000(make, clock, ke
 
     clock.go(gateway, 60)
     await until(lambda: gateway.router.submitted_count == 10_000)
-    await until(lambda: gateway.service.live_count == 0 and not gateway.scheduler._settled)
+    await until(lambda: gateway.service.live_count == 0 and gateway.scheduler._firing.is_idle)
     counts: Counter[str] = Counter()
     for number in range(10_000):
         for each in await kept.occurrences(f"id-{number:05}", limit=9):

@@ -165,6 +165,27 @@ async def test_what_became_of_a_moment(store: ScheduleStore) -> None:
     assert found.cursor_at == 120.0
 
 
+async def test_an_abandoned_moment_is_taken_over_once(store: ScheduleStore) -> None:
+    """Of gateways that find a claim of one that is gone, one takes it over."""
+    await store.add(record("a"))
+    await store.claim([claim("a", 60.0)])
+    [found] = await store.unsettled(before=100.0)
+
+    answers = await asyncio.gather(*(store.take_over(found, at=400.0) for _ in range(5)))
+
+    assert sorted(answers) == [False] * 4 + [True]
+    assert await store.unsettled(before=100.0) == []
+
+
+async def test_revisions_are_those_of_what_fires(store: ScheduleStore) -> None:
+    """What other gateways have changed is seen by the revisions of what is not paused."""
+    await store.add(record("a"))
+    await store.add(record("b", is_paused=True))
+    await store.change(record("a", revision=2), revision=1)
+
+    assert await store.revisions() == {"id-a": 2}
+
+
 async def test_failures_in_a_row_pause(store: ScheduleStore) -> None:
     """The failure that reaches the limit pauses the schedule; a success begins anew."""
     await store.add(record("a"))

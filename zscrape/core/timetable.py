@@ -20,7 +20,7 @@ from zscrape.core.hours import Window, is_open, next_open
 
 # Moments outside of the allowed hours that are looked at before a timetable counts as over.
 _CLOSED_LIMIT_COUNT: Final = 5_000
-_WALK_LIMIT_COUNT: Final = 1_000
+_WALK_LIMIT_COUNT: Final = 300
 _LAST_ROUNDS_COUNT: Final = 8
 
 

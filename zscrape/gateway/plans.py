@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from zscrape.core.misfire import Decision, Misfire, decide
 from zscrape.core.timetable import Timetable
+from zscrape.errors import ScheduleDamaged
 from zscrape.gateway.schedulebody import ScheduleRequest, timetable_of
 from zscrape.store.schedules import ScheduleRecord
 
@@ -43,9 +44,15 @@ def decode_kept(record: ScheduleRecord) -> KeptSchedule:
     """Read a kept document.
 
     Raises:
-        msgspec.MsgspecError, InvalidRequest: A newer zscrape has written it, or it is damaged.
+        ScheduleDamaged: It cannot be read, or its checksum does not fit.
     """
-    return _DECODE(record.body)
+    try:
+        kept = None if record.is_damaged else _DECODE(record.body)
+    except (msgspec.MsgspecError, ValueError):
+        kept = None
+    if kept is None:
+        raise ScheduleDamaged(name=record.name)
+    return kept
 
 
 class Plan(Struct, eq=False):
@@ -104,7 +111,8 @@ def plan_of(record: ScheduleRecord, now: float) -> Plan:
     """Return the plan of a schedule, at the first moment that nobody has dealt with.
 
     Raises:
-        msgspec.MsgspecError, InvalidRequest: It cannot be read.
+        ScheduleDamaged: It cannot be read.
+        InvalidRequest: Its time zone is not known here (any more).
     """
     kept = decode_kept(record)
     plan = Plan(

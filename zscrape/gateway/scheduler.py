@@ -10,16 +10,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
 from zscrape.core.misfire import ON_TIME_S, Misfire
-from zscrape.errors import Draining, LockHeld, StorageError, ZscrapeError
+from zscrape.errors import StorageError, ZscrapeError
+from zscrape.gateway.firing import Firing
 from zscrape.gateway.identifiers import new_task_id
 from zscrape.gateway.plans import Agenda, Plan, plan_of
-from zscrape.gateway.schedulebody import task_request
 from zscrape.gateway.tasks import TaskService
 from zscrape.model import TaskState
 from zscrape.store.schedules import (
@@ -35,16 +36,16 @@ from zscrape.store.tasks import TaskRow
 _LOOK_S: Final = 1.0
 _JUMP_S: Final = 2.0
 _RETRY_S: Final = 1.0
-_LAST_S: Final = 2.0  # for what is under way at the end
-_SETTLE_S: Final = 0.05  # what became of moments is kept together with that of others
 _CLAIM_COUNT: Final = 200  # schedules in one transaction
 _TURN_COUNT: Final = 50  # schedules planned before others get a turn
-_FIRE_COUNT: Final = 64  # tasks made at once
+_LOOK_COUNT: Final = 10  # schedules looked at; one of seconds has hundreds of moments to tell
+_REFRESH_S: Final = 10.0  # between looks at what other gateways have changed
+_ABANDONED_S: Final = 300.0  # no script takes longer to be resolved
 _LOAD_COUNT: Final = 1_000
 _HOUR_S: Final = 3_600.0
 _DAY_S: Final = 86_400.0
 _FAILED: Final = frozenset({TaskState.FAILED, TaskState.TIMED_OUT})
-_ENCODE: Final = msgspec.json.Encoder(enc_hook=str).encode
+_ENCODE: Final = msgspec.json.Encoder().encode
 
 
 class Scheduler:
@@ -70,17 +71,24 @@ class Scheduler:
         self._log = log
         self._clock = clock
         self._monotonic = monotonic
-        self._stale_s = 60.0 if is_shared else 0.0
+        self._is_shared = is_shared
+        self._revisions: dict[str, int] = {}  # of every schedule that was looked at
+        self._refresh_at = 0.0
         self._kept_s = kept_days * _DAY_S
         self._agenda = Agenda()
         self._wake = asyncio.Event()
-        self._room = asyncio.Semaphore(_FIRE_COUNT)
-        self._running: set[asyncio.Task[None]] = set()
-        self._settled: list[Occurrence] = []
-        self._settling: asyncio.Task[None] | None = None
+        self._firing = Firing(
+            store=store,
+            tasks=tasks,
+            log=log,
+            clock=clock,
+            on_refused=self._refused,
+            on_failure=lambda schedule_id: self._count_end(schedule_id, is_ok=False),
+        )
         self._offset_s = clock() - monotonic()
         self._sweep_at = 0.0
         self._is_refused = False
+        self._has_begun = False
         self._loop: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
@@ -90,7 +98,7 @@ class Scheduler:
     # ---- life ------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Plan every schedule, take up what was claimed and never fired, and begin.
+        """Plan every schedule and begin, with what was claimed and never fired.
 
         Raises:
             StorageError: The schedules cannot be read.
@@ -106,7 +114,6 @@ class Scheduler:
             if len(page) < _LOAD_COUNT:
                 break
             after = page[-1].name
-        await self._take_up(now)
         self._loop = asyncio.create_task(self._run(), name="scheduler")
 
     async def close(self) -> None:
@@ -114,17 +121,7 @@ class Scheduler:
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.gather(self._loop, return_exceptions=True)
-        if self._running:
-            _, late = await asyncio.wait(set(self._running), timeout=_LAST_S)
-            for task in late:
-                task.cancel()  # a moment that is claimed is taken up by the next start
-            await asyncio.gather(*late, return_exceptions=True)
-        if self._settling is not None:
-            self._settling.cancel()
-            await asyncio.gather(self._settling, return_exceptions=True)
-        if self._settled:
-            with contextlib.suppress(StorageError):  # told before, and taken up by the next start
-                await self._store.settle(self._settled)
+        await self._firing.close()
 
     def plan(self, record: ScheduleRecord) -> None:
         """Take in a schedule that is new or has changed."""
@@ -134,21 +131,18 @@ class Scheduler:
     def forget(self, schedule_id: str) -> None:
         """Fire a schedule no more."""
         self._agenda.drop(schedule_id)
+        self._revisions.pop(schedule_id, None)
 
     def _plan(self, record: ScheduleRecord, now: float) -> None:
         self._agenda.drop(record.id)
+        self._revisions[record.id] = record.revision
         if record.is_paused:
             return
-        reason = "checksum" if record.is_damaged else ""
         try:
-            if not reason:
-                self._agenda.put(plan_of(record, now))
-        except (msgspec.MsgspecError, ZscrapeError) as error:
-            reason = str(error)
-        if reason:
-            self._log.error(
-                "schedule_damaged", schedule_id=record.id, name=record.name, reason=reason
-            )
+            self._agenda.put(plan_of(record, now))
+        except ZscrapeError as error:
+            told = {"schedule_id": record.id, "name": record.name, "reason": str(error)}
+            self._log.error("schedule_damaged", **told)
 
     # ---- the loop --------------------------------------------------------------------
 
@@ -166,9 +160,15 @@ class Scheduler:
     async def _turn(self) -> None:
         self._watch_clock()
         now = self._clock()
+        if not self._has_begun:  # before the first claim of its own
+            await self._take_up(now - (_ABANDONED_S if self._is_shared else 0.0))
+            self._has_begun = True
         if now >= self._sweep_at:
             self._sweep_at = now + _HOUR_S
             await self._store.sweep(before=now - self._kept_s)
+        if self._is_shared and now >= self._refresh_at:
+            self._refresh_at = now + _REFRESH_S
+            await self._refresh(now)
         due = self._agenda.pop_due(now, _CLAIM_COUNT)
         if due:
             await self._deal(due, now)
@@ -179,6 +179,18 @@ class Scheduler:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(delay_s):
                 await self._wake.wait()
+
+    async def _refresh(self, now: float) -> None:
+        """Take in what other gateways have changed, and what those that are gone have claimed."""
+        found = await self._store.revisions()
+        for schedule_id in [known for known in self._revisions if known not in found]:
+            self.forget(schedule_id)
+        for schedule_id, revision in found.items():
+            if self._revisions.get(schedule_id) != revision:
+                record = await self._store.find(schedule_id)
+                if record is not None:
+                    self._plan(record, now)
+        await self._take_up(now - _ABANDONED_S)
 
     def _watch_clock(self) -> None:
         """See that the wall clock was set: forward is lateness, backward means to plan anew.
@@ -207,7 +219,11 @@ class Scheduler:
         """Claim what is due of these plans, fire it, and plan what comes next."""
         undone = dict.fromkeys(plans)
         try:
-            claims = [(plan, _claim_of(plan, now)) for plan in plans]
+            claims: list[tuple[Plan, Claim]] = []
+            for place, plan in enumerate(plans):
+                claims.append((plan, _claim_of(plan, now)))
+                if place % _LOOK_COUNT == _LOOK_COUNT - 1:
+                    await asyncio.sleep(0)
             answers = await self._store.claim([claim for _, claim in claims])
             if self._is_refused:
                 self._is_refused = False
@@ -221,7 +237,7 @@ class Scheduler:
                 self._advance(plan, claim.cursor_at)
                 mine = [each for each in claim.occurrences if each.due_at in answer.due_ats]
                 if mine:
-                    self._spawn(self._fire_all(plan, mine))
+                    self._firing.fire(plan, mine)
             for plan in stale:
                 await self._reload(plan)
                 del undone[plan]
@@ -245,87 +261,20 @@ class Scheduler:
         else:
             self._plan(record, self._clock())
 
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-
-    async def _fire_all(self, plan: Plan, occurrences: Iterable[Occurrence]) -> None:
-        async with self._room:
-            for occurrence in occurrences:
-                await self._fire(plan, occurrence)
-
-    async def _fire(self, plan: Plan, occurrence: Occurrence) -> None:
-        """Make the task of a claimed moment, and note what became of it."""
-        kept = plan.kept
-        try:
-            prepared = await self._tasks.prepare(
-                task_request(kept.asked),
-                origin="schedule",
-                client=kept.client,
-                task_id=occurrence.task_id,
-                own_lock=f"schedule:{plan.id}",
-            )
-            prepared.row.schedule_id = plan.id
-            await self._tasks.accept(prepared)
-        except Draining:
-            return  # still claimed: the next start takes it up
-        except LockHeld as error:
-            self._settle(occurrence, OccurrenceStatus.SKIPPED_DUE_TO_LOCK, error)
-        except ZscrapeError as error:
-            self._settle(occurrence, OccurrenceStatus.FAILED_TO_START, error)
-            self._count_end(plan.id, is_ok=False)
-        except Exception:  # noqa: BLE001 - whatever it is, the moment is told of and others go on
-            self._log.exception("schedule_not_fired", schedule_id=plan.id, name=plan.name)
-            self._settle(occurrence, OccurrenceStatus.FAILED_TO_START, ZscrapeError())
-            self._count_end(plan.id, is_ok=False)
-        else:
-            self._settle(occurrence, OccurrenceStatus.FIRED)
-
-    def _settle(
-        self, occurrence: Occurrence, status: OccurrenceStatus, error: ZscrapeError | None = None
-    ) -> None:
-        occurrence.status = status
-        occurrence.at = self._clock()
-        if error is not None:
-            occurrence.task_id = ""
-            occurrence.reason, occurrence.detail = reason_of(error)
-            told = {"schedule_id": occurrence.schedule_id, "due_at": occurrence.due_at}
-            if isinstance(error, LockHeld):
-                self._log.info("schedule_skipped", key=error.key, holder=error.holder, **told)
-            else:
-                self._log.warning("schedule_not_started", code=error.code, **told)
-        self._settled.append(occurrence)
-        if self._settling is None:
-            self._settling = asyncio.get_running_loop().create_task(self._settle_all())
-
-    async def _settle_all(self) -> None:
-        """Keep what became of moments; a disk that refuses is tried again every second."""
-        try:
-            while self._settled:
-                await asyncio.sleep(_SETTLE_S)
-                told = self._settled[:_LOAD_COUNT]
-                try:
-                    await self._store.settle(told)
-                except StorageError as error:
-                    self._refused(error)
-                    await asyncio.sleep(_RETRY_S)
-                else:
-                    del self._settled[: len(told)]
-        finally:
-            self._settling = None
-
-    async def _take_up(self, now: float) -> None:
+    async def _take_up(self, before: float) -> None:
         """Deal with moments that were claimed, and of which nothing more was heard."""
-        for occurrence in await self._store.unsettled(before=now - self._stale_s):
+        for occurrence in await self._store.unsettled(before=before):
+            now = self._clock()
+            if not await self._store.take_over(occurrence, at=now):
+                continue
             plan = self._agenda.get(occurrence.schedule_id)
             if await self._is_made(occurrence):
-                self._settle(occurrence, OccurrenceStatus.FIRED)
+                self._firing.settle(occurrence, OccurrenceStatus.FIRED)
             elif plan is not None and _is_in_time(plan, occurrence, now):
-                self._spawn(self._fire_all(plan, [occurrence]))
+                self._firing.fire(plan, [occurrence])
             else:
                 occurrence.task_id, occurrence.reason = "", "gateway_lost"
-                self._settle(occurrence, OccurrenceStatus.MISSED)
+                self._firing.settle(occurrence, OccurrenceStatus.MISSED)
 
     async def _is_made(self, occurrence: Occurrence) -> bool:
         try:
@@ -346,7 +295,7 @@ class Scheduler:
         if plan is None or (is_ok and not plan.failure_count):
             return  # nothing changes
         plan.failure_count = 0 if is_ok else plan.failure_count + 1
-        self._spawn(self._note_end(plan, is_ok=is_ok))
+        self._firing.spawn(self._note_end(plan, is_ok=is_ok))
 
     async def _note_end(self, plan: Plan, *, is_ok: bool) -> None:
         limit = plan.kept.asked.pause_on_failure
@@ -374,7 +323,7 @@ def _claim_of(plan: Plan, now: float) -> Claim:
     if look.untold:
         missed[0].reason = "missed_many"
         until_at = (*decision.missed, *decision.fire)[0]
-        missed[0].detail = _ENCODE({"until_at": until_at})
+        missed[0].detail = _ENCODE({"until_at": datetime.fromtimestamp(until_at, UTC)})
     fire = [
         _occurrence(plan.id, due_at, OccurrenceStatus.CLAIMED, now, new_task_id())
         for due_at in decision.fire
@@ -398,8 +347,3 @@ def _is_in_time(plan: Plan, occurrence: Occurrence, now: float) -> bool:
     if plan.misfire is not Misfire.SKIP:
         allowed_s = max(allowed_s, plan.kept.asked.misfire_window)
     return now - occurrence.due_at <= allowed_s + plan.table.jitter_s
-
-
-def reason_of(error: ZscrapeError) -> tuple[str, bytes]:
-    """Return an error as it is kept: the key of its words, and what fills them."""
-    return error.text_key, _ENCODE({**error.fields, "code": error.code})

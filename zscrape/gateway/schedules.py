@@ -11,6 +11,7 @@ import msgspec
 
 from zscrape.core.timetable import Timetable
 from zscrape.errors import LockHeld, NotFound, ScheduleChanged, ScheduleExists
+from zscrape.gateway.firing import reason_of
 from zscrape.gateway.identifiers import new_task_id
 from zscrape.gateway.plans import KeptSchedule, decode_kept, encode_kept
 from zscrape.gateway.schedulebody import (
@@ -20,7 +21,7 @@ from zscrape.gateway.schedulebody import (
     task_request,
     timetable_of,
 )
-from zscrape.gateway.scheduler import Scheduler, reason_of
+from zscrape.gateway.scheduler import Scheduler
 from zscrape.gateway.tasks import Prepared, TaskService
 from zscrape.store.schedules import (
     Occurrence,

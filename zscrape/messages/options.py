@@ -104,8 +104,8 @@ OPTIONS: Final[dict[str, Text]] = {
     ),
     "cli.option.script": Text("Only tasks of this script.", "이 스크립트의 작업만."),
     "cli.option.origin": Text(
-        "Only tasks that came this way: scrape, run, task, batch, retry.",
-        "이 경로로 들어온 작업만: scrape, run, task, batch, retry.",
+        "Only tasks that came this way: scrape, run, task, batch, retry, schedule.",
+        "이 경로로 들어온 작업만: scrape, run, task, batch, retry, schedule.",
     ),
     "cli.option.since": Text(
         "Only tasks since a span ago (2h) or a moment.", "이 기간(2h) 또는 시각 이후의 작업만."

@@ -16,6 +16,10 @@ SCHEDULES: Final[dict[str, Text]] = {
         "The schedule {name} was changed by somebody else at the same moment. Look at it, then try again.",
         "일정 {name}을(를) 같은 순간에 다른 쪽에서 바꿨습니다. 내용을 확인하고 다시 시도하십시오.",
     ),
+    "schedule_damaged": Text(
+        "What was kept of the schedule {name} is damaged, so it does not fire. Remove it and add it again.",
+        "일정 {name}의 저장 내용이 손상되어 실행하지 않습니다. 지우고 다시 추가하십시오.",
+    ),
     # ---- bodies ----------------------------------------------------------------------
     "http.cron_or_interval": Text(
         "{pointer}: give either `cron` or `interval`.",
@@ -275,8 +279,8 @@ SCHEDULES: Final[dict[str, Text]] = {
         "일정 {name}이(가) {failure_count}번 잇달아 실패하여 일시 중지했습니다. 다시 시작하기: zscrape schedules resume {name}",
     ),
     "event.schedule_damaged": Text(
-        "The schedule {name} cannot be read and does not fire ({reason}). Remove it and add it again.",
-        "일정 {name}을(를) 읽을 수 없어 실행하지 않습니다({reason}). 지우고 다시 추가하십시오.",
+        "What was kept of the schedule {name} is damaged, so it does not fire. Remove it and add it again.",
+        "일정 {name}의 저장 내용이 손상되어 실행하지 않습니다. 지우고 다시 추가하십시오.",
     ),
     "event.schedules_held_up": Text(
         "No schedule can fire: the database cannot be used ({code}): {reason}. It is tried again every second.",

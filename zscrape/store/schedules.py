@@ -10,92 +10,48 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
-from zlib import crc32
-
-from msgspec import Struct
+from typing import Final, Protocol, TypeVar
 
 from zscrape.store.database import Write
+from zscrape.store.schedulerows import (
+    COLUMNS,
+    OCCURRENCE_COLUMNS,
+    Claim,
+    Claimed,
+    Occurrence,
+    OccurrenceStatus,
+    ScheduleRecord,
+    occurrence_of,
+    occurrence_values,
+    record_of,
+    values_of,
+    whole_ms,
+)
+
+__all__ = [
+    "Claim",
+    "Claimed",
+    "Occurrence",
+    "OccurrenceStatus",
+    "ScheduleRecord",
+    "ScheduleStore",
+]
 
 _Found = TypeVar("_Found")
 
 OCCURRENCE_LIMIT_COUNT: Final = 1_000  # kept of one schedule
-_COLUMNS: Final = (
-    *("id", "name", "script_name", "is_paused", "pause_reason", "failure_count"),
-    *("revision", "cursor_at", "created_at", "updated_at", "body", "checksum"),
-)
-_SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM schedules"  # noqa: S608 - constants
+_SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM schedules"  # noqa: S608 - constants
 _INSERT: Final = (
-    f"INSERT INTO schedules ({', '.join(_COLUMNS)})"  # noqa: S608 - constants
-    f" VALUES ({', '.join('?' * len(_COLUMNS))})"
+    f"INSERT INTO schedules ({', '.join(COLUMNS)})"  # noqa: S608 - constants
+    f" VALUES ({', '.join('?' * len(COLUMNS))})"
 )
-_OCCURRENCE_COLUMNS: Final = (
-    *("schedule_id", "due_ms", "status", "is_manual", "task_id", "at", "reason", "detail"),
-)
-_SELECT_OCCURRENCES: Final = f"SELECT {', '.join(_OCCURRENCE_COLUMNS)} FROM occurrences"  # noqa: S608 - constants
+_SELECT_OCCURRENCES: Final = f"SELECT {', '.join(OCCURRENCE_COLUMNS)} FROM occurrences"  # noqa: S608 - constants
 _CLAIM: Final = (
-    f"INSERT INTO occurrences ({', '.join(_OCCURRENCE_COLUMNS)})"  # noqa: S608 - constants
-    f" VALUES ({', '.join('?' * len(_OCCURRENCE_COLUMNS))})"
+    f"INSERT INTO occurrences ({', '.join(OCCURRENCE_COLUMNS)})"  # noqa: S608 - constants
+    f" VALUES ({', '.join('?' * len(OCCURRENCE_COLUMNS))})"
     " ON CONFLICT (schedule_id, due_ms) DO NOTHING"
 )
-
-
-class OccurrenceStatus(StrEnum):
-    """What became of a due moment."""
-
-    CLAIMED = "claimed"  # a gateway is at it
-    FIRED = "fired"
-    SKIPPED_DUE_TO_LOCK = "skipped_due_to_lock"
-    MISSED = "missed"
-    FAILED_TO_START = "failed_to_start"
-
-
-class ScheduleRecord(Struct, kw_only=True):
-    """One schedule as it is kept. `body` is what was asked, a document of the gateway's."""
-
-    id: str
-    name: str
-    script_name: str
-    body: bytes
-    created_at: float
-    updated_at: float
-    cursor_at: float  # moments up to here are dealt with
-    is_paused: bool = False
-    pause_reason: str = ""
-    failure_count: int = 0
-    revision: int = 1
-    is_damaged: bool = False
-
-
-class Occurrence(Struct, kw_only=True):
-    """A due moment and what became of it."""
-
-    schedule_id: str
-    due_at: float
-    status: OccurrenceStatus
-    at: float
-    task_id: str = ""
-    is_manual: bool = False
-    reason: str = ""
-    detail: bytes = b"{}"
-
-
-class Claim(Struct, frozen=True, kw_only=True):
-    """Moments of one schedule that are to be dealt with together: all or, if stale, none."""
-
-    schedule_id: str
-    revision: int  # by which it was planned
-    cursor_at: float
-    occurrences: tuple[Occurrence, ...]  # those to fire are `claimed`
-
-
-class Claimed(Struct, frozen=True):
-    """What a claim came to: the moments that are now the claimer's, in order."""
-
-    due_ats: tuple[float, ...] = ()
-    is_stale: bool = False  # it was changed, paused or removed meanwhile
 
 
 class ScheduleDatabase(Protocol):
@@ -161,7 +117,7 @@ class ScheduleStore:
             for column in ("id", "name"):
                 found = reader.execute(f"{_SELECT} WHERE {column} = ?", (given,)).fetchone()
                 if found is not None:
-                    return _record(found)
+                    return record_of(found)
             return None
 
         return await self._database.read(look)
@@ -178,7 +134,7 @@ class ScheduleStore:
             found = reader.execute(
                 f"{_SELECT} WHERE {where} ORDER BY name LIMIT ?", (*values, limit)
             )
-            return [_record(row) for row in found]
+            return [record_of(row) for row in found]
 
         return await self._database.read(look)
 
@@ -220,7 +176,7 @@ class ScheduleStore:
         Raises:
             StorageError: Nothing can be kept now.
         """
-        values = _occurrence_values(occurrence)
+        values = occurrence_values(occurrence)
         await self._database.write(lambda writer: _run(writer, _CLAIM, *values))
 
     async def settle(self, occurrences: Sequence[Occurrence]) -> None:
@@ -237,11 +193,41 @@ class ScheduleStore:
                     " WHERE schedule_id = ? AND due_ms = ?",
                     (
                         *(each.status.value, each.task_id, each.at, each.reason, each.detail),
-                        *(each.schedule_id, _ms(each.due_at)),
+                        *(each.schedule_id, whole_ms(each.due_at)),
                     ),
                 )
 
         await self._database.write(work)
+
+    async def revisions(self) -> dict[str, int]:
+        """Return the schedules that are not paused, with the revision of each."""
+
+        def look(reader: sqlite3.Connection) -> dict[str, int]:
+            found = reader.execute(
+                "SELECT id, revision FROM schedules WHERE is_paused = ?", (False,)
+            )
+            return {str(schedule_id): int(revision) for schedule_id, revision in found}
+
+        return await self._database.read(look)
+
+    async def take_over(self, occurrence: Occurrence, *, at: float) -> bool:
+        """Claim a moment anew whose claimer is gone; of gateways at once, one gets True.
+
+        Raises:
+            StorageError: Nothing can be kept now.
+        """
+        answers: list[bool] = []
+
+        def work(writer: sqlite3.Connection) -> None:
+            found = writer.execute(
+                "UPDATE occurrences SET at = ? WHERE schedule_id = ? AND due_ms = ?"
+                " AND status = 'claimed' AND at = ?",
+                (at, occurrence.schedule_id, whole_ms(occurrence.due_at), occurrence.at),
+            )
+            answers.append(found.rowcount > 0)
+
+        await self._database.write(work)
+        return answers[-1]
 
     async def unsettled(self, *, before: float) -> list[Occurrence]:
         """Return moments that were claimed before a moment, and of which nothing was heard."""
@@ -251,7 +237,7 @@ class ScheduleStore:
                 f"{_SELECT_OCCURRENCES} WHERE status = 'claimed' AND at < ? ORDER BY due_ms",
                 (before,),
             )
-            return [_occurrence(row) for row in found]
+            return [occurrence_of(row) for row in found]
 
         return await self._database.read(look)
 
@@ -270,7 +256,7 @@ class ScheduleStore:
                 f"{_SELECT_OCCURRENCES} WHERE {where} ORDER BY due_ms DESC LIMIT ?",
                 (*values, limit),
             )
-            return [_occurrence(row) for row in found]
+            return [occurrence_of(row) for row in found]
 
         return await self._database.read(look)
 
@@ -291,7 +277,9 @@ class ScheduleStore:
         for schedule_id in await self._database.read(crowded):
             await self._database.write(partial(_thin, schedule_id=schedule_id, limit=limit))
         await self._database.write(
-            lambda writer: _run(writer, "DELETE FROM occurrences WHERE due_ms < ?", _ms(before))
+            lambda writer: _run(
+                writer, "DELETE FROM occurrences WHERE due_ms < ?", whole_ms(before)
+            )
         )
 
 
@@ -303,14 +291,14 @@ def _run(writer: sqlite3.Connection, statement: str, *values: object) -> None:
 
 
 def _insert(writer: sqlite3.Connection, record: ScheduleRecord) -> None:
-    writer.execute(_INSERT, _values(record))
+    writer.execute(_INSERT, values_of(record))
 
 
 def _change(writer: sqlite3.Connection, record: ScheduleRecord, revision: int) -> bool:
-    changed = ", ".join(f"{name} = ?" for name in _COLUMNS[1:])
+    changed = ", ".join(f"{name} = ?" for name in COLUMNS[1:])
     found = writer.execute(
         f"UPDATE schedules SET {changed} WHERE id = ? AND revision = ?",  # noqa: S608 - constants
-        (*_values(record)[1:], record.id, revision),
+        (*values_of(record)[1:], record.id, revision),
     )
     return found.rowcount > 0
 
@@ -324,7 +312,7 @@ def _claim(writer: sqlite3.Connection, claim: Claim) -> Claimed:
         return Claimed(is_stale=True)
     taken: list[float] = []
     for each in claim.occurrences:
-        is_new = writer.execute(_CLAIM, _occurrence_values(each)).rowcount > 0
+        is_new = writer.execute(_CLAIM, occurrence_values(each)).rowcount > 0
         if is_new and each.status is OccurrenceStatus.CLAIMED:
             taken.append(each.due_at)
     writer.execute(
@@ -364,45 +352,4 @@ def _thin(writer: sqlite3.Connection, *, schedule_id: str, limit: int) -> None:
         "DELETE FROM occurrences WHERE schedule_id = ? AND due_ms <= (SELECT due_ms FROM"
         " occurrences WHERE schedule_id = ? ORDER BY due_ms DESC LIMIT 1 OFFSET ?)",
         *(schedule_id, schedule_id, limit),
-    )
-
-
-# ---- rows ----------------------------------------------------------------------------
-
-
-def _ms(moment: float) -> int:
-    return round(moment * 1000)
-
-
-def _values(record: ScheduleRecord) -> tuple[Any, ...]:
-    values = [getattr(record, name) for name in _COLUMNS[:-1]]
-    return (*values, crc32(record.body))
-
-
-def _record(row: Sequence[Any]) -> ScheduleRecord:
-    told = dict(zip(_COLUMNS, row, strict=True))
-    body = bytes(told["body"])
-    told.update(body=body, is_paused=bool(told["is_paused"]))
-    is_damaged = crc32(body) != told.pop("checksum")
-    return ScheduleRecord(**told, is_damaged=is_damaged)
-
-
-def _occurrence_values(each: Occurrence) -> tuple[Any, ...]:
-    return (
-        *(each.schedule_id, _ms(each.due_at), each.status.value, each.is_manual),
-        *(each.task_id, each.at, each.reason, each.detail),
-    )
-
-
-def _occurrence(row: Sequence[Any]) -> Occurrence:
-    schedule_id, due_ms, status, is_manual, task_id, at, reason, detail = row
-    return Occurrence(
-        schedule_id=schedule_id,
-        due_at=due_ms / 1000,
-        status=OccurrenceStatus(status),
-        at=at,
-        task_id=task_id,
-        is_manual=bool(is_manual),
-        reason=reason,
-        detail=bytes(detail),
     )

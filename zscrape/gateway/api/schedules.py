@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from zscrape.core.timetable import Timetable, zone_of
-from zscrape.errors import NotFound
+from zscrape.errors import InvalidRequest, NotFound, ScheduleDamaged
 from zscrape.gateway.api.doors import acted_on, needs
 from zscrape.gateway.api.exchange import (
     REQUEST_ID,
@@ -207,12 +207,13 @@ def _view(record: ScheduleRecord, *, count: int) -> dict[str, Any]:
         "failure_count": record.failure_count,
         "created_at": moment(record.created_at),
         "updated_at": moment(record.updated_at),
-        "damaged": record.is_damaged,
+        "damaged": False,
     }
-    if record.is_damaged:
-        return view
-    kept = decode_kept(record)
-    moments = [] if record.is_paused else _moments(kept.table, time.time(), count)
+    try:
+        kept = decode_kept(record)
+        moments = [] if record.is_paused else _moments(kept.table, time.time(), count)
+    except (ScheduleDamaged, InvalidRequest):
+        return view | {"damaged": True}
     view["next_at"] = moments[0] if moments else None
     if count > 1:
         view["next"] = moments
