@@ -252,6 +252,31 @@ def test_a_task_is_seen_and_ended_through_the_other_gateway(pair: Pair) -> None:
     assert events[-2:] == ["completed", "completed"]  # the state, and the envelope of its end
 
 
+def test_a_lock_is_one_over_all_gateways(pair: Pair) -> None:
+    """A key has one holder: refused at the other with its name, in line there, never twice."""
+    first, second = pair.both
+    lock = {"lock_key": "red", "alone": "red"}
+    holder = first.accept(pair.task(0, hold="go", **lock))
+    until(lambda: read_notes(first.notes, "start"))
+    refused = second.http.post("/v1/tasks", json=pair.task(1, **lock, overlap="skip"))
+    later = [
+        cluster.accept(pair.task(n, 0.02, **lock, overlap="queue_all"))
+        for n in range(2, 12)
+        for cluster in pair.both
+    ]
+    first.let_go("go")
+    done = ended(second, later, 60.0)
+    free = second.http.post("/v1/tasks", json=pair.task(99, **lock, overlap="skip"))
+
+    told = refused.json()
+    assert (refused.status_code, told["code"]) == (409, "lock_held")
+    assert holder in json.dumps(told)
+    assert {task["status"] for task in done.values()} == {"completed"}
+    assert free.status_code == 202
+    assert second.look(free.json()["request_id"], wait_s=20)["status"] == "completed"
+    assert read_notes(first.notes, "overlap") == []
+
+
 def events_of(cluster: Cluster, task_id: str) -> list[str]:
     """Follow a task to its end; returns the states that were told."""
     url = f"/v1/tasks/{task_id}/events"
