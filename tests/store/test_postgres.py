@@ -15,9 +15,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
 from tests.postgres import Server
-from zscrape.errors import StorageError, StorageNewer, StorageUnavailable
+from zscrape.errors import LeaseLost, StorageError, StorageNewer, StorageUnavailable
 from zscrape.store import sql
-from zscrape.store.postgres import LeaseLost, PostgresDatabase, open_database
+from zscrape.store.postgres import PostgresDatabase, open_database
 from zscrape.store.schema import METADATA
 from zscrape.store.sql import SqlTaskStore
 from zscrape.store.tasks import KeyTaken, TaskRow

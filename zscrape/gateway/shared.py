@@ -64,6 +64,7 @@ class SharedTasks:
                 self._store, self._router, self._heartbeat, seqs=seqs, is_shared=True
             )
         self._deliveries.adopt(owed)
+        self._store.try_again()
         return found
 
     def fence(self, task_id: TaskId) -> asyncio.Future[None] | None:

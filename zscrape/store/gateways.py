@@ -18,12 +18,11 @@ from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
-from zscrape.errors import StorageUnavailable
+from zscrape.errors import LeaseLost, StorageUnavailable
 from zscrape.model import TaskId
 from zscrape.store.postgres import (
     OWNERSHIP_LOCK,
     Connection,
-    LeaseLost,
     Raw,
     connect,
     translated_errors,
@@ -216,8 +215,6 @@ class GatewayLease:
         try:
             with translated_errors(), self._raw.transaction():
                 return work(Connection(self._raw))
-        except LeaseLost:
-            raise
         except StorageUnavailable:
             raw, self._raw = self._raw, None
             with suppress(Exception):  # it is broken already
@@ -249,13 +246,16 @@ class GatewayLease:
         When the database was away for all, those that come back to it first must give the
         others as much time.
         """
+        if not self._is_steady():
+            return []
+        return connection.execute(_EXPIRE, (MARGIN_S,)).fetchall()
+
+    def _is_steady(self) -> bool:
         now = time.monotonic()
         if now - self._renewed_at > self.lease_s / 2:
             self._steady_since = now
         self._renewed_at = now
-        if now - self._steady_since < self.lease_s:
-            return []
-        return connection.execute(_EXPIRE, (MARGIN_S,)).fetchall()
+        return now - self._steady_since >= self.lease_s
 
     def _adopt(self, connection: Connection, limit: int) -> Adopted:
         _alone(connection)

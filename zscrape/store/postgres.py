@@ -17,6 +17,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
 from zscrape.errors import (
+    LeaseLost,
     PostgresMissing,
     StorageError,
     StorageFailed,
@@ -50,10 +51,6 @@ _SESSION: Final = (
 # Any number that no other program on the database takes for its own locks.
 UPGRADE_LOCK: Final = 0x7A736372_01
 OWNERSHIP_LOCK: Final = 0x7A736372_02
-
-
-class LeaseLost(StorageUnavailable):
-    """Raised when this gateway's tasks are another's by now: nothing was written."""
 
 
 class Connection:
