@@ -261,7 +261,7 @@ def test_a_task_is_seen_and_ended_through_the_other_gateway(pair: Pair) -> None:
 def test_a_lock_is_one_over_all_gateways(pair: Pair) -> None:
     """A key has one holder: refused at the other with its name, in line there, never twice."""
     first, second = pair.both
-    lock = {"lock_key": "red", "alone": "red"}
+    lock: dict[str, Any] = {"lock_key": "red", "alone": "red"}
     holder = first.accept(pair.task(0, hold="go", **lock))
     until(lambda: read_notes(first.notes, "start"))
     refused = second.http.post("/v1/tasks", json=pair.task(1, **lock, overlap="skip"))

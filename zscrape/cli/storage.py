@@ -6,9 +6,12 @@ from pathlib import Path
 
 import click
 
+from zscrape.cli.manner import words
 from zscrape.cli.serving import read_settings
 from zscrape.cli.terminal import Terminal
 from zscrape.cli.verbs import OK, config_option, home_option, verb
+from zscrape.config import Settings
+from zscrape.errors import ConfigError
 
 _FILE = click.Argument(["file"], type=click.Path(path_type=Path, dir_okay=False))
 
@@ -18,6 +21,7 @@ def backup(terminal: Terminal, file: Path, home: Path | None, config_file: Path 
     """Copy the database while the gateway runs."""
     settings = read_settings(config_file, home=home)
     terminal = Terminal.now()
+    _require_file(settings)
     from zscrape.config import usable
     from zscrape.ops.backup import back_up_home
 
@@ -40,6 +44,7 @@ def restore(terminal: Terminal, file: Path, home: Path | None, config_file: Path
     """Put a backup in the place of the database."""
     settings = read_settings(config_file, home=home)
     terminal = Terminal.now()
+    _require_file(settings)
     from zscrape.config import usable
     from zscrape.ops.backup import restore_home
 
@@ -53,3 +58,13 @@ def restore(terminal: Terminal, file: Path, home: Path | None, config_file: Path
     if restored.replaced is not None:
         terminal.say("cli.restore.replaced", path=restored.replaced)
     return OK
+
+
+def _require_file(settings: Settings) -> None:
+    """Refuse where the tasks are in no file.
+
+    Raises:
+        ConfigError: They are on a database server.
+    """
+    if settings.gateway.database_url:
+        raise ConfigError(source="gateway.database_url", reason=words("cli.backup.server"))
