@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.core.rig import Rig, facts
+from tests.core.rig import Rig, facts, spec
 from zscrape.core.effects import TaskFinished
+from zscrape.core.history import History
 from zscrape.errors import LockHeld
 from zscrape.model import LockRequest, Overlap
 
@@ -68,6 +69,24 @@ def test_a_key_that_nobody_asks_after_comes_free_by_itself() -> None:
     assert facts(early, TaskFinished) == []
     assert rig.runs(late) == [("a", "t", 1)]
     assert rig.dispatcher.held_back() == {}
+
+
+def test_the_holder_that_is_taken_over_keeps_its_key() -> None:
+    """When the other gateway dies its running task has the key here, before those in line."""
+    rig = held()
+    rig.submit("t", lock=LINE)
+    restore = rig.dispatcher.restore
+    adopted = History(is_adopted=True)
+
+    taken = rig.call(restore, spec("far", lock=LINE), attempt=1, worker_id="a", history=adopted)
+    here = rig.dispatcher.held_keys()
+    rig.call(rig.dispatcher.let_in, "key")
+    rig.beat("a", ("far", 1), limit=2)
+    after = rig.runs(rig.done("a", "far"))
+
+    assert rig.runs(taken) == []
+    assert here == {"key": "far"}
+    assert after == [("a", "t", 1)]
 
 
 def test_a_key_that_is_not_held_back_is_let_alone() -> None:

@@ -121,9 +121,10 @@ class Lives:
             task.match_at = inf
         key = _key(spec)
         is_held = worker is not None and (worker.is_expected or history.is_adopted)
-        if worker is not None and is_held and key not in self.locks.by_key:
+        is_free = key not in self.locks.by_key or key in self.strange
+        if worker is not None and is_held and is_free:
             if key is not None:
-                self.locks.claim(task, key)
+                self._seize(task, key)
             task.move(Place.ASSIGNED)
             task.worker = worker
             task.worker_id = worker.id
@@ -475,6 +476,15 @@ class Lives:
         lease_until = now + self._heartbeat.lease_s
         leftover = self.strange[key] = Leftover((holder, 0), lease_until=lease_until, lock=lock)
         self._abandon(leftover, lock)
+
+    def _seize(self, task: Task, key: str) -> None:
+        """Give a key to a task whose attempt has it already, before anyone in line here."""
+        leftover = self.strange.pop(key, None)
+        if leftover is None:
+            self.locks.claim(task, key)
+        else:
+            self.deadlines.clear(leftover)
+            self.locks.give(self.orphans.pop(leftover), task)
 
     def let_in(self, key: str) -> None:
         """Give a key that was held back to the first who waits for it."""
