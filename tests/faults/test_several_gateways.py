@@ -283,6 +283,25 @@ def test_a_lock_is_one_over_all_gateways(pair: Pair) -> None:
     assert read_notes(first.notes, "overlap") == []
 
 
+def test_a_lock_outlives_its_gateway(pair: Pair) -> None:
+    """The holder of a dead gateway is run to its end elsewhere before anyone in line there."""
+    first, second = pair.both
+    lock: dict[str, Any] = {"lock_key": "red", "alone": "red", "overlap": "queue_all"}
+    holder = first.accept(pair.task(0, hold="go", **lock))
+    until(lambda: read_notes(first.notes, "start"))
+    later = [second.accept(pair.task(n, 0.02, **lock)) for n in range(1, 6)]
+    first.gateway.kill()
+    until(lambda: second.gateway.events("tasks_adopted"), TAKEN_OVER_S)
+    first.let_go("go")
+    done = ended(second, [holder, *later], 60.0)
+
+    numbers = [note.number for note in read_notes(first.notes, "end")]
+    assert {task["status"] for task in done.values()} == {"completed"}
+    assert numbers[0] == 0
+    assert sorted(numbers) == list(range(6))
+    assert read_notes(first.notes, "overlap") == []
+
+
 def events_of(cluster: Cluster, task_id: str) -> list[str]:
     """Follow a task to its end; returns the states that were told."""
     url = f"/v1/tasks/{task_id}/events"
