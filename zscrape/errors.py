@@ -10,7 +10,8 @@
     │   └── ScheduleExists, ScheduleChanged
     ├── RefusedError          the cluster will not take it now: 503, try later
     │   ├── QueueFull, ClientQueueFull, TooManyConnections, Draining
-    │   └── StorageFull, StorageReadOnly, StorageLocked, StorageUnavailable, StorageFailed
+    │   └── StorageFull, StorageReadOnly, StorageLocked, StorageUnavailable, LeaseLost,
+    │   │   StorageFailed
     ├── ScriptError           the script, its version or its bytes are at fault
     │   ├── ScriptNotFound, VersionNotFound, VersionInvalid
     │   ├── ManifestInvalid (FilesInvalid: its files), EntryPointInvalid
@@ -356,6 +357,13 @@ class StorageUnavailable(StorageError):
     """Raised when the database server cannot be reached, or takes no connection."""
 
     code: ClassVar[str] = "storage_unavailable"
+
+
+@dataclass(eq=False, kw_only=True)
+class LeaseLost(StorageError):
+    """Raised when this gateway's tasks are another's by now: nothing was written."""
+
+    code: ClassVar[str] = "lease_lost"
 
 
 @dataclass(eq=False, kw_only=True)

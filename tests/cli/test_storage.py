@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Cluster, Zscrape
 from zscrape.store.database import open_file
 from zscrape.store.schema import HEAD
@@ -57,3 +59,22 @@ def test_a_damaged_backup_is_refused(zscrape: Zscrape, tmp_path: Path) -> None:
     assert missing.exit_code == 3
     database = next(check for check in checks if check["name"] == "database")
     assert database["status"] == "broken"
+
+
+def test_a_database_server_is_backed_up_by_its_own_tools(
+    zscrape: Zscrape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where tasks are in PostgreSQL there is no file to copy; doctor says when it is away."""
+    monkeypatch.setenv("ZSCRAPE_DATABASE_URL", "postgresql://user:hidden@127.0.0.1:1/none")
+    home = str(tmp_path / "home")
+
+    made = zscrape("backup", str(tmp_path / "backup.db"), "--home", home, "--lang", "en")
+    put = zscrape("restore", str(tmp_path / "backup.db"), "--home", home, "--lang", "ko")
+    checks = zscrape.json("doctor", "--home", home, code=1)["checks"]
+
+    assert (made.exit_code, put.exit_code) == (3, 3)
+    assert "pg_dump" in made.stderr
+    assert "pg_dump" in put.stderr
+    database = next(check for check in checks if check["name"] == "database")
+    assert database["status"] == "broken"
+    assert "hidden" not in str(checks)

@@ -119,6 +119,12 @@ class Load:
             pause(0.02 if answer.status_code == 202 else 0.2)
 
 
+def accepted(cluster: Cluster, body: dict[str, Any]) -> str:
+    """Hand a task in; returns its id, or nothing while that is refused."""
+    answer = cluster.http.post("/v1/tasks", json=body)
+    return str(answer.json()["request_id"]) if answer.status_code == 202 else ""
+
+
 def ended(cluster: Cluster, task_ids: list[str], within_s: float) -> dict[str, dict[str, Any]]:
     """Return the tasks once all of them have ended."""
     tasks: dict[str, dict[str, Any]] = {}
@@ -176,7 +182,7 @@ def test_a_gateway_that_stood_still_drops_what_is_not_its_own(pair: Pair) -> Non
     first.let_go("go")
 
     seen = [each.look(task_id, wait_s=30) for each in pair.both]
-    other = first.look(first.accept(pair.task(2)), wait_s=30)
+    other = first.look(until(lambda: accepted(first, pair.task(2))), wait_s=30)
 
     assert {(task["status"], task["attempts"]) for task in seen} == {("completed", 1)}
     assert other["status"] == "completed"
@@ -250,6 +256,50 @@ def test_a_task_is_seen_and_ended_through_the_other_gateway(pair: Pair) -> None:
     assert gone["status"] == first.look(cancelled)["status"] == "cancelled"
     assert (seen["status"], seen["data"]) == ("completed", {"number": 0, "attempt": 1})
     assert events[-2:] == ["completed", "completed"]  # the state, and the envelope of its end
+
+
+def test_a_lock_is_one_over_all_gateways(pair: Pair) -> None:
+    """A key has one holder: refused at the other with its name, in line there, never twice."""
+    first, second = pair.both
+    lock: dict[str, Any] = {"lock_key": "red", "alone": "red"}
+    holder = first.accept(pair.task(0, hold="go", **lock))
+    until(lambda: read_notes(first.notes, "start"))
+    refused = second.http.post("/v1/tasks", json=pair.task(1, **lock, overlap="skip"))
+    later = [
+        cluster.accept(pair.task(n, 0.02, **lock, overlap="queue_all"))
+        for n in range(2, 12)
+        for cluster in pair.both
+    ]
+    first.let_go("go")
+    done = ended(second, later, 60.0)
+    free = second.http.post("/v1/tasks", json=pair.task(99, **lock, overlap="skip"))
+
+    told = refused.json()
+    assert (refused.status_code, told["code"]) == (409, "lock_held")
+    assert holder in json.dumps(told)
+    assert {task["status"] for task in done.values()} == {"completed"}
+    assert free.status_code == 202
+    assert second.look(free.json()["request_id"], wait_s=20)["status"] == "completed"
+    assert read_notes(first.notes, "overlap") == []
+
+
+def test_a_lock_outlives_its_gateway(pair: Pair) -> None:
+    """The holder of a dead gateway is run to its end elsewhere before anyone in line there."""
+    first, second = pair.both
+    lock: dict[str, Any] = {"lock_key": "red", "alone": "red", "overlap": "queue_all"}
+    holder = first.accept(pair.task(0, hold="go", **lock))
+    until(lambda: read_notes(first.notes, "start"))
+    later = [second.accept(pair.task(n, 0.02, **lock)) for n in range(1, 6)]
+    first.gateway.kill()
+    until(lambda: second.gateway.events("tasks_adopted"), TAKEN_OVER_S)
+    first.let_go("go")
+    done = ended(second, [holder, *later], 60.0)
+
+    numbers = [note.number for note in read_notes(first.notes, "end")]
+    assert {task["status"] for task in done.values()} == {"completed"}
+    assert numbers[0] == 0
+    assert sorted(numbers) == list(range(6))
+    assert read_notes(first.notes, "overlap") == []
 
 
 def events_of(cluster: Cluster, task_id: str) -> list[str]:

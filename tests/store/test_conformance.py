@@ -275,7 +275,9 @@ async def test_find_result(
         assert await store.find_result("d", b'{"a":2}', since=0) is None
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     count=st.integers(0, 30),
     limit=st.integers(1, 7),

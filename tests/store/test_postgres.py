@@ -15,10 +15,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
 from tests.postgres import Server
-from zscrape.errors import StorageError, StorageNewer, StorageUnavailable
+from zscrape.errors import LeaseLost, StorageError, StorageNewer, StorageUnavailable
 from zscrape.store import sql
-from zscrape.store.postgres import LeaseLost, PostgresDatabase, open_database
-from zscrape.store.schema import METADATA
+from zscrape.store.postgres import PostgresDatabase, look_at_server, open_database
+from zscrape.store.schema import HEAD, METADATA
 from zscrape.store.sql import SqlTaskStore
 from zscrape.store.tasks import KeyTaken, TaskRow
 
@@ -64,6 +64,16 @@ def test_gateways_that_start_at_once_make_the_schema_once(postgres: Server) -> N
     engine.dispose()
 
     assert differences == []
+
+
+def test_a_server_is_looked_at_without_a_change(postgres: Server) -> None:
+    """Before the first gateway there is no schema; afterwards it is told, with who is there."""
+    url = postgres.url()
+
+    before = look_at_server(url)
+    open_database(url)
+
+    assert (before, look_at_server(url)) == (("", 0), (HEAD, 0))
 
 
 def test_a_newer_schema_is_left_alone(postgres: Server) -> None:

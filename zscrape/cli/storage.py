@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zscrape.cli.manner import words
 from zscrape.cli.serving import read_settings
 from zscrape.cli.terminal import Terminal
 from zscrape.cli.verbs import OK, config_option, home_option, verb
+from zscrape.config import Settings
+from zscrape.errors import ConfigError
 
 if TYPE_CHECKING:
     from zscrape.ops.blobcopies import Copied
@@ -22,6 +25,7 @@ def backup(terminal: Terminal, file: Path, home: Path | None, config_file: Path 
     """Copy the database while the gateway runs."""
     settings = read_settings(config_file, home=home)
     terminal = Terminal.now()
+    _require_file(settings)
     from zscrape.config import usable
     from zscrape.ops.backup import back_up_home
 
@@ -45,6 +49,7 @@ def restore(terminal: Terminal, file: Path, home: Path | None, config_file: Path
     """Put a backup in the place of the database."""
     settings = read_settings(config_file, home=home)
     terminal = Terminal.now()
+    _require_file(settings)
     from zscrape.config import usable
     from zscrape.ops.backup import restore_home
 
@@ -68,3 +73,13 @@ def _tell_blobs(terminal: Terminal, blobs: Copied, bucket: str) -> None:
         terminal.say("cli.backup.blobs_bucket", count=blobs.absent_count, bucket=bucket)
     elif blobs.absent_count:
         terminal.say("cli.backup.blobs_absent", count=blobs.absent_count)
+
+
+def _require_file(settings: Settings) -> None:
+    """Refuse where the tasks are in no file.
+
+    Raises:
+        ConfigError: They are on a database server.
+    """
+    if settings.gateway.database_url:
+        raise ConfigError(source="gateway.database_url", reason=words("cli.backup.server"))

@@ -218,6 +218,32 @@ class Dispatcher:
         self._lives.reserve(key, holder, now=now)
         return self._flush(now)
 
+    # ---- keys that several gateways share --------------------------------------------
+
+    def hold_back(self, key: str, *, holder: TaskId, now: float) -> list[DispatcherEffect]:
+        """Keep a key for a lease that `holder` has at another gateway; again to keep it longer.
+
+        Nothing happens if a task of this gateway holds the key.
+        """
+        self._lives.hold_back(key, holder, now=now)
+        return self._flush(now)
+
+    def let_in(self, key: str, *, now: float) -> list[DispatcherEffect]:
+        """Give a key that was held back to the first of this gateway who waits for it."""
+        self._lives.let_in(key)
+        return self._flush(now)
+
+    def held_back(self) -> dict[str, TaskId | None]:
+        """Return the keys that are held back, each with the first who waits for it here."""
+        locks = self._lives.locks.by_key
+        return {key: next(iter(locks[key].line), None) for key in self._lives.strange}
+
+    def held_keys(self) -> dict[str, TaskId]:
+        """Return the keys that are held here, each with its holder."""
+        strange = self._lives.strange
+        locks = self._lives.locks.by_key
+        return {key: lock.holder for key, lock in locks.items() if key not in strange}
+
     # ---- calls from the shell, of a store that writes behind --------------------------
 
     def held(self, task_id: TaskId, attempt: int) -> None:

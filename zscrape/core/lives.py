@@ -58,6 +58,7 @@ class Lives:
         # Adopted tasks whose workers are asked for the attempt, and until when.
         self.claims: dict[Task, float] = {}
         self.orphans: dict[Leftover, Lock] = {}  # without a worker: they only keep a lock
+        self.strange: dict[str, Leftover] = {}  # what keeps keys that another gateway holds
         self.out: list[DispatcherEffect] = []
         self.freed: list[Worker] = []
         self.ready: list[Task] = []
@@ -120,9 +121,10 @@ class Lives:
             task.match_at = inf
         key = _key(spec)
         is_held = worker is not None and (worker.is_expected or history.is_adopted)
-        if worker is not None and is_held and key not in self.locks.by_key:
+        is_free = key not in self.locks.by_key or key in self.strange
+        if worker is not None and is_held and is_free:
             if key is not None:
-                self.locks.claim(task, key)
+                self._seize(task, key)
             task.move(Place.ASSIGNED)
             task.worker = worker
             task.worker_id = worker.id
@@ -455,7 +457,41 @@ class Lives:
 
     def expire(self, leftover: Leftover) -> None:
         """Free the lock of an abandoned leftover: by now its worker has ended it."""
-        self.release(self.orphans.pop(leftover))
+        lock = self.orphans.pop(leftover)
+        self.strange.pop(lock.key, None)
+        self.release(lock)
+
+    def hold_back(self, key: str, holder: TaskId, *, now: float) -> None:
+        """Keep a key for a lease that a task of another gateway holds; again to keep it longer."""
+        leftover = self.strange.pop(key, None)
+        lock = self.locks.by_key.get(key)
+        if leftover is not None and lock is not None:
+            lock.holder = holder
+            del self.orphans[leftover]
+            self.deadlines.clear(leftover)
+        elif lock is not None:
+            return
+        else:
+            lock = self.locks.reserve(key, holder, since=now)
+        lease_until = now + self._heartbeat.lease_s
+        leftover = self.strange[key] = Leftover((holder, 0), lease_until=lease_until, lock=lock)
+        self._abandon(leftover, lock)
+
+    def _seize(self, task: Task, key: str) -> None:
+        """Give a key to a task whose attempt has it already, before anyone in line here."""
+        leftover = self.strange.pop(key, None)
+        if leftover is None:
+            self.locks.claim(task, key)
+        else:
+            self.deadlines.clear(leftover)
+            self.locks.give(self.orphans.pop(leftover), task)
+
+    def let_in(self, key: str) -> None:
+        """Give a key that was held back to the first who waits for it."""
+        leftover = self.strange.get(key)
+        if leftover is not None:
+            self.deadlines.clear(leftover)
+            self.expire(leftover)
 
     def reserve(self, key: str, holder: TaskId, *, now: float) -> None:
         """Keep a key for a lease: an attempt from before a restart may still hold it."""

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 
 from zscrape.errors import StorageError
 from zscrape.gateway.events import EventHub
+from zscrape.log import get_logger
 from zscrape.model import TaskId
 from zscrape.store.gateways import GatewayLease
 from zscrape.store.postgres import Raw, connect
@@ -66,7 +67,8 @@ class Neighbours:
     """The other gateways of a shared database; made and used in one event loop.
 
     `live` gives a task that this gateway looks after; `on_wish` is called when another one has
-    left a wish in the database; `is_alone` says that there is nobody to tell.
+    left a wish in the database, `on_freed` when it has freed keys; `is_alone` says that there
+    is nobody to tell.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Neighbours:
         *,
         live: Callable[[TaskId], TaskRow | None],
         on_wish: Callable[[], None],
+        on_freed: Callable[[], None],
         is_alone: Callable[[], bool],
     ) -> None:
         self._url = url
@@ -86,6 +89,7 @@ class Neighbours:
         self._hub = hub
         self._live = live
         self._on_wish = on_wish
+        self._on_freed = on_freed
         self._is_alone = is_alone
         self._loop = asyncio.get_running_loop()
         self._followed: dict[TaskId, list[TaskRow]] = {}
@@ -155,8 +159,12 @@ class Neighbours:
             if self._loop.time() >= look_at or _ALL in news:
                 look_at = self._loop.time() + _LOOK_S
                 news = set(self._followed)
-            with contextlib.suppress(StorageError):  # the next second tries again
+            try:
                 await self._look([each for each in news if each in self._followed])
+            except StorageError:
+                pass  # the next second tries again
+            except Exception:  # noqa: BLE001 - the task's outermost place: others must be told
+                get_logger().error("sharing_broken", exc_info=True)
 
     async def _look(self, task_ids: Sequence[TaskId]) -> None:
         strange: list[TaskId] = []
@@ -202,6 +210,20 @@ class Neighbours:
         told = _ALL if len(untold) > _TOLD_COUNT else ",".join(untold)
         self._start(self._notify(f"{self._lease.gateway_id}|news|{told}"))
 
+    def tell_freed(self) -> None:
+        """Tell the others that keys are free."""
+        if not self._is_alone():
+            self._start(self._notify(f"{self._lease.gateway_id}|free|"))
+
+    def ask_cancel(self, task_id: TaskId) -> None:
+        """Have another gateway end a task, and wait for nothing."""
+        self._start(self._ask_cancel(task_id))
+
+    async def _ask_cancel(self, task_id: TaskId) -> None:
+        with contextlib.suppress(StorageError):  # then it ends when it ends
+            await self._lease.ask_cancel(task_id)
+            await self._lease.notify(CHANNEL, [f"{self._lease.gateway_id}|wish|"])
+
     async def _notify(self, text: str) -> None:
         with contextlib.suppress(StorageError):  # they look by themselves
             await self._lease.notify(CHANNEL, [text])
@@ -218,8 +240,8 @@ class Neighbours:
         kind, _, told = rest.partition("|")
         if sender == self._lease.gateway_id:
             return
-        if kind == "wish":
-            self._on_wish()
+        if kind in ("wish", "free"):
+            (self._on_wish if kind == "wish" else self._on_freed)()
             return
         news = {_ALL} if told == _ALL else self._followed.keys() & set(told.split(","))
         if news:

@@ -16,11 +16,10 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from zscrape.errors import StorageError
+from zscrape.errors import LeaseLost, StorageError
 from zscrape.gateway.recovery import Recovered
 from zscrape.model import TaskId
 from zscrape.store.gateways import Adopted, GatewayLease
-from zscrape.store.postgres import LeaseLost
 
 RENEW_S: Final = 2.0
 _ADOPT_COUNT: Final = 500  # at once: the other gateways want some, and calls their turn

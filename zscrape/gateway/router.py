@@ -199,6 +199,22 @@ class Router:
         """Hold a key whose holder ended just before a restart."""
         self._act(self._dispatcher.restore_lock(key, holder=holder, now=time.monotonic()))
 
+    def hold_back(self, key: str, holder: TaskId) -> None:
+        """Keep a key for a lease that a task of another gateway holds."""
+        self._act(self._dispatcher.hold_back(key, holder=holder, now=time.monotonic()))
+
+    def let_in(self, key: str) -> None:
+        """Give a key that was held back to the first who waits for it."""
+        self._act(self._dispatcher.let_in(key, now=time.monotonic()))
+
+    def held_back(self) -> dict[str, TaskId | None]:
+        """Return the keys that are held back, each with the first who waits for it here."""
+        return self._dispatcher.held_back()
+
+    def held_keys(self) -> dict[str, TaskId]:
+        """Return the keys that are held here, each with its holder."""
+        return self._dispatcher.held_keys()
+
     def stored(self, task_id: TaskId, attempt: int) -> None:
         """Note that the end of an attempt is stored: its worker may forget it."""
         if not self._socket.closed:

@@ -56,6 +56,7 @@ from zscrape.store.database import FILE_NAME, Database, home_lock
 from zscrape.store.linkkeys import LinkKeyStore
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 from zscrape.store.schedules import ScheduleStore
+from zscrape.store.schema import OCCURRENCES, SCHEDULES
 from zscrape.store.sql import SqlTaskStore
 from zscrape.store.tasks import TaskRow, TaskStore
 from zscrape.store.volatile import VolatileDatabase

@@ -21,6 +21,7 @@ from zscrape.gateway.largefiles import far_of
 from zscrape.gateway.ownership import Ownership, gateway_id_of
 from zscrape.gateway.router import Router
 from zscrape.gateway.shared import SharedTasks
+from zscrape.gateway.sharedlocks import SharedLocks
 from zscrape.gateway.tasks import TaskService
 from zscrape.log import get_logger
 from zscrape.model import TaskId
@@ -144,6 +145,7 @@ async def join(
     Raises:
         StorageError: The database cannot be reached or read.
     """
+    locks = SharedLocks(shared.lease, router, live=service.live)
     keeper = SharedTasks(
         database=shared.database,
         store=shared.store,
@@ -151,6 +153,7 @@ async def join(
         service=service,
         deliveries=deliveries,
         heartbeat=settings.heartbeat,
+        locks=locks,
         dispatcher=lambda boot: identity.dispatcher(settings, boot),
     )
     ownership = shared.ownership = Ownership(shared.lease, keeper, get_logger())
@@ -161,12 +164,17 @@ async def join(
         hub,
         live=service.live,
         on_wish=ownership.look,
+        on_freed=locks.look,
         is_alone=lambda: ownership.other_count == 0,
     )
     service.elsewhere = neighbours
-    shared.on_written.append(neighbours.tell)
+    service.admit = locks.admit
+    locks.on_freed, locks.ask_cancel = neighbours.tell_freed, neighbours.ask_cancel
+    shared.on_written += [neighbours.tell, lambda task_ids: locks.look()]
     router.fence = ownership.fence
     await ownership.begin()
     parts.push_async_callback(ownership.close)
     neighbours.start()
     parts.push_async_callback(neighbours.close)
+    locks.start()
+    parts.push_async_callback(locks.close)

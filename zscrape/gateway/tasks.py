@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -20,6 +20,7 @@ from zscrape.core.effects import DispatcherEffect
 from zscrape.errors import (
     Draining,
     IdempotencyConflict,
+    LockHeld,
     NotFound,
     ScriptError,
     StorageLocked,
@@ -114,6 +115,13 @@ class TaskRouter(Protocol):
         ...
 
 
+Admission: TypeAlias = Callable[[TaskSpec], Awaitable[None]]
+
+
+async def admit_all(_spec: TaskSpec) -> None:
+    """Refuse nothing: the gate where no other gateway has locks."""
+
+
 class Idempotency(Struct, frozen=True):
     """A client's promise that calls with this key are one call. `mark` stands for the body."""
 
@@ -139,6 +147,7 @@ class TaskService:
         on_stored: StoredListener | None = None,
     ) -> None:
         self.elsewhere: Elsewhere = Nowhere()
+        self.admit: Admission = admit_all
         self._router = router
         self._store = store
         self._hub = hub
@@ -235,6 +244,7 @@ class TaskService:
         earlier = await self._earlier(prepared)
         if earlier is not row:
             return earlier
+        await self.admit(prepared.spec)
         await self._store.add(row, prepared.spec)
         refusal = self._submit(prepared)
         if refusal is not None:
@@ -251,6 +261,11 @@ class TaskService:
         if self._hub.is_closed:
             raise Draining
         answers: list[TaskRow | ZscrapeError] = [await self._earlier(each) for each in prepared]
+        for place, each in enumerate(prepared):
+            try:
+                await self.admit(each.spec)
+            except LockHeld as error:
+                answers[place] = error
         fresh = [each for each, row in zip(prepared, answers, strict=True) if row is each.row]
         await self._store.add_many([(each.row, each.spec) for each in fresh])
         for place, each in enumerate(prepared):

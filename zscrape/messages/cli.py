@@ -186,6 +186,10 @@ CLI: Final[dict[str, Text]] = {
         "Large files that stay in the bucket {bucket}: {count}. Back it up by its own means.",
         "버킷 {bucket}에 그대로 있는 큰 파일: {count}개. 버킷은 자체 방법으로 백업하십시오.",
     ),
+    "cli.backup.server": Text(
+        "the tasks are in a PostgreSQL database, which has its own tools for this: pg_dump and pg_restore.",
+        "작업이 PostgreSQL 데이터베이스에 있으므로 그 도구인 pg_dump와 pg_restore를 쓰십시오.",
+    ),
     "cli.restore": Text(
         "Put a backup in the place of the gateway's database; the gateway must not be running.\nTasks that have ended since the backup was made and were waiting in it run again.",
         "백업을 게이트웨이의 데이터베이스 자리에 놓습니다. 게이트웨이가 멈춰 있어야 합니다.\n백업할 때 대기 중이던 작업은 그 뒤에 끝났더라도 다시 실행됩니다.",

@@ -126,6 +126,14 @@ DOCTOR: Final[dict[str, Text]] = {
         "{path}, {size_mb:.1f} MB, schema {schema}, {count} tasks, checked just now",
         "{path}, {size_mb:.1f} MB, 스키마 {schema}, 작업 {count}개, 방금 점검함",
     ),
+    "doctor.database.server": Text(
+        "PostgreSQL answers, schema {schema}, {count} gateways on it",
+        "PostgreSQL이 응답합니다. 스키마 {schema}, 게이트웨이 {count}개",
+    ),
+    "doctor.database.new": Text(
+        "PostgreSQL answers; a gateway makes the tables at its first start",
+        "PostgreSQL이 응답합니다. 게이트웨이가 처음 시작할 때 테이블을 만듭니다",
+    ),
     "doctor.database.none": Text(
         "{path} does not exist yet; a gateway makes it at its first start",
         "{path}이(가) 아직 없습니다. 게이트웨이가 처음 시작할 때 만듭니다",

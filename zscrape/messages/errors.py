@@ -278,6 +278,10 @@ ERRORS: Final[dict[str, Text]] = {
         "The database server cannot be reached, so nothing new is taken: {reason}. Look at the server and at gateway.database_url; the gateway goes on by itself once the server answers.",
         "데이터베이스 서버에 연결할 수 없어서 새 작업을 받지 않습니다: {reason}. 서버와 gateway.database_url을 확인하십시오. 서버가 응답하면 저절로 이어집니다.",
     ),
+    "lease_lost": Text(
+        "This gateway was not heard for too long, so others on its database take over its tasks: {reason}. It begins anew by itself; try again in a moment.",
+        "이 게이트웨이의 신호가 너무 오래 끊겨 같은 데이터베이스의 다른 게이트웨이가 작업을 넘겨받습니다: {reason}. 저절로 새로 시작하므로 잠시 뒤에 다시 시도하십시오.",
+    ),
     "storage_failed": Text(
         "The gateway's database cannot be written, so nothing new is taken: {reason}. Look at the disk; writing is tried again every second.",
         "게이트웨이의 데이터베이스에 쓸 수 없어서 새 작업을 받지 않습니다: {reason}. 디스크를 확인하십시오. 쓰기는 1초마다 다시 시도합니다.",

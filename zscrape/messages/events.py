@@ -55,6 +55,10 @@ EVENTS: Final[dict[str, Text]] = {
         "This gateway ({gateway_id}) has lost its lease in the database: it drops its tasks, which others take over, and begins anew.",
         "이 게이트웨이({gateway_id})가 데이터베이스의 임대를 잃었습니다. 다른 게이트웨이가 넘겨받도록 작업을 내려놓고 새로 시작합니다.",
     ),
+    "event.sharing_broken": Text(
+        "Working with the other gateways failed inside of zscrape and is tried again; the log line has the traceback.",
+        "다른 게이트웨이와 함께 일하는 중에 zscrape 내부 오류가 발생해 다시 시도합니다. 로그에 트레이스백이 있습니다.",
+    ),
     "event.lease_broken": Text(
         "Keeping the lease failed inside of zscrape; the log line has the traceback.",
         "임대를 갱신하는 중에 zscrape 내부 오류가 발생했습니다. 로그에 트레이스백이 있습니다.",

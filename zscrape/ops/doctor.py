@@ -40,8 +40,10 @@ from zscrape.config import (
 )
 from zscrape.errors import (
     EnvironmentFailed,
+    PostgresMissing,
     RepositoryUnavailable,
     StorageCorrupt,
+    StorageError,
     StorageNewer,
 )
 from zscrape.messages import text
@@ -202,6 +204,9 @@ def _home(case: _Case) -> Iterator[Check]:
 
 
 def _database(case: _Case) -> Iterator[Check]:
+    if case.settings.gateway.database_url:
+        yield _server(case, case.settings.gateway.database_url)
+        return
     path = case.settings.home / FILE_NAME
     if not path.exists():
         yield case.tell("database", "ok", "database.none", path=path)
@@ -224,6 +229,17 @@ def _database(case: _Case) -> Iterator[Check]:
         schema=facts.schema,
         count=facts.task_count,
     )
+
+
+def _server(case: _Case, url: str) -> Check:
+    from zscrape.store.postgres import look_at_server
+
+    try:
+        schema, gateway_count = look_at_server(url)
+    except (StorageError, PostgresMissing) as error:
+        return Check("database", "broken", text(error.text_key, case.lang, **error.fields))
+    key = "database.server" if schema else "database.new"
+    return case.tell("database", "ok", key, schema=schema, count=gateway_count)
 
 
 def _nearest_folder(path: Path) -> Path:

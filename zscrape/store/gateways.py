@@ -18,12 +18,11 @@ from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
-from zscrape.errors import StorageUnavailable
+from zscrape.errors import LeaseLost, StorageUnavailable
 from zscrape.model import TaskId
 from zscrape.store.postgres import (
     OWNERSHIP_LOCK,
     Connection,
-    LeaseLost,
     Raw,
     connect,
     translated_errors,
@@ -47,6 +46,24 @@ _EXPIRE: Final = (
     "UPDATE gateways SET boot = '' WHERE id IN (SELECT id FROM gateways WHERE boot <> ''"  # noqa: S608 - constants
     f" AND lease_until + ? < {_NOW} FOR UPDATE SKIP LOCKED) RETURNING id"
 )
+_OWN: Final = "SELECT 1 FROM gateways WHERE id = ? AND boot = ? FOR SHARE"
+_NEW_LOCK: Final = (
+    "INSERT INTO locks (key, gateway, holder, since, fence)"  # noqa: S608 - constants
+    f" VALUES (?, ?, ?, {_NOW}, 1) ON CONFLICT (key) DO NOTHING"
+)
+# A dead gateway's row stays until all of its tasks have gone to others, with their locks.
+_SEE_LOCK: Final = (
+    f"SELECT gateway, holder, {_NOW} - since,"  # noqa: S608 - constants
+    " NOT EXISTS (SELECT 1 FROM gateways WHERE gateways.id = locks.gateway)"
+    " FROM locks WHERE key = ? FOR UPDATE"
+)
+_GIVE_LOCK: Final = (
+    f"UPDATE locks SET gateway = ?, holder = ?, since = {_NOW}, fence = fence + 1 WHERE key = ?"  # noqa: S608 - constants
+)
+_ADOPT_LOCKS: Final = (
+    "UPDATE locks SET gateway = ? WHERE gateway = ?"
+    " AND holder IN (SELECT id FROM tasks WHERE owner = ? AND finished_at IS NULL)"
+)
 _ASK_CANCEL: Final = (
     f"INSERT INTO cancels (task_id, asked_at) VALUES (?, {_NOW})"  # noqa: S608 - constants
     " ON CONFLICT (task_id) DO NOTHING"
@@ -61,6 +78,13 @@ class Renewal(Struct, frozen=True):
     dead_count: int  # whose tasks are to be taken over
     expired: tuple[str, ...]  # found dead just now
     cancelled: tuple[TaskId, ...]  # own tasks that somebody has cancelled elsewhere
+
+
+class HeldLock(Struct, frozen=True):
+    """A lock that a task of another gateway has."""
+
+    holder: TaskId
+    age_s: float
 
 
 class Adopted(Struct, frozen=True):
@@ -114,6 +138,44 @@ class GatewayLease:
         """
         return await self._run(lambda connection: self._adopt(connection, limit))
 
+    async def take_lock(self, key: str, holder: TaskId, *, is_sure: bool) -> HeldLock | None:
+        """Take a key for a task of this gateway; return who has it, None iff it is this gateway.
+
+        What this gateway has already is given to `holder` only if that `is_sure` to have it.
+
+        Raises:
+            LeaseLost: This gateway has nothing any more.
+            StorageError: The database cannot be reached or written.
+        """
+        return await self._run(lambda connection: self._take_lock(connection, key, holder, is_sure))
+
+    async def free_locks(self, keys: Sequence[str]) -> None:
+        """Free keys of this gateway.
+
+        Raises:
+            StorageError: The database cannot be reached or written.
+        """
+        marks = ", ".join("?" * len(keys))
+        await self._run(
+            lambda connection: connection.execute(
+                f"DELETE FROM locks WHERE gateway = ? AND key IN ({marks})",  # noqa: S608 - marks
+                (self.gateway_id, *keys),
+            )
+        )
+
+    async def locks(self) -> dict[str, TaskId]:
+        """Return the keys that this gateway has, each with its holder.
+
+        Raises:
+            StorageError: The database cannot be reached or read.
+        """
+        found = await self._run(
+            lambda connection: connection.execute(
+                "SELECT key, holder FROM locks WHERE gateway = ?", (self.gateway_id,)
+            ).fetchall()
+        )
+        return dict(found)
+
     async def ask_cancel(self, task_id: TaskId) -> None:
         """Leave the wish that a task of another gateway ends.
 
@@ -153,8 +215,6 @@ class GatewayLease:
         try:
             with translated_errors(), self._raw.transaction():
                 return work(Connection(self._raw))
-        except LeaseLost:
-            raise
         except StorageUnavailable:
             raw, self._raw = self._raw, None
             with suppress(Exception):  # it is broken already
@@ -186,22 +246,20 @@ class GatewayLease:
         When the database was away for all, those that come back to it first must give the
         others as much time.
         """
+        if not self._is_steady():
+            return []
+        return connection.execute(_EXPIRE, (MARGIN_S,)).fetchall()
+
+    def _is_steady(self) -> bool:
         now = time.monotonic()
         if now - self._renewed_at > self.lease_s / 2:
             self._steady_since = now
         self._renewed_at = now
-        if now - self._steady_since < self.lease_s:
-            return []
-        return connection.execute(_EXPIRE, (MARGIN_S,)).fetchall()
+        return now - self._steady_since >= self.lease_s
 
     def _adopt(self, connection: Connection, limit: int) -> Adopted:
         _alone(connection)
-        own = connection.execute(
-            "SELECT 1 FROM gateways WHERE id = ? AND boot = ? FOR SHARE",
-            (self.gateway_id, self.boot),
-        )
-        if own.fetchone() is None:
-            raise LeaseLost(reason="the lease of this gateway has ended")
+        self._check(connection)
         for (dead,) in connection.execute("SELECT id FROM gateways WHERE boot = ''").fetchall():
             taken = (
                 "UPDATE tasks SET owner = ? WHERE seq IN (SELECT seq FROM tasks"
@@ -212,6 +270,7 @@ class GatewayLease:
             unsent = connection.execute(taken.format("is_unsent", "id"), values)
             adopted = Adopted(_firsts(live.fetchall()), _firsts(unsent.fetchall()))
             if not adopted.is_empty:
+                connection.execute(_ADOPT_LOCKS, (self.gateway_id, dead, self.gateway_id))
                 return adopted
             connection.execute(
                 "DELETE FROM gateways WHERE id = ? AND NOT EXISTS (SELECT 1 FROM tasks"
@@ -219,6 +278,33 @@ class GatewayLease:
                 (dead, dead),
             )
         return Adopted((), ())
+
+    def _check(self, connection: Connection) -> None:
+        """Prove that this life still has its lease.
+
+        Raises:
+            LeaseLost: It has not.
+        """
+        own = (self.gateway_id, self.boot)
+        if connection.execute(_OWN, own).fetchone() is None:
+            raise LeaseLost(reason="the lease of this gateway has ended")
+
+    def _take_lock(
+        self, connection: Connection, key: str, holder: TaskId, is_sure: bool
+    ) -> HeldLock | None:
+        self._check(connection)
+        own = (self.gateway_id, holder)
+        found: tuple[Any, ...] | None = None
+        while found is None:  # it may be freed between the two
+            if connection.execute(_NEW_LOCK, (key, *own)).rowcount:
+                return None
+            found = connection.execute(_SEE_LOCK, (key,)).fetchone()
+        gateway, known, age_s, is_orphan = found
+        if gateway != self.gateway_id and not is_orphan:
+            return HeldLock(known, max(0.0, age_s))
+        if is_sure or is_orphan:
+            connection.execute(_GIVE_LOCK, (*own, key))
+        return None
 
     def _release(self, connection: Connection) -> None:
         connection.execute(

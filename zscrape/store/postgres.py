@@ -17,6 +17,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
 from zscrape.errors import (
+    LeaseLost,
     PostgresMissing,
     StorageError,
     StorageFailed,
@@ -50,10 +51,6 @@ _SESSION: Final = (
 # Any number that no other program on the database takes for its own locks.
 UPGRADE_LOCK: Final = 0x7A736372_01
 OWNERSHIP_LOCK: Final = 0x7A736372_02
-
-
-class LeaseLost(StorageUnavailable):
-    """Raised when this gateway's tasks are another's by now: nothing was written."""
 
 
 class Connection:
@@ -179,12 +176,35 @@ def open_database(url: str) -> None:
             upgrade_postgres(url, HEAD, lock=UPGRADE_LOCK)
 
 
+def look_at_server(url: str) -> tuple[str, int]:
+    """Return the schema, an empty text before there is any, and how many gateways are there.
+
+    Raises:
+        PostgresMissing: The driver is not installed.
+        StorageError: The server cannot be reached or read.
+    """
+    raw = connect(url)
+    try:
+        with translated_errors():
+            version = _schema_version(raw)
+            found = None
+            if _has(raw, "gateways"):
+                found = raw.execute("SELECT count(*) FROM gateways WHERE boot <> ''").fetchone()
+    finally:
+        raw.close()
+    return version, int(found[0]) if found else 0
+
+
 def _schema_version(raw: Raw) -> str:
-    found = raw.execute("SELECT to_regclass('alembic_version') IS NOT NULL").fetchone()
-    if found is None or not found[0]:
+    if not _has(raw, "alembic_version"):
         return ""
     row = raw.execute("SELECT version_num FROM alembic_version").fetchone()
     return "" if row is None else str(row[0])
+
+
+def _has(raw: Raw, table: str) -> bool:
+    found = raw.execute("SELECT to_regclass(%s) IS NOT NULL", (table,)).fetchone()
+    return found is not None and bool(found[0])
 
 
 class PostgresDatabase(Database):

@@ -525,6 +525,11 @@ class SqlTaskStore:
             self._touch(task)
         return damaged_count
 
+    def try_again(self) -> None:
+        """Try now whether what refused is well again, and not only with the next second."""
+        if self._error is not None:
+            self._flush()
+
     def forget_all(self, error: StorageError) -> None:
         """Forget every task, written or not: they are another gateway's by now.
 

@@ -1,0 +1,177 @@
+"""Locks over several gateways: a key belongs to one of them in the database, then to its tasks.
+
+The database has the holder before an attempt of it may be sent, so no two gateways ever run
+the same key. Who is in line elsewhere waits here with a key that is held back, and looks for
+it every second, or when another gateway says that it has freed some.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from zscrape.errors import LockHeld, StorageError
+from zscrape.log import get_logger
+from zscrape.model import Overlap, TaskId, TaskSpec
+from zscrape.store.gateways import GatewayLease
+from zscrape.store.tasks import TaskRow
+
+_LOOK_S: Final = 1.0
+_AGAIN_S: Final = 0.25
+
+
+class LockRouter(Protocol):
+    """What locks need of the router."""
+
+    def hold_back(self, key: str, holder: TaskId) -> None:
+        """Keep a key for a lease that a task of another gateway holds."""
+        ...
+
+    def let_in(self, key: str) -> None:
+        """Give a key that was held back to the first who waits for it."""
+        ...
+
+    def held_back(self) -> dict[str, TaskId | None]:
+        """Return the keys that are held back, each with the first who waits for it here."""
+        ...
+
+    def held_keys(self) -> dict[str, TaskId]:
+        """Return the keys that are held here, each with its holder."""
+        ...
+
+
+class SharedLocks:
+    """The keys of this gateway, as the database has them; made and used in one event loop.
+
+    `live` gives a task that has not ended here; `on_freed` is called when keys were freed that
+    others may wait for; `ask_cancel` has another gateway end a task.
+    """
+
+    def __init__(
+        self,
+        lease: GatewayLease,
+        router: LockRouter,
+        *,
+        live: Callable[[TaskId], TaskRow | None],
+    ) -> None:
+        self._lease = lease
+        self._router = router
+        self._live = live
+        self._loop = asyncio.get_running_loop()
+        self._held: dict[str, TaskId] = {}  # holders as the database has them
+        self._is_due = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.on_freed: Callable[[], None] = lambda: None
+        self.ask_cancel: Callable[[TaskId], None] = lambda task_id: None
+
+    def start(self) -> None:
+        """Begin to look after keys that are freed, here and elsewhere."""
+        self._start(self._look_on())
+
+    async def close(self) -> None:
+        """Look no more; what is held is freed with this gateway's lease."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def look(self) -> None:
+        """Look now: a key may have been freed."""
+        if self._held or self._router.held_back():
+            self._is_due.set()
+
+    async def load(self) -> None:
+        """Learn which keys this gateway has: from its life before, or a dead one's.
+
+        Raises:
+            StorageError: The database cannot be reached.
+        """
+        self._held = await self._lease.locks()
+
+    def forget_all(self) -> None:
+        """Note that this gateway has nothing any more."""
+        self._held.clear()
+
+    # ---- acceptance ------------------------------------------------------------------
+
+    async def admit(self, spec: TaskSpec) -> None:
+        """Look whether a task may have its lock, or wait for it, before it is accepted.
+
+        Raises:
+            LockHeld: A task of another gateway has it, and this one would not wait.
+            StorageError: The database cannot be reached.
+        """
+        lock = spec.lock
+        if lock is None or lock.overlap is Overlap.ALLOW:
+            return
+        found = await self._lease.take_lock(lock.key, spec.id, is_sure=False)
+        if found is None:
+            self._router.let_in(lock.key)
+            return
+        if lock.overlap is Overlap.SKIP:
+            raise LockHeld(key=lock.key, holder=found.holder, age_s=found.age_s)
+        if lock.overlap is Overlap.REPLACE:
+            self.ask_cancel(found.holder)
+        self._router.hold_back(lock.key, found.holder)
+
+    # ---- before an attempt is sent ---------------------------------------------------
+
+    def fence(self, row: TaskRow) -> asyncio.Future[None] | None:
+        """Return what is done once the database has this task as the holder of its key."""
+        key = row.lock_key
+        if not key or row.overlap is Overlap.ALLOW or self._held.get(key) == row.id:
+            return None
+        return self._start(self._secure(key, row.id))
+
+    async def _secure(self, key: str, task_id: TaskId) -> None:
+        while self._live(task_id) is not None:  # else the attempt is over, and does not leave
+            with contextlib.suppress(StorageError):
+                if await self._lease.take_lock(key, task_id, is_sure=True) is None:
+                    self._held[key] = task_id
+                    return
+            await asyncio.sleep(_AGAIN_S)
+
+    # ---- keys that come free ---------------------------------------------------------
+
+    async def _look_on(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await self._is_due.wait()
+            self._is_due.clear()
+            try:
+                await self._free()
+                await self._try_for()
+            except StorageError:
+                pass  # the next second tries again
+            except Exception:  # noqa: BLE001 - the task's outermost place: others must be let in
+                get_logger().error("sharing_broken", exc_info=True)
+
+    async def _free(self) -> None:
+        """Free the keys that no task here has or waits for any more."""
+        here = self._router.held_keys()
+        gone = [key for key in self._held if key not in here]
+        if gone:
+            await self._lease.free_locks(gone)
+            for key in gone:
+                self._held.pop(key, None)
+            self.on_freed()
+
+    async def _try_for(self) -> None:
+        """Try for the keys that are held back, for those who wait for them here."""
+        for key, first in self._router.held_back().items():
+            if first is None:
+                continue  # whoever comes looks by itself; then it ends by itself
+            found = await self._lease.take_lock(key, first, is_sure=True)
+            if found is None:
+                self._held[key] = first
+                self._router.let_in(key)
+            else:
+                self._router.hold_back(key, found.holder)
+
+    def _start(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = self._loop.create_task(work, name="shared-locks")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
