@@ -54,6 +54,15 @@ class TaskAssigned(Struct, frozen=True):
     worker_id: WorkerId
 
 
+class TaskAdopted(Struct, frozen=True):
+    """An attempt that was given up as lost goes on after all, or has ended: its worker said so."""
+
+    task_id: TaskId
+    attempt: int
+    worker_id: WorkerId
+    is_started: bool
+
+
 class TaskStarted(Struct, frozen=True):
     """The script has begun to run."""
 
@@ -119,6 +128,7 @@ DispatcherEffect: TypeAlias = (
     | GiveScript
     | TaskQueued
     | TaskAssigned
+    | TaskAdopted
     | TaskStarted
     | TaskRecords
     | TaskFinished

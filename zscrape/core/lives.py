@@ -15,6 +15,7 @@ from zscrape.core.deadlines import Deadlines
 from zscrape.core.effects import (
     DispatcherEffect,
     Send,
+    TaskAdopted,
     TaskAssigned,
     TaskFinished,
     TaskQueued,
@@ -347,6 +348,7 @@ class Lives:
         self.running_count += task.is_started
         task.is_lost = False
         task.lost_count = max(0, task.lost_count - 1)
+        self.out.append(TaskAdopted(task.id, task.attempt, worker.id, task.is_started))
         task.worker = worker
         task.worker_id = worker.id
         task.evidence_at = now

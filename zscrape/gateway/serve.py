@@ -67,8 +67,9 @@ class _Server(uvicorn.Server):
 async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> None:
     """Run a gateway until SIGTERM or SIGINT.
 
-    The first signal drains: no new task is taken and running ones get
-    `gateway.shutdown_grace_s` to end. The second one ends at once.
+    The first signal drains: no new task is taken, and calls and running attempts get
+    `gateway.shutdown_grace_s` to end; tasks that wait are there at the next start. The second
+    one ends at once.
 
     Raises:
         ConfigError: An address cannot be bound, a folder or a setting cannot be used; nothing
@@ -202,7 +203,8 @@ async def _serve(
             )
             state.is_draining = True
             router.refuse_new()
-            await stop.second(service.drained(), gateway.shutdown_grace_s)
+            drained = service.drained(is_kept=database is not None)
+            await stop.second(drained, gateway.shutdown_grace_s)
             cleaning.cancel()
             server.should_exit = True
             service.close()

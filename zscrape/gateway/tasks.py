@@ -395,9 +395,9 @@ class TaskService:
         """Stop waiting for the task's end."""
         self._hub.ends.forget(row.id, future)
 
-    async def drained(self) -> None:
-        """Wait until every task has ended."""
-        await self._ledger.drained()
+    async def drained(self, *, is_kept: bool = False) -> None:
+        """Wait until every task has ended, or with `is_kept` every one that cannot be kept."""
+        await self._ledger.drained(is_kept=is_kept)
 
     def close(self) -> None:
         """Wake everybody who waits and end every stream; nothing is accepted any more."""
