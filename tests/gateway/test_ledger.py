@@ -93,12 +93,14 @@ async def test_another_attempt_begins_afresh():
     ledger.apply(TaskStarted("t", 1, "w"))
     progress = Record("progress", 1.0, b'{"fraction":0.5,"text":"half"}')
     ledger.apply(TaskRecords("t", 1, 0, (Record("item", 1.0, b"1"), progress)))
-    ledger.apply(TaskQueued("t", 1, OutcomeCode.BLOCKED, 15.0))
+    ledger.apply(TaskQueued("t", 1, OutcomeCode.BLOCKED, 15.0, "Blocked: 403"))
     resting = (row.status, row.next_retry_at, row.last_error, row.item_count)
+    said = row.last_error_message
 
     ledger.apply(TaskAssigned("t", 2, "v"))
 
     assert resting == (TaskState.QUEUED, 215.0, "blocked", 1)
+    assert said == "Blocked: 403"
     assert (row.attempts, row.worker_id, row.item_count) == (2, "v", 0)
     assert (row.fraction, row.started_at, row.next_retry_at) == (None, None, None)
 

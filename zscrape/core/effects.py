@@ -37,13 +37,15 @@ class GiveScript(Struct, frozen=True):
 class TaskQueued(Struct, frozen=True):
     """The task was accepted, or is to be tried again (`attempt` is the last one, 0 for none).
 
-    `code` says why the last attempt did not end the task; `delay_s` how long it rests first.
+    `code` says why the last attempt did not end the task; `delay_s` how long it rests first;
+    `message` what the script raised, cut to what a person reads.
     """
 
     task_id: TaskId
     attempt: int
     code: OutcomeCode | None = None
     delay_s: float = 0.0
+    message: str = ""
 
 
 class TaskAssigned(Struct, frozen=True):

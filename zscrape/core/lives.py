@@ -7,6 +7,7 @@ It knows nothing of messages' order, sessions or beats: that is the dispatcher's
 from __future__ import annotations
 
 from math import inf
+from typing import Final
 
 import msgspec
 
@@ -39,6 +40,9 @@ from zscrape.model import (
     WorkerId,
 )
 from zscrape.wire import Cancel, Run
+
+# A script's last words between two tries: for people, and kept in its task's row.
+_MESSAGE_LIMIT_CHARACTERS: Final = 2_000
 
 
 class Lives:
@@ -307,7 +311,9 @@ class Lives:
             self.end(task, told, worker.id, dropped_reason="retry_exhausted")
         else:
             delay_s = retry.rest_s(policy, task.current, try_count=task.try_count)
-            self._rest(task, Place.REST, outcome.code, now + delay_s, now)
+            said = f"{outcome.error_type}: {outcome.error_message}" if outcome.error_type else ""
+            message = said[:_MESSAGE_LIMIT_CHARACTERS]
+            self._rest(task, Place.REST, outcome.code, now + delay_s, now, message)
 
     def lose(self, task: Task, *, may_run: bool, now: float) -> None:
         """Give up the last attempt of a detached task. `may_run`: it perhaps goes on."""
@@ -333,11 +339,19 @@ class Lives:
         outcome = Outcome(OutcomeCode.WORKER_LOST, fields=fields)
         self.end(task, outcome, None, leftover, dropped_reason=reason)
 
-    def _rest(self, task: Task, place: Place, code: OutcomeCode, until: float, now: float) -> None:
+    def _rest(
+        self,
+        task: Task,
+        place: Place,
+        code: OutcomeCode,
+        until: float,
+        now: float,
+        message: str = "",
+    ) -> None:
         task.move(place)
         task.last_code = code
         task.rest_until = until
-        self.out.append(TaskQueued(task.id, task.attempt, code, until - now))
+        self.out.append(TaskQueued(task.id, task.attempt, code, until - now, message))
         self._wait(task, now)
 
     def adopt(self, task: Task, worker: Worker, *, is_owed: bool, now: float) -> None:

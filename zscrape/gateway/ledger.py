@@ -193,7 +193,7 @@ class Ledger:
         now = self._clock()
         row.status = TaskState.QUEUED
         if fact.code is not None:
-            row.last_error = fact.code.value
+            row.last_error, row.last_error_message = fact.code.value, fact.message
             row.lost_count += fact.code is OutcomeCode.WORKER_LOST
             row.try_count += fact.code is not OutcomeCode.WORKER_LOST and fact.delay_s > 0
             row.retry_count += 1
@@ -291,7 +291,7 @@ class Ledger:
         row.finished_at = now = self._clock()
         row.next_retry_at = None
         if fact.dropped_reason:
-            row.last_error = outcome.code.value
+            row.last_error, row.last_error_message = outcome.code.value, ""  # `error` has it all
             row.dropped_reason, row.is_dead_letter = fact.dropped_reason, True
         row.attempts = fact.attempt
         if fact.worker_id is not None:
