@@ -163,14 +163,18 @@ class Ledger:
         if not is_kept:
             await self._is_idle.wait()
             return
-        self._staying = {
+        self._staying = self.staying()
+        if self._staying:
+            self._has_left.clear()
+            await self._has_left.wait()
+
+    def staying(self) -> set[TaskId]:
+        """Return the tasks that `drained` would wait for if the store outlives this process."""
+        return {
             row.id
             for row in self._live.values()
             if not row.is_durable or row.status in (TaskState.ASSIGNED, TaskState.RUNNING)
         }
-        if self._staying:
-            self._has_left.clear()
-            await self._has_left.wait()
 
     def _left(self, task_id: TaskId) -> None:
         """Note that `drained` need not wait for a task any more."""

@@ -195,7 +195,8 @@ async def _serve(
             log.info("gateway_ready", http=url, link=router.endpoint)
             on_ready(Ready(url, router.endpoint, settings.home, key_path))
             await stop.first(serving)
-            running_count = service.live_count
+            is_kept = database is not None
+            running_count = service.draining_count(is_kept=is_kept)
             log.info(
                 "gateway_stopping",
                 grace_s=gateway.shutdown_grace_s,
@@ -203,7 +204,7 @@ async def _serve(
             )
             state.is_draining = True
             router.refuse_new()
-            drained = service.drained(is_kept=database is not None)
+            drained = service.drained(is_kept=is_kept)
             await stop.second(drained, gateway.shutdown_grace_s)
             cleaning.cancel()
             server.should_exit = True

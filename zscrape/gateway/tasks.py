@@ -395,6 +395,10 @@ class TaskService:
         """Stop waiting for the task's end."""
         self._hub.ends.forget(row.id, future)
 
+    def draining_count(self, *, is_kept: bool) -> int:
+        """How many tasks `drained` would wait for."""
+        return len(self._ledger.staying()) if is_kept else self.live_count
+
     async def drained(self, *, is_kept: bool = False) -> None:
         """Wait until every task has ended, or with `is_kept` every one that cannot be kept."""
         await self._ledger.drained(is_kept=is_kept)
