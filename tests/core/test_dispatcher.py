@@ -338,6 +338,20 @@ def test_failure_is_tried_again_after_a_rest(rig: Rig) -> None:
     assert rig.runs(rested) == [("a", "t", 2)]
 
 
+def test_a_resting_task_says_what_went_wrong(rig: Rig) -> None:
+    """What the script raised is told while the task rests, cut to what a person reads."""
+    rig.join("a")
+    retry = RetryPolicy(max_count=1, backoff_s=(10.0,), on=frozenset({OutcomeCode.SCRIPT_ERROR}))
+    rig.submit("t", retry=retry)
+    raised = Outcome(OutcomeCode.SCRIPT_ERROR, error_type="ValueError", error_message="x" * 9_000)
+
+    effects = rig.done("a", "t", outcome=raised)
+
+    message = facts(effects, TaskQueued)[0].message
+    assert message.startswith("ValueError: xxx")
+    assert len(message) == 2_000
+
+
 def test_exhausted_retries_keep_the_last_outcome(rig: Rig) -> None:
     """When no try is left, the last outcome stands and says how many there were."""
     rig.join("a")

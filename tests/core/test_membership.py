@@ -8,6 +8,7 @@ from tests.core.rig import OK, Rig, decisions, facts, sends, spec
 from zscrape.core.effects import (
     Ignored,
     Send,
+    TaskAdopted,
     TaskFinished,
     TaskQueued,
     TaskRecords,
@@ -382,6 +383,7 @@ def test_lost_attempt_that_shows_up_is_taken_back(rig: Rig) -> None:
     done = rig.hear("a2", Done("t", 1, OK))
 
     assert sends(effects, Welcome) == [welcome(("t", 1))]
+    assert facts(effects, TaskAdopted) == [TaskAdopted("t", 1, "a", True)]
     assert rig.runs(effects) == []
     assert facts(done, TaskFinished) == [TaskFinished("t", 1, "a", OK)]
 

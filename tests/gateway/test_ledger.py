@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from zscrape.core.effects import (
+    TaskAdopted,
     TaskAssigned,
     TaskFinished,
     TaskQueued,
@@ -92,12 +93,14 @@ async def test_another_attempt_begins_afresh():
     ledger.apply(TaskStarted("t", 1, "w"))
     progress = Record("progress", 1.0, b'{"fraction":0.5,"text":"half"}')
     ledger.apply(TaskRecords("t", 1, 0, (Record("item", 1.0, b"1"), progress)))
-    ledger.apply(TaskQueued("t", 1, OutcomeCode.BLOCKED, 15.0))
+    ledger.apply(TaskQueued("t", 1, OutcomeCode.BLOCKED, 15.0, "Blocked: 403"))
     resting = (row.status, row.next_retry_at, row.last_error, row.item_count)
+    said = row.last_error_message
 
     ledger.apply(TaskAssigned("t", 2, "v"))
 
     assert resting == (TaskState.QUEUED, 215.0, "blocked", 1)
+    assert said == "Blocked: 403"
     assert (row.attempts, row.worker_id, row.item_count) == (2, "v", 0)
     assert (row.fraction, row.started_at, row.next_retry_at) == (None, None, None)
 
@@ -114,6 +117,43 @@ async def test_drained():
 
     assert not was_done
     await ledger.drained()
+
+
+async def test_drained_of_a_store_that_stays():
+    """Tasks that wait are left to the next process; calls and running attempts are waited for."""
+    ledger, _ = await _ledger()
+    for name, origin in (("waits", "task"), ("runs", "task"), ("call", "scrape")):
+        ledger.open(TaskRow(id=name, script_name="page", created_at=1.0, origin=origin))
+        ledger.apply(TaskQueued(name, 0))
+    ledger.apply(TaskAssigned("runs", 1, "w"))
+    ledger.close("t")
+    waiting = asyncio.create_task(ledger.drained(is_kept=True))
+    await asyncio.sleep(0)
+    ledger.close("call")
+    ledger.apply(TaskAssigned("waits", 1, "w"))
+    await asyncio.sleep(0)
+    was_done = waiting.done()
+
+    ledger.apply(TaskQueued("runs", 1, OutcomeCode.BLOCKED, 15.0))
+    await waiting
+
+    assert not was_done
+    assert ledger.live_count == 2
+
+
+async def test_a_loss_that_was_none():
+    """An attempt that its worker still has is shown as running, and counts for no lost worker."""
+    ledger, row = await _ledger()
+    ledger.apply(TaskAssigned("t", 1, "w"))
+    ledger.apply(TaskStarted("t", 1, "w"))
+    ledger.apply(TaskQueued("t", 1, OutcomeCode.WORKER_LOST))
+    lost = (row.status, row.lost_count, row.retry_count, row.last_error)
+
+    ledger.apply(TaskAdopted("t", 1, "w", True))
+
+    assert lost == (TaskState.QUEUED, 1, 1, "worker_lost")
+    assert (row.status, row.worker_id) == (TaskState.RUNNING, "w")
+    assert (row.lost_count, row.retry_count, row.last_error) == (0, 0, "")
 
 
 async def test_items_count_only_when_they_are_kept():

@@ -22,6 +22,7 @@ from zscrape.store.schedules import (
     ScheduleRecord,
     ScheduleStore,
 )
+from zscrape.store.schema import OCCURRENCES, SCHEDULES
 from zscrape.store.volatile import VolatileDatabase
 
 T0 = 1_800_000_000.0  # a whole minute

@@ -20,6 +20,7 @@ from zscrape.store.schedules import (
     ScheduleRecord,
     ScheduleStore,
 )
+from zscrape.store.schema import OCCURRENCES, SCHEDULES
 from zscrape.store.tasks import KeyTaken
 from zscrape.store.volatile import VolatileDatabase
 

@@ -20,7 +20,8 @@ _TASK_ID = click.Argument(["task_id"])
 _FACTS: Final = (
     *("script_name", "version", "digest", "parameters", "priority", "tags", "lock_key"),
     *("timeout", "origin", "client", "worker_id", "attempts", "item_count", "queue_time"),
-    *("execution_time", "retry_count", "last_error", "dropped_reason", "retry_of", "retried_as"),
+    *("execution_time", "retry_count", "last_error", "last_error_message"),
+    *("dropped_reason", "retry_of", "retried_as"),
 )
 _MOMENTS: Final = ("created_at", "started_at", "finished_at", "next_retry_at")
 

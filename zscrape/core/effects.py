@@ -37,13 +37,15 @@ class GiveScript(Struct, frozen=True):
 class TaskQueued(Struct, frozen=True):
     """The task was accepted, or is to be tried again (`attempt` is the last one, 0 for none).
 
-    `code` says why the last attempt did not end the task; `delay_s` how long it rests first.
+    `code` says why the last attempt did not end the task; `delay_s` how long it rests first;
+    `message` what the script raised, cut to what a person reads.
     """
 
     task_id: TaskId
     attempt: int
     code: OutcomeCode | None = None
     delay_s: float = 0.0
+    message: str = ""
 
 
 class TaskAssigned(Struct, frozen=True):
@@ -52,6 +54,15 @@ class TaskAssigned(Struct, frozen=True):
     task_id: TaskId
     attempt: int
     worker_id: WorkerId
+
+
+class TaskAdopted(Struct, frozen=True):
+    """An attempt that was given up as lost goes on after all, or has ended: its worker said so."""
+
+    task_id: TaskId
+    attempt: int
+    worker_id: WorkerId
+    is_started: bool
 
 
 class TaskStarted(Struct, frozen=True):
@@ -122,6 +133,7 @@ DispatcherEffect: TypeAlias = (
     | GiveScript
     | TaskQueued
     | TaskAssigned
+    | TaskAdopted
     | TaskStarted
     | TaskRecords
     | TaskFinished

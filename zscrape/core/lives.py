@@ -7,6 +7,7 @@ It knows nothing of messages' order, sessions or beats: that is the dispatcher's
 from __future__ import annotations
 
 from math import inf
+from typing import Final
 
 import msgspec
 
@@ -15,6 +16,7 @@ from zscrape.core.deadlines import Deadlines
 from zscrape.core.effects import (
     DispatcherEffect,
     Send,
+    TaskAdopted,
     TaskAssigned,
     TaskFinished,
     TaskQueued,
@@ -38,6 +40,9 @@ from zscrape.model import (
     WorkerId,
 )
 from zscrape.wire import Cancel, Claim, Run
+
+# A script's last words between two tries: for people, and kept in its task's row.
+_MESSAGE_LIMIT_CHARACTERS: Final = 2_000
 
 
 class Lives:
@@ -328,7 +333,9 @@ class Lives:
             self.end(task, told, worker.id, dropped_reason="retry_exhausted")
         else:
             delay_s = retry.rest_s(policy, task.current, try_count=task.try_count)
-            self._rest(task, Place.REST, outcome.code, now + delay_s, now)
+            said = f"{outcome.error_type}: {outcome.error_message}" if outcome.error_type else ""
+            message = said[:_MESSAGE_LIMIT_CHARACTERS]
+            self._rest(task, Place.REST, outcome.code, now + delay_s, now, message)
 
     def lose(self, task: Task, *, may_run: bool, now: float) -> None:
         """Give up the last attempt of a detached task. `may_run`: it perhaps goes on."""
@@ -354,11 +361,19 @@ class Lives:
         outcome = Outcome(OutcomeCode.WORKER_LOST, fields=fields)
         self.end(task, outcome, None, leftover, dropped_reason=reason)
 
-    def _rest(self, task: Task, place: Place, code: OutcomeCode, until: float, now: float) -> None:
+    def _rest(
+        self,
+        task: Task,
+        place: Place,
+        code: OutcomeCode,
+        until: float,
+        now: float,
+        message: str = "",
+    ) -> None:
         task.move(place)
         task.last_code = code
         task.rest_until = until
-        self.out.append(TaskQueued(task.id, task.attempt, code, until - now))
+        self.out.append(TaskQueued(task.id, task.attempt, code, until - now, message))
         self._wait(task, now)
 
     def adopt(self, task: Task, worker: Worker, *, is_owed: bool, now: float) -> None:
@@ -369,6 +384,7 @@ class Lives:
         self.running_count += task.is_started
         task.is_lost = False
         task.lost_count = max(0, task.lost_count - 1)
+        self.out.append(TaskAdopted(task.id, task.attempt, worker.id, task.is_started))
         task.worker = worker
         task.worker_id = worker.id
         task.evidence_at = now

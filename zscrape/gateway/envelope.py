@@ -92,6 +92,7 @@ class TaskView(Envelope, kw_only=True):
     retry_count: int = 0
     next_retry_at: datetime | None = None
     last_error: str | None = None
+    last_error_message: str | None = None
     dropped_reason: str | None = None
     schedule_id: str | None = None
     retry_of: str | None = None
@@ -278,6 +279,7 @@ def task_view(row: TaskRow, lang: str, *, inline_limit_bytes: int) -> TaskView:
         retry_count=row.retry_count,
         next_retry_at=moment(row.next_retry_at),
         last_error=row.last_error or None,
+        last_error_message=row.last_error_message or None,
         dropped_reason=row.dropped_reason or None,
         schedule_id=row.schedule_id or None,
         retry_of=row.retry_of or None,

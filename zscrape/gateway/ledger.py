@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from zscrape.core.effects import (
     DispatcherEffect,
+    TaskAdopted,
     TaskAssigned,
     TaskFinished,
     TaskQueued,
@@ -101,9 +102,12 @@ class Ledger:
         self._live: dict[TaskId, TaskRow] = {}
         self._is_idle = asyncio.Event()
         self._is_idle.set()
+        self._staying: set[TaskId] = set()  # those that `drained` waits for
+        self._has_left = asyncio.Event()
         self._appliers: dict[type, Callable[[Any], None]] = {
             TaskQueued: self._queued,
             TaskAssigned: self._assigned,
+            TaskAdopted: self._adopted,
             TaskStarted: self._started,
             TaskRecords: self._recorded,
             TaskFinished: self._finished,
@@ -139,6 +143,7 @@ class Ledger:
         row = self._live.pop(task_id, None)
         self._distrusted.discard(task_id)
         self._orphans.discard(task_id)
+        self._left(task_id)
         if not self._live:
             self._is_idle.set()
         return row
@@ -152,9 +157,35 @@ class Ledger:
         """Return a task that has not ended."""
         return self._live.get(task_id)
 
-    async def drained(self) -> None:
-        """Wait until every task has ended."""
-        await self._is_idle.wait()
+    async def drained(self, *, is_kept: bool = False) -> None:
+        """Wait until every task has ended.
+
+        With `is_kept` the store outlives this process: tasks that wait are taken up by the next
+        one, and only calls are waited for, and attempts that run now. Those would be adopted
+        too; but whoever stops a machine stops its workers with it, and what they bring in their
+        grace is to be taken.
+        """
+        if not is_kept:
+            await self._is_idle.wait()
+            return
+        self._staying = self.staying()
+        if self._staying:
+            self._has_left.clear()
+            await self._has_left.wait()
+
+    def staying(self) -> set[TaskId]:
+        """Return the tasks that `drained` would wait for if the store outlives this process."""
+        return {
+            row.id
+            for row in self._live.values()
+            if not row.is_durable or row.status in (TaskState.ASSIGNED, TaskState.RUNNING)
+        }
+
+    def _left(self, task_id: TaskId) -> None:
+        """Note that `drained` need not wait for a task any more."""
+        self._staying.discard(task_id)
+        if not self._staying:
+            self._has_left.set()
 
     def apply(self, effect: DispatcherEffect) -> None:
         """Take in a fact of the dispatcher; those about no task are for others."""
@@ -171,13 +202,15 @@ class Ledger:
         now = self._clock()
         row.status = TaskState.QUEUED
         if fact.code is not None:
-            row.last_error = fact.code.value
+            row.last_error, row.last_error_message = fact.code.value, fact.message
             row.lost_count += fact.code is OutcomeCode.WORKER_LOST
             row.try_count += fact.code is not OutcomeCode.WORKER_LOST and fact.delay_s > 0
             row.retry_count += 1
         row.next_retry_at = now + fact.delay_s if fact.delay_s else None
         row.worker_id = None
         self.note_state(row, now, fact.code, fact.delay_s)
+        if row.is_durable:
+            self._left(row.id)
         if fact.code is not None and fact.code is not OutcomeCode.WORKER_LOST:
             self._tell_stored(row.id, fact.attempt)
 
@@ -196,6 +229,20 @@ class Ledger:
             row.item_count, row.artifacts, row.fraction, row.progress_text = 0, (), None, ""
             row.started_at = None
         self.note_state(row, now)
+
+    def _adopted(self, fact: TaskAdopted) -> None:
+        """Take back what `_queued` has noted: else each such loss would count towards poison."""
+        row = self._live.get(fact.task_id)
+        if row is None or row.status is not TaskState.QUEUED:
+            return
+        row.status = TaskState.RUNNING if fact.is_started else TaskState.ASSIGNED
+        row.worker_id = fact.worker_id
+        row.next_retry_at = None
+        if row.last_error == OutcomeCode.WORKER_LOST.value:
+            row.last_error = ""
+            row.lost_count = max(0, row.lost_count - 1)
+            row.retry_count = max(0, row.retry_count - 1)
+        self.note_state(row, self._clock())
 
     def _started(self, fact: TaskStarted) -> None:
         row = self._live.get(fact.task_id)
@@ -253,7 +300,7 @@ class Ledger:
         row.finished_at = now = self._clock()
         row.next_retry_at = None
         if fact.dropped_reason:
-            row.last_error = outcome.code.value
+            row.last_error, row.last_error_message = outcome.code.value, ""  # `error` has it all
             row.dropped_reason, row.is_dead_letter = fact.dropped_reason, True
         row.attempts = fact.attempt
         if fact.worker_id is not None:

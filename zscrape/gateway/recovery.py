@@ -156,6 +156,8 @@ def _spec_of(row: TaskRow) -> TaskSpec:
 
 
 def _code(value: str) -> OutcomeCode | None:
+    if not value:  # nearly always; being told by an exception is dear
+        return None
     try:
         return OutcomeCode(value)
     except ValueError:

@@ -86,8 +86,9 @@ class _Server(uvicorn.Server):
 async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> None:
     """Run a gateway until SIGTERM or SIGINT.
 
-    The first signal drains: no new task is taken and running ones get
-    `gateway.shutdown_grace_s` to end. The second one ends at once.
+    The first signal drains: no new task is taken, and calls and running attempts get
+    `gateway.shutdown_grace_s` to end; tasks that wait are there at the next start. The second
+    one ends at once.
 
     Raises:
         ConfigError: An address cannot be bound, a folder or a setting cannot be used; nothing
@@ -213,7 +214,8 @@ async def _serve(
             dashboard = f"{url}/login?code={entrance.access.new_link()}"
             on_ready(Ready(url, router.endpoint, settings.home, key_path, dashboard))
             await stop.first(serving)
-            running_count = service.live_count
+            is_kept = database is not None
+            running_count = service.draining_count(is_kept=is_kept)
             log.info(
                 "gateway_stopping",
                 grace_s=gateway.shutdown_grace_s,
@@ -223,7 +225,8 @@ async def _serve(
             identity.leave()
             await scheduler.close()
             router.refuse_new()
-            await stop.second(service.drained(), gateway.shutdown_grace_s)
+            drained = service.drained(is_kept=is_kept)
+            await stop.second(drained, gateway.shutdown_grace_s)
             cleaning.cancel()
             server.should_exit = True
             service.close()

@@ -448,9 +448,13 @@ class TaskService:
         self._hub.ends.forget(row.id, future)
         self.elsewhere.leave(row)
 
-    async def drained(self) -> None:
-        """Wait until every task has ended."""
-        await self._ledger.drained()
+    def draining_count(self, *, is_kept: bool) -> int:
+        """How many tasks `drained` would wait for."""
+        return len(self._ledger.staying()) if is_kept else self.live_count
+
+    async def drained(self, *, is_kept: bool = False) -> None:
+        """Wait until every task has ended, or with `is_kept` every one that cannot be kept."""
+        await self._ledger.drained(is_kept=is_kept)
 
     def close(self) -> None:
         """Wake everybody who waits and end every stream; nothing is accepted any more."""

@@ -169,6 +169,7 @@ OPTIONS: Final[dict[str, Text]] = {
     "cli.fact.finished_at": Text("finished", "종료"),
     "cli.fact.next_retry_at": Text("next try", "다음 시도"),
     "cli.fact.last_error": Text("last error", "마지막 오류"),
+    "cli.fact.last_error_message": Text("what it said", "오류 내용"),
     "cli.fact.progress": Text("progress", "진행"),
     "cli.fact.artifact": Text("artifact", "산출물"),
 }

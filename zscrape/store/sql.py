@@ -22,7 +22,7 @@ from zscrape.store import queries, statements
 from zscrape.store.blobs import Blob
 from zscrape.store.database import Database
 from zscrape.store.far import Far, FarPart
-from zscrape.store.live import LiveTask, Written, begin, chunks_of, resume
+from zscrape.store.live import ChunkFacts, LiveTask, Written, begin, chunks_of, resume
 from zscrape.store.records import Damaged, Loaded, result_key
 from zscrape.store.tasks import (
     EntryKind,
@@ -516,7 +516,8 @@ class SqlTaskStore:
         damaged_count = 0
         for loaded in found:
             if not loaded.is_damaged:
-                await self._adopt(loaded)
+                has_chunks = loaded.row.last_number > len(loaded.log)
+                self._adopt(loaded, await self._chunk_facts(loaded) if has_chunks else None)
                 taken.append(Taken(loaded.row, loaded.spec))
                 continue
             damaged_count += 1
@@ -552,14 +553,11 @@ class SqlTaskStore:
         """
         return await self._database.read(partial(queries.by_id, task_ids=task_ids))
 
-    async def _adopt(self, loaded: Loaded) -> None:
+    async def _chunk_facts(self, loaded: Loaded) -> ChunkFacts:
+        return await self._database.read(partial(queries.chunk_facts, task_id=loaded.row.id))
+
+    def _adopt(self, loaded: Loaded, chunks: ChunkFacts | None) -> None:
         row = loaded.row
-        has_chunks = row.last_number > len(loaded.log)
-        chunks = (
-            await self._database.read(partial(queries.chunk_facts, task_id=row.id))
-            if has_chunks
-            else None
-        )
         task = self._live[row.id] = resume(loaded, chunks=chunks)
         if row.idempotency_key:
             self._keys[row.client, row.idempotency_key] = task

@@ -101,6 +101,7 @@ class TaskRow(Struct, kw_only=True, gc=False, omit_defaults=True):
     finished_at: float | None = None
     next_retry_at: float | None = None
     last_error: str = ""  # the code of the last attempt that failed and was not the last word
+    last_error_message: str = ""  # what that attempt's script raised, cut
     retry_count: int = 0  # attempts that were given up for another
     # Why it is, or was, a dead letter: `retry_exhausted` or `poison`.
     dropped_reason: str = ""

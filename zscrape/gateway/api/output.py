@@ -22,6 +22,7 @@ from zscrape.gateway.api.exchange import (
     whole,
 )
 from zscrape.gateway.api.files import blob_answer, bytes_answer
+from zscrape.gateway.api.itempages import WHOLE_COUNT, paged_answer, pages
 from zscrape.gateway.envelope import artifact_views
 from zscrape.gateway.tables import XLSX_TYPE, Names, as_csv, as_xlsx, chosen
 from zscrape.store.far import saved_bytes
@@ -47,8 +48,14 @@ async def items(request: Request) -> Response:
     offset = whole(request, "offset", 0, low=0, high=10**12) or 0
     limit = whole(request, "limit", None, low=1, high=_PAGE_LIMIT_COUNT)
     row = await row_of(request)
-    found = await gateway_of(request).store.items(row.id, offset=offset, limit=limit)
+    store = gateway_of(request).store
     headers = {"X-Total-Count": str(row.item_count)}
+    is_long = row.item_count - offset > WHOLE_COUNT and (limit is None or limit > WHOLE_COUNT)
+    # A live task's next attempt would begin in the middle of it.
+    if is_long and row.status.is_final and form in ("json", "jsonl"):
+        found_pages = pages(store, row.id, offset, limit, names)
+        return await paged_answer(found_pages, is_array=form == "json", headers=headers)
+    found = await store.items(row.id, offset=offset, limit=limit)
     # Columns are known once every item has been read: that is work for a thread.
     if form == "csv":
         table = await asyncio.to_thread(as_csv, found, names)
