@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The abuse suite as an ordinary user, started by root: `tests/abuse/as_user.sh [pytest options]`.
-# With it go the tests of the supervised network, which is what such a user's worker has.
+# With it go the tests of what such a user's worker does in other ways than root's.
 #
 # An interpreter under a closed home folder (mode 0700) cannot be reached by another user. So
 # this makes a mount namespace of its own, in which every closed folder on the way to the
@@ -10,7 +10,7 @@ set -euo pipefail
 checkout=$(cd "$(dirname "$0")/../.." && pwd)
 python=$(command -v "${PYTHON:-python}")
 user_id=12345
-files="tests/abuse tests/runtime/test_notify.py tests/worker/test_supervisor.py tests/worker/test_supervised_attempts.py"
+files="tests/abuse tests/runtime/test_notify.py tests/worker/test_supervisor.py tests/worker/test_supervised_attempts.py tests/worker/test_shared_memory.py"
 cd "$checkout"
 
 if [ "$(id -u)" != 0 ]; then

@@ -65,6 +65,10 @@ ISOLATION: Final[dict[str, Text]] = {
         "in force: only the system, the interpreter, scripts and private folders can be seen",
         "적용됨: 시스템, 인터프리터, 스크립트, 전용 폴더만 보입니다",
     ),
+    "doctor.layer.view.processes": Text(
+        "in force: only the system, the interpreter, scripts and private folders can be seen; /proc still shows which processes there are (hiding them needs root)",
+        "적용됨: 시스템, 인터프리터, 스크립트, 전용 폴더만 보입니다. 다만 /proc에서 어떤 프로세스가 있는지는 보입니다(숨기려면 root 권한이 필요합니다)",
+    ),
     "doctor.layer.landlock": Text(
         "in force: a script reads its own code and writes to its own folder",
         "적용됨: 자기 코드만 읽고 자기 폴더에만 씁니다",

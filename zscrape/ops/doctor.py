@@ -158,6 +158,8 @@ def _layers(case: _Case) -> Iterator[Check]:
             key = f"layer.{layer}"
             if layer == "network" and strength.name == "supervised":
                 key = "layer.network.supervised"
+            elif layer == "view" and not found.hides_processes:
+                key = "layer.view.processes"
             yield case.tell(name, "ok", key, reason=strength.reason)
             continue
         is_required = layer in settings.isolation.require

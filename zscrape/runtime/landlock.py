@@ -41,6 +41,8 @@ _READ_AND_RUN = _READ | _EXECUTE
 _FILE_ONLY = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 _USE_DEVICE = _READ_FILE | _WRITE_FILE
 _OWN = ~(_MAKE_CHAR | _MAKE_BLOCK | _IOCTL_DEV)
+# Files only: what is left there is looked for at every end, and must be quick to remove.
+_SHARED_MEMORY = _READ | _WRITE_FILE | _TRUNCATE | _MAKE_REG | _REMOVE_FILE
 
 # What programs read of the system besides their own files: names, certificates, time zones.
 _ETC = (
@@ -171,7 +173,7 @@ class _Rules:
         for path in ("/dev",) if is_wide else (f"/dev/{name}" for name in DEVICES):
             self.add(path, _USE_DEVICE)
         if has_own_shm:
-            self.add("/dev/shm", _OWN)
+            self.add("/dev/shm", _SHARED_MEMORY)
 
     def add(self, path: str, access: int) -> None:
         """Allow what lies beneath a path, unless this system does not have it."""

@@ -16,6 +16,8 @@ from zscrape.runtime.sandbox import Plan
 
 _REASON_BYTES = 4096
 _RULESET_FD = 100
+# No layer of its own: what a view does besides, where the kernel lets it.
+PROCESSES = "processes"
 
 
 def tell(plan: Plan) -> None:
@@ -36,6 +38,8 @@ def tell(plan: Plan) -> None:
         if plan.has(name):
             is_known = syscalls.is_known_machine()
             found[name] = _try(layer) if is_known else f"not built for {syscalls.MACHINE}"
+    if found.get("view") == "":
+        found[PROCESSES] = _try(lambda: _hide_processes(plan))
     os.write(1, json.dumps(found).encode())
 
 
@@ -96,6 +100,13 @@ def _enter_view(plan: Plan) -> None:
     view.enter(view.View(plan.read + plan.script_roots, [plan.scratch]), plan.staging)
     if os.path.lexists("/home") or not os.path.isdir(plan.scratch):
         raise OSError(None, "the view does not show what it should")
+
+
+def _hide_processes(plan: Plan) -> None:
+    _enter_view(plan)
+    with open("/proc/self/mountinfo", "rb") as mounts:
+        if b"hidepid=" not in mounts.read():
+            raise OSError(None, "a user namespace may not mount /proc anew")
 
 
 def _change_user(plan: Plan, *, has_view: bool) -> None:

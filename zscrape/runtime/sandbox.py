@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from zscrape.runtime import seccomp, syscalls
 from zscrape.runtime.landlock import Grants, keep_together
+from zscrape.runtime.shm import SharedMemory
 
 
 class Plan(NamedTuple):
@@ -71,6 +72,7 @@ class Sandbox:
         """
         self._plan = plan
         self._grants = None
+        self._shm = SharedMemory() if plan.has("view") else None
         self._filter = seccomp.limits_filter() if plan.has("seccomp") else None
         if plan.has("landlock"):
             has_own_shm = plan.has("view")
@@ -126,9 +128,10 @@ class Sandbox:
 
     def tidy(self, folder: str) -> None:
         """Remove the shared memory that a child has left behind, where that is told by its user."""
-        if not (self.has_own_user and self._plan.has("view")):
-            return
-        uid = self.user_of(folder)
-        for entry in os.scandir("/dev/shm"):
-            if entry.stat(follow_symlinks=False).st_uid == uid:
-                os.unlink(entry.path)
+        if self._shm is not None and self.has_own_user:
+            self._shm.remove_of(self.user_of(folder))
+
+    def tidy_older(self, than_ns: int) -> None:
+        """Remove the shared memory that no attempt can need which began after a moment."""
+        if self._shm is not None:
+            self._shm.remove_older(than_ns)

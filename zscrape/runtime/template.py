@@ -17,7 +17,8 @@ Control messages are short ASCII datagrams of lines, ids are the worker's:
       are memory,files,size, or - for those     P id pid                  forked
       that the template itself has)             N id errno                not forked
     K id signal                                 X id status cpu_us kb     ended and reaped
-    S  end what ended attempts have left        S count                   strays still seen
+    S ns  end what ended attempts have left,    S count                   strays still seen
+      and shared memory older than that
     W  (nothing but reap)
 
 Before all that, `launch.py prepare` may say `L number`: see `notify.hand_over`.
@@ -68,6 +69,7 @@ class Template:
         self._ids: dict[int, bytes] = {}  # pid to id
         self._pids: dict[bytes, int] = {}
         self._folders: dict[int, str] = {}  # pid to the name of its private folder
+        self._untidy: list[str] = []  # folders of children that have ended
         self._owner = marker.owner_of(scratch)
         self._strays: dict[int, int] = {}  # pid to the number of the child that started it
         self._told: list[bytes] = []
@@ -96,6 +98,7 @@ class Template:
                 self._kill(words[1], int(words[2]))
             elif word == b"S":
                 self._told.append(b"S %d" % self._end_strays({}))
+                self._sandbox.tidy_older(int(words[1]))
             self._reap()
             if told:
                 send(b"\n".join(told))
@@ -194,6 +197,8 @@ class Template:
         users: dict[int, int] = {}
         if self._collect(users):
             self._end_strays(users)
+        while self._untidy:
+            self._sandbox.tidy(self._untidy.pop())
 
     def _collect(self, users: dict[int, int]) -> bool:
         """Reap what has ended; note the users of children among it. True iff there was a child."""
@@ -215,7 +220,7 @@ class Template:
                 continue
             is_any = True
             folder = self._folders.pop(pid)
-            self._sandbox.tidy(folder)
+            self._untidy.append(folder)
             del self._pids[child_id]
             if self._sandbox.has_own_user:
                 users[int(child_id)] = self._sandbox.user_of(folder)

@@ -69,6 +69,7 @@ class Child:
         "out_fd",
         "pid",
         "pidfd",
+        "taken_at",
         "template",
     )
 
@@ -78,6 +79,7 @@ class Child:
         self.folder = folder
         self.pid = 0  # until the template has told it
         self.pidfd = -1  # open iff its end is watched for
+        self.taken_at = 0.0  # when an attempt took it, by the clock
         self.kill_at = 0.0  # when its end is overdue, by the loop's clock
         self.exited: Exit | None = None
         self.on_exit: Callable[[Exit], None] | None = None  # set iff an attempt has it

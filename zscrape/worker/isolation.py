@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from zscrape.model import LAYERS
 from zscrape.runtime import limits
+from zscrape.runtime.probe import PROCESSES
 
 LAUNCH = str(Path(limits.__file__).with_name("launch.py"))
 SKIPPED = "isolation.skip"  # the reason for a layer that the settings leave out
@@ -40,6 +41,7 @@ class Isolation(Struct, frozen=True):
     script_roots: tuple[str, ...]
     missing: dict[str, str]
     first_uid: int
+    hides_processes: bool = True  # the view does, where there is one
 
     @property
     def active(self) -> tuple[str, ...]:
@@ -103,8 +105,10 @@ async def examine(
     except msgspec.DecodeError:
         last = errors.decode("utf-8", "replace").strip().rpartition("\n")[2]
         told = dict.fromkeys(wanted, last or "the trial told nothing")
+    hides_processes = told.pop(PROCESSES, "") == ""
     told.update(dict.fromkeys(skip, SKIPPED))
-    return Isolation(roots, {layer: reason for layer, reason in told.items() if reason}, uid)
+    missing = {layer: reason for layer, reason in told.items() if reason}
+    return Isolation(roots, missing, uid, hides_processes)
 
 
 def first_uid() -> int:

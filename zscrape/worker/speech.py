@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 from zscrape.model import MIB, Limits, OutcomeCode
 from zscrape.runtime import channel as frames, context
 from zscrape.worker.capture import CUT_MARK, Budget, Line
+from zscrape.worker.numbers import holds_unreadable_number
 
 _HEAD_LIMIT_BYTES = MIB
 _TEXT_LIMIT_CHARACTERS = 1000
@@ -207,6 +208,8 @@ def check_json(document: bytes) -> None:
         return
     document.decode()
     _walk(document)
+    if holds_unreadable_number(document):
+        raise msgspec.ValidationError("a number is out of range")
 
 
 def _checked_progress(payload: bytes) -> bytes:

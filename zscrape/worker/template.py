@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import tempfile
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -32,6 +33,8 @@ _TOP_UP_DELAY_S = 0.01
 # The kernel's list of children may leave one out while others end: only after a few sweeps in
 # a row that found nothing is there nothing.
 _SWEEP_DELAYS_S = (1.0, 0.5, 0.2)
+# Files are stamped by a clock that is milliseconds behind, and that may be set.
+_CLOCK_SLACK_S = 1.0
 # A child that ends is reaped with the next fork; when none comes, the template is asked, at
 # first soon and then ever later.
 _REAP_FIRST_S = 0.003
@@ -124,6 +127,7 @@ class Template:
         if not spares.waiting:
             self._fork(wanted, 1)
         child = spares.waiting.popleft()
+        child.taken_at = time.time()
         self.active.add(child.id)
         self._unwatched.append(child)
         self._in(_WATCH_DELAY_S, "watch", self._watch)
@@ -309,7 +313,9 @@ class Template:
 
     def _sweep(self) -> None:
         """Have the template end what attempts have left behind outside their sessions."""
-        self._send(b"S", [])
+        began_at = (child.taken_at for child in self.children.values() if child.id in self.active)
+        oldest_s = min(began_at, default=time.time()) - _CLOCK_SLACK_S
+        self._send(b"S %d" % int(oldest_s * 1e9), [])
 
     def strays_of(self, child: Child) -> list[int]:
         """Return what the child has started that has lost its parent, zombies included."""

@@ -1,0 +1,61 @@
+"""Numbers that are too long to be read are found, wherever they stand, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, strategies as st
+
+from zscrape.model import OutcomeCode
+from zscrape.worker.numbers import holds_unreadable_number
+from zscrape.worker.speech import Violation, _check_data
+
+LONG = "7" * 1000
+FILLING = json.dumps(["x" * 9, 1.5e300, -12, "\\", '"', None] * 4000)[1:-1]
+
+
+@pytest.mark.parametrize(
+    "number", [LONG, f"-{LONG}", f"0.{LONG}", f"1e{LONG}", "1e9999", "1E+99999", f"1.{LONG}e5"]
+)
+@pytest.mark.parametrize("place", ["[{}, {}]", "[{1}, {0}]", '{{"a\\\\": [{1}, {{"b": {0}}}]}}'])
+def test_a_number_without_end_is_found(number: str, place: str) -> None:
+    """At the beginning, at the end, deep inside, among strings with escapes."""
+    document = place.format(number, FILLING).encode()
+
+    assert holds_unreadable_number(document)
+
+
+@pytest.mark.parametrize("shift", range(0, 1200, 37))
+def test_a_number_across_two_pieces_is_found(shift: int) -> None:
+    """Where a document is cut up does not matter."""
+    document = f'["{"1" * (65536 - shift)}", {LONG}]'.encode()
+
+    assert holds_unreadable_number(document)
+
+
+@pytest.mark.parametrize(
+    "text", [LONG, f'"{LONG}', f"\\{LONG}", f'\\"{LONG}', "1e99999", f'", {LONG}, "', "\\" * 70000]
+)
+def test_digits_in_a_string_are_no_number(text: str) -> None:
+    """A string may hold as many digits as it likes."""
+    document = json.dumps([LONG, "\\" * 65535, text, 1, FILLING]).encode()
+
+    assert not holds_unreadable_number(document)
+
+
+@given(st.recursive(st.text('\\"1e0 ') | st.integers() | st.floats(), st.lists, max_leaves=30))
+def test_what_people_write_holds_none(value: object) -> None:
+    """No list of strings and numbers that Python writes is mistaken for one."""
+    document = json.dumps([LONG, value]).encode()
+
+    assert not holds_unreadable_number(document)
+
+
+def test_a_result_with_such_a_number_is_refused() -> None:
+    """A document that is too large to be decoded is held to the same as a small one."""
+    with pytest.raises(Violation) as caught:
+        _check_data(f"[{LONG * 1000}]".encode())
+
+    assert caught.value.code is OutcomeCode.RESULT_INVALID
+    assert "too large" in str(caught.value.fields)
