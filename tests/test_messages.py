@@ -17,10 +17,11 @@ from zscrape.messages.explain import EXPLAIN
 from zscrape.messages.http import HTTP
 from zscrape.messages.isolation import ISOLATION
 from zscrape.messages.scripts import SCRIPTS
+from zscrape.messages.security import SECURITY
 from zscrape.messages.tasks import TASKS
 
 HANGUL = re.compile("[가-힣]")
-PARTS = (ERRORS, EXPLAIN, EVENTS, CLI, SCRIPTS, HTTP, ENVIRONMENTS, ISOLATION, TASKS)
+PARTS = (ERRORS, EXPLAIN, EVENTS, CLI, SCRIPTS, HTTP, ENVIRONMENTS, ISOLATION, TASKS, SECURITY)
 
 
 @pytest.mark.parametrize("key", sorted(CATALOGUE))

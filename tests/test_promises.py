@@ -15,7 +15,7 @@ import pytest
 import zscrape
 from zscrape import config
 from zscrape.cli import VERBS, main
-from zscrape.cli.families import deadletters, scripts, tasks, workers
+from zscrape.cli.families import deadletters, scripts, secrets, tasks, workers
 from zscrape.client import ClientError
 from zscrape.errors import ZscrapeError
 from zscrape.messages import CATALOGUE, placeholders
@@ -126,7 +126,7 @@ def test_every_state_has_words(state: TaskState) -> None:
 def test_every_verb_and_option_has_help() -> None:
     """`--help` of every verb speaks both languages: each help text is a key."""
     without = []
-    for family in (main, tasks, deadletters, scripts, workers):
+    for family in (main, tasks, deadletters, scripts, workers, secrets):
         ctx = click.Context(family)
         for name in family.list_commands(ctx):
             command = family.get_command(ctx, name)

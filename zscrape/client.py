@@ -339,6 +339,21 @@ class Client:
         """Give a drained worker work again."""
         return self._call("POST", f"/v1/workers/{quote(worker_id, safe='')}/resume")
 
+    def secrets(self) -> Document:
+        """Return the names of secrets, and which scripts may read them."""
+        return self._call("GET", "/v1/secrets")
+
+    def set_secret(
+        self, name: str, value: str | None = None, *, scripts: list[str] | None = None
+    ) -> Document:
+        """Keep a secret; what is None stays as it is. `scripts` are names or patterns."""
+        body = {"name": name, **_given({"value": value, "scripts": scripts})}
+        return self._call("POST", "/v1/secrets", json=body)
+
+    def remove_secret(self, name: str) -> None:
+        """Remove a secret."""
+        self._checked(self._send("DELETE", f"/v1/secrets/{quote(name, safe='')}"))
+
     def status(self) -> Document:
         """Return `/status`: queue length, active workers, memory and CPU. Needs no key."""
         return self._call("GET", "/status")

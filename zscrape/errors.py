@@ -12,7 +12,7 @@
     │   ├── ScriptNotFound, VersionNotFound, VersionInvalid
     │   ├── ManifestInvalid (FilesInvalid: its files), EntryPointInvalid
     │   ├── IntegrityFailure, SignatureInvalid, EnvironmentFailed, RepositoryUnavailable
-    │   └── VersionExists, PublishFailed
+    │   └── SecretDenied, VersionExists, PublishFailed
     ├── TaskDamaged           what the disk gives back is not what was written
     ├── WireError             a message on the link that cannot be read
     └── ConfigError           a setting that cannot be used
@@ -416,6 +416,16 @@ class PublishFailed(ScriptError):
 
 
 @dataclass(eq=False, kw_only=True)
+class SecretDenied(ScriptError):
+    """Raised when a script asks for a secret that does not exist or is not granted to it."""
+
+    code: ClassVar[str] = "secret_denied"
+    http_status: ClassVar[int] = 403
+    name: str
+    script_name: str
+
+
+@dataclass(eq=False, kw_only=True)
 class EnvironmentFailed(ScriptError):
     """Raised when a script's environment cannot be made. `log` is what the installer said."""
 
@@ -449,6 +459,16 @@ class TaskDamaged(ZscrapeError):
 
     code: ClassVar[str] = "task_damaged"
     task_id: str
+
+
+@dataclass(eq=False, kw_only=True)
+class SecretsSealed(ZscrapeError):
+    """Raised when secrets cannot be opened: their key is not the one they were sealed with."""
+
+    code: ClassVar[str] = "secrets_sealed"
+    http_status: ClassVar[int] = 503
+    path: str
+    reason: str
 
 
 # ---- the rest ------------------------------------------------------------------------

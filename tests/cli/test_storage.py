@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.cli.conftest import Cluster, Zscrape
 from zscrape.store.database import open_file
+from zscrape.store.schema import HEAD
 
 
 def test_backup_of_a_running_gateway(on_cluster: Zscrape, cluster: Cluster, tmp_path: Path) -> None:
@@ -17,7 +18,7 @@ def test_backup_of_a_running_gateway(on_cluster: Zscrape, cluster: Cluster, tmp_
     refused = on_cluster("restore", str(file), "--lang", "en")
 
     assert made["path"] == str(file)
-    assert made["schema"] == "0001"
+    assert made["schema"] == HEAD
     assert (again.exit_code, refused.exit_code) == (3, 3)
     assert "is there already" in again.stderr
     assert "in use by another gateway" in refused.stderr

@@ -19,6 +19,7 @@ VERBS: Final = {
     "deadletters": "zscrape.cli.families:deadletters",
     "scripts": "zscrape.cli.families:scripts",
     "workers": "zscrape.cli.families:workers",
+    "secrets": "zscrape.cli.families:secrets",
     "doctor": "zscrape.cli.doctor:doctor",
     "backup": "zscrape.cli.storage:backup",
     "restore": "zscrape.cli.storage:restore",

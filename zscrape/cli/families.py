@@ -60,3 +60,13 @@ workers = Family(
         "resume": "zscrape.cli.workers:resume",
     },
 )
+secrets = Family(
+    "secrets",
+    help="cli.secrets",
+    params=common_options(),
+    lazy={
+        "set": "zscrape.cli.secrets:set_secret",
+        "list": "zscrape.cli.secrets:list_secrets",
+        "remove": "zscrape.cli.secrets:remove_secret",
+    },
+)

@@ -32,6 +32,8 @@ def backup(terminal: Terminal, file: Path, home: Path | None, config_file: Path 
             size_mb=facts.size_bytes / 1_000_000,
             count=facts.task_count,
         )
+        if facts.secret_count:
+            terminal.say("cli.backup.no_key", path=settings.home / "secrets.key")
     return OK
 
 

@@ -9,6 +9,7 @@ nothing, and says for every value where it came from. Hand on the piece, never t
 from __future__ import annotations
 
 from zscrape.config.load import CLIENT_FILE, FILE_NAME, default_home, load, locale_language
+from zscrape.config.private import require_private
 from zscrape.config.repositories import REPOSITORY_TYPES, repository_values
 from zscrape.config.settings import (
     REPOSITORY_ENVIRONMENT,
@@ -62,6 +63,7 @@ __all__ = [
     "parse_size",
     "refuse_open_bind",
     "repository_values",
+    "require_private",
     "settings_known",
     "unknown_environment",
     "usable",

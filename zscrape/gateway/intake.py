@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from zscrape.config.settings import ScriptDefaults
 from zscrape.config.values import parse_webhook
-from zscrape.errors import ParamsInvalid
+from zscrape.errors import ParamsInvalid, SecretDenied
 from zscrape.gateway.checks import ParameterChecks
 from zscrape.gateway.faults import field_fault
 from zscrape.gateway.identifiers import new_task_id
@@ -24,6 +24,7 @@ from zscrape.model import (
     LockRequest,
     Overlap,
     RetryPolicy,
+    RunSpec,
     TaskId,
     TaskSpec,
 )
@@ -53,6 +54,15 @@ class Prepared(Struct, frozen=True):
     max_age_s: float | None
 
 
+def refuse_secrets(run: RunSpec) -> None:
+    """Grant no secret: a gateway without any.
+
+    Raises:
+        SecretDenied: The script asks for one.
+    """
+    raise SecretDenied(name=run.secrets[0], script_name=run.pin.name)
+
+
 class Intake:
     """Makes tasks of requests."""
 
@@ -63,7 +73,9 @@ class Intake:
         policy: TaskPolicy,
         defaults: Mapping[str, ScriptDefaults],
         clock: Callable[[], float] = time.time,
+        check_secrets: Callable[[RunSpec], None] = refuse_secrets,
     ) -> None:
+        self._check_secrets = check_secrets
         self._catalogue = catalogue
         self._policy = policy
         self._defaults = dict(defaults)
@@ -93,7 +105,7 @@ class Intake:
 
         Raises:
             InvalidRequest, ParamsInvalid: The request is at fault.
-            ScriptError: The script cannot be resolved.
+            ScriptError: The script cannot be resolved, or lacks a secret that it needs.
         """
         default = self._defaults.get(request.script_name)
         given = bytes(request.parameters)
@@ -105,6 +117,8 @@ class Intake:
                 params = {**default.parameters, **params}
                 given = _ENCODE(params)
         script = await self._resolve(request.script_name, version)
+        if script.run.secrets:
+            self._check_secrets(script.run)
         problems = await self._checks.problems(script, params, size_bytes=len(given))
         if problems:
             raise _at(at, ParamsInvalid(script_name=script.pin.name, problems=problems))

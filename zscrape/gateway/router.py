@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeAlias
 
+import msgspec
 import zmq
 
 from zscrape import wire
@@ -63,6 +64,11 @@ ROUTER_OPTIONS: SocketOptions = (
 Fence: TypeAlias = Callable[[TaskId], "asyncio.Future[None] | None"]
 
 
+def _grant_nothing(_run: RunSpec) -> dict[str, str]:
+    """Grant no secret: a gateway without any."""
+    return {}
+
+
 def _send_at_once(_task_id: TaskId) -> None:
     """Hold nothing back: the fence of a gateway that promises nothing beyond its own life."""
 
@@ -72,7 +78,8 @@ class Router:
 
     `on_effect` is called in the loop's thread with every effect that is not a send, also
     before `submit` returns. `pack` gives the bytes of a script by digest, or None. `fence` is
-    asked with every Run: what it returns must be done before the Run may leave.
+    asked with every Run: what it returns must be done before the Run may leave. `secrets_for`
+    gives the values that a Run takes along.
     """
 
     def __init__(
@@ -84,6 +91,7 @@ class Router:
         pack: Callable[[str], Awaitable[bytes | None]],
     ) -> None:
         self.fence: Fence = _send_at_once
+        self.secrets_for: Callable[[RunSpec], dict[str, str]] = _grant_nothing
         self._dispatcher = dispatcher
         self._bind = bind
         self._on_effect = on_effect
@@ -270,9 +278,15 @@ class Router:
         return has_sent
 
     def _deliver(self, peer: bytes, message: wire.GatewayMessage) -> list[DispatcherEffect]:
-        if self._send(peer, wire.encode(message)):
+        if self._send(peer, wire.encode(self._with_secrets(message))):
             return []
         return self._dispatcher.undelivered(peer, message, now=time.monotonic())
+
+    def _with_secrets(self, message: wire.GatewayMessage) -> wire.GatewayMessage:
+        """Put the values of secrets into a Run: nothing that is kept has them."""
+        if type(message) is not wire.Run or not message.run.secrets:
+            return message
+        return msgspec.structs.replace(message, secrets=self.secrets_for(message.run))
 
     def _is_held(self, peer: bytes, run: wire.Run) -> bool:
         """Hold a Run back until its number is stored: it fences every earlier attempt."""

@@ -26,8 +26,10 @@ from zscrape.gateway.events import EventHub
 from zscrape.gateway.facts import FactTeller
 from zscrape.gateway.outbound import Outbound
 from zscrape.gateway.router import Router
+from zscrape.gateway.sealing import KEY_FILE
 from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.gateway.tasks import TaskPolicy, TaskService
+from zscrape.gateway.vault import Vault
 from zscrape.log import get_logger, hide
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
@@ -38,6 +40,7 @@ from zscrape.scripts.trust import Trust
 from zscrape.scripts.trusted import trust_of
 from zscrape.store.database import FILE_NAME, Database, home_lock
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
+from zscrape.store.secrets import MemorySecrets, SqlSecrets
 from zscrape.store.sql import SqlPolicy, SqlTaskStore
 from zscrape.store.tasks import TaskStore
 
@@ -130,6 +133,8 @@ async def _serve(
     parts.callback(router.stop)
     hub = EventHub()
     database = await _open_store(settings, parts)
+    vault = await _open_vault(settings, database)
+    router.secrets_for = vault.values_for
     store = database or MemoryTaskStore(MemoryPolicy(final_count=gateway.task_kept_count))
     deliveries = _webhooks(settings, store, parts)
     service = TaskService(
@@ -148,6 +153,7 @@ async def _serve(
             reason=fault,
         ),
         on_stored=None if database is None else router.stored,
+        check_secrets=vault.check,
     )
     teller.listener = service.apply
     if database is not None:
@@ -160,6 +166,7 @@ async def _serve(
         catalogue=catalogue,
         store=store,
         hub=hub,
+        vault=vault,
         access=Access(key),
         gateway_id=gateway_id,
         started_at=time.time(),
@@ -268,6 +275,24 @@ async def _open_store(settings: Settings, parts: contextlib.AsyncExitStack) -> S
     store = SqlTaskStore(database, policy, on_fault=tell)
     parts.push_async_callback(store.close)
     return store
+
+
+async def _open_vault(settings: Settings, database: SqlTaskStore | None) -> Vault:
+    """Return the secrets of scripts.
+
+    Raises:
+        SettingError: Others can read the file of their key.
+        StorageError: The database cannot be read.
+    """
+    log = get_logger()
+    vault = Vault(
+        MemorySecrets() if database is None else SqlSecrets(database.database),
+        settings.home / KEY_FILE,
+        clock=time.time,
+        report=lambda error: log.error("secrets_sealed", path=error.path, reason=error.reason),
+    )
+    await vault.load()
+    return vault
 
 
 async def _recover(

@@ -10,6 +10,7 @@ from msgspec import Struct
 from zscrape.gateway.access import Access
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.tasks import TaskRouter, TaskService
+from zscrape.gateway.vault import Vault, closed_vault
 from zscrape.model import MIB
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.store.tasks import TaskStore
@@ -47,6 +48,7 @@ class GatewayState:
     gateway_id: str
     started_at: float  # Unix time
     policy: HttpPolicy = field(default_factory=HttpPolicy)
+    vault: Vault = field(default_factory=closed_vault)
     is_draining: bool = False  # set when the gateway begins to end
     # Told of what should not happen: the event, the request's id, the error.
     report: Callable[[str, str, BaseException], None] = _say_nothing

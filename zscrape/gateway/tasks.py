@@ -25,7 +25,7 @@ from zscrape.errors import (
     ZscrapeError,
 )
 from zscrape.gateway.events import EventHub
-from zscrape.gateway.intake import Intake, Origin, Prepared, TaskPolicy, webhook_of
+from zscrape.gateway.intake import Intake, Origin, Prepared, TaskPolicy, refuse_secrets, webhook_of
 from zscrape.gateway.keylocks import KeyLocks
 from zscrape.gateway.ledger import (
     EndListener,
@@ -123,6 +123,7 @@ class TaskService:
         on_invalid: InvalidListener = tell_nobody,
         on_end: EndListener = let_pass,
         on_stored: StoredListener | None = None,
+        check_secrets: Callable[[RunSpec], None] = refuse_secrets,
     ) -> None:
         self._router = router
         self._store = store
@@ -134,6 +135,7 @@ class TaskService:
             policy=policy or TaskPolicy(),
             defaults=defaults or {},
             clock=clock,
+            check_secrets=check_secrets,
         )
         self._ledger = Ledger(
             store=store,

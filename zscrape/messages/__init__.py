@@ -20,6 +20,7 @@ from zscrape.messages.explain import EXPLAIN
 from zscrape.messages.http import HTTP
 from zscrape.messages.isolation import ISOLATION
 from zscrape.messages.scripts import SCRIPTS
+from zscrape.messages.security import SECURITY
 from zscrape.messages.tasks import TASKS
 
 __all__ = [
@@ -43,6 +44,7 @@ CATALOGUE: Final[dict[str, Text]] = {
     **ENVIRONMENTS,
     **ISOLATION,
     **TASKS,
+    **SECURITY,
 }
 _FORMATTER = string.Formatter()
 

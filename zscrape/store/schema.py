@@ -20,11 +20,12 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     text,
 )
 
 METADATA: Final = MetaData()
-HEAD: Final = "0001"  # the newest migration; a test holds it to the folder
+HEAD: Final = "0006"  # the newest migration; a test holds it to the folder
 
 _ROW_NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")  # else no alias of the rowid
 
@@ -113,4 +114,15 @@ RESULTS: Final = Table(
     Column("task_id", String(64), primary_key=True),
     Column("data", LargeBinary, nullable=False),  # too large to be read with every look at a row
     Column("checksum", BigInteger, nullable=False),
+)
+
+SECRETS: Final = Table(
+    "secrets",
+    METADATA,
+    Column("name", String(64), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),  # see `zscrape.gateway.sealing`
+    Column("key_id", String(32), nullable=False),  # which key opens it, and not the key
+    Column("scripts", Text, nullable=False),  # JSON: names, or patterns of names
+    Column("created_at", Float(53), nullable=False),
+    Column("updated_at", Float(53), nullable=False),
 )

@@ -102,6 +102,11 @@ class SqlTaskStore:
         self._timer: asyncio.TimerHandle | None = None
         self._is_soon = False
 
+    @property
+    def database(self) -> Database:
+        """The database, for what else is kept in it."""
+        return self._database
+
     def fault(self) -> str:
         """Return why nothing can be written: the code of the error, or an empty text."""
         return "" if self._error is None else self._error.code
