@@ -3,10 +3,10 @@
     ZscrapeError
     ├── RequestError          the caller can mend it: 4xx
     │   ├── MalformedJson, InvalidRequest, BodyTooLarge, BodyTimeout, ParamsInvalid
-    │   ├── Unauthorized, NotFound, MethodNotAllowed
+    │   ├── Unauthorized, HostUnknown, NotFound, MethodNotAllowed
     │   └── LockHeld, IdempotencyConflict, TaskRunning, TableTooLarge
     ├── RefusedError          the cluster will not take it now: 503, try later
-    │   ├── QueueFull, ClientQueueFull, TooManyConnections, Draining
+    │   ├── QueueFull, ClientQueueFull, RateLimited, TooManyConnections, Draining
     │   └── StorageFull, StorageReadOnly, StorageLocked, StorageFailed
     ├── ScriptError           the script, its version or its bytes are at fault
     │   ├── ScriptNotFound, VersionNotFound, VersionInvalid
@@ -124,6 +124,15 @@ class Unauthorized(RequestError):
 
 
 @dataclass(eq=False, kw_only=True)
+class HostUnknown(RequestError):
+    """Raised when a call is for a host that this gateway is not (RFC 9110, 15.5.20)."""
+
+    code: ClassVar[str] = "host_unknown"
+    http_status: ClassVar[int] = 421
+    host: str
+
+
+@dataclass(eq=False, kw_only=True)
 class NotFound(RequestError):
     """Raised when the thing named in the path does not exist (`kind` is a noun of the contract)."""
 
@@ -211,6 +220,22 @@ class ClientQueueFull(RefusedError):
     code: ClassVar[str] = "client_queue_full"
     http_status: ClassVar[int] = 429
     limit_count: int
+
+
+@dataclass(eq=False, kw_only=True)
+class RateLimited(RefusedError):
+    """Raised when calls come faster than they may. `what` is `client` or `script`."""
+
+    code: ClassVar[str] = "rate_limited"
+    http_status: ClassVar[int] = 429
+    what: str
+    limit: str  # a second
+    wait_s: int
+
+    @property
+    def text_key(self) -> str:
+        """The words of whose limit it is; the bare code is a script's own word."""
+        return "rate_limited.script" if self.what == "script" else "rate_limited.client"
 
 
 @dataclass(eq=False, kw_only=True)

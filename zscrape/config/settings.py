@@ -34,6 +34,8 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     webhook_allow: tuple[str, ...] = ()  # networks that webhooks may be in, besides public ones
     body_limit_bytes: int = MIB
     body_timeout_s: float = 30.0  # for a whole body to arrive
+    client_rate: float = 0.0  # calls a second of one client; 0: as many as it likes
+    client_burst: int = 0  # calls at once after a rest; 0: two seconds of its rate
     connection_limit: int = 1024  # HTTP connections at once; further ones are answered 503
     depth_limit: int = 32
     inline_limit_bytes: int = MIB  # a larger answer is linked, not inlined
@@ -108,6 +110,7 @@ class ScriptDefaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     version: str | None = None
     timeout_s: float | None = None
     tags: tuple[str, ...] = ()
+    rate: float | None = None  # tasks a second that may be asked of it
     parameters: dict[str, Any] = {}
 
 

@@ -16,7 +16,13 @@ from zscrape.errors import ConfigError
 from zscrape.model import LAYERS, SKIPPABLE_LAYERS
 
 MASK: Final = "********"
-_ZERO_ALLOWED: Final = ("gateway.shutdown_grace_s", "gateway.task_kept_count", "worker.grace_s")
+_ZERO_ALLOWED: Final = (
+    "gateway.shutdown_grace_s",
+    "gateway.task_kept_count",
+    "gateway.client_rate",
+    "gateway.client_burst",
+    "worker.grace_s",
+)
 
 
 @dataclass(eq=False, kw_only=True)

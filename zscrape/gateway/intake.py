@@ -12,10 +12,12 @@ from msgspec import Struct
 
 from zscrape.config.settings import ScriptDefaults
 from zscrape.config.values import parse_webhook
+from zscrape.core.bucket import Buckets, rate_of
 from zscrape.errors import ParamsInvalid, SecretDenied
 from zscrape.gateway.checks import ParameterChecks
 from zscrape.gateway.faults import field_fault
 from zscrape.gateway.identifiers import new_task_id
+from zscrape.gateway.ratelimits import require
 from zscrape.gateway.requests import RetryRequest, TaskRequest, decode_parameters
 from zscrape.model import (
     NEVER_RETRIED,
@@ -76,6 +78,7 @@ class Intake:
         check_secrets: Callable[[RunSpec], None] = refuse_secrets,
     ) -> None:
         self._check_secrets = check_secrets
+        self._buckets = Buckets()  # of scripts that have a rate
         self._catalogue = catalogue
         self._policy = policy
         self._defaults = dict(defaults)
@@ -105,9 +108,11 @@ class Intake:
 
         Raises:
             InvalidRequest, ParamsInvalid: The request is at fault.
+            RateLimited: The script is asked for too often.
             ScriptError: The script cannot be resolved, or lacks a secret that it needs.
         """
         default = self._defaults.get(request.script_name)
+        self._check_rate(request.script_name, default)
         given = bytes(request.parameters)
         params = decode_parameters(given, at=f"{at}/parameters")
         version = request.version
@@ -163,6 +168,11 @@ class Intake:
             retry=retry,
         )
         return Prepared(row=row, spec=spec, max_age_s=request.max_age)
+
+    def _check_rate(self, name: str, default: ScriptDefaults | None) -> None:
+        rate = None if default is None or default.rate is None else rate_of(default.rate)
+        if rate is not None:
+            require(self._buckets.take(name, rate, now=self._clock()), "script")
 
     async def _resolve(self, name: str, version: str | None) -> Script:
         """Resolve a script; requests that run in one turn of the loop share one look at it.

@@ -16,6 +16,7 @@ import uvicorn
 from msgspec import Struct
 
 from zscrape.config import REPOSITORY_SECRETS, Settings, refuse_open_bind, usable
+from zscrape.core.bucket import rate_of
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.errors import ConfigError, StorageError
 from zscrape.gateway.access import Access, admin_key, write_client
@@ -25,6 +26,7 @@ from zscrape.gateway.deliveries import Deliveries, WebhookPolicy
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.facts import FactTeller
 from zscrape.gateway.outbound import Outbound
+from zscrape.gateway.ratelimits import LocalLimiter
 from zscrape.gateway.router import Router
 from zscrape.gateway.sealing import KEY_FILE
 from zscrape.gateway.state import GatewayState, HttpPolicy
@@ -167,6 +169,7 @@ async def _serve(
         store=store,
         hub=hub,
         vault=vault,
+        limiter=LocalLimiter(rate_of(gateway.client_rate, gateway.client_burst), time.monotonic),
         access=Access(key),
         gateway_id=gateway_id,
         started_at=time.time(),

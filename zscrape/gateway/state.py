@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -9,6 +10,8 @@ from msgspec import Struct
 
 from zscrape.gateway.access import Access
 from zscrape.gateway.events import EventHub
+from zscrape.gateway.ratelimits import LocalLimiter, RequestLimiter
+from zscrape.gateway.shield import ShieldPolicy
 from zscrape.gateway.tasks import TaskRouter, TaskService
 from zscrape.gateway.vault import Vault, closed_vault
 from zscrape.model import MIB
@@ -28,6 +31,7 @@ class HttpPolicy(Struct, frozen=True):
     ping_interval_s: float = 15.0  # of silent streams: proxies cut what is silent for a minute
     stall_limit_s: float = 60.0  # a reader that takes nothing for so long is cut
     lang: str = "en"  # of who does not say
+    shield: ShieldPolicy = ShieldPolicy()
     webhook_secret: str | None = None  # of Git hosts that tell of a push
 
 
@@ -48,6 +52,7 @@ class GatewayState:
     gateway_id: str
     started_at: float  # Unix time
     policy: HttpPolicy = field(default_factory=HttpPolicy)
+    limiter: RequestLimiter = field(default_factory=lambda: LocalLimiter(None, time.monotonic))
     vault: Vault = field(default_factory=closed_vault)
     is_draining: bool = False  # set when the gateway begins to end
     # Told of what should not happen: the event, the request's id, the error.

@@ -52,6 +52,20 @@ SECURITY: Final[dict[str, Text]] = {
         "There are {limit} secrets already: remove one.",
         "비밀 값이 이미 {limit}개 있습니다. 하나를 삭제하십시오.",
     ),
+    # ---- limits of calls -------------------------------------------------------------
+    "rate_limited.client": Text(
+        "This key may make {limit} calls a second. Try again in {wait_s} s; more is allowed by gateway.client_rate.",
+        "이 키는 초당 {limit}번 호출할 수 있습니다. {wait_s}초 뒤에 다시 시도하십시오. 한도는 gateway.client_rate에서 늘립니다.",
+    ),
+    "rate_limited.script": Text(
+        "This script may be asked for {limit} times a second. Try again in {wait_s} s; more is allowed by rate in [scripts.NAME].",
+        "이 스크립트는 초당 {limit}번 요청할 수 있습니다. {wait_s}초 뒤에 다시 시도하십시오. 한도는 [scripts.NAME]의 rate에서 늘립니다.",
+    ),
+    # ---- around every call -----------------------------------------------------------
+    "host_unknown": Text(
+        "This gateway is not called {host}. Call it by its address, or add the name to gateway.hosts.",
+        "이 게이트웨이의 이름은 {host}이(가) 아닙니다. 주소로 호출하거나 gateway.hosts에 이름을 추가하십시오.",
+    ),
     # ---- the command line ------------------------------------------------------------
     "cli.secrets": Text(
         "Keep values that scripts need and nobody should see: passwords, tokens.",

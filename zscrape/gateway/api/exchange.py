@@ -16,6 +16,7 @@ from zscrape.errors import (
     BodyTimeout,
     BodyTooLarge,
     LockHeld,
+    RateLimited,
     RefusedError,
     TooManyConnections,
     Unauthorized,
@@ -25,6 +26,7 @@ from zscrape.gateway.access import Client
 from zscrape.gateway.connections import CROWDED
 from zscrape.gateway.envelope import encode, error_view, problem
 from zscrape.gateway.faults import FieldFault, field_fault
+from zscrape.gateway.ratelimits import RATE, require
 from zscrape.gateway.requests import BodyLimit
 from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.messages import negotiate
@@ -80,6 +82,18 @@ def check_room(scope: Scope, policy: HttpPolicy) -> None:
     """
     if CROWDED in scope:
         raise TooManyConnections(limit_count=policy.connection_limit)
+
+
+def check_rate(scope: Scope, state: GatewayState, client: Client) -> None:
+    """Count a call of a client, and refuse one that comes too soon.
+
+    Raises:
+        RateLimited: It does.
+    """
+    verdict = state.limiter.take(client.id)
+    if verdict is not None:
+        scope[RATE] = verdict
+        require(verdict)
 
 
 async def read_body(headers: Mapping[bytes, bytes], receive: Receive, policy: HttpPolicy) -> bytes:
@@ -286,7 +300,8 @@ def refusal_headers(error: ZscrapeError) -> RawHeaders:
     if isinstance(error, TooManyConnections):
         return [(b"retry-after", b"%d" % error.retry_after_s), (b"connection", b"close")]
     if isinstance(error, RefusedError):
-        return [(b"retry-after", b"%d" % error.retry_after_s)]
+        wait_s = error.wait_s if isinstance(error, RateLimited) else error.retry_after_s
+        return [(b"retry-after", b"%d" % wait_s)]
     if isinstance(error, LockHeld):
         return [(b"retry-after", b"5")]
     if isinstance(error, Unauthorized):

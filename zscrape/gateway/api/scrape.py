@@ -18,6 +18,7 @@ from zscrape.gateway.api.exchange import (
     JSON_TYPE,
     ClientGone,
     RawHeaders,
+    check_rate,
     check_room,
     disconnect,
     language_of,
@@ -33,6 +34,7 @@ from zscrape.gateway.envelope import encode, envelope, refusal_envelope
 from zscrape.gateway.faults import field_fault
 from zscrape.gateway.identifiers import new_task_id
 from zscrape.gateway.requests import TaskRequest, decode_task
+from zscrape.gateway.shield import check_host
 from zscrape.gateway.state import GatewayState
 from zscrape.gateway.tasks import Idempotency, is_request_fault
 from zscrape.model import TaskState
@@ -57,8 +59,9 @@ class ScrapeEndpoint:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         call = _Call(state, headers, new_task_id())
         try:
+            check_host(headers, state.policy.shield)
             check_room(scope, state.policy)
-            row = await call.accept(receive, scope["query_string"])
+            row = await call.accept(receive, scope)
             await call.answer(row, receive, send)
         except ClientGone:
             raise  # the edge knows what to do: nothing
@@ -89,11 +92,12 @@ class _Call:
         self._is_cancelling = False  # its task ends when its client goes
         self.request_id = request_id
 
-    async def accept(self, receive: Receive, query: bytes) -> TaskRow:
+    async def accept(self, receive: Receive, scope: Scope) -> TaskRow:
         """Read the call and make a task of it."""
         state, headers = self._state, self._headers
         client = state.access.authenticate(headers)
-        self._is_cancelling = is_cancelling_query(query)
+        check_rate(scope, state, client)
+        self._is_cancelling = is_cancelling_query(scope["query_string"])
         body = await read_body(headers, receive, state.policy)
         request = decode_task(body, depth_limit=state.policy.depth_limit)
         self._script_name = request.script_name
