@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from zscrape.config.load import CLIENT_FILE, FILE_NAME, default_home, load, locale_language
 from zscrape.config.private import require_private
+from zscrape.config.refusals import is_weak, refusals, refuse_unsafe
 from zscrape.config.repositories import REPOSITORY_TYPES, repository_values
 from zscrape.config.settings import (
     REPOSITORY_ENVIRONMENT,
@@ -56,12 +57,15 @@ __all__ = [
     "environment_name",
     "flag_name",
     "is_loopback",
+    "is_weak",
     "load",
     "locale_language",
     "parse_http",
     "parse_link",
     "parse_size",
+    "refusals",
     "refuse_open_bind",
+    "refuse_unsafe",
     "repository_values",
     "require_private",
     "settings_known",

@@ -34,6 +34,11 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     webhook_allow: tuple[str, ...] = ()  # networks that webhooks may be in, besides public ones
     body_limit_bytes: int = MIB
     body_timeout_s: float = 30.0  # for a whole body to arrive
+    hosts: tuple[str, ...] = ()  # further names under which it may be called; `*`: any
+    cors_origins: tuple[str, ...] = ()  # whose pages may read its answers; `*`: any
+    tls_certificate: Path | None = None  # PEM, with its chain
+    tls_key: Path | None = None  # PEM
+    forwarded_allow: tuple[str, ...] = ()  # proxies that are believed about whose call it is
     client_rate: float = 0.0  # calls a second of one client; 0: as many as it likes
     client_burst: int = 0  # calls at once after a rest; 0: two seconds of its rate
     connection_limit: int = 1024  # HTTP connections at once; further ones are answered 503
@@ -235,18 +240,24 @@ def unknown_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def refuse_open_bind(gateway: GatewaySettings) -> None:
-    """Refuse to listen beyond loopback, where the link is not encrypted.
+    """Refuse to listen beyond loopback, where what is said is not encrypted.
 
     Raises:
         ConfigError: An address is not a loopback one and `insecure` is not set.
     """
+    for refusal in open_binds(gateway):
+        raise refusal
+
+
+def open_binds(gateway: GatewaySettings) -> Iterator[SettingError]:
+    """Yield the addresses that are open: the HTTP one is not, once it has a certificate."""
     if gateway.insecure:
         return
-    for name, host in (
-        ("http", parse_http(gateway.http)[0]),
-        ("link", parse_link(gateway.link)[0]),
-    ):
+    addresses = [("link", parse_link(gateway.link)[0])]
+    if gateway.tls_certificate is None:
+        addresses.insert(0, ("http", parse_http(gateway.http)[0]))
+    for name, host in addresses:
         if not is_loopback(host):
-            raise SettingError(
+            yield SettingError(
                 source=f"--{name}", reason=f"{host} is open", fault="open_bind", value=host
             )

@@ -7,6 +7,7 @@ import contextlib
 import secrets
 import signal
 import socket
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -15,13 +16,21 @@ import msgspec
 import uvicorn
 from msgspec import Struct
 
-from zscrape.config import REPOSITORY_SECRETS, Settings, refuse_open_bind, usable
+from zscrape.config import (
+    REPOSITORY_SECRETS,
+    SettingError,
+    Settings,
+    is_loopback,
+    parse_http,
+    refuse_unsafe,
+    usable,
+)
 from zscrape.core.bucket import rate_of
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.errors import ConfigError, StorageError
 from zscrape.gateway.access import Access, admin_key, write_client
 from zscrape.gateway.app import build_app
-from zscrape.gateway.connections import BACKLOG, ConnectionLimits, HttpConfig, room_for
+from zscrape.gateway.connections import BACKLOG, ConnectionLimits, HttpConfig, Tls, room_for
 from zscrape.gateway.deliveries import Deliveries, WebhookPolicy
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.facts import FactTeller
@@ -29,6 +38,7 @@ from zscrape.gateway.outbound import Outbound
 from zscrape.gateway.ratelimits import LocalLimiter
 from zscrape.gateway.router import Router
 from zscrape.gateway.sealing import KEY_FILE
+from zscrape.gateway.shield import ShieldPolicy, hosts_for
 from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.gateway.tasks import TaskPolicy, TaskService
 from zscrape.gateway.vault import Vault
@@ -79,7 +89,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
     """
     log = get_logger()
     gateway = settings.gateway
-    refuse_open_bind(gateway)
+    refuse_unsafe(settings)
     trust = trust_of(settings)  # strict mode without a key could run nothing: said at once
     key = admin_key(settings.home, gateway.api_key)
     hide(key)
@@ -101,7 +111,8 @@ async def _serve(
     gateway = settings.gateway
     listener = _listen(gateway.http)
     parts.callback(listener.close)
-    url = _url(listener)
+    tls = _tls(settings)
+    url = _url(listener, "http" if tls is None else "https")
     with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
         cache = ScriptCache(
             settings.cache_dir,
@@ -181,6 +192,7 @@ async def _serve(
             inline_limit_bytes=gateway.inline_limit_bytes,
             max_wait_s=gateway.max_wait_s,
             lang=settings.lang,
+            shield=_shield(settings),
             webhook_secret=gateway.webhook_secret,
         ),
         report=lambda event, request_id, error: log.error(
@@ -190,7 +202,7 @@ async def _serve(
     limits = ConnectionLimits(
         connection_count=connection_limit, body_timeout_s=gateway.body_timeout_s
     )
-    server = _Server(HttpConfig(build_app(state), limits))
+    server = _Server(HttpConfig(build_app(state), limits, tls=tls, proxies=gateway.forwarded_allow))
     stop = _Stop()
     router.start()
     with usable(settings.home, "--home"):
@@ -386,8 +398,36 @@ def _listen(address: str) -> socket.socket:
     return listener
 
 
-def _url(listener: socket.socket) -> str:
+def _tls(settings: Settings) -> Tls | None:
+    """Return the certificate to serve with, proved to belong to its key.
+
+    Raises:
+        SettingError: It cannot be used.
+    """
+    certificate, key = settings.gateway.tls_certificate, settings.gateway.tls_key
+    if certificate is None and key is None:
+        return None
+    source = settings.sources["gateway.tls_certificate" if certificate else "gateway.tls_key"]
+    try:
+        if certificate is None or key is None:
+            raise FileNotFoundError("one of the two is missing")
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingError(source=source, reason=str(error), fault="tls") from error
+    return Tls(certificate, key)
+
+
+def _shield(settings: Settings) -> ShieldPolicy:
+    gateway = settings.gateway
+    host = parse_http(gateway.http)[0]
+    return ShieldPolicy(
+        hosts=hosts_for(host, is_loopback=is_loopback(host), named=gateway.hosts),
+        origins=frozenset(each.lower() for each in gateway.cors_origins),
+    )
+
+
+def _url(listener: socket.socket, scheme: str) -> str:
     host, port = listener.getsockname()[:2]
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

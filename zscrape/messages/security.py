@@ -24,6 +24,18 @@ SECURITY: Final[dict[str, Text]] = {
         "{source} belongs to another user ({value}), who can read and change it. Run: chown {expected} {source}",
         "{source}의 소유자가 다른 사용자({value})이므로 그 사용자가 읽고 바꿀 수 있습니다. 실행하십시오: chown {expected} {source}",
     ),
+    "config_invalid.weak_secret": Text(
+        "{source}: {value} could be guessed; it needs at least {expected} characters that nobody would think of. Make one: openssl rand -base64 24",
+        "{source}: {value}은(는) 추측하기 쉽습니다. 짐작할 수 없는 {expected}자 이상의 값이어야 합니다. 만들기: openssl rand -base64 24",
+    ),
+    "config_invalid.tls": Text(
+        "{source}: the certificate and its key cannot be used together: {reason}. Give both tls_certificate and tls_key, PEM files that belong to each other.",
+        "{source}: 인증서와 키를 함께 쓸 수 없습니다: {reason}. 서로 짝이 맞는 PEM 파일로 tls_certificate와 tls_key를 모두 지정하십시오.",
+    ),
+    "doctor.safety": Text(
+        "nothing here would keep a gateway from starting",
+        "게이트웨이의 시작을 막을 문제가 없습니다",
+    ),
     "event.secrets_sealed": Text(
         "Secrets cannot be opened, and scripts that need them fail: {reason}",
         "비밀 값을 열 수 없어 이를 쓰는 스크립트가 실패합니다: {reason}",
