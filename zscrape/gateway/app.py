@@ -23,6 +23,7 @@ from zscrape.gateway.api import (
     bulk,
     catalogue,
     deadletters,
+    docs,
     export,
     output,
     scripts,
@@ -53,6 +54,8 @@ from zscrape.gateway.webhook import comes_signed
 
 __all__ = ["GatewayState", "HttpPolicy", "build_app"]
 
+_OPEN_PATHS = status.PUBLIC_PATHS | docs.PUBLIC_PATHS  # answered without a key
+
 
 def build_app(state: GatewayState) -> Starlette:
     """Return the HTTP API of the gateway made of these parts."""
@@ -70,6 +73,7 @@ def build_app(state: GatewayState) -> Starlette:
             *workers.routes(),
             *secrets.routes(),
             *status.routes(),
+            *docs.routes(),
         ],
         middleware=[Middleware(Edge, state=state, scrape=scrape)],
         exception_handlers={HTTPException: _http_error},
@@ -115,7 +119,7 @@ class Edge:
         try:
             check_host(headers, state.policy.shield)
             is_webhook = scope["path"] == catalogue.WEBHOOK_PATH and comes_signed(headers)
-            if scope["path"] not in status.PUBLIC_PATHS:
+            if scope["path"] not in _OPEN_PATHS:
                 check_room(scope, state.policy)
                 if not is_webhook:
                     scope[CLIENT] = state.access.authenticate(headers)

@@ -78,6 +78,14 @@ SECURITY: Final[dict[str, Text]] = {
         "This gateway is not called {host}. Call it by its address, or add the name to gateway.hosts.",
         "이 게이트웨이의 이름은 {host}이(가) 아닙니다. 주소로 호출하거나 gateway.hosts에 이름을 추가하십시오.",
     ),
+    "docs.intro": Text(
+        "The HTTP API of this gateway. Calls carry a key: Authorization: Bearer KEY. For programs:",
+        "이 게이트웨이의 HTTP API입니다. 호출에는 키가 필요합니다: Authorization: Bearer KEY. 프로그램용 문서:",
+    ),
+    "docs.schemas": Text("Schemas", "스키마"),
+    "docs.body": Text("Body", "본문"),
+    "docs.parameters": Text("Parameters", "매개변수"),
+    "docs.answers": Text("Answers", "응답"),
     # ---- the command line ------------------------------------------------------------
     "cli.secrets": Text(
         "Keep values that scripts need and nobody should see: passwords, tokens.",
