@@ -184,3 +184,15 @@ async def test_a_file_without_a_key_is_told(tmp_path):
     with pytest.raises(FileExistsError):
         make_sealer(path)
     assert path.read_text() == "nonsense"
+
+
+async def test_another_gateway_sees_a_change(tmp_path):
+    """What one gateway sets, another of the same database has after its next look."""
+    store = MemorySecrets()
+    first, second = vault_in(tmp_path, store), vault_in(tmp_path, store)
+    await first.put("shop", value=VALUE, scripts=("page",))
+    await second.load()
+    await first.put("shop", value="another-value", scripts=None)
+    await second.load()
+
+    assert second.values_for(run_of("page", "shop")) == {"shop": "another-value"}

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.e2e.cluster import Process
+from zscrape.client import Client, ClientError, Gateway, find_gateway
 from zscrape.gateway.connections import ConnectionLimits, HttpConfig
 
 
@@ -48,7 +49,7 @@ def write_certificate(folder: Path) -> tuple[Path, Path]:
 
 
 def test_a_gateway_speaks_tls(tmp_path: Path) -> None:
-    """With a certificate it answers over TLS, and over nothing else."""
+    """With a certificate it answers over TLS alone, and its own machine knows it without asking."""
     certificate, key = write_certificate(tmp_path)
     environ = {"ZSCRAPE_TLS_CERTIFICATE": str(certificate), "ZSCRAPE_TLS_KEY": str(key)}
     listen = ("--http", "127.0.0.1:0", "--link", "tcp://127.0.0.1:0")
@@ -58,6 +59,10 @@ def test_a_gateway_speaks_tls(tmp_path: Path) -> None:
         port = url.rpartition(":")[2]
         context = ssl.create_default_context(cafile=str(certificate))
         answer = httpx.get(f"https://localhost:{port}/health", verify=context, trust_env=False)
+        with Client(find_gateway(home=tmp_path / "home", environ={})) as client:
+            scripts = client.scripts()
+        with pytest.raises(ClientError), Client(Gateway(url, "k", "test")) as stranger:
+            stranger.scripts()
         with pytest.raises(httpx.HTTPError):
             httpx.get(f"http://localhost:{port}/health", trust_env=False)
     finally:
@@ -65,6 +70,7 @@ def test_a_gateway_speaks_tls(tmp_path: Path) -> None:
 
     assert url.startswith("https://")
     assert answer.status_code == 200
+    assert scripts["scripts"] == []
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ from zscrape.store.tasks import TaskStore
 
 _CLEAN_INTERVAL_S = 3600.0
 _DAY_S = 86_400.0
+_SECRETS_INTERVAL_S = 5.0
 
 
 class Ready(Struct, frozen=True):
@@ -199,17 +200,17 @@ async def _serve(
             event, request_id=request_id, exc_info=error
         ),
     )
-    limits = ConnectionLimits(
-        connection_count=connection_limit, body_timeout_s=gateway.body_timeout_s
-    )
-    server = _Server(HttpConfig(build_app(state), limits, tls=tls, proxies=gateway.forwarded_allow))
+    server = _server(state, settings, tls)
     stop = _Stop()
     router.start()
     with usable(settings.home, "--home"):
-        key_path = write_client(settings.home, url=url, key=key)
+        key_path = write_client(
+            settings.home, url=url, key=key, certificate=None if tls is None else tls.certificate
+        )
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(server.serve(sockets=[listener]))
-        cleaning = group.create_task(_clean(cache, catalogue, database))
+        beside = [_clean(cache, catalogue, database), _follow(vault)]
+        background = [group.create_task(each) for each in beside]
         with stop.on_signals():
             log.info("gateway_ready", http=url, link=router.endpoint)
             on_ready(Ready(url, router.endpoint, settings.home, key_path))
@@ -223,7 +224,8 @@ async def _serve(
             state.is_draining = True
             router.refuse_new()
             await stop.second(service.drained(), gateway.shutdown_grace_s)
-            cleaning.cancel()
+            for each in background:
+                each.cancel()
             server.should_exit = True
             service.close()
 
@@ -335,6 +337,14 @@ async def _clean(cache: ScriptCache, catalogue: Catalogue, store: SqlTaskStore |
         await asyncio.sleep(_CLEAN_INTERVAL_S)
 
 
+async def _follow(vault: Vault) -> None:
+    """See what another gateway of the same database has changed of the secrets."""
+    while True:
+        await asyncio.sleep(_SECRETS_INTERVAL_S)
+        with contextlib.suppress(StorageError):  # told by the store; what is known still holds
+            await vault.load()
+
+
 class _Stop:
     """Two signals: the first asks, the second insists."""
 
@@ -396,6 +406,15 @@ def _listen(address: str) -> socket.socket:
     # An answer must not wait for the acknowledgement of its own headers.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
+
+
+def _server(state: GatewayState, settings: Settings, tls: Tls | None) -> _Server:
+    gateway = settings.gateway
+    limits = ConnectionLimits(
+        connection_count=state.policy.connection_limit, body_timeout_s=gateway.body_timeout_s
+    )
+    config = HttpConfig(build_app(state), limits, tls=tls, proxies=gateway.forwarded_allow)
+    return _Server(config)
 
 
 def _tls(settings: Settings) -> Tls | None:

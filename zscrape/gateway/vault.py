@@ -59,15 +59,17 @@ class Vault:
             StorageError: They cannot be read.
             SettingError: Others can read the key's file.
         """
-        rows = await self._store.all()
-        if rows and self._sealer is None:
-            try:
-                self._sealer = await asyncio.to_thread(read_sealer, self._key_path)
-            except SecretsSealed as error:
-                self._report(error)
-        self._rows = {row.name: row for row in rows}
-        for row in rows:
-            self._open(row)
+        async with self._changing:
+            rows = await self._store.all()
+            if rows and self._sealer is None:
+                try:
+                    self._sealer = await asyncio.to_thread(read_sealer, self._key_path)
+                except SecretsSealed as error:
+                    self._report(error)
+            fresh = [row for row in rows if self._rows.get(row.name) != row]
+            self._rows = {row.name: row for row in rows}
+            for row in fresh:
+                self._open(row)
 
     def views(self) -> list[SecretView]:
         """Return what may be told of every secret, by name."""
