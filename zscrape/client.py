@@ -442,8 +442,11 @@ def _trust(certificate: str) -> ssl.SSLContext | bool:
     """Return what tells a gateway's certificate: the system's authorities, or that one alone."""
     if not certificate:
         return True
-    first = Path(certificate).read_text("ascii").partition(_PEM_END)
-    context = ssl.create_default_context(cadata=first[0] + first[1])
+    try:
+        first = Path(certificate).read_text("ascii").partition(_PEM_END)
+        context = ssl.create_default_context(cadata=first[0] + first[1])
+    except (OSError, ValueError):  # it has gone or changed: the call says what is wrong with it
+        return True
     # It is known by itself: its name may be another, and who has signed it does not matter.
     context.check_hostname = False
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN

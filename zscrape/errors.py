@@ -448,6 +448,12 @@ class SecretDenied(ScriptError):
     http_status: ClassVar[int] = 403
     name: str
     script_name: str
+    variable: str = ""  # that would hold it for a run without a cluster
+
+    @property
+    def text_key(self) -> str:
+        """Without a cluster another step helps."""
+        return "secret_denied.local" if self.variable else self.code
 
 
 @dataclass(eq=False, kw_only=True)

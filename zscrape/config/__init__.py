@@ -15,6 +15,7 @@ from zscrape.config.repositories import REPOSITORY_TYPES, repository_values
 from zscrape.config.settings import (
     REPOSITORY_ENVIRONMENT,
     REPOSITORY_SECRETS,
+    SECRET_VARIABLE,
     SECRETS,
     GatewaySettings,
     RepositorySettings,
@@ -46,6 +47,7 @@ __all__ = [
     "REPOSITORY_SECRETS",
     "REPOSITORY_TYPES",
     "SECRETS",
+    "SECRET_VARIABLE",
     "GatewaySettings",
     "RepositorySettings",
     "ScriptDefaults",

@@ -183,6 +183,8 @@ REPOSITORY_ENVIRONMENT: Final = {
     "prefix": "S3_PREFIX",
     "endpoint_url": "S3_ENDPOINT_URL",
 }
+# Before the name of a secret, for scripts that are run without a cluster.
+SECRET_VARIABLE: Final = "ZSCRAPE_SECRET_"  # noqa: S105 - a name
 _CLIENT_NAMES: Final = ("ZSCRAPE_URL", "ZSCRAPE_CONFIG")  # known, but no settings
 SECRETS: Final = frozenset(
     {
@@ -235,7 +237,13 @@ def unknown_environment(environ: Mapping[str, str]) -> dict[str, str]:
     into every container beside a service of that name.
     """
     known = [environment_name(setting.name) for setting in settings_known()] + [*_CLIENT_NAMES]
-    strangers = [name for name in environ if name.startswith("ZSCRAPE_") and name not in known]
+    strangers = [
+        name
+        for name in environ
+        if name.startswith("ZSCRAPE_")
+        and name not in known
+        and not name.startswith(SECRET_VARIABLE)
+    ]
     return {name: most_like(name, known) for name in sorted(strangers)}
 
 

@@ -12,6 +12,10 @@ SECURITY: Final[dict[str, Text]] = {
         "{script_name} asks for the secret {name}, which does not exist or is not granted to it. Set or grant it: zscrape secrets set {name} --script {script_name}",
         "{script_name}이(가) 요청한 비밀 값 {name}이(가) 없거나 이 스크립트에 허용되지 않았습니다. 설정하거나 허용하기: zscrape secrets set {name} --script {script_name}",
     ),
+    "secret_denied.local": Text(
+        "{script_name} asks for the secret {name}. For a run on this machine alone put it into the environment variable {variable}.",
+        "{script_name}이(가) 비밀 값 {name}을(를) 요청합니다. 이 컴퓨터에서만 실행하려면 환경 변수 {variable}에 넣으십시오.",
+    ),
     "secrets_sealed": Text(
         "Secrets cannot be opened with {path}: {reason}. Put back the key file that they were sealed with, or set them again.",
         "{path}(으)로는 비밀 값을 열 수 없습니다: {reason}. 암호화할 때 쓴 키 파일을 되돌려 놓거나 비밀 값을 다시 설정하십시오.",

@@ -16,6 +16,7 @@ from typing import Protocol
 
 import msgspec
 
+from zscrape.log import hide
 from zscrape.messages import text
 from zscrape.model import Outcome, OutcomeCode, Record, RunSpec, Usage
 from zscrape.runtime import channel as frames, child as child_runtime
@@ -84,6 +85,8 @@ class Running:
         self._on_over = on_over
         self._limits = assignment.run.limits
         self._mask = Mask(assignment.secrets) if assignment.secrets else None
+        for value in assignment.secrets.values():
+            hide(value)  # from this worker's own log
         self._child: Child | None = None
         self.preparing: asyncio.Task[None] | None = None
         self._begun_at = loop.time()
