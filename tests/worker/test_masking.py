@@ -72,6 +72,15 @@ def test_a_document_without_secrets_is_left_as_it_is() -> None:
     assert Mask(SECRETS).document(document) is document
 
 
+def test_short_values_with_escapes_are_found_in_documents() -> None:
+    """A value that JSON writes with a backslash is found, however short, and however told."""
+    for value in ("000\r", 'a"b"', "\\\\\\n", "tab\t"):
+        for told in (value, repr(value)[1:-1], json.dumps(value)[1:-1]):
+            document = json.dumps([f"before {told} after"]).encode()
+            (masked,) = json.loads(Mask({"a": value}).document(document))
+            assert value not in masked
+
+
 @given(
     strategies.text(min_size=4, max_size=30),
     strategies.text(max_size=20),

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
-from zscrape.gateway.api.secrets import SecretRequest
 from zscrape.gateway.envelope import Envelope, TaskSummary, TaskView
 from zscrape.gateway.requests import (
     BATCH_LIMIT_COUNT,
@@ -20,6 +19,7 @@ from zscrape.gateway.requests import (
     PrefetchRequest,
     TaskRequest,
 )
+from zscrape.gateway.secretrequests import SecretRequest
 from zscrape.gateway.selections import LetterSelection, TaskSelection
 from zscrape.model import TaskState
 

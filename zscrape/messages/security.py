@@ -52,6 +52,10 @@ SECURITY: Final[dict[str, Text]] = {
         "A name is 1 to 64 letters, digits, dots, dashes or underscores, and begins with a letter.",
         "이름은 영문자로 시작하고 영문자, 숫자, 점, 대시, 밑줄로 된 1~64자여야 합니다.",
     ),
+    "http.secret_script": Text(
+        "This is neither the name of a script nor a pattern of names such as price_*.",
+        "스크립트 이름도, price_* 같은 이름 패턴도 아닙니다.",
+    ),
     "http.secret_value": Text(
         "A value has 4 to {limit} bytes: what is shorter cannot be kept out of logs.",
         "값은 4~{limit}바이트여야 합니다. 더 짧으면 로그에서 가릴 수 없습니다.",

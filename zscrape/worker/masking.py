@@ -35,13 +35,15 @@ _encode = msgspec.json.Encoder().encode
 class Mask:
     """Blanks out secrets in whatever one attempt says; `hit_count` tells how often it did."""
 
-    __slots__ = ("_bytes", "_forms", "hit_count")
+    __slots__ = ("_bytes", "_forms", "_needles", "hit_count")
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
         found = {form for value in secrets.values() for form in _forms(value)}
         # The longest first: a form inside of another must not spoil the other.
         self._forms = sorted(found, key=lambda form: (-len(form), form))
         self._bytes = [form.encode("utf-8", "surrogatepass") for form in self._forms]
+        # As they stand inside of JSON's quotation marks.
+        self._needles = [_in_json(form) for form in self._forms]
         self.hit_count = 0
 
     def text(self, text: str) -> str:
@@ -83,8 +85,8 @@ class Mask:
         Raises:
             RecursionError: It is nested too deeply to be looked through.
         """
-        # Escapes may hide anything, all other forms stand there as they are.
-        if b"\\u" not in document and not any(form in document for form in self._bytes):
+        # An escaped character may be any: then every text is looked at.
+        if b"\\u" not in document and not any(each in document for each in self._needles):
             return document
         hit_count = self.hit_count
         masked = self.value(_decode(document))
@@ -116,6 +118,10 @@ class Mask:
                 if text.endswith(form[:length]):
                     return text[:-length] + MASK
         return text
+
+
+def _in_json(form: str) -> bytes:
+    return json.dumps(form, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass")
 
 
 def _forms(value: str) -> Iterator[str]:
