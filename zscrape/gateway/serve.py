@@ -7,7 +7,6 @@ import contextlib
 import secrets
 import signal
 import socket
-import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -18,10 +17,7 @@ from msgspec import Struct
 
 from zscrape.config import (
     REPOSITORY_SECRETS,
-    SettingError,
     Settings,
-    is_loopback,
-    parse_http,
     refuse_unsafe,
     usable,
 )
@@ -32,13 +28,13 @@ from zscrape.gateway.access import Access, admin_key, write_client
 from zscrape.gateway.app import build_app
 from zscrape.gateway.connections import BACKLOG, ConnectionLimits, HttpConfig, Tls, room_for
 from zscrape.gateway.deliveries import Deliveries, WebhookPolicy
+from zscrape.gateway.doors import shield_of, tls_of
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.facts import FactTeller
 from zscrape.gateway.outbound import Outbound
 from zscrape.gateway.ratelimits import LocalLimiter
 from zscrape.gateway.router import Router
 from zscrape.gateway.sealing import KEY_FILE
-from zscrape.gateway.shield import ShieldPolicy, hosts_for
 from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.gateway.tasks import TaskPolicy, TaskService
 from zscrape.gateway.vault import Vault
@@ -112,7 +108,7 @@ async def _serve(
     gateway = settings.gateway
     listener = _listen(gateway.http)
     parts.callback(listener.close)
-    tls = _tls(settings)
+    tls = tls_of(settings)
     url = _url(listener, "http" if tls is None else "https")
     with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
         cache = ScriptCache(
@@ -193,7 +189,7 @@ async def _serve(
             inline_limit_bytes=gateway.inline_limit_bytes,
             max_wait_s=gateway.max_wait_s,
             lang=settings.lang,
-            shield=_shield(settings),
+            shield=shield_of(settings),
             webhook_secret=gateway.webhook_secret,
         ),
         report=lambda event, request_id, error: log.error(
@@ -415,34 +411,6 @@ def _server(state: GatewayState, settings: Settings, tls: Tls | None) -> _Server
     )
     config = HttpConfig(build_app(state), limits, tls=tls, proxies=gateway.forwarded_allow)
     return _Server(config)
-
-
-def _tls(settings: Settings) -> Tls | None:
-    """Return the certificate to serve with, proved to belong to its key.
-
-    Raises:
-        SettingError: It cannot be used.
-    """
-    certificate, key = settings.gateway.tls_certificate, settings.gateway.tls_key
-    if certificate is None and key is None:
-        return None
-    source = settings.sources["gateway.tls_certificate" if certificate else "gateway.tls_key"]
-    try:
-        if certificate is None or key is None:
-            raise FileNotFoundError("one of the two is missing")
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        raise SettingError(source=source, reason=str(error), fault="tls") from error
-    return Tls(certificate, key)
-
-
-def _shield(settings: Settings) -> ShieldPolicy:
-    gateway = settings.gateway
-    host = parse_http(gateway.http)[0]
-    return ShieldPolicy(
-        hosts=hosts_for(host, is_loopback=is_loopback(host), named=gateway.hosts),
-        origins=frozenset(each.lower() for each in gateway.cors_origins),
-    )
 
 
 def _url(listener: socket.socket, scheme: str) -> str:
