@@ -19,12 +19,13 @@ from zscrape.messages.http import HTTP
 from zscrape.messages.isolation import ISOLATION
 from zscrape.messages.schedules import SCHEDULES
 from zscrape.messages.scripts import SCRIPTS
+from zscrape.messages.security import SECURITY
 from zscrape.messages.tasks import TASKS
 
 HANGUL = re.compile("[가-힣]")
 PARTS = (
     *(ACCESS, ERRORS, EXPLAIN, EVENTS, CLI, SCRIPTS),
-    *(HTTP, ENVIRONMENTS, ISOLATION, TASKS, SCHEDULES),
+    *(HTTP, ENVIRONMENTS, ISOLATION, TASKS, SCHEDULES, SECURITY),
 )
 
 

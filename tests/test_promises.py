@@ -22,7 +22,9 @@ from zscrape.cli.families import (
     locks,
     schedules,
     scripts,
+    secrets,
     tasks,
+    token,
     workers,
 )
 from zscrape.client import ClientError
@@ -135,7 +137,8 @@ def test_every_state_has_words(state: TaskState) -> None:
 def test_every_verb_and_option_has_help() -> None:
     """`--help` of every verb speaks both languages: each help text is a key."""
     without = []
-    for family in (main, tasks, deadletters, schedules, locks, scripts, keys, audit, workers):
+    families = (tasks, deadletters, schedules, locks, scripts, keys, audit, workers, secrets, token)
+    for family in (main, *families):
         ctx = click.Context(family)
         for name in family.list_commands(ctx):
             command = family.get_command(ctx, name)

@@ -35,6 +35,8 @@ _STREAM_SILENCE_S: Final = 45.0
 _CALL_TIMEOUT_S: Final = 30.0
 _REFRESH_TIMEOUT_S: Final = 300.0  # a first look at a large repository takes its time
 _MANY_S: Final = 300.0  # calls about up to 10,000 tasks
+_CLIENT_TLS: Final = ssl.PROTOCOL_TLS_CLIENT
+_PEM_END: Final = "-----END CERTIFICATE-----"
 _RECONNECT_COUNT: Final = 5
 _RECONNECT_FIRST_S: Final = 0.25
 
@@ -71,11 +73,15 @@ class ClientError(ZscrapeError):
 
 
 class Gateway(Struct, frozen=True):
-    """Where a gateway is and the key to it; `source` says how that is known."""
+    """Where a gateway is and the key to it; `source` says how that is known.
+
+    `certificate` is the file of the one that it shows, where it is known to this machine.
+    """
 
     url: str
     key: str
     source: str
+    certificate: str = ""
 
 
 class Event(Struct, frozen=True):
@@ -108,22 +114,23 @@ def find_gateway(
     path = home / CLIENT_FILE
     if asked_url and asked_key:
         return Gateway(asked_url.rstrip("/"), asked_key, "--url" if url else "ZSCRAPE_URL")
-    kept_url, kept_key = _read_client_file(path, lang)
+    kept_url, kept_key, certificate = _read_client_file(path, lang)
     if not asked_url and not kept_url:
         words = text("client.gateway_unknown", lang, path=path)
         raise ClientError("gateway_unknown", words)
     target = (asked_url or kept_url).rstrip("/")
-    key_found = asked_key or (kept_key if target == kept_url.rstrip("/") else "")
+    is_kept = target == kept_url.rstrip("/")
+    key_found = asked_key or (kept_key if is_kept else "")
     source = str(path) if not asked_url else ("--url" if url else "ZSCRAPE_URL")
-    return Gateway(target, key_found, source)
+    return Gateway(target, key_found, source, certificate if is_kept else "")
 
 
-def _read_client_file(path: Path, lang: str) -> tuple[str, str]:
+def _read_client_file(path: Path, lang: str) -> tuple[str, str, str]:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-        return str(table["url"]), str(table["key"])
+        return str(table["url"]), str(table["key"]), str(table.get("certificate", ""))
     except FileNotFoundError:
-        return "", ""
+        return "", "", ""
     except (OSError, UnicodeError, tomllib.TOMLDecodeError, KeyError) as error:
         words = text("client.file_invalid", lang, path=path, reason=str(error))
         raise ClientError("config_invalid", words) from error
@@ -147,7 +154,7 @@ class Client:
             headers=headers,
             timeout=_CALL_TIMEOUT_S,
             # Loading certificate authorities takes 87 ms, which a plain address has no use for.
-            verify=True if is_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            verify=_trust(gateway.certificate) if is_tls else ssl.SSLContext(_CLIENT_TLS),
             # A proxy meant for the internet cannot reach this machine's own loopback.
             trust_env=not is_loopback(urlsplit(gateway.url).hostname or ""),
         )
@@ -425,6 +432,21 @@ class Client:
         path = f"/v1/locks/{quote(key, safe='')}"
         return self._call("DELETE", path, params={"force": "1"} if is_forced else {})
 
+    def secrets(self) -> Document:
+        """Return the names of secrets, and which scripts may read them."""
+        return self._call("GET", "/v1/secrets")
+
+    def set_secret(
+        self, name: str, value: str | None = None, *, scripts: list[str] | None = None
+    ) -> Document:
+        """Keep a secret; what is None stays as it is. `scripts` are names or patterns."""
+        body = {"name": name, **_given({"value": value, "scripts": scripts})}
+        return self._call("POST", "/v1/secrets", json=body)
+
+    def remove_secret(self, name: str) -> None:
+        """Remove a secret."""
+        self._checked(self._send("DELETE", f"/v1/secrets/{quote(name, safe='')}"))
+
     def status(self) -> Document:
         """Return `/status`: queue length, active workers, memory and CPU. Needs no key."""
         return self._call("GET", "/status")
@@ -509,6 +531,21 @@ class Client:
 
     def _unreachable(self, reason: str) -> str:
         return text("client.gateway_unreachable", self._lang, url=self.gateway.url, reason=reason)
+
+
+def _trust(certificate: str) -> ssl.SSLContext | bool:
+    """Return what tells a gateway's certificate: the system's authorities, or that one alone."""
+    if not certificate:
+        return True
+    try:
+        first = Path(certificate).read_text("ascii").partition(_PEM_END)
+        context = ssl.create_default_context(cadata=first[0] + first[1])
+    except (OSError, ValueError):  # it has gone or changed: the call says what is wrong with it
+        return True
+    # It is known by itself: its name may be another, and who has signed it does not matter.
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
 
 
 def read_events(lines: Iterator[str]) -> Iterator[Event]:

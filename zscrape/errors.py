@@ -3,20 +3,20 @@
     ZscrapeError
     ├── RequestError          the caller can mend it: 4xx
     │   ├── MalformedJson, InvalidRequest, BodyTooLarge, BodyTimeout, ParamsInvalid
-    │   ├── Unauthorized (KeyExpired, KeyRevoked, TokenInvalid)
+    │   ├── Unauthorized (KeyExpired, KeyRevoked, TokenInvalid), HostUnknown
     │   ├── LoginInvalid, LockedOut, CrossSite, Forbidden (ScriptForbidden)
     │   ├── NotFound, MethodNotAllowed
     │   ├── LockHeld, IdempotencyConflict, TaskRunning, TableTooLarge
     │   └── ScheduleExists, ScheduleChanged
     ├── RefusedError          the cluster will not take it now: 503, try later
-    │   ├── QueueFull, ClientQueueFull, TooManyConnections, Draining
+    │   ├── QueueFull, ClientQueueFull, RateLimited, TooManyConnections, Draining
     │   └── StorageFull, StorageReadOnly, StorageLocked, StorageUnavailable, LeaseLost,
     │   │   StorageFailed
     ├── ScriptError           the script, its version or its bytes are at fault
     │   ├── ScriptNotFound, VersionNotFound, VersionInvalid
     │   ├── ManifestInvalid (FilesInvalid: its files), EntryPointInvalid
     │   ├── IntegrityFailure, SignatureInvalid, EnvironmentFailed, RepositoryUnavailable
-    │   └── VersionExists, PublishFailed
+    │   └── SecretDenied, VersionExists, PublishFailed
     ├── TaskDamaged, ScheduleDamaged   what the disk gives back is not what was written
     ├── BlobMissing, BlobDamaged, BlobUnavailable: the same of what is kept outside
     ├── WireError             a message on the link that cannot be read
@@ -201,6 +201,15 @@ class ScriptForbidden(Forbidden):
 
 
 @dataclass(eq=False, kw_only=True)
+class HostUnknown(RequestError):
+    """Raised when a call is for a host that this gateway is not (RFC 9110, 15.5.20)."""
+
+    code: ClassVar[str] = "host_unknown"
+    http_status: ClassVar[int] = 421
+    host: str
+
+
+@dataclass(eq=False, kw_only=True)
 class NotFound(RequestError):
     """Raised when the thing named in the path does not exist (`kind` is a noun of the contract)."""
 
@@ -306,6 +315,22 @@ class ClientQueueFull(RefusedError):
     code: ClassVar[str] = "client_queue_full"
     http_status: ClassVar[int] = 429
     limit_count: int
+
+
+@dataclass(eq=False, kw_only=True)
+class RateLimited(RefusedError):
+    """Raised when calls come faster than they may. `what` is `client` or `script`."""
+
+    code: ClassVar[str] = "rate_limited"
+    http_status: ClassVar[int] = 429
+    what: str
+    limit: str  # a second
+    wait_s: int
+
+    @property
+    def text_key(self) -> str:
+        """The words of whose limit it is; the bare code is a script's own word."""
+        return "rate_limited.script" if self.what == "script" else "rate_limited.client"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -525,6 +550,22 @@ class PublishFailed(ScriptError):
 
 
 @dataclass(eq=False, kw_only=True)
+class SecretDenied(ScriptError):
+    """Raised when a script asks for a secret that does not exist or is not granted to it."""
+
+    code: ClassVar[str] = "secret_denied"
+    http_status: ClassVar[int] = 403
+    name: str
+    script_name: str
+    variable: str = ""  # that would hold it for a run without a cluster
+
+    @property
+    def text_key(self) -> str:
+        """Without a cluster another step helps."""
+        return "secret_denied.local" if self.variable else self.code
+
+
+@dataclass(eq=False, kw_only=True)
 class EnvironmentFailed(ScriptError):
     """Raised when a script's environment cannot be made. `log` is what the installer said."""
 
@@ -593,6 +634,16 @@ class ScheduleDamaged(ZscrapeError):
 
     code: ClassVar[str] = "schedule_damaged"
     name: str
+
+
+@dataclass(eq=False, kw_only=True)
+class SecretsSealed(ZscrapeError):
+    """Raised when secrets cannot be opened: their key is not the one they were sealed with."""
+
+    code: ClassVar[str] = "secrets_sealed"
+    http_status: ClassVar[int] = 503
+    path: str
+    reason: str
 
 
 # ---- the rest ------------------------------------------------------------------------

@@ -78,6 +78,7 @@ class OutcomeCode(StrEnum):
     LOGIN_EXPIRED = "login_expired"
     EMPTY_RESULT = "empty_result"
     NETWORK_DENIED = "network_denied"
+    SECRET_DENIED = "secret_denied"  # noqa: S105 - a code
     INTERNAL = "internal"
 
     @property
@@ -170,6 +171,7 @@ class RunSpec(Struct, frozen=True, array_like=True):
     requirements: tuple[str, ...] = ()  # canonical lines, sorted; see `scripts.requirements`
     python: str = ""  # PEP 440 range of the interpreter; empty: any
     network: Network = "public"  # what it asks for; a worker may allow less
+    secrets: tuple[str, ...] = ()  # names; the values travel with the attempt alone
 
 
 # Further tries where a request or a manifest asks for retries without saying how many.

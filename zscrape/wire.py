@@ -178,6 +178,7 @@ class Run(_Message, frozen=True):
     lease_ms: int  # 0: this task may overlap with itself, so it goes on while the link is down
     run: RunSpec
     params: bytes
+    secrets: dict[str, str] = {}  # values by name: filled in as it leaves, kept nowhere
 
 
 class Prepare(_Message, frozen=True):

@@ -117,3 +117,20 @@ def test_config_shows_values_and_sources_and_no_secret(zscrape: Zscrape, tmp_pat
     assert settings["gateway.api_key"]["source"] == "ZSCRAPE_API_KEY"
     assert "secret-0123456" not in shown.stdout + str(document)
     assert "scripts.steps" in settings
+
+
+def test_what_would_be_refused_at_the_start_is_told(zscrape: Zscrape, tmp_path: Path) -> None:
+    """Everything for which a gateway would not start is told at once, with the next step."""
+    key = tmp_path / "home" / "secrets.key"
+    key.parent.mkdir()
+    key.write_text("x")
+    key.chmod(0o644)
+    zscrape.environ |= {"ZSCRAPE_WEBHOOK_SECRET": "changeme", "ZSCRAPE_HTTP": "0.0.0.0:0"}
+
+    told = zscrape("doctor", "--lang", "ko")
+
+    assert told.exit_code == 1
+    assert "ZSCRAPE_WEBHOOK_SECRET" in told.stdout
+    assert "openssl rand" in told.stdout
+    assert f"chmod 600 {key}" in told.stdout
+    assert "changeme" not in told.stdout

@@ -191,7 +191,7 @@ def test_check_tells_of_what_is_not_enforced_without_failing(
     zscrape: Zscrape, tmp_path: Path
 ) -> None:
     """A field that this version does not hold a script to is a warning."""
-    odd = write_script(tmp_path / "work", "odd", STEPS, secrets=["token"], **WHOLE)
+    odd = write_script(tmp_path / "work", "odd", STEPS, reuse=5, **WHOLE)
 
     (report,) = zscrape.json("scripts", "check", odd)["scripts"]
 

@@ -49,6 +49,27 @@ def test_path_runs_here_without_a_cluster(zscrape: Zscrape, scripts_folder: Path
     assert "steps 1.0.0 completed in" in result.stderr
 
 
+def test_a_script_with_secrets_runs_here(zscrape: Zscrape, tmp_path: Path) -> None:
+    """Without a cluster its secrets are in the environment, and are masked all the same."""
+    folder = tmp_path / "login"
+    folder.mkdir()
+    manifest = {"name": "login", "version": "1.0.0", "kit": [], "secrets": ["shop.password"]}
+    (folder / "metadata.json").write_text(json.dumps(manifest))
+    (folder / "main.py").write_text(
+        "import os\n\n\ndef run(*, ctx):\n"
+        "    value = ctx.secret('shop.password')\n"
+        "    return [len(value), value, [name for name in os.environ if 'SECRET' in name]]\n"
+    )
+    refused = zscrape("run", folder, "--lang", "en")
+    zscrape.environ["ZSCRAPE_SECRET_SHOP_PASSWORD"] = "from-my-shell"
+    result = zscrape("run", folder)
+
+    assert refused.exit_code == 3
+    assert "ZSCRAPE_SECRET_SHOP_PASSWORD" in refused.stderr
+    assert json.loads(result.stdout) == [13, "********", []]
+    assert "from-my-shell" not in result.stdout + result.stderr
+
+
 def test_file_with_inline_requirements_runs_here(zscrape: Zscrape, tmp_path: Path) -> None:
     """A single file may bring what it needs in its own comment (PEP 723)."""
     make_wheel(tmp_path / "links", "thing", "1.0")

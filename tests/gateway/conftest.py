@@ -163,10 +163,12 @@ class Gateway:
         )
 
     @contextlib.asynccontextmanager
-    async def served(self, limits: ConnectionLimits | None = None) -> AsyncIterator[Served]:
+    async def served(
+        self, limits: ConnectionLimits | None = None, config: HttpConfig | None = None
+    ) -> AsyncIterator[Served]:
         """Serve on a real socket."""
         listener = socket.create_server(("127.0.0.1", 0))
-        config = HttpConfig(self.app, limits or ConnectionLimits())
+        config = config or HttpConfig(self.app, limits or ConnectionLimits())
         server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:

@@ -300,12 +300,11 @@ def test_any_bytes_are_a_manifest_or_a_list_of_faults(raw: bytes) -> None:
         parse_manifest(raw, "sample")
 
 
-@pytest.mark.parametrize("name", ["sites", "secrets", "reuse", "expect"])
+@pytest.mark.parametrize("name", ["sites", "reuse", "expect"])
 def test_a_field_that_nobody_enforces_yet_is_told(name: str) -> None:
     """A script that relies on it is told that this version does not hold it to it."""
     asked: dict[str, Any] = {
         "sites": {"example.com": {"concurrency": 1}},
-        "secrets": ["token"],
         "reuse": 5,
         "expect": {"min_items": 1},
     }

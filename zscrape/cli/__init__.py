@@ -25,6 +25,7 @@ VERBS: Final = {
     "keys": "zscrape.cli.families:keys",
     "audit": "zscrape.cli.families:audit",
     "token": "zscrape.cli.families:token",
+    "secrets": "zscrape.cli.families:secrets",
     "doctor": "zscrape.cli.doctor:doctor",
     "backup": "zscrape.cli.storage:backup",
     "restore": "zscrape.cli.storage:restore",

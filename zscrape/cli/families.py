@@ -116,3 +116,13 @@ workers = Family(
         "revoke": "zscrape.cli.workers:revoke",
     },
 )
+secrets = Family(
+    "secrets",
+    help="cli.secrets",
+    params=common_options(),
+    lazy={
+        "set": "zscrape.cli.secrets:set_secret",
+        "list": "zscrape.cli.secrets:list_secrets",
+        "remove": "zscrape.cli.secrets:remove_secret",
+    },
+)

@@ -41,6 +41,8 @@ def backup(terminal: Terminal, file: Path, home: Path | None, config_file: Path 
             count=facts.task_count,
         )
         _tell_blobs(terminal, facts.blobs, settings.gateway.blob_bucket)
+        if facts.secret_count:
+            terminal.say("cli.backup.no_key", path=settings.home / "secrets.key")
     return OK
 
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from zscrape.config.joining import TOKEN_PREFIX, JoinTarget, JoinToken, parse_token
 from zscrape.config.load import CLIENT_FILE, FILE_NAME, default_home, load, locale_language
+from zscrape.config.private import require_private
+from zscrape.config.refusals import is_weak, refusals, refuse_unsafe
 from zscrape.config.repositories import REPOSITORY_TYPES, repository_values
 from zscrape.config.settings import (
     JOIN_FILE,
     REPOSITORY_ENVIRONMENT,
     REPOSITORY_SECRETS,
+    SECRET_VARIABLE,
     SECRETS,
     GatewaySettings,
     RepositorySettings,
@@ -48,6 +51,7 @@ __all__ = [
     "REPOSITORY_SECRETS",
     "REPOSITORY_TYPES",
     "SECRETS",
+    "SECRET_VARIABLE",
     "TOKEN_PREFIX",
     "GatewaySettings",
     "JoinTarget",
@@ -62,6 +66,7 @@ __all__ = [
     "environment_name",
     "flag_name",
     "is_loopback",
+    "is_weak",
     "load",
     "locale_language",
     "parse_http",
@@ -69,8 +74,11 @@ __all__ = [
     "parse_link",
     "parse_size",
     "parse_token",
+    "refusals",
     "refuse_open_bind",
+    "refuse_unsafe",
     "repository_values",
+    "require_private",
     "settings_known",
     "unknown_environment",
     "usable",

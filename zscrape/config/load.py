@@ -204,7 +204,7 @@ class _Reader:
             return default
         if isinstance(raw, str) and setting.type == tuple[str, ...]:
             raw = [part.strip() for part in raw.split(",") if part.strip()]
-        if setting.type is Path:
+        if setting.type in (Path, Path | None):
             return self._path_of(raw, source)
         is_text = source == environment_name(setting.name) or source == flag_name(setting.name)
         try:

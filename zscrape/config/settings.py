@@ -39,6 +39,13 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     jwt_public_key: str | None = None  # of EdDSA: a PEM file, or `ed25519:` and base64
     body_limit_bytes: int = MIB
     body_timeout_s: float = 30.0  # for a whole body to arrive
+    hosts: tuple[str, ...] = ()  # further names under which it may be called; `*`: any
+    cors_origins: tuple[str, ...] = ()  # whose pages may read its answers; `*`: any
+    tls_certificate: Path | None = None  # PEM, with its chain
+    tls_key: Path | None = None  # PEM
+    forwarded_allow: tuple[str, ...] = ()  # proxies that are believed about whose call it is
+    client_rate: float = 0.0  # calls a second of one client; 0: as many as it likes
+    client_burst: int = 0  # calls at once after a rest; 0: two seconds of its rate
     connection_limit: int = 1024  # HTTP connections at once; further ones are answered 503
     depth_limit: int = 32
     inline_limit_bytes: int = MIB  # a larger answer is linked, not inlined
@@ -123,6 +130,7 @@ class ScriptDefaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     version: str | None = None
     timeout_s: float | None = None
     tags: tuple[str, ...] = ()
+    rate: float | None = None  # tasks a second that may be asked of it
     parameters: dict[str, Any] = {}
 
 
@@ -192,6 +200,8 @@ REPOSITORY_ENVIRONMENT: Final = {
     "prefix": "S3_PREFIX",
     "endpoint_url": "S3_ENDPOINT_URL",
 }
+# Before the name of a secret, for scripts that are run without a cluster.
+SECRET_VARIABLE: Final = "ZSCRAPE_SECRET_"  # noqa: S105 - a name
 _CLIENT_NAMES: Final = ("ZSCRAPE_URL", "ZSCRAPE_CONFIG")  # known, but no settings
 SECRETS: Final = frozenset(
     {
@@ -247,16 +257,30 @@ def unknown_environment(environ: Mapping[str, str]) -> dict[str, str]:
     into every container beside a service of that name.
     """
     known = [environment_name(setting.name) for setting in settings_known()] + [*_CLIENT_NAMES]
-    strangers = [name for name in environ if name.startswith("ZSCRAPE_") and name not in known]
+    strangers = [
+        name
+        for name in environ
+        if name.startswith("ZSCRAPE_")
+        and name not in known
+        and not name.startswith(SECRET_VARIABLE)
+    ]
     return {name: most_like(name, known) for name in sorted(strangers)}
 
 
 def refuse_open_bind(gateway: GatewaySettings) -> None:
-    """Refuse to answer HTTP, which is not encrypted, beyond loopback. The link always is.
+    """Refuse to answer HTTP beyond loopback without a certificate. The link always is encrypted.
 
     Raises:
         ConfigError: The address is not a loopback one and `insecure` is not set.
     """
+    for refusal in open_binds(gateway):
+        raise refusal
+
+
+def open_binds(gateway: GatewaySettings) -> Iterator[SettingError]:
+    """Yield the addresses that are open: HTTP is not, once it has a certificate."""
+    if gateway.insecure or gateway.tls_certificate is not None:
+        return
     host = parse_http(gateway.http)[0]
-    if not gateway.insecure and not is_loopback(host):
-        raise SettingError(source="--http", reason=f"{host} is open", fault="open_bind", value=host)
+    if not is_loopback(host):
+        yield SettingError(source="--http", reason=f"{host} is open", fault="open_bind", value=host)

@@ -17,7 +17,13 @@ from zscrape.errors import ConfigError
 from zscrape.model import LAYERS, SKIPPABLE_LAYERS
 
 MASK: Final = "********"
-_ZERO_ALLOWED: Final = ("gateway.shutdown_grace_s", "gateway.task_kept_count", "worker.grace_s")
+_ZERO_ALLOWED: Final = (
+    "gateway.shutdown_grace_s",
+    "gateway.task_kept_count",
+    "gateway.client_rate",
+    "gateway.client_burst",
+    "worker.grace_s",
+)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -49,6 +55,7 @@ _SIZE = re.compile(
     r"(?P<number>[0-9]{1,15}(?:\.[0-9]{1,3})?)\s*(?P<unit>B|[KMG]i?B)?", re.IGNORECASE
 )
 _SIZE_LIMIT_BYTES: Final = 1024**5  # nothing here is a pebibyte: it is a slip of the pen
+_HOST: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?")
 _NETWORK_LIMIT_COUNT: Final = 256
 _MAPPED: Final = IPv6Network("::ffff:0:0/96")
 _UNIT_BYTES: Final = {
@@ -216,6 +223,35 @@ def parse_networks(words: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, .
     return networks
 
 
+def parse_hosts(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return names of hosts, without ports.
+
+    Raises:
+        ValueError: One is none.
+    """
+    for name in names:
+        is_address = name.startswith("[") and name.endswith("]") and ":" in name
+        if name != "*" and not is_address and not _HOST.fullmatch(name):
+            raise ValueError(f"not a host: {name}")
+    return names
+
+
+def parse_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    """Return origins of pages: `https://host` or `https://host:port`, in lower case.
+
+    Raises:
+        ValueError: One is none.
+    """
+    for origin in origins:
+        parts = urlsplit(origin)
+        is_origin = (
+            parts.scheme in ("https", "http") and origin == f"{parts.scheme}://{parts.netloc}"
+        )
+        if origin != "*" and (not is_origin or not parts.hostname or "@" in origin):
+            raise ValueError(f"not an origin: {origin}")
+    return origins
+
+
 _PARSERS: Final[dict[str, tuple[Callable[[Any], object], str]]] = {
     "gateway.http": (parse_http, "host:port"),
     "gateway.link": (parse_link, "tcp://host:port"),
@@ -224,6 +260,9 @@ _PARSERS: Final[dict[str, tuple[Callable[[Any], object], str]]] = {
     "gateway.webhook_allow": (parse_networks, "[10.0.0.0/8, 192.168.1.5, ...]"),
     "gateway.database_url": (parse_database, "postgresql://user:password@host/database"),
     "gateway.join_addresses": (parse_addresses, "[tcp://host:port, ...]"),
+    "gateway.hosts": (parse_hosts, "[zs.example.com, 192.168.1.5, ...], without ports"),
+    "gateway.cors_origins": (parse_origins, "[https://dashboard.example.com, ...]"),
+    "gateway.forwarded_allow": (parse_networks, "[10.0.0.5, 10.1.0.0/16, ...]"),
     "worker.join": (
         parse_join,
         "a join token (zscrape token create) or tcp://host:port, or several joined by commas",

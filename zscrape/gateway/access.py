@@ -205,8 +205,10 @@ def _check(key: str, source: str) -> None:
         raise ConfigError(source=source, reason=reason)
 
 
-def write_client(home: Path, *, url: str, key: str) -> Path:
+def write_client(home: Path, *, url: str, key: str, certificate: Path | None = None) -> Path:
     """Write `client.toml` in one step, readable by its owner only; return its path.
+
+    A client on this machine trusts the `certificate` itself, whatever name it is for.
 
     Raises:
         OSError: It cannot be written; nothing is left.
@@ -217,8 +219,9 @@ def write_client(home: Path, *, url: str, key: str) -> Path:
     draft.unlink(missing_ok=True)
     # TOML's basic strings take JSON's escapes.
     lines = [
-        f"{name} = {msgspec.json.encode(value).decode()}"
-        for name, value in (("url", url), ("key", key))
+        f"{name} = {msgspec.json.encode(str(value)).decode()}"
+        for name, value in (("url", url), ("key", key), ("certificate", certificate))
+        if value is not None
     ]
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

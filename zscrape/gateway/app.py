@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 from http import HTTPStatus
-from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -25,12 +24,14 @@ from zscrape.gateway.api import (
     bulk,
     catalogue,
     deadletters,
+    docs,
     export,
     keys,
     locks,
     output,
     schedules,
     scripts,
+    secrets,
     session,
     status,
     tasks,
@@ -43,7 +44,7 @@ from zscrape.gateway.api.exchange import (
     PROBLEM_TYPE,
     REQUEST_ID,
     ClientGone,
-    RawHeaders,
+    check_rate,
     check_room,
     language_of,
     peer_of,
@@ -56,12 +57,11 @@ from zscrape.gateway.api.exchange import (
 )
 from zscrape.gateway.api.scrape import ScrapeEndpoint
 from zscrape.gateway.identifiers import new_task_id
+from zscrape.gateway.shield import check_host, preflight, shielded
 from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.gateway.webhook import comes_signed
 
 __all__ = ["GatewayState", "HttpPolicy", "build_app"]
-
-_SAFE_HEADERS: Final[RawHeaders] = [(b"x-content-type-options", b"nosniff")]
 
 
 def build_app(state: GatewayState) -> Starlette:
@@ -84,7 +84,9 @@ def build_app(state: GatewayState) -> Starlette:
             *tokens.routes(),
             *schedules.routes(),
             *locks.routes(),
+            *secrets.routes(),
             *status.routes(),
+            *docs.routes(),
         ]
     )
     edge = Middleware(Edge, state=state, scrape=scrape, open_paths=open_paths(routes))
@@ -115,11 +117,19 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        policy = self._state.policy.shield
         way: ASGIApp = self._route
         if scope["path"] == "/scrape" and scope["method"] == "POST":
             way = self._scrape
+        asked = preflight(scope, headers, policy)
         with contextlib.suppress(ClientGone):
-            await way(scope, receive, to_client(send))
+            told = shielded(to_client(send), scope, headers, policy)
+            if asked is not None:
+                await told({"type": "http.response.start", "status": 204, "headers": asked})
+                await told({"type": "http.response.body"})
+            else:
+                await way(scope, receive, told)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = self._state
@@ -127,14 +137,17 @@ class Edge:
         scope[REQUEST_ID] = new_task_id()
         answer = _Answer(scope, send)
         try:
+            check_host(headers, state.policy.shield)
             is_webhook = scope["path"] == catalogue.WEBHOOK_PATH and comes_signed(headers)
-            if scope["path"] not in status.PUBLIC_PATHS:
+            is_open = scope["path"] in self._open_paths
+            if not is_open:
                 check_room(scope, state.policy)
             send_on: Send = answer.send
-            if scope["path"] not in self._open_paths and not is_webhook:
+            if not (is_open or is_webhook):
                 client = scope[CLIENT] = state.access.authenticate(
                     headers, peer_of(scope), method=scope["method"]
                 )
+                check_rate(scope, state, client)
                 send_on = while_current(send_on, lambda: state.access.is_current(client))
             await self._app(scope, receive, send_on)
         except ClientGone:
@@ -157,7 +170,7 @@ class Edge:
 
 
 class _Answer:
-    """Puts the call's id and the headers of every answer in front."""
+    """Adds the call's id, and knows whether an answer has begun."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._scope = scope
@@ -168,7 +181,7 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.is_started = True
             request_id = request_id_of(self._scope).encode()
-            headers = [*message.get("headers", ()), *_SAFE_HEADERS, (b"x-request-id", request_id)]
+            headers = [*message.get("headers", ()), (b"x-request-id", request_id)]
             message = {**message, "headers": headers}
         await self._send(message)
 

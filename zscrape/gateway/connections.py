@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
@@ -40,6 +41,14 @@ class ConnectionLimits(Struct, frozen=True):
     head_timeout_s: float = 10.0
     head_limit_bytes: int = 65_536  # of the request line and the headers; node allows 16 KiB
     body_timeout_s: float = 30.0
+    stall_timeout_s: float = 60.0  # of a client that does not read what it has asked for
+
+
+class Tls(Struct, frozen=True):
+    """Files of a certificate with its chain, and of its key."""
+
+    certificate: Path
+    key: Path
 
 
 def room_for(connection_count: int) -> int:
@@ -61,7 +70,14 @@ def room_for(connection_count: int) -> int:
 class HttpConfig(uvicorn.Config):
     """uvicorn's configuration for an application behind these limits."""
 
-    def __init__(self, app: ASGIApp, limits: ConnectionLimits) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: ConnectionLimits,
+        *,
+        tls: Tls | None = None,
+        proxies: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(
             app,
             http=LimitedProtocol,
@@ -70,7 +86,11 @@ class HttpConfig(uvicorn.Config):
             access_log=False,
             log_config=None,
             server_header=False,
-            proxy_headers=False,  # nobody is believed about whose call it is
+            # Only proxies that are named are believed about whose call it is.
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=list(proxies),
+            ssl_certfile=None if tls is None else str(tls.certificate),
+            ssl_keyfile=None if tls is None else str(tls.key),
             backlog=BACKLOG,
             # Streams watch the hub's closing event; what is left after this is cut.
             timeout_graceful_shutdown=3,
@@ -88,6 +108,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._limits = config.limits
         self.logger = _LOGGER
         self._timer: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
         self._is_in_head = False
         self._answering: RequestResponseCycle | None = None
 
@@ -105,6 +126,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell every request under way that nobody waits for it any more."""
         self._disarm()
+        self._go_on()
         answering = self._answering
         # Of pipelined requests uvicorn tells the newest alone; the one that is being answered
         # would write to a closed transport.
@@ -113,6 +135,28 @@ class LimitedProtocol(HttpToolsProtocol):
             answering.message_event.set()
         self.pipeline.clear()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Give a client that does not read some time: what it is owed stays in memory."""
+        super().pause_writing()
+        self._go_on()
+        self._stalled = self.loop.call_later(self._limits.stall_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Note that the client reads again."""
+        self._go_on()
+        super().resume_writing()
+
+    def _go_on(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection; what its client has not read by then holds it no longer."""
+        super().timeout_keep_alive_handler()
+        if self._stalled is None and self.transport.get_write_buffer_size():
+            self._stalled = self.loop.call_later(self._limits.stall_timeout_s, self.transport.abort)
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; a head must end in time and within its size."""

@@ -12,11 +12,13 @@ from msgspec import Struct
 
 from zscrape.config.settings import ScriptDefaults
 from zscrape.config.values import parse_webhook
-from zscrape.errors import ParamsInvalid
+from zscrape.core.bucket import Buckets, rate_of
+from zscrape.errors import ParamsInvalid, SecretDenied
 from zscrape.gateway.checks import ParameterChecks
 from zscrape.gateway.faults import field_fault
 from zscrape.gateway.identifiers import new_task_id
 from zscrape.gateway.lockkeys import lock_of, misplaced
+from zscrape.gateway.ratelimits import require
 from zscrape.gateway.requests import RetryRequest, TaskRequest, decode_parameters
 from zscrape.model import (
     NEVER_RETRIED,
@@ -24,6 +26,7 @@ from zscrape.model import (
     RETRY_COUNT,
     Overlap,
     RetryPolicy,
+    RunSpec,
     TaskId,
     TaskSpec,
 )
@@ -54,6 +57,15 @@ class Prepared(Struct, frozen=True):
     is_own_only: bool = False  # no earlier task of another client will do
 
 
+def refuse_secrets(run: RunSpec) -> None:
+    """Grant no secret: a gateway without any.
+
+    Raises:
+        SecretDenied: The script asks for one.
+    """
+    raise SecretDenied(name=run.secrets[0], script_name=run.pin.name)
+
+
 class Intake:
     """Makes tasks of requests."""
 
@@ -64,7 +76,10 @@ class Intake:
         policy: TaskPolicy,
         defaults: Mapping[str, ScriptDefaults],
         clock: Callable[[], float] = time.time,
+        check_secrets: Callable[[RunSpec], None] = refuse_secrets,
     ) -> None:
+        self._check_secrets = check_secrets
+        self._buckets = Buckets()  # of scripts that have a rate
         self._catalogue = catalogue
         self._policy = policy
         self._defaults = dict(defaults)
@@ -98,9 +113,11 @@ class Intake:
 
         Raises:
             InvalidRequest, ParamsInvalid: The request is at fault.
-            ScriptError: The script cannot be resolved.
+            RateLimited: The script is asked for too often.
+            ScriptError: The script cannot be resolved, or lacks a secret that it needs.
         """
         default = self._defaults.get(request.script_name)
+        self._check_rate(request.script_name, default)
         given = bytes(request.parameters)
         params = decode_parameters(given, at=f"{at}/parameters")
         version = request.version
@@ -110,6 +127,8 @@ class Intake:
                 params = {**default.parameters, **params}
                 given = _ENCODE(params)
         script = await self._resolve(request.script_name, version)
+        if script.run.secrets:
+            self._check_secrets(script.run)
         problems = await self._checks.problems(script, params, size_bytes=len(given))
         if problems:
             raise misplaced(at, ParamsInvalid(script_name=script.pin.name, problems=problems))
@@ -155,6 +174,11 @@ class Intake:
             retry=retry,
         )
         return Prepared(row=row, spec=spec, max_age_s=request.max_age, is_own_only=is_own_only)
+
+    def _check_rate(self, name: str, default: ScriptDefaults | None) -> None:
+        rate = None if default is None or default.rate is None else rate_of(default.rate)
+        if rate is not None:
+            require(self._buckets.take(name, rate, now=self._clock()), "script")
 
     async def _resolve(self, name: str, version: str | None) -> Script:
         """Resolve a script; requests that run in one turn of the loop share one look at it.

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, TypeAlias
 
+import msgspec
 import zmq
 
 from zscrape import wire
@@ -75,6 +76,11 @@ ROUTER_OPTIONS: SocketOptions = (
 Fence: TypeAlias = Callable[[TaskId], "asyncio.Future[None] | None"]
 
 
+def _grant_nothing(_run: RunSpec) -> dict[str, str]:
+    """Grant no secret: a gateway without any."""
+    return {}
+
+
 def _send_at_once(_task_id: TaskId) -> None:
     """Hold nothing back: the fence of a gateway that promises nothing beyond its own life."""
 
@@ -84,7 +90,8 @@ class Router:
 
     `on_effect` is called in the loop's thread with every effect that is not a send, also
     before `submit` returns. `pack` gives the bytes of a script by digest, or None. `fence` is
-    asked with every Run: what it returns must be done before the Run may leave.
+    asked with every Run: what it returns must be done before the Run may leave. `secrets_for`
+    gives the values that a Run takes along.
     """
 
     def __init__(
@@ -98,6 +105,7 @@ class Router:
         pack: Callable[[str], Awaitable[bytes | None]],
     ) -> None:
         self.fence: Fence = _send_at_once
+        self.secrets_for: Callable[[RunSpec], dict[str, str]] = _grant_nothing
         self._dispatcher = dispatcher
         self._bind = bind
         self._on_effect = on_effect
@@ -422,11 +430,17 @@ class Router:
         return has_sent
 
     def _deliver(self, peer: bytes, message: wire.GatewayMessage) -> list[DispatcherEffect]:
-        if self._send(peer, wire.encode(message)):
+        if self._send(peer, wire.encode(self._with_secrets(message))):
             if type(message) is wire.Welcome:
                 self._send(peer, wire.encode(wire.Keys(self._keys.public_keys)))
             return []
         return self._dispatcher.undelivered(peer, message, now=time.monotonic())
+
+    def _with_secrets(self, message: wire.GatewayMessage) -> wire.GatewayMessage:
+        """Put the values of secrets into a Run: nothing that is kept has them."""
+        if type(message) is not wire.Run or not message.run.secrets:
+            return message
+        return msgspec.structs.replace(message, secrets=self.secrets_for(message.run))
 
     def _is_held(self, peer: bytes, run: wire.Run) -> bool:
         """Hold a Run back until its number is stored: it fences every earlier attempt."""

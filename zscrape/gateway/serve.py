@@ -16,13 +16,15 @@ import msgspec
 import uvicorn
 from msgspec import Struct
 
-from zscrape.config import REPOSITORY_SECRETS, Settings, refuse_open_bind, usable
+from zscrape.config import REPOSITORY_SECRETS, Settings, refuse_unsafe, usable
+from zscrape.core.bucket import rate_of
 from zscrape.errors import ConfigError, StorageError
 from zscrape.gateway.access import admin_key, write_client
 from zscrape.gateway.app import build_app
-from zscrape.gateway.connections import BACKLOG, ConnectionLimits, HttpConfig, room_for
+from zscrape.gateway.connections import BACKLOG, ConnectionLimits, HttpConfig, Tls, room_for
 from zscrape.gateway.deliveries import Deliveries, WebhookPolicy
 from zscrape.gateway.door import Door, NoKeeper
+from zscrape.gateway.doors import shield_of, tls_of
 from zscrape.gateway.entrance import Entrance, open_entrance
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.facts import FactTeller
@@ -31,9 +33,11 @@ from zscrape.gateway.largefiles import far_of
 from zscrape.gateway.ledger import EndListener
 from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.outbound import Outbound
+from zscrape.gateway.ratelimits import LocalLimiter
 from zscrape.gateway.router import Router
 from zscrape.gateway.scheduler import Scheduler
 from zscrape.gateway.schedules import Schedules
+from zscrape.gateway.sealing import KEY_FILE
 from zscrape.gateway.sharing import (
     Identity,
     host_name,
@@ -44,6 +48,7 @@ from zscrape.gateway.sharing import (
 )
 from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.gateway.tasks import TaskPolicy, TaskService
+from zscrape.gateway.vault import Vault
 from zscrape.log import get_logger, hide
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
@@ -57,12 +62,14 @@ from zscrape.store.linkkeys import LinkKeyStore
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 from zscrape.store.schedules import ScheduleStore
 from zscrape.store.schema import OCCURRENCES, SCHEDULES
+from zscrape.store.secrets import MemorySecrets, SqlSecrets
 from zscrape.store.sql import SqlTaskStore
 from zscrape.store.tasks import TaskRow, TaskStore
 from zscrape.store.volatile import VolatileDatabase
 
 _CLEAN_INTERVAL_S = 3600.0
 _ORPHAN_AGE_S = 3600.0  # a blob this old whose row is not there will have none
+_SECRETS_INTERVAL_S = 5.0
 
 
 class Ready(Struct, frozen=True):
@@ -96,7 +103,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
     """
     log = get_logger()
     gateway = settings.gateway
-    refuse_open_bind(gateway)
+    refuse_unsafe(settings)
     trust = trust_of(settings)  # strict mode without a key could run nothing: said at once
     key = admin_key(settings.home, gateway.api_key)
     hide(key)
@@ -118,7 +125,8 @@ async def _serve(
     gateway = settings.gateway
     listener = _listen(gateway.http)
     parts.callback(listener.close)
-    url = _url(listener)
+    tls = tls_of(settings)
+    url = _url(listener, "http" if tls is None else "https")
     with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
         cache = ScriptCache(
             settings.cache_dir,
@@ -140,6 +148,8 @@ async def _serve(
     database = identity.database
     teller = FactTeller(log, clock=time.monotonic)
     router, joining, door = _link(settings, identity, teller, cache, parts)
+    vault = await _open_vault(settings, database)
+    router.secrets_for = vault.values_for
     store = database or MemoryTaskStore(MemoryPolicy(final_count=gateway.task_kept_count))
     entrance = await open_entrance(settings, key, database, parts)
     deliveries = _webhooks(settings, store, parts)
@@ -160,6 +170,7 @@ async def _serve(
             reason=fault,
         ),
         on_stored=None if database is None else router.stored,
+        check_secrets=vault.check,
     )
     teller.listener = service.apply
     if identity.shared is not None:
@@ -179,6 +190,8 @@ async def _serve(
         keys=entrance.keys,
         audit=entrance.audit,
         joining=joining,
+        vault=vault,
+        limiter=LocalLimiter(rate_of(gateway.client_rate, gateway.client_burst), time.monotonic),
         gateway_id=identity.gateway_id,
         started_at=time.time(),
         schedules=schedules,
@@ -190,25 +203,26 @@ async def _serve(
             inline_limit_bytes=gateway.inline_limit_bytes,
             max_wait_s=gateway.max_wait_s,
             lang=settings.lang,
+            shield=shield_of(settings),
             webhook_secret=gateway.webhook_secret,
         ),
         report=lambda event, request_id, error: log.error(
             event, request_id=request_id, exc_info=error
         ),
     )
-    limits = ConnectionLimits(
-        connection_count=connection_limit, body_timeout_s=gateway.body_timeout_s
-    )
-    server = _Server(HttpConfig(build_app(state), limits))
+    server = _server(state, settings, tls)
     stop = _Stop()
     with usable(settings.home, "--home"):
         await _listen_for_workers(router, joining, door, database)
     await scheduler.start()  # after the link: what is due finds its locks held
     with usable(settings.home, "--home"):
-        key_path = write_client(settings.home, url=url, key=key)
+        key_path = write_client(
+            settings.home, url=url, key=key, certificate=None if tls is None else tls.certificate
+        )
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(server.serve(sockets=[listener]))
-        cleaning = group.create_task(_clean(cache, catalogue, database, entrance))
+        beside = [_clean(cache, catalogue, database, entrance), _follow(vault)]
+        background = [group.create_task(each) for each in beside]
         with stop.on_signals():
             log.info("gateway_ready", http=url, link=router.endpoint)
             dashboard = f"{url}/login?code={entrance.access.new_link()}"
@@ -227,7 +241,8 @@ async def _serve(
             router.refuse_new()
             drained = service.drained(is_kept=is_kept)
             await stop.second(drained, gateway.shutdown_grace_s)
-            cleaning.cancel()
+            for each in background:
+                each.cancel()
             server.should_exit = True
             service.close()
 
@@ -372,6 +387,24 @@ async def _open_store(settings: Settings, parts: contextlib.AsyncExitStack) -> S
     return store
 
 
+async def _open_vault(settings: Settings, database: SqlTaskStore | None) -> Vault:
+    """Return the secrets of scripts.
+
+    Raises:
+        SettingError: Others can read the file of their key.
+        StorageError: The database cannot be read.
+    """
+    log = get_logger()
+    vault = Vault(
+        MemorySecrets() if database is None else SqlSecrets(database.database),
+        settings.home / KEY_FILE,
+        clock=time.time,
+        report=lambda error: log.error("secrets_sealed", path=error.path, reason=error.reason),
+    )
+    await vault.load()
+    return vault
+
+
 async def _recover(
     store: SqlTaskStore, service: TaskService, router: Router, settings: Settings
 ) -> None:
@@ -399,6 +432,14 @@ async def _clean(
                 await store.sweep_orphans(time.time() - _ORPHAN_AGE_S)
                 await entrance.sweep(time.time())
         await asyncio.sleep(_CLEAN_INTERVAL_S)
+
+
+async def _follow(vault: Vault) -> None:
+    """See what another gateway of the same database has changed of the secrets."""
+    while True:
+        await asyncio.sleep(_SECRETS_INTERVAL_S)
+        with contextlib.suppress(StorageError):  # told by the store; what is known still holds
+            await vault.load()
 
 
 class _Stop:
@@ -464,8 +505,17 @@ def _listen(address: str) -> socket.socket:
     return listener
 
 
-def _url(listener: socket.socket) -> str:
+def _server(state: GatewayState, settings: Settings, tls: Tls | None) -> _Server:
+    gateway = settings.gateway
+    limits = ConnectionLimits(
+        connection_count=state.policy.connection_limit, body_timeout_s=gateway.body_timeout_s
+    )
+    config = HttpConfig(build_app(state), limits, tls=tls, proxies=gateway.forwarded_allow)
+    return _Server(config)
+
+
+def _url(listener: socket.socket, scheme: str) -> str:
     host, port = listener.getsockname()[:2]
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

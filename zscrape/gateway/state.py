@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,8 +13,11 @@ from zscrape.gateway.audit import Auditor
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.joining import Joining
 from zscrape.gateway.keyring import KeyRing
+from zscrape.gateway.ratelimits import LocalLimiter, RequestLimiter
 from zscrape.gateway.schedules import Schedules
+from zscrape.gateway.shield import ShieldPolicy
 from zscrape.gateway.tasks import TaskRouter, TaskService
+from zscrape.gateway.vault import Vault, closed_vault
 from zscrape.model import MIB
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.store.tasks import TaskStore
@@ -31,6 +35,7 @@ class HttpPolicy(Struct, frozen=True):
     ping_interval_s: float = 15.0  # of silent streams: proxies cut what is silent for a minute
     stall_limit_s: float = 60.0  # a reader that takes nothing for so long is cut
     lang: str = "en"  # of who does not say
+    shield: ShieldPolicy = ShieldPolicy()
     webhook_secret: str | None = None  # of Git hosts that tell of a push
 
 
@@ -55,6 +60,8 @@ class GatewayState:
     schedules: Schedules
     policy: HttpPolicy = field(default_factory=HttpPolicy)
     joining: Joining | None = None  # None: the link is not there, as in some tests
+    limiter: RequestLimiter = field(default_factory=lambda: LocalLimiter(None, time.monotonic))
+    vault: Vault = field(default_factory=closed_vault)
     is_draining: bool = False  # set when the gateway begins to end
     # Told of what should not happen: the event, the request's id, the error.
     report: Callable[[str, str, BaseException], None] = _say_nothing

@@ -29,7 +29,7 @@ from zscrape.errors import (
 )
 from zscrape.gateway.elsewhere import Elsewhere, Nowhere
 from zscrape.gateway.events import EventHub
-from zscrape.gateway.intake import Intake, Origin, Prepared, TaskPolicy, webhook_of
+from zscrape.gateway.intake import Intake, Origin, Prepared, TaskPolicy, refuse_secrets, webhook_of
 from zscrape.gateway.keylocks import KeyLocks
 from zscrape.gateway.ledger import (
     EndListener,
@@ -145,6 +145,7 @@ class TaskService:
         on_invalid: InvalidListener = tell_nobody,
         on_end: EndListener = let_pass,
         on_stored: StoredListener | None = None,
+        check_secrets: Callable[[RunSpec], None] = refuse_secrets,
     ) -> None:
         self.elsewhere: Elsewhere = Nowhere()
         self.admit: Admission = admit_all
@@ -158,6 +159,7 @@ class TaskService:
             policy=policy or TaskPolicy(),
             defaults=defaults or {},
             clock=clock,
+            check_secrets=check_secrets,
         )
         self._ledger = Ledger(
             store=store,

@@ -22,6 +22,7 @@ from zscrape.messages.http import HTTP
 from zscrape.messages.isolation import ISOLATION
 from zscrape.messages.schedules import SCHEDULES
 from zscrape.messages.scripts import SCRIPTS
+from zscrape.messages.security import SECURITY
 from zscrape.messages.tasks import TASKS
 
 __all__ = [
@@ -47,6 +48,7 @@ CATALOGUE: Final[dict[str, Text]] = {
     **TASKS,
     **ACCESS,
     **SCHEDULES,
+    **SECURITY,
 }
 _FORMATTER = string.Formatter()
 

@@ -39,6 +39,7 @@ class Facts(Struct, frozen=True):
     schema: str
     task_count: int
     blobs: Copied = Copied()  # of a backup: large files that were copied with it
+    secret_count: int = 0  # sealed: their key is in no backup
 
 
 class Restored(Struct, frozen=True):
@@ -66,9 +67,18 @@ def inspect(path: Path) -> Facts:
             if version > HEAD:
                 raise StorageNewer(source=str(path), reason=f"schema {version}, known {HEAD}")
             count = connection.execute("SELECT count(*) FROM tasks").fetchone()[0]
+            secret_count = _secret_count(connection)
     except sqlite3.Error as error:
         raise StorageCorrupt(source=str(path), reason=str(error)) from error
-    return Facts(path, path.stat().st_size, version, count)
+    return Facts(path, path.stat().st_size, version, count, secret_count=secret_count)
+
+
+def _secret_count(connection: sqlite3.Connection) -> int:
+    """Return how many secrets a database holds; those of older schemas have none."""
+    known = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'secrets'"
+    if not connection.execute(known).fetchone()[0]:
+        return 0
+    return int(connection.execute("SELECT count(*) FROM secrets").fetchone()[0])
 
 
 def back_up_home(home: Path, target: Path) -> Facts:

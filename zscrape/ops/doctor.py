@@ -34,6 +34,7 @@ from zscrape.config import (
     environment_name,
     parse_http,
     parse_link,
+    refusals,
     repository_values,
     settings_known,
     unknown_environment,
@@ -75,7 +76,7 @@ def examine(settings: Settings, *, lang: str, environ: Mapping[str, str]) -> lis
     """Return every check, in the order in which a person would mend things."""
     checks: list[Check] = []
     for look in (
-        *(_python, _interpreters, _limits, _layers, _home, _database),
+        *(_python, _interpreters, _limits, _layers, _home, _safety, _database),
         *(_repositories, _environment, _ports, _gateway),
     ):
         checks.extend(look(_Case(settings, lang, environ)))
@@ -203,6 +204,18 @@ def _home(case: _Case) -> Iterator[Check]:
             path=client_file,
             mode=f"{mode:04o}",
         )
+
+
+def _safety(case: _Case) -> Iterator[Check]:
+    """Tell of everything for which a gateway would not start."""
+    told = str(case.settings.home / CLIENT_FILE)  # by the check of that file
+    found = [each for each in refusals(case.settings) if each.source != told]
+    # What calls a gateway elsewhere need not be able to start one.
+    status: Status = "warning" if "ZSCRAPE_URL" in case.environ else "broken"
+    for refusal in found:
+        yield Check("safety", status, text(refusal.text_key, case.lang, **refusal.fields))
+    if not found:
+        yield case.tell("safety", "ok", "safety")
 
 
 def _database(case: _Case) -> Iterator[Check]:

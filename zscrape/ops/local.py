@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import os
 import re
 import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,10 @@ import msgspec
 from msgspec import Struct
 
 from zscrape.client import Document, Event
-from zscrape.config import Settings, usable
-from zscrape.errors import EntryPointInvalid, ParamsInvalid, ScriptNotFound
+from zscrape.config import SECRET_VARIABLE, Settings, usable
+from zscrape.errors import EntryPointInvalid, ParamsInvalid, ScriptNotFound, SecretDenied
 from zscrape.gateway.envelope import encode, envelope
-from zscrape.model import Outcome, Pin, Record, TaskState
+from zscrape.model import Outcome, Pin, Record, RunSpec, TaskState
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.digest import MANIFEST_FILE
@@ -100,7 +101,8 @@ async def run_here(
         lang: Language of the error's words.
 
     Raises:
-        ScriptNotFound, ManifestInvalid, EntryPointInvalid, ParamsInvalid: Nothing was run.
+        ScriptNotFound, ManifestInvalid, EntryPointInvalid, ParamsInvalid, SecretDenied: Nothing
+            was run.
         ConfigError: The cache's folder cannot be used; nothing was run.
     """
     created_at = time.time()
@@ -142,7 +144,13 @@ async def run_here(
             network=network_policy(settings),
         )
         environments = Environments(environment_policy(settings))
-        assignment = Assignment(row.id, 1, script.run, msgspec.json.encode(parameters))
+        assignment = Assignment(
+            row.id,
+            1,
+            script.run,
+            msgspec.json.encode(parameters),
+            secrets=secrets_of(script.run, os.environ),
+        )
         try:
             if needs_environment(script.run):
                 with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
@@ -162,6 +170,23 @@ async def run_here(
     on_event(Event("result", "", document))
     files = {name: content for name, (content, _) in listener.artifacts.items()}
     return LocalRun(document, files)
+
+
+def secrets_of(run: RunSpec, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the secrets of a script that is run without a cluster: from the environment.
+
+    The variable of `shop.password` is `ZSCRAPE_SECRET_SHOP_PASSWORD`. Scripts do not see it.
+
+    Raises:
+        SecretDenied: One is missing.
+    """
+    found = {}
+    for name in run.secrets:
+        variable = SECRET_VARIABLE + re.sub(r"[^A-Z0-9]", "_", name.upper())
+        if not environ.get(variable):
+            raise SecretDenied(name=name, script_name=run.pin.name, variable=variable)
+        found[name] = environ[variable]
+    return found
 
 
 async def _attempt(

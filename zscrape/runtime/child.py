@@ -40,9 +40,10 @@ _GENERATOR = type(_ for _ in ())
 
 _NOTHING_TO_DRIVE = (type(None), dict, list, str, int, float, bool, tuple)
 
-# A request: these fields, each ended by a NUL, then the parameters and the code (of
-# `code_size` bytes; none: compile). Split by one call: reading JSON would touch as much of
-# this process's memory as the rest of an attempt that does little.
+# A request: these fields, each ended by a NUL, then the parameters, the secrets (an object of
+# `secrets_size` bytes) and the code (of `code_size` bytes; none: compile). Split by one call:
+# reading JSON would touch as much of this process's memory as the rest of an attempt that
+# does little.
 FIELDS = (
     "task_id",
     "attempt",
@@ -55,6 +56,7 @@ FIELDS = (
     "result_bytes",
     "mode",
     "code_size",
+    "secrets_size",
 )
 RUN, RUN_PLAIN, COMPILE = b"r", b"p", b"c"  # modes; RUN_PLAIN: the code is that of a plain script
 
@@ -169,13 +171,16 @@ def _head(failure: dict[str, Any]) -> bytes:
 
 
 def _run(request: list[bytes], said: Said) -> Any:
-    _, _, folder_raw, entry_raw, _, _, _, _, _, mode, code_size_raw, rest = request
+    _, _, folder_raw, entry_raw, _, _, _, _, _, mode, code_size_raw, secrets_size_raw, rest = (
+        request
+    )
     folder, entry_point, code_size = folder_raw.decode(), entry_raw.decode(), int(code_size_raw)
+    params_size = len(rest) - code_size - int(secrets_size_raw)
     if mode == COMPILE:
         return compiled(folder, entry_point)
-    params_raw = rest[: len(rest) - code_size]
+    params_raw = rest[:params_size]
     if code_size:
-        code_raw = rest[len(params_raw) :]
+        code_raw = rest[len(rest) - code_size :]
         script = revive(folder, entry_point, code_raw, is_plain=mode == RUN_PLAIN)
     else:
         script = load(folder, entry_point)
@@ -193,7 +198,17 @@ def _context(params: dict[str, Any], request: list[bytes], said: Said) -> Contex
         attempt=int(request[1]),
         script_name=request[4].decode(),
         ends_at=time.monotonic() + float(request[5]),
+        secrets=_secrets(request),
     )
+
+
+def _secrets(request: list[bytes]) -> dict[str, str]:
+    code_size, secrets_size, rest = int(request[10]), int(request[11]), request[12]
+    if not secrets_size:
+        return {}
+    end = len(rest) - code_size
+    found: dict[str, str] = _scan(rest[end - secrets_size : end].decode(), 0)[0]
+    return found
 
 
 def _call(
@@ -317,8 +332,8 @@ def rehearse(scratch: str, times_count: int) -> None:
     size = str(len(code)).encode()
     common = b"0\0001\0%b\0main.py\0rehearsal\000300.0\0000\000512000000\0" % folder.encode()
     common += b"67108864\0"
-    from_source = common + RUN + b'\0000\0{"value":1}'
-    from_code = common + RUN + b"\0" + size + b'\0{"value":1}' + code
+    from_source = common + RUN + b'\0000\0000\0{"value":1}'
+    from_code = common + RUN + b"\0" + size + b'\0000\0{"value":1}' + code
     reader, writer = os.pipe()
     for payload in (from_source, from_code) * times_count:
         os.write(writer, (len(payload) + 1).to_bytes(4, "big") + frames.REQUEST + payload)

@@ -162,6 +162,7 @@ class Context:
         attempt: int,
         script_name: str,
         ends_at: float,
+        secrets: dict[str, str] | None = None,
     ) -> None:
         self.params = params
         self.task_id = task_id
@@ -170,6 +171,7 @@ class Context:
         self._said = said
         self._script_name = script_name
         self._ends_at = ends_at  # monotonic seconds
+        self._secrets = secrets or {}
         self._http: Http | None = None
         self._last_progress: tuple[float, str] | None = None
 
@@ -196,6 +198,21 @@ class Context:
 
             self._http = Http(script_name=self._script_name, ends_at=self._ends_at)
         return self._http
+
+    def secret(self, name: str) -> str:
+        """Return the value of a secret that `metadata.json` lists and that is granted.
+
+        It is blanked out of the log, of errors and of results; it goes nowhere else.
+
+        Raises:
+            TypeError: `name` is no text.
+            LookupError: `metadata.json` does not list it.
+        """
+        known = _text("name", name)
+        if known not in self._secrets:
+            given = cut(repr(known), _ARTIFACT_NAME_LIMIT_CHARACTERS)
+            raise LookupError(f'{given} is not listed under "secrets" in metadata.json')
+        return self._secrets[known]
 
     def progress(self, fraction: float, text: str = "") -> None:
         """Say how far the script is, 0.0 to 1.0, and in a few words where.

@@ -42,7 +42,7 @@ DEFAULT_ENTRY_POINT: Final = "main.py"
 DEFAULT_PYTHON_VERSION: Final = ">=3.8"
 KITS: Final = frozenset({"http", "browser"})
 
-_NOT_ENFORCED: Final = ("sites", "secrets", "reuse", "expect")
+_NOT_ENFORCED: Final = ("sites", "reuse", "expect")
 _ASKS_NOTHING: Final[Mapping[str, tuple[Any, ...]]] = {"reuse": (None, 1)}
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _ENTRY_POINT = re.compile(r"(?P<file>[^:]+\.py)(?::(?P<function>[^\W\d]\w{0,99}))?")
@@ -127,6 +127,7 @@ def run_spec(
         requirements=requirements,
         python=python,
         network=manifest.network,
+        secrets=tuple(dict.fromkeys(manifest.secrets)),
     )
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     text,
 )
 
@@ -264,4 +265,17 @@ Index(
     OCCURRENCES.c.schedule_id,
     sqlite_where=text("status = 'claimed'"),
     postgresql_where=text("status = 'claimed'"),
+)
+
+# ---- secrets of scripts, sealed ---------------------------------------------------------
+
+SECRETS: Final = Table(
+    "secrets",
+    METADATA,
+    Column("name", String(64), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),  # see `zscrape.gateway.sealing`
+    Column("key_id", String(32), nullable=False),  # which key opens it, and not the key
+    Column("scripts", Text, nullable=False),  # JSON: names, or patterns of names
+    Column("created_at", Float(53), nullable=False),
+    Column("updated_at", Float(53), nullable=False),
 )

@@ -422,6 +422,7 @@ class Agent:
                         run.params,
                         deadline_at,
                         is_exclusive=run.lease_ms > 0,
+                        secrets=run.secrets,
                     )
                 )
             case Ready(run=run):

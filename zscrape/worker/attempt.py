@@ -16,6 +16,8 @@ from typing import Protocol
 
 import msgspec
 
+from zscrape.log import hide
+from zscrape.messages import text
 from zscrape.model import Outcome, OutcomeCode, Record, RunSpec, Usage
 from zscrape.runtime import channel as frames, child as child_runtime
 from zscrape.worker import verdict
@@ -23,6 +25,7 @@ from zscrape.worker.capture import Budget, Stream
 from zscrape.worker.children import Child, Exit
 from zscrape.worker.codes import Code
 from zscrape.worker.guard import Guard
+from zscrape.worker.masking import Mask
 from zscrape.worker.pump import Pump
 from zscrape.worker.quota import FolderWatch
 from zscrape.worker.speech import Speech, Violation
@@ -46,6 +49,7 @@ class Assignment(msgspec.Struct, frozen=True):
     params: bytes
     deadline_at: float | None = None
     is_exclusive: bool = False  # another may begin as soon as this one is told to be over
+    secrets: dict[str, str] = {}  # values by name, as far as they are granted
 
 
 class SlotListener(Protocol):
@@ -80,6 +84,9 @@ class Running:
         self._listener = listener
         self._on_over = on_over
         self._limits = assignment.run.limits
+        self._mask = Mask(assignment.secrets) if assignment.secrets else None
+        for value in assignment.secrets.values():
+            hide(value)  # from this worker's own log
         self._child: Child | None = None
         self.preparing: asyncio.Task[None] | None = None
         self._begun_at = loop.time()
@@ -114,9 +121,10 @@ class Running:
             ends_at = deadline_at
         self._started_at = now
         budget = self._budget = Budget(self._limits.output_size_bytes)
-        self._out = Stream("stdout", "info", budget, self._limits.line_length_bytes)
-        self._err = Stream("stderr", "warning", budget, self._limits.line_length_bytes)
-        self._speech = Speech(self._limits, budget)
+        line_bytes, mask = self._limits.line_length_bytes, self._mask
+        self._out = Stream("stdout", "info", budget, line_bytes, mask)
+        self._err = Stream("stderr", "warning", budget, line_bytes, mask)
+        self._speech = Speech(self._limits, budget, mask)
         self._write(
             child,
             memoryview(_request(self.assignment, folder, ends_at - now, code, is_compile_only)),
@@ -328,6 +336,9 @@ class Running:
             item_count = self._speech.item_count
             output_bytes = self._budget.used_bytes + self._speech.size_bytes
             output_bytes += len(outcome.data or b"")
+            if self._speech.masked_count:
+                count = self._speech.masked_count
+                self.note("warning", text("event.secrets_masked", "en", count=count))
         self._flush()
         if self.guard.code is not None:
             outcome = Outcome(self.guard.code, fields=dict(self.guard.fields))
@@ -366,7 +377,9 @@ def _request(
     limits = run.limits
     # With no limit of its own the wall clock comes first and tells the better story.
     cpu_s = math.ceil(limits.cpu_s) if limits.cpu_s else math.ceil(timeout_s) + 2
-    mode, content = child_runtime.RUN, b""
+    mode, content, secrets = child_runtime.RUN, b"", b""
+    if assignment.secrets and not is_compile_only:
+        secrets = msgspec.json.encode(assignment.secrets)
     if is_compile_only:
         mode = child_runtime.COMPILE
     elif code is not None:
@@ -375,10 +388,10 @@ def _request(
     head = (
         f"{assignment.task_id}\0{assignment.attempt}\0{folder}\0{run.entry_point}\0{run.pin.name}\0"
         f"{timeout_s:.3f}\0{max(cpu_s, 1)}\0{limits.memory_bytes}\0{limits.result_size_bytes}\0"
-        f"{mode.decode()}\0{len(content)}\0"
+        f"{mode.decode()}\0{len(content)}\0{len(secrets)}\0"
     ).encode()
-    size = len(head) + len(assignment.params) + len(content) + 1
-    return b"".join((size.to_bytes(4, "big"), frames.REQUEST, head, assignment.params, content))
+    parts = (frames.REQUEST, head, assignment.params, secrets, content)
+    return b"".join((sum(map(len, parts)).to_bytes(4, "big"), *parts))
 
 
 def _read(fd: int, limit_bytes: int) -> bytes | None:

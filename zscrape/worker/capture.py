@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
+from zscrape.worker.masking import Mask
+
 
 class Line(Struct, omit_defaults=True):
     """The body of a log record that came from standard output or error."""
@@ -46,13 +48,29 @@ class Budget:
 class Stream:
     """Standard output or error of one attempt, split into lines."""
 
-    __slots__ = ("_budget", "_held", "_is_skipping", "_level", "_line_limit_bytes", "_name")
+    __slots__ = (
+        "_budget",
+        "_held",
+        "_is_skipping",
+        "_level",
+        "_line_limit_bytes",
+        "_mask",
+        "_name",
+    )
 
-    def __init__(self, name: str, level: str, budget: Budget, line_limit_bytes: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        level: str,
+        budget: Budget,
+        line_limit_bytes: int,
+        mask: Mask | None = None,
+    ) -> None:
         self._name = name
         self._level = level
         self._budget = budget
         self._line_limit_bytes = line_limit_bytes
+        self._mask = mask
         self._held = b""  # the beginning of a line, at most a limit long
         self._is_skipping = False  # inside the rest of a line that has been cut
 
@@ -87,9 +105,18 @@ class Stream:
             return
         self._held = b""
         self._is_skipping = is_cut and not is_whole
-        text = line[: self._line_limit_bytes].decode("utf-8", "replace").rstrip("\r")
+        text = self._told(line, is_cut=is_cut)
         body = self._budget.take(
             _encode(Line(self._level, self._name, text + CUT_MARK if is_cut else text, is_cut))
         )
         if body is not None:
             bodies.append(body)
+
+    def _told(self, line: bytes, *, is_cut: bool) -> str:
+        """Return a line as it is shown: cut to its limit, its secrets blanked out."""
+        if self._mask is None:
+            return line[: self._line_limit_bytes].decode("utf-8", "replace").rstrip("\r")
+        told = line.decode("utf-8", "replace").rstrip("\r")  # first whole: a cut would hide them
+        if not is_cut:
+            return self._mask.text(told)
+        return self._mask.beginning(told)[: self._line_limit_bytes]

@@ -245,6 +245,10 @@ class Slots:
 
     async def _prepare(self, running: Running) -> None:
         run = running.assignment.run
+        denied = _denied(running.assignment)
+        if denied is not None:
+            running.fail(denied)
+            return
         try:
             folder = await self._ensure(run.pin)
             if needs_environment(run):
@@ -379,6 +383,15 @@ def _child_limits(limits: Limits) -> ChildLimits:
         limits.open_file_count,
         limits.file_size_bytes,
     )
+
+
+def _denied(assignment: Assignment) -> Outcome | None:
+    """Return the outcome of an attempt that lacks a secret of its script; None if it has all."""
+    for name in assignment.run.secrets:
+        if name not in assignment.secrets:
+            fields = {"name": name, "script_name": assignment.run.pin.name}
+            return Outcome(OutcomeCode.SECRET_DENIED, fields=dict(fields))
+    return None
 
 
 def _refused(error: ZscrapeError) -> Outcome:

@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 from zscrape.model import MIB, Limits, OutcomeCode
 from zscrape.runtime import channel as frames, context
 from zscrape.worker.capture import CUT_MARK, Budget, Line
+from zscrape.worker.masking import Mask
 from zscrape.worker.numbers import holds_unreadable_number
 
 _HEAD_LIMIT_BYTES = MIB
@@ -90,13 +91,24 @@ _TOO_DEEP = Line("warning", "log", "[a record is nested too deeply to be kept]",
 class Speech:
     """What one child says, split into frames, each checked and counted."""
 
-    __slots__ = ("_budget", "_held", "_limits", "_needed_bytes", "item_count", "size_bytes")
+    __slots__ = (
+        "_budget",
+        "_held",
+        "_limits",
+        "_mask",
+        "_needed_bytes",
+        "item_count",
+        "masked_count",
+        "size_bytes",
+    )
 
-    def __init__(self, limits: Limits, budget: Budget) -> None:
+    def __init__(self, limits: Limits, budget: Budget, mask: Mask | None = None) -> None:
         self._limits = limits
         self._budget = budget
         self._held: list[bytes] = []  # parts of a frame that is not whole yet
+        self._mask = mask
         self._needed_bytes = 0
+        self.masked_count = 0  # items, artifacts and results in which a secret stood
         self.item_count = 0
         self.size_bytes = 0  # items and artifacts
 
@@ -140,15 +152,15 @@ class Speech:
                 self._grow(len(payload) + 1)
                 _check_data(payload)
                 self._count_item()
-                return "item", payload
+                return "item", self._masked(payload)
             if kind == frames.LOG:
                 body = self._budget.take(self._checked_log(payload))
                 return None if body is None else ("log", body)
             if kind == frames.PROGRESS:
-                return "progress", _checked_progress(payload)
+                return "progress", _checked_progress(payload, self._mask)
             if kind == frames.ARTIFACT:
                 self._grow(len(payload))
-                return "artifact", _checked_artifact(payload)
+                return "artifact", self._masked_file(_checked_artifact(payload))
         except _DECODE_ERRORS:
             raise _torn() from None
         raise _torn()
@@ -167,9 +179,34 @@ class Speech:
             answer.data = payload[4 + size :]
             if answer.code == OutcomeCode.OK:
                 _check_data(answer.data)
+                answer.data = self._masked(answer.data)
         except _DECODE_ERRORS:
             raise _torn() from None
+        if self._mask is not None:
+            _mask_head(answer, self._mask)
         return answer
+
+    def _masked(self, document: bytes) -> bytes:
+        """Return an item or a result without secrets.
+
+        Raises:
+            Violation: It is nested too deeply to be looked through.
+        """
+        if self._mask is None:
+            return document
+        try:
+            told = self._mask.document(document)
+        except RecursionError:
+            raise Violation(OutcomeCode.RESULT_INVALID, reason="it is nested too deeply") from None
+        self.masked_count += told is not document
+        return told
+
+    def _masked_file(self, record: bytes) -> bytes:
+        if self._mask is None:
+            return record
+        told = self._mask.file(record)
+        self.masked_count += told is not record
+        return told
 
     def _count_item(self) -> None:
         limit_count = self._limits.item_count
@@ -185,7 +222,7 @@ class Speech:
 
     def _checked_log(self, payload: bytes) -> bytes:
         """Return a record as we write it: each key once, and of the stream that it came by."""
-        limit_bytes = self._limits.line_length_bytes
+        limit_bytes, mask = self._limits.line_length_bytes, self._mask
         try:
             record = _decode_log(payload)
         except RecursionError:  # in a field that is skipped; a script may do that in earnest
@@ -194,10 +231,15 @@ class Speech:
             raise _torn()
         if len(payload) <= limit_bytes:
             try:
-                return _encode({**_decode_any(payload), "stream": "log"})
+                fields = _decode_any(payload)
+                said = fields if mask is None else mask.value(fields)
+                return _encode({**said, "level": record.level, "stream": "log"})
             except msgspec.ValidationError:  # a field with a number that nobody could read
                 pass
-        cut = record.message.encode()[:limit_bytes].decode("utf-8", "ignore") + CUT_MARK
+            except RecursionError:
+                return _encode(_TOO_DEEP)
+        message = record.message if mask is None else mask.text(record.message)
+        cut = message.encode()[:limit_bytes].decode("utf-8", "ignore") + CUT_MARK
         return _encode({"level": record.level, "stream": "log", "message": cut, "is_cut": True})
 
 
@@ -212,11 +254,21 @@ def check_json(document: bytes) -> None:
         raise msgspec.ValidationError("a number is out of range")
 
 
-def _checked_progress(payload: bytes) -> bytes:
+def _checked_progress(payload: bytes, mask: Mask | None) -> bytes:
     progress = _decode_progress(payload)
+    if mask is not None:
+        progress.text = mask.text(progress.text)
     if len(progress.text) > _TEXT_LIMIT_CHARACTERS:
         progress.text = progress.text[:_TEXT_LIMIT_CHARACTERS] + CUT_MARK
     return _encode(progress)
+
+
+def _mask_head(answer: Answer, mask: Mask) -> None:
+    """Blank secrets out of how an attempt says that it failed."""
+    answer.fields = mask.value(answer.fields)
+    answer.error_type = mask.text(answer.error_type)
+    answer.error_message = mask.text(answer.error_message)
+    answer.traceback = mask.text(answer.traceback)
 
 
 def _checked_artifact(payload: bytes) -> bytes:

@@ -12,12 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from zscrape.core.bucket import rate_of
 from zscrape.errors import (
     BodyTimeout,
     BodyTooLarge,
     LockedOut,
     LockHeld,
     NotFound,
+    RateLimited,
     RefusedError,
     TooManyConnections,
     Unauthorized,
@@ -27,6 +29,7 @@ from zscrape.gateway.clients import Client
 from zscrape.gateway.connections import CROWDED
 from zscrape.gateway.envelope import encode, error_view, problem
 from zscrape.gateway.faults import FieldFault, field_fault
+from zscrape.gateway.ratelimits import RATE, require
 from zscrape.gateway.requests import BodyLimit
 from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.messages import negotiate
@@ -88,6 +91,19 @@ def check_room(scope: Scope, policy: HttpPolicy) -> None:
     """
     if CROWDED in scope:
         raise TooManyConnections(limit_count=policy.connection_limit)
+
+
+def check_rate(scope: Scope, state: GatewayState, client: Client) -> None:
+    """Count a call of a client, and refuse one that comes too soon.
+
+    Raises:
+        RateLimited: It does.
+    """
+    own = None if client.rate_per_s is None else rate_of(client.rate_per_s)
+    verdict = state.limiter.take(client.id, own)
+    if verdict is not None:
+        scope[RATE] = verdict
+        require(verdict)
 
 
 async def read_body(headers: Mapping[bytes, bytes], receive: Receive, policy: HttpPolicy) -> bytes:
@@ -296,17 +312,24 @@ def one_line(document: bytes) -> bytes:
 
 def refusal_headers(error: ZscrapeError) -> RawHeaders:
     """Return the headers that belong to a refusal."""
-    if isinstance(error, TooManyConnections):
-        return [(b"retry-after", b"%d" % error.retry_after_s), (b"connection", b"close")]
-    if isinstance(error, RefusedError | LockedOut):
-        return [(b"retry-after", b"%d" % error.retry_after_s)]
-    if isinstance(error, LockHeld):
-        return [(b"retry-after", b"5")]
+    told: RawHeaders = []
+    wait_s = _wait_s(error)
+    if wait_s is not None:
+        told.append((b"retry-after", b"%d" % wait_s))
     if isinstance(error, Unauthorized):
-        return [(b"www-authenticate", b'Bearer realm="zscrape"')]
-    if isinstance(error, BodyTooLarge | BodyTimeout):
-        return [(b"connection", b"close")]  # the rest of the body is not read
-    return []
+        told.append((b"www-authenticate", b'Bearer realm="zscrape"'))
+    if isinstance(error, TooManyConnections | BodyTooLarge | BodyTimeout):
+        told.append((b"connection", b"close"))  # the rest of the body is not read
+    return told
+
+
+def _wait_s(error: ZscrapeError) -> int | None:
+    """Return after how many seconds it is worth to try again; None when it never is."""
+    if isinstance(error, RateLimited):
+        return error.wait_s
+    if isinstance(error, RefusedError | LockedOut):
+        return error.retry_after_s
+    return 5 if isinstance(error, LockHeld) else None
 
 
 def problem_document(error: ZscrapeError, request_id: str, lang: str, *, at: str = "") -> bytes:

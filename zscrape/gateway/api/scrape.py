@@ -19,6 +19,7 @@ from zscrape.gateway.api.exchange import (
     JSON_TYPE,
     ClientGone,
     RawHeaders,
+    check_rate,
     check_room,
     disconnect,
     language_of,
@@ -37,6 +38,7 @@ from zscrape.gateway.envelope import encode, envelope, refusal_envelope
 from zscrape.gateway.faults import field_fault
 from zscrape.gateway.identifiers import new_task_id
 from zscrape.gateway.requests import TaskRequest, decode_task
+from zscrape.gateway.shield import check_host
 from zscrape.gateway.state import GatewayState
 from zscrape.gateway.tasks import Idempotency, is_request_fault
 from zscrape.model import TaskState
@@ -62,6 +64,7 @@ class ScrapeEndpoint:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         call = _Call(state, headers, new_task_id())
         try:
+            check_host(headers, state.policy.shield)
             check_room(scope, state.policy)
             row = await call.accept(scope, receive)
             await call.answer(row, receive, while_current(send, call.is_allowed))
@@ -101,6 +104,7 @@ class _Call:
         state, headers = self._state, self._headers
         client = state.access.authenticate(headers, peer_of(scope), method="POST")
         self._client = client
+        check_rate(scope, state, client)
         client.check_scopes(("run",))
         self._is_cancelling = is_cancelling_query(scope["query_string"])
         body = await read_body(headers, receive, state.policy)

@@ -129,9 +129,6 @@ def _active_count(snapshot: Snapshot) -> int:
     return sum(worker.status is WorkerStatus.LIVE for worker in snapshot.workers)
 
 
-PUBLIC_PATHS = frozenset({"/health", "/ready", "/status"})
-
-
 def routes() -> list[BaseRoute]:
     """Return the routes of this resource."""
     psutil.cpu_percent(interval=None)  # it tells the time since its last call: this is the first

@@ -15,6 +15,7 @@ _STATUS_BY_CODE: Final[Mapping[OutcomeCode, int]] = {
     OutcomeCode.VERSION_NOT_FOUND: 404,
     OutcomeCode.ENTRY_POINT_INVALID: 422,
     OutcomeCode.SIGNATURE_INVALID: 422,
+    OutcomeCode.SECRET_DENIED: 403,
     OutcomeCode.INTEGRITY_ERROR: 502,
     OutcomeCode.TIMEOUT: 504,
     OutcomeCode.EXPIRED: 504,
