@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,7 @@ def test_printed_line_is_all_that_a_machine_needs(
         return worker
 
     worker = start(*arguments)
-    first = cluster.scrape(cluster.task(1, metadata={}, tags=[]) | {"timeout": 30})
+    first = cluster.scrape(cluster.task(1) | {"timeout": 30})
     assert worker.end() == 0
     again = start("worker", "--join", worker.ready["link"])
     second = cluster.scrape(cluster.task(2) | {"timeout": 30})
@@ -146,11 +147,8 @@ def test_revoked_machine_is_cut_off(wired: tuple[Cluster, Cable], tmp_path: Path
     assert back.refusal()[0] == 3
 
 
-@pytest.mark.system
-@needs_cables
-def test_flood_of_strangers_costs_nothing_lasting(wired: tuple[Cluster, Cable]) -> None:
+def test_flood_of_strangers_costs_nothing_lasting(cluster: Cluster) -> None:
     """Hundreds of strangers that say nothing or noise leave no memory, no line each, no harm."""
-    cluster, laid = wired
     cluster.start_worker("near", slots=1)
     cluster.scrape(cluster.task(0))
     before_bytes = cluster.gateway.memory_bytes()
@@ -166,7 +164,7 @@ def test_flood_of_strangers_costs_nothing_lasting(wired: tuple[Cluster, Cable]) 
     during = cluster.scrape(cluster.task(1))
     for stranger in strangers:
         stranger.settimeout(20)
-        until(lambda each=stranger: _is_closed(each), within_s=20)
+        until(partial(_is_closed, stranger), within_s=20)
         stranger.close()
 
     assert during["status"] == "completed"
