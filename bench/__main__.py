@@ -18,12 +18,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import dispatcher, environments, isolation, path, scripts, slots, soak, store
+from bench import dispatcher, environments, isolation, link, path, scripts, slots, soak, store
 
 PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "dispatcher": dispatcher.measure,
     "slots": slots.measure,
     "isolation": isolation.measure,
+    "link": link.measure,
     "path": path.measure,
     "scripts": scripts.measure,
     "environments": environments.measure,
@@ -36,6 +37,8 @@ GOALS: dict[str, tuple[float, bool]] = {
     "dispatcher.share_blocked": (0.80, True),
     "isolation.added_p50_us": (400, False),
     "isolation.added_cpu_us": (1500, False),
+    # A tenth of a task at 1,000 tasks a second: what encryption may cost the whole path.
+    "link.curve_added_us": (100, False),
     "path.http_p50_ratio": (2.0, False),
     "path.bare_p50_ratio": (2.0, False),
     "path.http_rate_ratio_16": (0.45, True),
