@@ -13,6 +13,7 @@ from zscrape.config import SettingError
 from zscrape.errors import HomeInUse, StorageCorrupt, StorageNewer
 from zscrape.ops.backup import back_up_home, inspect, restore_home
 from zscrape.store.database import Database, connect, home_lock, open_file
+from zscrape.store.schema import HEAD
 from zscrape.store.sql import SqlTaskStore
 from zscrape.store.tasks import TaskQuery, TaskRow
 
@@ -92,7 +93,7 @@ def test_restore_on_an_empty_machine(home: Path, tmp_path: Path) -> None:
     restored = restore_home(fresh, target)
 
     assert restored.replaced is None
-    assert inspect(fresh / "zscrape.db").schema == "0001"
+    assert inspect(fresh / "zscrape.db").schema == HEAD
 
 
 def test_a_backup_that_cannot_be_used(home: Path, tmp_path: Path) -> None:
