@@ -372,6 +372,21 @@ async def test_a_live_connection_is_cut_at_once(link: Link, act: str) -> None:
     assert workers == ()
 
 
+async def test_a_connection_from_before_is_cut_at_its_first_word(link: Link) -> None:
+    """A handshake that was over before the key was taken back opens nothing after it."""
+    dealer = await link.dealer()
+    await dealer.until_event(int(zmq.EVENT_HANDSHAKE_SUCCEEDED))
+    await link.joining.remove_worker("w")
+
+    await dealer.say(hello())
+    reject = await dealer.hear(wire.Reject)
+    await dealer.until_event(int(zmq.EVENT_DISCONNECTED))
+    dealer.close()
+
+    assert reject.reason == "revoked"
+    assert link.joined() == []
+
+
 async def test_a_revoked_key_cannot_join_again(link: Link) -> None:
     """Neither by its own key nor, while it is remembered as revoked, by a token."""
     pair = await make_known(link.keys, link.door, "w")

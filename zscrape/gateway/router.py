@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import zmq
@@ -228,11 +229,12 @@ class Router:
             if passage.key == key and not passage.is_closed:
                 passage.is_closed = True
                 self._send(peer, wire.encode(wire.Reject("revoked")))
-                # Once the word has had time to leave; nothing that comes until then is heard.
-                self._loop.call_later(
-                    _LAST_WORD_S, sever, passage.descriptor, passage.remote, self._port
-                )
+                self._sever_soon(passage)
         self._act(self._dispatcher.expel(worker_id, now=time.monotonic()))
+
+    def _sever_soon(self, passage: Passage) -> None:
+        """Cut a connection once a last word has left; nothing that comes until then is heard."""
+        self._loop.call_later(_LAST_WORD_S, sever, passage.descriptor, passage.remote, self._port)
 
     def tell_keys(self) -> None:
         """Tell every worker by which keys this gateway can be known."""
@@ -308,8 +310,9 @@ class Router:
         """
         frame = self._socket.recv(_NOBLOCK, copy=False)
         passage = self._door.passage(str(frame.get("User-Id")))
-        passage.descriptor = int(frame.get("__fd"))
-        passage.remote = remote_of(passage.descriptor)
+        with suppress(zmq.ZMQError):  # a build that does not tell: what is unheard stays dialled
+            passage.descriptor = int(frame.get("__fd"))
+            passage.remote = remote_of(passage.descriptor)
         if len(self._passages) >= _PASSAGE_LIMIT_COUNT:  # a dropped one is looked up again
             del self._passages[next(iter(self._passages))]
         self._passages[peer] = self._heard[passage.descriptor] = passage
@@ -333,6 +336,8 @@ class Router:
         if reason:
             self._on_effect(Ignored(peer, type(message).__name__, reason))
             self._send(peer, wire.encode(wire.Reject(reason)))
+            if passage.is_closed:
+                self._sever_soon(passage)
         elif isinstance(message, wire.Join):
             self._join(peer, passage, message)
         else:
