@@ -95,7 +95,7 @@ def cluster() -> Iterator[Cluster]:
         addresses = ("--http", "127.0.0.1:0", "--link", "tcp://127.0.0.1:0")
         gateway, ready = _start(scripts, "gateway", "--home", str(home / "gateway"), *addresses)
         worker, _ = _start(
-            *(scripts, "worker", "--home", str(home / "worker"), "--join", ready["link"]),
+            *(scripts, "worker", "--home", str(home / "gateway"), "--join", ready["link"]),
             *("--slots", str(SLOT_COUNT)),
         )
         try:

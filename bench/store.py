@@ -77,7 +77,7 @@ class Gateway:
 
     def start_worker(self) -> None:
         """Start a worker."""
-        home = str(self.folder / "worker")
+        home = str(self.folder / "home")
         self._begin("worker", "--home", home, "--join", self._link, "--slots", "4")
 
     def _begin(self, *arguments: str) -> dict[str, Any]:

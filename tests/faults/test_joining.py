@@ -96,7 +96,7 @@ def test_printed_line_is_all_that_a_machine_needs(
         return worker
 
     worker = start(*arguments)
-    first = cluster.scrape(cluster.task(1, metadata={}, tags=[]) | {"timeout": 30})
+    first = cluster.scrape(cluster.task(1) | {"timeout": 30})
     assert worker.end() == 0
     again = start("worker", "--join", worker.ready["link"])
     second = cluster.scrape(cluster.task(2) | {"timeout": 30})
@@ -147,11 +147,8 @@ def test_revoked_machine_is_cut_off(wired: tuple[Cluster, Cable], tmp_path: Path
     assert back.refusal()[0] == 3
 
 
-@pytest.mark.system
-@needs_cables
-def test_flood_of_strangers_costs_nothing_lasting(wired: tuple[Cluster, Cable]) -> None:
+def test_flood_of_strangers_costs_nothing_lasting(cluster: Cluster) -> None:
     """Hundreds of strangers that say nothing or noise leave no memory, no line each, no harm."""
-    cluster, _cable = wired
     cluster.start_worker("near", slots=1)
     cluster.scrape(cluster.task(0))
     before_bytes = cluster.gateway.memory_bytes()

@@ -25,7 +25,17 @@ from zscrape.gateway.joining import Joining
 from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.router import Router
 from zscrape.log import get_logger
-from zscrape.model import HeartbeatPolicy, Outcome, OutcomeCode, Pin, QueuePolicy, RunSpec, TaskSpec
+from zscrape.model import (
+    MIB,
+    HeartbeatPolicy,
+    Outcome,
+    OutcomeCode,
+    Pin,
+    QueuePolicy,
+    Record,
+    RunSpec,
+    TaskSpec,
+)
 
 _SILENCE_S = 0.4  # long enough for an answer on loopback, were there one
 
@@ -301,6 +311,41 @@ async def test_giant_frames_cut_their_own_connection(link: Link) -> None:
     assert link.joined() == ["giant", "other"]
 
 
+async def test_a_busy_worker_is_not_cut(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever ends its messages may send any number of them."""
+    monkeypatch.setattr("zscrape.gateway.guard.LIMIT_BYTES", 8 * MIB)
+    monkeypatch.setattr("zscrape.gateway.guard._LOOK_S", 0.02)
+    dealer = await link.dealer()
+    await dealer.say(hello())
+    await dealer.hear(wire.Welcome)
+
+    for number in range(40):
+        await dealer.say(wire.Events(f"t{number}", 1, 0, (Record("log", 0.0, bytes(MIB)),)))
+    await until(lambda: len(link.ignored("Events")) == 40)
+    dealer.close()
+
+    assert link.ignored("connection") == []
+
+
+async def test_connections_beyond_the_limit_are_cut(link: Link) -> None:
+    """The newest go, whoever they are; those that are there stay."""
+    dealer = await link.dealer()
+    await dealer.say(hello())
+    await dealer.hear(wire.Welcome)
+    link.router._guard._limit_count = 3
+    host, _, port = link.router.endpoint.removeprefix("tcp://").rpartition(":")
+
+    idle = [await asyncio.open_connection(host, int(port)) for _ in range(6)]
+    await until(lambda: len(link.ignored("connection")) >= 4)
+    await dealer.say(wire.Heartbeat("s", 1, 1))
+    await dealer.hear(wire.GatewayHeartbeat)
+    for _, writer in idle:
+        writer.close()
+    dealer.close()
+
+    assert set(link.ignored("connection")) == {"too many connections, from 127.0.0.1"}
+
+
 # ---- taking keys back ----------------------------------------------------------------
 
 
@@ -325,6 +370,21 @@ async def test_a_live_connection_is_cut_at_once(link: Link, act: str) -> None:
     assert [each.reason for each in link.told if isinstance(each, WorkerLost)] == ["revoked"]
     assert link.ignored("Done") in (["revoked"], [])
     assert workers == ()
+
+
+async def test_a_connection_from_before_is_cut_at_its_first_word(link: Link) -> None:
+    """A handshake that was over before the key was taken back opens nothing after it."""
+    dealer = await link.dealer()
+    await dealer.until_event(int(zmq.EVENT_HANDSHAKE_SUCCEEDED))
+    await link.joining.remove_worker("w")
+
+    await dealer.say(hello())
+    reject = await dealer.hear(wire.Reject)
+    await dealer.until_event(int(zmq.EVENT_DISCONNECTED))
+    dealer.close()
+
+    assert reject.reason == "revoked"
+    assert link.joined() == []
 
 
 async def test_a_revoked_key_cannot_join_again(link: Link) -> None:

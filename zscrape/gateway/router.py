@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import msgspec
@@ -22,6 +23,7 @@ from zscrape.core.effects import DispatcherEffect, GiveScript, Ignored, Send
 from zscrape.core.history import History
 from zscrape.errors import ConfigError, StorageError, WireError
 from zscrape.gateway.door import Door, Passage
+from zscrape.gateway.guard import Guard
 from zscrape.gateway.handshakes import Handshakes, close_in
 from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.severing import remote_of, sever
@@ -124,6 +126,8 @@ class Router:
             admits=lambda key: door.admits(key, time.time()),
             on_refused=self._refused,
         )
+        self._heard: dict[int, Passage] = {}  # by descriptor
+        self._guard = Guard(self._socket, heard=self._heard_count, on_cut=self._cut)
         self._garbage_count = 0
         self.endpoint = bind
 
@@ -154,11 +158,13 @@ class Router:
             raise ConfigError(source=f"link {self._bind}", reason=str(error)) from error
         self.endpoint = str(self._socket.getsockopt_string(zmq.LAST_ENDPOINT)).rstrip("\0")
         self._loop.add_reader(self._socket.fileno(), self._drain)
+        self._guard.start(self._port)
         self._tick()
 
     def stop(self) -> None:
         """Close the socket; workers notice by silence."""
         self._loop.remove_reader(self._socket.fileno())
+        self._guard.stop()
         self._handshakes.stop()
         if self._timer is not None:
             self._timer.cancel()
@@ -173,6 +179,10 @@ class Router:
     def garbage_count(self) -> int:
         """Frames that were no message of ours."""
         return self._garbage_count
+
+    @property
+    def _port(self) -> int:
+        return int(self.endpoint.rpartition(":")[2])
 
     def fault(self) -> str:
         """Return why the link does not work: `closed`, `stalled`, or an empty text."""
@@ -239,14 +249,16 @@ class Router:
 
     def expel(self, key: str, worker_id: WorkerId) -> None:
         """Cut off whoever came by a key that is not to be known any more."""
-        port = int(self.endpoint.rpartition(":")[2])
         for peer, passage in [*self._passages.items()]:
             if passage.key == key and not passage.is_closed:
                 passage.is_closed = True
                 self._send(peer, wire.encode(wire.Reject("revoked")))
-                # Once the word has had time to leave; nothing that comes until then is heard.
-                self._loop.call_later(_LAST_WORD_S, sever, passage.descriptor, passage.remote, port)
+                self._sever_soon(passage)
         self._act(self._dispatcher.expel(worker_id, now=time.monotonic()))
+
+    def _sever_soon(self, passage: Passage) -> None:
+        """Cut a connection once a last word has left; nothing that comes until then is heard."""
+        self._loop.call_later(_LAST_WORD_S, sever, passage.descriptor, passage.remote, self._port)
 
     def tell_keys(self) -> None:
         """Tell every worker by which keys this gateway can be known."""
@@ -343,12 +355,20 @@ class Router:
         """
         frame = self._socket.recv(_NOBLOCK, copy=False)
         passage = self._door.passage(str(frame.get("User-Id")))
-        passage.descriptor = int(frame.get("__fd"))
-        passage.remote = remote_of(passage.descriptor)
+        with suppress(zmq.ZMQError):  # a build that does not tell: what is unheard stays dialled
+            passage.descriptor = int(frame.get("__fd"))
+            passage.remote = remote_of(passage.descriptor)
         if len(self._passages) >= _PASSAGE_LIMIT_COUNT:  # a dropped one is looked up again
             del self._passages[next(iter(self._passages))]
-        self._passages[peer] = passage
+        self._passages[peer] = self._heard[passage.descriptor] = passage
         return frame.bytes
+
+    def _heard_count(self, descriptor: int) -> int:
+        passage = self._heard.get(descriptor)
+        return 0 if passage is None else passage.heard_count
+
+    def _cut(self, address: str, reason: str) -> None:
+        self._on_effect(Ignored(peer=b"", kind="connection", reason=f"{reason}, from {address}"))
 
     def _hear(self, peer: bytes, passage: Passage, frame: bytes) -> None:
         passage.heard_count += 1
@@ -361,6 +381,8 @@ class Router:
         if reason:
             self._on_effect(Ignored(peer, type(message).__name__, reason))
             self._send(peer, wire.encode(wire.Reject(reason)))
+            if passage.is_closed:
+                self._sever_soon(passage)
         elif isinstance(message, wire.Join):
             self._join(peer, passage, message)
         else:

@@ -78,6 +78,18 @@ DOCTOR: Final[dict[str, Text]] = {
     ),
     # ---- doctor ----------------------------------------------------------------------
     "doctor.broken": Text("Broken: {count}. Mend these first.", "고장 {count}건. 먼저 고치십시오."),
+    "doctor.link_keys": Text(
+        "the link is always encrypted; files of keys in {home}, for their owner only: {count}",
+        "링크는 항상 암호화됩니다. {home}에 소유자만 읽을 수 있는 키 파일 {count}개",
+    ),
+    "doctor.link_keys.none": Text(
+        "the link is always encrypted; no keys in {home} yet. A gateway makes its own at the first start; a worker elsewhere joins by the line of: zscrape token create",
+        "링크는 항상 암호화됩니다. {home}에 아직 키가 없습니다. 게이트웨이는 처음 시작할 때 만들고, 다른 컴퓨터의 워커는 zscrape token create 가 출력하는 명령으로 합류합니다",
+    ),
+    "doctor.link_keys.open": Text(
+        "{path} can be read by others (mode {mode}), so nothing that uses it starts. Run: chmod 600 {path}",
+        "{path}을(를) 다른 사용자가 읽을 수 있어(모드 {mode}) 이 파일을 쓰는 프로세스가 시작되지 않습니다. 실행: chmod 600 {path}",
+    ),
     "doctor.python": Text(
         "{implementation} {version}, zscrape {zscrape}",
         "{implementation} {version}, zscrape {zscrape}",

@@ -25,6 +25,7 @@ from zscrape import __version__
 from zscrape.client import Client, ClientError, find_gateway
 from zscrape.config import (
     CLIENT_FILE,
+    JOIN_FILE,
     MASK,
     REPOSITORY_ENVIRONMENT,
     SECRETS,
@@ -39,6 +40,7 @@ from zscrape.config import (
     settings_known,
     unknown_environment,
 )
+from zscrape.config.keyfiles import is_private
 from zscrape.errors import (
     EnvironmentFailed,
     PostgresMissing,
@@ -47,6 +49,7 @@ from zscrape.errors import (
     StorageError,
     StorageNewer,
 )
+from zscrape.gateway.linkkeys import LINK_FILE
 from zscrape.messages import text
 from zscrape.model import LAYERS
 from zscrape.ops.backup import inspect
@@ -76,7 +79,7 @@ def examine(settings: Settings, *, lang: str, environ: Mapping[str, str]) -> lis
     """Return every check, in the order in which a person would mend things."""
     checks: list[Check] = []
     for look in (
-        *(_python, _interpreters, _limits, _layers, _home, _safety, _database),
+        *(_python, _interpreters, _limits, _layers, _home, _safety, _link_keys, _database),
         *(_repositories, _environment, _ports, _gateway),
     ):
         checks.extend(look(_Case(settings, lang, environ)))
@@ -216,6 +219,20 @@ def _safety(case: _Case) -> Iterator[Check]:
         yield Check("safety", status, text(refusal.text_key, case.lang, **refusal.fields))
     if not found:
         yield case.tell("safety", "ok", "safety")
+
+
+def _link_keys(case: _Case) -> Iterator[Check]:
+    """Look at the files that hold keys of the link, a gateway's and workers' alike."""
+    home = case.settings.home
+    paths = [path for path in (home / LINK_FILE, home / JOIN_FILE) if path.exists()]
+    paths += sorted((home / "workers").glob("*.key"))
+    open_paths = [path for path in paths if not is_private(path)]
+    for path in open_paths:
+        mode = f"{stat.S_IMODE(path.stat().st_mode):04o}"
+        yield case.tell("link_keys", "broken", "link_keys.open", path=path, mode=mode)
+    if not open_paths:
+        key = "link_keys" if paths else "link_keys.none"
+        yield case.tell("link_keys", "ok", key, count=len(paths), home=home)
 
 
 def _database(case: _Case) -> Iterator[Check]:
