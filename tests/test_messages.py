@@ -16,11 +16,12 @@ from zscrape.messages.events import EVENTS
 from zscrape.messages.explain import EXPLAIN
 from zscrape.messages.http import HTTP
 from zscrape.messages.isolation import ISOLATION
+from zscrape.messages.operations import OPERATIONS
 from zscrape.messages.scripts import SCRIPTS
 from zscrape.messages.tasks import TASKS
 
 HANGUL = re.compile("[가-힣]")
-PARTS = (ERRORS, EXPLAIN, EVENTS, CLI, SCRIPTS, HTTP, ENVIRONMENTS, ISOLATION, TASKS)
+PARTS = (ERRORS, EXPLAIN, EVENTS, CLI, SCRIPTS, HTTP, ENVIRONMENTS, ISOLATION, TASKS, OPERATIONS)
 
 
 @pytest.mark.parametrize("key", sorted(CATALOGUE))

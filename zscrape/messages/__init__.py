@@ -19,6 +19,7 @@ from zscrape.messages.events import EVENTS
 from zscrape.messages.explain import EXPLAIN
 from zscrape.messages.http import HTTP
 from zscrape.messages.isolation import ISOLATION
+from zscrape.messages.operations import OPERATIONS
 from zscrape.messages.scripts import SCRIPTS
 from zscrape.messages.tasks import TASKS
 
@@ -43,6 +44,7 @@ CATALOGUE: Final[dict[str, Text]] = {
     **ENVIRONMENTS,
     **ISOLATION,
     **TASKS,
+    **OPERATIONS,
 }
 _FORMATTER = string.Formatter()
 
