@@ -29,6 +29,7 @@ from zscrape.gateway.api import (
     scripts,
     status,
     tasks,
+    waiting,
     workers,
 )
 from zscrape.gateway.api.exchange import (
@@ -63,6 +64,7 @@ def build_app(state: GatewayState) -> Starlette:
             Route("/scrape", scrape, methods=["POST"]),
             *bulk.routes(),
             *export.routes(),
+            *waiting.routes(),
             *tasks.routes(),
             *deadletters.routes(),
             *output.routes(),
