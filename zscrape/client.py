@@ -328,9 +328,10 @@ class Client:
         """Return the catalogue: each script with its newest version."""
         return self._call("GET", "/v1/scripts")
 
-    def schema(self, name: str) -> Document:
+    def schema(self, name: str, version: str | None = None) -> Document:
         """Return the JSON Schema of a script's parameters."""
-        return self._call("GET", f"/v1/scripts/{quote(name, safe='')}/schema")
+        params = {"version": version} if version else {}
+        return self._call("GET", f"/v1/scripts/{quote(name, safe='')}/schema", params=params)
 
     def script(self, name: str, version: str | None = None) -> Document:
         """Return one version of a script: manifest, digest, versions, channels, where cached."""

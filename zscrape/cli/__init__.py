@@ -15,6 +15,7 @@ VERBS: Final = {
     "gateway": "zscrape.cli.serving:gateway",
     "worker": "zscrape.cli.serving:worker",
     "run": "zscrape.cli.run:run",
+    "batch": "zscrape.cli.batch:batch",
     "tasks": "zscrape.cli.families:tasks",
     "deadletters": "zscrape.cli.families:deadletters",
     "scripts": "zscrape.cli.families:scripts",

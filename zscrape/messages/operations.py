@@ -60,4 +60,113 @@ OPERATIONS: Final[dict[str, Text]] = {
     "summary.alert_failed": Text(
         "The alert could not be delivered: {reason}.", "알림을 보내지 못했습니다: {reason}."
     ),
+    # ---- batch -----------------------------------------------------------------------
+    "cli.batch": Text(
+        "Run one task for each target of a file.\nExamples: zscrape batch price_watch targets.jsonl; zscrape batch price_watch shops.csv -p url={address} --output prices.xlsx; zscrape batch --resume 20260210T143001Z-8f1c",
+        "파일에 있는 대상마다 작업을 하나씩 실행합니다.\n예: zscrape batch price_watch targets.jsonl, zscrape batch price_watch shops.csv -p url={address} --output prices.xlsx, zscrape batch --resume 20260210T143001Z-8f1c",
+    ),
+    "cli.option.batch_param": Text(
+        "Parameter key=value, {field} standing for a field of the target; or @file.json. May be given again.",
+        "매개변수 key=value. {field}는 대상의 필드로 바뀝니다. @file.json도 쓸 수 있습니다. 여러 번 지정할 수 있습니다.",
+    ),
+    "cli.option.format_targets": Text(
+        "What TARGETS is: jsonl, csv or json; without it the ending or the first character says.",
+        "TARGETS의 형식: jsonl, csv, json. 지정하지 않으면 확장자나 첫 글자로 판단합니다.",
+    ),
+    "cli.option.concurrency": Text(
+        "How many tasks may be under way at once.", "동시에 진행할 작업의 최대 개수."
+    ),
+    "cli.option.pace": Text(
+        "How fast tasks may begin: 5/s, 30/m, 1000/h.", "작업을 시작하는 속도: 5/s, 30/m, 1000/h."
+    ),
+    "cli.option.resume": Text(
+        "Take up this run again: what has not succeeded yet is run, what has is left alone.",
+        "이 실행을 이어서 합니다. 아직 성공하지 못한 대상만 실행합니다.",
+    ),
+    "cli.option.group": Text(
+        "Only targets of this group; may be given again, or several with commas.",
+        "이 그룹의 대상만 처리합니다. 여러 번 또는 쉼표로 여러 개를 지정할 수 있습니다.",
+    ),
+    "cli.option.group_by": Text(
+        "The field that names a target's group.", "대상의 그룹이 적힌 필드."
+    ),
+    "cli.option.name_by": Text(
+        "The field that names a target in reports; without it name, id or url.",
+        "보고서에서 대상의 이름으로 쓸 필드. 지정하지 않으면 name, id, url을 씁니다.",
+    ),
+    "cli.option.batch_output": Text(
+        "Collect what the tasks bring in this file: .jsonl, .csv, .xlsx or .parquet.",
+        "작업이 가져온 것을 이 파일에 모읍니다: .jsonl, .csv, .xlsx, .parquet.",
+    ),
+    "cli.option.task_timeout": Text(
+        "Seconds for each task, waiting included.",
+        "작업 하나에 쓸 시간(초). 대기 시간도 포함합니다.",
+    ),
+    "cli.option.priority": Text(
+        "Priority of the tasks, from -100 to 100.", "작업의 우선순위, -100부터 100까지."
+    ),
+    "cli.option.task_tag": Text(
+        "Tag that the workers must have; may be given again.",
+        "워커에 있어야 하는 태그. 여러 번 지정할 수 있습니다.",
+    ),
+    "cli.batch.no_targets": Text("There are no targets in it.", "대상이 하나도 없습니다."),
+    "cli.batch.no_array": Text(
+        "Expected an array of targets, or an object with `targets`.",
+        "대상의 배열이거나 `targets`가 있는 객체여야 합니다.",
+    ),
+    "cli.batch.columns": Text(
+        "Expected {count} columns, as in the first line.",
+        "첫 줄과 같이 열이 {count}개여야 합니다.",
+    ),
+    "cli.batch.no_field": Text(
+        "there is no field {name} (it has: {fields}); say where it comes from: -p {name}={{field}}",
+        "필드 {name}이(가) 없습니다(있는 필드: {fields}). 어디에서 가져올지 지정하십시오: -p {name}={{field}}",
+    ),
+    "cli.batch.no_group": Text(
+        "No target has the group {groups}. There are: {known}",
+        "그룹이 {groups}인 대상이 없습니다. 있는 그룹: {known}",
+    ),
+    "cli.batch.no_run": Text(
+        "There is no run {run_id} that can be taken up in {folder}.",
+        "{folder}에 이어서 할 수 있는 실행 {run_id}이(가) 없습니다.",
+    ),
+    "cli.batch.other_input": Text(
+        "Run {run_id} was begun with another script or other targets. Leave SCRIPT and TARGETS out to take it up as it was.",
+        "실행 {run_id}은(는) 다른 스크립트나 다른 대상으로 시작했습니다. 그대로 이어서 하려면 SCRIPT와 TARGETS를 빼십시오.",
+    ),
+    "cli.batch.no_parquet": Text(
+        "Parquet needs pyarrow: install zscrape[parquet].",
+        "Parquet 형식에는 pyarrow가 필요합니다. zscrape[parquet]을 설치하십시오.",
+    ),
+    "cli.batch.not_cancelled": Text(
+        "{count} tasks could not be cancelled and may go on: {reason}",
+        "작업 {count}개를 취소하지 못해 계속될 수 있습니다: {reason}",
+    ),
+    "cli.batch.dry": Text(
+        "{count} tasks of {script} would be run.", "{script} 작업 {count}개를 실행하게 됩니다."
+    ),
+    "cli.batch.written": Text("Written: {path} ({count} rows)", "저장했습니다: {path}({count}행)"),
+    "cli.batch.resume": Text(
+        "What is left can be taken up: zscrape batch --resume {run_id}",
+        "남은 대상은 이어서 할 수 있습니다: zscrape batch --resume {run_id}",
+    ),
+    "cli.batch.progress": Text(
+        "{flying} under way, {failed} failed", "진행 중 {flying}개, 실패 {failed}개"
+    ),
+    "cli.usage.batch": Text(
+        "Give SCRIPT and TARGETS, or --resume RUN_ID.",
+        "SCRIPT와 TARGETS를 주거나 --resume RUN_ID를 지정하십시오.",
+    ),
+    "cli.usage.resume": Text(
+        "{option} belongs to the tasks of a run and cannot be changed by --resume.",
+        "{option}은(는) 실행의 작업에 속하므로 --resume으로 바꿀 수 없습니다.",
+    ),
+    "cli.usage.pace": Text(
+        "--pace {given}: expected a rate such as 5/s, 30/m or 1000/h.",
+        "--pace {given}: 5/s, 30/m, 1000/h 같은 속도여야 합니다.",
+    ),
+    "cli.more": Text("... and {count} more.", "... 외 {count}개."),
+    "cli.column.target": Text("target", "대상"),
+    "cli.column.group": Text("group", "그룹"),
+    "cli.column.parameters": Text("parameters", "매개변수"),
 }

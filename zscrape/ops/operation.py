@@ -282,12 +282,18 @@ class Operation:
             self._alert()
         self._log.write(
             "run_ended",
-            status="interrupted" if self.is_interrupted else summary.ending,
+            status=self._ending,
             elapsed_s=summary.duration_ms / 1000,
             **{name: getattr(summary, name) for name in _COUNTS},
         )
         self._write_files()
         return summary
+
+    @property
+    def _ending(self) -> str:
+        if self.is_interrupted:
+            return "interrupted"
+        return "failed" if self.has_failed or self.breaches else self.summary.ending
 
     def _alert(self) -> None:
         url = self.standard.alert_webhook
