@@ -12,17 +12,11 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Cluster, Zscrape, clean_environ, write_script
+from tests.cli.conftest import Cluster, Zscrape, clean_environ
 from tests.ops.standard import check, report_of, summary_of
 from zscrape.client import Client, find_gateway
 from zscrape.ops.runlock import RunLock
 from zscrape.ops.summary import utc_now
-
-FLAKY = """
-def run(good_at: int, *, ctx):
-    if ctx.attempt < good_at:
-        raise ValueError("not yet")
-"""
 
 
 @pytest.fixture
@@ -97,13 +91,8 @@ def test_manual_9_9_gates(here: Zscrape, tmp_path: Path) -> None:
     assert "Gate max_failed: 1 is more than 0" in beyond.stderr
 
 
-def test_retries_are_counted_for_the_ratio(
-    here: Zscrape, scripts_folder: Path, tmp_path: Path
-) -> None:
+def test_retries_are_counted_for_the_ratio(here: Zscrape, tmp_path: Path) -> None:
     """A target whose task took several attempts counts as retried."""
-    if not (scripts_folder / "flaky").exists():
-        retry = {"max": 2, "backoff": [0.01], "on": ["script_error"]}
-        write_script(scripts_folder, "flaky", FLAKY, retry=retry)
     path = targets(tmp_path / "t.jsonl", *({"good_at": n} for n in (1, 2)))
 
     told = here.json("batch", "flaky", path, "--max-retry-ratio", 50)

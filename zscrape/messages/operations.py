@@ -169,4 +169,21 @@ OPERATIONS: Final[dict[str, Text]] = {
     "cli.column.target": Text("target", "대상"),
     "cli.column.group": Text("group", "그룹"),
     "cli.column.parameters": Text("parameters", "매개변수"),
+    # ---- dead letters ----------------------------------------------------------------
+    "cli.option.rounds": Text(
+        "How many rounds: what fails again is done again in the next one. More than one waits.",
+        "라운드 수. 다시 실패한 것은 다음 라운드에서 다시 실행합니다. 2 이상이면 끝날 때까지 기다립니다.",
+    ),
+    "cli.option.wait_retried": Text(
+        "Wait for the new tasks; a target has succeeded when its task has.",
+        "새 작업이 끝날 때까지 기다립니다. 작업이 성공해야 대상도 성공한 것으로 봅니다.",
+    ),
+    "cli.option.group_letters": Text(
+        "Only dead letters of this group of a batch; may be given again, or several with commas.",
+        "batch의 이 그룹에 속한 데드 레터만. 여러 번 또는 쉼표로 여러 개를 지정할 수 있습니다.",
+    ),
+    "cli.deadletters.pending": Text(
+        "{count} of the new tasks have not ended yet.",
+        "새 작업 중 {count}개가 아직 끝나지 않았습니다.",
+    ),
 }
