@@ -20,6 +20,8 @@ VERBS: Final = {
     "deadletters": "zscrape.cli.families:deadletters",
     "scripts": "zscrape.cli.families:scripts",
     "workers": "zscrape.cli.families:workers",
+    "smoke": "zscrape.cli.smoke:smoke",
+    "seed": "zscrape.cli.seed:seed",
     "doctor": "zscrape.cli.doctor:doctor",
     "backup": "zscrape.cli.storage:backup",
     "restore": "zscrape.cli.storage:restore",

@@ -80,7 +80,7 @@ def _of_groups(client: Client, letters: list[Document], groups: frozenset[str]) 
 
 def _foretell(terminal: Terminal, operation: Operation, letters: list[Document]) -> Document:
     for letter in letters:
-        operation.end(letter["request_id"], "skipped", "dry run")
+        operation.end(letter["request_id"], "skipped", operation.told("summary.dry_run"))
     if not terminal.is_json:
         show_letters(terminal, letters)
         terminal.note("cli.deadletters.dry.retried", count=len(letters))

@@ -49,6 +49,10 @@ OPERATIONS: Final[dict[str, Text]] = {
         "대상 {count}개 중 {limit}개만 처리했습니다(--limit).",
     ),
     "summary.interrupted": Text("The run was interrupted.", "실행이 중단되었습니다."),
+    "summary.done_before": Text("done before", "이미 완료됨"),
+    "summary.given_twice": Text("given twice", "입력에 두 번 있음"),
+    "summary.dry_run": Text("dry run", "모의 실행"),
+    "summary.there_already": Text("there already", "이미 있음"),
     "summary.breach": Text(
         "Gate {gate}: {value} is more than {limit}.",
         "게이트 {gate}: {value}이(가) 한도 {limit}을(를) 넘었습니다.",
@@ -186,4 +190,87 @@ OPERATIONS: Final[dict[str, Text]] = {
         "{count} of the new tasks have not ended yet.",
         "새 작업 중 {count}개가 아직 끝나지 않았습니다.",
     ),
+    # ---- smoke -----------------------------------------------------------------------
+    "cli.smoke": Text(
+        "Check a running installation, case by case; anything but 0 should stop a deployment.",
+        "실행 중인 설치를 항목별로 점검합니다. 종료 코드가 0이 아니면 배포를 멈추십시오.",
+    ),
+    "cli.option.case": Text(
+        "Only this case; may be given again.", "이 항목만 점검합니다. 여러 번 지정할 수 있습니다."
+    ),
+    "cli.option.probe": Text(
+        "A deployed copy of the probe to run (zscrape seed makes one).",
+        "실행할 점검용 스크립트의 이름(zscrape seed로 만들 수 있습니다).",
+    ),
+    "cli.option.probe_folder": Text(
+        "A folder that the gateway reads scripts from; a probe is put there and removed again.",
+        "게이트웨이가 스크립트를 읽는 폴더. 점검용 스크립트를 넣었다가 지웁니다.",
+    ),
+    "cli.option.keep_test_data": Text(
+        "Leave what the cases have made, to be looked at.",
+        "점검하며 만든 것을 지우지 않고 남겨 둡니다.",
+    ),
+    "cli.smoke.no_folder": Text(
+        "no folder of scripts is known on this machine",
+        "이 컴퓨터에서 스크립트 폴더를 찾지 못했습니다",
+    ),
+    "cli.smoke.not_seen": Text(
+        "the gateway does not see scripts in {folder} ({reason})",
+        "게이트웨이가 {folder}의 스크립트를 보지 못합니다({reason})",
+    ),
+    "cli.smoke.absent": Text(
+        "This installation has no {part}.", "이 설치에는 {part}이(가) 없습니다."
+    ),
+    "cli.smoke.kept": Text(
+        "Test data was kept: {script}", "점검에 쓴 데이터를 남겨 두었습니다: {script}"
+    ),
+    "cli.smoke.health": Text("health and readiness", "상태와 준비 여부"),
+    "cli.smoke.authentication": Text("keys are asked for", "인증"),
+    "cli.smoke.scopes": Text("keys can do what they may, no more", "API 키의 권한 범위"),
+    "cli.smoke.workers": Text("a worker is there", "워커 연결"),
+    "cli.smoke.repositories": Text("a script of each repository", "저장소별 스크립트"),
+    "cli.smoke.run": Text("a script runs", "스크립트 실행"),
+    "cli.smoke.routing": Text("tasks reach every worker", "모든 워커로 작업 배정"),
+    "cli.smoke.events": Text("a task's events are streamed", "작업 이벤트 스트림"),
+    "cli.smoke.limit_time": Text("the time limit holds", "시간 제한"),
+    "cli.smoke.limit_memory": Text("the memory limit holds", "메모리 제한"),
+    "cli.smoke.schedule": Text("a schedule fires", "일정 실행"),
+    "cli.smoke.metrics": Text("figures for Prometheus", "Prometheus 지표"),
+    "cli.smoke.cleanup": Text("cleaning up", "정리"),
+    # ---- seed ------------------------------------------------------------------------
+    "cli.seed": Text(
+        "Make test data: scripts, tasks, dead letters, a paused schedule; the same call again adds nothing.",
+        "테스트 데이터를 만듭니다: 스크립트, 작업, 데드 레터, 일시 중지된 일정. 다시 실행해도 늘어나지 않습니다.",
+    ),
+    "cli.option.profile": Text(
+        "How much: minimal, or full with failures, dead letters and a schedule.",
+        "데이터의 양: minimal, 또는 실패와 데드 레터와 일정까지 있는 full.",
+    ),
+    "cli.option.prefix": Text(
+        "Every name begins with it; --cleanup removes what does.",
+        "모든 이름의 접두어. --cleanup은 이 접두어가 붙은 것을 지웁니다.",
+    ),
+    "cli.option.seed_count": Text("Tasks of each script.", "스크립트마다 만들 작업의 수."),
+    "cli.option.cleanup": Text(
+        "Remove what was made; tasks stay in the history until its time is over.",
+        "만든 것을 지웁니다. 작업은 보존 기간이 끝날 때까지 이력에 남습니다.",
+    ),
+    "cli.option.seed_folder": Text(
+        "A folder that the gateway reads scripts from.", "게이트웨이가 스크립트를 읽는 폴더."
+    ),
+    "cli.usage.prefix": Text(
+        "--prefix {given}: expected 3 to 31 of a-z, 0-9, _ and -, the first a letter or a digit.",
+        "--prefix {given}: a-z, 0-9, _, -로 된 3~31자이고 첫 글자는 영문자나 숫자여야 합니다.",
+    ),
+    "cli.seed.no_folder": Text(
+        "No folder of scripts is known on this machine. Name the one that the gateway reads.",
+        "이 컴퓨터에서 스크립트 폴더를 찾지 못했습니다. 게이트웨이가 읽는 폴더를 지정하십시오.",
+    ),
+    "cli.seed.foreign": Text(
+        "It is there and was not made by zscrape seed. Choose another --prefix.",
+        "이미 있으며 zscrape seed가 만든 것이 아닙니다. 다른 --prefix를 지정하십시오.",
+    ),
+    "cli.seed.succeeded": Text("done", "완료"),
+    "cli.seed.skipped": Text("skipped", "건너뜀"),
+    "cli.seed.failed": Text("failed", "실패"),
 }

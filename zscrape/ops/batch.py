@@ -95,9 +95,13 @@ class Batch:
         seen: set[str] = set()
         for target in targets:
             if target.key in self._journal.done:
-                self._operation.end(target.name, "skipped", "done before")
+                self._operation.end(
+                    target.name, "skipped", self._operation.told("summary.done_before")
+                )
             elif target.key in seen:
-                self._operation.end(target.name, "skipped", "given twice")
+                self._operation.end(
+                    target.name, "skipped", self._operation.told("summary.given_twice")
+                )
             else:
                 self._waiting.append(target)
             seen.add(target.key)

@@ -205,6 +205,10 @@ class Operation:
         except Exception as error:  # noqa: BLE001 - a target's own end: the others go on
             return TargetEnd(name(target), "failed", f"internal: {type(error).__name__}: {error}")
 
+    def told(self, key: str, /, **fields: object) -> str:
+        """Return the catalogue's words in the language of this run."""
+        return text(key, self.lang, **fields)
+
     def words_of(self, error: ZscrapeError) -> str:
         """Return an error as a reason: its code, then its words."""
         told = getattr(error, "words", None) or text(error.text_key, self.lang, **error.fields)
