@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from zscrape.ops.operation import Operation
 
 _ROW_COUNT: Final = 8
+_WIDTHS: Final = (20, 9, 7, 24)  # of the columns at least, and twice that at most
 _STYLES: Final = {"succeeded": "green", "failed": "red", "skipped": "bright_black"}
 
 
@@ -74,8 +75,11 @@ class BatchView:
         from rich.text import Text
 
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-        for name in self._terminal.columns("target", "status", "seconds", "error"):
-            table.add_column(name, no_wrap=True, overflow="ellipsis")
+        names = self._terminal.columns("target", "status", "seconds", "error")
+        for name, width in zip(names, _WIDTHS, strict=True):
+            table.add_column(
+                name, no_wrap=True, overflow="ellipsis", min_width=width, max_width=width * 2
+            )
         for end in self._operation.ends[-_ROW_COUNT:]:
             table.add_row(
                 Text(show(end.target)),
