@@ -8,6 +8,8 @@ the verb's own.
 from __future__ import annotations
 
 import contextlib
+import getpass
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -154,7 +156,7 @@ class Operation:
                 self.summary.started_at,
             )
             self._open_folder()
-        self._log.write("run_started", status="started", scope=self.masks.apply(scope))
+        self._log.write("run_started", status="started", scope=scope, user=_user())
 
     def _open_folder(self) -> None:
         try:
@@ -334,6 +336,14 @@ class Operation:
             except OSError as error:
                 reason = error.strerror or str(error)
                 raise ConfigError(source=str(path), reason=reason) from error
+
+
+def _user() -> str:
+    """Return who runs this, for the record."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        return str(os.getuid())
 
 
 _COUNTS: Final = (
