@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from zscrape.ops.operation import Operation
     from zscrape.ops.targets import Target
 
-_CONCURRENCY: Final = 32
+_CONCURRENCY: Final = 64  # enough that no slot waits; how many run at once the slots say
 _PACE: Final = re.compile(r"(\d+(?:\.\d+)?)/(\d+(?:\.\d+)?)?([smh])")
 _UNITS_S: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _SHOWN_COUNT: Final = 20

@@ -22,6 +22,7 @@ from zscrape.ops.targets import Target
 
 _PIECE_COUNT: Final = 200  # tasks in one call: more would let the others wait for the answer
 _PIECE_BYTES: Final = 700_000  # below the gateway's limit of 1 MiB (contract section 9)
+_FEW_COUNT: Final = 16  # tasks at once
 _POLL_S: Final = 2.0  # the longest wait in one call, so that bars move and limits are kept
 _CANCEL_S: Final = 10.0  # how long a stopped run waits for its tasks to end
 _PATIENCE_S: Final = 60.0  # for a gateway that does not answer
@@ -76,8 +77,9 @@ class Batch:
         self._client = client
         self._journal = journal
         self._concurrency = concurrency
-        # Topped up by quarters: a call for every end would cost more than the tasks.
-        self._low_count = concurrency - max(1, concurrency // 4)
+        # Topped up by halves: a call for every end would cost more than the tasks. With few,
+        # every one counts, and there is nobody to be spared.
+        self._low_count = concurrency // 2 if concurrency >= _FEW_COUNT else concurrency - 1
         self._pace = pace
         self._next_at = time.monotonic()
         self._on_change = on_change or (lambda _: None)
