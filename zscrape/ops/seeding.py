@@ -23,7 +23,6 @@ from zscrape.ops.smoke.bench import Bench
 from zscrape.ops.summary import TargetEnd
 
 MARK: Final = "zscrape-seed"
-PROFILES: Final = ("minimal", "full")
 
 _WAIT_S: Final = 60.0
 _PAGE_COUNT: Final = 1_000

@@ -16,7 +16,6 @@ from msgspec import Struct
 from zscrape.errors import ConfigError
 from zscrape.messages import text
 
-FORMS: Final = ("jsonl", "csv", "json")
 # The name under which a target that is no object is put into templates.
 VALUE: Final = "value"
 
