@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import (
+    batch,
     dispatcher,
     environments,
     isolation,
@@ -37,6 +38,7 @@ PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "isolation": isolation.measure,
     "link": link.measure,
     "path": path.measure,
+    "batch": batch.measure,
     "scripts": scripts.measure,
     "environments": environments.measure,
     "store": store.measure,
@@ -55,6 +57,7 @@ GOALS: dict[str, tuple[float, bool]] = {
     "path.bare_p50_ratio": (2.0, False),
     "path.http_rate_ratio_16": (0.45, True),
     "path.bare_rate_ratio_16": (0.45, True),
+    "batch.rate_ratio": (0.8, True),
     "scripts.ensure_us": (50, False),
     "scripts.git_unchanged_ratio": (1.5, False),
     "environments.warm_ratio": (1.3, False),

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -33,14 +33,17 @@ _NOOP = "def run():\n    return None\n"
 _MODULES = "import sys\n\ndef run():\n    return sorted(sys.modules)\n"
 
 
-def _write_scripts(folder: Path) -> None:
-    for kit, parts in KITS.items():
-        for what, source in (("noop", _NOOP), ("modules", _MODULES)):
-            name = f"{what}_{kit}"
-            (folder / name).mkdir(parents=True)
-            manifest = {"name": name, "version": "1.0.0", "kit": parts}
-            (folder / name / "metadata.json").write_text(json.dumps(manifest))
-            (folder / name / "main.py").write_text(source)
+def _write_scripts(folder: Path, more: Mapping[str, str]) -> None:
+    scripts = [
+        (f"{what}_{kit}", source, parts)
+        for kit, parts in KITS.items()
+        for what, source in (("noop", _NOOP), ("modules", _MODULES))
+    ]
+    for name, source, parts in [*scripts, *((name, more[name], []) for name in more)]:
+        (folder / name).mkdir(parents=True)
+        manifest = {"name": name, "version": "1.0.0", "kit": parts}
+        (folder / name / "metadata.json").write_text(json.dumps(manifest))
+        (folder / name / "main.py").write_text(source)
 
 
 def _start(scripts: Path, *arguments: str) -> tuple[subprocess.Popen[str], dict[str, Any]]:
@@ -63,12 +66,13 @@ class Cluster:
         url = urlsplit(http)
         assert url.hostname is not None
         assert url.port is not None
-        self._host, self._port, self._key = url.hostname, url.port, key
+        self.http, self.key = http, key
+        self._host, self._port = url.hostname, url.port
 
     def request(self, script_name: str) -> bytes:
         """Return a whole call of a script without parameters."""
         body = json.dumps({"script_name": script_name}).encode()
-        return request_bytes(self._host, self._port, "/scrape", body, self._key)
+        return request_bytes(self._host, self._port, "/scrape", body, self.key)
 
     def data(self, script_name: str) -> Any:
         """Call a script once and return its data."""
@@ -86,12 +90,12 @@ class Cluster:
 
 
 @contextmanager
-def cluster() -> Iterator[Cluster]:
-    """Run a gateway and a worker as processes."""
+def cluster(more: Mapping[str, str] | None = None) -> Iterator[Cluster]:
+    """Run a gateway and a worker as processes; `more` are further lean scripts by name."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         scripts = home / "scripts"
-        _write_scripts(scripts)
+        _write_scripts(scripts, more or {})
         addresses = ("--http", "127.0.0.1:0", "--link", "tcp://127.0.0.1:0")
         gateway, ready = _start(scripts, "gateway", "--home", str(home / "gateway"), *addresses)
         worker, _ = _start(

@@ -17,6 +17,7 @@ from zscrape.messages.events import EVENTS
 from zscrape.messages.explain import EXPLAIN
 from zscrape.messages.http import HTTP
 from zscrape.messages.isolation import ISOLATION
+from zscrape.messages.operations import OPERATIONS
 from zscrape.messages.schedules import SCHEDULES
 from zscrape.messages.scripts import SCRIPTS
 from zscrape.messages.security import SECURITY
@@ -25,7 +26,7 @@ from zscrape.messages.tasks import TASKS
 HANGUL = re.compile("[가-힣]")
 PARTS = (
     *(ACCESS, ERRORS, EXPLAIN, EVENTS, CLI, SCRIPTS),
-    *(HTTP, ENVIRONMENTS, ISOLATION, TASKS, SCHEDULES, SECURITY),
+    *(HTTP, ENVIRONMENTS, ISOLATION, TASKS, SCHEDULES, SECURITY, OPERATIONS),
 )
 
 

@@ -38,7 +38,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 CONFIGS = sorted((CHECKOUT / "configs").glob("*.toml"))
 # Prefixes of the catalogue: a text in the source that starts with one must be a key of it.
 KEY = re.compile(
-    r"(cli|client|doctor|event|explain|config_invalid|problem|entry|environment_error)(\.[a-z0-9_]+)+"
+    r"(cli|client|doctor|event|explain|summary|config_invalid|problem|entry|environment_error)(\.[a-z0-9_]+)+"
 )
 
 
@@ -99,7 +99,7 @@ def test_every_key_in_the_source_is_in_the_catalogue() -> None:
 
 
 # Texts that look like keys and are none.
-FILE_NAMES = {"client.toml"}
+FILE_NAMES = {"client.toml", "summary.json"}
 
 
 def test_every_log_event_has_words() -> None:

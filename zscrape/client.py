@@ -13,7 +13,7 @@ import os
 import ssl
 import threading
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TypeAlias
@@ -204,6 +204,33 @@ class Client:
         body = _request_body(script, parameters, options)
         return self._call("POST", "/v1/tasks", json=body)
 
+    def submit_many(self, tasks: Sequence[Mapping[str, Any]]) -> list[Document]:
+        """Queue up to 1,000 tasks: a view, or an `error`, for each in their order.
+
+        With an `idempotency_key` in each this can be called again after a lost answer.
+        """
+        body = {"tasks": tasks}
+        answer = self._call("POST", "/v1/tasks/batch", json=body, timeout=_MANY_S)
+        views: list[Document] = answer["tasks"]
+        return views
+
+    def wait_many(
+        self, task_ids: Sequence[str], *, wait_s: float = 30.0, count: int = 1, data: bool = False
+    ) -> list[Document]:
+        """Return those of up to 1,000 tasks that have ended, once `count` have or time is up.
+
+        Args:
+            task_ids: The tasks.
+            wait_s: How long to wait at most.
+            count: So many ends are worth an answer.
+            data: The tasks in full, with their data.
+        """
+        body = {"ids": task_ids, "wait": wait_s, "count": count, "data": data}
+        timeout_s = _CALL_TIMEOUT_S + wait_s
+        answer = self._call("POST", "/v1/tasks/wait", json=body, timeout=timeout_s)
+        ended: list[Document] = answer["tasks"]
+        return ended
+
     def task(self, task_id: str, *, wait_s: float | None = None) -> Document:
         """Return a task, after waiting up to `wait_s` for its end."""
         params = {} if wait_s is None else {"wait": f"{wait_s:g}"}
@@ -301,9 +328,10 @@ class Client:
         """Return the catalogue: each script with its newest version."""
         return self._call("GET", "/v1/scripts")
 
-    def schema(self, name: str) -> Document:
+    def schema(self, name: str, version: str | None = None) -> Document:
         """Return the JSON Schema of a script's parameters."""
-        return self._call("GET", f"/v1/scripts/{quote(name, safe='')}/schema")
+        params = {"version": version} if version else {}
+        return self._call("GET", f"/v1/scripts/{quote(name, safe='')}/schema", params=params)
 
     def script(self, name: str, version: str | None = None) -> Document:
         """Return one version of a script: manifest, digest, versions, channels, where cached."""

@@ -7,7 +7,8 @@
     │   ├── LoginInvalid, LockedOut, CrossSite, Forbidden (ScriptForbidden)
     │   ├── NotFound, MethodNotAllowed
     │   ├── LockHeld, IdempotencyConflict, TaskRunning, TableTooLarge
-    │   └── ScheduleExists, ScheduleChanged
+    │   ├── ScheduleExists, ScheduleChanged
+    │   └── RunHeld               a run of an operational verb
     ├── RefusedError          the cluster will not take it now: 503, try later
     │   ├── QueueFull, ClientQueueFull, RateLimited, TooManyConnections, Draining
     │   └── StorageFull, StorageReadOnly, StorageLocked, StorageUnavailable, LeaseLost,
@@ -238,6 +239,23 @@ class LockHeld(RequestError):
     key: str
     holder: str  # the holding task's id
     age_s: float  # since the holder was accepted
+
+
+@dataclass(eq=False, kw_only=True)
+class RunHeld(RequestError):
+    """Raised when another run of the same operational verb and scope is under way."""
+
+    code: ClassVar[str] = "lock_held"
+    http_status: ClassVar[int] = 409
+    key: str
+    run_id: str  # the run that holds it
+    holder_pid: int
+    since: str
+
+    @property
+    def text_key(self) -> str:
+        """A run is held up otherwise than a task."""
+        return "lock_held.run"
 
 
 @dataclass(eq=False, kw_only=True)

@@ -38,6 +38,14 @@ BIG = """
 def run(*, ctx):
     return "x" * 2_000_000
 """
+FLAKY = """
+import time
+
+
+def run(good_at: int = 1, after: float = 0.0, *, ctx):
+    if ctx.attempt < good_at or time.time() < after:
+        raise ValueError("not yet")
+"""
 
 
 def write_script(folder: Path, name: str, source: str, **manifest: Any) -> Path:
@@ -57,6 +65,8 @@ def scripts_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_script(folder, "steps", STEPS, description="Counts")
     write_script(folder, "kept", KEPT)
     write_script(folder, "big", BIG)
+    retry = {"max": 2, "backoff": [0.01], "on": ["script_error"]}
+    write_script(folder, "flaky", FLAKY, retry=retry)
     write_script(folder, "picky", STEPS, requires=["moon"])
     return folder
 

@@ -19,6 +19,8 @@ PLAIN = {
     ("POST", "/scrape"),
     ("POST", "/v1/tasks"),
     ("POST", "/v1/tasks/batch"),
+    ("POST", "/v1/tasks/wait"),
+    ("POST", "/v1/schedules/preview"),
     ("POST", "/v1/tasks/{task_id}/retry"),
     ("POST", "/v1/tasks/{task_id}/cancel"),
     ("DELETE", "/v1/tasks/{task_id}"),

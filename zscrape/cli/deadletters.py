@@ -1,8 +1,8 @@
-"""`deadletters list retry drop`."""
+"""`deadletters list drop`, and how dead letters are chosen."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from zscrape.cli.selecting import age, moment_of
 from zscrape.cli.terminal import Terminal
 from zscrape.cli.verbs import FAILED, OK, SOME_FAILED, Flag, UsageFault, verb
 from zscrape.client import Document
+
+if TYPE_CHECKING:
+    from zscrape.client import Client
 
 _IDS = click.Argument(["task_ids"], nargs=-1)
 
@@ -27,19 +30,12 @@ def _filters() -> list[click.Parameter]:
     ]
 
 
-def _choice() -> list[click.Parameter]:
+def choice_options() -> list[click.Parameter]:
+    """Options that choose among the dead letters."""
     return [
         _IDS,
         *_filters(),
         Flag(["--all", "is_all"], is_flag=True, help="cli.option.all_letters"),
-        Flag(
-            ["--limit"],
-            type=click.IntRange(1, 10_000),
-            default=1_000,
-            help="cli.option.limit_changed",
-        ),
-        Flag(["--dry-run", "is_dry_run"], is_flag=True, help="cli.option.dry_run"),
-        *remote_options(),
     ]
 
 
@@ -69,13 +65,14 @@ def list_letters(
     if terminal.is_json:
         terminal.answer(page)
         return OK
-    _show(terminal, page.get("deadletters", []))
+    show_letters(terminal, page.get("deadletters", []))
     if page.get("next_cursor"):
         terminal.note("cli.tasks.more", cursor=page["next_cursor"])
     return OK
 
 
-def _show(terminal: Terminal, letters: list[Document]) -> None:
+def show_letters(terminal: Terminal, letters: list[Document]) -> None:
+    """Show dead letters as a table."""
     if not letters:
         terminal.note("cli.deadletters.none")
         return
@@ -96,22 +93,18 @@ def _show(terminal: Terminal, letters: list[Document]) -> None:
     )
 
 
-@verb("retry", *_choice(), help_key="cli.deadletters.retry")
-def retry(terminal: Terminal, **given: Any) -> int:
-    """Do dead letters again, each as a new task with the same pin and parameters."""
-    return _change(terminal, "retried", **given)
-
-
-@verb("drop", *_choice(), help_key="cli.deadletters.drop")
-def drop(terminal: Terminal, **given: Any) -> int:
-    """Take tasks from the dead letters; they stay in the history."""
-    return _change(terminal, "dropped", **given)
-
-
-def _change(
+@verb(
+    "drop",
+    *choice_options(),
+    Flag(
+        ["--limit"], type=click.IntRange(1, 10_000), default=1_000, help="cli.option.limit_changed"
+    ),
+    Flag(["--dry-run", "is_dry_run"], is_flag=True, help="cli.option.dry_run"),
+    *remote_options(),
+    help_key="cli.deadletters.drop",
+)
+def drop(
     terminal: Terminal,
-    done: str,
-    *,
     task_ids: tuple[str, ...],
     script: str | None,
     reason: str | None,
@@ -121,7 +114,33 @@ def _change(
     is_dry_run: bool,
     **where: Any,
 ) -> int:
-    """Retry or drop; `done` is what the answer calls it.
+    """Take tasks from the dead letters; they stay in the history."""
+    filters = selection_of(task_ids, script, reason, since, is_all=is_all)
+    with open_client(terminal, **where) as client:
+        if is_dry_run:
+            return _foretell(terminal, letters_of(client, task_ids, filters, limit))
+        answer = client.drop_dead_letters(
+            ids=list(task_ids) or None, all=is_all or None, limit=limit, **filters
+        )
+    if terminal.is_json:
+        terminal.answer(answer)
+    else:
+        _tell(terminal, answer)
+    failed_count = int(answer["failed_count"])
+    if not failed_count:
+        return OK
+    return SOME_FAILED if answer["dropped_count"] else FAILED
+
+
+def selection_of(
+    task_ids: tuple[str, ...],
+    script: str | None,
+    reason: str | None,
+    since: str | None,
+    *,
+    is_all: bool,
+) -> Document:
+    """Return the filters of a selection.
 
     Raises:
         UsageFault: Nothing is selected, or both ids and a filter.
@@ -132,31 +151,19 @@ def _change(
     if bool(task_ids) == bool(has_filter):
         key = "cli.usage.ids_or_filter" if task_ids else "cli.usage.nothing_selected"
         raise UsageFault(key, ctx=click.get_current_context())
-    with open_client(terminal, **where) as client:
-        if is_dry_run:
-            return _foretell(terminal, _selected(client, task_ids, filters, limit), done)
-        change = client.retry_dead_letters if done == "retried" else client.drop_dead_letters
-        answer = change(ids=list(task_ids) or None, all=is_all or None, limit=limit, **filters)
-    if terminal.is_json:
-        terminal.answer(answer)
-    else:
-        _tell(terminal, answer, done)
-    failed_count = int(answer["failed_count"])
-    if not failed_count:
-        return OK
-    return SOME_FAILED if answer[f"{done}_count"] else FAILED
+    return filters
 
 
-def _selected(
-    client: Any, task_ids: tuple[str, ...], filters: Document, limit: int
+def letters_of(
+    client: Client, task_ids: tuple[str, ...], filters: Document, limit: int | None
 ) -> list[Document]:
-    """Return the dead letters that a change would be about."""
+    """Return the dead letters that a change would be about, the newest first."""
     if task_ids:
-        return [client.task(task_id) for task_id in task_ids]
+        return [client.task(task_id) for task_id in task_ids[:limit]]
     found: list[Document] = []
     cursor = None
-    while len(found) < limit:
-        size = min(1_000, limit - len(found))
+    while limit is None or len(found) < limit:
+        size = 1_000 if limit is None else min(1_000, limit - len(found))
         page = client.dead_letters(limit=size, cursor=cursor, **filters)
         found += page["deadletters"]
         cursor = page["next_cursor"]
@@ -165,25 +172,19 @@ def _selected(
     return found
 
 
-def _foretell(terminal: Terminal, letters: list[Document], done: str) -> int:
+def _foretell(terminal: Terminal, letters: list[Document]) -> int:
     if terminal.is_json:
         terminal.answer({"deadletters": letters, "is_dry_run": True})
         return OK
-    _show(terminal, letters)
-    terminal.note(f"cli.deadletters.dry.{done}", count=len(letters))
+    show_letters(terminal, letters)
+    terminal.note("cli.deadletters.dry.dropped", count=len(letters))
     return OK
 
 
-def _tell(terminal: Terminal, answer: Document, done: str) -> None:
+def _tell(terminal: Terminal, answer: Document) -> None:
     for letter in answer["deadletters"]:
         error = letter.get("error")
         if error:
             terminal.blame(f"{letter['request_id']}: {error['message']}")
-        elif done == "retried":
-            terminal.say("cli.tasks.retried", request_id=letter["request_id"], **_new(letter))
-    counts = {"count": answer[f"{done}_count"], "failed_count": answer["failed_count"]}
-    terminal.note(f"cli.deadletters.{done}", **counts)
-
-
-def _new(letter: Document) -> Document:
-    return {"retried_as": letter["retried_as"]}
+    counts = {"count": answer["dropped_count"], "failed_count": answer["failed_count"]}
+    terminal.note("cli.deadletters.dropped", **counts)

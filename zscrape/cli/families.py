@@ -28,7 +28,7 @@ deadletters = Family(
     params=common_options(),
     lazy={
         "list": "zscrape.cli.deadletters:list_letters",
-        "retry": "zscrape.cli.deadletters:retry",
+        "retry": "zscrape.cli.retrying:retry",
         "drop": "zscrape.cli.deadletters:drop",
     },
 )

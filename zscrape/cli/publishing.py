@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from zscrape.cli.operational import operational
 from zscrape.cli.run import is_path
 from zscrape.cli.serving import read_settings
 from zscrape.cli.terminal import Terminal
 from zscrape.cli.verbs import (
-    FAILED,
     OK,
-    SOME_FAILED,
     Flag,
     UsageFault,
     config_option,
@@ -23,9 +25,13 @@ from zscrape.cli.verbs import (
 )
 
 if TYPE_CHECKING:
+    from zscrape.client import Document
+    from zscrape.config import Settings
+    from zscrape.ops.operation import Operation
     from zscrape.ops.publishing import Published
     from zscrape.ops.verifying import Verdict
     from zscrape.scripts.script import Script
+    from zscrape.scripts.trust import Trust
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _KEY = Flag(["--key", "key_path"], type=_FILE, help="cli.option.signing_key")
@@ -135,50 +141,85 @@ def sign(
     return OK
 
 
-@verb(
+@operational(
     "verify",
     click.Argument(["targets"], nargs=-1),
     Flag(["--strict"], is_flag=True, help="cli.option.strict"),
     home_option(),
     config_option(),
     help_key="cli.scripts.verify",
+    script="scripts verify",
 )
 def verify(
     terminal: Terminal,
+    operation: Operation,
+    *,
     targets: tuple[str, ...],
     strict: bool,
     home: Path | None,
     config_file: Path | None,
-) -> int:
+) -> Document:
     """Check bytes and signatures of scripts."""
     settings = read_settings(config_file, home=home)
     terminal = Terminal.now()
-    from zscrape.ops.verifying import verify_folder, verify_repositories
     from zscrape.scripts.trusted import trust_of
 
     trust = trust_of(settings, is_required=strict or settings.require_signature)
-
-    async def verify_all() -> list[Verdict]:
-        found = [
-            await verify_folder(Path(each), trust, lang=terminal.lang)
-            for each in targets
-            if is_path(each)
-        ]
-        names = [each for each in targets if not is_path(each)]
-        if names or not targets:
-            asked = verify_repositories(settings, names, trust, lang=terminal.lang)
-            found += [each async for each in asked]
-        return found
-
-    verdicts = asyncio.run(verify_all())
-    failed_count = sum(not each.is_valid for each in verdicts)
-    if terminal.is_json:
-        terminal.answer({"ok": failed_count == 0, "scripts": verdicts})
-    else:
+    operation.begin(" ".join(sorted(targets)) or "all")
+    verdicts = asyncio.run(_verify_all(operation, settings, targets, trust, terminal.lang))
+    failed_count = operation.summary.failed_total
+    if not terminal.is_json:
         _tell_verdicts(terminal, verdicts, failed_count)
-    if failed_count == 0:
-        return OK
-    return FAILED if failed_count == len(verdicts) else SOME_FAILED
+    return {"ok": failed_count == 0, "scripts": verdicts}
+
+
+async def _verify_all(
+    operation: Operation, settings: Settings, targets: tuple[str, ...], trust: Trust, lang: str
+) -> list[Verdict]:
+    """Verify one version after the other, as long as the run may go on."""
+    verdicts: list[Verdict] = []
+    limit = operation.standard.limit
+    try:
+        async with asyncio.timeout(operation.left_s):
+            async with aclosing(_verdicts(settings, targets, trust, lang)) as found:
+                started = time.monotonic()
+                async for verdict in found:
+                    if operation.stops or len(verdicts) == limit:
+                        break
+                    verdicts.append(verdict)
+                    operation.summary.targets_total += 1
+                    operation.end(
+                        _version_of(verdict),
+                        "succeeded" if verdict.is_valid else "failed",
+                        f"{verdict.code}: {verdict.reason}" if verdict.code else "",
+                        elapsed_s=time.monotonic() - started,
+                    )
+                    started = time.monotonic()
+    except TimeoutError:
+        if not operation.stops:  # somebody else's, a repository's for one
+            raise
+    return verdicts
+
+
+async def _verdicts(
+    settings: Settings, targets: tuple[str, ...], trust: Trust, lang: str
+) -> AsyncGenerator[Verdict, None]:
+    from zscrape.ops.verifying import verify_folder, verify_repositories
+
+    for each in targets:
+        if is_path(each):
+            yield await verify_folder(Path(each), trust, lang=lang)
+    names = [each for each in targets if not is_path(each)]
+    if names or not targets:
+        async with aclosing(verify_repositories(settings, names, trust, lang=lang)) as found:
+            async for verdict in found:
+                yield verdict
+
+
+def _version_of(verdict: Verdict) -> str:
+    """Return what a version is called in summaries."""
+    name = f"{verdict.name}@{verdict.version}" if verdict.version else verdict.name
+    return name or verdict.repository
 
 
 def _tell_verdicts(terminal: Terminal, verdicts: list[Verdict], failed_count: int) -> None:
@@ -216,7 +257,7 @@ def _signature(terminal: Terminal, verdict: Verdict) -> str:
     return terminal.words(f"cli.verify.{verdict.signature}", name=name)
 
 
-@verb(
+@operational(
     "cleanup",
     Flag(
         ["--older-than", "older_than_h"],
@@ -224,28 +265,39 @@ def _signature(terminal: Terminal, verdict: Verdict) -> str:
         metavar="HOURS",
         help="cli.option.older_than",
     ),
-    _DRY_RUN,
     home_option(),
     config_option(),
     help_key="cli.scripts.cleanup",
+    script="scripts cleanup",
 )
 def cleanup(
     terminal: Terminal,
+    operation: Operation,
+    *,
     older_than_h: float | None,
-    is_dry_run: bool,
     home: Path | None,
     config_file: Path | None,
-) -> int:
+) -> Document:
     """Remove scripts that nobody has used for long from the cache."""
+    import msgspec
+
     settings = read_settings(config_file, home=home)
     terminal = Terminal.now()
     from zscrape.ops.cleaning import clean_cache
 
-    cleaned = asyncio.run(clean_cache(settings, older_than_h=older_than_h, is_dry_run=is_dry_run))
-    if terminal.is_json:
-        terminal.answer(cleaned)
-        return OK
+    is_dry_run = operation.is_dry_run
+    operation.begin(str(settings.cache_dir))
+    cleaned = asyncio.run(
+        clean_cache(
+            settings,
+            older_than_h=older_than_h,
+            limit_count=operation.standard.limit,
+            is_dry_run=is_dry_run,
+        )
+    )
+    operation.summary.targets_total = cleaned.removed_count
     for each in cleaned.removed:
+        operation.end(each.digest, size_bytes=each.size_bytes)
         terminal.say("cli.cleanup.removed", digest=each.digest, size_bytes=each.size_bytes)
     terminal.note(
         "cli.cleanup.dry" if is_dry_run else "cli.cleanup.done",
@@ -254,4 +306,5 @@ def cleanup(
         kept_count=cleaned.kept_count,
         cache=cleaned.cache,
     )
-    return OK
+    document: Document = msgspec.to_builtins(cleaned)
+    return document

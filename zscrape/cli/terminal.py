@@ -72,7 +72,7 @@ class Terminal:
 
         return Console(stderr=True, highlight=False)
 
-    def words(self, key: str, **fields: object) -> str:
+    def words(self, key: str, /, **fields: object) -> str:
         """Return the catalogue's words in the language of this terminal."""
         return text(key, self.lang, **fields)
 
@@ -105,6 +105,11 @@ class Terminal:
         """Tell a person beside the answer, on standard error; nothing with `--json`."""
         if not self.is_json:
             click.secho(self.words(key, **fields), err=True, dim=True)
+
+    def plain_note(self, line: str) -> None:
+        """Write a line that needs no words of ours beside the answer; nothing with `--json`."""
+        if not self.is_json:
+            click.secho(harmless(line), err=True, dim=True)
 
     def plain(self, line: str = "") -> None:
         """Write a line that needs no words of ours; nothing with `--json`."""

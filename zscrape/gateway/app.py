@@ -36,6 +36,7 @@ from zscrape.gateway.api import (
     status,
     tasks,
     tokens,
+    waiting,
     workers,
 )
 from zscrape.gateway.api.doors import guarded, open_paths
@@ -72,6 +73,7 @@ def build_app(state: GatewayState) -> Starlette:
             Route("/scrape", scrape, methods=["POST"]),
             *bulk.routes(),
             *export.routes(),
+            *waiting.routes(),
             *tasks.routes(),
             *deadletters.routes(),
             *output.routes(),

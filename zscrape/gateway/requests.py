@@ -66,10 +66,25 @@ class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
     metadata: dict[str, Any] | None = None  # kept with the task and given back, never read
 
 
+class BatchTask(TaskRequest, frozen=True, forbid_unknown_fields=True):
+    """One task of many: its `Idempotency-Key` stands beside it, a header would be for all."""
+
+    idempotency_key: Annotated[str, Meta(pattern=r"\A[\x21-\x7e]{1,255}\Z")] | None = None
+
+
 class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `POST /v1/tasks/batch` when it is not a bare array."""
 
-    tasks: list[TaskRequest]
+    tasks: list[BatchTask]
+
+
+class WaitRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /v1/tasks/wait`."""
+
+    ids: Annotated[tuple[_Name, ...], Meta(min_length=1, max_length=1_000)]
+    wait: Annotated[float, Meta(ge=0, le=3_600)] = 30.0  # seconds
+    count: Annotated[int, Meta(ge=1, le=1_000)] = 1  # so many ends are worth an answer
+    data: bool = False  # the tasks in full, not as in a list
 
 
 class PrefetchRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,12 +102,13 @@ class ChannelRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _TASK = msgspec.json.Decoder(TaskRequest)
-_TASK_LIST = msgspec.json.Decoder(list[TaskRequest])
+_TASK_LIST = msgspec.json.Decoder(list[BatchTask])
 _BATCH = msgspec.json.Decoder(BatchRequest)
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 _PREFETCH = msgspec.json.Decoder(PrefetchRequest)
 _CHANNEL = msgspec.json.Decoder(ChannelRequest)
+_WAIT = msgspec.json.Decoder(WaitRequest)
 
 TASK_FIELDS: Final = TaskRequest.__struct_fields__
 _KNOWN: Final = (
@@ -100,6 +116,7 @@ _KNOWN: Final = (
     *RetryRequest.__struct_fields__,
     *WebhookRequest.__struct_fields__,
 )
+_KNOWN_OF_MANY: Final = (*_KNOWN, "idempotency_key")
 
 
 def depth_of(document: bytes, limit: int) -> int:
@@ -146,7 +163,7 @@ def decode_task(body: bytes, *, depth_limit: int) -> TaskRequest:
     return decode_body(_TASK.decode, body)
 
 
-def decode_tasks(body: bytes, *, depth_limit: int) -> list[TaskRequest]:
+def decode_tasks(body: bytes, *, depth_limit: int) -> list[BatchTask]:
     """Read many tasks: an array of them, or an object with `tasks`.
 
     Raises:
@@ -154,9 +171,9 @@ def decode_tasks(body: bytes, *, depth_limit: int) -> list[TaskRequest]:
     """
     check_depth(body, depth_limit + 3)
     if is_array(body):
-        tasks = decode_body(_TASK_LIST.decode, body)
+        tasks = decode_body(_TASK_LIST.decode, body, known=_KNOWN_OF_MANY)
     else:
-        tasks = decode_body(_BATCH.decode, body, known=("tasks", *_KNOWN)).tasks
+        tasks = decode_body(_BATCH.decode, body, known=("tasks", *_KNOWN_OF_MANY)).tasks
     if not 1 <= len(tasks) <= BATCH_LIMIT_COUNT:
         raise field_fault("", "batch_count", limit=BATCH_LIMIT_COUNT, count=len(tasks))
     return tasks
@@ -169,6 +186,15 @@ def decode_prefetch(body: bytes) -> PrefetchRequest:
         MalformedJson, InvalidRequest: The body is no such request.
     """
     return decode_body(_PREFETCH.decode, body, known=PrefetchRequest.__struct_fields__)
+
+
+def decode_wait(body: bytes) -> WaitRequest:
+    """Read whose end is waited for.
+
+    Raises:
+        MalformedJson, InvalidRequest: The body is no such request.
+    """
+    return decode_body(_WAIT.decode, body, known=WaitRequest.__struct_fields__)
 
 
 def decode_channel(body: bytes) -> ChannelRequest:

@@ -254,22 +254,38 @@ class TaskService:
             raise refusal
         return row
 
-    async def accept_many(self, prepared: Sequence[Prepared]) -> list[TaskRow | ZscrapeError]:
+    async def accept_many(
+        self, prepared: Sequence[Prepared], promises: Sequence[Idempotency | None] = ()
+    ) -> list[TaskRow | ZscrapeError]:
         """Accept tasks together, and say of each its row or why it was refused.
+
+        Args:
+            prepared: The tasks.
+            promises: The idempotency of each, in the same order; empty: none has any.
 
         Raises:
             RefusedError: None was accepted.
         """
         if self._hub.is_closed:
             raise Draining
-        answers: list[TaskRow | ZscrapeError] = [await self._earlier(each) for each in prepared]
+        promises = promises or [None] * len(prepared)
+        answers = await self._earlier_many(prepared, promises)
         for place, each in enumerate(prepared):
+            if answers[place] is not each.row:
+                continue
             try:
                 await self.admit(each.spec)
             except LockHeld as error:
                 answers[place] = error
         fresh = [each for each, row in zip(prepared, answers, strict=True) if row is each.row]
-        await self._store.add_many([(each.row, each.spec) for each in fresh])
+        try:
+            await self._store.add_many([(each.row, each.spec) for each in fresh])
+        except KeyTaken:  # their twins came in the meantime
+            for each in fresh:
+                await self._store.discard(each.row.id)
+            return [
+                await self._accept_or_refuse(*pair) for pair in zip(prepared, promises, strict=True)
+            ]
         for place, each in enumerate(prepared):
             refusal = self._submit(each) if answers[place] is each.row else None
             if refusal is not None:
@@ -278,6 +294,44 @@ class TaskService:
             if place % _TURN_COUNT == _TURN_COUNT - 1:
                 await asyncio.sleep(0)
         return answers
+
+    async def _earlier_many(
+        self, prepared: Sequence[Prepared], promises: Sequence[Idempotency | None]
+    ) -> list[TaskRow | ZscrapeError]:
+        """Return for each task an earlier one that will do, else the new one."""
+        answers: list[TaskRow | ZscrapeError] = []
+        firsts: dict[str, tuple[TaskRow | ZscrapeError, str]] = {}  # by key, in this batch
+        for each, promise in zip(prepared, promises, strict=True):
+            if promise is None:
+                answers.append(await self._earlier(each))
+                continue
+            first, mark = firsts.get(promise.key, (None, ""))
+            if first is None:
+                first = await self._promised(each, promise)
+                firsts[promise.key] = first, promise.mark
+            elif mark != promise.mark:
+                first = IdempotencyConflict(key=promise.key, holder=getattr(first, "id", ""))
+            answers.append(first)
+        return answers
+
+    async def _promised(self, prepared: Prepared, promise: Idempotency) -> TaskRow | ZscrapeError:
+        row = prepared.row
+        try:
+            twin = await self.reattach(row.client, promise)
+        except IdempotencyConflict as error:
+            return error
+        if twin is None:
+            row.idempotency_key, row.idempotency_mark = promise.key, promise.mark
+            twin = await self._earlier(prepared)
+        return twin
+
+    async def _accept_or_refuse(
+        self, prepared: Prepared, promise: Idempotency | None
+    ) -> TaskRow | ZscrapeError:
+        try:
+            return await self.accept(prepared, promise)
+        except ZscrapeError as error:
+            return error
 
     def _submit(self, prepared: Prepared) -> ZscrapeError | None:
         """Queue a task that is kept; return why it is refused."""

@@ -20,6 +20,7 @@ from zscrape.messages.events import EVENTS
 from zscrape.messages.explain import EXPLAIN
 from zscrape.messages.http import HTTP
 from zscrape.messages.isolation import ISOLATION
+from zscrape.messages.operations import OPERATIONS
 from zscrape.messages.schedules import SCHEDULES
 from zscrape.messages.scripts import SCRIPTS
 from zscrape.messages.security import SECURITY
@@ -49,6 +50,7 @@ CATALOGUE: Final[dict[str, Text]] = {
     **ACCESS,
     **SCHEDULES,
     **SECURITY,
+    **OPERATIONS,
 }
 _FORMATTER = string.Formatter()
 

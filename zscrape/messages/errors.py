@@ -150,6 +150,10 @@ ERRORS: Final[dict[str, Text]] = {
         "The lock {key} has been held for {age_s:.1f} s by task {holder}. Wait for it, or ask with `overlap`.",
         "잠금 {key}을(를) 작업 {holder}이(가) {age_s:.1f}초 동안 쥐고 있습니다. 기다리거나 `overlap`을 지정하십시오.",
     ),
+    "lock_held.run": Text(
+        "The run lock {key} is held by run {run_id} (process {holder_pid}) since {since}. Nothing was started: wait until that run has ended.",
+        "실행 잠금 {key}을(를) 실행 {run_id}(프로세스 {holder_pid})이(가) {since}부터 쥐고 있습니다. 아무것도 시작하지 않았습니다. 그 실행이 끝날 때까지 기다리십시오.",
+    ),
     "skipped_due_to_lock": Text(
         "Skipped: the lock {key} is held by task {holder}.",
         "건너뜀: 잠금 {key}을(를) 작업 {holder}이(가) 쥐고 있습니다.",

@@ -173,7 +173,7 @@ HTTP: Final[dict[str, Text]] = {
         "{pointer}: 보이는 ASCII 문자 1~{limit}자여야 합니다.",
     ),
     "http.idempotency_of_many": Text(
-        "{pointer}: is for calls of one task, not for batches.",
-        "{pointer}: 작업 하나를 호출할 때만 쓸 수 있고 일괄 호출에는 쓸 수 없습니다.",
+        "{pointer}: is for calls of one task; in a batch each task has its own `idempotency_key`.",
+        "{pointer}: 작업 하나를 호출할 때만 쓸 수 있습니다. 일괄 호출에서는 작업마다 `idempotency_key`를 지정하십시오.",
     ),
 }

@@ -25,13 +25,18 @@ class Cleaned(Struct, frozen=True):
 
 
 async def clean_cache(
-    settings: Settings, *, older_than_h: float | None = None, is_dry_run: bool = False
+    settings: Settings,
+    *,
+    older_than_h: float | None = None,
+    limit_count: int | None = None,
+    is_dry_run: bool = False,
 ) -> Cleaned:
     """Remove scripts that nobody has used for long from the cache.
 
     Args:
         settings: Where the cache is, and its limits.
         older_than_h: Unused for how long; None: as the settings say.
+        limit_count: No more than so many.
         is_dry_run: Only tell.
 
     Raises:
@@ -47,7 +52,9 @@ async def clean_cache(
             max_size_bytes=settings.cache_max_size_bytes,
         )
         before_count = len(cache.digests())
-        removed = await cache.evict(max_age_h=older_than_h, is_dry_run=is_dry_run)
+        removed = await cache.evict(
+            max_age_h=older_than_h, limit_count=limit_count, is_dry_run=is_dry_run
+        )
         await cache.close()
     except OSError as error:
         raise ConfigError(source=str(folder), reason=error.strerror or str(error)) from error

@@ -7,7 +7,7 @@ now. Nothing of a running gateway is touched, so it makes no difference whether 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -64,7 +64,7 @@ async def verify_folder(path: Path, trust: Trust, *, lang: str) -> Verdict:
 
 async def verify_repositories(
     settings: Settings, targets: Sequence[str], trust: Trust, *, lang: str
-) -> AsyncIterator[Verdict]:
+) -> AsyncGenerator[Verdict, None]:
     """Verify what the repositories of the settings hold, one version after the other.
 
     Args:

@@ -169,6 +169,7 @@ class ScriptCache:
         keep: Collection[str] = (),
         *,
         max_age_h: float | None = None,
+        limit_count: int | None = None,
         is_dry_run: bool = False,
     ) -> tuple[Evicted, ...]:
         """Remove what was not used for too long, then the least used beyond the size limit.
@@ -177,6 +178,7 @@ class ScriptCache:
             keep: Digests that stay whatever their age, those that run or wait to run; they
                 are marked as used, so that no other process removes them either.
             max_age_h: An age other than the cache's own.
+            limit_count: No more than so many.
             is_dry_run: Only tell what would be removed.
 
         Returns:
@@ -184,7 +186,7 @@ class ScriptCache:
         """
         max_age_s = self._max_age_s if max_age_h is None else max_age_h * _HOUR_S
         removed = await asyncio.to_thread(
-            self._evict, frozenset(keep), time.time(), max_age_s, is_dry_run
+            self._evict, frozenset(keep), time.time(), max_age_s, limit_count, is_dry_run
         )
         if not is_dry_run:
             for each in removed:
@@ -327,7 +329,12 @@ class ScriptCache:
             (self._marks / digest[7:]).touch()
 
     def _evict(
-        self, keep: frozenset[str], now: float, max_age_s: float, is_dry_run: bool
+        self,
+        keep: frozenset[str],
+        now: float,
+        max_age_s: float,
+        limit_count: int | None,
+        is_dry_run: bool,
     ) -> tuple[Evicted, ...]:
         for digest in filter(self.has, keep):
             self._mark(digest, now)
@@ -336,6 +343,8 @@ class ScriptCache:
         total_bytes = sum(sizes.values())
         removed: list[Evicted] = []
         for used_at, digest in entries:
+            if len(removed) == limit_count:
+                break
             age_s = now - max(used_at, self._used_at.get(digest, 0.0))
             is_unwanted = age_s > max_age_s or total_bytes > self._max_size_bytes
             if digest in keep or age_s < _RECENT_S or not is_unwanted:

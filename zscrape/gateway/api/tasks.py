@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import hashlib
 from typing import Any, Final
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -42,8 +44,8 @@ from zscrape.gateway.envelope import (
     task_view,
 )
 from zscrape.gateway.faults import field_fault
-from zscrape.gateway.requests import TaskRequest, decode_task, decode_tasks, is_array
-from zscrape.gateway.tasks import Prepared
+from zscrape.gateway.requests import BatchTask, decode_task, decode_tasks, is_array
+from zscrape.gateway.tasks import Idempotency, Prepared
 from zscrape.messages import text
 from zscrape.model import TaskState
 from zscrape.store.tasks import TaskQuery, TaskRow
@@ -99,7 +101,8 @@ async def _submit_many(request: Request, body: bytes) -> Response:
         return prepared
     answers: list[dict[str, Any]] = []
     refusal: ZscrapeError | None = None
-    for row in await state.service.accept_many(prepared):
+    promises = [_promise_of(each) for each in asked]
+    for row in await state.service.accept_many(prepared, promises):
         if isinstance(row, TaskRow):
             answers.append(accepted_view(row))
         else:
@@ -120,8 +123,16 @@ async def _submit_many(request: Request, body: bytes) -> Response:
     return told(view, 202, headers)
 
 
+def _promise_of(asked: BatchTask) -> Idempotency | None:
+    if asked.idempotency_key is None:
+        return None
+    # Sets in one order: the same request must have the same mark in every process.
+    body = msgspec.json.encode(asked, order="deterministic")
+    return Idempotency(key=asked.idempotency_key, mark=hashlib.sha256(body).hexdigest())
+
+
 async def _prepare_many(
-    request: Request, asked: list[TaskRequest], at: str
+    request: Request, asked: list[BatchTask], at: str
 ) -> list[Prepared] | Response:
     """Find every task good, or refuse all of them with every fault found.
 

@@ -1,0 +1,61 @@
+"""`zscrape batch` of 2,000 no-op targets beside the same script called over `/scrape`.
+
+Both go through the same gateway, worker and children; rounds are interleaved. The verb is a
+process of its own as a user starts it; its own clock counts, from its first line to its end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+
+from bench.path import Cluster, cluster
+
+ROUND_COUNT = 3
+SPINE_S = 4.0
+SPINE_IN_FLIGHT = 16
+TARGET_COUNT = 2_000
+_SCRIPT = "noop_target"
+_SOURCE = "def run(n: int = 0):\n    return None\n"
+
+
+def _batch_per_s(running: Cluster, folder: Path, number: int) -> float:
+    targets = folder / f"targets{number}.jsonl"
+    targets.write_text("".join(f'{{"n": {n}}}\n' for n in range(TARGET_COUNT)))
+    summary = folder / f"summary{number}.json"
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "zscrape", "batch", _SCRIPT, str(targets)),
+            *("--json-output", str(summary), "--home", str(folder / "home")),
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "ZSCRAPE_URL": running.http, "ZSCRAPE_API_KEY": running.key},
+    )
+    document = json.loads(summary.read_text())
+    assert document["succeeded_total"] == TARGET_COUNT
+    return float(TARGET_COUNT / document["duration_ms"] * 1000)
+
+
+def measure() -> dict[str, float]:
+    """Return the medians of both rates, and of their ratio round by round."""
+    spine: list[float] = []
+    batch: list[float] = []
+    with tempfile.TemporaryDirectory() as scratch, cluster({_SCRIPT: _SOURCE}) as running:
+        running.drive(_SCRIPT, in_flight=4, seconds=1.0)  # warm
+        for number in range(ROUND_COUNT):
+            latencies = running.drive(_SCRIPT, in_flight=SPINE_IN_FLIGHT, seconds=SPINE_S)
+            spine.append(len(latencies) / SPINE_S)
+            batch.append(_batch_per_s(running, Path(scratch), number))
+    ratios = [mine / theirs for mine, theirs in zip(batch, spine, strict=True)]
+    return {
+        "spine_per_s": median(spine),
+        "batch_per_s": median(batch),
+        "rate_ratio": median(ratios),
+    }
