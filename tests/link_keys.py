@@ -11,7 +11,7 @@ import zmq
 from zscrape import wire
 from zscrape.config import JOIN_FILE, JoinToken, parse_token
 from zscrape.config.keyfiles import KeyPair, new_pair, pair_of
-from zscrape.gateway.door import Door
+from zscrape.gateway.gatekeeper import Gatekeeper
 from zscrape.gateway.linkkeys import LinkKeys
 
 
@@ -46,13 +46,13 @@ def join_by_hand(told: str, worker_id: str) -> KeyPair:
     return pair
 
 
-def local_door(home: Path) -> tuple[LinkKeys, Door]:
+def local_door(home: Path) -> tuple[LinkKeys, Gatekeeper]:
     """Return the keys of a gateway of this home, and a door that keeps nothing."""
     keys = LinkKeys(home)
-    return keys, Door(local_key=keys.local.public)
+    return keys, Gatekeeper(local_key=keys.local.public)
 
 
-async def make_known(keys: LinkKeys, door: Door, worker_id: str) -> KeyPair:
+async def make_known(keys: LinkKeys, door: Gatekeeper, worker_id: str) -> KeyPair:
     """Return a pair that a door knows for `worker_id`."""
     pair = new_pair()
     by = door.passage(door.admits(keys.local.public, 0.0))

@@ -20,7 +20,7 @@ from zscrape.config.keyfiles import KeyPair, new_pair
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.core.effects import DispatcherEffect, Ignored, WorkerJoined, WorkerLost
 from zscrape.errors import ConfigError
-from zscrape.gateway.door import Door
+from zscrape.gateway.gatekeeper import Gatekeeper
 from zscrape.gateway.joining import Joining
 from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.router import Router
@@ -52,7 +52,7 @@ class Link:
         self.router = Router(
             self.dispatcher,
             bind="tcp://127.0.0.1:0",
-            door=self.door,
+            gatekeeper=self.door,
             keys=self.keys,
             on_effect=self.told.append,
             pack=self._pack,
@@ -466,7 +466,7 @@ def _pair_of(secret: bytes) -> KeyPair:
 def test_door_knows_nobody_at_first() -> None:
     """Without tokens and workers only the home folder's own token is admitted."""
     local = new_pair()
-    door = Door(local_key=local.public)
+    door = Gatekeeper(local_key=local.public)
 
     assert door.admits(new_pair().public, 0.0) == ""
     assert door.admits(local.public, 0.0) != ""

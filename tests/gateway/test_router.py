@@ -77,7 +77,7 @@ class Dealer:
     @classmethod
     async def of(cls, router: Router, worker_id: str = "w") -> Dealer:
         """Connect by a key that is known for a worker."""
-        return cls(router, await make_known(router._keys, router._door, worker_id))
+        return cls(router, await make_known(router._keys, router._gatekeeper, worker_id))
 
     async def say(self, message: wire.WorkerMessage) -> None:
         """Send a message."""
@@ -120,7 +120,7 @@ async def router(facts: Facts, tmp_path: Path) -> AsyncIterator[Router]:
     router = Router(
         dispatcher,
         bind="tcp://127.0.0.1:0",
-        door=door,
+        gatekeeper=door,
         keys=keys,
         on_effect=facts.tell,
         pack=pack,
@@ -228,7 +228,7 @@ async def test_address_in_use_is_a_clear_error(router: Router) -> None:
     second = Router(
         Dispatcher(gateway_id="g", boot="b", heartbeat=HeartbeatPolicy(), queue=QueuePolicy()),
         bind=router.endpoint,
-        door=router._door,
+        gatekeeper=router._gatekeeper,
         keys=router._keys,
         on_effect=lambda _: None,
         pack=router._pack,
@@ -283,7 +283,7 @@ async def test_stopped_router_is_closed(facts: Facts, tmp_path: Path) -> None:
     router = Router(
         dispatcher,
         bind="tcp://127.0.0.1:0",
-        door=door,
+        gatekeeper=door,
         keys=keys,
         on_effect=facts.tell,
         pack=pack,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from zscrape.config.keyfiles import new_pair
-from zscrape.gateway.door import Door
+from zscrape.gateway.gatekeeper import Gatekeeper
 from zscrape.store.database import Database
 from zscrape.store.linkkeys import LinkKeyStore, TokenRow, WorkerKey
 from zscrape.wire import PROTOCOL, Join
@@ -36,7 +36,7 @@ async def test_what_is_kept_comes_back(tmp_path: Path) -> None:
 async def test_door_is_the_same_after_a_restart(tmp_path: Path) -> None:
     """Who has joined is known, who was revoked is not, and a token counts on."""
     database = Database(tmp_path / "zscrape.db")
-    door = Door(local_key=new_pair().public)
+    door = Gatekeeper(local_key=new_pair().public)
     await door.open(LinkKeyStore(database))
     token, _ = await door.create_token("n", uses_limit_count=2, expires_at=100.0, now=1.0)
     pairs = [new_pair(), new_pair()]
@@ -45,7 +45,7 @@ async def test_door_is_the_same_after_a_restart(tmp_path: Path) -> None:
         assert await door.join(door.passage(token.key), join, 2.0) is None
     await door.revoke_worker("w1", 3.0)
 
-    again = Door(local_key=new_pair().public)
+    again = Gatekeeper(local_key=new_pair().public)
     await again.open(LinkKeyStore(database))
     rejects = await again.join(
         again.passage(token.key), Join(PROTOCOL, "w2", new_pair().public), 4.0

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from zscrape.config import JoinToken, parse_link
 from zscrape.errors import ConfigError
-from zscrape.gateway.door import Door
+from zscrape.gateway.gatekeeper import Gatekeeper
 from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.router import Router
 from zscrape.model import WorkerId
@@ -26,9 +26,14 @@ class Joining:
     """Tokens, workers' keys, and the gateway's own key with its change."""
 
     def __init__(
-        self, door: Door, keys: LinkKeys, router: Router, addresses: tuple[str, ...], log: Any
+        self,
+        gatekeeper: Gatekeeper,
+        keys: LinkKeys,
+        router: Router,
+        addresses: tuple[str, ...],
+        log: Any,
     ) -> None:
-        self._door = door
+        self._gatekeeper = gatekeeper
         self._keys = keys
         self._router = router
         self._addresses = addresses
@@ -38,7 +43,7 @@ class Joining:
     @property
     def tokens(self) -> list[TokenRow]:
         """The tokens that were made, newest first."""
-        return self._door.tokens
+        return self._gatekeeper.tokens
 
     @property
     def switch_at(self) -> float | None:
@@ -63,7 +68,7 @@ class Joining:
         Raises:
             StorageError: It cannot be kept now; it was not made.
         """
-        row, secret = await self._door.create_token(
+        row, secret = await self._gatekeeper.create_token(
             name, uses_limit_count=uses_limit_count, expires_at=expires_at, now=time.time()
         )
         where = addresses or self.addresses
@@ -76,7 +81,7 @@ class Joining:
             NotFound: There is no such token.
             StorageError: It cannot be kept now; nothing has changed.
         """
-        row = await self._door.revoke_token(token_id, time.time())
+        row = await self._gatekeeper.revoke_token(token_id, time.time())
         self._router.expel(row.key, "")
         return row
 
@@ -87,7 +92,7 @@ class Joining:
             NotFound: There is no such worker.
             StorageError: It cannot be kept now; nothing has changed.
         """
-        worker = await self._door.remove_worker(worker_id)
+        worker = await self._gatekeeper.remove_worker(worker_id)
         self._router.expel(worker.key, worker_id)
         self._log.warning("worker_removed", worker_id=worker_id)
         return worker
@@ -99,7 +104,7 @@ class Joining:
             NotFound: There is no such worker.
             StorageError: It cannot be kept now; nothing has changed.
         """
-        worker = await self._door.revoke_worker(worker_id, time.time())
+        worker = await self._gatekeeper.revoke_worker(worker_id, time.time())
         self._router.expel(worker.key, worker_id)
         self._log.warning("worker_key_revoked", worker_id=worker_id)
         return worker

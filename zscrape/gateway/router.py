@@ -2,7 +2,7 @@
 
 It does five things: receive, decode, feed, perform, re-arm one timer. What to do is decided
 in `zscrape.core.dispatcher`; what has happened goes to `on_effect`, once, in order. Who may
-speak at all, and for whom, is decided in `zscrape.gateway.door`.
+speak at all, and for whom, is decided in `zscrape.gateway.gatekeeper`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from zscrape.core.dispatcher import Dispatcher
 from zscrape.core.effects import DispatcherEffect, GiveScript, Ignored, Send
 from zscrape.core.history import History
 from zscrape.errors import ConfigError, StorageError, WireError
-from zscrape.gateway.door import Door, Passage
+from zscrape.gateway.gatekeeper import Gatekeeper, Passage
 from zscrape.gateway.guard import Guard
 from zscrape.gateway.handshakes import Handshakes, close_in
 from zscrape.gateway.linkkeys import LinkKeys
@@ -101,7 +101,7 @@ class Router:
         dispatcher: Dispatcher,
         *,
         bind: str,
-        door: Door,
+        gatekeeper: Gatekeeper,
         keys: LinkKeys,
         on_effect: Callable[[DispatcherEffect], None],
         pack: Callable[[str], Awaitable[bytes | None]],
@@ -112,7 +112,7 @@ class Router:
         self._bind = bind
         self._on_effect = on_effect
         self._pack = pack
-        self._door = door
+        self._gatekeeper = gatekeeper
         self._keys = keys
         self._passages: dict[bytes, Passage] = {}
         self._context = zmq.Context()
@@ -123,7 +123,7 @@ class Router:
         self._beside: set[asyncio.Task[None]] = set()
         self._handshakes = Handshakes(
             self._context,
-            admits=lambda key: door.admits(key, time.time()),
+            admits=lambda key: gatekeeper.admits(key, time.time()),
             on_refused=self._refused,
         )
         self._heard: dict[int, Passage] = {}  # by descriptor
@@ -354,7 +354,7 @@ class Router:
         Who it is was proven in the handshake, so it holds for all that comes over it.
         """
         frame = self._socket.recv(_NOBLOCK, copy=False)
-        passage = self._door.passage(str(frame.get("User-Id")))
+        passage = self._gatekeeper.passage(str(frame.get("User-Id")))
         with suppress(zmq.ZMQError):  # a build that does not tell: what is unheard stays dialled
             passage.descriptor = int(frame.get("__fd"))
             passage.remote = remote_of(passage.descriptor)
@@ -377,7 +377,7 @@ class Router:
         except WireError as error:
             self._garbage(peer, error.reason)
             return
-        reason = self._door.refusal(passage, message)
+        reason = self._gatekeeper.refusal(passage, message)
         if reason:
             self._on_effect(Ignored(peer, type(message).__name__, reason))
             self._send(peer, wire.encode(wire.Reject(reason)))
@@ -396,7 +396,7 @@ class Router:
 
         async def answer() -> None:
             try:
-                reject = await self._door.join(passage, join, time.time())
+                reject = await self._gatekeeper.join(passage, join, time.time())
             except StorageError:
                 return  # told by the store; the worker asks again
             if not self._socket.closed:

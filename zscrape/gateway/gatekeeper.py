@@ -75,7 +75,7 @@ class Passage(Struct):
     heard_count: int = 0
 
 
-class Door:
+class Gatekeeper:
     """Knows the keys and the tokens of this gateway."""
 
     def __init__(self, *, local_key: bytes) -> None:
