@@ -49,6 +49,7 @@ def test_token_is_read_as_it_was_made() -> None:
         JoinToken.of(("tcp://h:1",), (b"short",), PAIR.secret).text(),
         JoinToken(2, ("tcp://h:1",), (PAIR.public,), PAIR.secret).text(),
     ],
+    ids=range(10),  # the texts have keys in them, new ones in every process
 )
 def test_token_that_is_none_is_refused(told: str) -> None:
     """A token that was cut, mistyped, made by another version or lacks something is no token."""
@@ -57,7 +58,9 @@ def test_token_that_is_none_is_refused(told: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "told", ["tcp://h:1,tcp://h:1", f"{TOKEN.text()},tcp://10.0.0.1:5555", f"{TOKEN.text()},x"]
+    "told",
+    ["tcp://h:1,tcp://h:1", f"{TOKEN.text()},tcp://10.0.0.1:5555", f"{TOKEN.text()},x"],
+    ids=range(3),
 )
 def test_join_takes_each_gateway_once(told: str) -> None:
     """Tokens and addresses are joined by commas; a gateway that stands there twice is refused."""
@@ -130,7 +133,9 @@ def test_file_is_made_once(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["k.toml"]
 
 
-@pytest.mark.parametrize("told", ["", "x", "AAAA", None, 7, key_text(PAIR.public)[:-1] + "é"])
+@pytest.mark.parametrize(
+    "told", ["", "x", "AAAA", None, 7, key_text(PAIR.public)[:-1] + "é"], ids=range(6)
+)
 def test_text_that_is_no_key(told: object) -> None:
     """Only 32 bytes in base64 are a key."""
     with pytest.raises(ValueError, match="key"):
