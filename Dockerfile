@@ -2,10 +2,12 @@
 ARG BASE=python:3.11-slim
 FROM ${BASE} AS build
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml requirements.lock README.md LICENSE ./
 COPY zscrape zscrape
 COPY scripts_sample scripts_sample
-RUN python -m venv /opt/zscrape && /opt/zscrape/bin/pip install --no-cache-dir .
+RUN python -m venv /opt/zscrape \
+    && /opt/zscrape/bin/pip install --no-cache-dir --require-hashes -r requirements.lock \
+    && /opt/zscrape/bin/pip install --no-cache-dir --no-deps .
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="zscrape" \
