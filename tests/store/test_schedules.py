@@ -30,10 +30,8 @@ CLAIMED = OccurrenceStatus.CLAIMED
 @pytest.fixture(params=["file", "memory"])
 async def store(request: pytest.FixtureRequest, path: Path) -> AsyncIterator[ScheduleStore]:
     """Return a store, on a file and in memory."""
-    database: Any = Database(path)
-    if request.param == "memory":
-        database.close()
-        database = VolatileDatabase((SCHEDULES, OCCURRENCES))
+    is_file = request.param == "file"
+    database: Any = Database(path) if is_file else VolatileDatabase((SCHEDULES, OCCURRENCES))
     yield ScheduleStore(database)
     await database.close()
 
