@@ -222,11 +222,15 @@ async def _up(terminal: Terminal, settings: Settings, arguments: list[str]) -> i
     failures: list[str] = []
     serving: asyncio.Task[None]
 
-    async def watch(role: Role) -> None:
-        """Tell when the worker is ready; a gateway whose only worker has ended is of no use."""
+    async def watch(role: Role, gateway: GatewayReady) -> None:
+        """Tell when the whole is ready; a gateway whose only worker has ended is of no use."""
         try:
-            ready = await asyncio.to_thread(role.wait_ready)
-            _hint(terminal, "cli.up.worker", worker_id=ready["worker_id"], slots=ready["slots"])
+            worker = await asyncio.to_thread(role.wait_ready)
+            _say_ready(terminal, http=gateway.http, link=gateway.link)
+            _hint(terminal, "cli.gateway.ready", key_path=gateway.key_path, link=gateway.link)
+            _hint(terminal, "cli.gateway.dashboard", url=gateway.dashboard)
+            _hint(terminal, "cli.up.scripts", folder=settings.repositories[0].url)
+            _hint(terminal, "cli.up.worker", worker_id=worker["worker_id"], slots=worker["slots"])
             _hint(terminal, "cli.up.next")
             await asyncio.to_thread(role.wait)
             failures.append(terminal.words("cli.up.worker_ended"))
@@ -236,17 +240,13 @@ async def _up(terminal: Terminal, settings: Settings, arguments: list[str]) -> i
             serving.cancel()
 
     def on_ready(ready: GatewayReady) -> None:
-        _say_ready(terminal, http=ready.http, link=ready.link)
-        _hint(terminal, "cli.gateway.ready", key_path=ready.key_path, link=ready.link)
-        _hint(terminal, "cli.gateway.dashboard", url=ready.dashboard)
-        _hint(terminal, "cli.up.scripts", folder=settings.repositories[0].url)
         role = Role(
             "worker",
             ["--join", ready.link, *arguments, *_spoken(terminal)],
             shares_errors=True,
         )
         roles.append(role)
-        watching.append(asyncio.create_task(watch(role)))
+        watching.append(asyncio.create_task(watch(role, ready)))
 
     serving = asyncio.create_task(serve(settings, on_ready=on_ready))
     try:
