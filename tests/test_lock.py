@@ -17,7 +17,7 @@ ENTRIES = re.split(r"\n(?=[a-z0-9])", LOCK)[1:]
 def test_lock_has_what_the_project_asks_for() -> None:
     """Each dependency is pinned to a version that the project allows."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    pinned = dict(re.match(r"([\w.-]+)(?:\[.*?\])?==([^\s;]+)", each).groups() for each in ENTRIES)  # type: ignore[union-attr]
+    pinned = dict(re.findall(r"^([\w.-]+)(?:\[.*?\])?==([^\s;]+)", LOCK, re.MULTILINE))
 
     for line in (*project["dependencies"], *project["optional-dependencies"]["postgres"]):
         asked = Requirement(line)

@@ -95,7 +95,7 @@ def test_a_settings_file_with_secrets_is_not_for_everybody(
 
 
 def test_a_certificate_opens_the_http_address_alone(tmp_path: Path) -> None:
-    """With TLS the API may listen beyond loopback; the link may not for that."""
+    """With TLS the API may listen beyond loopback; the link, always encrypted, may anyhow."""
     tls = {
         "ZSCRAPE_TLS_CERTIFICATE": str(tmp_path / "server.pem"),
         "ZSCRAPE_TLS_KEY": str(tmp_path / "server.key"),
@@ -104,7 +104,7 @@ def test_a_certificate_opens_the_http_address_alone(tmp_path: Path) -> None:
 
     assert faults(settings_of(tmp_path, **beyond)) == ["open_bind"]
     assert faults(settings_of(tmp_path, **beyond, **tls)) == []
-    assert faults(settings_of(tmp_path, ZSCRAPE_LINK="tcp://0.0.0.0:0", **tls)) == ["open_bind"]
+    assert faults(settings_of(tmp_path, ZSCRAPE_LINK="tcp://0.0.0.0:0")) == []
 
 
 @pytest.mark.parametrize(

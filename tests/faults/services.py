@@ -18,6 +18,7 @@ import httpx
 import psutil
 
 from tests.link_keys import home_token
+from zscrape.config import TOKEN_PREFIX
 
 SCRIPTS = Path(__file__).parent / "scripts"
 _POLL_S = 0.02
@@ -225,10 +226,14 @@ class Cluster:
         launcher: Sequence[str] = (),
         settings: dict[str, str] | None = None,
     ) -> Service:
-        """Start a worker with a home of its own, for the first time or again."""
+        """Start a worker with a home of its own, for the first time or again.
+
+        `join` is an address of this gateway, or what `token` gives, of several joined by commas.
+        """
+        given = join or self.gateway.ready["link"]
         worker = Service(
             *("worker", "--home", str(self.root / name), "--slots", str(slots)),
-            *("--join", self.token(join or self.gateway.ready["link"])),
+            *("--join", given if given.startswith(TOKEN_PREFIX) else self.token(given)),
             log=self.root / f"{name}.log",
             environ={**self._environ, **(settings or {})},
             launcher=launcher,
@@ -238,7 +243,7 @@ class Cluster:
         return worker
 
     def token(self, *addresses: str) -> str:
-        """Return the right to join the gateway, dialled at these addresses."""
+        """Return the right to join the gateway, dialled where it listens or at these addresses."""
         return home_token(self.home, *addresses)
 
     @property

@@ -213,11 +213,11 @@ def knock(cluster: Cluster, *chunks: bytes) -> None:
     """Say something to the link's port that is no ZeroMQ at all."""
     host, _, port = cluster.gateway.ready["link"].removeprefix("tcp://").rpartition(":")
     with socket.create_connection((host, int(port)), 5) as raw:
-        for chunk in chunks:
-            raw.sendall(chunk)
-        raw.shutdown(socket.SHUT_WR)
         raw.settimeout(5)
-        try:
+        try:  # it may hang up before it has heard all
+            for chunk in chunks:
+                raw.sendall(chunk)
+            raw.shutdown(socket.SHUT_WR)
             while raw.recv(4096):
                 pass
         except OSError:  # reset or left without a word: either will do

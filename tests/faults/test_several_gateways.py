@@ -39,9 +39,9 @@ class Pair:
         self.first, self.second = (
             Cluster(_folder(root / name), settings=settings) for name in ("first", "second")
         )
-        self.links = ",".join(each.gateway.ready["link"] for each in self.both)
+        tokens = ",".join(each.token() for each in self.both)
         for name in ("one", "two", "three"):
-            worker = self.first.start_worker(name, slots=4, join=self.links)
+            worker = self.first.start_worker(name, slots=4, join=tokens)
             for each in self.both:
                 each.wait_for_worker(worker)
 

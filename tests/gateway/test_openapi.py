@@ -77,6 +77,8 @@ class Judge:
 
     def fault(self, call: Call, answer: httpx.Response) -> str:
         """Return what of an answer is not as described, or an empty text."""
+        if "/.." in call.target.partition("?")[0]:
+            return ""  # the client has tidied the path: another operation has answered
         responses = self._document["paths"][call.path][call.method.lower()]["responses"]
         status = str(answer.status_code)
         status = status if status in responses else "default"

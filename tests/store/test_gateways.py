@@ -50,10 +50,10 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(server: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+async def scene(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
     """Return a database with no gateway; whoever looks at others has lived long enough."""
     monkeypatch.setattr(GatewayLease, "_is_steady", lambda self: True)
-    url = server.url()
+    url = postgres.url()
     open_database(url)
     async with AsyncExitStack() as parts:
         yield Scene(url, parts)

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
+from zscrape.gateway.api.keys import KeyRequest
+from zscrape.gateway.api.tokens import RotateRequest, TokenRequest
 from zscrape.gateway.envelope import Envelope, TaskSummary, TaskView
 from zscrape.gateway.requests import (
     BATCH_LIMIT_COUNT,
@@ -18,6 +20,7 @@ from zscrape.gateway.requests import (
     ChannelRequest,
     PrefetchRequest,
     TaskRequest,
+    WaitRequest,
 )
 from zscrape.gateway.secretrequests import SecretRequest
 from zscrape.gateway.selections import LetterSelection, TaskSelection
@@ -29,6 +32,7 @@ _OBJECT: Final[Schema] = {"type": "object"}
 JSON: Final = "application/json"
 LINES: Final = "application/x-ndjson"
 EVENTS: Final = "text/event-stream"
+HTML: Final = "text/html"
 _ANY: Final[Schema] = {}
 _TEXT: Final[Schema] = {"type": "string"}
 _COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
@@ -95,6 +99,10 @@ def _named(**properties: Schema) -> Schema:
     return {"type": "object", "required": [*properties], "properties": properties}
 
 
+def _rows(name: str) -> Schema:
+    return _named(**{name: {"type": "array", "items": _OBJECT}})
+
+
 SUMMARY: Final[Schema] = {"$ref": f"#/components/schemas/{TaskSummary.__name__}"}
 _TASK_LIST: Final[Schema] = {
     "type": "array",
@@ -110,6 +118,7 @@ _BATCH: Final[Schema] = {
     ]
 }
 _CHANGED: Final = _named(tasks={"type": "array", "items": _OBJECT}, failed_count=_COUNT)
+_PAGES_OF_FAULTS: Final = {status: {HTML: _TEXT} for status in ("400", "410", "429")}
 _ACCEPTED: Final = {"202": {JSON: Accepted}}
 _SECRET: Final = _named(
     name=_TEXT,
@@ -209,6 +218,52 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
     ("POST", "/v1/secrets"): Operation(body=SecretRequest, answers={"200": {JSON: _SECRET}}),
     ("DELETE", "/v1/secrets/{name}"): Operation(answers={"204": None}),
+    ("POST", "/v1/tasks/wait"): Operation(body=WaitRequest),
+    ("GET", "/v1/keys"): Operation(answers={"200": {JSON: _rows("keys")}}),
+    ("POST", "/v1/keys"): Operation(body=KeyRequest, answers={"201": {JSON: _OBJECT}}),
+    ("GET", "/v1/audit"): Operation(
+        query={
+            "since": _MOMENT,
+            "actor": _TEXT,
+            "action": _TEXT,
+            "cursor": _TEXT,
+            "limit": _whole(1, 1_000),
+            "format": {"type": "string", "enum": ["json", "jsonl", "csv"]},
+        },
+        answers={"200": {JSON: _listed("audit", _OBJECT), LINES: _TEXT, "text/csv": _TEXT}},
+    ),
+    ("GET", "/"): Operation(answers={"200": {HTML: _TEXT}}, is_open=True),
+    ("GET", "/login"): Operation(
+        query={"code": _TEXT},
+        answers={"200": {HTML: _TEXT}, "204": None, "303": None, **_PAGES_OF_FAULTS},
+        is_open=True,
+    ),
+    ("POST", "/logout"): Operation(answers={"303": None}),
+    ("POST", "/v1/logins"): Operation(answers={"201": {JSON: _OBJECT}}),
+    ("GET", "/v1/tokens"): Operation(answers={"200": {JSON: _rows("tokens")}}),
+    ("POST", "/v1/tokens"): Operation(
+        body=TokenRequest, is_body_needed=False, answers={"201": {JSON: _OBJECT}}
+    ),
+    ("POST", "/v1/tokens/rotate-key"): Operation(
+        body=RotateRequest, is_body_needed=False, answers={"202": {JSON: _OBJECT}}
+    ),
+    ("GET", "/v1/schedules"): Operation(
+        query={"script": _TEXT, "limit": _whole(1, 1_000), "cursor": _TEXT},
+        answers={"200": {JSON: _listed("schedules", _OBJECT)}},
+    ),
+    ("POST", "/v1/schedules"): Operation(body=_OBJECT, answers={"201": {JSON: _OBJECT}}),
+    ("POST", "/v1/schedules/preview"): Operation(body=_OBJECT),
+    ("PATCH", "/v1/schedules/{schedule}"): Operation(body=_OBJECT),
+    ("POST", "/v1/schedules/{schedule}/trigger"): Operation(answers={"202": {JSON: _OBJECT}}),
+    ("GET", "/v1/schedules/{schedule}/occurrences"): Operation(
+        query={"status": _TEXT, "limit": _whole(1, 1_000), "cursor": _whole(0, 10**15)},
+        answers={"200": {JSON: _listed("occurrences", _OBJECT)}},
+    ),
+    ("GET", "/v1/locks"): Operation(
+        query={"prefix": _TEXT, "limit": _whole(1, 10_000)},
+        answers={"200": {JSON: _rows("locks")}},
+    ),
+    ("DELETE", "/v1/locks/{key:path}"): Operation(query={"force": _SWITCH}),
     ("GET", "/health"): Operation(
         answers={"200": {JSON: _OBJECT}, "503": {JSON: _OBJECT}}, is_open=True
     ),

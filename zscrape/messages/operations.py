@@ -106,13 +106,6 @@ OPERATIONS: Final[dict[str, Text]] = {
         "Seconds for each task, waiting included.",
         "작업 하나에 쓸 시간(초). 대기 시간도 포함합니다.",
     ),
-    "cli.option.priority": Text(
-        "Priority of the tasks, from -100 to 100.", "작업의 우선순위, -100부터 100까지."
-    ),
-    "cli.option.task_tag": Text(
-        "Tag that the workers must have; may be given again.",
-        "워커에 있어야 하는 태그. 여러 번 지정할 수 있습니다.",
-    ),
     "cli.batch.no_targets": Text("There are no targets in it.", "대상이 하나도 없습니다."),
     "cli.batch.no_array": Text(
         "Expected an array of targets, or an object with `targets`.",
@@ -170,7 +163,6 @@ OPERATIONS: Final[dict[str, Text]] = {
         "--pace {given}: 5/s, 30/m, 1000/h 같은 속도여야 합니다.",
     ),
     "cli.more": Text("... and {count} more.", "... 외 {count}개."),
-    "cli.column.target": Text("target", "대상"),
     "cli.column.group": Text("group", "그룹"),
     "cli.column.parameters": Text("parameters", "매개변수"),
     # ---- dead letters ----------------------------------------------------------------

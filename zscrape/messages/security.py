@@ -142,7 +142,6 @@ SECURITY: Final[dict[str, Text]] = {
         "--from-file and --grant-only exclude each other.",
         "--from-file과 --grant-only는 함께 쓸 수 없습니다.",
     ),
-    "cli.column.scripts": Text("scripts", "스크립트"),
     "cli.column.updated": Text("updated", "변경"),
     "cli.column.secret": Text("secret", "비밀 값"),
     "cli.backup.no_key": Text(

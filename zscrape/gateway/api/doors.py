@@ -12,6 +12,7 @@ says nothing opens to admin keys alone, and fails a test: somebody forgot to dec
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import wraps
 from inspect import isfunction
 from typing import Any, Final, Literal, TypeVar
 
@@ -99,13 +100,11 @@ def acted_on(request: Request, target: str) -> None:
 def _guarded(route: BaseRoute) -> BaseRoute:
     if not (isinstance(route, Route) and isfunction(route.endpoint)):
         return route
-    decided = door_of(route)
-    door = decided or _UNDECIDED
+    door = door_of(route) or _UNDECIDED
     if door.is_open:
         return route
-    enter = _entrance(route.endpoint, door)
-    if decided is not None:  # what nobody decided stays to be seen as that
-        setattr(enter, _ATTRIBUTE, decided)
+    # As what it stands before: with its words and its decision, or seen to have none.
+    enter = wraps(route.endpoint)(_entrance(route.endpoint, door))
     return Route(route.path, enter, methods=sorted(route.methods or ()), name=route.name)
 
 
