@@ -311,9 +311,9 @@ def _accepted(cluster: Cluster, number: int) -> str:
 
 @pytest.fixture
 def dead(cluster: Cluster) -> tuple[Cluster, list[dict[str, Any]]]:
-    """A cluster with 200 finished tasks whose gateway has been killed, and those tasks."""
+    """A cluster with 40 finished tasks whose gateway has been killed, and those tasks."""
     cluster.start_worker("worker", slots=4)
-    answer = cluster.http.post("/v1/tasks", json=[cluster.task(n) for n in range(200)])
+    answer = cluster.http.post("/v1/tasks", json=[cluster.task(n) for n in range(40)])
     ids = [each["request_id"] for each in answer.raise_for_status().json()["tasks"]]
     kept = [cluster.look(task_id, wait_s=30) for task_id in ids]
     assert cluster.is_durable

@@ -208,7 +208,7 @@ async def test_escaped_process_ends_when_its_template_is_killed(own: Stage) -> N
 async def test_swarm_ends_when_its_template_is_killed(own: Stage, swarm: str) -> None:
     """A swarm that comes to the worker is ended as well."""
     source = SWARM.replace("0.2", "60") + SWARMS[swarm]
-    ran = own.begin(own.write(source))
+    ran = own.begin(own.write(source), timeout_s=60.0)
     await until(lambda: len(own.slots.child_pids) < len(_marked(own)))
     os.kill(own.slots.template_pids[""], signal.SIGKILL)
     await ran.finished.wait()
