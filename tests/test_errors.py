@@ -7,7 +7,14 @@ from dataclasses import fields
 import pytest
 
 from zscrape import errors
-from zscrape.errors import NotFound, ScriptNotFound, Unauthorized, VersionInvalid, ZscrapeError
+from zscrape.errors import (
+    NotFound,
+    ScriptNotFound,
+    TokenInvalid,
+    Unauthorized,
+    VersionInvalid,
+    ZscrapeError,
+)
 from zscrape.messages import CATALOGUE
 
 
@@ -45,3 +52,9 @@ def test_words_may_differ_from_the_code() -> None:
     assert ScriptNotFound(name="a").text_key == "script_not_found"
     assert ScriptNotFound(name="a", nearest="b").text_key == "script_not_found.nearest"
     assert VersionInvalid(requested="?").text_key == "version_invalid"
+
+
+def test_tokens_that_somebody_has_signed_are_no_guesses() -> None:
+    """Only what anybody could have written counts against its address."""
+    assert TokenInvalid(reason="expired").is_signed
+    assert not TokenInvalid(reason="signature").is_signed

@@ -98,3 +98,30 @@ def test_force_frees_what_a_lost_worker_has_kept(rig: Rig) -> None:
     break_it(rig, is_forced=True)
 
     assert [lock.holder for lock in held(rig)] == ["t1"]
+
+
+def test_force_frees_one_key_alone(rig: Rig) -> None:
+    """What other attempts keep, on a worker or on one that is lost, stays kept."""
+    rig.join("a", 2)
+    rig.dispatcher.restore_lock("strange", holder="t9", now=rig.now)
+    rig.submit("t1", lock=ALL)
+    rig.submit("t2", lock=LockRequest("other"))
+    rig.cancel("t2")
+
+    break_it(rig, is_forced=True)
+
+    assert sorted(lock.key for lock in held(rig)) == ["other", "strange"]
+
+
+def test_force_looks_only_for_its_own_among_the_lost(rig: Rig) -> None:
+    """Of attempts whose workers are lost, the one that keeps the key is let go of."""
+    rig.join("a", 2)
+    rig.submit("t1", lock=LockRequest("other"))
+    rig.submit("t2", lock=ALL)
+    rig.cancel("t1")
+    rig.cancel("t2")
+    rig.dispatcher.expel("a", now=rig.now)
+
+    break_it(rig, is_forced=True)
+
+    assert [lock.key for lock in held(rig)] == ["other"]

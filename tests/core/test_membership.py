@@ -201,6 +201,19 @@ def test_goodbye_of_another_session_is_ignored(rig: Rig) -> None:
     assert effects == [Ignored(b"a", "Goodbye", "unknown_session")]
 
 
+def test_expelled_worker_loses_what_it_ran(rig: Rig) -> None:
+    """Who may no longer be a worker is lost at once; one that is not known is none."""
+    rig.join("a")
+    rig.submit("t1")
+    rig.join("b")
+
+    effects = rig.dispatcher.expel("a", now=rig.now)
+
+    assert effects[0] == WorkerLost("a", "revoked", (("t1", 1),))
+    assert rig.runs(effects) == [("b", "t1", 2)]
+    assert rig.dispatcher.expel("nobody", now=rig.now) == []
+
+
 # ---- liveness ------------------------------------------------------------------------
 
 

@@ -341,3 +341,45 @@ def test_now_is_utc() -> None:
     table = Timetable(cron="0 0 * * *")
 
     assert datetime.fromtimestamp(table.next_due(0) or 0, UTC).hour == 0
+
+
+def test_a_digit_that_is_none_to_the_parser() -> None:
+    """What looks like a number and is none is told as no expression."""
+    with pytest.raises(CronFault) as caught:
+        parse_cron("\u00b2 * * * *")
+
+    assert caught.value.fault in ("count", "minute")
+
+
+def test_the_repeated_hour_is_over_for_a_fixed_time() -> None:
+    """In the second of the two hours, the time of the first is not due again."""
+    second_pass = at("2026-10-25T02:10:00", BERLIN, fold=1)
+
+    found = next_moment("30 2 * * *", ZoneInfo(BERLIN), second_pass)
+
+    assert found == at("2026-10-26T02:30:00", BERLIN)
+
+
+def test_a_fixed_time_that_never_comes() -> None:
+    """A day that no month has is no moment."""
+    assert next_moment("0 0 */5 2 0#5", ZoneInfo("UTC"), 0.0) is None
+
+
+def test_an_interval_that_no_binary_fraction_is() -> None:
+    """A digit that the division loses does not make a moment its own successor."""
+    assert Timetable(interval_s=0.1).next_due(0.3) == 0.4
+
+
+def test_without_jitter_a_moment_is_acted_upon_when_it_is_due() -> None:
+    """Nothing is added."""
+    assert Timetable(interval_s=60.0).fire_at("name", 120.0) == 120.0
+
+
+def test_what_is_too_much_to_look_through_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After so many looks the last moments that were found have to do."""
+    monkeypatch.setattr("zscrape.core.timetable._LAST_ROUNDS_COUNT", 1)
+
+    passed = Timetable(interval_s=1.0).passed(0.0, 1_000.0, 2)
+
+    assert passed.due_ats == (299.0, 300.0)
+    assert passed.first_at == 1.0

@@ -77,8 +77,6 @@ class Judge:
 
     def fault(self, call: Call, answer: httpx.Response) -> str:
         """Return what of an answer is not as described, or an empty text."""
-        if "/.." in call.target.partition("?")[0]:
-            return ""  # the client has tidied the path: another operation has answered
         responses = self._document["paths"][call.path][call.method.lower()]["responses"]
         status = str(answer.status_code)
         status = status if status in responses else "default"
@@ -133,7 +131,9 @@ async def test_whatever_is_asked_is_answered_as_described(make, tmp_path, seed):
                 faults.append(f"{call.method} {call.target}: no answer")
                 continue
             count += 1
-            fault = judge.fault(call, answer)
+            # A path with dots is tidied by the client: another operation has answered.
+            is_elsewhere = "/.." in call.target.partition("?")[0]
+            fault = "" if is_elsewhere else judge.fault(call, answer)
             is_ours = answer.status_code == 500 and "script_error" not in answer.text
             if fault or is_ours:
                 faults.append(f"{call.method} {call.target[:200]} {call.content!r:.300}: {fault}")

@@ -33,8 +33,6 @@ MACROS: Final = {
 LENGTH_LIMIT: Final = 200
 _FIELDS: Final = frozenset({"second", "minute", "hour", "day-of-month", "month", "day-of-week"})
 _BORN: Final = datetime(2000, 1, 1, tzinfo=UTC)
-# Moments of one day that a change of clocks puts on the same one, or before the last.
-_REPEAT_LIMIT_COUNT: Final = 10_000
 
 
 class CronFault(Exception):
@@ -68,8 +66,6 @@ def parse_cron(given: str) -> str:
     except CronSimError as error:
         name = str(error).removeprefix("Bad ")
         raise CronFault(name if name in _FIELDS else "count") from error
-    except (ValueError, AssertionError) as error:  # what its parser does not foresee
-        raise CronFault("count") from error
     if first is None:
         raise CronFault("never")
     return plain
@@ -88,14 +84,13 @@ def next_moment(plain: str, zone: ZoneInfo, after: float) -> float | None:
         found = next(CronSim(plain, start), None)
         return None if found is None else found.timestamp()
     walk = CronSim(plain, start.replace(tzinfo=None, fold=0))
-    for _ in range(_REPEAT_LIMIT_COUNT):
+    while True:  # a change of clocks puts some on the same moment, or before the last
         naive = next(walk, None)
         if naive is None:
             return None
         moment = _moment_of(naive, zone)
         if moment > after:
             return moment
-    return None
 
 
 @lru_cache(maxsize=4096)
