@@ -27,12 +27,17 @@ class Limits(NamedTuple):
     file_size_bytes: int
 
 
-def apply(limits: Limits) -> None:
-    """Take on `limits` for this process and everything it starts."""
-    memory_bytes = limits.memory_bytes
-    space_bytes = memory_bytes * ADDRESS_SPACE_FACTOR
-    _lower(resource.RLIMIT_DATA, memory_bytes, memory_bytes + HEADROOM_BYTES)
-    _lower(resource.RLIMIT_AS, space_bytes, space_bytes + HEADROOM_BYTES)
+def apply(limits: Limits, *, has_browser: bool = False) -> None:
+    """Take on `limits` for this process and everything it starts.
+
+    Browsers reserve address space by the terabyte, and map what they share in each of their
+    processes: with one, the memory that all processes use together is watched, and nothing else.
+    """
+    if not has_browser:
+        memory_bytes = limits.memory_bytes
+        space_bytes = memory_bytes * ADDRESS_SPACE_FACTOR
+        _lower(resource.RLIMIT_DATA, memory_bytes, memory_bytes + HEADROOM_BYTES)
+        _lower(resource.RLIMIT_AS, space_bytes, space_bytes + HEADROOM_BYTES)
     _lower(resource.RLIMIT_NOFILE, limits.open_file_count, limits.open_file_count)
     _lower(resource.RLIMIT_FSIZE, limits.file_size_bytes, limits.file_size_bytes)
 

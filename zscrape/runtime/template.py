@@ -62,6 +62,7 @@ class Template:
         self._scratch = scratch.encode()
         self._is_exec = isolation == "exec"
         self._kit = kit
+        self._has_browser = has_browser(kit)
         self._plan = plan
         self._sandbox = Sandbox(read_plan(plan), is_forked=not self._is_exec)
         # The kernel does not hold root to a process count.
@@ -164,7 +165,8 @@ class Template:
                 self._sandbox.prepare_ruleset(folder)
             os.closerange(RULESET_FD + 1, 65536)
             if words[2] != b"-":
-                limits.apply(limits.Limits(*map(int, words[2].split(b","))))
+                asked = limits.Limits(*map(int, words[2].split(b",")))
+                limits.apply(asked, has_browser=self._has_browser)
             if self._has_process_limit:
                 limits.apply_process_count(int(words[1]))
             if self._is_exec:
@@ -295,6 +297,11 @@ def _lift(fd: int) -> int:
     return copy
 
 
+def has_browser(kit: str) -> bool:
+    """True iff scripts with this kit start a browser."""
+    return "browser" in kit.split(",")
+
+
 def warm(kit: str) -> None:
     """Import and try out what scripts with this kit will use, so that no child has to."""
     if "http" in kit.split(","):
@@ -319,7 +326,8 @@ def serve(arguments: list[str]) -> None:
         refuse(control_fd, error)
         raise
     if own_limits != "-":
-        limits.apply(limits.Limits(*map(int, own_limits.split(","))))
+        asked = limits.Limits(*map(int, own_limits.split(",")))
+        limits.apply(asked, has_browser=has_browser(kit))
     _prepare_interpreter()
     Template(control_fd, scratch, isolation, kit, plan).serve()
 

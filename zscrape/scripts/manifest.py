@@ -207,6 +207,7 @@ def _description(reader: ObjectReader) -> dict[str, Any]:
 
 
 def _running(reader: ObjectReader, defaults: ManifestDefaults) -> dict[str, Any]:
+    kit = reader.texts("kit", ("http",), choices=KITS)
     return {
         "python_version": reader.matched(
             "python_version", DEFAULT_PYTHON_VERSION, _python_version, "python_version"
@@ -217,9 +218,9 @@ def _running(reader: ObjectReader, defaults: ManifestDefaults) -> dict[str, Any]
         ),
         "timeout_s": reader.number("timeout", defaults.timeout_s, minimum=0.001, maximum=DAY_S),
         "parameters": _parameters(reader),
-        "limits": read_limits(reader, defaults.memory_bytes),
+        "limits": read_limits(reader, defaults.memory_bytes, has_browser="browser" in kit),
         # Sorted: the same parts are the same template, in whatever order they were named.
-        "kit": tuple(sorted(reader.texts("kit", ("http",), choices=KITS))),
+        "kit": tuple(sorted(kit)),
         "reuse_count": reader.whole("reuse", 1, minimum=1, maximum=10_000),
         "preload": _modules(reader),
     }

@@ -73,11 +73,15 @@ def note_missing(reader: ObjectReader, name: str) -> None:
         reader.fault(name, "required")
 
 
-def read_limits(reader: ObjectReader, default_memory_bytes: int) -> Limits:
-    """Read `memory_limit` and `limits`."""
+def read_limits(
+    reader: ObjectReader, default_memory_bytes: int, *, has_browser: bool = False
+) -> Limits:
+    """Read `memory_limit` and `limits`; a browser needs more of some where nothing is said."""
     # Less than 32 MiB and the interpreter itself does not start.
     memory_bytes = reader.size("memory_limit", default_memory_bytes, minimum=32 * MIB, maximum=_TIB)
     standard = Limits(memory_bytes=memory_bytes)
+    if has_browser:  # threads count as processes; a tab has some thirty of them
+        standard = Limits(memory_bytes=memory_bytes, process_count=512, open_file_count=4_096)
     inner = reader.child("limits")
     if inner is None:
         return standard
