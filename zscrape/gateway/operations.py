@@ -11,9 +11,8 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
-from zscrape.gateway.api.keys import KeyRequest
-from zscrape.gateway.api.tokens import RotateRequest, TokenRequest
 from zscrape.gateway.envelope import Envelope, TaskSummary, TaskView
+from zscrape.gateway.keyrequests import KeyRequest, RotateRequest, TokenRequest
 from zscrape.gateway.requests import (
     BATCH_LIMIT_COUNT,
     TIMEOUT_LIMIT_S,

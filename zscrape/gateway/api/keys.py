@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
-from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from zscrape.gateway.api.doors import acted_on, needs
 from zscrape.gateway.api.exchange import body_of, check_query, client_of, gateway_of, told
-from zscrape.gateway.clients import ADMIN_ID, SCOPES, Scope
+from zscrape.gateway.clients import ADMIN_ID, SCOPES
 from zscrape.gateway.envelope import moment
 from zscrape.gateway.faults import field_fault
+from zscrape.gateway.keyrequests import KeyRequest
 from zscrape.gateway.keyring import NewKey
 from zscrape.gateway.requests import decode_body
 from zscrape.store.keys import KeyRow
@@ -24,22 +24,6 @@ from zscrape.store.keys import KeyRow
 _SCRIPT: Final = re.compile(r"[a-z0-9_*-]{1,64}")
 _RATE: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)/([smh])")
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600}
-_LIFE_LIMIT_S: Final = 10 * 366 * 86_400
-
-_Label = Annotated[str, Meta(max_length=100, pattern=r"\A[^\x00-\x1f\x7f]*\Z")]
-_Scripts = Annotated[tuple[str, ...], Meta(max_length=100)]
-_Seconds = Annotated[float, Meta(gt=0, le=_LIFE_LIMIT_S)]
-
-
-class KeyRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of `POST /v1/keys`."""
-
-    scopes: tuple[Scope, ...]
-    name: _Label = ""
-    scripts: _Scripts = ()
-    expires_in: _Seconds | None = None  # seconds; None: never
-    rate: str | None = None  # `10/s`, `600/m`, `5000/h`
-
 
 _KEY: Final = msgspec.json.Decoder(KeyRequest)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -18,33 +18,11 @@ from zscrape.gateway.api.exchange import body_of, check_query, gateway_of, told
 from zscrape.gateway.envelope import moment
 from zscrape.gateway.faults import field_fault
 from zscrape.gateway.joining import Joining
+from zscrape.gateway.keyrequests import RotateRequest, TokenRequest
 from zscrape.gateway.requests import decode_body
 from zscrape.store.linkkeys import TokenRow
 
 _LIFE_S: Final = 86_400.0  # of a token of which nothing else is said
-_LIFE_LIMIT_S: Final = 10 * 366 * 86_400
-_OVERLAP_S: Final = 86_400.0
-_OVERLAP_LIMIT_S: Final = 90 * 86_400
-
-_Label = Annotated[str, Meta(max_length=100, pattern=r"\A[^\x00-\x1f\x7f]*\Z")]
-_Address = Annotated[str, Meta(min_length=1, max_length=300, pattern=r"\A[\x21-\x7e]+\Z")]
-
-
-class TokenRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of `POST /v1/tokens`."""
-
-    name: _Label = ""
-    uses: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None  # workers; None: any number
-    # Seconds; null: never.
-    expires_in: Annotated[float, Meta(gt=0, le=_LIFE_LIMIT_S)] | UnsetType | None = UNSET
-    addresses: Annotated[tuple[_Address, ...], Meta(max_length=16)] = ()
-
-
-class RotateRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of `POST /v1/tokens/rotate-key`."""
-
-    overlap: Annotated[float, Meta(ge=0, le=_OVERLAP_LIMIT_S)] = _OVERLAP_S  # seconds
-
 
 _TOKEN: Final = msgspec.json.Decoder(TokenRequest)
 _ROTATE: Final = msgspec.json.Decoder(RotateRequest)
