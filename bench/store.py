@@ -53,6 +53,7 @@ class Gateway:
             "SCRIPT_REPOSITORY_URL": str(folder / "scripts"),
             "ZSCRAPE_STORE": store,
             "ZSCRAPE_QUEUE_LIMIT_COUNT": "10000000",
+            "ZSCRAPE_QUEUE_CLIENT_LIMIT_COUNT": "10000000",
             "ZSCRAPE_SCHEDULE_TIMEOUT_S": "3600",
             "ZSCRAPE_SHUTDOWN_GRACE_S": "0",
         }
