@@ -10,7 +10,7 @@ set -euo pipefail
 checkout=$(cd "$(dirname "$0")/../.." && pwd)
 python=$(command -v "${PYTHON:-python}")
 user_id=12345
-files="tests/abuse tests/runtime/test_notify.py tests/worker/test_supervisor.py tests/worker/test_supervised_attempts.py tests/worker/test_shared_memory.py"
+files="tests/abuse tests/runtime/test_notify.py tests/worker/test_supervisor.py tests/worker/test_supervised_attempts.py tests/worker/test_shared_memory.py tests/worker/test_browser.py"
 cd "$checkout"
 
 if [ "$(id -u)" != 0 ]; then

@@ -37,6 +37,7 @@ SOURCE = f"""
         told = subprocess.run(
             ["{CHROMIUM}", *options, "--dump-dom", f"file://{{here}}/page.html"],
             capture_output=True, text=True,
+            env={{**os.environ, "TMPDIR": "."}},  # a socket's path has room for 107 bytes
         )
         return {{"status": told.returncode, "page": told.stdout, "log": told.stderr[-2000:]}}
 """
