@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from zscrape.cli.export import write_whole
+from zscrape.cli.export import deliver, form_of
 from zscrape.cli.remote import open_client, remote_options
 from zscrape.cli.selecting import moment_of
 from zscrape.cli.terminal import Terminal
@@ -87,17 +86,7 @@ def export(
     **where: Any,
 ) -> int:
     """Write the audit to a file or to standard output."""
-    if form is None:
-        form = "csv" if output is not None and output.suffix.lower() == ".csv" else "jsonl"
+    form = form or form_of(output)
     with open_client(terminal, **where) as client:
         chunks = client.export_audit(form, **_asked(since, actor, action))
-        if output is None:
-            for chunk in chunks:
-                sys.stdout.buffer.write(chunk)
-            return OK
-        size_bytes = write_whole(output, chunks)
-    if terminal.is_json:
-        terminal.answer({"path": output, "format": form, "size_bytes": size_bytes})
-    else:
-        terminal.note("cli.export.done", path=output)
-    return OK
+        return deliver(terminal, chunks, form, output)

@@ -63,15 +63,23 @@ def export(
         "limit": limit,
         "data": "1" if has_data else None,
     }
-    if form is None:
-        form = "csv" if output is not None and output.suffix.lower() == ".csv" else "jsonl"
+    form = form or form_of(output)
     with open_client(terminal, **where) as client:
-        chunks = client.export(form, **filters)
-        if output is None:
-            for chunk in chunks:
-                sys.stdout.buffer.write(chunk)
-            return OK
-        size_bytes = write_whole(output, chunks)
+        return deliver(terminal, client.export(form, **filters), form, output)
+
+
+def form_of(output: Path | None) -> str:
+    """Return the form that a file's name asks for: lines, unless it is a table."""
+    return "csv" if output is not None and output.suffix.lower() == ".csv" else "jsonl"
+
+
+def deliver(terminal: Terminal, chunks: Iterator[bytes], form: str, output: Path | None) -> int:
+    """Write what is exported to a file, and tell of it, or to standard output."""
+    if output is None:
+        for chunk in chunks:
+            sys.stdout.buffer.write(chunk)
+        return OK
+    size_bytes = write_whole(output, chunks)
     if terminal.is_json:
         terminal.answer({"path": output, "format": form, "size_bytes": size_bytes})
     else:

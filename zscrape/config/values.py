@@ -267,7 +267,7 @@ _PARSERS: Final[dict[str, tuple[Callable[[Any], object], str]]] = {
         parse_join,
         "a join token (zscrape token create) or tcp://host:port, or several joined by commas",
     ),
-    "worker.index_url": (parse_index, "https://host/simple/"),
+    "worker.index_url": (parse_index, "https://host/path/"),
     "worker.find_links": (parse_links, "[/absolute/folder, https://host/page, ...]"),
     "worker.network_allow": (parse_networks, "[10.20.0.0/16, 192.168.1.5, ::1/128, ...]"),
     "worker.environment_size_limit": (parse_size, "512MB, 1GiB, ..."),
