@@ -279,7 +279,7 @@ def _schedules(
         tasks=service,
         log=get_logger(),
         kept_days=kept_days,
-        is_shared=identity.shared is not None,
+        life=None if identity.shared is None else identity.shared.life,
     )
     parts.push_async_callback(scheduler.close)
     ends.append(scheduler.ended)

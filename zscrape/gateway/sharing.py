@@ -67,6 +67,10 @@ class SharedStore(Struct, eq=False):
     on_written: list[WrittenListener]  # who wants to know what was written
     ownership: Ownership | None = None  # once it is joined
 
+    def life(self) -> str:
+        """Return the name of this gateway's life among the others."""
+        return self.lease.boot
+
     def leave(self) -> None:
         """Take nothing more over from others: this gateway is about to end."""
         if self.ownership is not None:
