@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 from collections import Counter
 from typing import Any
 
@@ -529,9 +530,11 @@ async def among_others(make: Any, clock: Clock, kept: ScheduleStore, life: str =
 
 async def lease(kept: ScheduleStore, life: str) -> None:
     """Let a gateway live by what others see of it."""
-    await kept._database.write(
-        lambda writer: writer.execute("INSERT INTO gateways VALUES (?, ?, 0)", (life, life))
-    )
+
+    def let_live(writer: sqlite3.Connection) -> None:
+        writer.execute("INSERT INTO gateways VALUES (?, ?, 0)", (life, life))
+
+    await kept._database.write(let_live)
 
 
 async def test_an_abandoned_claim_is_fired_by_another(make, gateway, clock, kept):

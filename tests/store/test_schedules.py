@@ -187,9 +187,11 @@ async def test_an_abandoned_moment_is_taken_over_once(store: ScheduleStore) -> N
 async def test_a_claim_of_a_life_that_is_over_is_abandoned(store: ScheduleStore) -> None:
     """A claim is abandoned once its gateway has no lease, or after a while."""
     await store.add(record("s"))
-    await store._database.write(
-        lambda writer: writer.execute("INSERT INTO gateways VALUES ('one', 'alive', 0.0)")
-    )
+
+    def let_live(writer: sqlite3.Connection) -> None:
+        writer.execute("INSERT INTO gateways VALUES ('one', 'alive', 0.0)")
+
+    await store._database.write(let_live)
     for due_at, claimer in ((60.0, "alive"), (120.0, "over"), (180.0, "")):
         await store.claim([claim("s", due_at, claimer=claimer)])
 

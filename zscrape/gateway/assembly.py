@@ -146,7 +146,9 @@ async def assemble(
     )
     teller.listener = service.apply
     if identity.shared is not None:
-        await join(identity.shared, settings, router, service, deliveries, hub, identity, parts)
+        await join(
+            identity.shared, settings, router, service, deliveries, hub, identity, parts, ends
+        )
     elif database is not None:
         await _recover(database, service, router, settings)
     await deliveries.resume()
