@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 METADATA: Final = MetaData()
-HEAD: Final = "0007"  # the newest migration; a test holds it to the folder
+HEAD: Final = "0008"  # the newest migration; a test holds it to the folder
 
 _ROW_NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")  # else no alias of the rowid
 
@@ -224,6 +224,13 @@ WORKER_KEYS: Final = Table(
     Column("token_id", String(64), nullable=False),
     Column("joined_at", Float(53), nullable=False),
     Column("revoked_at", Float(53)),
+)
+Index(  # an id belongs to one key, whichever gateway lets it in
+    "worker_keys_id",
+    WORKER_KEYS.c.worker_id,
+    unique=True,
+    sqlite_where=text("revoked_at IS NULL"),
+    postgresql_where=text("revoked_at IS NULL"),
 )
 
 # ---- schedules -----------------------------------------------------------------------
