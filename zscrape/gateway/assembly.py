@@ -154,7 +154,9 @@ async def assemble(
 
     teller.listener = apply
     if identity.shared is not None:
-        await join(identity.shared, settings, router, service, deliveries, hub, identity, parts)
+        await join(
+            identity.shared, settings, router, service, deliveries, hub, identity, parts, ends
+        )
     elif database is not None:
         await _recover(database, service, router, settings)
     await deliveries.resume()
@@ -305,7 +307,7 @@ def _schedules(
         tasks=service,
         log=get_logger(),
         kept_days=kept_days,
-        is_shared=identity.shared is not None,
+        life=None if identity.shared is None else identity.shared.life,
     )
     parts.push_async_callback(scheduler.close)
     ends.append(scheduler.ended)
