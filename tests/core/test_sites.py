@@ -4,30 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from zscrape.core.sites import Pace, bare_host, pace_of, site_name, site_of, strictest
+from zscrape.core.sites import Pace, bare_host, pace_of, site_of, strictest
 from zscrape.model import SiteBudget
-
-
-@pytest.mark.parametrize(
-    ("given", "name"),
-    [
-        ("Example.COM.", "example.com"),
-        ("example.com:8080", "example.com:8080"),
-        ("127.0.0.1", "127.0.0.1"),
-        ("[::1]:8000", "[::1]:8000"),
-        ("백.example", "xn--3h3b.example"),
-        ("*", "*"),
-        ("", None),
-        ("a b", None),
-        ("https://example.com/", None),
-        ("-x.example", None),
-        ("가" * 80, None),
-        ("x." * 200, None),
-    ],
-)
-def test_a_site_is_a_host_name(given: str, name: str | None) -> None:
-    """Names are compared in one spelling; what is no host name is none."""
-    assert site_name(given) == name
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ address is its site. A site without a budget is its host.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container, Iterable
 from math import ceil
 from typing import Final
@@ -20,11 +19,6 @@ from msgspec import Struct
 
 from zscrape.model import SiteBudget
 
-EVERY_SITE: Final = "*"
-_HOST = re.compile(
-    r"(?=.{1,255}\Z)(?:\[[0-9a-f:.]+\]|(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*"
-    r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)(?::[0-9]{1,5})?"
-)
 _LABEL_LIMIT_COUNT: Final = 64
 # Faster budgets are kept in parts of a second, each of no more than this many.
 _WINDOW_LIMIT_COUNT: Final = 100
@@ -89,20 +83,6 @@ def strictest(budgets: Iterable[SiteBudget]) -> SiteBudget | None:
         burst_count=min(bursts, default=None),
         gap_s=max((x.gap_s for x in found if x.gap_s is not None), default=None),
     )
-
-
-def site_name(given: str) -> str | None:
-    """Return the name of a site as it is compared: `example.com`, `example.com:8080`, `*`.
-
-    None: it is no host name. Letters of other than ASCII are written as IDNA has them.
-    """
-    name = given.strip().lower().rstrip(".")
-    if not name.isascii():
-        try:
-            name = name.encode("idna").decode()
-        except UnicodeError:
-            return None
-    return name if name == EVERY_SITE or _HOST.fullmatch(name) else None
 
 
 def site_of(host: str, names: Container[str]) -> str | None:
