@@ -168,6 +168,18 @@ def test_a_site_recovers_steadily() -> None:
     assert not state.is_slowed(RECOVERY_S / 2)
 
 
+def test_who_waits_is_told_by_each_gateway() -> None:
+    """The numbers of all gateways count, those of one that is silent only for a while."""
+    state = SiteState()
+    state.wait("g1", 3, 0.0)
+    state.wait("g2", 2, 10.0)
+    state.wait("g3", 1, 10.0)
+    state.wait("g3", 0, 11.0)
+
+    assert state.waiting_count(11.0) == 5
+    assert state.waiting_count(HELD_S) == 2
+
+
 def test_claims_hold_for_a_while() -> None:
     """What a script asks for holds while it asks, and a little longer; there is a limit to it."""
     state = SiteState()
@@ -251,14 +263,12 @@ class Life:
                 assert second - first > pace.gap_s - 1e-6
 
     def _serve(self) -> None:
-        while (token_id := self.line.first()) is not None:
+        while (first := self.line.first()) is not None:
+            task, token_id = first
             owner = self.chance.choice(["g1", "g2"])
             if not self.state.take(Token(token_id, owner, self.now), self.budget):
                 return
-            waiting = self.line.tasks
-            assert self.line.serve() == token_id
-            task = token_id.partition("/")[0]
-            assert waiting[0] == task
+            self.line.serve(task, token_id)
             self.served[task] += 1
             sent_at = self.now + self.chance.random() * 0.2
             arrives_at = sent_at + self.chance.random() * 0.1

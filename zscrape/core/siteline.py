@@ -34,20 +34,19 @@ class SiteLine:
             if not waited:
                 del self._turns[task_id]
 
-    def first(self) -> str | None:
-        """Return the token whose turn it is."""
-        waited = next(iter(self._turns.values()), None)
-        return None if waited is None else waited[0]
+    def first(self) -> tuple[TaskId, str] | None:
+        """Return the task whose turn it is, and the token that it waits for."""
+        return next(((task_id, waited[0]) for task_id, waited in self._turns.items()), None)
 
-    def serve(self) -> str:
-        """Return the token whose turn it is, and let the next task have the next one.
-
-        Raises:
-            StopIteration: Nobody waits.
-        """
-        task_id = next(iter(self._turns))
-        waited = self._turns.pop(task_id)
-        token_id = waited.popleft()
+    def serve(self, task_id: TaskId, token_id: str) -> None:
+        """Note that a token is given: the next turn is another task's."""
+        self.leave(task_id, token_id)
+        waited = self._turns.pop(task_id, None)
         if waited:
             self._turns[task_id] = waited
-        return token_id
+
+    def copy(self) -> SiteLine:
+        """Return the same line, to try out what would become of it."""
+        copied = SiteLine()
+        copied._turns = {task_id: waited.copy() for task_id, waited in self._turns.items()}
+        return copied

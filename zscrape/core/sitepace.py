@@ -58,10 +58,18 @@ class Claim(Struct, array_like=True):
     at: float
 
 
+class Crowd(Struct, array_like=True):
+    """How many tokens are waited for at one gateway, as it said last."""
+
+    count: int
+    at: float
+
+
 class SiteState(Struct):
     """One site: its last requests and open ones, and how it took them."""
 
     tokens: list[Token] = field(default_factory=list)
+    crowds: dict[str, Crowd] = field(default_factory=dict)  # by gateway
     claims: dict[str, Claim] = field(default_factory=dict)
     share: float = 1.0  # of the budget, at `share_at`
     share_at: float = 0.0
@@ -137,6 +145,16 @@ class SiteState(Struct):
     def open_count(self, now: float) -> int:
         """Return how many requests are not answered yet."""
         return sum(each.is_open and each.kept_until > now for each in self.tokens)
+
+    def wait(self, owner: str, count: int, now: float) -> None:
+        """Hear how many tokens are waited for at a gateway."""
+        self.crowds.pop(owner, None)
+        if count:
+            self.crowds[owner] = Crowd(count, now)
+
+    def waiting_count(self, now: float) -> int:
+        """Return how many tokens are waited for."""
+        return sum(each.count for each in self.crowds.values() if now - each.at < HELD_S)
 
     # ---- complaints ------------------------------------------------------------------
 
