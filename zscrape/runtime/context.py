@@ -12,6 +12,7 @@ Standard library only, so that any environment can run it.
 
 from __future__ import annotations
 
+import _thread
 import json
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -49,6 +50,7 @@ _RECORD_LIMIT_BYTES = 1024 * 1024
 _MESSAGE_LIMIT_CHARACTERS = 150_000  # escaped, six bytes each
 
 
+_first_ask = _thread.allocate_lock()
 _INFINITE = float("inf")
 _SIMPLE = (str, bool, type(None))  # they cannot fail: most fields are one of these
 
@@ -203,10 +205,11 @@ class Context:
 
     def _ask(self, kind: str, body: Any, *, timeout_s: float | None = None) -> Any:
         """Ask the gateway, and wait for what it says; see `asking.Asking.ask`."""
-        if self._asking is None:
-            from zscrape.runtime.asking import Asking
+        with _first_ask:  # threads that ask at once must share one
+            if self._asking is None:
+                from zscrape.runtime.asking import Asking
 
-            self._asking = Asking(self._said.channel)
+                self._asking = Asking(self._said.channel)
         return self._asking.ask(kind, body, timeout_s=timeout_s)
 
     def secret(self, name: str) -> str:
