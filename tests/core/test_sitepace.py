@@ -189,6 +189,7 @@ def test_claims_hold_for_a_while() -> None:
 
     assert len(state.claimed(50.0)) == CLAIM_LIMIT_COUNT
     assert state.claimed(CLAIM_KEPT_S) == [SiteBudget(rate_per_s=1.0)]
+    assert state.claimers(CLAIM_KEPT_S) == ("script9",)
     assert not state.is_idle(CLAIM_KEPT_S)
     assert state.is_idle(50.0 + CLAIM_KEPT_S)
 

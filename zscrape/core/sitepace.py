@@ -91,6 +91,11 @@ class SiteState(Struct):
         """Return the budgets that are asked for now."""
         return [each.budget for each in self.claims.values() if now - each.at < CLAIM_KEPT_S]
 
+    def claimers(self, now: float) -> tuple[str, ...]:
+        """Return who asks for budgets now, by name."""
+        live = (name for name, each in self.claims.items() if now - each.at < CLAIM_KEPT_S)
+        return tuple(sorted(live))
+
     # ---- tokens ----------------------------------------------------------------------
 
     def find(self, token_id: str) -> Token | None:

@@ -89,8 +89,7 @@ class LocalLedger:
         old = [
             site
             for site, state in self._states.items()
-            if state.is_idle(now)
-            and all(each.counts_at < now - _RECENT_S for each in state.tokens)
+            if state.is_idle(now) and all(each.counts_at < now - _RECENT_S for each in state.tokens)
         ]
         for site in old:
             del self._states[site]

@@ -10,9 +10,7 @@ from msgspec import Struct
 from zscrape.model import SiteBudget
 from zscrape.store.volatile import Tables
 
-_COLUMNS: Final = (
-    "site, rate_per_s, concurrency_count, burst_count, gap_s, updated_at, updated_by"
-)
+_COLUMNS: Final = "site, rate_per_s, concurrency_count, burst_count, gap_s, updated_at, updated_by"
 _SELECT: Final = f"SELECT {_COLUMNS} FROM site_budgets ORDER BY site"  # noqa: S608 - constants
 _UPSERT: Final = (
     f"INSERT INTO site_budgets ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) "  # noqa: S608 - constants
