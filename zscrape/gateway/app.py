@@ -33,6 +33,7 @@ from zscrape.gateway.api import (
     scripts,
     secrets,
     session,
+    sites,
     status,
     tasks,
     tokens,
@@ -87,6 +88,7 @@ def build_app(state: GatewayState) -> Starlette:
             *schedules.routes(),
             *locks.routes(),
             *secrets.routes(),
+            *sites.routes(),
             *status.routes(),
             *docs.routes(),
         ]

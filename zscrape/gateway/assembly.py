@@ -39,6 +39,7 @@ from zscrape.gateway.sharing import (
     open_shared,
     tell_storage,
 )
+from zscrape.gateway.siteopen import open_sites
 from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.gateway.tasks import TaskPolicy, TaskService
 from zscrape.gateway.vault import Vault
@@ -146,7 +147,10 @@ async def assemble(
         on_stored=None if database is None else router.stored,
         check_secrets=vault.check,
     )
-    questions = _questions(settings, router, {}, parts)
+    sites = await open_sites(identity, lambda each: service.live(each) is not None, parts)
+    answerers: dict[str, Answerer] = {"site": sites.answer, "seen": sites.seen}
+    questions = _questions(settings, router, answerers, parts)
+    questions.over_listeners.append(sites.over)
 
     def apply(fact: DispatcherEffect) -> None:
         service.apply(fact)
@@ -172,6 +176,7 @@ async def assemble(
         audit=entrance.audit,
         joining=link.joining,
         vault=vault,
+        sites=sites,
         limiter=LocalLimiter(rate_of(gateway.client_rate, gateway.client_burst), time.monotonic),
         gateway_id=identity.gateway_id,
         started_at=time.time(),

@@ -23,6 +23,7 @@ from zscrape.gateway.requests import (
 )
 from zscrape.gateway.secretrequests import SecretRequest
 from zscrape.gateway.selections import LetterSelection, TaskSelection
+from zscrape.gateway.sitebody import SiteRequest
 from zscrape.model import TaskState
 
 Schema = dict[str, Any]
@@ -217,6 +218,11 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
     ("POST", "/v1/secrets"): Operation(body=SecretRequest, answers={"200": {JSON: _SECRET}}),
     ("DELETE", "/v1/secrets/{name}"): Operation(answers={"204": None}),
+    ("GET", "/v1/sites"): Operation(
+        answers={"200": {JSON: _named(sites={"type": "array", "items": _OBJECT})}}
+    ),
+    ("PUT", "/v1/sites/{site}"): Operation(body=SiteRequest),
+    ("DELETE", "/v1/sites/{site}"): Operation(answers={"204": None}),
     ("POST", "/v1/tasks/wait"): Operation(body=WaitRequest),
     ("GET", "/v1/keys"): Operation(answers={"200": {JSON: _rows("keys")}}),
     ("POST", "/v1/keys"): Operation(body=KeyRequest, answers={"201": {JSON: _OBJECT}}),

@@ -25,6 +25,7 @@ from zscrape.messages.operations import OPERATIONS
 from zscrape.messages.schedules import SCHEDULES
 from zscrape.messages.scripts import SCRIPTS
 from zscrape.messages.security import SECURITY
+from zscrape.messages.sites import SITES
 from zscrape.messages.tasks import TASKS
 
 __all__ = [
@@ -52,6 +53,7 @@ CATALOGUE: Final[dict[str, Text]] = {
     **ASKING,
     **SCHEDULES,
     **SECURITY,
+    **SITES,
     **OPERATIONS,
 }
 _FORMATTER = string.Formatter()

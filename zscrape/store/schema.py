@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 METADATA: Final = MetaData()
-HEAD: Final = "0009"  # the newest migration; a test holds it to the folder
+HEAD: Final = "0010"  # the newest migration; a test holds it to the folder
 
 _ROW_NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")  # else no alias of the rowid
 
@@ -288,3 +288,26 @@ SECRETS: Final = Table(
     Column("created_at", Float(53), nullable=False),
     Column("updated_at", Float(53), nullable=False),
 )
+
+# ---- sites ------------------------------------------------------------------------------
+
+SITE_BUDGETS: Final = Table(  # as operators have set them; NULL: no limit
+    "site_budgets",
+    METADATA,
+    Column("site", String(255), primary_key=True),
+    Column("rate_per_s", Float(53)),
+    Column("concurrency_count", Integer),
+    Column("burst_count", Integer),
+    Column("gap_s", Float(53)),
+    Column("updated_at", Float(53), nullable=False),
+    Column("updated_by", String(255), nullable=False),  # as in the audit
+)
+
+SITE_STATES: Final = Table(  # what several gateways must agree on; a gateway alone has no row
+    "site_states",
+    METADATA,
+    Column("site", String(255), primary_key=True),
+    Column("state", LargeBinary, nullable=False),  # see `zscrape.core.sitepace`
+    Column("at", Float(53), nullable=False),  # of its last change, by the database's clock
+)
+Index("site_states_at", SITE_STATES.c.at)
