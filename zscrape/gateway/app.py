@@ -31,6 +31,7 @@ from zscrape.gateway.api import (
     output,
     schedules,
     scripts,
+    scriptstate,
     secrets,
     session,
     status,
@@ -87,6 +88,7 @@ def build_app(state: GatewayState) -> Starlette:
             *schedules.routes(),
             *locks.routes(),
             *secrets.routes(),
+            *scriptstate.routes(),
             *status.routes(),
             *docs.routes(),
         ]

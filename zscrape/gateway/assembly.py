@@ -27,6 +27,7 @@ from zscrape.gateway.ledger import EndListener
 from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.outbound import Outbound
 from zscrape.gateway.ratelimits import LocalLimiter
+from zscrape.gateway.remembering import remember
 from zscrape.gateway.router import Router
 from zscrape.gateway.scheduler import Scheduler
 from zscrape.gateway.schedules import Schedules
@@ -146,7 +147,9 @@ async def assemble(
         on_stored=None if database is None else router.stored,
         check_secrets=vault.check,
     )
-    questions = _questions(settings, router, {}, parts)
+    remembering = remember(None if database is None else database.database)
+    answerers: dict[str, Answerer] = {"state": remembering.states.answer}
+    questions = _questions(settings, router, answerers, parts)
 
     def apply(fact: DispatcherEffect) -> None:
         service.apply(fact)
@@ -170,6 +173,7 @@ async def assemble(
         audit=entrance.audit,
         joining=link.joining,
         vault=vault,
+        remembering=remembering,
         limiter=LocalLimiter(rate_of(gateway.client_rate, gateway.client_burst), time.monotonic),
         gateway_id=identity.gateway_id,
         started_at=time.time(),

@@ -7,12 +7,13 @@ and a script that wants it otherwise writes it as its last act.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Final, Literal, Protocol
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
 from zscrape.errors import NotFound, StateConflict, StateFull
+from zscrape.gateway.asked import Asked
 from zscrape.gateway.faults import field_fault
 from zscrape.gateway.requests import check_depth, decode_body
 from zscrape.model import KIB
@@ -50,35 +51,6 @@ class StateQuestion(Struct, frozen=True, forbid_unknown_fields=True):
     value: Raw = Raw(b"")
     revision: _Revision | None = None
     after: str = ""
-
-
-class Questioned(Protocol):
-    """What is used of a question of a running script."""
-
-    @property
-    def task_id(self) -> str:
-        """Whose attempt asks."""
-        ...
-
-    @property
-    def attempt(self) -> int:
-        """Which one."""
-        ...
-
-    @property
-    def request(self) -> int:
-        """The number of the question; asked again it has the same."""
-        ...
-
-    @property
-    def body(self) -> bytes:
-        """The question, JSON."""
-        ...
-
-    @property
-    def script_name(self) -> str:
-        """Which script runs."""
-        ...
 
 
 _REQUEST: Final = msgspec.json.Decoder(StateRequest)
@@ -160,7 +132,7 @@ class ScriptStates:
         """
         return await self._store.clear(script_name)
 
-    async def answer(self, asked: Questioned) -> bytes:
+    async def answer(self, asked: Asked) -> bytes:
         """Answer a running script.
 
         Raises:
@@ -171,7 +143,7 @@ class ScriptStates:
         question = decode_body(_QUESTION.decode, asked.body, known=StateQuestion.__struct_fields__)
         return _encode(await self._answer(asked, question))
 
-    async def _answer(self, asked: Questioned, question: StateQuestion) -> dict[str, Any]:
+    async def _answer(self, asked: Asked, question: StateQuestion) -> dict[str, Any]:
         script_name, key = asked.script_name, question.key or ""
         if question.op == "keys":
             rows = await self._store.page(script_name, after=question.after, limit=_PAGE_COUNT)
