@@ -31,6 +31,7 @@ from zscrape.gateway.api import (
     output,
     schedules,
     scripts,
+    scriptstate,
     secrets,
     session,
     sites,
@@ -89,6 +90,7 @@ def build_app(state: GatewayState) -> Starlette:
             *locks.routes(),
             *secrets.routes(),
             *sites.routes(),
+            *scriptstate.routes(),
             *status.routes(),
             *docs.routes(),
         ]

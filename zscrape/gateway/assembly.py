@@ -27,6 +27,7 @@ from zscrape.gateway.ledger import EndListener
 from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.outbound import Outbound
 from zscrape.gateway.ratelimits import LocalLimiter
+from zscrape.gateway.remembering import remember
 from zscrape.gateway.router import Router
 from zscrape.gateway.scheduler import Scheduler
 from zscrape.gateway.schedules import Schedules
@@ -148,7 +149,12 @@ async def assemble(
         check_secrets=vault.check,
     )
     sites = await open_sites(identity, lambda each: service.live(each) is not None, parts)
-    answerers: dict[str, Answerer] = {"site": sites.answer, "seen": sites.seen}
+    remembering = remember(None if database is None else database.database)
+    answerers: dict[str, Answerer] = {
+        "site": sites.answer,
+        "seen": sites.seen,
+        "state": remembering.states.answer,
+    }
     questions = _questions(settings, router, answerers, parts)
     questions.over_listeners.append(sites.over)
 
@@ -177,6 +183,7 @@ async def assemble(
         joining=link.joining,
         vault=vault,
         sites=sites,
+        remembering=remembering,
         limiter=LocalLimiter(rate_of(gateway.client_rate, gateway.client_burst), time.monotonic),
         gateway_id=identity.gateway_id,
         started_at=time.time(),

@@ -24,6 +24,7 @@ from zscrape.runtime.trace import clean, cut, tell, type_name
 if TYPE_CHECKING:
     from zscrape.runtime.asking import Asking
     from zscrape.runtime.ctx_http import Http
+    from zscrape.runtime.state import State
 
 # The codes of the contract that are a script's to give.
 FAIL_CODES = (
@@ -177,6 +178,7 @@ class Context:
         self._secrets = secrets or {}
         self._http: Http | None = None
         self._asking: Asking | None = None
+        self._state: State | None = None
         self._last_progress: tuple[float, str] | None = None
 
     @property
@@ -202,6 +204,15 @@ class Context:
 
             self._http = Http(script_name=self._script_name, ends_at=self._ends_at)
         return self._http
+
+    @property
+    def state(self) -> State:
+        """What the script remembers between its runs: small JSON documents by key."""
+        if self._state is None:
+            from zscrape.runtime.state import State
+
+            self._state = State(self._ask)
+        return self._state
 
     def _ask(self, kind: str, body: Any, *, timeout_s: float | None = None) -> Any:
         """Ask the gateway, and wait for what it says; see `asking.Asking.ask`."""
