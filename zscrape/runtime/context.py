@@ -12,6 +12,7 @@ Standard library only, so that any environment can run it.
 
 from __future__ import annotations
 
+import _thread
 import json
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -23,6 +24,7 @@ from zscrape.runtime.trace import clean, cut, tell, type_name
 if TYPE_CHECKING:
     from http.cookiejar import CookieJar
 
+    from zscrape.runtime.asking import Asking
     from zscrape.runtime.ctx_browser import BrowserContext
     from zscrape.runtime.ctx_http import Http
 
@@ -51,6 +53,7 @@ _RECORD_LIMIT_BYTES = 1024 * 1024
 _MESSAGE_LIMIT_CHARACTERS = 150_000  # escaped, six bytes each
 
 
+_first_ask = _thread.allocate_lock()
 _INFINITE = float("inf")
 _SIMPLE = (str, bool, type(None))  # they cannot fail: most fields are one of these
 
@@ -176,6 +179,7 @@ class Context:
         self._ends_at = ends_at  # monotonic seconds
         self._secrets = secrets or {}
         self._http: Http | None = None
+        self._asking: Asking | None = None
         self._last_progress: tuple[float, str] | None = None
 
     @property
@@ -244,6 +248,15 @@ class Context:
             return self.http.cookies.jar
         except ImportError:  # the kit has no "http"
             return None
+
+    def _ask(self, kind: str, body: Any, *, timeout_s: float | None = None) -> Any:
+        """Ask the gateway, and wait for what it says; see `asking.Asking.ask`."""
+        with _first_ask:  # threads that ask at once must share one
+            if self._asking is None:
+                from zscrape.runtime.asking import Asking
+
+                self._asking = Asking(self._said.channel)
+        return self._asking.ask(kind, body, timeout_s=timeout_s)
 
     def secret(self, name: str) -> str:
         """Return the value of a secret that `metadata.json` lists and that is granted.
