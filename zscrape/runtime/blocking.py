@@ -85,7 +85,9 @@ class Blocking:
 
     def _wrap(self, value: Any) -> Any:
         if isinstance(value, list):
-            return [self._wrap(each) for each in value]
+            wrapped = [self._wrap(each) for each in value]
+            # One that may still grow stays what it is.
+            return wrapped if any(type(each) is Blocking for each in wrapped) else value
         is_manager = hasattr(value, "__aenter__")
         if is_manager or type(value).__module__.startswith(_WRAPPED_MODULES):
             return Blocking(value, self._loop)
