@@ -22,7 +22,10 @@ from zscrape.runtime.encode import NotJson, to_json
 from zscrape.runtime.trace import clean, cut, tell, type_name
 
 if TYPE_CHECKING:
+    from http.cookiejar import CookieJar
+
     from zscrape.runtime.asking import Asking
+    from zscrape.runtime.ctx_browser import BrowserContext
     from zscrape.runtime.ctx_http import Http
     from zscrape.runtime.state import State
 
@@ -213,6 +216,49 @@ class Context:
 
             self._state = State(self._ask)
         return self._state
+
+    def browser(self, **options: Any) -> BrowserContext:
+        """Return a browser for `async with`, or `with` where the script is not asynchronous.
+
+        It is a Chromium of this attempt's own with a fresh profile, which ends with the attempt
+        whatever happens. What it gives is a tab of pydoll's. Needs `"browser"` in the script's
+        kit.
+
+        Args:
+            **options: `headless` (True), `viewport` (width and height), `locale` (`"ko-KR"`),
+                `proxy` (`"http://user:password@host:port"`), `user_agent`, `block` (kinds of
+                requests such as `"image"` and `"font"`, or addresses with `*`), `wait` (`"load"`,
+                or `"dom"` to go on before pictures are there), `cookies` (True: in common with
+                `ctx.http`), `arguments` (further ones for Chromium).
+
+        Raises:
+            RuntimeError: The script's kit has no browser.
+            ValueError: An option is not one of these values.
+        """
+        from zscrape.runtime import chromium
+
+        if not chromium.is_in_kit:
+            raise RuntimeError('ctx.browser needs "kit": ["http", "browser"] in metadata.json')
+        from zscrape.runtime.ctx_browser import open_browser
+
+        return open_browser(self, **options)
+
+    def end_for_environment(self, reason: str) -> NoReturn:
+        """End the attempt because this worker lacks what the script needs."""
+        self._said.end(Ended("environment_error", reason=reason))
+
+    def cookie_jar(self, *, is_made: bool) -> CookieJar | None:
+        """Return the cookies of `ctx.http`; None if it has not been used, or cannot be.
+
+        Args:
+            is_made: Make `ctx.http` for this if it has not been used yet.
+        """
+        if self._http is None and not is_made:
+            return None
+        try:
+            return self.http.cookies.jar
+        except ImportError:  # the kit has no "http"
+            return None
 
     def _ask(self, kind: str, body: Any, *, timeout_s: float | None = None) -> Any:
         """Ask the gateway, and wait for what it says; see `asking.Asking.ask`."""
