@@ -42,6 +42,13 @@ class ArtifactView(Struct):
     link: str
 
 
+class ReusedView(Struct, frozen=True):
+    """Whose answer a call with a `max_age` was given, and how many seconds old that is."""
+
+    request_id: str
+    age: float
+
+
 class Envelope(Struct, kw_only=True):
     """The answer of `POST /scrape`: always this shape, whatever happened."""
 
@@ -60,6 +67,7 @@ class Envelope(Struct, kw_only=True):
     created_at: datetime | None = None
     finished_at: datetime | None = None
     queue_time: float | None = None
+    reused: ReusedView | UnsetType = UNSET  # iff `max_age` let an earlier task serve
     links: dict[str, str] | UnsetType = UNSET  # where there is more than the envelope holds
 
 

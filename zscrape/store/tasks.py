@@ -266,6 +266,11 @@ class TaskStore(Protocol):
         """Return the task that this client made with this key."""
         ...
 
-    async def find_result(self, digest: str, parameters: bytes, *, since: float) -> TaskRow | None:
-        """Return a completed task of the same bytes and parameters, ended at or after `since`."""
+    async def find_result(
+        self, digest: str, parameters: bytes, *, since: float, client: str = ""
+    ) -> TaskRow | None:
+        """Return a completed task of the same bytes and parameters, ended at or after `since`.
+
+        With `client` only one of its own will do.
+        """
         ...
