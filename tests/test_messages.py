@@ -10,6 +10,7 @@ import pytest
 from zscrape import messages
 from zscrape.messages import CATALOGUE, negotiate, placeholders, text
 from zscrape.messages.access import ACCESS
+from zscrape.messages.asking import ASKING
 from zscrape.messages.cli import CLI
 from zscrape.messages.environments import ENVIRONMENTS
 from zscrape.messages.errors import ERRORS
@@ -25,7 +26,7 @@ from zscrape.messages.tasks import TASKS
 
 HANGUL = re.compile("[가-힣]")
 PARTS = (
-    *(ACCESS, ERRORS, EXPLAIN, EVENTS, CLI, SCRIPTS),
+    *(ACCESS, ASKING, ERRORS, EXPLAIN, EVENTS, CLI, SCRIPTS),
     *(HTTP, ENVIRONMENTS, ISOLATION, TASKS, SCHEDULES, SECURITY, OPERATIONS),
 )
 

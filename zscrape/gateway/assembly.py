@@ -12,6 +12,8 @@ from msgspec import Struct
 
 from zscrape.config import Settings, usable
 from zscrape.core.bucket import rate_of
+from zscrape.core.effects import DispatcherEffect
+from zscrape.gateway.asked import Answerer, Asked, Questions
 from zscrape.gateway.connections import room_for
 from zscrape.gateway.deliveries import Deliveries, WebhookPolicy
 from zscrape.gateway.entrance import Entrance, open_entrance
@@ -144,7 +146,13 @@ async def assemble(
         on_stored=None if database is None else router.stored,
         check_secrets=vault.check,
     )
-    teller.listener = service.apply
+    questions = _questions(settings, router, {}, parts)
+
+    def apply(fact: DispatcherEffect) -> None:
+        service.apply(fact)
+        questions.note(fact)
+
+    teller.listener = apply
     if identity.shared is not None:
         await join(identity.shared, settings, router, service, deliveries, hub, identity, parts)
     elif database is not None:
@@ -233,6 +241,24 @@ def _link(
     joining = Joining(gatekeeper, keys, router, settings.gateway.join_addresses, get_logger())
     parts.callback(joining.stop)
     return Link(router, joining, gatekeeper)
+
+
+def _questions(
+    settings: Settings,
+    router: Router,
+    answerers: dict[str, Answerer],
+    parts: contextlib.AsyncExitStack,
+) -> Questions:
+    """Return what answers running scripts, each kind of question by its own part."""
+
+    def report(asked: Asked, error: Exception) -> None:
+        told = {"kind": asked.kind, "task_id": asked.task_id}
+        get_logger().error("question_failed", **told, exc_info=error)
+
+    questions = Questions(answerers, tell=router.tell, report=report, lang=settings.lang)
+    router.on_question = questions.hear
+    parts.push_async_callback(questions.close)
+    return questions
 
 
 def _tell_end(listeners: Iterable[EndListener], row: TaskRow) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from zscrape.messages.access import ACCESS
+from zscrape.messages.asking import ASKING
 from zscrape.messages.catalogue import Text
 from zscrape.messages.cli import CLI
 from zscrape.messages.environments import ENVIRONMENTS
@@ -48,6 +49,7 @@ CATALOGUE: Final[dict[str, Text]] = {
     **ISOLATION,
     **TASKS,
     **ACCESS,
+    **ASKING,
     **SCHEDULES,
     **SECURITY,
     **OPERATIONS,

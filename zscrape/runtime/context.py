@@ -21,6 +21,7 @@ from zscrape.runtime.encode import NotJson, to_json
 from zscrape.runtime.trace import clean, cut, tell, type_name
 
 if TYPE_CHECKING:
+    from zscrape.runtime.asking import Asking
     from zscrape.runtime.ctx_http import Http
 
 # The codes of the contract that are a script's to give.
@@ -173,6 +174,7 @@ class Context:
         self._ends_at = ends_at  # monotonic seconds
         self._secrets = secrets or {}
         self._http: Http | None = None
+        self._asking: Asking | None = None
         self._last_progress: tuple[float, str] | None = None
 
     @property
@@ -198,6 +200,14 @@ class Context:
 
             self._http = Http(script_name=self._script_name, ends_at=self._ends_at)
         return self._http
+
+    def _ask(self, kind: str, body: Any, *, timeout_s: float | None = None) -> Any:
+        """Ask the gateway, and wait for what it says; see `asking.Asking.ask`."""
+        if self._asking is None:
+            from zscrape.runtime.asking import Asking
+
+            self._asking = Asking(self._said.channel)
+        return self._asking.ask(kind, body, timeout_s=timeout_s)
 
     def secret(self, name: str) -> str:
         """Return the value of a secret that `metadata.json` lists and that is granted.
