@@ -12,6 +12,7 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from zscrape.gateway.envelope import Envelope, TaskSummary, TaskView
+from zscrape.gateway.handoffbody import AnswerRequest
 from zscrape.gateway.keyrequests import KeyRequest, RotateRequest, TokenRequest
 from zscrape.gateway.requests import (
     BATCH_LIMIT_COUNT,
@@ -24,6 +25,7 @@ from zscrape.gateway.requests import (
 from zscrape.gateway.secretrequests import SecretRequest
 from zscrape.gateway.selections import LetterSelection, TaskSelection
 from zscrape.model import TaskState
+from zscrape.store.handoffs import HandoffStatus
 
 Schema = dict[str, Any]
 
@@ -212,6 +214,16 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("DELETE", "/v1/scripts/{name}/channels/{channel}"): Operation(
         answers={"200": {JSON: _OBJECT}, "204": None}
     ),
+    ("GET", "/v1/handoffs"): Operation(
+        query={
+            "status": {"type": "string", "enum": [status.value for status in HandoffStatus]},
+            "task": _TEXT,
+            "limit": _whole(1, 1_000),
+        },
+        answers={"200": {JSON: _rows("handoffs")}},
+    ),
+    ("POST", "/v1/handoffs/{handoff_id}/answer"): Operation(body=AnswerRequest),
+    ("POST", "/v1/handoffs/{handoff_id}/resolve"): Operation(body=AnswerRequest),
     ("GET", "/v1/secrets"): Operation(
         answers={"200": {JSON: _named(secrets={"type": "array", "items": _SECRET})}}
     ),

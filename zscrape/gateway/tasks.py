@@ -463,12 +463,23 @@ class TaskService:
 
     def explain(self, row: TaskRow) -> Explanation:
         """Say why a task waits, where it is, or how it ended."""
+        if row.status is TaskState.WAITING:
+            fields = {"handoff": row.handoff, "worker_id": row.worker_id or "-"}
+            return Explanation(reason="person", fields={"attempt": row.attempts, **fields})
         found = None if row.status.is_final else self._router.explain(row.id)
         if found is not None:
             return found
         if not row.status.is_final:
             return Explanation(reason="elsewhere", fields={"status": row.status.value})
         return Explanation(reason="finished", fields={"status": row.status.value})
+
+    def park(self, task_id: TaskId, attempt: int, handoff_id: str) -> None:
+        """Let a running task wait for a person."""
+        self._ledger.park(task_id, attempt, handoff_id)
+
+    def unpark(self, task_id: TaskId, attempt: int) -> None:
+        """Let a task that waited for a person go on."""
+        self._ledger.unpark(task_id, attempt)
 
     def fence(self, task_id: TaskId) -> asyncio.Future[None] | None:
         """Return what must be done before an attempt of this task may be sent."""

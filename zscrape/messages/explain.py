@@ -43,6 +43,10 @@ EXPLAIN: Final[dict[str, Text]] = {
         "Attempt {attempt} runs on worker {worker_id}.",
         "시도 {attempt}이(가) 워커 {worker_id}에서 실행되고 있습니다.",
     ),
+    "explain.person": Text(
+        "Attempt {attempt} on worker {worker_id} waits until a person answers hand-off {handoff}: zscrape handoffs show {handoff}",
+        "워커 {worker_id}의 시도 {attempt}이(가) 사람 확인 요청 {handoff}의 답을 기다립니다: zscrape handoffs show {handoff}",
+    ),
     "explain.elsewhere": Text(
         "Another gateway looks after the task ({status}).",
         "다른 게이트웨이가 이 작업을 맡고 있습니다({status}).",

@@ -96,6 +96,8 @@ class TaskRow(Struct, kw_only=True, gc=False, omit_defaults=True):
     status: TaskState = TaskState.QUEUED
     attempts: int = 0
     worker_id: WorkerId | None = None
+    handoff: str = ""  # the question to a person that it waits for
+    handoff_count: int = 0  # questions to people
     assigned_at: float | None = None
     started_at: float | None = None
     finished_at: float | None = None
