@@ -22,6 +22,7 @@ from zscrape.gateway.app import GatewayState, HttpPolicy, build_app
 from zscrape.gateway.audit import Auditor
 from zscrape.gateway.connections import ConnectionLimits, HttpConfig
 from zscrape.gateway.events import EventHub
+from zscrape.gateway.handoffs import Handoffs
 from zscrape.gateway.keyring import KeyRing
 from zscrape.gateway.scheduler import Scheduler
 from zscrape.gateway.schedules import Schedules
@@ -33,6 +34,7 @@ from zscrape.scripts.channels import Channels
 from zscrape.scripts.keptdirectory import KeptDirectory
 from zscrape.scripts.trust import NOBODY, Trust
 from zscrape.store.audit import AuditStore
+from zscrape.store.handoffs import HandoffStore
 from zscrape.store.keys import KeyStore
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 from zscrape.store.schedules import ScheduleStore
@@ -133,6 +135,7 @@ class Gateway:
         )
         self.router.on_effect = self.service.apply
         self.tables = VolatileDatabase()
+        self.handoffs = Handoffs(HandoffStore(self.tables), self.service, clock=clock)
         self.keys = KeyRing(KeyStore(self.tables))
         self.state = GatewayState(
             service=self.service,
@@ -145,6 +148,7 @@ class Gateway:
             audit=Auditor(AuditStore(self.tables)),
             gateway_id="test",
             started_at=time.time(),
+            handoffs=self.handoffs,
             schedules=Schedules(
                 store=stored, scheduler=self.scheduler, tasks=self.service, clock=clock
             ),
@@ -155,6 +159,7 @@ class Gateway:
 
     def _ended(self, row: TaskRow) -> None:
         self.scheduler.ended(row)
+        self.handoffs.ended(row)
 
     def worker(self, script: Any = echo, **options: Any) -> ScriptedWorker:
         """Add a worker."""
