@@ -111,6 +111,8 @@ class Gateway:
             channels=self.channels,
             trust=trust,
         )
+        self.tables = VolatileDatabase()
+        self.keys = KeyRing(KeyStore(self.tables))
         self.service = TaskService(
             router=self.router,
             catalogue=self.catalogue,
@@ -120,14 +122,13 @@ class Gateway:
             defaults=defaults,
             on_invalid=lambda row, kind, fault: self.invalid.append((kind, fault)),
             on_end=self._ended,
+            limit_of=self.keys.task_limit_of,
         )
         stored = schedules or ScheduleStore(VolatileDatabase())
         self.scheduler = Scheduler(
             store=stored, tasks=self.service, log=self.log, clock=clock, monotonic=monotonic
         )
         self.router.on_effect = self.service.apply
-        self.tables = VolatileDatabase()
-        self.keys = KeyRing(KeyStore(self.tables))
         self.state = GatewayState(
             service=self.service,
             router=self.router,

@@ -34,6 +34,7 @@ from zscrape.gateway.sharing import (
     host_name,
     join,
     kept_for,
+    limits_of,
     open_shared,
     tell_storage,
 )
@@ -124,6 +125,7 @@ async def assemble(
     router.secrets_for = vault.values_for
     store = database or MemoryTaskStore(MemoryPolicy(final_count=gateway.task_kept_count))
     entrance = await open_entrance(settings, key, database, parts)
+    limits = limits_of(identity.shared)
     deliveries = _webhooks(settings, store, parts)
     ends: list[EndListener] = [deliveries.offer]
     service = TaskService(
@@ -143,10 +145,13 @@ async def assemble(
         ),
         on_stored=None if database is None else router.stored,
         check_secrets=vault.check,
+        script_buckets=limits.scripts,
+        limit_of=entrance.keys.task_limit_of,
     )
     teller.listener = service.apply
     if identity.shared is not None:
         await join(identity.shared, settings, router, service, deliveries, hub, identity, parts)
+        limits.share(identity.shared, router, parts)
     elif database is not None:
         await _recover(database, service, router, settings)
     await deliveries.resume()
@@ -162,7 +167,9 @@ async def assemble(
         audit=entrance.audit,
         joining=link.joining,
         vault=vault,
-        limiter=LocalLimiter(rate_of(gateway.client_rate, gateway.client_burst), time.monotonic),
+        limiter=LocalLimiter(
+            rate_of(gateway.client_rate, gateway.client_burst), time.monotonic, limits.clients
+        ),
         gateway_id=identity.gateway_id,
         started_at=time.time(),
         schedules=schedules,
