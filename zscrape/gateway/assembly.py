@@ -12,6 +12,8 @@ from msgspec import Struct
 
 from zscrape.config import Settings, usable
 from zscrape.core.bucket import rate_of
+from zscrape.core.effects import DispatcherEffect
+from zscrape.gateway.asked import Answerer, Asked, Questions
 from zscrape.gateway.connections import room_for
 from zscrape.gateway.deliveries import Deliveries, WebhookPolicy
 from zscrape.gateway.entrance import Entrance, open_entrance
@@ -25,6 +27,7 @@ from zscrape.gateway.ledger import EndListener
 from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.outbound import Outbound
 from zscrape.gateway.ratelimits import LocalLimiter
+from zscrape.gateway.remembering import remember
 from zscrape.gateway.router import Router
 from zscrape.gateway.scheduler import Scheduler
 from zscrape.gateway.schedules import Schedules
@@ -38,6 +41,7 @@ from zscrape.gateway.sharing import (
     open_shared,
     tell_storage,
 )
+from zscrape.gateway.siteopen import open_sites
 from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.gateway.tasks import TaskPolicy, TaskService
 from zscrape.gateway.vault import Vault
@@ -148,9 +152,25 @@ async def assemble(
         script_buckets=limits.scripts,
         limit_of=entrance.keys.task_limit_of,
     )
-    teller.listener = service.apply
+    sites = await open_sites(identity, lambda each: service.live(each) is not None, parts)
+    remembering = remember(None if database is None else database.database)
+    answerers: dict[str, Answerer] = {
+        "site": sites.answer,
+        "seen": sites.seen,
+        "state": remembering.states.answer,
+    }
+    questions = _questions(settings, router, answerers, parts)
+    questions.over_listeners.append(sites.over)
+
+    def apply(fact: DispatcherEffect) -> None:
+        service.apply(fact)
+        questions.note(fact)
+
+    teller.listener = apply
     if identity.shared is not None:
-        await join(identity.shared, settings, router, service, deliveries, hub, identity, parts)
+        await join(
+            identity.shared, settings, router, service, deliveries, hub, identity, parts, ends
+        )
         limits.share(identity.shared, router, parts)
     elif database is not None:
         await _recover(database, service, router, settings)
@@ -167,6 +187,8 @@ async def assemble(
         audit=entrance.audit,
         joining=link.joining,
         vault=vault,
+        sites=sites,
+        remembering=remembering,
         limiter=LocalLimiter(
             rate_of(gateway.client_rate, gateway.client_burst), time.monotonic, limits.clients
         ),
@@ -242,6 +264,24 @@ def _link(
     return Link(router, joining, gatekeeper)
 
 
+def _questions(
+    settings: Settings,
+    router: Router,
+    answerers: dict[str, Answerer],
+    parts: contextlib.AsyncExitStack,
+) -> Questions:
+    """Return what answers running scripts, each kind of question by its own part."""
+
+    def report(asked: Asked, error: Exception) -> None:
+        told = {"kind": asked.kind, "task_id": asked.task_id}
+        get_logger().error("question_failed", **told, exc_info=error)
+
+    questions = Questions(answerers, tell=router.tell, report=report, lang=settings.lang)
+    router.on_question = questions.hear
+    parts.push_async_callback(questions.close)
+    return questions
+
+
 def _tell_end(listeners: Iterable[EndListener], row: TaskRow) -> None:
     for listener in listeners:
         listener(row)
@@ -286,7 +326,7 @@ def _schedules(
         tasks=service,
         log=get_logger(),
         kept_days=kept_days,
-        is_shared=identity.shared is not None,
+        life=None if identity.shared is None else identity.shared.life,
     )
     parts.push_async_callback(scheduler.close)
     ends.append(scheduler.ended)
