@@ -44,6 +44,10 @@ FINAL_STATES = frozenset(
 )
 
 
+# An attempt is at a worker.
+IN_FLIGHT_STATES = frozenset({TaskState.ASSIGNED, TaskState.RUNNING, TaskState.WAITING})
+
+
 class OutcomeCode(StrEnum):
     """How an attempt or a task ended. Stable: the words are translated, the code never."""
 

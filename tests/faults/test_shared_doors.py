@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -22,14 +21,15 @@ def server() -> Iterator[Server]:
     server.close()
 
 
-@pytest.fixture
-def gateways(tmp_path: Path, server: Server) -> Iterator[tuple[Cluster, Cluster]]:
+@pytest.fixture(scope="module")
+def gateways(
+    tmp_path_factory: pytest.TempPathFactory, server: Server
+) -> Iterator[tuple[Cluster, Cluster]]:
     """Two gateways on one database."""
     settings = {"ZSCRAPE_DATABASE_URL": server.url()}
-    (tmp_path / "first").mkdir()
-    (tmp_path / "second").mkdir()
-    first = Cluster(tmp_path / "first", settings=settings)
-    second = Cluster(tmp_path / "second", settings=settings)
+    first, second = (
+        Cluster(tmp_path_factory.mktemp(name), settings=settings) for name in ("first", "second")
+    )
     yield first, second
     second.close()
     first.close()
@@ -71,8 +71,8 @@ def test_calls_and_tasks_are_counted_over_both(gateways: tuple[Cluster, Cluster]
     here, there = gateways
     wanted = {"scopes": ["read"], "rate": "1/h"}
     slow = [here.http.post("/v1/keys", json=wanted).json()["key"] for _ in range(20)]
-    wanted = {"scopes": ["run", "read"], "task_limit": 20}
-    few = here.http.post("/v1/keys", json=wanted).json()["key"]
+    limited = {"scopes": ["run", "read"], "task_limit": 20}
+    few = here.http.post("/v1/keys", json=limited).json()["key"]
 
     def look(cluster: Cluster, key: str) -> httpx.Response:
         url = f"{cluster.gateway.ready['http']}/v1/me"

@@ -22,6 +22,7 @@ from zscrape.gateway.app import GatewayState, HttpPolicy, build_app
 from zscrape.gateway.audit import Auditor
 from zscrape.gateway.connections import ConnectionLimits, HttpConfig
 from zscrape.gateway.events import EventHub
+from zscrape.gateway.handoffs import Handoffs
 from zscrape.gateway.keyring import KeyRing
 from zscrape.gateway.scheduler import Scheduler
 from zscrape.gateway.schedules import Schedules
@@ -33,6 +34,7 @@ from zscrape.scripts.channels import Channels
 from zscrape.scripts.keptdirectory import KeptDirectory
 from zscrape.scripts.trust import NOBODY, Trust
 from zscrape.store.audit import AuditStore
+from zscrape.store.handoffs import HandoffStore
 from zscrape.store.keys import KeyStore
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 from zscrape.store.schedules import ScheduleStore
@@ -135,6 +137,7 @@ class Gateway:
             life=life,
         )
         self.router.on_effect = self.service.apply
+        self.handoffs = Handoffs(HandoffStore(self.tables), self.service, clock=clock)
         self.state = GatewayState(
             service=self.service,
             router=self.router,
@@ -146,6 +149,7 @@ class Gateway:
             audit=Auditor(AuditStore(self.tables)),
             gateway_id="test",
             started_at=time.time(),
+            handoffs=self.handoffs,
             schedules=Schedules(
                 store=stored, scheduler=self.scheduler, tasks=self.service, clock=clock
             ),
@@ -156,6 +160,7 @@ class Gateway:
 
     def _ended(self, row: TaskRow) -> None:
         self.scheduler.ended(row)
+        self.handoffs.ended(row)
 
     def worker(self, script: Any = echo, **options: Any) -> ScriptedWorker:
         """Add a worker."""

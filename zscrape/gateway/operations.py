@@ -12,6 +12,7 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from zscrape.gateway.envelope import Envelope, TaskSummary, TaskView
+from zscrape.gateway.handoffbody import AnswerRequest
 from zscrape.gateway.keyrequests import KeyRequest, RotateRequest, TokenRequest
 from zscrape.gateway.requests import (
     BATCH_LIMIT_COUNT,
@@ -26,6 +27,7 @@ from zscrape.gateway.secretrequests import SecretRequest
 from zscrape.gateway.selections import LetterSelection, TaskSelection
 from zscrape.gateway.sitebody import SiteRequest
 from zscrape.model import TaskState
+from zscrape.store.handoffs import HandoffStatus
 
 Schema = dict[str, Any]
 
@@ -229,6 +231,16 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         body=StateRequest, answers={"200": {JSON: _named(key=_TEXT, revision=_COUNT)}}
     ),
     ("DELETE", "/v1/scripts/{name}/state/{key:path}"): Operation(answers={"204": None}),
+    ("GET", "/v1/handoffs"): Operation(
+        query={
+            "status": {"type": "string", "enum": [status.value for status in HandoffStatus]},
+            "task": _TEXT,
+            "limit": _whole(1, 1_000),
+        },
+        answers={"200": {JSON: _rows("handoffs")}},
+    ),
+    ("POST", "/v1/handoffs/{handoff_id}/answer"): Operation(body=AnswerRequest),
+    ("POST", "/v1/handoffs/{handoff_id}/resolve"): Operation(body=AnswerRequest),
     ("GET", "/v1/secrets"): Operation(
         answers={"200": {JSON: _named(secrets={"type": "array", "items": _SECRET})}}
     ),

@@ -11,6 +11,7 @@ from msgspec import Struct
 from zscrape.gateway.access import Access
 from zscrape.gateway.audit import Auditor
 from zscrape.gateway.events import EventHub
+from zscrape.gateway.handoffs import Handoffs
 from zscrape.gateway.joining import Joining
 from zscrape.gateway.keyring import KeyRing
 from zscrape.gateway.ratelimits import LocalLimiter, RequestLimiter
@@ -60,6 +61,7 @@ class GatewayState:
     gateway_id: str
     started_at: float  # Unix time
     schedules: Schedules
+    handoffs: Handoffs
     policy: HttpPolicy = field(default_factory=HttpPolicy)
     joining: Joining | None = None  # None: the link is not there, as in some tests
     limiter: RequestLimiter = field(default_factory=lambda: LocalLimiter(None, time.monotonic))

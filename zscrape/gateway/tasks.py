@@ -29,6 +29,7 @@ from zscrape.errors import (
     ZscrapeError,
 )
 from zscrape.gateway.elsewhere import Elsewhere, Nowhere
+from zscrape.gateway.envelope import ReusedView
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.intake import (
     ClientLimit,
@@ -51,6 +52,7 @@ from zscrape.gateway.ledger import (
 )
 from zscrape.gateway.recovery import Recovered, Restorer, recover
 from zscrape.gateway.requests import TaskRequest
+from zscrape.gateway.reuse import Reuse, reused_view
 from zscrape.model import (
     Explanation,
     HeartbeatPolicy,
@@ -189,6 +191,8 @@ class TaskService:
             on_stored=on_stored,
         )
         self._on_end = on_end
+        self._reuse = Reuse(store, self._ledger.get, clock)
+        self._asked: KeyLocks[tuple[str, str]] = KeyLocks()  # with a `max_age`, by their script
         # Under the names by which callers know them: a call less on the way of every task.
         self.prepare = self._intake.prepare
         self.apply: Callable[[DispatcherEffect], None] = self._ledger.apply
@@ -261,10 +265,17 @@ class TaskService:
             raise StorageLocked(reason=f"Idempotency-Key {idempotency.key}")
 
     async def _accept(self, prepared: Prepared) -> TaskRow:
+        if prepared.max_age_s is None:
+            return await self._accept_new(prepared)
+        # Of equal questions at once one is asked: the others find it on its way.
+        async with self._asked.hold((prepared.row.digest, prepared.row.script_name)):
+            earlier = await self._reuse.earlier(prepared)
+            if earlier is not prepared.row:
+                return earlier
+            return await self._accept_new(prepared)
+
+    async def _accept_new(self, prepared: Prepared) -> TaskRow:
         row = prepared.row
-        earlier = await self._earlier(prepared)
-        if earlier is not row:
-            return earlier
         try:
             await self.admit(prepared.spec)
             await self._store.add(row, prepared.spec)
@@ -275,6 +286,10 @@ class TaskService:
             await self._store.discard(row.id)
             raise refusal
         return row
+
+    def reused(self, prepared: Prepared, row: TaskRow) -> ReusedView | None:
+        """Return what is told when an accepted request was served by an earlier task."""
+        return reused_view(prepared, row, self._clock())
 
     async def accept_many(
         self, prepared: Sequence[Prepared], promises: Sequence[Idempotency | None] = ()
@@ -334,7 +349,7 @@ class TaskService:
         firsts: dict[str, tuple[TaskRow | ZscrapeError, str]] = {}  # by key, in this batch
         for each, promise in zip(prepared, promises, strict=True):
             if promise is None:
-                answers.append(await self._earlier(each))
+                answers.append(await self._reuse.earlier(each))
                 continue
             first, mark = firsts.get(promise.key, (None, ""))
             if first is None:
@@ -353,7 +368,7 @@ class TaskService:
             return error
         if twin is None:
             row.idempotency_key, row.idempotency_mark = promise.key, promise.mark
-            twin = await self._earlier(prepared)
+            twin = await self._reuse.earlier(prepared)
         return twin
 
     async def _accept_or_refuse(
@@ -372,18 +387,8 @@ class TaskService:
         except ZscrapeError as error:
             self._ledger.close(prepared.row.id)
             return error
+        self._reuse.note(prepared)
         return None
-
-    async def _earlier(self, prepared: Prepared) -> TaskRow:
-        """Return an earlier task that will do, else the new one."""
-        row = prepared.row
-        if prepared.max_age_s is None:
-            return row
-        since = self._clock() - prepared.max_age_s
-        found = await self._store.find_result(row.digest, row.parameters, since=since)
-        if found is None or (prepared.is_own_only and found.client != row.client):
-            return row
-        return found
 
     async def reattach(self, client: str, idempotency: Idempotency) -> TaskRow | None:
         """Return the task that this client has made with this key within the last day.
@@ -489,12 +494,23 @@ class TaskService:
 
     def explain(self, row: TaskRow) -> Explanation:
         """Say why a task waits, where it is, or how it ended."""
+        if row.status is TaskState.WAITING:
+            fields = {"handoff": row.handoff, "worker_id": row.worker_id or "-"}
+            return Explanation(reason="person", fields={"attempt": row.attempts, **fields})
         found = None if row.status.is_final else self._router.explain(row.id)
         if found is not None:
             return found
         if not row.status.is_final:
             return Explanation(reason="elsewhere", fields={"status": row.status.value})
         return Explanation(reason="finished", fields={"status": row.status.value})
+
+    def park(self, task_id: TaskId, attempt: int, handoff_id: str) -> None:
+        """Let a running task wait for a person."""
+        self._ledger.park(task_id, attempt, handoff_id)
+
+    def unpark(self, task_id: TaskId, attempt: int) -> None:
+        """Let a task that waited for a person go on."""
+        self._ledger.unpark(task_id, attempt)
 
     def fence(self, task_id: TaskId) -> asyncio.Future[None] | None:
         """Return what must be done before an attempt of this task may be sent."""

@@ -182,6 +182,7 @@ class Context:
         self._http: Http | None = None
         self._asking: Asking | None = None
         self._state: State | None = None
+        self._asked_count = 0  # of people
         self._last_progress: tuple[float, str] | None = None
 
     @property
@@ -268,6 +269,53 @@ class Context:
 
                 self._asking = Asking(self._said.channel)
         return self._asking.ask(kind, body, timeout_s=timeout_s)
+
+    def ask(
+        self,
+        prompt: str,
+        *,
+        image: bytes | None = None,
+        fields: dict[str, dict[str, Any]] | list[str] | tuple[str, ...] = ("answer",),
+        timeout_s: float | None = None,
+    ) -> dict[str, Any]:
+        """Ask a person, and wait for the answer; the attempt's time limit stands meanwhile.
+
+        Args:
+            prompt: What is asked, as the person is to read it.
+            image: A picture to look at; it is kept with the task as `handoff-N`.
+            fields: Names of what is asked for, or each with what describes it: `type` (`string`,
+                `integer`, `number`, `boolean`), `title`, `description`, `required`, `enum`,
+                and `secret` for what is not to be seen while it is typed.
+            timeout_s: How long people have; by default half an hour.
+
+        Raises:
+            AskRefused: Nobody answers (`handoff_expired`, `handoff_dismissed`), or it is no
+                question (`handoff_invalid`).
+            TypeError: An argument is of a type that is not named here.
+            ValueError: `image` is no picture.
+        """
+        from zscrape.runtime.person import ask
+
+        self._asked_count += 1
+        began_at = time.monotonic()
+        try:
+            return ask(
+                self._ask,
+                self.save,
+                self._asked_count,
+                prompt=prompt,
+                image=image,
+                fields=fields,
+                timeout_s=timeout_s,
+            )
+        finally:
+            self._put_off(time.monotonic() - began_at)
+
+    def _put_off(self, waited_s: float) -> None:
+        """Move the end of the attempt by a time in which its clock stood."""
+        self._ends_at += waited_s
+        if self._http is not None:
+            self._http.put_off(waited_s)
 
     def secret(self, name: str) -> str:
         """Return the value of a secret that `metadata.json` lists and that is granted.

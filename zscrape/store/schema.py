@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 METADATA: Final = MetaData()
-HEAD: Final = "0011"  # the newest migration; a test holds it to the folder
+HEAD: Final = "0012"  # the newest migration; a test holds it to the folder
 
 _ROW_NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")  # else no alias of the rowid
 
@@ -294,6 +294,35 @@ Index(
     OCCURRENCES.c.schedule_id,
     sqlite_where=text("status = 'claimed'"),
     postgresql_where=text("status = 'claimed'"),
+)
+
+# ---- questions to people ----------------------------------------------------------------
+
+HANDOFFS: Final = Table(
+    "handoffs",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("task_id", String(64), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("request", BigInteger, nullable=False),  # which question of its attempt
+    Column("script_name", String(255), nullable=False),
+    Column("client", String(255), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("mark", String(64), nullable=False),  # equal questions have equal marks
+    Column("created_at", Float(53), nullable=False),
+    Column("expires_at", Float(53), nullable=False),
+    Column("ended_at", Float(53)),  # NULL iff it is open
+    Column("actor", String(255), nullable=False),  # who ended it; empty: time, or the task
+    Column("question", LargeBinary, nullable=False),  # JSON
+    Column("answer", LargeBinary, nullable=False),  # JSON; empty: none, or its task has ended
+)
+Index("handoffs_task", HANDOFFS.c.task_id, HANDOFFS.c.attempt)
+Index("handoffs_created", HANDOFFS.c.created_at)
+Index(
+    "handoffs_open",
+    HANDOFFS.c.created_at,
+    sqlite_where=text("status = 'open'"),
+    postgresql_where=text("status = 'open'"),
 )
 
 # ---- secrets of scripts, sealed ---------------------------------------------------------
