@@ -61,7 +61,6 @@ def readable(cluster: Cluster, task_ids: list[str]) -> Iterator[str]:
     names = {
         "name": ("telltale", "page.bin", "typed.txt", "--------.txt"),
         "key": ("cursor", "key ********"),
-        "key:path": ("cursor", "key ********"),
         "task_id": task_ids,
         "worker_id": ("none",),
     }
