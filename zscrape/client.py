@@ -372,7 +372,10 @@ class Client:
         return self._call("GET", "/v1/keys")
 
     def create_key(self, **asked: Any) -> Document:
-        """Make an API key: `name scopes scripts expires_in rate`; `key` is told this once."""
+        """Make an API key: `name scopes scripts groups expires_in rate task_limit`.
+
+        `key` is told this once.
+        """
         return self._call("POST", "/v1/keys", json=_given(asked))
 
     def revoke_key(self, key_id: str) -> Document:

@@ -38,6 +38,7 @@ from zscrape.gateway.sharing import (
     host_name,
     join,
     kept_for,
+    limits_of,
     open_shared,
     tell_storage,
 )
@@ -130,6 +131,7 @@ async def assemble(
     router.secrets_for = vault.values_for
     store = database or MemoryTaskStore(MemoryPolicy(final_count=gateway.task_kept_count))
     entrance = await open_entrance(settings, key, database, parts)
+    limits = limits_of(identity.shared)
     deliveries = _webhooks(settings, store, parts)
     ends: list[EndListener] = [deliveries.offer]
     service = TaskService(
@@ -149,6 +151,8 @@ async def assemble(
         ),
         on_stored=None if database is None else router.stored,
         check_secrets=vault.check,
+        script_buckets=limits.scripts,
+        limit_of=entrance.keys.task_limit_of,
     )
     sites = await open_sites(identity, lambda each: service.live(each) is not None, parts)
     remembering = remember(None if database is None else database.database)
@@ -172,6 +176,7 @@ async def assemble(
         await join(
             identity.shared, settings, router, service, deliveries, hub, identity, parts, ends
         )
+        limits.share(identity.shared, router, parts)
     elif database is not None:
         await _recover(database, service, router, settings)
     await deliveries.resume()
@@ -189,7 +194,9 @@ async def assemble(
         vault=vault,
         sites=sites,
         remembering=remembering,
-        limiter=LocalLimiter(rate_of(gateway.client_rate, gateway.client_burst), time.monotonic),
+        limiter=LocalLimiter(
+            rate_of(gateway.client_rate, gateway.client_burst), time.monotonic, limits.clients
+        ),
         gateway_id=identity.gateway_id,
         started_at=time.time(),
         schedules=schedules,
