@@ -288,6 +288,10 @@ class MemoryTaskStore:
         task_id = self._by_key.get((client, idempotency_key))
         return None if task_id is None else await self.get(task_id)
 
+    async def known_keys(self, client: str, idempotency_keys: Sequence[str]) -> set[str]:
+        """Return those of many keys that a task of this client has."""
+        return {each for each in idempotency_keys if (client, each) in self._by_key}
+
     async def find_result(
         self, digest: str, parameters: bytes, *, since: float, client: str = ""
     ) -> TaskRow | None:

@@ -29,6 +29,16 @@ def task(reader: sqlite3.Connection, where: str, *values: Any) -> TaskRow | None
     return None if record is None else whole(reader, load(record))
 
 
+def known_keys(reader: sqlite3.Connection, *, client: str, keys: Sequence[str]) -> set[str]:
+    """Return those of many keys that a task of this client has."""
+    marks = ", ".join("?" * len(keys))
+    found = reader.execute(
+        f"SELECT idempotency_key FROM tasks WHERE client = ? AND idempotency_key IN ({marks})",  # noqa: S608 - marks
+        (client, *keys),
+    )
+    return {str(key) for (key,) in found}
+
+
 def whole(reader: sqlite3.Connection, loaded: Loaded) -> TaskRow:
     """Return a task with its answer."""
     if not loaded.needs_data:

@@ -275,6 +275,10 @@ class TaskStore(Protocol):
         """Return the task that this client made with this key."""
         ...
 
+    async def known_keys(self, client: str, idempotency_keys: Sequence[str]) -> set[str]:
+        """Return those of many keys that a task of this client has, or may have in a moment."""
+        ...
+
     async def find_result(
         self, digest: str, parameters: bytes, *, since: float, client: str = ""
     ) -> TaskRow | None:
