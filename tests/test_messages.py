@@ -10,6 +10,7 @@ import pytest
 from zscrape import messages
 from zscrape.messages import CATALOGUE, negotiate, placeholders, text
 from zscrape.messages.access import ACCESS
+from zscrape.messages.asking import ASKING
 from zscrape.messages.cli import CLI
 from zscrape.messages.environments import ENVIRONMENTS
 from zscrape.messages.errors import ERRORS
@@ -18,6 +19,7 @@ from zscrape.messages.explain import EXPLAIN
 from zscrape.messages.http import HTTP
 from zscrape.messages.isolation import ISOLATION
 from zscrape.messages.operations import OPERATIONS
+from zscrape.messages.remembering import REMEMBERING
 from zscrape.messages.schedules import SCHEDULES
 from zscrape.messages.scripts import SCRIPTS
 from zscrape.messages.security import SECURITY
@@ -25,8 +27,8 @@ from zscrape.messages.tasks import TASKS
 
 HANGUL = re.compile("[가-힣]")
 PARTS = (
-    *(ACCESS, ERRORS, EXPLAIN, EVENTS, CLI, SCRIPTS),
-    *(HTTP, ENVIRONMENTS, ISOLATION, TASKS, SCHEDULES, SECURITY, OPERATIONS),
+    *(ACCESS, ASKING, ERRORS, EXPLAIN, EVENTS, CLI, SCRIPTS),
+    *(HTTP, ENVIRONMENTS, ISOLATION, TASKS, SCHEDULES, SECURITY, OPERATIONS, REMEMBERING),
 )
 
 

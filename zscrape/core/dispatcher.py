@@ -22,6 +22,7 @@ from zscrape.core import breaking, invariants, patience, report
 from zscrape.core.effects import (
     DispatcherEffect,
     GiveScript,
+    Question,
     Send,
     TaskRecords,
     TaskStarted,
@@ -48,6 +49,7 @@ from zscrape.model import (
 )
 from zscrape.wire import (
     Ack,
+    Ask,
     Done,
     Drain,
     Events,
@@ -101,6 +103,7 @@ class Dispatcher:
             Done: self._heard_done,
             Refused: self._heard_refused,
             Need: self._heard_need,
+            Ask: self._heard_ask,
             Goodbye: self._members.goodbye,
         }
 
@@ -462,6 +465,15 @@ class Dispatcher:
 
     def _heard_need(self, worker: Worker, need: Need, now: float) -> None:
         self._lives.out.append(GiveScript(worker.peer, worker.id, need.request, need.key))
+
+    def _heard_ask(self, worker: Worker, ask: Ask, now: float) -> None:
+        task = self._current(worker, ask.task_id, ask.attempt)
+        if task is None:
+            self._members.ignore(worker.peer, ask, "superseded")
+            return
+        if not task.is_started:
+            self._begin(task, worker, now)
+        self._lives.out.append(Question(worker.peer, worker.id, ask, task.spec.run))
 
     # ---- small parts -----------------------------------------------------------------
 

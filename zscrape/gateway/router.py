@@ -19,7 +19,7 @@ import zmq
 
 from zscrape import wire
 from zscrape.core.dispatcher import Dispatcher
-from zscrape.core.effects import DispatcherEffect, GiveScript, Ignored, Send
+from zscrape.core.effects import DispatcherEffect, GiveScript, Ignored, Question, Send
 from zscrape.core.history import History
 from zscrape.errors import ConfigError, StorageError, WireError
 from zscrape.gateway.gatekeeper import Gatekeeper, Passage
@@ -93,7 +93,8 @@ class Router:
     `on_effect` is called in the loop's thread with every effect that is not a send, also
     before `submit` returns. `pack` gives the bytes of a script by digest, or None. `fence` is
     asked with every Run: what it returns must be done before the Run may leave. `secrets_for`
-    gives the values that a Run takes along.
+    gives the values that a Run takes along. `on_question` hears what attempts ask; the answer
+    is given by `tell`.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class Router:
     ) -> None:
         self.fence: Fence = _send_at_once
         self.secrets_for: Callable[[RunSpec], dict[str, str]] = _grant_nothing
+        self.on_question: Callable[[Question], None] = self._answer_nothing
         self._dispatcher = dispatcher
         self._bind = bind
         self._on_effect = on_effect
@@ -445,6 +447,8 @@ class Router:
                         pending.extend(self._deliver(peer, message))
                     case GiveScript():
                         self._give(effect)
+                    case Question():
+                        self.on_question(effect)
                     case _:
                         self._on_effect(effect)
         finally:  # whatever one effect has come to, the dispatcher must go on ticking
@@ -491,6 +495,15 @@ class Router:
                 self._passages.pop(peer, None)
             return False
         return True
+
+    def tell(self, peer: bytes, tell: wire.Tell) -> None:
+        """Answer what an attempt has asked; one whose connection is gone asks again."""
+        self._act([Send(peer, tell)])
+
+    def _answer_nothing(self, question: Question) -> None:
+        """Refuse what nobody here answers."""
+        ask = question.ask
+        self._on_effect(Ignored(question.peer, ask.kind, "unsupported"))
 
     def _give(self, effect: GiveScript) -> None:
 

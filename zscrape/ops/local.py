@@ -22,6 +22,7 @@ from zscrape.client import Document, Event
 from zscrape.config import SECRET_VARIABLE, Settings, usable
 from zscrape.errors import EntryPointInvalid, ParamsInvalid, ScriptNotFound, SecretDenied
 from zscrape.gateway.envelope import encode, envelope
+from zscrape.messages import text
 from zscrape.model import Outcome, Pin, Record, RunSpec, TaskState
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
@@ -29,6 +30,7 @@ from zscrape.scripts.digest import MANIFEST_FILE
 from zscrape.scripts.directory import DirectoryRepository
 from zscrape.scripts.manifest import ManifestDefaults
 from zscrape.store.tasks import TaskRow
+from zscrape.wire import Ask, Tell
 from zscrape.worker.environments import Environments, needs_environment
 from zscrape.worker.network import network_policy
 from zscrape.worker.recipe import environment_policy
@@ -49,8 +51,10 @@ class LocalRun(Struct, frozen=True):
 class _Listener:
     """Turns what the attempt says into events, and keeps its outcome."""
 
-    def __init__(self, on_event: OnEvent) -> None:
+    def __init__(self, on_event: OnEvent, lang: str) -> None:
         self._on_event = on_event
+        self._lang = lang
+        self.tell: Callable[[Tell], None]  # given once there are slots
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.item_count = 0
         self.artifacts: dict[str, tuple[bytes, Document]] = {}
@@ -76,6 +80,12 @@ class _Listener:
         content = base64.b64decode(saved.pop("data"))
         self.artifacts[saved["name"]] = (content, saved)
         return saved
+
+    def on_ask(self, ask: Ask) -> None:
+        """Refuse: there is no gateway."""
+        words = text("asked.local", self._lang, kind=ask.kind)
+        body = msgspec.json.encode({"message": words})
+        self.tell(Tell(ask.task_id, ask.attempt, ask.request, body, "unsupported"))
 
     def on_finished(self, task_id: str, attempt: int, outcome: Outcome) -> None:
         self.outcome.set_result(outcome)
@@ -133,7 +143,7 @@ async def run_here(
             attempts=1,
             worker_id="local",
         )
-        listener = _Listener(on_event)
+        listener = _Listener(on_event, lang)
         policy = SlotPolicy(
             slot_count=1,
             scratch_dir=Path(scratch) / "attempts",
@@ -204,6 +214,7 @@ async def _attempt(
         return await cache.ensure(pin, nothing_to_fetch)
 
     slots = Slots(policy, ensure, listener, environments)
+    listener.tell = slots.tell
     await slots.start()
     try:
         now = asyncio.get_running_loop().time()

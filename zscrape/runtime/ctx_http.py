@@ -69,6 +69,11 @@ _PASSWORD_FIELD = "input[type=password]"  # noqa: S105 - where it is typed
 _tls: ssl.SSLContext | None = None
 
 
+def page_of(url: str, html: str) -> Page:
+    """Return a document that came by another way, as if it had been an answer."""
+    return Page(url, html.encode("utf-8", "replace"), charset="utf-8")
+
+
 class Http:
     """The client. It never waits beyond the attempt's end; several threads may use it.
 
@@ -99,8 +104,9 @@ class Http:
         self._save = save
         self._login_path = ""  # of the page where we have logged in
         self._asynchronous: AsyncHttp | None = None
-        gate = gate or LocalGate(ends_at)
-        transport = Transport(_tls_context(), gate, ends_at)
+        self._own_gate = LocalGate(ends_at)
+        gate = gate or self._own_gate
+        transport = self._transport = Transport(_tls_context(), gate, ends_at)
         transport.tape = tape
         transport.robots = Robots(gate, self._fetch_robots, self._agent)
         self._client = httpx.Client(
@@ -314,6 +320,11 @@ class Http:
         return downloads.Download(
             page.url, told, path, size_bytes=size_bytes, sha256=sha256, content_type=media_type
         )
+
+    def put_off(self, waited_s: float) -> None:
+        """Move the attempt's end by a time in which its clock stood."""
+        for each in (self._trying, self._transport, self._own_gate):
+            each.ends_at += waited_s
 
     def close(self) -> None:
         """Close every connection; an attempt's end does that, too."""

@@ -57,8 +57,8 @@ class Trying:
         say: Callable[..., None] | None,
     ) -> None:
         self.recorder = recorder
+        self.ends_at = ends_at  # monotonic seconds
         self._client = client
-        self._ends_at = ends_at  # monotonic seconds
         self._proxies = proxies
         self._say = say
 
@@ -151,12 +151,12 @@ class Trying:
         told_s = retrying.retry_after_s(page.headers)
         if told_s is None:
             return retrying.backoff_s(number)
-        if told_s > min(retrying.RETRY_AFTER_LIMIT_S, self._ends_at - time.monotonic()):
+        if told_s > min(retrying.RETRY_AFTER_LIMIT_S, self.ends_at - time.monotonic()):
             return None
         return told_s
 
     def _left_s(self, url: str) -> float:
-        left_s = self._ends_at - time.monotonic()
+        left_s = self.ends_at - time.monotonic()
         if left_s <= 0:
             raise HttpError(url, 0, "the attempt's time is up")
         return left_s

@@ -22,6 +22,7 @@ from zscrape.log import get_logger
 from zscrape.messages import text
 from zscrape.model import Attempt, Limits, Outcome, OutcomeCode, Pin, Record, RunSpec
 from zscrape.runtime.limits import Limits as ChildLimits
+from zscrape.wire import Ask, Tell
 from zscrape.worker.attempt import Assignment, Running, SlotListener
 from zscrape.worker.children import Child
 from zscrape.worker.codes import CodeKey, Codes
@@ -214,6 +215,12 @@ class Slots:
         if running is not None:
             running.stop(code)
 
+    def tell(self, tell: Tell) -> None:
+        """Give an attempt the answer to what it has asked; one that is over needs none."""
+        running = self._running.get((tell.task_id, tell.attempt))
+        if running is not None:
+            running.tell(tell)
+
     async def close(self) -> None:
         """End everything. Attempts that still run end as `worker_lost`, at once.
 
@@ -351,6 +358,9 @@ class _Trial:
     def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
         """It has nothing to say."""
 
+    def on_ask(self, ask: Ask) -> None:
+        """It runs beside what a gateway knows of: nobody can answer."""
+
     def on_finished(self, task_id: str, attempt: int, outcome: Outcome) -> None:
         """Tell who waits, if somebody still does."""
         if not self._outcome.done():
@@ -369,6 +379,9 @@ class _CodeListener:
 
     def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
         """A compiler may warn; the attempt itself tells it too."""
+
+    def on_ask(self, ask: Ask) -> None:
+        """It runs beside what a gateway knows of: nobody can answer."""
 
     def on_finished(self, task_id: str, attempt: int, outcome: Outcome) -> None:
         """Keep the code; a script that cannot be compiled says so in its own attempts."""
