@@ -163,7 +163,8 @@ ERRORS: Final[dict[str, Text]] = {
         "건너뜀: 잠금 {key}을(를) 작업 {holder}이(가) 쥐고 있습니다.",
     ),
     "rate_limited": Text(
-        "Too many requests; try again later.", "요청이 너무 많습니다. 나중에 다시 시도하십시오."
+        "The site finds the script too fast: {error_message}",
+        "사이트가 요청이 너무 잦다고 합니다: {error_message}",
     ),
     "retry_exhausted": Text(
         "All {try_count} tries failed; the last one ended with {last_code}.",
