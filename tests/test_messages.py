@@ -22,12 +22,13 @@ from zscrape.messages.operations import OPERATIONS
 from zscrape.messages.schedules import SCHEDULES
 from zscrape.messages.scripts import SCRIPTS
 from zscrape.messages.security import SECURITY
+from zscrape.messages.sites import SITES
 from zscrape.messages.tasks import TASKS
 
 HANGUL = re.compile("[가-힣]")
 PARTS = (
     *(ACCESS, ASKING, ERRORS, EXPLAIN, EVENTS, CLI, SCRIPTS),
-    *(HTTP, ENVIRONMENTS, ISOLATION, TASKS, SCHEDULES, SECURITY, OPERATIONS),
+    *(HTTP, ENVIRONMENTS, ISOLATION, TASKS, SCHEDULES, SECURITY, SITES, OPERATIONS),
 )
 
 

@@ -23,6 +23,7 @@ from zscrape.runtime.trace import clean, cut, tell, type_name
 
 if TYPE_CHECKING:
     from zscrape.runtime.asking import Asking
+    from zscrape.runtime.budget import Budget
     from zscrape.runtime.ctx_http import Http
 
 # The codes of the contract that are a script's to give.
@@ -177,6 +178,7 @@ class Context:
         self._secrets = secrets or {}
         self._http: Http | None = None
         self._asking: Asking | None = None
+        self._kept_budget: Budget | None = None
         self._last_progress: tuple[float, str] | None = None
 
     @property
@@ -211,6 +213,29 @@ class Context:
 
                 self._asking = Asking(self._said.channel)
         return self._asking.ask(kind, body, timeout_s=timeout_s)
+
+    def throttle(self, site: str) -> None:
+        """Wait for a token of a site's budget, which the whole cluster shares.
+
+        `ctx.http` does this by itself; it is for requests that are made in other ways. A site
+        without a budget is not waited for. In a coroutine: `await asyncio.to_thread(...)`.
+
+        Args:
+            site: The site's name, such as `example.com`, or an address of it.
+
+        Raises:
+            TypeError: `site` is no text.
+        """
+        self._budget().throttle(_text("site", site))
+
+    def _budget(self) -> Budget:
+        """Return what lets requests to sites go, made on first use."""
+        with _first_ask:
+            if self._kept_budget is None:
+                from zscrape.runtime.budget import Budget
+
+                self._kept_budget = Budget(self._ask, log=self.log, ends_at=self._ends_at)
+        return self._kept_budget
 
     def secret(self, name: str) -> str:
         """Return the value of a secret that `metadata.json` lists and that is granted.
