@@ -44,6 +44,10 @@ FINAL_STATES = frozenset(
 )
 
 
+# An attempt is at a worker.
+IN_FLIGHT_STATES = frozenset({TaskState.ASSIGNED, TaskState.RUNNING, TaskState.WAITING})
+
+
 class OutcomeCode(StrEnum):
     """How an attempt or a task ended. Stable: the words are translated, the code never."""
 
@@ -168,6 +172,20 @@ class SiteBudget(Struct, frozen=True):
     gap_s: float | None = None  # between one request and the next
 
 
+class Expect(Struct, frozen=True, array_like=True):
+    """What a script promises to find; an attempt that finds less has not succeeded.
+
+    A field lacks its value when an item has no such field, or null, or an empty text: what a
+    selector that fits nothing brings.
+    """
+
+    min_item_count: int = 0
+    required: tuple[str, ...] = ()  # fields of every item
+    # The share of items that may lack the value of one field: of each required one, or, with
+    # none required, of each that any item has. None: no item, and nothing if none is required.
+    max_null_ratio: float | None = None
+
+
 class RunSpec(Struct, frozen=True, array_like=True):
     """Everything a worker must know of a script to run it; drawn from its manifest once."""
 
@@ -182,6 +200,7 @@ class RunSpec(Struct, frozen=True, array_like=True):
     network: Network = "public"  # what it asks for; a worker may allow less
     secrets: tuple[str, ...] = ()  # names; the values travel with the attempt alone
     sites: tuple[tuple[str, SiteBudget], ...] = ()  # budgets that it names, by site
+    expect: Expect | None = None
 
 
 # Further tries where a request or a manifest asks for retries without saying how many.

@@ -12,14 +12,14 @@ from hypothesis import given, strategies as st
 
 from tests.scripts.folders import manifest
 from zscrape.errors import ManifestInvalid
-from zscrape.model import Limits, OutcomeCode, Overlap, Pin, RetryPolicy, SiteBudget
+from zscrape.model import Expect, Limits, OutcomeCode, Overlap, Pin, RetryPolicy, SiteBudget
 from zscrape.scripts.manifest import (
     ManifestDefaults,
     is_script_name,
     parse_manifest,
     run_spec,
 )
-from zscrape.scripts.sections import Expect, LockTemplate
+from zscrape.scripts.sections import LockTemplate
 
 PIN = Pin("dir", "sample", "1.0.0", "sha256:" + "0" * 64)
 
@@ -301,12 +301,11 @@ def test_any_bytes_are_a_manifest_or_a_list_of_faults(raw: bytes) -> None:
         parse_manifest(raw, "sample")
 
 
-@pytest.mark.parametrize("name", ["reuse", "expect"])
+@pytest.mark.parametrize("name", ["reuse"])
 def test_a_field_that_nobody_enforces_yet_is_told(name: str) -> None:
     """A script that relies on it is told that this version does not hold it to it."""
     asked: dict[str, Any] = {
         "reuse": 5,
-        "expect": {"min_items": 1},
     }
     found = parse_manifest(manifest(**{name: asked[name]}), "sample")
 

@@ -22,6 +22,7 @@ from zscrape.messages.explain import EXPLAIN
 from zscrape.messages.http import HTTP
 from zscrape.messages.isolation import ISOLATION
 from zscrape.messages.operations import OPERATIONS
+from zscrape.messages.remembering import REMEMBERING
 from zscrape.messages.schedules import SCHEDULES
 from zscrape.messages.scripts import SCRIPTS
 from zscrape.messages.security import SECURITY
@@ -55,6 +56,7 @@ CATALOGUE: Final[dict[str, Text]] = {
     **SECURITY,
     **SITES,
     **OPERATIONS,
+    **REMEMBERING,
 }
 _FORMATTER = string.Formatter()
 

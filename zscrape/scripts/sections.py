@@ -16,6 +16,7 @@ from zscrape.model import (
     NEVER_RETRIED,
     RETRIED_BY_DEFAULT,
     RETRY_COUNT,
+    Expect,
     Limits,
     OutcomeCode,
     Overlap,
@@ -50,14 +51,6 @@ class LockTemplate(Struct, frozen=True):
     def key_for(self, params: Mapping[str, Any]) -> str:
         """Return the key with the parameters' values; texts as they are, others as JSON."""
         return _PLACEHOLDER.sub(lambda match: _key_part(params.get(match[1])), self.key)
-
-
-class Expect(Struct, frozen=True):
-    """What a script promises to find."""
-
-    min_item_count: int = 0
-    required: tuple[str, ...] = ()
-    max_null_ratio: float = 1.0
 
 
 def note_missing(reader: ObjectReader, name: str) -> None:
@@ -195,7 +188,7 @@ def read_expect(reader: ObjectReader) -> Expect | None:
     found = Expect(
         min_item_count=inner.whole("min_items", 0, minimum=0, maximum=10**9),
         required=inner.texts("required"),
-        max_null_ratio=inner.number("max_null_ratio", 1.0, minimum=0, maximum=1),
+        max_null_ratio=inner.number("max_null_ratio", None, minimum=0, maximum=1),
     )
     inner.problems.extend(inner.unknown())
     return found
