@@ -203,6 +203,7 @@ class Context:
             self._http = Http(
                 script_name=self._script_name,
                 ends_at=self._ends_at,
+                gate=self._budget(),
                 save=self.save,
                 say=self.log.info,
             )
