@@ -173,6 +173,20 @@ async def test_a_default_holds_for_every_site(desk: Desk) -> None:
     second.cancel()
 
 
+async def test_a_script_may_be_gentle_with_every_site(desk: Desk) -> None:
+    """A manifest that names `*` has each site of its script asked so; what it names counts more."""
+    named = {"*": ONE, "b.example": SiteBudget()}
+    await desk.take("a", "a.example", named=named)
+    second = desk.taking("a", "a.example", named=named)
+    async with asyncio.timeout(LIMIT_S):
+        for _ in range(3):
+            await desk.take("a", "b.example", named=named)
+
+    assert not second.done()
+    assert "*" in await desk.names(named)
+    second.cancel()
+
+
 async def test_a_complaint_slows_a_site_without_a_budget(desk: Desk) -> None:
     """A 429 seen by one script makes all wait for as long as the site says."""
     await desk.tell("a", "", status=429, retry_after_s=30.0)

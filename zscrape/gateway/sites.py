@@ -334,9 +334,9 @@ def _claims(
 ) -> dict[str, SiteBudget]:
     """Return what a script's manifest, and the site's robots.txt, ask for at this host."""
     claims: dict[str, SiteBudget] = {}
-    name = site_of(host, named)
-    if name is not None:
-        claims[script_name] = named[name]
+    wish = named.get(site_of(host, named) or EVERY_SITE)
+    if wish is not None:
+        claims[script_name] = wish
     if gap_s:
         claims[_ROBOTS] = SiteBudget(gap_s=min(gap_s, _GAP_LIMIT_S))
     return claims
