@@ -70,7 +70,7 @@ class Log:
 
 def gate_of(gateway: Gateway, log: Log | None = None) -> Budget:
     """Return the gate of an attempt."""
-    return Budget(gateway.ask, log=log or Log(), ends_at=1e12)  # type: ignore[arg-type]
+    return Budget(gateway.ask, say=(log or Log()).info, ends_at=1e12)
 
 
 def test_a_site_without_a_budget_costs_one_question_for_all() -> None:
@@ -239,7 +239,7 @@ def test_a_gateway_in_trouble_is_the_scripts_to_hear_of() -> None:
     def refuse(kind: str, body: dict[str, Any]) -> Any:
         raise AskRefused("internal", "in trouble")
 
-    gate = Budget(refuse, log=Log(), ends_at=1e12)  # type: ignore[arg-type]
+    gate = Budget(refuse, say=Log().info, ends_at=1e12)
 
     with pytest.raises(AskRefused, match="in trouble"):
         gate.before("http://a.example/")

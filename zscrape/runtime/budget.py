@@ -16,13 +16,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from zscrape.runtime.asking import AskRefused
 from zscrape.runtime.gate import LocalGate, origin_of
-
-if TYPE_CHECKING:
-    from zscrape.runtime.context import Log
 
 REFRESH_S = 30.0
 SENT_S = 0.1
@@ -39,9 +36,11 @@ Report = dict[str, Any]
 class Budget:
     """Lets requests of one attempt go as the cluster's budgets of sites have it."""
 
-    def __init__(self, ask: Callable[[str, Any], Any], *, log: Log, ends_at: float) -> None:
+    def __init__(
+        self, ask: Callable[[str, Any], Any], *, say: Callable[..., None], ends_at: float
+    ) -> None:
         self._ask = ask
-        self._log = log
+        self._say = say  # tells of a longer wait: `ctx.log.info`
         self._alone = LocalGate(ends_at)  # for a run that has no gateway
         self._is_alone = False
         self._lock = threading.Lock()
@@ -166,7 +165,7 @@ class Budget:
             if sum_s < max(_WORTH_TELLING_S, 2 * self._told_s.get(site, 0.0)):
                 return
             self._told_s[site] = sum_s
-        self._log.info(f"waited {sum_s:.1f} s for the budget of {site}", site=site, waited_s=sum_s)
+        self._say(f"waited {sum_s:.1f} s for the budget of {site}", site=site, waited_s=sum_s)
 
 
 class _Teller:

@@ -291,7 +291,7 @@ class Context:
             if self._kept_budget is None:
                 from zscrape.runtime.budget import Budget
 
-                self._kept_budget = Budget(self._ask, log=self.log, ends_at=self._ends_at)
+                self._kept_budget = Budget(self._ask, say=self.log.info, ends_at=self._ends_at)
         return self._kept_budget
 
     def ask(
