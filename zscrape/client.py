@@ -462,6 +462,18 @@ class Client:
         path = f"/v1/locks/{quote(key, safe='')}"
         return self._call("DELETE", path, params={"force": "1"} if is_forced else {})
 
+    def sites(self) -> Document:
+        """Return the sites that have a budget or were asked of late, and how they take it."""
+        return self._call("GET", "/v1/sites")
+
+    def set_site(self, site: str, **budget: Any) -> Document:
+        """Set the budget of a site: `rate concurrency burst gap`; what is None has no limit."""
+        return self._call("PUT", f"/v1/sites/{quote(site, safe='')}", json=_given(budget))
+
+    def remove_site(self, site: str) -> None:
+        """Remove the budget of a site."""
+        self._checked(self._send("DELETE", f"/v1/sites/{quote(site, safe='')}"))
+
     def secrets(self) -> Document:
         """Return the names of secrets, and which scripts may read them."""
         return self._call("GET", "/v1/secrets")

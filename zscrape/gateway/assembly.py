@@ -29,6 +29,7 @@ from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.outbound import Outbound
 from zscrape.gateway.ratelimits import LocalLimiter
 from zscrape.gateway.remembering import remember
+from zscrape.gateway.robots import RobotsFiles
 from zscrape.gateway.router import Router
 from zscrape.gateway.scheduler import Scheduler
 from zscrape.gateway.schedules import Schedules
@@ -43,6 +44,7 @@ from zscrape.gateway.sharing import (
     tell_storage,
 )
 from zscrape.gateway.siteopen import open_sites
+from zscrape.gateway.sites import Sites
 from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.gateway.tasks import TaskPolicy, TaskService
 from zscrape.gateway.vault import Vault
@@ -160,6 +162,7 @@ async def assemble(
     answerers: dict[str, Answerer] = {
         "site": sites.answer,
         "seen": sites.seen,
+        "robots": _robots(settings, sites, parts).answer,
         "state": remembering.states.answer,
         "person": handoffs.answer_script,
     }
@@ -328,6 +331,15 @@ def _webhooks(settings: Settings, store: TaskStore, parts: contextlib.AsyncExitS
     )
     parts.push_async_callback(deliveries.close)
     return deliveries
+
+
+def _robots(settings: Settings, sites: Sites, parts: contextlib.AsyncExitStack) -> RobotsFiles:
+    """Return what knows the robots.txt of sites that scripts may ask."""
+    outbound = Outbound(allowed=settings.worker.network_allow)
+    parts.push_async_callback(outbound.close)
+    files = RobotsFiles(outbound, sites.visit)
+    parts.push_async_callback(files.close)
+    return files
 
 
 def _schedules(
