@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -132,4 +134,16 @@ def browsers(root: Path) -> list[int]:
 
 def profiles(root: Path) -> list[Path]:
     """Return the folders of browsers beneath `root`."""
-    return [path for path in root.rglob(".browser*") if path.is_dir()]
+    return [
+        Path(folder, name)
+        for folder, names, _ in os.walk(root)  # what goes meanwhile is no fault
+        for name in names
+        if name.startswith(".browser")
+    ]
+
+
+async def eventually(test: Callable[[], bool]) -> None:
+    """Wait for a state of the machine that nothing announces, on a busy machine too."""
+    async with asyncio.timeout(40):
+        while not test():  # noqa: ASYNC110 - nothing announces it
+            await asyncio.sleep(0.02)
