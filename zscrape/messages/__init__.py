@@ -22,9 +22,11 @@ from zscrape.messages.explain import EXPLAIN
 from zscrape.messages.http import HTTP
 from zscrape.messages.isolation import ISOLATION
 from zscrape.messages.operations import OPERATIONS
+from zscrape.messages.remembering import REMEMBERING
 from zscrape.messages.schedules import SCHEDULES
 from zscrape.messages.scripts import SCRIPTS
 from zscrape.messages.security import SECURITY
+from zscrape.messages.sites import SITES
 from zscrape.messages.tasks import TASKS
 
 __all__ = [
@@ -52,7 +54,9 @@ CATALOGUE: Final[dict[str, Text]] = {
     **ASKING,
     **SCHEDULES,
     **SECURITY,
+    **SITES,
     **OPERATIONS,
+    **REMEMBERING,
 }
 _FORMATTER = string.Formatter()
 

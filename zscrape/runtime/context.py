@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from zscrape.runtime.asking import Asking
     from zscrape.runtime.ctx_browser import BrowserContext
     from zscrape.runtime.ctx_http import Http
+    from zscrape.runtime.state import State
 
 # The codes of the contract that are a script's to give.
 FAIL_CODES = (
@@ -180,6 +181,8 @@ class Context:
         self._secrets = secrets or {}
         self._http: Http | None = None
         self._asking: Asking | None = None
+        self._state: State | None = None
+        self._asked_count = 0  # of people
         self._last_progress: tuple[float, str] | None = None
 
     @property
@@ -205,6 +208,15 @@ class Context:
 
             self._http = Http(script_name=self._script_name, ends_at=self._ends_at)
         return self._http
+
+    @property
+    def state(self) -> State:
+        """What the script remembers between its runs: small JSON documents by key."""
+        if self._state is None:
+            from zscrape.runtime.state import State
+
+            self._state = State(self._ask)
+        return self._state
 
     def browser(self, **options: Any) -> BrowserContext:
         """Return a browser for `async with`, or `with` where the script is not asynchronous.
@@ -257,6 +269,53 @@ class Context:
 
                 self._asking = Asking(self._said.channel)
         return self._asking.ask(kind, body, timeout_s=timeout_s)
+
+    def ask(
+        self,
+        prompt: str,
+        *,
+        image: bytes | None = None,
+        fields: dict[str, dict[str, Any]] | list[str] | tuple[str, ...] = ("answer",),
+        timeout_s: float | None = None,
+    ) -> dict[str, Any]:
+        """Ask a person, and wait for the answer; the attempt's time limit stands meanwhile.
+
+        Args:
+            prompt: What is asked, as the person is to read it.
+            image: A picture to look at; it is kept with the task as `handoff-N`.
+            fields: Names of what is asked for, or each with what describes it: `type` (`string`,
+                `integer`, `number`, `boolean`), `title`, `description`, `required`, `enum`,
+                and `secret` for what is not to be seen while it is typed.
+            timeout_s: How long people have; by default half an hour.
+
+        Raises:
+            AskRefused: Nobody answers (`handoff_expired`, `handoff_dismissed`), or it is no
+                question (`handoff_invalid`).
+            TypeError: An argument is of a type that is not named here.
+            ValueError: `image` is no picture.
+        """
+        from zscrape.runtime.person import ask
+
+        self._asked_count += 1
+        began_at = time.monotonic()
+        try:
+            return ask(
+                self._ask,
+                self.save,
+                self._asked_count,
+                prompt=prompt,
+                image=image,
+                fields=fields,
+                timeout_s=timeout_s,
+            )
+        finally:
+            self._put_off(time.monotonic() - began_at)
+
+    def _put_off(self, waited_s: float) -> None:
+        """Move the end of the attempt by a time in which its clock stood."""
+        self._ends_at += waited_s
+        if self._http is not None:
+            self._http.put_off(waited_s)
 
     def secret(self, name: str) -> str:
         """Return the value of a secret that `metadata.json` lists and that is granted.

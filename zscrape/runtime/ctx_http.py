@@ -244,6 +244,10 @@ class Http:
             self._pause(url, BACKOFF_S * 2**number)
         raise AssertionError("the last try returns or raises")
 
+    def put_off(self, waited_s: float) -> None:
+        """Move the attempt's end by a time in which its clock stood."""
+        self._ends_at += waited_s
+
     def _left_s(self, url: str) -> float:
         left_s = self._ends_at - time.monotonic()
         if left_s <= 0:
