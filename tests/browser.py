@@ -78,14 +78,15 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/who":
             told = {name.lower(): value for name, value in self.headers.items()}
             body = _WHO.format(json.dumps(told)).encode()
-            self._send("text/html", body, **{"Set-Cookie": "visited=yes; Path=/"})
+            self._send("text/html", body, cookie="visited=yes; Path=/")
         else:
             self._send("text/html", b"<title>none</title>", status=404)
 
-    def _send(self, kind: str, body: bytes, *, status: int = 200, **headers: str) -> None:
+    def _send(self, kind: str, body: bytes, *, status: int = 200, cookie: str = "") -> None:
         self.send_response(status)
-        for name, value in {"Content-Type": kind, **headers}.items():
-            self.send_header(name, value)
+        self.send_header("Content-Type", kind)
+        if cookie:
+            self.send_header("Set-Cookie", cookie)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from zscrape.runtime.asking import AskRefused
 
@@ -208,7 +208,7 @@ class Captcha:
             self._give_up(found, f"nobody has answered: {error}")
         return str(answer.get("answer", ""))
 
-    def _give_up(self, found: Challenge, why: str) -> Any:
+    def _give_up(self, found: Challenge, why: str) -> NoReturn:
         self._ctx.fail("captcha_required", f"{found.url} shows a {found.kind} challenge: {why}")
 
 

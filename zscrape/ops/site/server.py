@@ -1,6 +1,7 @@
 """Serve the site on loopback, in threads of its own.
 
     /  /shop?category=&page=&day=  /shop/<slug>?day=  /prices?day=  /blog  /blog/<slug>
+    /live  /live/items?after=N  /check
     /feed.xml  /atom.xml  /sitemap.xml  /robots.txt  /files/price-list.csv
     /slow?s=2  /error (500)  /unavailable (503)  /blocked (403)  /missing (404)
     /redirect (302 to the shop)
@@ -23,7 +24,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from msgspec import Struct
 
-from zscrape.ops.site import documents, pages
+from zscrape.ops.site import documents, live, pages
 from zscrape.ops.site.goods import CATEGORIES, POST_BY_SLUG, PRODUCT_BY_SLUG
 
 _HTML: Final = "text/html; charset=utf-8"
@@ -181,6 +182,9 @@ class _Handler(BaseHTTPRequestHandler):
             seconds = query.number("s", 1.0, _SLOW_LIMIT_S)
             self.server.stopping.wait(seconds)
             return _Answer(pages.slow(seconds).encode())
+        if path == "/live/items":
+            after = int(query.number("after", 0, 1000))
+            return _Answer(live.items(after), content_type="application/json")
         found = _page(path, query) or _document(path, self.server.url) or _special(path)
         return found or _failure(404, "없는 페이지입니다 · There is no such page")
 
@@ -195,6 +199,12 @@ def _page(path: str, query: _Query) -> _Answer | None:
             text = pages.shop(query.text("category"), number, query.day)
         case ["shop", slug] if slug in PRODUCT_BY_SLUG:
             text = pages.product(PRODUCT_BY_SLUG[slug], query.day)
+        case ["live"]:
+            text = live.LIVE
+        case ["check"]:
+            text = live.CHECK
+        case ["challenges.cloudflare.com", "widget"]:
+            text = live.WIDGET
         case ["prices"]:
             text = pages.price_list(query.day)
         case ["blog"]:
