@@ -49,13 +49,21 @@ def list_scripts(terminal: Terminal, **where: Any) -> int:
     "new",
     click.Argument(["folder"], type=click.Path(path_type=Path, file_okay=False)),
     Flag(["--author"], help="cli.option.author"),
+    Flag(
+        ["--template"],
+        type=click.Choice(["http", "browser", "api", "crawl"]),
+        default="http",
+        help="cli.option.template",
+    ),
     help_key="cli.scripts.new",
 )
-def new(terminal: Terminal, folder: Path, author: str | None) -> int:
+def new(terminal: Terminal, folder: Path, author: str | None, template: str) -> int:
     """Make the folder of a new script."""
     from zscrape.ops.newscript import create_script
 
-    files = create_script(folder.absolute(), author=author or _user(), lang=terminal.lang)
+    files = create_script(
+        folder.absolute(), author=author or _user(), lang=terminal.lang, template=template
+    )
     if terminal.is_json:
         terminal.answer({"name": folder.name, "files": [str(path) for path in files]})
         return OK
