@@ -23,6 +23,8 @@ _ZERO_ALLOWED: Final = (
     "gateway.client_rate",
     "gateway.client_burst",
     "worker.grace_s",
+    "worker.browser_slots",
+    "worker.browser_ahead",
 )
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from zscrape.runtime.asking import Asking
     from zscrape.runtime.budget import Budget
     from zscrape.runtime.ctx_browser import BrowserContext
+    from zscrape.runtime.ctx_captcha import Captcha
     from zscrape.runtime.ctx_http import Http
     from zscrape.runtime.state import State
 
@@ -244,6 +245,13 @@ class Context:
         from zscrape.runtime.ctx_browser import open_browser
 
         return open_browser(self, **options)
+
+    @property
+    def captcha(self) -> Captcha:
+        """Challenges of pages: known, got past, or shown to a person."""
+        from zscrape.runtime.ctx_captcha import Captcha
+
+        return Captcha(self)
 
     def end_for_environment(self, reason: str) -> NoReturn:
         """End the attempt because this worker lacks what the script needs."""
