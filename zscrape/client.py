@@ -498,6 +498,18 @@ class Client:
         """Let a script forget all that it remembers."""
         return self._call("DELETE", _state_path(script_name))
 
+    def item_keys(self, script_name: str) -> Document:
+        """Return how many keys of items are known of a script's runs."""
+        return self._call("GET", _keys_path(script_name))
+
+    def item_key(self, script_name: str, key: str) -> Document:
+        """Return which task brought the item with this key, and until when that is known."""
+        return self._call("GET", _keys_path(script_name, key))
+
+    def forget_item_keys(self, script_name: str, key: str | None = None) -> Document:
+        """Forget a key, or all keys, so that a script's next run brings the items again."""
+        return self._call("DELETE", _keys_path(script_name, key))
+
     def status(self) -> Document:
         """Return `/status`: queue length, active workers, memory and CPU. Needs no key."""
         return self._call("GET", "/status")
@@ -651,4 +663,9 @@ def _task_path(task_id: str, part: str = "") -> str:
 
 def _state_path(script_name: str, key: str | None = None) -> str:
     base = f"/v1/scripts/{quote(script_name, safe='')}/state"
+    return base if key is None else f"{base}/{quote(key, safe='')}"
+
+
+def _keys_path(script_name: str, key: str | None = None) -> str:
+    base = f"/v1/scripts/{quote(script_name, safe='')}/keys"
     return base if key is None else f"{base}/{quote(key, safe='')}"

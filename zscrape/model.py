@@ -187,6 +187,7 @@ class RunSpec(Struct, frozen=True, array_like=True):
     network: Network = "public"  # what it asks for; a worker may allow less
     secrets: tuple[str, ...] = ()  # names; the values travel with the attempt alone
     expect: Expect | None = None
+    key_kept_s: float | None = None  # how long keys of items are known; None: as the gateway is set
 
 
 # Further tries where a request or a manifest asks for retries without saying how many.

@@ -36,6 +36,7 @@ FIELDS = [
     "description author created_at updated_at tags system_requirements python_version",
     "dependencies entry_point timeout memory_limit parameters limits requires prefers kit reuse",
     "preload retry lock sites network secrets expect checksums signature name version other",
+    "key_retention_days",
 ]
 
 

@@ -125,6 +125,8 @@ state = Family(
         "get": "zscrape.cli.state:get",
         "set": "zscrape.cli.state:set_state",
         "remove": "zscrape.cli.state:remove",
+        "keys": "zscrape.cli.state:keys",
+        "forget": "zscrape.cli.state:forget",
     },
 )
 secrets = Family(

@@ -26,6 +26,7 @@ from zscrape.gateway.api import (
     deadletters,
     docs,
     export,
+    itemkeys,
     keys,
     locks,
     output,
@@ -89,6 +90,7 @@ def build_app(state: GatewayState) -> Starlette:
             *locks.routes(),
             *secrets.routes(),
             *scriptstate.routes(),
+            *itemkeys.routes(),
             *status.routes(),
             *docs.routes(),
         ]

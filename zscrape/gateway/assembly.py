@@ -27,7 +27,7 @@ from zscrape.gateway.ledger import EndListener
 from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.outbound import Outbound
 from zscrape.gateway.ratelimits import LocalLimiter
-from zscrape.gateway.remembering import remember
+from zscrape.gateway.remembering import Remembering, remember
 from zscrape.gateway.router import Router
 from zscrape.gateway.scheduler import Scheduler
 from zscrape.gateway.schedules import Schedules
@@ -147,8 +147,12 @@ async def assemble(
         on_stored=None if database is None else router.stored,
         check_secrets=vault.check,
     )
-    remembering = remember(None if database is None else database.database)
-    answerers: dict[str, Answerer] = {"state": remembering.states.answer}
+    remembering = _remember(settings, database, parts)
+    ends.append(remembering.keys.ended)
+    answerers: dict[str, Answerer] = {
+        "state": remembering.states.answer,
+        "key": remembering.keys.answer,
+    }
     questions = _questions(settings, router, answerers, parts)
 
     def apply(fact: DispatcherEffect) -> None:
@@ -161,6 +165,7 @@ async def assemble(
     elif database is not None:
         await _recover(database, service, router, settings)
     await deliveries.resume()
+    await remembering.keys.resume(store.get)
     scheduler, schedules = _schedules(settings, identity, service, parts, ends)
     state = GatewayState(
         service=service,
@@ -245,6 +250,17 @@ def _link(
     joining = Joining(gatekeeper, keys, router, settings.gateway.join_addresses, get_logger())
     parts.callback(joining.stop)
     return Link(router, joining, gatekeeper)
+
+
+def _remember(
+    settings: Settings, database: SqlTaskStore | None, parts: contextlib.AsyncExitStack
+) -> Remembering:
+    remembering = remember(
+        None if database is None else database.database,
+        key_kept_days=settings.gateway.key_kept_days,
+    )
+    parts.push_async_callback(remembering.keys.close)
+    return remembering
 
 
 def _questions(

@@ -152,7 +152,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("POST", "/v1/tasks/{task_id}/cancel"): Operation(answers={"200": {JSON: TaskView}}),
     ("POST", "/v1/tasks/{task_id}/retry"): Operation(answers=_ACCEPTED),
     ("POST", "/v1/tasks/cancel"): Operation(body=TaskSelection, answers={"200": {JSON: _CHANGED}}),
-    ("GET", "/v1/tasks/{task_id}/events"): Operation(answers={"200": {EVENTS: _TEXT}}),
+    ("GET", "/v1/tasks/{task_id}/events"): Operation(answers={"200": {EVENTS: _TEXT}, "204": None}),
     ("GET", "/v1/tasks/{task_id}/logs"): Operation(
         query={"follow": _SWITCH, "after": _COUNT}, answers={"200": {LINES: _TEXT}}
     ),
@@ -228,6 +228,18 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         body=StateRequest, answers={"200": {JSON: _named(key=_TEXT, revision=_COUNT)}}
     ),
     ("DELETE", "/v1/scripts/{name}/state/{key:path}"): Operation(answers={"204": None}),
+    ("GET", "/v1/scripts/{name}/keys"): Operation(
+        answers={"200": {JSON: _named(known_count=_COUNT)}}
+    ),
+    ("DELETE", "/v1/scripts/{name}/keys"): Operation(
+        answers={"200": {JSON: _named(removed_count=_COUNT)}}
+    ),
+    ("GET", "/v1/scripts/{name}/keys/{key:path}"): Operation(
+        answers={"200": {JSON: _named(key=_TEXT, request_id=_TEXT, expires_at=_MOMENT)}}
+    ),
+    ("DELETE", "/v1/scripts/{name}/keys/{key:path}"): Operation(
+        answers={"200": {JSON: _named(removed_count=_COUNT)}}
+    ),
     ("GET", "/v1/secrets"): Operation(
         answers={"200": {JSON: _named(secrets={"type": "array", "items": _SECRET})}}
     ),

@@ -47,6 +47,25 @@ REMEMBERING: Final[dict[str, Text]] = {
         "Let a script forget one thing, or with --all everything.",
         "스크립트의 상태 값 하나를 삭제합니다. --all이면 모두 삭제합니다.",
     ),
+    "cli.state.keys": Text(
+        "Show how many keys of items (ctx.emit) are known of earlier runs, or which task brought one.",
+        "이전 실행이 남긴 항목 키(ctx.emit)의 수를 보여 주거나, 키 하나를 어느 작업이 가져왔는지 보여 줍니다.",
+    ),
+    "cli.state.forget": Text(
+        "Forget one key of an item, or with --all every key, so that the next run brings the items again.",
+        "항목 키 하나를, --all이면 모든 키를 지워 다음 실행이 항목을 다시 가져오게 합니다.",
+    ),
+    "cli.option.keys_all": Text("Every key.", "모든 키."),
+    "cli.state.keys_known": Text(
+        "{count} keys of {script} are known.", "{script}의 항목 키 {count}개를 알고 있습니다."
+    ),
+    "cli.state.key_known": Text(
+        "{name} came with task {task_id}, and is known until {until}.",
+        "{name}은(는) 작업 {task_id}에서 가져왔으며 {until}까지 기억합니다.",
+    ),
+    "cli.state.forgotten": Text(
+        "{count} keys of {script} are forgotten.", "{script}의 항목 키 {count}개를 지웠습니다."
+    ),
     "cli.option.state_prefix": Text("Only keys that begin so.", "이렇게 시작하는 키만."),
     "cli.option.state_text": Text(
         "The value is text, not JSON.", "값을 JSON이 아니라 텍스트로 봅니다."

@@ -23,6 +23,7 @@ from zscrape.runtime.trace import clean, cut, tell, type_name
 if TYPE_CHECKING:
     from zscrape.runtime.asking import Asking
     from zscrape.runtime.ctx_http import Http
+    from zscrape.runtime.emitting import Emitter
     from zscrape.runtime.state import State
 
 # The codes of the contract that are a script's to give.
@@ -70,10 +71,11 @@ class Said:
     __slots__ = (
         "bodies",
         "channel",
+        "emitter",
         "ended",
         "is_cancelled",
         "is_polling",
-        "keys",
+        "known_count",
         "limit_bytes",
         "size_bytes",
     )
@@ -83,7 +85,8 @@ class Said:
         self.limit_bytes = limit_bytes
         self.size_bytes = 0
         self.bodies: list[bytes] = []  # the items; they are the data if nothing is returned
-        self.keys: set[Any] = set()
+        self.emitter: Emitter | None = None  # made with the first key
+        self.known_count = 0  # items left out because an earlier run had their keys
         self.ended: Ended | None = None  # the first one counts, even if the script swallows it
         self.is_cancelled = False
         self.is_polling = False  # the script looks at `ctx.cancelled`: it ends by itself
@@ -94,12 +97,19 @@ class Said:
             self.ended = ended
         raise ended
 
-    def item(self, value: Any) -> None:
-        """Send one item."""
+    def item(self, value: Any, digest: str = "") -> None:
+        """Send one item; with the digest of a key, only if that is new."""
         try:
             body = to_json(value)
         except NotJson as error:
             self.end(Ended("result_invalid", reason=f"item {len(self.bodies)}, {error}"))
+        if self.emitter is None:
+            self.send_item(body)
+        else:
+            self.emitter.add(digest, body)
+
+    def send_item(self, body: bytes) -> None:
+        """Send one item that is JSON already."""
         self._grow(len(body) + 1)
         self.bodies.append(body)
         self.channel.send(frames.ITEM, body)
@@ -250,12 +260,22 @@ class Context:
             )
 
     def emit(self, item: Any, key: Any = None) -> None:
-        """Send an item, as `yield` does; an item whose `key` has been seen is dropped."""
-        if key is not None:
-            if key in self._said.keys:
-                return
-            self._said.keys.add(key)
-        self._said.item(item)
+        """Send an item, as `yield` does; one whose `key` has been seen is left out.
+
+        Seen: by this attempt, or by a run of this script that ended well, not longer ago than
+        the script's retention. What a failed attempt has seen does not count.
+
+        Raises:
+            TypeError: `key` has no JSON form.
+        """
+        if key is None:
+            self._said.item(item)
+            return
+        from zscrape.runtime.emitting import Emitter, key_digest
+
+        if self._said.emitter is None:
+            self._said.emitter = Emitter(self._said, self._ask, self.log.warning)
+        self._said.item(item, key_digest(key))
 
     def fail(self, code: str, message: str = "") -> NoReturn:
         """End the attempt with one of the codes that a script may give.
