@@ -8,6 +8,7 @@
     │   ├── NotFound, MethodNotAllowed
     │   ├── LockHeld, IdempotencyConflict, TaskRunning, TableTooLarge
     │   ├── ScheduleExists, ScheduleChanged
+    │   ├── HandoffClosed, HandoffInvalid, HandoffExpired, HandoffDismissed, TooManyHandoffs
     │   └── RunHeld               a run of an operational verb
     ├── RefusedError          the cluster will not take it now: 503, try later
     │   ├── QueueFull, ClientQueueFull, RateLimited, TooManyConnections, Draining
@@ -304,6 +305,52 @@ class ScheduleChanged(RequestError):
     code: ClassVar[str] = "schedule_changed"
     http_status: ClassVar[int] = 409
     name: str
+
+
+@dataclass(eq=False, kw_only=True)
+class HandoffClosed(RequestError):
+    """Raised when a question to a person has been ended before: by whom or what `status` says."""
+
+    code: ClassVar[str] = "handoff_closed"
+    http_status: ClassVar[int] = 409
+    id: str
+    status: str
+
+
+@dataclass(eq=False, kw_only=True)
+class HandoffInvalid(RequestError):
+    """Raised when what a script asks of a person is no question."""
+
+    code: ClassVar[str] = "handoff_invalid"
+    http_status: ClassVar[int] = 422
+    reason: str
+
+
+@dataclass(eq=False, kw_only=True)
+class HandoffExpired(RequestError):
+    """Raised, to a script, when nobody has answered in time."""
+
+    code: ClassVar[str] = "handoff_expired"
+    http_status: ClassVar[int] = 504
+    limit_s: float
+
+
+@dataclass(eq=False, kw_only=True)
+class HandoffDismissed(RequestError):
+    """Raised, to a script, when a person will not answer."""
+
+    code: ClassVar[str] = "handoff_dismissed"
+    http_status: ClassVar[int] = 409
+    actor: str
+
+
+@dataclass(eq=False, kw_only=True)
+class TooManyHandoffs(RequestError):
+    """Raised, to a script, when one attempt asks people too often."""
+
+    code: ClassVar[str] = "too_many_handoffs"
+    http_status: ClassVar[int] = 429
+    limit_count: int
 
 
 # ---- not now -------------------------------------------------------------------------

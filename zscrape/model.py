@@ -44,6 +44,10 @@ FINAL_STATES = frozenset(
 )
 
 
+# An attempt is at a worker.
+IN_FLIGHT_STATES = frozenset({TaskState.ASSIGNED, TaskState.RUNNING, TaskState.WAITING})
+
+
 class OutcomeCode(StrEnum):
     """How an attempt or a task ended. Stable: the words are translated, the code never."""
 
@@ -159,6 +163,15 @@ class Limits(Struct, frozen=True, array_like=True):
     item_count: int = 1_000_000
 
 
+class SiteBudget(Struct, frozen=True):
+    """How hard one site may be hit at most. None: as hard as anybody likes."""
+
+    rate_per_s: float | None = None
+    concurrency_count: int | None = None  # requests that are not answered yet
+    burst_count: int | None = None  # at once after a rest, where there is a rate; None: one
+    gap_s: float | None = None  # between one request and the next
+
+
 class Expect(Struct, frozen=True, array_like=True):
     """What a script promises to find; an attempt that finds less has not succeeded.
 
@@ -186,6 +199,7 @@ class RunSpec(Struct, frozen=True, array_like=True):
     python: str = ""  # PEP 440 range of the interpreter; empty: any
     network: Network = "public"  # what it asks for; a worker may allow less
     secrets: tuple[str, ...] = ()  # names; the values travel with the attempt alone
+    sites: tuple[tuple[str, SiteBudget], ...] = ()  # budgets that it names, by site
     expect: Expect | None = None
     key_kept_s: float | None = None  # how long keys of items are known; None: as the gateway is set
 

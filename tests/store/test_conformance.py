@@ -275,6 +275,28 @@ async def test_find_result(
         assert await store.find_result("d", b'{"a":2}', since=0) is None
 
 
+@pytest.mark.parametrize("is_written", [False, True])
+async def test_find_result_of_a_client(open_store: Opener, is_written: bool) -> None:
+    """A client that sees its own tasks alone is given its own answer, however old others are."""
+    async with open_store() as store:
+        for place, client in enumerate(("me", "you"), 1):
+            row = _row(place, digest="d", parameters=b'{"a":1,"b":2}', client=client)
+            await store.add(row)
+            _end(store, row)
+        if is_written:
+            await written(store)
+
+        turned = b'{"b": 2, "a": 1}'
+        mine = await store.find_result("d", turned, since=0, client="me")
+        latest = await store.find_result("d", turned, since=0)
+
+        assert mine is not None
+        assert mine.id == "t1"
+        assert latest is not None
+        assert latest.id == "t2"
+        assert await store.find_result("d", turned, since=0, client="nobody") is None
+
+
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

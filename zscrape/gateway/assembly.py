@@ -20,6 +20,7 @@ from zscrape.gateway.entrance import Entrance, open_entrance
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.facts import FactTeller
 from zscrape.gateway.gatekeeper import Gatekeeper, NoKeeper
+from zscrape.gateway.handoffs import Handoffs
 from zscrape.gateway.httpdoor import shield_of
 from zscrape.gateway.joining import Joining
 from zscrape.gateway.largefiles import far_of
@@ -40,6 +41,7 @@ from zscrape.gateway.sharing import (
     open_shared,
     tell_storage,
 )
+from zscrape.gateway.siteopen import open_sites
 from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.gateway.tasks import TaskPolicy, TaskService
 from zscrape.gateway.vault import Vault
@@ -51,10 +53,11 @@ from zscrape.scripts.manifest import ManifestDefaults
 from zscrape.scripts.repository import open_repositories
 from zscrape.scripts.trust import Trust
 from zscrape.store.database import FILE_NAME, Database, home_lock
+from zscrape.store.handoffs import HandoffStore
 from zscrape.store.linkkeys import LinkKeyStore
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 from zscrape.store.schedules import ScheduleStore
-from zscrape.store.schema import OCCURRENCES, SCHEDULES
+from zscrape.store.schema import HANDOFFS, OCCURRENCES, SCHEDULES
 from zscrape.store.secrets import MemorySecrets, SqlSecrets
 from zscrape.store.sql import SqlTaskStore
 from zscrape.store.tasks import TaskRow, TaskStore
@@ -147,13 +150,20 @@ async def assemble(
         on_stored=None if database is None else router.stored,
         check_secrets=vault.check,
     )
+    sites = await open_sites(identity, lambda each: service.live(each) is not None, parts)
     remembering = _remember(settings, database, parts)
     ends.append(remembering.keys.ended)
+    handoffs = _handoffs(settings, identity, service, ends)
     answerers: dict[str, Answerer] = {
+        "site": sites.answer,
+        "seen": sites.seen,
         "state": remembering.states.answer,
         "key": remembering.keys.answer,
+        "person": handoffs.answer_script,
     }
     questions = _questions(settings, router, answerers, parts)
+    questions.over_listeners.append(sites.over)
+    parts.push_async_callback(handoffs.close)  # before the questions: what is open stays open
 
     def apply(fact: DispatcherEffect) -> None:
         service.apply(fact)
@@ -161,7 +171,9 @@ async def assemble(
 
     teller.listener = apply
     if identity.shared is not None:
-        await join(identity.shared, settings, router, service, deliveries, hub, identity, parts)
+        await join(
+            identity.shared, settings, router, service, deliveries, hub, identity, parts, ends
+        )
     elif database is not None:
         await _recover(database, service, router, settings)
     await deliveries.resume()
@@ -178,11 +190,13 @@ async def assemble(
         audit=entrance.audit,
         joining=link.joining,
         vault=vault,
+        sites=sites,
         remembering=remembering,
         limiter=LocalLimiter(rate_of(gateway.client_rate, gateway.client_burst), time.monotonic),
         gateway_id=identity.gateway_id,
         started_at=time.time(),
         schedules=schedules,
+        handoffs=handoffs,
         policy=_http_policy(settings),
         report=lambda event, request_id, error: log.error(
             event, request_id=request_id, exc_info=error
@@ -263,6 +277,21 @@ def _remember(
     return remembering
 
 
+def _handoffs(
+    settings: Settings, identity: Identity, service: TaskService, ends: list[EndListener]
+) -> Handoffs:
+    """Return what people are asked by running scripts."""
+    database = identity.database
+    handoffs = Handoffs(
+        HandoffStore(VolatileDatabase((HANDOFFS,)) if database is None else database.database),
+        service,
+        is_shared=identity.shared is not None,
+        kept_s=settings.gateway.task_kept_days * 86_400.0,
+    )
+    ends.append(handoffs.ended)
+    return handoffs
+
+
 def _questions(
     settings: Settings,
     router: Router,
@@ -325,7 +354,7 @@ def _schedules(
         tasks=service,
         log=get_logger(),
         kept_days=kept_days,
-        is_shared=identity.shared is not None,
+        life=None if identity.shared is None else identity.shared.life,
     )
     parts.push_async_callback(scheduler.close)
     ends.append(scheduler.ended)

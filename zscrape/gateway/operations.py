@@ -12,6 +12,7 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from zscrape.gateway.envelope import Envelope, TaskSummary, TaskView
+from zscrape.gateway.handoffbody import AnswerRequest
 from zscrape.gateway.keyrequests import KeyRequest, RotateRequest, TokenRequest
 from zscrape.gateway.requests import (
     BATCH_LIMIT_COUNT,
@@ -24,7 +25,9 @@ from zscrape.gateway.requests import (
 from zscrape.gateway.scriptstate import StateRequest
 from zscrape.gateway.secretrequests import SecretRequest
 from zscrape.gateway.selections import LetterSelection, TaskSelection
+from zscrape.gateway.sitebody import SiteRequest
 from zscrape.model import TaskState
+from zscrape.store.handoffs import HandoffStatus
 
 Schema = dict[str, Any]
 
@@ -240,11 +243,26 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("DELETE", "/v1/scripts/{name}/keys/{key:path}"): Operation(
         answers={"200": {JSON: _named(removed_count=_COUNT)}}
     ),
+    ("GET", "/v1/handoffs"): Operation(
+        query={
+            "status": {"type": "string", "enum": [status.value for status in HandoffStatus]},
+            "task": _TEXT,
+            "limit": _whole(1, 1_000),
+        },
+        answers={"200": {JSON: _rows("handoffs")}},
+    ),
+    ("POST", "/v1/handoffs/{handoff_id}/answer"): Operation(body=AnswerRequest),
+    ("POST", "/v1/handoffs/{handoff_id}/resolve"): Operation(body=AnswerRequest),
     ("GET", "/v1/secrets"): Operation(
         answers={"200": {JSON: _named(secrets={"type": "array", "items": _SECRET})}}
     ),
     ("POST", "/v1/secrets"): Operation(body=SecretRequest, answers={"200": {JSON: _SECRET}}),
     ("DELETE", "/v1/secrets/{name}"): Operation(answers={"204": None}),
+    ("GET", "/v1/sites"): Operation(
+        answers={"200": {JSON: _named(sites={"type": "array", "items": _OBJECT})}}
+    ),
+    ("PUT", "/v1/sites/{site}"): Operation(body=SiteRequest),
+    ("DELETE", "/v1/sites/{site}"): Operation(answers={"204": None}),
     ("POST", "/v1/tasks/wait"): Operation(body=WaitRequest),
     ("GET", "/v1/keys"): Operation(answers={"200": {JSON: _rows("keys")}}),
     ("POST", "/v1/keys"): Operation(body=KeyRequest, answers={"201": {JSON: _OBJECT}}),

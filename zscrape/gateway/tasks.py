@@ -28,6 +28,7 @@ from zscrape.errors import (
     ZscrapeError,
 )
 from zscrape.gateway.elsewhere import Elsewhere, Nowhere
+from zscrape.gateway.envelope import ReusedView
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.intake import Intake, Origin, Prepared, TaskPolicy, refuse_secrets, webhook_of
 from zscrape.gateway.keylocks import KeyLocks
@@ -41,6 +42,7 @@ from zscrape.gateway.ledger import (
 )
 from zscrape.gateway.recovery import Recovered, Restorer, recover
 from zscrape.gateway.requests import TaskRequest
+from zscrape.gateway.reuse import Reuse, reused_view
 from zscrape.model import (
     Explanation,
     HeartbeatPolicy,
@@ -122,6 +124,10 @@ async def admit_all(_spec: TaskSpec) -> None:
     """Refuse nothing: the gate where no other gateway has locks."""
 
 
+def note_nothing(_task_id: TaskId) -> None:
+    """Do nothing: behind that gate there is nothing to close."""
+
+
 class Idempotency(Struct, frozen=True):
     """A client's promise that calls with this key are one call. `mark` stands for the body."""
 
@@ -149,6 +155,7 @@ class TaskService:
     ) -> None:
         self.elsewhere: Elsewhere = Nowhere()
         self.admit: Admission = admit_all
+        self.entered: Callable[[TaskId], None] = note_nothing  # after `admit`, queued or not
         self._router = router
         self._store = store
         self._hub = hub
@@ -170,6 +177,8 @@ class TaskService:
             on_stored=on_stored,
         )
         self._on_end = on_end
+        self._reuse = Reuse(store, self._ledger.get, clock)
+        self._asked: KeyLocks[tuple[str, str]] = KeyLocks()  # with a `max_age`, by their script
         # Under the names by which callers know them: a call less on the way of every task.
         self.prepare = self._intake.prepare
         self.apply: Callable[[DispatcherEffect], None] = self._ledger.apply
@@ -242,17 +251,31 @@ class TaskService:
             raise StorageLocked(reason=f"Idempotency-Key {idempotency.key}")
 
     async def _accept(self, prepared: Prepared) -> TaskRow:
+        if prepared.max_age_s is None:
+            return await self._accept_new(prepared)
+        # Of equal questions at once one is asked: the others find it on its way.
+        async with self._asked.hold((prepared.row.digest, prepared.row.script_name)):
+            earlier = await self._reuse.earlier(prepared)
+            if earlier is not prepared.row:
+                return earlier
+            return await self._accept_new(prepared)
+
+    async def _accept_new(self, prepared: Prepared) -> TaskRow:
         row = prepared.row
-        earlier = await self._earlier(prepared)
-        if earlier is not row:
-            return earlier
-        await self.admit(prepared.spec)
-        await self._store.add(row, prepared.spec)
-        refusal = self._submit(prepared)
+        try:
+            await self.admit(prepared.spec)
+            await self._store.add(row, prepared.spec)
+            refusal = self._submit(prepared)
+        finally:
+            self.entered(row.id)
         if refusal is not None:
             await self._store.discard(row.id)
             raise refusal
         return row
+
+    def reused(self, prepared: Prepared, row: TaskRow) -> ReusedView | None:
+        """Return what is told when an accepted request was served by an earlier task."""
+        return reused_view(prepared, row, self._clock())
 
     async def accept_many(
         self, prepared: Sequence[Prepared], promises: Sequence[Idempotency | None] = ()
@@ -269,6 +292,15 @@ class TaskService:
         if self._hub.is_closed:
             raise Draining
         promises = promises or [None] * len(prepared)
+        try:
+            return await self._accept_many(prepared, promises)
+        finally:
+            for each in prepared:
+                self.entered(each.row.id)
+
+    async def _accept_many(
+        self, prepared: Sequence[Prepared], promises: Sequence[Idempotency | None]
+    ) -> list[TaskRow | ZscrapeError]:
         answers = await self._earlier_many(prepared, promises)
         for place, each in enumerate(prepared):
             if answers[place] is not each.row:
@@ -303,7 +335,7 @@ class TaskService:
         firsts: dict[str, tuple[TaskRow | ZscrapeError, str]] = {}  # by key, in this batch
         for each, promise in zip(prepared, promises, strict=True):
             if promise is None:
-                answers.append(await self._earlier(each))
+                answers.append(await self._reuse.earlier(each))
                 continue
             first, mark = firsts.get(promise.key, (None, ""))
             if first is None:
@@ -322,7 +354,7 @@ class TaskService:
             return error
         if twin is None:
             row.idempotency_key, row.idempotency_mark = promise.key, promise.mark
-            twin = await self._earlier(prepared)
+            twin = await self._reuse.earlier(prepared)
         return twin
 
     async def _accept_or_refuse(
@@ -341,18 +373,8 @@ class TaskService:
         except ZscrapeError as error:
             self._ledger.close(prepared.row.id)
             return error
+        self._reuse.note(prepared)
         return None
-
-    async def _earlier(self, prepared: Prepared) -> TaskRow:
-        """Return an earlier task that will do, else the new one."""
-        row = prepared.row
-        if prepared.max_age_s is None:
-            return row
-        since = self._clock() - prepared.max_age_s
-        found = await self._store.find_result(row.digest, row.parameters, since=since)
-        if found is None or (prepared.is_own_only and found.client != row.client):
-            return row
-        return found
 
     async def reattach(self, client: str, idempotency: Idempotency) -> TaskRow | None:
         """Return the task that this client has made with this key within the last day.
@@ -458,12 +480,23 @@ class TaskService:
 
     def explain(self, row: TaskRow) -> Explanation:
         """Say why a task waits, where it is, or how it ended."""
+        if row.status is TaskState.WAITING:
+            fields = {"handoff": row.handoff, "worker_id": row.worker_id or "-"}
+            return Explanation(reason="person", fields={"attempt": row.attempts, **fields})
         found = None if row.status.is_final else self._router.explain(row.id)
         if found is not None:
             return found
         if not row.status.is_final:
             return Explanation(reason="elsewhere", fields={"status": row.status.value})
         return Explanation(reason="finished", fields={"status": row.status.value})
+
+    def park(self, task_id: TaskId, attempt: int, handoff_id: str) -> None:
+        """Let a running task wait for a person."""
+        self._ledger.park(task_id, attempt, handoff_id)
+
+    def unpark(self, task_id: TaskId, attempt: int) -> None:
+        """Let a task that waited for a person go on."""
+        self._ledger.unpark(task_id, attempt)
 
     def fence(self, task_id: TaskId) -> asyncio.Future[None] | None:
         """Return what must be done before an attempt of this task may be sent."""

@@ -26,6 +26,7 @@ from zscrape.messages.remembering import REMEMBERING
 from zscrape.messages.schedules import SCHEDULES
 from zscrape.messages.scripts import SCRIPTS
 from zscrape.messages.security import SECURITY
+from zscrape.messages.sites import SITES
 from zscrape.messages.tasks import TASKS
 
 __all__ = [
@@ -53,6 +54,7 @@ CATALOGUE: Final[dict[str, Text]] = {
     **ASKING,
     **SCHEDULES,
     **SECURITY,
+    **SITES,
     **OPERATIONS,
     **REMEMBERING,
 }

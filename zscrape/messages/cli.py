@@ -57,6 +57,10 @@ CLI: Final[dict[str, Text]] = {
         "A path runs here and cannot be detached; give the name of a script on the cluster.",
         "경로는 이 컴퓨터에서 실행되므로 --detach를 쓸 수 없습니다. 클러스터의 스크립트 이름을 지정하십시오.",
     ),
+    "cli.usage.max_age_path": Text(
+        "A path always runs: --max-age is for the name of a script on the cluster.",
+        "경로는 항상 새로 실행됩니다. --max-age는 클러스터의 스크립트 이름에만 쓸 수 있습니다.",
+    ),
     "cli.usage.since": Text(
         "--since {given}: expected a span (30s, 15m, 2h, 7d) or a moment (2026-02-10T14:30:00Z).",
         "--since {given}: 기간(30s, 15m, 2h, 7d) 또는 시각(2026-02-10T14:30:00Z)이어야 합니다.",
@@ -220,6 +224,10 @@ CLI: Final[dict[str, Text]] = {
     "cli.run.look": Text(
         "More: zscrape tasks show {request_id}; zscrape tasks logs {request_id}",
         "자세히: zscrape tasks show {request_id}, zscrape tasks logs {request_id}",
+    ),
+    "cli.run.reused": Text(
+        "An earlier answer serves, {age_s:.0f} s old: task {request_id}.",
+        "{age_s:.0f}초 전의 결과를 그대로 씁니다: 작업 {request_id}.",
     ),
     "cli.run.detached": Text(
         "Queued. Follow it: zscrape tasks logs --follow {request_id}",

@@ -90,6 +90,10 @@ OPTIONS: Final[dict[str, Text]] = {
         "Seconds for the whole task: waiting, preparing and running.",
         "대기, 준비, 실행을 합친 작업 전체의 제한 시간(초).",
     ),
+    "cli.option.max_age": Text(
+        "Take the answer of an equal task that ended at most so many seconds ago, if there is one.",
+        "이 시간(초) 안에 끝난 같은 작업이 있으면 새로 실행하지 않고 그 결과를 씁니다.",
+    ),
     "cli.option.output": Text(
         "Write the data to a file: .json, .jsonl or .csv.",
         "데이터를 파일에 씁니다: .json, .jsonl, .csv.",

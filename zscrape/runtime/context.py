@@ -12,6 +12,7 @@ Standard library only, so that any environment can run it.
 
 from __future__ import annotations
 
+import _thread
 import json
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,7 +22,10 @@ from zscrape.runtime.encode import NotJson, to_json
 from zscrape.runtime.trace import clean, cut, tell, type_name
 
 if TYPE_CHECKING:
+    from http.cookiejar import CookieJar
+
     from zscrape.runtime.asking import Asking
+    from zscrape.runtime.ctx_browser import BrowserContext
     from zscrape.runtime.ctx_http import Http
     from zscrape.runtime.emitting import Emitter
     from zscrape.runtime.state import State
@@ -51,6 +55,7 @@ _RECORD_LIMIT_BYTES = 1024 * 1024
 _MESSAGE_LIMIT_CHARACTERS = 150_000  # escaped, six bytes each
 
 
+_first_ask = _thread.allocate_lock()
 _INFINITE = float("inf")
 _SIMPLE = (str, bool, type(None))  # they cannot fail: most fields are one of these
 
@@ -187,6 +192,7 @@ class Context:
         self._http: Http | None = None
         self._asking: Asking | None = None
         self._state: State | None = None
+        self._asked_count = 0  # of people
         self._last_progress: tuple[float, str] | None = None
 
     @property
@@ -222,13 +228,104 @@ class Context:
             self._state = State(self._ask)
         return self._state
 
+    def browser(self, **options: Any) -> BrowserContext:
+        """Return a browser for `async with`, or `with` where the script is not asynchronous.
+
+        It is a Chromium of this attempt's own with a fresh profile, which ends with the attempt
+        whatever happens. What it gives is a tab of pydoll's. Needs `"browser"` in the script's
+        kit.
+
+        Args:
+            **options: `headless` (True), `viewport` (width and height), `locale` (`"ko-KR"`),
+                `proxy` (`"http://user:password@host:port"`), `user_agent`, `block` (kinds of
+                requests such as `"image"` and `"font"`, or addresses with `*`), `wait` (`"load"`,
+                or `"dom"` to go on before pictures are there), `cookies` (True: in common with
+                `ctx.http`), `arguments` (further ones for Chromium).
+
+        Raises:
+            RuntimeError: The script's kit has no browser.
+            ValueError: An option is not one of these values.
+        """
+        from zscrape.runtime import chromium
+
+        if not chromium.is_in_kit:
+            raise RuntimeError('ctx.browser needs "kit": ["http", "browser"] in metadata.json')
+        from zscrape.runtime.ctx_browser import open_browser
+
+        return open_browser(self, **options)
+
+    def end_for_environment(self, reason: str) -> NoReturn:
+        """End the attempt because this worker lacks what the script needs."""
+        self._said.end(Ended("environment_error", reason=reason))
+
+    def cookie_jar(self, *, is_made: bool) -> CookieJar | None:
+        """Return the cookies of `ctx.http`; None if it has not been used, or cannot be.
+
+        Args:
+            is_made: Make `ctx.http` for this if it has not been used yet.
+        """
+        if self._http is None and not is_made:
+            return None
+        try:
+            return self.http.cookies.jar
+        except ImportError:  # the kit has no "http"
+            return None
+
     def _ask(self, kind: str, body: Any, *, timeout_s: float | None = None) -> Any:
         """Ask the gateway, and wait for what it says; see `asking.Asking.ask`."""
-        if self._asking is None:
-            from zscrape.runtime.asking import Asking
+        with _first_ask:  # threads that ask at once must share one
+            if self._asking is None:
+                from zscrape.runtime.asking import Asking
 
-            self._asking = Asking(self._said.channel)
+                self._asking = Asking(self._said.channel)
         return self._asking.ask(kind, body, timeout_s=timeout_s)
+
+    def ask(
+        self,
+        prompt: str,
+        *,
+        image: bytes | None = None,
+        fields: dict[str, dict[str, Any]] | list[str] | tuple[str, ...] = ("answer",),
+        timeout_s: float | None = None,
+    ) -> dict[str, Any]:
+        """Ask a person, and wait for the answer; the attempt's time limit stands meanwhile.
+
+        Args:
+            prompt: What is asked, as the person is to read it.
+            image: A picture to look at; it is kept with the task as `handoff-N`.
+            fields: Names of what is asked for, or each with what describes it: `type` (`string`,
+                `integer`, `number`, `boolean`), `title`, `description`, `required`, `enum`,
+                and `secret` for what is not to be seen while it is typed.
+            timeout_s: How long people have; by default half an hour.
+
+        Raises:
+            AskRefused: Nobody answers (`handoff_expired`, `handoff_dismissed`), or it is no
+                question (`handoff_invalid`).
+            TypeError: An argument is of a type that is not named here.
+            ValueError: `image` is no picture.
+        """
+        from zscrape.runtime.person import ask
+
+        self._asked_count += 1
+        began_at = time.monotonic()
+        try:
+            return ask(
+                self._ask,
+                self.save,
+                self._asked_count,
+                prompt=prompt,
+                image=image,
+                fields=fields,
+                timeout_s=timeout_s,
+            )
+        finally:
+            self._put_off(time.monotonic() - began_at)
+
+    def _put_off(self, waited_s: float) -> None:
+        """Move the end of the attempt by a time in which its clock stood."""
+        self._ends_at += waited_s
+        if self._http is not None:
+            self._http.put_off(waited_s)
 
     def secret(self, name: str) -> str:
         """Return the value of a secret that `metadata.json` lists and that is granted.

@@ -161,6 +161,11 @@ class Page:
         return self._tree
 
 
+def page_of(url: str, html: str) -> Page:
+    """Return a document that came by another way, as if it had been an answer."""
+    return Page(httpx.Response(200, html=html, request=httpx.Request("GET", url)))
+
+
 class Http:
     """The client: pooled, follows redirects, tries again, never waits beyond the attempt's end."""
 
@@ -171,6 +176,11 @@ class Http:
             follow_redirects=True,
             headers={"User-Agent": f"zscrape/{__version__} (+{script_name})"},
         )
+
+    @property
+    def cookies(self) -> httpx.Cookies:
+        """The cookies that sites have set, and those to send."""
+        return self._client.cookies
 
     def get(self, url: str, **options: Any) -> Page:
         """Get a page; the options are those of `request`."""
@@ -233,6 +243,10 @@ class Http:
                     return _checked(Page(response), is_wanted=check)
             self._pause(url, BACKOFF_S * 2**number)
         raise AssertionError("the last try returns or raises")
+
+    def put_off(self, waited_s: float) -> None:
+        """Move the attempt's end by a time in which its clock stood."""
+        self._ends_at += waited_s
 
     def _left_s(self, url: str) -> float:
         left_s = self._ends_at - time.monotonic()

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 METADATA: Final = MetaData()
-HEAD: Final = "0011"  # the newest migration; a test holds it to the folder
+HEAD: Final = "0012"  # the newest migration; a test holds it to the folder
 
 _ROW_NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")  # else no alias of the rowid
 
@@ -225,6 +225,13 @@ WORKER_KEYS: Final = Table(
     Column("joined_at", Float(53), nullable=False),
     Column("revoked_at", Float(53)),
 )
+Index(  # an id belongs to one key, whichever gateway lets it in
+    "worker_keys_id",
+    WORKER_KEYS.c.worker_id,
+    unique=True,
+    sqlite_where=text("revoked_at IS NULL"),
+    postgresql_where=text("revoked_at IS NULL"),
+)
 
 # ---- schedules -----------------------------------------------------------------------
 
@@ -258,6 +265,8 @@ OCCURRENCES: Final = Table(
     Column("at", Float(53), nullable=False),  # when it was dealt with
     Column("reason", String(64), nullable=False),  # a code; empty: nothing to tell
     Column("detail", LargeBinary, nullable=False),  # what fills the reason's words, JSON
+    # The life of a gateway that is at it; empty: the only gateway there is.
+    Column("claimer", String(32), nullable=False, server_default=""),
 )
 Index("occurrences_due", OCCURRENCES.c.due_ms)
 Index(
@@ -265,6 +274,35 @@ Index(
     OCCURRENCES.c.schedule_id,
     sqlite_where=text("status = 'claimed'"),
     postgresql_where=text("status = 'claimed'"),
+)
+
+# ---- questions to people ----------------------------------------------------------------
+
+HANDOFFS: Final = Table(
+    "handoffs",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("task_id", String(64), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("request", BigInteger, nullable=False),  # which question of its attempt
+    Column("script_name", String(255), nullable=False),
+    Column("client", String(255), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("mark", String(64), nullable=False),  # equal questions have equal marks
+    Column("created_at", Float(53), nullable=False),
+    Column("expires_at", Float(53), nullable=False),
+    Column("ended_at", Float(53)),  # NULL iff it is open
+    Column("actor", String(255), nullable=False),  # who ended it; empty: time, or the task
+    Column("question", LargeBinary, nullable=False),  # JSON
+    Column("answer", LargeBinary, nullable=False),  # JSON; empty: none, or its task has ended
+)
+Index("handoffs_task", HANDOFFS.c.task_id, HANDOFFS.c.attempt)
+Index("handoffs_created", HANDOFFS.c.created_at)
+Index(
+    "handoffs_open",
+    HANDOFFS.c.created_at,
+    sqlite_where=text("status = 'open'"),
+    postgresql_where=text("status = 'open'"),
 )
 
 # ---- secrets of scripts, sealed ---------------------------------------------------------
@@ -279,6 +317,30 @@ SECRETS: Final = Table(
     Column("created_at", Float(53), nullable=False),
     Column("updated_at", Float(53), nullable=False),
 )
+
+# ---- sites ------------------------------------------------------------------------------
+
+SITE_BUDGETS: Final = Table(  # as operators have set them; NULL: no limit
+    "site_budgets",
+    METADATA,
+    Column("site", String(255), primary_key=True),
+    Column("rate_per_s", Float(53)),
+    Column("concurrency_count", Integer),
+    Column("burst_count", Integer),
+    Column("gap_s", Float(53)),
+    Column("updated_at", Float(53), nullable=False),
+    Column("updated_by", String(255), nullable=False),  # as in the audit
+)
+
+SITE_STATES: Final = Table(  # what several gateways must agree on; a gateway alone has no row
+    "site_states",
+    METADATA,
+    Column("site", String(255), primary_key=True),
+    Column("state", LargeBinary, nullable=False),  # see `zscrape.core.sitepace`
+    Column("at", Float(53), nullable=False),  # of its last change, by the database's clock
+)
+Index("site_states_at", SITE_STATES.c.at)
+
 
 # ---- what scripts remember between runs -------------------------------------------------
 

@@ -96,6 +96,8 @@ class TaskRow(Struct, kw_only=True, gc=False, omit_defaults=True):
     status: TaskState = TaskState.QUEUED
     attempts: int = 0
     worker_id: WorkerId | None = None
+    handoff: str = ""  # the question to a person that it waits for
+    handoff_count: int = 0  # questions to people
     assigned_at: float | None = None
     started_at: float | None = None
     finished_at: float | None = None
@@ -266,6 +268,11 @@ class TaskStore(Protocol):
         """Return the task that this client made with this key."""
         ...
 
-    async def find_result(self, digest: str, parameters: bytes, *, since: float) -> TaskRow | None:
-        """Return a completed task of the same bytes and parameters, ended at or after `since`."""
+    async def find_result(
+        self, digest: str, parameters: bytes, *, since: float, client: str = ""
+    ) -> TaskRow | None:
+        """Return a completed task of the same bytes and parameters, ended at or after `since`.
+
+        With `client` only one of its own will do.
+        """
         ...

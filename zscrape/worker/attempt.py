@@ -28,6 +28,7 @@ from zscrape.worker.codes import Code
 from zscrape.worker.guard import Guard
 from zscrape.worker.inquiry import Inquiry
 from zscrape.worker.masking import Mask
+from zscrape.worker.parking import PERSON, Clock
 from zscrape.worker.pump import Pump
 from zscrape.worker.quota import FolderWatch
 from zscrape.worker.speech import Speech, Violation
@@ -108,9 +109,10 @@ class Running:
         self._pending: list[Record] = []
         self._flushing: asyncio.TimerHandle | None = None
         self.guard = Guard(loop, grace_s=grace_s, send=self._signal, give_up=self._give_up)
+        self._clock = Clock(loop, self.guard)
         if assignment.deadline_at is not None:
             limit_s = max(assignment.deadline_at - self._begun_at, 0.0)
-            self.guard.limit(assignment.deadline_at, limit_s)
+            self._clock.set_deadline(assignment.deadline_at, limit_s)
 
     # ---- its beginning ---------------------------------------------------------------
 
@@ -122,11 +124,7 @@ class Running:
         child.on_exit = self._on_exit
         child.on_long = self._on_long
         run, now = self.assignment.run, self._loop.time()
-        ends_at, deadline_at = now + run.timeout_s, self.assignment.deadline_at
-        if deadline_at is None or ends_at < deadline_at:
-            self.guard.limit(ends_at, run.timeout_s)
-        else:
-            ends_at = deadline_at
+        ends_at = self._clock.begin(run.timeout_s)
         self._started_at = now
         budget = self._budget = Budget(self._limits.output_size_bytes)
         line_bytes, mask = self._limits.line_length_bytes, self._mask
@@ -214,6 +212,8 @@ class Running:
 
     def _ask(self, request: int, kind: str, body: bytes) -> None:
         if not self._is_over:
+            if kind == PERSON:
+                self._clock.park(request)
             task = self.assignment
             self._listener.on_ask(Ask(task.task_id, task.attempt, request, kind, body))
 
@@ -222,6 +222,7 @@ class Running:
         child = self._child
         if child is None:
             return
+        self._clock.unpark(tell.request)
         frame = self._inquiry.answer(tell)
         if self._unsent:  # it does not read: what it is owed is bounded by what it may ask
             self._unsent = memoryview(bytes(self._unsent) + frame)
