@@ -510,6 +510,31 @@ class Client:
         """Forget a key, or all keys, so that a script's next run brings the items again."""
         return self._call("DELETE", _keys_path(script_name, key))
 
+    def sessions(self, site: str | None = None) -> Document:
+        """Return every session with a site, or those with one; never a cookie's value."""
+        return self._call("GET", "/v1/sessions", params=_given({"site": site}))
+
+    def session(self, site: str, account: str) -> Document:
+        """Return one session: how it is, and who has it."""
+        return self._call("GET", _session_path(site, account))
+
+    def put_session(
+        self,
+        site: str,
+        account: str,
+        *,
+        cookies: list[Document] | None = None,
+        scripts: list[str] | None = None,
+        max_age_s: float | None = None,
+    ) -> Document:
+        """Keep a session; what is None stays as it is. `scripts` are names or patterns."""
+        body = _given({"cookies": cookies, "scripts": scripts, "max_age_s": max_age_s})
+        return self._call("PUT", _session_path(site, account), json=body)
+
+    def remove_session(self, site: str, account: str) -> None:
+        """Forget a session, also one that is leased."""
+        self._checked(self._send("DELETE", _session_path(site, account)))
+
     def status(self) -> Document:
         """Return `/status`: queue length, active workers, memory and CPU. Needs no key."""
         return self._call("GET", "/status")
@@ -669,3 +694,7 @@ def _state_path(script_name: str, key: str | None = None) -> str:
 def _keys_path(script_name: str, key: str | None = None) -> str:
     base = f"/v1/scripts/{quote(script_name, safe='')}/keys"
     return base if key is None else f"{base}/{quote(key, safe='')}"
+
+
+def _session_path(site: str, account: str) -> str:
+    return f"/v1/sessions/{quote(site, safe='')}/{quote(account, safe='')}"

@@ -13,6 +13,7 @@ from msgspec import Struct
 from zscrape.config import Settings, usable
 from zscrape.core.bucket import rate_of
 from zscrape.core.effects import DispatcherEffect
+from zscrape.errors import NotFound
 from zscrape.gateway.asked import Answerer, Asked, Questions
 from zscrape.gateway.connections import room_for
 from zscrape.gateway.deliveries import Deliveries, WebhookPolicy
@@ -46,6 +47,7 @@ from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.gateway.tasks import TaskPolicy, TaskService
 from zscrape.gateway.vault import Vault
 from zscrape.log import get_logger
+from zscrape.model import TaskId
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.channels import Channels
@@ -151,7 +153,7 @@ async def assemble(
         check_secrets=vault.check,
     )
     sites = await open_sites(identity, lambda each: service.live(each) is not None, parts)
-    remembering = _remember(settings, database, parts)
+    remembering = _remember(settings, database, vault, service, parts)
     ends.append(remembering.keys.ended)
     handoffs = _handoffs(settings, identity, service, ends)
     answerers: dict[str, Answerer] = {
@@ -159,10 +161,11 @@ async def assemble(
         "seen": sites.seen,
         "state": remembering.states.answer,
         "key": remembering.keys.answer,
+        "session": remembering.sessions.answer,
         "person": handoffs.answer_script,
     }
     questions = _questions(settings, router, answerers, parts)
-    questions.over_listeners.append(sites.over)
+    questions.over_listeners += [sites.over, remembering.sessions.over]
     parts.push_async_callback(handoffs.close)  # before the questions: what is open stays open
 
     def apply(fact: DispatcherEffect) -> None:
@@ -267,13 +270,28 @@ def _link(
 
 
 def _remember(
-    settings: Settings, database: SqlTaskStore | None, parts: contextlib.AsyncExitStack
+    settings: Settings,
+    database: SqlTaskStore | None,
+    vault: Vault,
+    service: TaskService,
+    parts: contextlib.AsyncExitStack,
 ) -> Remembering:
+    """Return what scripts remember between runs."""
+
+    async def find(task_id: TaskId) -> TaskRow | None:
+        try:
+            return await service.get(task_id)
+        except NotFound:
+            return None
+
     remembering = remember(
         None if database is None else database.database,
+        sealing=vault,
+        find=find,
         key_kept_days=settings.gateway.key_kept_days,
     )
     parts.push_async_callback(remembering.keys.close)
+    parts.push_async_callback(remembering.sessions.close)
     return remembering
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from zscrape.runtime.ctx_browser import BrowserContext
     from zscrape.runtime.ctx_http import Http
     from zscrape.runtime.emitting import Emitter
+    from zscrape.runtime.session import Session
     from zscrape.runtime.state import State
 
 # The codes of the contract that are a script's to give.
@@ -227,6 +228,45 @@ class Context:
 
             self._state = State(self._ask)
         return self._state
+
+    def session(
+        self,
+        site: str,
+        account: str = "default",
+        *,
+        shared: bool = False,
+        max_age_s: float | None = None,
+        wait_s: float | None = None,
+    ) -> Session:
+        """Return a session with a site for `with`: cookies lent by the gateway, given back after.
+
+        While it is lent, `ctx.http` and a browser of this attempt have its cookies. Where there
+        are none yet, log in: the cookies that the site then sets are kept for the next run.
+
+        Args:
+            site: The site's host, such as `shop.example`; cookies of hosts below it belong to it.
+            account: Whose session.
+            shared: Other attempts may have it at the same time; by default none has.
+            max_age_s: After this long a new login is due, whatever the cookies say.
+            wait_s: How long to wait while another has it; by default as long as the attempt runs.
+
+        Raises:
+            RuntimeError: The script's kit has no HTTP client.
+        """
+        from zscrape.runtime.session import Session
+
+        jar = self.cookie_jar(is_made=True)
+        if jar is None:
+            raise RuntimeError('ctx.session needs "kit": ["http"] in metadata.json')
+        return Session(
+            self._ask,
+            jar,
+            site=_text("site", site).lower(),
+            account=_text("account", account),
+            shared=shared,
+            max_age_s=max_age_s,
+            wait_s=wait_s,
+        )
 
     def browser(self, **options: Any) -> BrowserContext:
         """Return a browser for `async with`, or `with` where the script is not asynchronous.

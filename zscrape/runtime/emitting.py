@@ -81,9 +81,7 @@ class Emitter:
 
     def _late(self) -> None:
         """Send what has waited long enough; what fails is told by the next who emits."""
-        from zscrape.runtime.context import Ended
-
-        with self._lock, suppress(Exception, Ended):
+        with self._lock, suppress(BaseException):  # the attempt's end is one, and it is noted
             self._timer = None
             self._flush()
 
