@@ -218,6 +218,9 @@ class RetryPolicy(Struct, frozen=True):
     backoff_s: tuple[float, ...] = (15.0, 30.0, 60.0)
     cap_s: float = 300.0
     on: frozenset[OutcomeCode] = frozenset()
+    # Worker tags that further tries need after such an end, besides those of the script: what
+    # was blocked goes on where there are proxies, what met a captcha where there is a browser.
+    routes: dict[OutcomeCode, frozenset[str]] = {}
 
 
 class LockRequest(Struct, frozen=True):
