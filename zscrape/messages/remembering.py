@@ -80,7 +80,6 @@ REMEMBERING: Final[dict[str, Text]] = {
     "cli.option.session_age": Text(
         "Seconds after which a new login is due.", "다시 로그인해야 하는 기간(초)."
     ),
-    "cli.column.site": Text("site", "사이트"),
     "cli.column.account": Text("account", "계정"),
     "cli.column.cookies": Text("cookies", "쿠키"),
     "cli.column.leases": Text("in use", "사용 중"),

@@ -19,29 +19,22 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from zscrape.runtime import channel as frames
 from zscrape.runtime.encode import NotJson, to_json
+from zscrape.runtime.outcomes import FAIL_CODES
 from zscrape.runtime.trace import clean, cut, tell, type_name
 
 if TYPE_CHECKING:
     from http.cookiejar import CookieJar
 
     from zscrape.runtime.asking import Asking
+    from zscrape.runtime.budget import Budget
     from zscrape.runtime.ctx_browser import BrowserContext
     from zscrape.runtime.ctx_http import Http
     from zscrape.runtime.emitting import Emitter
     from zscrape.runtime.session import Session
     from zscrape.runtime.state import State
 
-# The codes of the contract that are a script's to give.
-FAIL_CODES = (
-    "script_error",
-    "blocked",
-    "captcha_required",
-    "robots_disallowed",
-    "login_expired",
-    "empty_result",
-    "network_denied",
-    "rate_limited",
-)
+# A script that lists this secret has the proxies in it: see `proxies.py`.
+PROXIES_SECRET = "proxies"  # noqa: S105 - its name
 ARTIFACT_LIMIT_BYTES = 8 * 1024 * 1024
 _ARTIFACT_NAME_LIMIT_CHARACTERS = 128
 _ARTIFACT_NAME_CHARACTERS = frozenset(
@@ -192,6 +185,7 @@ class Context:
         self._secrets = secrets or {}
         self._http: Http | None = None
         self._asking: Asking | None = None
+        self._kept_budget: Budget | None = None
         self._state: State | None = None
         self._asked_count = 0  # of people
         self._last_progress: tuple[float, str] | None = None
@@ -217,7 +211,14 @@ class Context:
         if self._http is None:
             from zscrape.runtime.ctx_http import Http
 
-            self._http = Http(script_name=self._script_name, ends_at=self._ends_at)
+            self._http = Http(
+                script_name=self._script_name,
+                ends_at=self._ends_at,
+                gate=self._budget(),
+                save=self.save,
+                say=self.log.info,
+            )
+            self._http.proxies.add_lines(self._secrets.get(PROXIES_SECRET, ""))
         return self._http
 
     @property
@@ -319,6 +320,29 @@ class Context:
 
                 self._asking = Asking(self._said.channel)
         return self._asking.ask(kind, body, timeout_s=timeout_s)
+
+    def throttle(self, site: str) -> None:
+        """Wait for a token of a site's budget, which the whole cluster shares.
+
+        `ctx.http` does this by itself; it is for requests that are made in other ways. A site
+        without a budget is not waited for. In a coroutine: `await asyncio.to_thread(...)`.
+
+        Args:
+            site: The site's name, such as `example.com`, or an address of it.
+
+        Raises:
+            TypeError: `site` is no text.
+        """
+        self._budget().throttle(_text("site", site))
+
+    def _budget(self) -> Budget:
+        """Return what lets requests to sites go, made on first use."""
+        with _first_ask:
+            if self._kept_budget is None:
+                from zscrape.runtime.budget import Budget
+
+                self._kept_budget = Budget(self._ask, say=self.log.info, ends_at=self._ends_at)
+        return self._kept_budget
 
     def ask(
         self,
