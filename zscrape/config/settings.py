@@ -57,6 +57,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     task_kept_days: float = 30.0  # ended tasks, in the database
     output_kept_days: float = 7.0  # their items and artifacts
     audit_kept_days: float = 365.0  # who did what
+    key_kept_days: float = 30.0  # keys of items, where a script says nothing; 0: not at all
     # Where large results, items and artifacts go: the home folder, or a bucket.
     blobs: Literal["file", "s3"] = "file"
     blob_bucket: str = ""
