@@ -16,6 +16,7 @@ from typing import Final, Protocol, TypeAlias
 from msgspec import Struct
 
 from zscrape.config.settings import ScriptDefaults
+from zscrape.core.bucket import Buckets
 from zscrape.core.effects import DispatcherEffect
 from zscrape.errors import (
     Draining,
@@ -30,7 +31,16 @@ from zscrape.errors import (
 from zscrape.gateway.elsewhere import Elsewhere, Nowhere
 from zscrape.gateway.envelope import ReusedView
 from zscrape.gateway.events import EventHub
-from zscrape.gateway.intake import Intake, Origin, Prepared, TaskPolicy, refuse_secrets, webhook_of
+from zscrape.gateway.intake import (
+    ClientLimit,
+    Intake,
+    Origin,
+    Prepared,
+    TaskPolicy,
+    no_limit,
+    refuse_secrets,
+    webhook_of,
+)
 from zscrape.gateway.keylocks import KeyLocks
 from zscrape.gateway.ledger import (
     EndListener,
@@ -152,6 +162,8 @@ class TaskService:
         on_end: EndListener = let_pass,
         on_stored: StoredListener | None = None,
         check_secrets: Callable[[RunSpec], None] = refuse_secrets,
+        script_buckets: Buckets | None = None,
+        limit_of: ClientLimit = no_limit,
     ) -> None:
         self.elsewhere: Elsewhere = Nowhere()
         self.admit: Admission = admit_all
@@ -167,6 +179,8 @@ class TaskService:
             defaults=defaults or {},
             clock=clock,
             check_secrets=check_secrets,
+            buckets=script_buckets,
+            limit_of=limit_of,
         )
         self._ledger = Ledger(
             store=store,

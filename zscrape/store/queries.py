@@ -110,6 +110,9 @@ def page(reader: sqlite3.Connection, query: TaskQuery) -> list[Loaded]:
         # Not GLOB: that is SQLite's alone. Names of scripts are in lower case.
         conditions.append(f"({' OR '.join([_LIKE] * len(query.scripts))})")
         values += [_like(glob) for glob in query.scripts]
+    if query.groups:
+        conditions.append(f"group_name IN ({', '.join('?' * len(query.groups))})")
+        values += query.groups
     if query.is_dead_letter:
         conditions.append("is_dead_letter")
     if query.statuses:
