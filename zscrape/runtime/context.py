@@ -202,6 +202,7 @@ class Context:
                 script_name=self._script_name,
                 ends_at=self._ends_at,
                 save=self.save,
+                save_limit_bytes=ARTIFACT_LIMIT_BYTES,
                 say=self.log.info,
             )
             self._http.proxies.add_lines(self._secrets.get(PROXIES_SECRET, ""))

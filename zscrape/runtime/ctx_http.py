@@ -36,7 +36,8 @@ from zscrape.runtime.httperrors import (
     RateLimited,
     RobotsDisallowed,
 )
-from zscrape.runtime.pages import Node, Nodes, Page
+from zscrape.runtime.nodes import Node, Nodes
+from zscrape.runtime.pages import Page
 from zscrape.runtime.proxies import Proxies, address_of
 from zscrape.runtime.robots import Found, Robots
 from zscrape.runtime.transport import Options, Transport
@@ -84,6 +85,7 @@ class Http:
         recorder: Who keeps the exchanges.
         tape: Who answers in place of the network.
         save: Keeps a file with the task: `ctx.save`.
+        save_limit_bytes: What such a file may have.
         say: Tells of a longer wait: `ctx.log.info`.
     """
 
@@ -96,12 +98,14 @@ class Http:
         recorder: Recorder | None = None,
         tape: Tape | None = None,
         save: Callable[[str, bytes, str | None], None] | None = None,
+        save_limit_bytes: int = FILE_LIMIT_BYTES,
         say: Callable[..., None] | None = None,
     ) -> None:
         self.has_robots = True  # False: robots.txt is left unread from now on
         self.body_limit_bytes = BODY_LIMIT_BYTES
         self.proxies = Proxies()
         self._save = save
+        self._save_limit_bytes = save_limit_bytes
         self._login_path = ""  # of the page where we have logged in
         self._asynchronous: AsyncHttp | None = None
         self._own_gate = LocalGate(ends_at)
@@ -244,7 +248,7 @@ class Http:
         self._login_path = ""
         page = self.get(url)
         chosen = page.form(form) if form else _login_form(page)
-        after = chosen.submit(values, button=button, options={"check": False})
+        after: Page = chosen.submit(values, button=button, options={"check": False})
         if after.status in (401, 403) or not _is_signed_in(after, signed_in):
             raise LoginExpired(url, after.status, "the login was not accepted", after)
         blocks.check(after)
@@ -287,10 +291,9 @@ class Http:
             HttpError: As for any request.
         """
         from zscrape.runtime import downloads
-        from zscrape.runtime.context import ARTIFACT_LIMIT_BYTES
 
         if limit_bytes is None:
-            limit_bytes = ARTIFACT_LIMIT_BYTES if keep else FILE_LIMIT_BYTES
+            limit_bytes = self._save_limit_bytes if keep else FILE_LIMIT_BYTES
         path = Path(f"download-{time.monotonic_ns()}")
         sink = downloads.Sink(path, limit_bytes)
         ask = Ask(
