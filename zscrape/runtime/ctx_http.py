@@ -378,6 +378,8 @@ def warm() -> None:
     import datetime as dt  # noqa: F401
     import html  # noqa: F401
 
+    from zscrape.runtime import budget  # noqa: F401 - the gate of every client
+
     # A name of other than ASCII needs codecs that a limited child may no longer load.
     "백.example".encode("idna")
 
