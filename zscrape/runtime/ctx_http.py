@@ -85,7 +85,6 @@ class Http:
         recorder: Who keeps the exchanges.
         tape: Who answers in place of the network.
         save: Keeps a file with the task: `ctx.save`.
-        save_limit_bytes: What such a file may have.
         say: Tells of a longer wait: `ctx.log.info`.
     """
 
@@ -98,14 +97,12 @@ class Http:
         recorder: Recorder | None = None,
         tape: Tape | None = None,
         save: Callable[[str, bytes, str | None], None] | None = None,
-        save_limit_bytes: int = FILE_LIMIT_BYTES,
         say: Callable[..., None] | None = None,
     ) -> None:
         self.has_robots = True  # False: robots.txt is left unread from now on
         self.body_limit_bytes = BODY_LIMIT_BYTES
         self.proxies = Proxies()
         self._save = save
-        self._save_limit_bytes = save_limit_bytes
         self._login_path = ""  # of the page where we have logged in
         self._asynchronous: AsyncHttp | None = None
         self._own_gate = LocalGate(ends_at)
@@ -291,9 +288,10 @@ class Http:
             HttpError: As for any request.
         """
         from zscrape.runtime import downloads
+        from zscrape.runtime.channel import ARTIFACT_LIMIT_BYTES
 
         if limit_bytes is None:
-            limit_bytes = self._save_limit_bytes if keep else FILE_LIMIT_BYTES
+            limit_bytes = ARTIFACT_LIMIT_BYTES if keep else FILE_LIMIT_BYTES
         path = Path(f"download-{time.monotonic_ns()}")
         sink = downloads.Sink(path, limit_bytes)
         ask = Ask(
