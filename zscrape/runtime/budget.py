@@ -85,7 +85,9 @@ class Budget:
                 self._complained.add(host)
         if token or has_complaint:
             told = {"event": "over", "host": host, "token": token, "status": status}
-            self._teller.tell({**told, "retry_after_s": retry_after_s})
+            report = {**told, "retry_after_s": retry_after_s}
+            # A complaint is told before the script goes on: it may be the last it does.
+            self._teller.tell(report, is_urgent=has_complaint)
 
     def robots(self, origin: str) -> str | None:
         """Return a site's robots.txt as the cluster has it; None: the gateway cannot know."""
@@ -179,8 +181,11 @@ class _Teller:
         self._thread: threading.Thread | None = None
         self._has_thread = True  # a script with one process has none to spare
 
-    def tell(self, report: Report, *, delay_s: float = 0.0) -> None:
-        """Tell soon, or after a delay, which is the same for all that have one."""
+    def tell(self, report: Report, *, delay_s: float = 0.0, is_urgent: bool = False) -> None:
+        """Tell soon, or after a delay, which is the same for all that have one.
+
+        What is urgent is told before this returns.
+        """
         with self._news:
             if delay_s:
                 self._due[report["token"]] = (time.monotonic() + delay_s, report)
@@ -189,8 +194,9 @@ class _Teller:
                 self._now.append(report)
             if self._thread is None and self._has_thread:
                 self._start()
+            is_own = is_urgent or not self._has_thread
+            reports = self._take() if is_own else []
             self._news.notify()
-            reports = [] if self._has_thread else self._take()
         if reports:
             self._send(reports)
 
