@@ -20,14 +20,12 @@ import httpx
 from msgspec import Struct
 
 from zscrape import __version__
-from zscrape.scripts.redirects import is_public
+from zscrape.scripts.redirects import Network, is_public, is_within
 
 _MAY_HELP: Final = frozenset({408, 425, 429})
 _CONNECTION_LIMIT_COUNT: Final = 64
 _RETRY_AFTER_LIMIT_S: Final = 3600.0
 _REDIRECT_LIMIT_COUNT: Final = 5  # RFC 9309, section 2.3.1.2
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class PostFailed(Exception):
@@ -180,11 +178,7 @@ class Outbound:
         return addresses[0]
 
     def _may_call(self, address: str) -> bool:
-        if is_public(address):
-            return True
-        bare = ipaddress.ip_address(address.partition("%")[0])
-        mapped = getattr(bare, "ipv4_mapped", None)
-        return any((mapped or bare) in network for network in self._allowed)
+        return is_public(address) or is_within(address, self._allowed)
 
     async def _client(self) -> httpx.AsyncClient:
         async with self._opening:

@@ -37,7 +37,7 @@ from zscrape.runtime.httperrors import (
     RobotsDisallowed,
 )
 from zscrape.runtime.pages import Node, Nodes, Page
-from zscrape.runtime.proxies import Proxies
+from zscrape.runtime.proxies import Proxies, address_of
 from zscrape.runtime.robots import Found, Robots
 from zscrape.runtime.transport import Options, Transport
 from zscrape.runtime.trying import Ask, Trying
@@ -189,6 +189,7 @@ class Http:
 
         Raises:
             HttpError: No answer after all tries, or one that `check` refuses.
+            ProxyError: `proxy` is no address of one.
         """
         body = {} if data is None else {"data" if isinstance(data, dict) else "content": data}
         parts = {"params": params, "json": json, "files": files, **body}
@@ -205,7 +206,7 @@ class Http:
             timeout,
             follow,
             options,
-            proxy,
+            address_of(proxy) if isinstance(proxy, str) else proxy,
             retrying.TRIES_COUNT if tries is None else max(tries, 1),
         )
         page = self._trying.page(ask, self)
@@ -286,7 +287,7 @@ class Http:
             HttpError: As for any request.
         """
         from zscrape.runtime import downloads
-        from zscrape.runtime.context import ARTIFACT_LIMIT_BYTES
+        from zscrape.runtime.channel import ARTIFACT_LIMIT_BYTES
 
         if limit_bytes is None:
             limit_bytes = ARTIFACT_LIMIT_BYTES if keep else FILE_LIMIT_BYTES
@@ -301,7 +302,7 @@ class Http:
             timeout,
             True,
             Options(limit_bytes, self.has_robots if robots is None else robots),
-            proxy,
+            address_of(proxy) if isinstance(proxy, str) else proxy,
             downloads.TRIES_COUNT,
             sink,
         )
