@@ -24,6 +24,7 @@ from zscrape.errors import EntryPointInvalid, ParamsInvalid, ScriptNotFound, Sec
 from zscrape.gateway.envelope import encode, envelope
 from zscrape.messages import text
 from zscrape.model import Outcome, Pin, Record, RunSpec, TaskState
+from zscrape.ops.localmemory import LocalMemory
 from zscrape.ops.localsites import LocalSites
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
@@ -58,6 +59,7 @@ class _Listener:
         self._lang = lang
         self.tell: Callable[[Tell], None]  # given once there are slots
         self.sites: LocalSites | None = None  # of a script whose manifest has budgets
+        self.memory: LocalMemory | None = None
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.item_count = 0
         self.artifacts: dict[str, tuple[bytes, Document]] = {}
@@ -91,6 +93,8 @@ class _Listener:
     def on_ask(self, ask: Ask) -> None:
         """Refuse what only a gateway knows: there is none."""
         if self.sites is not None and self.sites.hear(ask):
+            return
+        if self.memory is not None and self.memory.hear(ask):
             return
         words = text("asked.local", self._lang, kind=ask.kind)
         body = msgspec.json.encode({"message": words})
@@ -153,6 +157,8 @@ async def run_here(
             worker_id="local",
         )
         listener = _Listener(on_event, lang)
+        listener.memory = LocalMemory(script.run, listener.answer, lang)
+        closing.push_async_callback(listener.memory.close)
         if script.run.sites:
             listener.sites = LocalSites(script.run, listener.answer, lang)
             closing.push_async_callback(listener.sites.close)
