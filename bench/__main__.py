@@ -23,6 +23,7 @@ from bench import (
     browser,
     dispatcher,
     environments,
+    http,
     isolation,
     link,
     path,
@@ -43,6 +44,7 @@ PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "browser": browser.measure,
     "scripts": scripts.measure,
     "environments": environments.measure,
+    "http": http.measure,
     "store": store.measure,
     "schedules": schedules.measure,
 }
@@ -66,6 +68,7 @@ GOALS: dict[str, tuple[float, bool]] = {
     "scripts.ensure_us": (50, False),
     "scripts.git_unchanged_ratio": (1.5, False),
     "environments.warm_ratio": (1.3, False),
+    "http.ratio": (1.15, False),
     "store.single_per_s": (1_000, True),
     "store.batch_per_s": (3_000, True),
     "store.scrape_rate_ratio": (0.95, True),

@@ -655,7 +655,12 @@ class Life:
             deadline_s=rng.choice((None, None, 5.0, 30.0)),
             schedule_timeout_s=rng.choice((5.0, 40.0)),
             lock=lock,
-            retry=RetryPolicy(rng.choice((0, 2)), (0.5, 1.0), on=frozenset({OutcomeCode.BLOCKED})),
+            retry=RetryPolicy(
+                rng.choice((0, 2)),
+                (0.5, 1.0),
+                on=frozenset({OutcomeCode.BLOCKED}),
+                routes=rng.choice(({}, {OutcomeCode.BLOCKED: frozenset({"kr"})})),
+            ),
         )
         stored = Stored(spec, accepted_at=self.now, is_awaited=rng.random() < 0.2)
         self.store[spec.id] = stored

@@ -201,6 +201,7 @@ class RunSpec(Struct, frozen=True, array_like=True):
     secrets: tuple[str, ...] = ()  # names; the values travel with the attempt alone
     sites: tuple[tuple[str, SiteBudget], ...] = ()  # budgets that it names, by site
     expect: Expect | None = None
+    key_kept_s: float | None = None  # how long keys of items are known; None: as the gateway is set
 
 
 # Further tries where a request or a manifest asks for retries without saying how many.
@@ -217,6 +218,9 @@ class RetryPolicy(Struct, frozen=True):
     backoff_s: tuple[float, ...] = (15.0, 30.0, 60.0)
     cap_s: float = 300.0
     on: frozenset[OutcomeCode] = frozenset()
+    # Worker tags that further tries need after such an end, besides those of the script: what
+    # was blocked goes on where there are proxies, what met a captcha where there is a browser.
+    routes: dict[OutcomeCode, frozenset[str]] = {}
 
 
 class LockRequest(Struct, frozen=True):
@@ -244,6 +248,8 @@ class TaskSpec(Struct, frozen=True, kw_only=True):
     match_timeout_s: float = 3.0
     lock: LockRequest | None = None
     retry: RetryPolicy = RetryPolicy()
+    # Of tasks that have not ended, as its client's key says; None: as the queue's policy does.
+    client_limit_count: int | None = None
 
 
 class Record(Struct, frozen=True, array_like=True):

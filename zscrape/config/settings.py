@@ -57,6 +57,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     task_kept_days: float = 30.0  # ended tasks, in the database
     output_kept_days: float = 7.0  # their items and artifacts
     audit_kept_days: float = 365.0  # who did what
+    key_kept_days: float = 30.0  # keys of items, where a script says nothing; 0: not at all
     # Where large results, items and artifacts go: the home folder, or a bucket.
     blobs: Literal["file", "s3"] = "file"
     blob_bucket: str = ""
@@ -115,6 +116,8 @@ class RepositorySettings(Struct, frozen=True, kw_only=True):
     token: str | None = None  # secret
     user: str | None = None
     password: str | None = None  # secret
+    # Private networks that a public server may redirect to; it may not to any by default.
+    redirect_allow: tuple[str, ...] = ()
     # git
     branch: str | None = None  # what has no tag comes from here; None: the default branch
     ssh_key: str | None = None  # path of a private key

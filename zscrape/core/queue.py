@@ -46,6 +46,14 @@ class Queue:
             heap[:] = [entry for entry in heap if entry[3].is_queued]
             heapify(heap)
 
+    def leave(self, task: Task) -> None:
+        """Forget a task that waits no more at its demand, the dead entry included."""
+        if task.is_in_heap:
+            heap = task.demand.heap
+            heap[:] = [entry for entry in heap if entry[3] is not task]
+            heapify(heap)
+            task.is_in_heap = False
+
     def head(self, demand: Demand) -> Task | None:
         """Return the first task of `demand`, leaving it where it is."""
         heap = demand.heap

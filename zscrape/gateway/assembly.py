@@ -13,6 +13,7 @@ from msgspec import Struct
 from zscrape.config import Settings, usable
 from zscrape.core.bucket import rate_of
 from zscrape.core.effects import DispatcherEffect
+from zscrape.errors import NotFound
 from zscrape.gateway.asked import Answerer, Asked, Questions
 from zscrape.gateway.connections import room_for
 from zscrape.gateway.deliveries import Deliveries, WebhookPolicy
@@ -28,7 +29,8 @@ from zscrape.gateway.ledger import EndListener
 from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.outbound import Outbound
 from zscrape.gateway.ratelimits import LocalLimiter
-from zscrape.gateway.remembering import remember
+from zscrape.gateway.remembering import Remembering, remember
+from zscrape.gateway.robots import RobotsFiles
 from zscrape.gateway.router import Router
 from zscrape.gateway.scheduler import Scheduler
 from zscrape.gateway.schedules import Schedules
@@ -38,14 +40,17 @@ from zscrape.gateway.sharing import (
     host_name,
     join,
     kept_for,
+    limits_of,
     open_shared,
     tell_storage,
 )
 from zscrape.gateway.siteopen import open_sites
+from zscrape.gateway.sites import Sites
 from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.gateway.tasks import TaskPolicy, TaskService
 from zscrape.gateway.vault import Vault
 from zscrape.log import get_logger
+from zscrape.model import TaskId
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.channels import Channels
@@ -130,6 +135,7 @@ async def assemble(
     router.secrets_for = vault.values_for
     store = database or MemoryTaskStore(MemoryPolicy(final_count=gateway.task_kept_count))
     entrance = await open_entrance(settings, key, database, parts)
+    limits = limits_of(identity.shared)
     deliveries = _webhooks(settings, store, parts)
     ends: list[EndListener] = [deliveries.offer]
     service = TaskService(
@@ -149,18 +155,24 @@ async def assemble(
         ),
         on_stored=None if database is None else router.stored,
         check_secrets=vault.check,
+        script_buckets=limits.scripts,
+        limit_of=entrance.keys.task_limit_of,
     )
     sites = await open_sites(identity, lambda each: service.live(each) is not None, parts)
-    remembering = remember(None if database is None else database.database)
+    remembering = _remember(settings, database, vault, service, parts)
+    ends.append(remembering.keys.ended)
     handoffs = _handoffs(settings, identity, service, ends)
     answerers: dict[str, Answerer] = {
         "site": sites.answer,
         "seen": sites.seen,
+        "robots": _robots(settings, sites, parts).answer,
         "state": remembering.states.answer,
+        "key": remembering.keys.answer,
+        "session": remembering.sessions.answer,
         "person": handoffs.answer_script,
     }
     questions = _questions(settings, router, answerers, parts)
-    questions.over_listeners.append(sites.over)
+    questions.over_listeners += [sites.over, remembering.sessions.over]
     parts.push_async_callback(handoffs.close)  # before the questions: what is open stays open
 
     def apply(fact: DispatcherEffect) -> None:
@@ -172,9 +184,11 @@ async def assemble(
         await join(
             identity.shared, settings, router, service, deliveries, hub, identity, parts, ends
         )
+        limits.share(identity.shared, router, parts)
     elif database is not None:
         await _recover(database, service, router, settings)
     await deliveries.resume()
+    await remembering.keys.resume(store.get)
     scheduler, schedules = _schedules(settings, identity, service, parts, ends)
     state = GatewayState(
         service=service,
@@ -189,7 +203,9 @@ async def assemble(
         vault=vault,
         sites=sites,
         remembering=remembering,
-        limiter=LocalLimiter(rate_of(gateway.client_rate, gateway.client_burst), time.monotonic),
+        limiter=LocalLimiter(
+            rate_of(gateway.client_rate, gateway.client_burst), time.monotonic, limits.clients
+        ),
         gateway_id=identity.gateway_id,
         started_at=time.time(),
         schedules=schedules,
@@ -263,6 +279,32 @@ def _link(
     return Link(router, joining, gatekeeper)
 
 
+def _remember(
+    settings: Settings,
+    database: SqlTaskStore | None,
+    vault: Vault,
+    service: TaskService,
+    parts: contextlib.AsyncExitStack,
+) -> Remembering:
+    """Return what scripts remember between runs."""
+
+    async def find(task_id: TaskId) -> TaskRow | None:
+        try:
+            return await service.get(task_id)
+        except NotFound:
+            return None
+
+    remembering = remember(
+        None if database is None else database.database,
+        sealing=vault,
+        find=find,
+        key_kept_days=settings.gateway.key_kept_days,
+    )
+    parts.push_async_callback(remembering.keys.close)
+    parts.push_async_callback(remembering.sessions.close)
+    return remembering
+
+
 def _handoffs(
     settings: Settings, identity: Identity, service: TaskService, ends: list[EndListener]
 ) -> Handoffs:
@@ -321,6 +363,15 @@ def _webhooks(settings: Settings, store: TaskStore, parts: contextlib.AsyncExitS
     )
     parts.push_async_callback(deliveries.close)
     return deliveries
+
+
+def _robots(settings: Settings, sites: Sites, parts: contextlib.AsyncExitStack) -> RobotsFiles:
+    """Return what knows the robots.txt of sites that scripts may ask."""
+    outbound = Outbound(allowed=settings.worker.network_allow)
+    parts.push_async_callback(outbound.close)
+    files = RobotsFiles(outbound, sites.visit)
+    parts.push_async_callback(files.close)
+    return files
 
 
 def _schedules(

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from zscrape.budgets import EVERY_SITE, rate_per_s, site_name
+from zscrape.budgets import rate_per_s, site_name
 from zscrape.model import (
     KIB,
     MIB,
@@ -109,9 +109,20 @@ def read_retry(reader: ObjectReader) -> RetryPolicy:
         cap_s=inner.number("cap", standard.cap_s, minimum=0, maximum=DAY_S),
         on=frozenset(OutcomeCode(each) for each in inner.texts("on", choices=codes))
         or RETRIED_BY_DEFAULT,
+        routes=_routes(inner, codes),
     )
     inner.problems.extend(inner.unknown())
     return found
+
+
+def _routes(retry: ObjectReader, codes: set[str]) -> dict[OutcomeCode, frozenset[str]]:
+    """Read which worker tags further tries need, by the code that makes them needed."""
+    inner = retry.child("route")
+    if inner is None:
+        return {}
+    found = {OutcomeCode(code): frozenset(inner.texts(code)) for code in sorted(codes)}
+    inner.problems.extend(inner.unknown())
+    return {code: tags for code, tags in found.items() if tags}
 
 
 def _backoff(inner: ObjectReader, default: tuple[float, ...]) -> tuple[float, ...]:
@@ -149,7 +160,10 @@ def read_lock(reader: ObjectReader) -> LockTemplate | None:
 
 
 def read_sites(reader: ObjectReader) -> dict[str, SiteBudget]:
-    """Read site budgets: an object by host, or a list of hosts without numbers of their own."""
+    """Read site budgets: an object by host, or a list of hosts without numbers of their own.
+
+    The host `*` stands for each site that the script asks and does not name.
+    """
     value = reader.take("sites", dict, list)
     if not value:
         return {}
@@ -162,7 +176,7 @@ def read_sites(reader: ObjectReader) -> dict[str, SiteBudget]:
         if inner is None:
             continue
         name = site_name(host)
-        if name is None or name == EVERY_SITE:
+        if name is None:
             hosts.fault(host, "site", actual=host)
             continue
         found[name] = _site_budget(inner)

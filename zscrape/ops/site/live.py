@@ -77,3 +77,6 @@ def items(after: int) -> bytes:
     rows = [{"name": each.name, "price": won(each.price_won)} for each in found]
     told = {"items": rows, "has_more": after + _BATCH_COUNT < len(PRODUCTS)}
     return json.dumps(told, ensure_ascii=False).encode()
+
+
+PAGES: Final = {"/live": LIVE, "/check": CHECK, "/challenges.cloudflare.com/widget": WIDGET}
