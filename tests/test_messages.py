@@ -16,6 +16,7 @@ from zscrape.messages.environments import ENVIRONMENTS
 from zscrape.messages.errors import ERRORS
 from zscrape.messages.events import EVENTS
 from zscrape.messages.explain import EXPLAIN
+from zscrape.messages.handoffs import HANDOFFS
 from zscrape.messages.http import HTTP
 from zscrape.messages.isolation import ISOLATION
 from zscrape.messages.operations import OPERATIONS
@@ -26,7 +27,7 @@ from zscrape.messages.tasks import TASKS
 
 HANGUL = re.compile("[가-힣]")
 PARTS = (
-    *(ACCESS, ASKING, ERRORS, EXPLAIN, EVENTS, CLI, SCRIPTS),
+    *(ACCESS, ASKING, HANDOFFS, ERRORS, EXPLAIN, EVENTS, CLI, SCRIPTS),
     *(HTTP, ENVIRONMENTS, ISOLATION, TASKS, SCHEDULES, SECURITY, OPERATIONS),
 )
 

@@ -460,6 +460,23 @@ class Client:
         path = f"/v1/locks/{quote(key, safe='')}"
         return self._call("DELETE", path, params={"force": "1"} if is_forced else {})
 
+    def handoffs(self, **filters: Any) -> Document:
+        """Return what running scripts ask people: `status task limit`."""
+        return self._call("GET", "/v1/handoffs", params=_given(filters))
+
+    def handoff(self, handoff_id: str) -> Document:
+        """Return one question."""
+        return self._call("GET", _handoff_path(handoff_id))
+
+    def answer_handoff(self, handoff_id: str, answer: Mapping[str, Any]) -> Document:
+        """Give a script what it asks for, by the names of its fields."""
+        body = {"answer": dict(answer)}
+        return self._call("POST", _handoff_path(handoff_id, "/answer"), json=body)
+
+    def dismiss_handoff(self, handoff_id: str) -> Document:
+        """Tell a script that nobody will answer."""
+        return self._call("POST", _handoff_path(handoff_id, "/dismiss"))
+
     def secrets(self) -> Document:
         """Return the names of secrets, and which scripts may read them."""
         return self._call("GET", "/v1/secrets")
@@ -610,6 +627,10 @@ def _request_body(
 
 def _given(options: Mapping[str, Any]) -> Document:
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _handoff_path(handoff_id: str, part: str = "") -> str:
+    return f"/v1/handoffs/{quote(handoff_id, safe='')}{part}"
 
 
 def _channel_path(name: str, channel: str) -> str:

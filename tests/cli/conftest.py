@@ -38,6 +38,12 @@ BIG = """
 def run(*, ctx):
     return "x" * 2_000_000
 """
+ASKING = """
+def run(*, ctx):
+    fields = {"code": {"title": "Code"}, "count": {"type": "integer"}}
+    picture = b"\\x89PNG\\r\\n\\x1a\\n"
+    return ctx.ask("Which code?", image=picture, fields=fields)
+"""
 FLAKY = """
 import time
 
@@ -65,6 +71,7 @@ def scripts_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_script(folder, "steps", STEPS, description="Counts")
     write_script(folder, "kept", KEPT)
     write_script(folder, "big", BIG)
+    write_script(folder, "asks", ASKING)
     retry = {"max": 2, "backoff": [0.01], "on": ["script_error"]}
     write_script(folder, "flaky", FLAKY, retry=retry)
     write_script(folder, "picky", STEPS, requires=["moon"])

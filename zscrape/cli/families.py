@@ -116,6 +116,17 @@ workers = Family(
         "revoke": "zscrape.cli.workers:revoke",
     },
 )
+handoffs = Family(
+    "handoffs",
+    help="cli.handoffs",
+    params=common_options(),
+    lazy={
+        "list": "zscrape.cli.handoffs:list_handoffs",
+        "show": "zscrape.cli.handoffs:show",
+        "answer": "zscrape.cli.handoffs:answer",
+        "dismiss": "zscrape.cli.handoffs:dismiss",
+    },
+)
 secrets = Family(
     "secrets",
     help="cli.secrets",

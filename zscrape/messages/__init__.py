@@ -19,6 +19,7 @@ from zscrape.messages.environments import ENVIRONMENTS
 from zscrape.messages.errors import ERRORS
 from zscrape.messages.events import EVENTS
 from zscrape.messages.explain import EXPLAIN
+from zscrape.messages.handoffs import HANDOFFS
 from zscrape.messages.http import HTTP
 from zscrape.messages.isolation import ISOLATION
 from zscrape.messages.operations import OPERATIONS
@@ -50,6 +51,7 @@ CATALOGUE: Final[dict[str, Text]] = {
     **TASKS,
     **ACCESS,
     **ASKING,
+    **HANDOFFS,
     **SCHEDULES,
     **SECURITY,
     **OPERATIONS,
