@@ -492,6 +492,29 @@ class Client:
         """Remove a secret."""
         self._checked(self._send("DELETE", f"/v1/secrets/{quote(name, safe='')}"))
 
+    def script_state(self, script_name: str, **filters: Any) -> Document:
+        """Return a page of what a script remembers: `prefix`, `limit`, `cursor`."""
+        return self._call("GET", _state_path(script_name), params=_given(filters))
+
+    def state_value(self, script_name: str, key: str) -> Document:
+        """Return one thing that a script remembers, its `value` and its `revision`."""
+        return self._call("GET", _state_path(script_name, key))
+
+    def set_state(
+        self, script_name: str, key: str, value: Any, *, revision: int | None = None
+    ) -> Document:
+        """Let a script remember a value; with `revision` only over the value that has it."""
+        body = {"value": value, **_given({"revision": revision})}
+        return self._call("PUT", _state_path(script_name, key), json=body)
+
+    def remove_state(self, script_name: str, key: str) -> None:
+        """Let a script forget one thing."""
+        self._checked(self._send("DELETE", _state_path(script_name, key)))
+
+    def clear_state(self, script_name: str) -> Document:
+        """Let a script forget all that it remembers."""
+        return self._call("DELETE", _state_path(script_name))
+
     def status(self) -> Document:
         """Return `/status`: queue length, active workers, memory and CPU. Needs no key."""
         return self._call("GET", "/status")
@@ -645,3 +668,8 @@ def _schedule_path(schedule: str, part: str = "") -> str:
 def _task_path(task_id: str, part: str = "") -> str:
     path = f"/v1/tasks/{quote(task_id, safe='')}"
     return f"{path}/{part}" if part else path
+
+
+def _state_path(script_name: str, key: str | None = None) -> str:
+    base = f"/v1/scripts/{quote(script_name, safe='')}/state"
+    return base if key is None else f"{base}/{quote(key, safe='')}"

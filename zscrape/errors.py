@@ -357,6 +357,26 @@ class TooManyHandoffs(RequestError):
 
 
 @dataclass(eq=False, kw_only=True)
+class StateConflict(RequestError):
+    """Raised when a script's state has changed since it was read."""
+
+    code: ClassVar[str] = "state_conflict"
+    http_status: ClassVar[int] = 409
+    script_name: str
+    key: str
+
+
+@dataclass(eq=False, kw_only=True)
+class StateFull(RequestError):
+    """Raised when a script remembers as much as it may."""
+
+    code: ClassVar[str] = "state_full"
+    http_status: ClassVar[int] = 422
+    script_name: str
+    limit_count: int
+
+
+@dataclass(eq=False, kw_only=True)
 class RefusedError(ZscrapeError):
     """Base: nothing is wrong with the request, but the cluster will not take it now."""
 

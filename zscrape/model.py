@@ -163,6 +163,29 @@ class Limits(Struct, frozen=True, array_like=True):
     item_count: int = 1_000_000
 
 
+class SiteBudget(Struct, frozen=True):
+    """How hard one site may be hit at most. None: as hard as anybody likes."""
+
+    rate_per_s: float | None = None
+    concurrency_count: int | None = None  # requests that are not answered yet
+    burst_count: int | None = None  # at once after a rest, where there is a rate; None: one
+    gap_s: float | None = None  # between one request and the next
+
+
+class Expect(Struct, frozen=True, array_like=True):
+    """What a script promises to find; an attempt that finds less has not succeeded.
+
+    A field lacks its value when an item has no such field, or null, or an empty text: what a
+    selector that fits nothing brings.
+    """
+
+    min_item_count: int = 0
+    required: tuple[str, ...] = ()  # fields of every item
+    # The share of items that may lack the value of one field: of each required one, or, with
+    # none required, of each that any item has. None: no item, and nothing if none is required.
+    max_null_ratio: float | None = None
+
+
 class RunSpec(Struct, frozen=True, array_like=True):
     """Everything a worker must know of a script to run it; drawn from its manifest once."""
 
@@ -176,6 +199,8 @@ class RunSpec(Struct, frozen=True, array_like=True):
     python: str = ""  # PEP 440 range of the interpreter; empty: any
     network: Network = "public"  # what it asks for; a worker may allow less
     secrets: tuple[str, ...] = ()  # names; the values travel with the attempt alone
+    sites: tuple[tuple[str, SiteBudget], ...] = ()  # budgets that it names, by site
+    expect: Expect | None = None
 
 
 # Further tries where a request or a manifest asks for retries without saying how many.

@@ -98,6 +98,7 @@ class Gateway:
         schedules: ScheduleStore | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        life: Callable[[], str] | None = None,
     ) -> None:
         self.reports: list[tuple[str, str, BaseException]] = []
         self.log = _Log()
@@ -125,7 +126,12 @@ class Gateway:
         )
         stored = schedules or ScheduleStore(VolatileDatabase())
         self.scheduler = Scheduler(
-            store=stored, tasks=self.service, log=self.log, clock=clock, monotonic=monotonic
+            store=stored,
+            tasks=self.service,
+            log=self.log,
+            clock=clock,
+            monotonic=monotonic,
+            life=life,
         )
         self.router.on_effect = self.service.apply
         self.tables = VolatileDatabase()

@@ -127,6 +127,17 @@ handoffs = Family(
         "dismiss": "zscrape.cli.handoffs:dismiss",
     },
 )
+state = Family(
+    "state",
+    help="cli.state",
+    params=common_options(),
+    lazy={
+        "list": "zscrape.cli.state:list_state",
+        "get": "zscrape.cli.state:get",
+        "set": "zscrape.cli.state:set_state",
+        "remove": "zscrape.cli.state:remove",
+    },
+)
 secrets = Family(
     "secrets",
     help="cli.secrets",

@@ -28,6 +28,7 @@ from zscrape.gateway.ledger import EndListener
 from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.outbound import Outbound
 from zscrape.gateway.ratelimits import LocalLimiter
+from zscrape.gateway.remembering import remember
 from zscrape.gateway.router import Router
 from zscrape.gateway.scheduler import Scheduler
 from zscrape.gateway.schedules import Schedules
@@ -40,6 +41,7 @@ from zscrape.gateway.sharing import (
     open_shared,
     tell_storage,
 )
+from zscrape.gateway.siteopen import open_sites
 from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.gateway.tasks import TaskPolicy, TaskService
 from zscrape.gateway.vault import Vault
@@ -148,8 +150,17 @@ async def assemble(
         on_stored=None if database is None else router.stored,
         check_secrets=vault.check,
     )
+    sites = await open_sites(identity, lambda each: service.live(each) is not None, parts)
+    remembering = remember(None if database is None else database.database)
     handoffs = _handoffs(settings, identity, service, ends)
-    questions = _questions(settings, router, {"person": handoffs.answer_script}, parts)
+    answerers: dict[str, Answerer] = {
+        "site": sites.answer,
+        "seen": sites.seen,
+        "state": remembering.states.answer,
+        "person": handoffs.answer_script,
+    }
+    questions = _questions(settings, router, answerers, parts)
+    questions.over_listeners.append(sites.over)
     parts.push_async_callback(handoffs.close)  # before the questions: what is open stays open
 
     def apply(fact: DispatcherEffect) -> None:
@@ -158,7 +169,9 @@ async def assemble(
 
     teller.listener = apply
     if identity.shared is not None:
-        await join(identity.shared, settings, router, service, deliveries, hub, identity, parts)
+        await join(
+            identity.shared, settings, router, service, deliveries, hub, identity, parts, ends
+        )
     elif database is not None:
         await _recover(database, service, router, settings)
     await deliveries.resume()
@@ -174,6 +187,8 @@ async def assemble(
         audit=entrance.audit,
         joining=link.joining,
         vault=vault,
+        sites=sites,
+        remembering=remembering,
         limiter=LocalLimiter(rate_of(gateway.client_rate, gateway.client_burst), time.monotonic),
         gateway_id=identity.gateway_id,
         started_at=time.time(),
@@ -325,7 +340,7 @@ def _schedules(
         tasks=service,
         log=get_logger(),
         kept_days=kept_days,
-        is_shared=identity.shared is not None,
+        life=None if identity.shared is None else identity.shared.life,
     )
     parts.push_async_callback(scheduler.close)
     ends.append(scheduler.ended)

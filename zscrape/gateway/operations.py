@@ -22,8 +22,10 @@ from zscrape.gateway.requests import (
     TaskRequest,
     WaitRequest,
 )
+from zscrape.gateway.scriptstate import StateRequest
 from zscrape.gateway.secretrequests import SecretRequest
 from zscrape.gateway.selections import LetterSelection, TaskSelection
+from zscrape.gateway.sitebody import SiteRequest
 from zscrape.model import TaskState
 from zscrape.store.handoffs import HandoffStatus
 
@@ -118,6 +120,7 @@ _BATCH: Final[Schema] = {
         {**_named(tasks=_TASK_LIST), "additionalProperties": False},
     ]
 }
+_STATE: Final = _named(key=_TEXT, revision=_COUNT, size_bytes=_COUNT, updated_at=_MOMENT)
 _CHANGED: Final = _named(tasks={"type": "array", "items": _OBJECT}, failed_count=_COUNT)
 _PAGES_OF_FAULTS: Final = {status: {HTML: _TEXT} for status in ("400", "410", "429")}
 _ACCEPTED: Final = {"202": {JSON: Accepted}}
@@ -214,6 +217,20 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("DELETE", "/v1/scripts/{name}/channels/{channel}"): Operation(
         answers={"200": {JSON: _OBJECT}, "204": None}
     ),
+    ("GET", "/v1/scripts/{name}/state"): Operation(
+        query={**_PAGE, "prefix": _TEXT, "limit": _whole(1, 1_000)},
+        answers={"200": {JSON: _listed("state", _STATE)}},
+    ),
+    ("DELETE", "/v1/scripts/{name}/state"): Operation(
+        answers={"200": {JSON: _named(removed_count=_COUNT)}}
+    ),
+    ("GET", "/v1/scripts/{name}/state/{key:path}"): Operation(
+        answers={"200": {JSON: {**_STATE, "properties": {**_STATE["properties"], "value": _ANY}}}}
+    ),
+    ("PUT", "/v1/scripts/{name}/state/{key:path}"): Operation(
+        body=StateRequest, answers={"200": {JSON: _named(key=_TEXT, revision=_COUNT)}}
+    ),
+    ("DELETE", "/v1/scripts/{name}/state/{key:path}"): Operation(answers={"204": None}),
     ("GET", "/v1/handoffs"): Operation(
         query={
             "status": {"type": "string", "enum": [status.value for status in HandoffStatus]},
@@ -229,6 +246,11 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
     ("POST", "/v1/secrets"): Operation(body=SecretRequest, answers={"200": {JSON: _SECRET}}),
     ("DELETE", "/v1/secrets/{name}"): Operation(answers={"204": None}),
+    ("GET", "/v1/sites"): Operation(
+        answers={"200": {JSON: _named(sites={"type": "array", "items": _OBJECT})}}
+    ),
+    ("PUT", "/v1/sites/{site}"): Operation(body=SiteRequest),
+    ("DELETE", "/v1/sites/{site}"): Operation(answers={"204": None}),
     ("POST", "/v1/tasks/wait"): Operation(body=WaitRequest),
     ("GET", "/v1/keys"): Operation(answers={"200": {JSON: _rows("keys")}}),
     ("POST", "/v1/keys"): Operation(body=KeyRequest, answers={"201": {JSON: _OBJECT}}),

@@ -98,6 +98,8 @@ async def _serve(
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(server.serve(sockets=[listener]))
         beside = [group.create_task(each) for each in (_clean(gateway), _follow(gateway.vault))]
+        if gateway.identity.shared is not None:
+            beside.append(group.create_task(gateway.link.joining.follow()))
         with stop.on_signals():
             endpoint = gateway.link.router.endpoint
             get_logger().info("gateway_ready", http=url, link=endpoint)

@@ -18,6 +18,7 @@ from zscrape.gateway.deliveries import Deliveries
 from zscrape.gateway.elsewhere import Neighbours
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.largefiles import far_of
+from zscrape.gateway.ledger import EndListener
 from zscrape.gateway.ownership import Ownership, gateway_id_of
 from zscrape.gateway.router import Router
 from zscrape.gateway.shared import SharedTasks
@@ -66,6 +67,10 @@ class SharedStore(Struct, eq=False):
     store: SqlTaskStore
     on_written: list[WrittenListener]  # who wants to know what was written
     ownership: Ownership | None = None  # once it is joined
+
+    def life(self) -> str:
+        """Return the name of this gateway's life among the others."""
+        return self.lease.boot
 
     def leave(self) -> None:
         """Take nothing more over from others: this gateway is about to end."""
@@ -139,6 +144,7 @@ async def join(
     hub: EventHub,
     identity: Identity,
     parts: contextlib.AsyncExitStack,
+    ends: list[EndListener],
 ) -> None:
     """Take up what is this gateway's own, and from now on what others leave behind.
 
@@ -168,7 +174,8 @@ async def join(
         is_alone=lambda: ownership.other_count == 0,
     )
     service.elsewhere = neighbours
-    service.admit = locks.admit
+    service.admit, service.entered = locks.admit, locks.entered
+    ends.append(lambda row: locks.look())
     locks.on_freed, locks.ask_cancel = neighbours.tell_freed, neighbours.ask_cancel
     shared.on_written += [neighbours.tell, lambda task_ids: locks.look()]
     router.fence = ownership.fence

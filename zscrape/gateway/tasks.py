@@ -124,6 +124,10 @@ async def admit_all(_spec: TaskSpec) -> None:
     """Refuse nothing: the gate where no other gateway has locks."""
 
 
+def note_nothing(_task_id: TaskId) -> None:
+    """Do nothing: behind that gate there is nothing to close."""
+
+
 class Idempotency(Struct, frozen=True):
     """A client's promise that calls with this key are one call. `mark` stands for the body."""
 
@@ -151,6 +155,7 @@ class TaskService:
     ) -> None:
         self.elsewhere: Elsewhere = Nowhere()
         self.admit: Admission = admit_all
+        self.entered: Callable[[TaskId], None] = note_nothing  # after `admit`, queued or not
         self._router = router
         self._store = store
         self._hub = hub
@@ -257,9 +262,12 @@ class TaskService:
 
     async def _accept_new(self, prepared: Prepared) -> TaskRow:
         row = prepared.row
-        await self.admit(prepared.spec)
-        await self._store.add(row, prepared.spec)
-        refusal = self._submit(prepared)
+        try:
+            await self.admit(prepared.spec)
+            await self._store.add(row, prepared.spec)
+            refusal = self._submit(prepared)
+        finally:
+            self.entered(row.id)
         if refusal is not None:
             await self._store.discard(row.id)
             raise refusal
@@ -284,6 +292,15 @@ class TaskService:
         if self._hub.is_closed:
             raise Draining
         promises = promises or [None] * len(prepared)
+        try:
+            return await self._accept_many(prepared, promises)
+        finally:
+            for each in prepared:
+                self.entered(each.row.id)
+
+    async def _accept_many(
+        self, prepared: Sequence[Prepared], promises: Sequence[Idempotency | None]
+    ) -> list[TaskRow | ZscrapeError]:
         answers = await self._earlier_many(prepared, promises)
         for place, each in enumerate(prepared):
             if answers[place] is not each.row:

@@ -23,9 +23,11 @@ from zscrape.messages.handoffs import HANDOFFS
 from zscrape.messages.http import HTTP
 from zscrape.messages.isolation import ISOLATION
 from zscrape.messages.operations import OPERATIONS
+from zscrape.messages.remembering import REMEMBERING
 from zscrape.messages.schedules import SCHEDULES
 from zscrape.messages.scripts import SCRIPTS
 from zscrape.messages.security import SECURITY
+from zscrape.messages.sites import SITES
 from zscrape.messages.tasks import TASKS
 
 __all__ = [
@@ -54,7 +56,9 @@ CATALOGUE: Final[dict[str, Text]] = {
     **HANDOFFS,
     **SCHEDULES,
     **SECURITY,
+    **SITES,
     **OPERATIONS,
+    **REMEMBERING,
 }
 _FORMATTER = string.Formatter()
 

@@ -184,6 +184,14 @@ ERRORS: Final[dict[str, Text]] = {
         "The script found nothing: {error_message}",
         "스크립트가 아무것도 찾지 못했습니다: {error_message}",
     ),
+    "empty_result.few": Text(
+        "The script found {item_count} items; its manifest expects {min_item_count} or more. Look at the page: it may have changed. `expect` in metadata.json sets the number.",
+        "스크립트가 항목을 {item_count}개 찾았으나 매니페스트는 {min_item_count}개 이상을 요구합니다. 페이지가 바뀌었는지 확인하십시오. 기준은 metadata.json의 `expect`에서 정합니다.",
+    ),
+    "empty_result.missing": Text(
+        "Too many of the {item_count} items lack a value: {missing}. Look at the page: it may have changed. `expect` in metadata.json sets how many may.",
+        "항목 {item_count}개 가운데 값이 빠진 항목이 너무 많습니다: {missing}. 페이지가 바뀌었는지 확인하십시오. 허용 비율은 metadata.json의 `expect`에서 정합니다.",
+    ),
     "network_denied": Text(
         "The network policy forbids this: {error_message}. A worker opens addresses by its setting network_allow; a script asks for more by network in its manifest.",
         "네트워크 정책이 금지합니다: {error_message}. 워커에서는 network_allow 설정으로 주소를 허용하고, 스크립트에서는 매니페스트의 network로 범위를 넓힐 수 있습니다.",

@@ -43,6 +43,10 @@ EXPLAIN: Final[dict[str, Text]] = {
         "Attempt {attempt} runs on worker {worker_id}.",
         "시도 {attempt}이(가) 워커 {worker_id}에서 실행되고 있습니다.",
     ),
+    "explain.site_wait": Text(
+        "The script waits for the budget of {site} since {waited_s:.1f} s; {ahead_count} other tasks come before it.",
+        "스크립트가 {site} 사이트 예산을 {waited_s:.1f}초째 기다리고 있습니다. 먼저 차례가 오는 작업은 {ahead_count}개입니다.",
+    ),
     "explain.person": Text(
         "Attempt {attempt} on worker {worker_id} waits until a person answers hand-off {handoff}: zscrape handoffs show {handoff}",
         "워커 {worker_id}의 시도 {attempt}이(가) 사람 확인 요청 {handoff}의 답을 기다립니다: zscrape handoffs show {handoff}",

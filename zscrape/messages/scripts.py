@@ -95,6 +95,10 @@ SCRIPTS: Final[dict[str, Text]] = {
         "{actual} is not a rate such as 2/s or 30/min",
         "{actual}은(는) 2/s나 30/min 같은 속도가 아닙니다",
     ),
+    "problem.site": Text(
+        "{actual} is not the name of a site such as example.com",
+        "{actual}은(는) example.com 같은 사이트 이름이 아닙니다",
+    ),
     "problem.digest": Text(
         "{actual} is not sha256: and 64 hexadecimal digits",
         "{actual}은(는) sha256:과 16진수 64자리로 되어 있지 않습니다",

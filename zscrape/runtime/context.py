@@ -12,6 +12,7 @@ Standard library only, so that any environment can run it.
 
 from __future__ import annotations
 
+import _thread
 import json
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,8 +22,12 @@ from zscrape.runtime.encode import NotJson, to_json
 from zscrape.runtime.trace import clean, cut, tell, type_name
 
 if TYPE_CHECKING:
+    from http.cookiejar import CookieJar
+
     from zscrape.runtime.asking import Asking
+    from zscrape.runtime.ctx_browser import BrowserContext
     from zscrape.runtime.ctx_http import Http
+    from zscrape.runtime.state import State
 
 # The codes of the contract that are a script's to give.
 FAIL_CODES = (
@@ -49,6 +54,7 @@ _RECORD_LIMIT_BYTES = 1024 * 1024
 _MESSAGE_LIMIT_CHARACTERS = 150_000  # escaped, six bytes each
 
 
+_first_ask = _thread.allocate_lock()
 _INFINITE = float("inf")
 _SIMPLE = (str, bool, type(None))  # they cannot fail: most fields are one of these
 
@@ -175,6 +181,7 @@ class Context:
         self._secrets = secrets or {}
         self._http: Http | None = None
         self._asking: Asking | None = None
+        self._state: State | None = None
         self._asked_count = 0  # of people
         self._last_progress: tuple[float, str] | None = None
 
@@ -202,12 +209,65 @@ class Context:
             self._http = Http(script_name=self._script_name, ends_at=self._ends_at)
         return self._http
 
+    @property
+    def state(self) -> State:
+        """What the script remembers between its runs: small JSON documents by key."""
+        if self._state is None:
+            from zscrape.runtime.state import State
+
+            self._state = State(self._ask)
+        return self._state
+
+    def browser(self, **options: Any) -> BrowserContext:
+        """Return a browser for `async with`, or `with` where the script is not asynchronous.
+
+        It is a Chromium of this attempt's own with a fresh profile, which ends with the attempt
+        whatever happens. What it gives is a tab of pydoll's. Needs `"browser"` in the script's
+        kit.
+
+        Args:
+            **options: `headless` (True), `viewport` (width and height), `locale` (`"ko-KR"`),
+                `proxy` (`"http://user:password@host:port"`), `user_agent`, `block` (kinds of
+                requests such as `"image"` and `"font"`, or addresses with `*`), `wait` (`"load"`,
+                or `"dom"` to go on before pictures are there), `cookies` (True: in common with
+                `ctx.http`), `arguments` (further ones for Chromium).
+
+        Raises:
+            RuntimeError: The script's kit has no browser.
+            ValueError: An option is not one of these values.
+        """
+        from zscrape.runtime import chromium
+
+        if not chromium.is_in_kit:
+            raise RuntimeError('ctx.browser needs "kit": ["http", "browser"] in metadata.json')
+        from zscrape.runtime.ctx_browser import open_browser
+
+        return open_browser(self, **options)
+
+    def end_for_environment(self, reason: str) -> NoReturn:
+        """End the attempt because this worker lacks what the script needs."""
+        self._said.end(Ended("environment_error", reason=reason))
+
+    def cookie_jar(self, *, is_made: bool) -> CookieJar | None:
+        """Return the cookies of `ctx.http`; None if it has not been used, or cannot be.
+
+        Args:
+            is_made: Make `ctx.http` for this if it has not been used yet.
+        """
+        if self._http is None and not is_made:
+            return None
+        try:
+            return self.http.cookies.jar
+        except ImportError:  # the kit has no "http"
+            return None
+
     def _ask(self, kind: str, body: Any, *, timeout_s: float | None = None) -> Any:
         """Ask the gateway, and wait for what it says; see `asking.Asking.ask`."""
-        if self._asking is None:
-            from zscrape.runtime.asking import Asking
+        with _first_ask:  # threads that ask at once must share one
+            if self._asking is None:
+                from zscrape.runtime.asking import Asking
 
-            self._asking = Asking(self._said.channel)
+                self._asking = Asking(self._said.channel)
         return self._asking.ask(kind, body, timeout_s=timeout_s)
 
     def ask(

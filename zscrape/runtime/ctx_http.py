@@ -161,6 +161,11 @@ class Page:
         return self._tree
 
 
+def page_of(url: str, html: str) -> Page:
+    """Return a document that came by another way, as if it had been an answer."""
+    return Page(httpx.Response(200, html=html, request=httpx.Request("GET", url)))
+
+
 class Http:
     """The client: pooled, follows redirects, tries again, never waits beyond the attempt's end."""
 
@@ -171,6 +176,11 @@ class Http:
             follow_redirects=True,
             headers={"User-Agent": f"zscrape/{__version__} (+{script_name})"},
         )
+
+    @property
+    def cookies(self) -> httpx.Cookies:
+        """The cookies that sites have set, and those to send."""
+        return self._client.cookies
 
     def get(self, url: str, **options: Any) -> Page:
         """Get a page; the options are those of `request`."""

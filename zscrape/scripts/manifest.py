@@ -15,16 +15,24 @@ from msgspec import Struct
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from zscrape.errors import ManifestInvalid
-from zscrape.model import MIB, NETWORKS, Limits, Network, Pin, RetryPolicy, RunSpec
+from zscrape.model import (
+    MIB,
+    NETWORKS,
+    Expect,
+    Limits,
+    Network,
+    Pin,
+    RetryPolicy,
+    RunSpec,
+    SiteBudget,
+)
 from zscrape.scripts.digest import PROBLEM_COUNT_LIMIT, path_fault
 from zscrape.scripts.problems import Problem, pointer_to, problem
 from zscrape.scripts.reading import ObjectReader, decode_json, json_type
 from zscrape.scripts.schema import schema_problems
 from zscrape.scripts.sections import (
     DAY_S,
-    Expect,
     LockTemplate,
-    SiteBudget,
     note_missing,
     read_checksums,
     read_expect,
@@ -42,7 +50,7 @@ DEFAULT_ENTRY_POINT: Final = "main.py"
 DEFAULT_PYTHON_VERSION: Final = ">=3.8"
 KITS: Final = frozenset({"http", "browser"})
 
-_NOT_ENFORCED: Final = ("sites", "reuse", "expect")
+_NOT_ENFORCED: Final = ("reuse",)
 _ASKS_NOTHING: Final[Mapping[str, tuple[Any, ...]]] = {"reuse": (None, 1)}
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _ENTRY_POINT = re.compile(r"(?P<file>[^:]+\.py)(?::(?P<function>[^\W\d]\w{0,99}))?")
@@ -128,6 +136,8 @@ def run_spec(
         python=python,
         network=manifest.network,
         secrets=tuple(dict.fromkeys(manifest.secrets)),
+        sites=tuple(manifest.sites.items()),
+        expect=manifest.expect,
     )
 
 

@@ -225,6 +225,13 @@ WORKER_KEYS: Final = Table(
     Column("joined_at", Float(53), nullable=False),
     Column("revoked_at", Float(53)),
 )
+Index(  # an id belongs to one key, whichever gateway lets it in
+    "worker_keys_id",
+    WORKER_KEYS.c.worker_id,
+    unique=True,
+    sqlite_where=text("revoked_at IS NULL"),
+    postgresql_where=text("revoked_at IS NULL"),
+)
 
 # ---- schedules -----------------------------------------------------------------------
 
@@ -258,6 +265,8 @@ OCCURRENCES: Final = Table(
     Column("at", Float(53), nullable=False),  # when it was dealt with
     Column("reason", String(64), nullable=False),  # a code; empty: nothing to tell
     Column("detail", LargeBinary, nullable=False),  # what fills the reason's words, JSON
+    # The life of a gateway that is at it; empty: the only gateway there is.
+    Column("claimer", String(32), nullable=False, server_default=""),
 )
 Index("occurrences_due", OCCURRENCES.c.due_ms)
 Index(
@@ -308,3 +317,92 @@ SECRETS: Final = Table(
     Column("created_at", Float(53), nullable=False),
     Column("updated_at", Float(53), nullable=False),
 )
+
+# ---- sites ------------------------------------------------------------------------------
+
+SITE_BUDGETS: Final = Table(  # as operators have set them; NULL: no limit
+    "site_budgets",
+    METADATA,
+    Column("site", String(255), primary_key=True),
+    Column("rate_per_s", Float(53)),
+    Column("concurrency_count", Integer),
+    Column("burst_count", Integer),
+    Column("gap_s", Float(53)),
+    Column("updated_at", Float(53), nullable=False),
+    Column("updated_by", String(255), nullable=False),  # as in the audit
+)
+
+SITE_STATES: Final = Table(  # what several gateways must agree on; a gateway alone has no row
+    "site_states",
+    METADATA,
+    Column("site", String(255), primary_key=True),
+    Column("state", LargeBinary, nullable=False),  # see `zscrape.core.sitepace`
+    Column("at", Float(53), nullable=False),  # of its last change, by the database's clock
+)
+Index("site_states_at", SITE_STATES.c.at)
+
+
+# ---- what scripts remember between runs -------------------------------------------------
+
+SCRIPT_STATE: Final = Table(
+    "script_state",
+    METADATA,
+    Column("script_name", String(255), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("value", LargeBinary, nullable=False),  # one JSON document
+    Column("revision", BigInteger, nullable=False),  # rises with every change, a new start too
+    Column("writer", String(128), nullable=False),  # the question or the call that wrote it
+    Column("updated_at", Float(53), nullable=False),
+)
+
+ITEM_KEYS: Final = Table(  # of attempts that ended well: an item with one is a duplicate
+    "item_keys",
+    METADATA,
+    Column("script_name", String(255), primary_key=True),
+    Column("digest", LargeBinary(16), primary_key=True),
+    Column("task_id", String(64), nullable=False),
+    Column("kept_at", Float(53), nullable=False),
+)
+Index("item_keys_kept", ITEM_KEYS.c.kept_at)
+
+PENDING_ITEM_KEYS: Final = Table(  # of attempts that go on
+    "pending_item_keys",
+    METADATA,
+    Column("task_id", String(64), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("digest", LargeBinary(16), primary_key=True),
+    Column("script_name", String(255), nullable=False),
+    Column("asked_at", Float(53), nullable=False),
+)
+
+SITE_SESSIONS: Final = Table(
+    "site_sessions",
+    METADATA,
+    Column("site", String(255), primary_key=True),
+    Column("account", String(255), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),  # the cookies; see `zscrape.gateway.sealing`
+    Column("key_id", String(32), nullable=False),
+    Column("scripts", Text, nullable=False),  # JSON: names, or patterns of names
+    Column("status", String(16), nullable=False),  # `good` or `bad`
+    Column("reason", String(255), nullable=False),  # why it is bad
+    Column("cookie_count", Integer, nullable=False),
+    Column("use_count", BigInteger, nullable=False),  # leases granted
+    Column("bad_count", BigInteger, nullable=False),  # times it was found bad
+    Column("revision", BigInteger, nullable=False),  # rises with every change of the cookies
+    Column("created_at", Float(53), nullable=False),
+    Column("updated_at", Float(53), nullable=False),
+    Column("used_at", Float(53)),  # NULL: never
+    Column("expires_at", Float(53)),  # NULL: it does not age
+)
+
+SESSION_LEASES: Final = Table(
+    "session_leases",
+    METADATA,
+    Column("site", String(255), primary_key=True),
+    Column("account", String(255), primary_key=True),
+    Column("task_id", String(64), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("is_exclusive", Boolean, nullable=False),
+    Column("granted_at", Float(53), nullable=False),
+)
+Index("session_leases_task", SESSION_LEASES.c.task_id)

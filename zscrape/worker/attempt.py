@@ -33,6 +33,7 @@ from zscrape.worker.pump import Pump
 from zscrape.worker.quota import FolderWatch
 from zscrape.worker.speech import Speech, Violation
 from zscrape.worker.watch import TreeWatch
+from zscrape.worker.yields import Yields
 
 _READ_BYTES = 262_144
 _PIPE_BYTES = 65536
@@ -91,6 +92,8 @@ class Running:
         self._on_over = on_over
         self._limits = assignment.run.limits
         self._mask = Mask(assignment.secrets) if assignment.secrets else None
+        expect = assignment.run.expect
+        self._yields = None if expect is None else Yields(expect)
         for value in assignment.secrets.values():
             hide(value)  # from this worker's own log
         self._child: Child | None = None
@@ -200,6 +203,8 @@ class Running:
                     continue
                 record = self._speech.record(kind, payload)
                 if record is not None:
+                    if self._yields is not None and record[0] == "item":
+                        self._yields.take(record[1])
                     self._tell(record[0], record[1])
         except Violation as error:
             self._is_deaf = True
@@ -229,6 +234,10 @@ class Running:
     def _on_answer(self, payload: bytes) -> None:
         answer = self._speech.answer(payload)
         outcome = verdict.of_answer(answer, self.assignment.run)
+        if self._yields is not None and outcome.data is not None:
+            fault = self._yields.fault(outcome.data)
+            if fault is not None:
+                outcome = Outcome(OutcomeCode.EMPTY_RESULT, fields=fault)
         ended = (outcome, answer.cpu_us / 1e6, answer.memory_bytes)
         child = self._child
         if self.assignment.is_exclusive and child is not None:

@@ -275,6 +275,8 @@ async def explain(request: Request) -> Response:
     check_query(request, ())
     row = await row_of(request)
     found = gateway_of(request).service.explain(row)
+    if found.reason == "running":
+        found = gateway_of(request).sites.explain(row.id) or found
     words = text(f"explain.{found.reason}", language(request), **found.fields)
     return told(
         {
