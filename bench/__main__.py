@@ -22,6 +22,7 @@ from bench import (
     batch,
     dispatcher,
     environments,
+    http,
     isolation,
     link,
     path,
@@ -41,6 +42,7 @@ PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "batch": batch.measure,
     "scripts": scripts.measure,
     "environments": environments.measure,
+    "http": http.measure,
     "store": store.measure,
     "schedules": schedules.measure,
 }
@@ -61,6 +63,7 @@ GOALS: dict[str, tuple[float, bool]] = {
     "scripts.ensure_us": (50, False),
     "scripts.git_unchanged_ratio": (1.5, False),
     "environments.warm_ratio": (1.3, False),
+    "http.ratio": (1.15, False),
     "store.single_per_s": (1_000, True),
     "store.batch_per_s": (3_000, True),
     "store.scrape_rate_ratio": (0.95, True),

@@ -4,6 +4,8 @@
         httpx.get(f"{shop.url}/products?page=2")
         assert shop.asked("/products")[0].query == "page=2"
 
+It is a proxy, too: asked for `http://any.example/products` it answers with its own page.
+
 What there is to ask for stands at the top of each module of pages: `goods.py`, `account.py`,
 `documents.py`, `hostile.py`, `challenges.py`.
 """
@@ -90,13 +92,15 @@ class Shop:
 
 
 class _Logged:
-    """Notes each request before it is answered, and ends in silence what a page cuts off."""
+    """Notes each request before it is answered; ends in silence what a page cuts off."""
 
     def __init__(self, app: ASGIApp, state: State) -> None:
         self._app = app
         self._state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].startswith("http://"):  # asked as a proxy: it is every site
+            scope = {**scope, "path": "/" + scope["path"].split("/", 3)[3]}
         asked = self._state.note(scope)
 
         async def noting(message: Message) -> None:

@@ -380,6 +380,9 @@ CLI: Final[dict[str, Text]] = {
     "cli.demo.feed_entries": Text("a feed's entries", "피드의 글"),
     "cli.demo.price_watch": Text("prices compared with the last ones", "지난번과 비교한 가격"),
     "cli.demo.file_download": Text("a file as an artifact", "파일을 산출물로"),
+    "cli.demo.login_session": Text("a page behind a login", "로그인해야 보이는 페이지"),
+    "cli.demo.json_paging": Text("a JSON API, page by page", "JSON API를 페이지별로"),
+    "cli.demo.korean_page": Text("an old board in EUC-KR", "EUC-KR로 된 옛 게시판"),
     # ---- the client's own failures ---------------------------------------------------
     "client.gateway_unknown": Text(
         "No gateway is known: {path} is not there. Start one with zscrape up, or give --url and --key.",

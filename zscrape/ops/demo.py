@@ -64,6 +64,9 @@ def steps(site_url: str) -> list[Step]:
             {"url": f"{site_url}/shop/{watched.slug}?day=2", "last_price": watched.price_won},
         ),
         Step("file_download", {"url": f"{site_url}/files/price-list.csv"}),
+        Step("login_session", {"url": f"{site_url}/login"}),
+        Step("json_paging", {"url": f"{site_url}/api/products"}),
+        Step("korean_page", {"url": f"{site_url}/board"}),
     ]
 
 

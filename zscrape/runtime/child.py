@@ -28,6 +28,7 @@ from zscrape.runtime.entry import (
     revive,
     run_plain,
 )
+from zscrape.runtime.outcomes import ScrapeFailure, code_of
 from zscrape.runtime.refusal import is_process_refused
 from zscrape.runtime.trace import describe, render, tell, type_name
 
@@ -285,16 +286,18 @@ def _failure(
     name, message = describe(error)
     refused = network.refused(error)
     return {
-        "code": _code_of(error, refused),
+        "code": _code_of(error, kind, refused),
         "error_type": name,
         "error_message": refused or message,
         "traceback": render(error, folder),
     }, b""
 
 
-def _code_of(error: BaseException, refused: str) -> str:
+def _code_of(error: BaseException, kind: type, refused: str) -> str:
     if refused:
         return "network_denied"
+    if issubclass(kind, ScrapeFailure):
+        return code_of(kind)
     return "process_limit" if is_process_refused(error) else "script_error"
 
 

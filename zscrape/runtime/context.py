@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from zscrape.runtime import channel as frames
 from zscrape.runtime.encode import NotJson, to_json
+from zscrape.runtime.outcomes import FAIL_CODES
 from zscrape.runtime.trace import clean, cut, tell, type_name
 
 if TYPE_CHECKING:
@@ -29,17 +30,8 @@ if TYPE_CHECKING:
     from zscrape.runtime.ctx_http import Http
     from zscrape.runtime.state import State
 
-# The codes of the contract that are a script's to give.
-FAIL_CODES = (
-    "script_error",
-    "blocked",
-    "captcha_required",
-    "robots_disallowed",
-    "login_expired",
-    "empty_result",
-    "network_denied",
-    "rate_limited",
-)
+# A script that lists this secret has the proxies in it: see `proxies.py`.
+PROXIES_SECRET = "proxies"  # noqa: S105 - its name
 ARTIFACT_LIMIT_BYTES = 8 * 1024 * 1024
 _ARTIFACT_NAME_LIMIT_CHARACTERS = 128
 _ARTIFACT_NAME_CHARACTERS = frozenset(
@@ -206,7 +198,13 @@ class Context:
         if self._http is None:
             from zscrape.runtime.ctx_http import Http
 
-            self._http = Http(script_name=self._script_name, ends_at=self._ends_at)
+            self._http = Http(
+                script_name=self._script_name,
+                ends_at=self._ends_at,
+                save=self.save,
+                say=self.log.info,
+            )
+            self._http.proxies.add_lines(self._secrets.get(PROXIES_SECRET, ""))
         return self._http
 
     @property

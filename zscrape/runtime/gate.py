@@ -75,7 +75,7 @@ class LocalGate:
     """The gate of an attempt that has nobody to ask: it only heeds `Crawl-delay`, by itself."""
 
     def __init__(self, ends_at: float) -> None:
-        self._ends_at = ends_at  # monotonic seconds
+        self.ends_at = ends_at  # monotonic seconds
         self._gaps_s: dict[str, float] = {}  # by origin
         self._free_at: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -93,7 +93,7 @@ class LocalGate:
             turn_at = max(self._free_at.get(origin, now), now)
             self._free_at[origin] = turn_at + gap_s
         # The script's own process, waiting on its own time.
-        time.sleep(max(min(turn_at, self._ends_at) - now, 0.0))  # noqa: TID251
+        time.sleep(max(min(turn_at, self.ends_at) - now, 0.0))  # noqa: TID251
 
     def after(self, url: str, status: int, retry_after_s: float | None) -> None:
         """Do nothing: nobody else asks this site through us."""

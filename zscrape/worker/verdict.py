@@ -6,7 +6,7 @@ import os
 import signal
 
 from zscrape.model import Outcome, OutcomeCode, RunSpec
-from zscrape.runtime.context import FAIL_CODES
+from zscrape.runtime.outcomes import FAIL_CODES
 from zscrape.worker.children import Exit
 from zscrape.worker.speech import Answer
 
