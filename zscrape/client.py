@@ -286,6 +286,12 @@ class Client:
         path = _task_path(task_id, f"artifacts/{quote(name, safe='')}")
         return self._checked(self._send("GET", path)).content
 
+    def capsule(self, task_id: str, *, attempt: int | None = None) -> bytes:
+        """Return the archive with all that is known of a failed attempt: by default, the last."""
+        params = {} if attempt is None else {"attempt": attempt}
+        path = _task_path(task_id, "capsule")
+        return self._checked(self._send("GET", path, params=params, timeout=_MANY_S)).content
+
     def items(self, task_id: str) -> Iterator[Any]:
         """Stream a task's items."""
         return self._lines(_task_path(task_id, "items"), {"format": "jsonl"})

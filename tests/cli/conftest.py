@@ -44,6 +44,11 @@ def run(*, ctx):
     picture = b"\\x89PNG\\r\\n\\x1a\\n"
     return ctx.ask("Which code?", image=picture, fields=fields)
 """
+BROKEN = """
+def run(url: str, ctx):
+    page = ctx.http.get(url, check=False)
+    raise ValueError("no price on " + page.css("title").text)
+"""
 FLAKY = """
 import time
 
@@ -72,6 +77,7 @@ def scripts_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_script(folder, "kept", KEPT)
     write_script(folder, "big", BIG)
     write_script(folder, "asks", ASKING)
+    write_script(folder, "broken", BROKEN, kit=["http"], network="any")
     retry = {"max": 2, "backoff": [0.01], "on": ["script_error"]}
     write_script(folder, "flaky", FLAKY, retry=retry)
     write_script(folder, "picky", STEPS, requires=["moon"])

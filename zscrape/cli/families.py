@@ -20,6 +20,7 @@ tasks = Family(
         "retry": "zscrape.cli.tasks:retry",
         "export": "zscrape.cli.export:export",
         "explain": "zscrape.cli.tasks:explain",
+        "capsule": "zscrape.cli.capsules:capsule",
     },
 )
 deadletters = Family(

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from zscrape.messages.access import ACCESS
 from zscrape.messages.asking import ASKING
+from zscrape.messages.capsules import CAPSULES
 from zscrape.messages.catalogue import Text
 from zscrape.messages.cli import CLI
 from zscrape.messages.environments import ENVIRONMENTS
@@ -54,6 +55,7 @@ CATALOGUE: Final[dict[str, Text]] = {
     **ACCESS,
     **ASKING,
     **HANDOFFS,
+    **CAPSULES,
     **SCHEDULES,
     **SECURITY,
     **SITES,

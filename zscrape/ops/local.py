@@ -20,10 +20,17 @@ from msgspec import Struct
 
 from zscrape.client import Document, Event
 from zscrape.config import SECRET_VARIABLE, Settings, usable
-from zscrape.errors import EntryPointInvalid, ParamsInvalid, ScriptNotFound, SecretDenied
+from zscrape.errors import (
+    EntryPointInvalid,
+    NotRecorded,
+    ParamsInvalid,
+    ScriptNotFound,
+    SecretDenied,
+)
 from zscrape.gateway.envelope import encode, envelope
 from zscrape.messages import text
 from zscrape.model import Outcome, Pin, Record, RunSpec, TaskState
+from zscrape.ops.replay import Replay
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.digest import MANIFEST_FILE
@@ -51,7 +58,8 @@ class LocalRun(Struct, frozen=True):
 class _Listener:
     """Turns what the attempt says into events, and keeps its outcome."""
 
-    def __init__(self, on_event: OnEvent, lang: str) -> None:
+    def __init__(self, on_event: OnEvent, lang: str, replay: Replay | None) -> None:
+        self._replay = replay
         self._on_event = on_event
         self._lang = lang
         self.tell: Callable[[Tell], None]  # given once there are slots
@@ -73,6 +81,8 @@ class _Listener:
                 self.item_count += 1
             elif record.kind == "artifact":
                 data = self._keep(data)
+            elif record.kind == "recording":
+                continue  # for capsules: there is no gateway that keeps one
             self._on_event(Event(record.kind, "", data))
 
     def _keep(self, saved: Document) -> Document:
@@ -82,10 +92,18 @@ class _Listener:
         return saved
 
     def on_ask(self, ask: Ask) -> None:
-        """Refuse: there is no gateway."""
-        words = text("asked.local", self._lang, kind=ask.kind)
-        body = msgspec.json.encode({"message": words})
-        self.tell(Tell(ask.task_id, ask.attempt, ask.request, body, "unsupported"))
+        """Answer what a replay knows, and refuse the rest: there is no gateway."""
+        body, code = self._answer(ask)
+        self.tell(Tell(ask.task_id, ask.attempt, ask.request, body, code))
+
+    def _answer(self, ask: Ask) -> tuple[bytes, str]:
+        code, words = "unsupported", text("asked.local", self._lang, kind=ask.kind)
+        if ask.kind == "replay" and self._replay is not None:
+            try:
+                return msgspec.json.encode(self._replay.answer(ask.body)), ""
+            except NotRecorded as error:
+                code, words = error.code, text(error.text_key, self._lang, **error.fields)
+        return msgspec.json.encode({"message": words}), code
 
     def on_finished(self, task_id: str, attempt: int, outcome: Outcome) -> None:
         self.outcome.set_result(outcome)
@@ -99,6 +117,7 @@ async def run_here(
     on_event: OnEvent,
     timeout_s: float | None = None,
     lang: str = "en",
+    replay: Replay | None = None,
 ) -> LocalRun:
     """Run the script in a folder, or a single `.py` file.
 
@@ -109,6 +128,7 @@ async def run_here(
         on_event: Told what the script says while it runs.
         timeout_s: Preparing and running together.
         lang: Language of the error's words.
+        replay: What sites have answered once: they answer so again.
 
     Raises:
         ScriptNotFound, ManifestInvalid, EntryPointInvalid, ParamsInvalid, SecretDenied: Nothing
@@ -143,7 +163,7 @@ async def run_here(
             attempts=1,
             worker_id="local",
         )
-        listener = _Listener(on_event, lang)
+        listener = _Listener(on_event, lang, replay)
         policy = SlotPolicy(
             slot_count=1,
             scratch_dir=Path(scratch) / "attempts",
@@ -160,6 +180,7 @@ async def run_here(
             script.run,
             msgspec.json.encode(parameters),
             secrets=secrets_of(script.run, os.environ),
+            is_replay=replay is not None,
         )
         try:
             if needs_environment(script.run):
