@@ -209,8 +209,7 @@ class Client:
 
         With an `idempotency_key` in each this can be called again after a lost answer.
         """
-        body = {"tasks": tasks}
-        answer = self._call("POST", "/v1/tasks/batch", json=body, timeout=_MANY_S)
+        answer = self._call("POST", "/v1/tasks/batch", **_json({"tasks": tasks}), timeout=_MANY_S)
         views: list[Document] = answer["tasks"]
         return views
 
@@ -227,7 +226,7 @@ class Client:
         """
         body = {"ids": task_ids, "wait": wait_s, "count": count, "data": data}
         timeout_s = _CALL_TIMEOUT_S + wait_s
-        answer = self._call("POST", "/v1/tasks/wait", json=body, timeout=timeout_s)
+        answer = self._call("POST", "/v1/tasks/wait", **_json(body), timeout=timeout_s)
         ended: list[Document] = answer["tasks"]
         return ended
 
@@ -378,7 +377,10 @@ class Client:
         return self._call("GET", "/v1/keys")
 
     def create_key(self, **asked: Any) -> Document:
-        """Make an API key: `name scopes scripts expires_in rate`; `key` is told this once."""
+        """Make an API key: `name scopes scripts groups expires_in rate task_limit`.
+
+        `key` is told this once.
+        """
         return self._call("POST", "/v1/keys", json=_given(asked))
 
     def revoke_key(self, key_id: str) -> Document:
@@ -482,6 +484,18 @@ class Client:
     def dismiss_handoff(self, handoff_id: str) -> Document:
         """Tell a script that nobody will answer."""
         return self._call("POST", _handoff_path(handoff_id, "/dismiss"))
+
+    def sites(self) -> Document:
+        """Return the sites that have a budget or were asked of late, and how they take it."""
+        return self._call("GET", "/v1/sites")
+
+    def set_site(self, site: str, **budget: Any) -> Document:
+        """Set the budget of a site: `rate concurrency burst gap`; what is None has no limit."""
+        return self._call("PUT", f"/v1/sites/{quote(site, safe='')}", json=_given(budget))
+
+    def remove_site(self, site: str) -> None:
+        """Remove the budget of a site."""
+        self._checked(self._send("DELETE", f"/v1/sites/{quote(site, safe='')}"))
 
     def secrets(self) -> Document:
         """Return the names of secrets, and which scripts may read them."""
@@ -652,6 +666,14 @@ def _request_body(
     script: str, parameters: Mapping[str, Any] | None, options: Mapping[str, Any]
 ) -> Document:
     return {"script_name": script, "parameters": dict(parameters or {}), **_given(options)}
+
+
+def _json(body: Any) -> dict[str, Any]:
+    """Return a body as `httpx` takes it; its own way of writing large ones is a slow one."""
+    return {
+        "content": msgspec.json.encode(body),
+        "headers": {"Content-Type": "application/json"},
+    }
 
 
 def _given(options: Mapping[str, Any]) -> Document:

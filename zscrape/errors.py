@@ -204,6 +204,20 @@ class ScriptForbidden(Forbidden):
 
 
 @dataclass(eq=False, kw_only=True)
+class GroupForbidden(Forbidden):
+    """Raised when a key is for other groups than the one that a task is to be of."""
+
+    code: ClassVar[str] = "group_forbidden"
+    name: str  # empty: the task says none
+    allowed: str
+
+    @property
+    def text_key(self) -> str:
+        """The words of a group that is another's, or is not told."""
+        return "group_forbidden" if self.name else "group_forbidden.none"
+
+
+@dataclass(eq=False, kw_only=True)
 class HostUnknown(RequestError):
     """Raised when a call is for a host that this gateway is not (RFC 9110, 15.5.20)."""
 
@@ -401,6 +415,12 @@ class ClientQueueFull(RefusedError):
     code: ClassVar[str] = "client_queue_full"
     http_status: ClassVar[int] = 429
     limit_count: int
+    is_of_key: bool = False  # the limit of its key, not of the settings
+
+    @property
+    def text_key(self) -> str:
+        """The words of whose limit it is: each has another way out."""
+        return "client_queue_full.key" if self.is_of_key else "client_queue_full"
 
 
 @dataclass(eq=False, kw_only=True)

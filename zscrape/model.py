@@ -244,6 +244,8 @@ class TaskSpec(Struct, frozen=True, kw_only=True):
     match_timeout_s: float = 3.0
     lock: LockRequest | None = None
     retry: RetryPolicy = RetryPolicy()
+    # Of tasks that have not ended, as its client's key says; None: as the queue's policy does.
+    client_limit_count: int | None = None
 
 
 class Record(Struct, frozen=True, array_like=True):

@@ -118,7 +118,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, scripts_folder: Path) -> I
         worker = Role(
             "worker",
             ["--home", str(home), "--join", ready["link"], "--slots", "2", "--tag", "test"],
-            environ=clean_environ(),
+            environ=clean_environ(ZSCRAPE_NETWORK_ALLOW="127.0.0.0/8"),
         )
         try:
             yield Cluster(home, ready["http"], ready["link"], worker.wait_ready()["worker_id"])

@@ -61,6 +61,29 @@ def test_new_script_runs_against_a_page(zscrape: Zscrape, site_url: str) -> None
     assert [row["number"] for row in envelope["data"]] == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("template", "path", "count", "names"),
+    [
+        ("api", "/api/products", 60, {"sku", "name", "category", "price", "stock"}),
+        ("crawl", "/", 3, {"url", "title"}),
+    ],
+)
+def test_every_template_checks_and_runs(
+    zscrape: Zscrape, site_url: str, template: str, path: str, count: int, names: set[str]
+) -> None:
+    """Whatever a script begins as, it passes `check` and works as it is."""
+    zscrape("scripts", "new", "begun", "--template", template)
+    (report,) = zscrape.json("scripts", "check", "begun")["scripts"]
+    address = ("-p", f"url={site_url}{path}", "-p", "max_pages=3")
+
+    envelope = zscrape.json("run", "./begun", *address)
+
+    assert (report["errors"], report["warnings"]) == ([], [])
+    assert envelope["status"] == "completed"
+    assert len(envelope["data"]) == count
+    assert set(envelope["data"][0]) == names
+
+
 def test_check_tells_every_requirement_at_fault(zscrape: Zscrape, tmp_path: Path) -> None:
     """Lines that no worker would install are told with their numbers, before anything runs."""
     zscrape("scripts", "new", "needy")

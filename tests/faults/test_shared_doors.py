@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.faults.services import Cluster, until
+from tests.faults.services import Cluster, pause, until
 from tests.postgres import Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.system, pytest.mark.timeout(180)]
@@ -22,14 +21,15 @@ def server() -> Iterator[Server]:
     server.close()
 
 
-@pytest.fixture
-def gateways(tmp_path: Path, server: Server) -> Iterator[tuple[Cluster, Cluster]]:
+@pytest.fixture(scope="module")
+def gateways(
+    tmp_path_factory: pytest.TempPathFactory, server: Server
+) -> Iterator[tuple[Cluster, Cluster]]:
     """Two gateways on one database."""
     settings = {"ZSCRAPE_DATABASE_URL": server.url()}
-    (tmp_path / "first").mkdir()
-    (tmp_path / "second").mkdir()
-    first = Cluster(tmp_path / "first", settings=settings)
-    second = Cluster(tmp_path / "second", settings=settings)
+    first, second = (
+        Cluster(tmp_path_factory.mktemp(name), settings=settings) for name in ("first", "second")
+    )
     yield first, second
     second.close()
     first.close()
@@ -64,3 +64,38 @@ def test_a_key_of_one_is_a_key_of_the_other(gateways: tuple[Cluster, Cluster]) -
     until(lambda: status(here) == 401)
 
     assert status(there) == 401
+
+
+def test_calls_and_tasks_are_counted_over_both(gateways: tuple[Cluster, Cluster]) -> None:
+    """A key's rate and its limit of tasks hold for both gateways together."""
+    here, there = gateways
+    wanted = {"scopes": ["read"], "rate": "1/h"}
+    slow = [here.http.post("/v1/keys", json=wanted).json()["key"] for _ in range(20)]
+    limited = {"scopes": ["run", "read"], "task_limit": 20}
+    few = here.http.post("/v1/keys", json=limited).json()["key"]
+
+    def look(cluster: Cluster, key: str) -> httpx.Response:
+        url = f"{cluster.gateway.ready['http']}/v1/me"
+        return httpx.get(url, headers={"X-Api-Key": key})
+
+    def submit(cluster: Cluster) -> httpx.Response:
+        url = f"{cluster.gateway.ready['http']}/v1/tasks"
+        return httpx.post(url, json=cluster.task(1), headers={"X-Api-Key": few})
+
+    until(lambda: look(there, few).status_code == 200)  # both know all of them by now
+    used_up = [look(here, key).status_code for key in slow]
+    accepted = [submit(here).status_code for _ in range(20)]
+    first_calls, further = [], []
+    for key in slow:  # the gateways settle twice a second
+        pause(1.0)
+        first_calls.append(look(there, key))
+        further.append(submit(there))
+        if first_calls[-1].status_code == further[-1].status_code == 429:
+            break
+
+    assert used_up == [200] * 20
+    assert accepted == [202] * 20
+    assert first_calls[-1].json()["code"] == "rate_limited"
+    assert int(first_calls[-1].headers["retry-after"]) > 3_000
+    assert further[-1].json()["code"] == "client_queue_full"
+    assert len(further) < 20

@@ -114,6 +114,8 @@ class Gateway:
             channels=self.channels,
             trust=trust,
         )
+        self.tables = VolatileDatabase()
+        self.keys = KeyRing(KeyStore(self.tables))
         self.service = TaskService(
             router=self.router,
             catalogue=self.catalogue,
@@ -123,6 +125,7 @@ class Gateway:
             defaults=defaults,
             on_invalid=lambda row, kind, fault: self.invalid.append((kind, fault)),
             on_end=self._ended,
+            limit_of=self.keys.task_limit_of,
         )
         stored = schedules or ScheduleStore(VolatileDatabase())
         self.scheduler = Scheduler(
@@ -134,9 +137,7 @@ class Gateway:
             life=life,
         )
         self.router.on_effect = self.service.apply
-        self.tables = VolatileDatabase()
         self.handoffs = Handoffs(HandoffStore(self.tables), self.service, clock=clock)
-        self.keys = KeyRing(KeyStore(self.tables))
         self.state = GatewayState(
             service=self.service,
             router=self.router,

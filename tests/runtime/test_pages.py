@@ -172,3 +172,11 @@ def test_get_form_replaces_the_query_in_the_charset_of_its_page() -> None:
 
     assert (method, more) == ("GET", {})
     assert url == "http://shop.example/search?q=%C2%F7+%26%239731%3B"
+
+
+def test_json_that_is_none_names_its_page() -> None:
+    """An error page in place of JSON says where it came from; old charsets are read."""
+    with pytest.raises(ValueError, match=f"^{URL.replace('?', '.')} is not JSON"):
+        page("<h1>Sorry</h1>").json()
+
+    assert Page(URL, '{"차": 1}'.encode("euc-kr")).json() == {"차": 1}

@@ -98,7 +98,10 @@ def test_every_field_is_read() -> None:
             preload=["json"],
             retry={"max": 2, "backoff": [1, 2.5], "cap": 10, "on": ["blocked", "timeout"]},
             lock={"key": "shop:{url}", "overlap": "queue_one"},
-            sites={"Example.com": {"rate": "30/min", "concurrency": 2, "burst": 3, "gap": 1.5}},
+            sites={
+                "Example.com": {"rate": "30/min", "concurrency": 2, "burst": 3, "gap": 1.5},
+                "*": {"gap": 1},
+            },
             network="any",
             secrets=["token"],
             expect={"min_items": 1, "required": ["price"], "max_null_ratio": 0.1},
@@ -126,7 +129,10 @@ def test_every_field_is_read() -> None:
     on = frozenset({OutcomeCode.BLOCKED, OutcomeCode.TIMEOUT})
     assert found.retry == RetryPolicy(max_count=2, backoff_s=(1.0, 2.5), cap_s=10.0, on=on)
     assert found.lock == LockTemplate("shop:{url}", Overlap.QUEUE_ONE)
-    assert found.sites == {"example.com": SiteBudget(0.5, 2, 3, 1.5)}
+    assert found.sites == {
+        "example.com": SiteBudget(0.5, 2, 3, 1.5),
+        "*": SiteBudget(gap_s=1.0),
+    }
     assert found.expect == Expect(1, ("price",), 0.1)
     assert (found.kit, found.reuse_count, found.preload) == ((), 5, ("json",))
     assert run_spec(found, PIN).timeout_s == 12.5
@@ -159,7 +165,7 @@ def test_every_fault_is_told_at_once() -> None:
             preload=["os; import sys"],
             retry={"max": -1, "backoff": [1, "2"], "on": ["ok"]},
             lock={"overlap": "sometimes"},
-            sites={"example.com": {"rate": "fast", "gap": 0, "burst": 1.5}, "a b": {}, "*": {}},
+            sites={"example.com": {"rate": "fast", "gap": 0, "burst": 1.5}, "a b": {}},
             network="all",
             checksums={"../x": "sha256:1"},
         )
@@ -170,7 +176,7 @@ def test_every_fault_is_told_at_once() -> None:
         *("/python_version", "/entry_point", "/timeout", "/memory_limit", "/limits/files"),
         *("/limits/process", "/kit/0", "/reuse", "/preload/0", "/retry/max", "/retry/backoff/1"),
         *("/retry/on/0", "/lock/key", "/lock/overlap", "/sites/example.com/rate", "/network"),
-        *("/sites/example.com/gap", "/sites/example.com/burst", "/sites/a b", "/sites/*"),
+        *("/sites/example.com/gap", "/sites/example.com/burst", "/sites/a b"),
         "/checksums/..~1x",
     }
     assert found["/reuse"] == "expected integer, got boolean"

@@ -424,6 +424,20 @@ async def test_webhooks_are_kept_with_their_task(open_store: Opener, *, is_writt
         assert unsent[0].outcome is not None
 
 
+async def test_known_keys_of_many(open_store: Opener) -> None:
+    """Of many keys those that tasks of this client have are told, written or on their way."""
+    async with open_store() as store:
+        await store.add(_row(1, client="c", idempotency_key="k1"))
+        await written(store)
+        await store.add(_row(2, client="c", idempotency_key="k2"))
+        await store.add(_row(3, client="d", idempotency_key="k3"))
+        many = [f"k{number}" for number in range(1_200)]
+
+        assert await store.known_keys("c", many) == {"k1", "k2"}
+        assert await store.known_keys("d", many) == {"k3"}
+        assert await store.known_keys("c", []) == set()
+
+
 async def test_forgotten_key_may_be_used_again(open_store: Opener) -> None:
     """A key that has been forgotten stands for the next task that comes with it."""
     async with open_store() as store:

@@ -9,7 +9,7 @@ import pytest
 from tests.postgres import Server
 from zscrape.config.keyfiles import KeyPair, new_pair
 from zscrape.gateway.gatekeeper import Expelled, Gatekeeper
-from zscrape.store.linkkeys import LinkKeyStore, TokenRow
+from zscrape.store.linkkeys import LinkKeyStore, TokenRow, WorkerKey
 from zscrape.store.postgres import PostgresDatabase
 from zscrape.wire import PROTOCOL, Join, Reject
 
@@ -111,7 +111,7 @@ async def test_a_change_of_ones_own_is_not_undone_by_a_look(doors: Doors) -> Non
     keeper = here._keeper
 
     class Slow(LinkKeyStore):
-        async def load(self):  # type: ignore[no-untyped-def]
+        async def load(self) -> tuple[list[WorkerKey], list[TokenRow]]:
             found = await super().load()
             assert await enter(here, token, "w", pair) is None
             return found

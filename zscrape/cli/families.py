@@ -149,3 +149,13 @@ secrets = Family(
         "remove": "zscrape.cli.secrets:remove_secret",
     },
 )
+sites = Family(
+    "sites",
+    help="cli.sites",
+    params=common_options(),
+    lazy={
+        "list": "zscrape.cli.sites:list_sites",
+        "set": "zscrape.cli.sites:set_site",
+        "remove": "zscrape.cli.sites:remove_site",
+    },
+)

@@ -110,6 +110,8 @@ class RepositorySettings(Struct, frozen=True, kw_only=True):
     token: str | None = None  # secret
     user: str | None = None
     password: str | None = None  # secret
+    # Private networks that a public server may redirect to; it may not to any by default.
+    redirect_allow: tuple[str, ...] = ()
     # git
     branch: str | None = None  # what has no tag comes from here; None: the default branch
     ssh_key: str | None = None  # path of a private key

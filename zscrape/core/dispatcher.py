@@ -14,7 +14,7 @@ attempts run at once in a simulation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from typing import Any, Final
 
@@ -122,6 +122,14 @@ class Dispatcher:
             raise Draining
         self._lives.accept(spec, now=now)
         return self._flush(now)
+
+    def client_counts(self) -> dict[str, int]:
+        """Return how many tasks of each client have not ended."""
+        return dict(self._lives.client_counts)
+
+    def count_elsewhere(self, counts: Mapping[str, int]) -> None:
+        """Count these tasks of clients too, which other gateways look after."""
+        self._lives.elsewhere = counts
 
     def cancel(self, task_id: TaskId, *, now: float) -> list[DispatcherEffect]:
         """End a task. Nothing happens if it is unknown or has ended."""

@@ -6,6 +6,7 @@ It knows nothing of messages' order, sessions or beats: that is the dispatcher's
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import inf
 from typing import Final
 
@@ -71,7 +72,8 @@ class Lives:
         self._lease_ms = round(heartbeat.lease_s * 1000)
         self._policy = policy
         self._turns = Turns()
-        self._client_counts: dict[str, int] = {}  # of tasks that have not ended
+        self.client_counts: dict[str, int] = {}  # of tasks that have not ended
+        self.elsewhere: Mapping[str, int] = {}  # the same, at other gateways
         self._seq = 0
 
     # ---- acceptance ------------------------------------------------------------------
@@ -87,8 +89,7 @@ class Lives:
         policy = self._policy
         if len(self.waiting) >= policy.limit_count:
             raise QueueFull(limit_count=policy.limit_count)
-        if self._client_counts.get(spec.client, 0) >= policy.client_limit_count:
-            raise ClientQueueFull(limit_count=policy.client_limit_count)
+        self._check_client(spec)
         key = _key(spec)
         if spec.lock is None or key is None:
             task = self._admit(spec, now)
@@ -103,6 +104,13 @@ class Lives:
         if spec.lock.overlap is Overlap.REPLACE:
             self._replace(key, now)
         self._claim(task, key, now)
+
+    def _check_client(self, spec: TaskSpec) -> None:
+        own, count = spec.client_limit_count, self._policy.client_limit_count
+        limit_count = count if own is None else min(own, count)
+        known = self.client_counts.get(spec.client, 0) + self.elsewhere.get(spec.client, 0)
+        if known >= limit_count:
+            raise ClientQueueFull(limit_count=limit_count, is_of_key=limit_count == own)
 
     def restore(
         self,
@@ -186,7 +194,7 @@ class Lives:
             inf if spec.deadline_s is None else now + spec.deadline_s,
         )
         self.tasks[spec.id] = task
-        self._client_counts[spec.client] = self._client_counts.get(spec.client, 0) + 1
+        self.client_counts[spec.client] = self.client_counts.get(spec.client, 0) + 1
         return task
 
     def _claim(self, task: Task, key: str, now: float) -> None:
@@ -434,9 +442,9 @@ class Lives:
         self.deadlines.clear(task)
         task.demand.task_count -= 1
         client = task.spec.client
-        self._client_counts[client] -= 1
-        if not self._client_counts[client]:
-            del self._client_counts[client]
+        self.client_counts[client] -= 1
+        if not self.client_counts[client]:
+            del self.client_counts[client]
         self.out.append(TaskFinished(task.id, task.attempt, worker_id, outcome, dropped_reason))
         lock = task.lock
         if lock is None:

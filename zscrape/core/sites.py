@@ -3,7 +3,7 @@
 Budgets come from three places. What an operator has set for a site replaces all else. Where
 none is set, the strictest of all that is asked holds, number by number: what the manifests of
 the scripts that ask there want, the gap of the site's robots.txt, and the operator's default
-for every site (`*`).
+for every site (`*`). A manifest may say `*`, too, for each site that it does not name.
 
 A budget for `example.com` is one for all of its hosts together; the longest name that fits an
 address is its site. A site without a budget is its host.

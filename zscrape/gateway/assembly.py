@@ -29,6 +29,7 @@ from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.outbound import Outbound
 from zscrape.gateway.ratelimits import LocalLimiter
 from zscrape.gateway.remembering import remember
+from zscrape.gateway.robots import RobotsFiles
 from zscrape.gateway.router import Router
 from zscrape.gateway.scheduler import Scheduler
 from zscrape.gateway.schedules import Schedules
@@ -38,10 +39,12 @@ from zscrape.gateway.sharing import (
     host_name,
     join,
     kept_for,
+    limits_of,
     open_shared,
     tell_storage,
 )
 from zscrape.gateway.siteopen import open_sites
+from zscrape.gateway.sites import Sites
 from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.gateway.tasks import TaskPolicy, TaskService
 from zscrape.gateway.vault import Vault
@@ -130,6 +133,7 @@ async def assemble(
     router.secrets_for = vault.values_for
     store = database or MemoryTaskStore(MemoryPolicy(final_count=gateway.task_kept_count))
     entrance = await open_entrance(settings, key, database, parts)
+    limits = limits_of(identity.shared)
     deliveries = _webhooks(settings, store, parts)
     ends: list[EndListener] = [deliveries.offer]
     service = TaskService(
@@ -149,6 +153,8 @@ async def assemble(
         ),
         on_stored=None if database is None else router.stored,
         check_secrets=vault.check,
+        script_buckets=limits.scripts,
+        limit_of=entrance.keys.task_limit_of,
     )
     sites = await open_sites(identity, lambda each: service.live(each) is not None, parts)
     remembering = remember(None if database is None else database.database)
@@ -156,6 +162,7 @@ async def assemble(
     answerers: dict[str, Answerer] = {
         "site": sites.answer,
         "seen": sites.seen,
+        "robots": _robots(settings, sites, parts).answer,
         "state": remembering.states.answer,
         "person": handoffs.answer_script,
     }
@@ -172,6 +179,7 @@ async def assemble(
         await join(
             identity.shared, settings, router, service, deliveries, hub, identity, parts, ends
         )
+        limits.share(identity.shared, router, parts)
     elif database is not None:
         await _recover(database, service, router, settings)
     await deliveries.resume()
@@ -189,7 +197,9 @@ async def assemble(
         vault=vault,
         sites=sites,
         remembering=remembering,
-        limiter=LocalLimiter(rate_of(gateway.client_rate, gateway.client_burst), time.monotonic),
+        limiter=LocalLimiter(
+            rate_of(gateway.client_rate, gateway.client_burst), time.monotonic, limits.clients
+        ),
         gateway_id=identity.gateway_id,
         started_at=time.time(),
         schedules=schedules,
@@ -321,6 +331,15 @@ def _webhooks(settings: Settings, store: TaskStore, parts: contextlib.AsyncExitS
     )
     parts.push_async_callback(deliveries.close)
     return deliveries
+
+
+def _robots(settings: Settings, sites: Sites, parts: contextlib.AsyncExitStack) -> RobotsFiles:
+    """Return what knows the robots.txt of sites that scripts may ask."""
+    outbound = Outbound(allowed=settings.worker.network_allow)
+    parts.push_async_callback(outbound.close)
+    files = RobotsFiles(outbound, sites.visit)
+    parts.push_async_callback(files.close)
+    return files
 
 
 def _schedules(

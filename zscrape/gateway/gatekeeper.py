@@ -134,11 +134,9 @@ class Gatekeeper:
         Raises:
             StorageError: What is kept cannot be read; what was known still holds.
         """
-        before = self._change_count
-        if self._changing_count:
-            return []
+        before = self._mark()
         workers, tokens = await self._keeper.load()
-        if self._changing_count or self._change_count != before:
+        if before is None or self._mark() != before:
             return []  # what was read may be older than our own change: the next look will do
         known = {key: worker for key, worker in self._workers.items() if worker.revoked_at is None}
         open_keys = {token.key for token in self.tokens if token.revoked_at is None}
@@ -156,6 +154,10 @@ class Gatekeeper:
         self._workers = {worker.key: worker for worker in workers}
         self._by_id = {worker.worker_id: worker for worker in workers if worker.revoked_at is None}
         self._tokens = local | {token.key: token for token in tokens}
+
+    def _mark(self) -> int | None:
+        """Return what changes with every change of our own; None while there is one."""
+        return None if self._changing_count else self._change_count
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

@@ -57,6 +57,15 @@ class Prepared(Struct, frozen=True):
     is_own_only: bool = False  # no earlier task of another client will do
 
 
+# Says how many tasks a client may have that have not ended, where its key has a word in it.
+ClientLimit: TypeAlias = Callable[[str], int | None]
+
+
+def no_limit(_client: str) -> int | None:
+    """Say nothing: the queue's policy decides."""
+    return None
+
+
 def refuse_secrets(run: RunSpec) -> None:
     """Grant no secret: a gateway without any.
 
@@ -77,9 +86,12 @@ class Intake:
         defaults: Mapping[str, ScriptDefaults],
         clock: Callable[[], float] = time.time,
         check_secrets: Callable[[RunSpec], None] = refuse_secrets,
+        buckets: Buckets | None = None,
+        limit_of: ClientLimit = no_limit,
     ) -> None:
         self._check_secrets = check_secrets
-        self._buckets = Buckets()  # of scripts that have a rate
+        self._buckets = Buckets() if buckets is None else buckets  # of scripts that have a rate
+        self._limit_of = limit_of
         self._catalogue = catalogue
         self._policy = policy
         self._defaults = dict(defaults)
@@ -172,6 +184,7 @@ class Intake:
             match_timeout_s=policy.match_timeout_s if is_awaited else policy.schedule_timeout_s,
             lock=lock,
             retry=retry,
+            client_limit_count=self._limit_of(client),
         )
         return Prepared(row=row, spec=spec, max_age_s=request.max_age, is_own_only=is_own_only)
 

@@ -63,7 +63,7 @@ class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
     webhook: WebhookRequest | None = None
     webhook_url: _Address | None = None  # short for `webhook` with its `url` alone
     max_age: Annotated[float, Meta(ge=0, le=_AGE_LIMIT_S)] | None = None
-    metadata: dict[str, Any] | None = None  # kept with the task and given back, never read
+    metadata: dict[str, Any] | None = None  # kept and given back; its `group` is for keys of groups
 
 
 class BatchTask(TaskRequest, frozen=True, forbid_unknown_fields=True):

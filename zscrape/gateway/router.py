@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, TypeAlias
 
@@ -202,6 +202,14 @@ class Router:
             QueueFull, LockHeld, Draining: It was not accepted and nothing has changed.
         """
         self._act(self._dispatcher.submit(spec, now=time.monotonic()))
+
+    def client_counts(self) -> dict[str, int]:
+        """Return how many tasks of each client have not ended here."""
+        return self._dispatcher.client_counts()
+
+    def count_elsewhere(self, counts: Mapping[str, int]) -> None:
+        """Count these tasks of clients too, which other gateways look after."""
+        self._dispatcher.count_elsewhere(counts)
 
     def cancel(self, task_id: TaskId) -> None:
         """End a task; one that is unknown or final is left alone."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import msgspec
@@ -26,7 +26,7 @@ from zscrape.gateway.siteasks import Seen, decode_question, decode_seen
 from zscrape.gateway.siteledger import SITE_LIMIT_COUNT, LocalLedger, SiteLedger
 from zscrape.gateway.sitepost import Report, SitePost
 from zscrape.gateway.siteview import SiteView, site_view
-from zscrape.model import Explanation, SiteBudget, TaskId
+from zscrape.model import Explanation, RunSpec, SiteBudget, TaskId
 from zscrape.store.schema import SITE_BUDGETS
 from zscrape.store.sites import BudgetRow, SiteBudgets
 from zscrape.store.volatile import VolatileDatabase
@@ -72,6 +72,7 @@ class Sites:
         self._posts: dict[str, SitePost] = {}
         self._held: dict[tuple[TaskId, int], _Held] = {}
         self._waits: dict[TaskId, tuple[str, float]] = {}  # since when (monotonic), the oldest
+        self._visit_count = 0
         self._keeping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -126,7 +127,7 @@ class Sites:
         if host is None or host == EVERY_SITE:
             raise field_fault("/host", "site_name", given=question.host[:80])
         site = self._site_of(host, named)
-        claims = _claims(asked, host, named, question.gap_s)
+        claims = _claims(asked.script_name, host, named, question.gap_s)
         token_id = f"{asked.task_id}/{asked.attempt}/{asked.request}"
         since = time.monotonic()
         self._waits.setdefault(asked.task_id, (site, since))
@@ -161,6 +162,20 @@ class Sites:
             if is_own:
                 self._take_in(each, held, named)
         return b"{}"
+
+    @asynccontextmanager
+    async def visit(self, host: str, run: RunSpec) -> AsyncIterator[None]:
+        """Ask a site once for a script, from here, within its budget."""
+        named = dict(run.sites)
+        post = self._post(self._site_of(host, named))
+        self._visit_count += 1
+        token_id = f"{_ROBOTS}/{self._owner}/{self._visit_count}"
+        claims = _claims(run.pin.name, host, named, None)
+        try:
+            await post.take(_ROBOTS, token_id, claims=claims, is_held=True)
+            yield
+        finally:
+            self._post(post.site).hear(Report("over", token_id))
 
     def over(self, task_id: TaskId, attempt: int) -> None:
         """Hear that an attempt is over: with it, all of its requests."""
@@ -315,13 +330,13 @@ class Sites:
 
 
 def _claims(
-    asked: Asked, host: str, named: Mapping[str, SiteBudget], gap_s: float | None
+    script_name: str, host: str, named: Mapping[str, SiteBudget], gap_s: float | None
 ) -> dict[str, SiteBudget]:
     """Return what a script's manifest, and the site's robots.txt, ask for at this host."""
     claims: dict[str, SiteBudget] = {}
-    name = site_of(host, named)
-    if name is not None:
-        claims[asked.script_name] = named[name]
+    wish = named.get(site_of(host, named) or EVERY_SITE)
+    if wish is not None:
+        claims[script_name] = wish
     if gap_s:
         claims[_ROBOTS] = SiteBudget(gap_s=min(gap_s, _GAP_LIMIT_S))
     return claims

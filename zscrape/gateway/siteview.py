@@ -33,7 +33,7 @@ def budget_view(budget: SiteBudget) -> dict[str, Any]:
     told = {
         "rate": None if budget.rate_per_s is None else rate_text(budget.rate_per_s),
         "concurrency": budget.concurrency_count,
-        "burst": budget.burst_count,
+        "burst": None if budget.burst_count == 1 else budget.burst_count,
         "gap": budget.gap_s,
     }
     return {name: value for name, value in told.items() if value is not None}

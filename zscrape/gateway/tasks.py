@@ -16,6 +16,7 @@ from typing import Final, Protocol, TypeAlias
 from msgspec import Struct
 
 from zscrape.config.settings import ScriptDefaults
+from zscrape.core.bucket import Buckets
 from zscrape.core.effects import DispatcherEffect
 from zscrape.errors import (
     Draining,
@@ -30,7 +31,16 @@ from zscrape.errors import (
 from zscrape.gateway.elsewhere import Elsewhere, Nowhere
 from zscrape.gateway.envelope import ReusedView
 from zscrape.gateway.events import EventHub
-from zscrape.gateway.intake import Intake, Origin, Prepared, TaskPolicy, refuse_secrets, webhook_of
+from zscrape.gateway.intake import (
+    ClientLimit,
+    Intake,
+    Origin,
+    Prepared,
+    TaskPolicy,
+    no_limit,
+    refuse_secrets,
+    webhook_of,
+)
 from zscrape.gateway.keylocks import KeyLocks
 from zscrape.gateway.ledger import (
     EndListener,
@@ -152,6 +162,8 @@ class TaskService:
         on_end: EndListener = let_pass,
         on_stored: StoredListener | None = None,
         check_secrets: Callable[[RunSpec], None] = refuse_secrets,
+        script_buckets: Buckets | None = None,
+        limit_of: ClientLimit = no_limit,
     ) -> None:
         self.elsewhere: Elsewhere = Nowhere()
         self.admit: Admission = admit_all
@@ -167,6 +179,8 @@ class TaskService:
             defaults=defaults or {},
             clock=clock,
             check_secrets=check_secrets,
+            buckets=script_buckets,
+            limit_of=limit_of,
         )
         self._ledger = Ledger(
             store=store,
@@ -333,23 +347,44 @@ class TaskService:
         """Return for each task an earlier one that will do, else the new one."""
         answers: list[TaskRow | ZscrapeError] = []
         firsts: dict[str, tuple[TaskRow | ZscrapeError, str]] = {}  # by key, in this batch
+        known = await self._known_keys(prepared, promises)
         for each, promise in zip(prepared, promises, strict=True):
             if promise is None:
                 answers.append(await self._reuse.earlier(each))
                 continue
             first, mark = firsts.get(promise.key, (None, ""))
             if first is None:
-                first = await self._promised(each, promise)
+                is_known = (each.row.client, promise.key) in known
+                first = await self._promised(each, promise, is_known=is_known)
                 firsts[promise.key] = first, promise.mark
             elif mark != promise.mark:
                 first = IdempotencyConflict(key=promise.key, holder=getattr(first, "id", ""))
             answers.append(first)
         return answers
 
-    async def _promised(self, prepared: Prepared, promise: Idempotency) -> TaskRow | ZscrapeError:
+    async def _known_keys(
+        self, prepared: Sequence[Prepared], promises: Sequence[Idempotency | None]
+    ) -> set[tuple[str, str]]:
+        """Return clients and keys that may have a task already.
+
+        One look for all: most are new, and a look for each costs more than all the rest.
+        """
+        asked: dict[str, list[str]] = {}
+        for each, promise in zip(prepared, promises, strict=True):
+            if promise is not None:
+                asked.setdefault(each.row.client, []).append(promise.key)
+        return {
+            (client, key)
+            for client, keys in asked.items()
+            for key in await self._store.known_keys(client, keys)
+        }
+
+    async def _promised(
+        self, prepared: Prepared, promise: Idempotency, *, is_known: bool
+    ) -> TaskRow | ZscrapeError:
         row = prepared.row
         try:
-            twin = await self.reattach(row.client, promise)
+            twin = await self.reattach(row.client, promise) if is_known else None
         except IdempotencyConflict as error:
             return error
         if twin is None:

@@ -129,6 +129,11 @@ SCRIPTS: Final[dict[str, Text]] = {
         "make a lock key longer than {limit} characters; see `lock` in the script's metadata.json",
         "잠금 키가 {limit}자보다 길어집니다. 스크립트의 metadata.json에서 `lock`을 확인하십시오",
     ),
+    "problem.lock_missing": Text(
+        "have no {actual}, which the lock key {key} is made of; give it, or give it a default"
+        " in the script",
+        "잠금 키 {key}에 필요한 {actual}이(가) 없습니다. 값을 주거나 스크립트에서 기본값을 정하십시오",
+    ),
     "problem.remote_ref": Text(
         "{actual} leaves the document; only references that start with # are followed",
         "{actual}은(는) 문서 밖을 가리킵니다. #으로 시작하는 참조만 쓸 수 있습니다",

@@ -30,6 +30,7 @@ from zscrape.errors import (
 from zscrape.gateway.envelope import encode, envelope
 from zscrape.messages import text
 from zscrape.model import Outcome, Pin, Record, RunSpec, TaskState
+from zscrape.ops.localsites import LocalSites
 from zscrape.ops.replay import Replay
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
@@ -63,6 +64,7 @@ class _Listener:
         self._on_event = on_event
         self._lang = lang
         self.tell: Callable[[Tell], None]  # given once there are slots
+        self.sites: LocalSites | None = None  # of a script whose manifest has budgets
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.item_count = 0
         self.artifacts: dict[str, tuple[bytes, Document]] = {}
@@ -91,8 +93,14 @@ class _Listener:
         self.artifacts[saved["name"]] = (content, saved)
         return saved
 
+    def answer(self, told: Tell) -> None:
+        """Answer what the attempt has asked."""
+        self.tell(told)
+
     def on_ask(self, ask: Ask) -> None:
-        """Answer what a replay knows, and refuse the rest: there is no gateway."""
+        """Answer what a replay and the sites know, and refuse the rest: there is no gateway."""
+        if self.sites is not None and self.sites.hear(ask):
+            return
         body, code = self._answer(ask)
         self.tell(Tell(ask.task_id, ask.attempt, ask.request, body, code))
 
@@ -164,6 +172,9 @@ async def run_here(
             worker_id="local",
         )
         listener = _Listener(on_event, lang, replay)
+        if script.run.sites:
+            listener.sites = LocalSites(script.run, listener.answer, lang)
+            closing.push_async_callback(listener.sites.close)
         policy = SlotPolicy(
             slot_count=1,
             scratch_dir=Path(scratch) / "attempts",

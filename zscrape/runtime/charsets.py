@@ -43,6 +43,8 @@ _PAIR = re.compile(rb"[\xa1-\xfe][\xa1-\xfe]")
 # Kana make up more than a third of Japanese text, and almost nothing of other text whose
 # characters have the same bytes.
 _KANA_SHARE = 0.15
+# A word is too little for statistics; Korean ones lie in 25 rows, and others seldom only there.
+_HANGUL_SHARE = 0.9
 _GUESSABLE = (
     *("cp949", "cp932", "gb18030", "big5", "big5hkscs", "iso2022_jp", "iso2022_kr"),
     *("cp1252", "cp1250", "cp1251", "koi8_r", "cp1253", "cp1254", "cp1255", "cp1256", "cp874"),
@@ -149,11 +151,20 @@ def _guess(content: bytes) -> str:
     kana_count = sum(each[0] in (0xA4, 0xA5) for each in pairs)
     if kana_count > len(pairs) * _KANA_SHARE and _fits(sample, "euc-jp"):
         return "euc-jp"
+    if _is_hangul(sample, pairs) and _fits(sample, "cp949"):
+        return "cp949"
     import charset_normalizer
 
     # Its loggers and its explanations are for other users of it.
     found = charset_normalizer.from_bytes(sample, cp_isolation=list(_GUESSABLE)).best()
     return name_of(found.encoding.replace("_", "-")) or found.encoding if found else ""
+
+
+def _is_hangul(sample: bytes, pairs: list[bytes]) -> bool:
+    """True iff nearly all that is foreign are pairs in the rows of EUC-KR's syllables."""
+    foreign_count = sum(map((0x7F).__lt__, sample))
+    hangul_count = sum(0xB0 <= each[0] <= 0xC8 for each in pairs)
+    return bool(pairs) and 2 * hangul_count > foreign_count * _HANGUL_SHARE
 
 
 def _fits(sample: bytes, charset: str) -> bool:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from http.cookiejar import CookieJar
 
     from zscrape.runtime.asking import Asking
+    from zscrape.runtime.budget import Budget
     from zscrape.runtime.ctx_browser import BrowserContext
     from zscrape.runtime.ctx_http import Http
     from zscrape.runtime.recording import Recording
@@ -179,6 +180,7 @@ class Context:
         self._is_replay = is_replay  # sites answer as they did once
         self._http: Http | None = None
         self._asking: Asking | None = None
+        self._kept_budget: Budget | None = None
         self._state: State | None = None
         self._asked_count = 0  # of people
         self._last_progress: tuple[float, str] | None = None
@@ -207,6 +209,7 @@ class Context:
             self._http = Http(
                 script_name=self._script_name,
                 ends_at=self._ends_at,
+                gate=self._budget(),
                 save=self.save,
                 say=self.log.info,
                 recorder=self.recording,
@@ -291,6 +294,29 @@ class Context:
 
                 self._asking = Asking(self._said.channel)
         return self._asking.ask(kind, body, timeout_s=timeout_s)
+
+    def throttle(self, site: str) -> None:
+        """Wait for a token of a site's budget, which the whole cluster shares.
+
+        `ctx.http` does this by itself; it is for requests that are made in other ways. A site
+        without a budget is not waited for. In a coroutine: `await asyncio.to_thread(...)`.
+
+        Args:
+            site: The site's name, such as `example.com`, or an address of it.
+
+        Raises:
+            TypeError: `site` is no text.
+        """
+        self._budget().throttle(_text("site", site))
+
+    def _budget(self) -> Budget:
+        """Return what lets requests to sites go, made on first use."""
+        with _first_ask:
+            if self._kept_budget is None:
+                from zscrape.runtime.budget import Budget
+
+                self._kept_budget = Budget(self._ask, say=self.log.info, ends_at=self._ends_at)
+        return self._kept_budget
 
     def ask(
         self,

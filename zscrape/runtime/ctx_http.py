@@ -37,7 +37,7 @@ from zscrape.runtime.httperrors import (
     RobotsDisallowed,
 )
 from zscrape.runtime.pages import Node, Nodes, Page
-from zscrape.runtime.proxies import Proxies
+from zscrape.runtime.proxies import Proxies, address_of
 from zscrape.runtime.robots import Found, Robots
 from zscrape.runtime.transport import Options, Transport
 from zscrape.runtime.trying import Ask, Trying
@@ -189,6 +189,7 @@ class Http:
 
         Raises:
             HttpError: No answer after all tries, or one that `check` refuses.
+            ProxyError: `proxy` is no address of one.
         """
         body = {} if data is None else {"data" if isinstance(data, dict) else "content": data}
         parts = {"params": params, "json": json, "files": files, **body}
@@ -205,7 +206,7 @@ class Http:
             timeout,
             follow,
             options,
-            proxy,
+            address_of(proxy) if isinstance(proxy, str) else proxy,
             retrying.TRIES_COUNT if tries is None else max(tries, 1),
         )
         page = self._trying.page(ask, self)
@@ -301,7 +302,7 @@ class Http:
             timeout,
             True,
             Options(limit_bytes, self.has_robots if robots is None else robots),
-            proxy,
+            address_of(proxy) if isinstance(proxy, str) else proxy,
             downloads.TRIES_COUNT,
             sink,
         )
@@ -373,6 +374,8 @@ def warm() -> None:
     import csv  # noqa: F401 - what scrapers import next
     import datetime as dt  # noqa: F401
     import html  # noqa: F401
+
+    from zscrape.runtime import budget  # noqa: F401 - the gate of every client
 
     # A name of other than ASCII needs codecs that a limited child may no longer load.
     "백.example".encode("idna")

@@ -149,8 +149,18 @@ class Page:
         return self.css("title").text
 
     def json(self) -> Any:
-        """Return the body read as JSON."""
-        return json.loads(self.content)
+        """Return the body read as JSON.
+
+        Raises:
+            JSONDecodeError: It is none; the error says which page and where.
+        """
+        try:
+            return json.loads(self.content)
+        except UnicodeDecodeError:  # an old site's own charset
+            return json.loads(self.text)
+        except json.JSONDecodeError as error:
+            told = f"{self.url} is not JSON: {error.msg}"
+            raise json.JSONDecodeError(told, error.doc, error.pos) from None
 
     def css(self, selector: str) -> Nodes:
         """Return the elements that match."""

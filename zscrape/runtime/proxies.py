@@ -5,7 +5,7 @@ tier those that have failed least, then the one that has rested longest. A proxy
 rests for a while, longer each time; one that a site has refused rests for that site alone.
 
     ctx.http.proxies.add("http://user:password@proxy.example:8080")
-    ctx.http.proxies.add("socks5://...", tier=1, sites=["shop.example"])
+    ctx.http.proxies.add("http://home.example:8080", tier=1, sites=["shop.example"])
 
 A script whose manifest lists the secret `proxies` has its lines in the pool from the start:
 each an address, and behind it, if need be, `tier=1` and `sites=shop.example,other.example`.
@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-_SCHEMES = ("http", "https", "socks5", "socks5h")
+_SCHEMES = ("http", "https")
 _REST_S = 30.0  # doubled with every further failure
 _REST_LIMIT_S = 600.0
 _REFUSED_S = 300.0
@@ -61,25 +61,16 @@ class Proxies:
         """Add a proxy.
 
         Args:
-            url: `http`, `https`, `socks5` or `socks5h`, host, port; name and password if needed.
+            url: `http` or `https`, host, port; name and password if needed.
             tier: Those with a lower number are tried first.
             sites: Hosts that it is for, those below them included; none: every one.
 
         Raises:
             ProxyError: The address is none of a proxy.
         """
-        try:
-            parts = urlsplit(url.strip())
-            is_fine = parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            is_fine = False
-        if not is_fine:
-            raise ProxyError(
-                "that is no address of a proxy: write scheme://host:port or "
-                f"scheme://name:password@host:port, with {', '.join(_SCHEMES)}"
-            )
+        made = Proxy(address_of(url), tier, tuple(each.lower() for each in sites))
         with self._lock:
-            self._all.append(Proxy(url.strip(), tier, tuple(each.lower() for each in sites)))
+            self._all.append(made)
 
     def add_lines(self, text: str) -> None:
         """Add what a secret says, a proxy in each line; `#` begins a remark.
@@ -142,6 +133,26 @@ class Proxies:
             return any(
                 _is_for(each, host) and _rest_ends_at(each, host) <= now for each in self._all
             )
+
+
+def address_of(url: str) -> str:
+    """Return the address of a proxy if it is one.
+
+    Raises:
+        ProxyError: It is none.
+    """
+    known = url.strip()
+    try:
+        parts = urlsplit(known)
+        is_fine = parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_fine = False
+    if not is_fine:
+        raise ProxyError(
+            "that is no address of a proxy: write scheme://host:port or "
+            f"scheme://name:password@host:port, the scheme {' or '.join(_SCHEMES)}"
+        )
+    return known
 
 
 def _is_for(proxy: Proxy, host: str) -> bool:

@@ -17,6 +17,7 @@ BACKOFF_LIMIT_S = 30.0
 RETRY_AFTER_LIMIT_S = 120.0
 RETRIED_STATUS = (502, 503, 504)
 TOO_MANY = 429
+_NO_TRUST = "CERTIFICATE_VERIFY_FAILED"  # it will not be another certificate in a second
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")  # repeating them changes nothing more
 
 
@@ -48,7 +49,7 @@ def may_repeat(method: str, error: Exception) -> bool:
     """True iff trying again may help and cannot do anything twice."""
     if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects)):
         return False
-    if refused(error):
+    if refused(error) or _NO_TRUST in str(error):
         return False
     return method in SAFE_METHODS or isinstance(error, (httpx.ConnectError, httpx.ProxyError))
 

@@ -88,15 +88,19 @@ class Trying:
         raise AssertionError("the last try returns or raises")
 
     def robots(self, url: str, http: Http) -> Found:
-        """Fetch a robots.txt, once: what is wrong with its site will show with the page."""
+        """Fetch a robots.txt; what is wrong with its site will show with the page."""
         options = Options(ROBOTS_LIMIT_BYTES, has_robots=False)
         ask = Ask("GET", url, {}, None, None, ROBOTS_TIMEOUT_S, True, options, None, 1)
         way = self._proxies.choose(urlsplit(url).hostname or "")
-        try:
-            page = self._send(_by_way(ask, way), http)
-        except (httpx.RequestError, httpx.InvalidURL, BodyTooLarge):
-            return Found(0, "")
-        return Found(page.status, page.text)
+        for number in range(retrying.TRIES_COUNT):
+            try:
+                page = self._send(_by_way(ask, way), http)
+            except (httpx.RequestError, httpx.InvalidURL, BodyTooLarge):
+                break
+            if page.status < 500 or number == retrying.TRIES_COUNT - 1:
+                return Found(page.status, page.text)
+            self._pause(url, retrying.backoff_s(number), f"HTTP {page.status}")
+        return Found(0, "")
 
     def _send(self, ask: Ask, http: Http) -> Page:
         """Send once, and return what came."""

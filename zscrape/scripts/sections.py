@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from zscrape.budgets import EVERY_SITE, rate_per_s, site_name
+from zscrape.budgets import rate_per_s, site_name
 from zscrape.model import (
     KIB,
     MIB,
@@ -149,7 +149,10 @@ def read_lock(reader: ObjectReader) -> LockTemplate | None:
 
 
 def read_sites(reader: ObjectReader) -> dict[str, SiteBudget]:
-    """Read site budgets: an object by host, or a list of hosts without numbers of their own."""
+    """Read site budgets: an object by host, or a list of hosts without numbers of their own.
+
+    The host `*` stands for each site that the script asks and does not name.
+    """
     value = reader.take("sites", dict, list)
     if not value:
         return {}
@@ -162,7 +165,7 @@ def read_sites(reader: ObjectReader) -> dict[str, SiteBudget]:
         if inner is None:
             continue
         name = site_name(host)
-        if name is None or name == EVERY_SITE:
+        if name is None:
             hosts.fault(host, "site", actual=host)
             continue
         found[name] = _site_budget(inner)

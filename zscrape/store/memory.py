@@ -21,6 +21,7 @@ from zscrape.store.tasks import (
     TaskQuery,
     TaskRow,
     WebhookDelivery,
+    group_of,
 )
 
 # What an entry weighs beyond its body: the struct, its number, its places in the lists.
@@ -287,6 +288,10 @@ class MemoryTaskStore:
         task_id = self._by_key.get((client, idempotency_key))
         return None if task_id is None else await self.get(task_id)
 
+    async def known_keys(self, client: str, idempotency_keys: Sequence[str]) -> set[str]:
+        """Return those of many keys that a task of this client has."""
+        return {each for each in idempotency_keys if (client, each) in self._by_key}
+
     async def find_result(
         self, digest: str, parameters: bytes, *, since: float, client: str = ""
     ) -> TaskRow | None:
@@ -310,6 +315,7 @@ def _fits(row: TaskRow, query: TaskQuery) -> bool:
         and (not query.origin or row.origin == query.origin)
         and (not query.client or row.client == query.client)
         and (not query.scripts or _is_one_of(row.script_name.lower(), query.scripts))
+        and (not query.groups or group_of(row.metadata) in query.groups)
         and (not query.is_dead_letter or row.is_dead_letter)
         and (not query.dropped_reason or row.dropped_reason == query.dropped_reason)
     )

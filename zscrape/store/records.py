@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from zscrape.model import Outcome, TaskId, TaskSpec, TaskState
-from zscrape.store.tasks import LogEntry, TaskRow
+from zscrape.store.tasks import LogEntry, TaskRow, group_of
 
 # Columns of `tasks` in the order of a record; `seq` is the database's.
 COLUMNS: Final = (
@@ -37,6 +37,7 @@ COLUMNS: Final = (
     "log",
     "checksum",
     "owner",
+    "group_name",
 )
 Record: TypeAlias = tuple[Any, ...]
 
@@ -146,6 +147,7 @@ def record_of(
         log,
         checksum,
         owner,
+        group_of(row.metadata) or None,
     )
 
 

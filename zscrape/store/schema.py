@@ -52,6 +52,7 @@ TASKS: Final = Table(
     Column("log", LargeBinary, nullable=False),  # the end of its log, as far as in no chunk
     Column("checksum", BigInteger, nullable=False),  # over the four before it
     Column("owner", String(64)),  # the gateway that looks after it; NULL where there is only one
+    Column("group_name", Text),  # as its metadata says; NULL: none
 )
 Index("tasks_id", TASKS.c.id, unique=True)
 Index(
@@ -152,6 +153,23 @@ LOCKS: Final = Table(
     Column("fence", BigInteger, nullable=False),  # rises with every holder
 )
 
+# What clients have used up, of limits that hold over all gateways together.
+RATE_BUCKETS: Final = Table(
+    "rate_buckets",
+    METADATA,
+    Column("name", String(300), primary_key=True),  # `client:` or `script:`, and whose it is
+    Column("tokens", Float(53), nullable=False),  # below 0: a debt
+    Column("at", Float(53), nullable=False),  # by the database's clock, Unix time
+)
+
+CLIENT_COUNTS: Final = Table(
+    "client_counts",
+    METADATA,
+    Column("gateway", String(64), primary_key=True),
+    Column("client", String(255), primary_key=True),
+    Column("task_count", Integer, nullable=False),  # that have not ended
+)
+
 # ---- who may call, and who did what ----------------------------------------------------
 
 API_KEYS: Final = Table(
@@ -164,6 +182,8 @@ API_KEYS: Final = Table(
     Column("scopes", String(255), nullable=False),  # by spaces
     Column("scripts", String(8_000), nullable=False),  # a JSON array of patterns; empty: all
     Column("rate_per_s", Float(53)),  # NULL: as the gateway is set
+    Column("group_names", Text, nullable=False, server_default="[]"),  # a JSON array; empty: all
+    Column("task_limit_count", Integer),  # of tasks that have not ended; NULL: as it is set
     Column("created_at", Float(53), nullable=False),
     Column("created_by", String(255), nullable=False),
     Column("expires_at", Float(53)),  # NULL: never

@@ -42,6 +42,7 @@ RETRY_S: Final = 1.0
 _BATCH_COUNT: Final = 256
 _SWEEP_COUNT: Final = 500
 _TAKE_COUNT: Final = 2_000
+_KEY_COUNT: Final = 500  # of one query
 _CLOSE_S: Final = 5.0  # for a disk that refuses at the end
 
 
@@ -793,6 +794,17 @@ class SqlTaskStore:
                 reader, "client = ? AND idempotency_key = ?", client, idempotency_key
             )
         )
+
+    async def known_keys(self, client: str, idempotency_keys: Sequence[str]) -> set[str]:
+        """Return those of many keys that a task of this client has, or may have in a moment."""
+        found = {each for each in idempotency_keys if (client, each) in self._keys}
+        rest = [each for each in idempotency_keys if each not in found]
+        for place in range(0, len(rest), _KEY_COUNT):
+            asked = partial(
+                queries.known_keys, client=client, keys=rest[place : place + _KEY_COUNT]
+            )
+            found.update(await self._database.read(asked))
+        return found
 
     async def find_result(
         self, digest: str, parameters: bytes, *, since: float, client: str = ""

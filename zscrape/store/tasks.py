@@ -8,7 +8,7 @@ and a look at an old task all read that list, so no subscriber needs a queue of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final, Literal, Protocol
 
 from msgspec import Struct
@@ -66,6 +66,12 @@ class WebhookDelivery(Struct, frozen=True, kw_only=True, gc=False):
     http_status: int = 0  # of the last try; 0 iff it had no answer
     reason: str = ""  # why the last try failed
     at: float | None = None  # the last try
+
+
+def group_of(metadata: Mapping[str, Any] | None) -> str:
+    """Return the group that a task is of, as its client says; an empty text for none."""
+    group = (metadata or {}).get("group")
+    return group if isinstance(group, str) else ""
 
 
 class TaskRow(Struct, kw_only=True, gc=False, omit_defaults=True):
@@ -149,6 +155,7 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
     origin: str = ""
     client: str = ""  # whose; empty: anybody's
     scripts: tuple[str, ...] = ()  # of these alone, `*` stands for any part; empty: any
+    groups: tuple[str, ...] = ()  # of these alone, by their metadata; empty: any and none
     since: float | None = None  # created at or after
     is_dead_letter: bool = False  # True: dead letters alone
     dropped_reason: str = ""
@@ -274,6 +281,10 @@ class TaskStore(Protocol):
 
     async def find_by_key(self, client: str, idempotency_key: str) -> TaskRow | None:
         """Return the task that this client made with this key."""
+        ...
+
+    async def known_keys(self, client: str, idempotency_keys: Sequence[str]) -> set[str]:
+        """Return those of many keys that a task of this client has, or may have in a moment."""
         ...
 
     async def find_result(

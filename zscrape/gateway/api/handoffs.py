@@ -22,6 +22,7 @@ from zscrape.gateway.api.exchange import (
 from zscrape.gateway.clients import Client
 from zscrape.gateway.envelope import moment
 from zscrape.gateway.handoffs import question_of
+from zscrape.gateway.state import GatewayState
 from zscrape.store.handoffs import HandoffQuery, HandoffRow, HandoffStatus
 
 _LIMIT_COUNT: Final = 1_000
@@ -32,13 +33,17 @@ async def handoffs(request: Request) -> Response:
     """`GET /v1/handoffs`: the newest first; `?status=open` are those that wait."""
     check_query(request, ("status", "task", "limit"))
     client = client_of(request)
+    limit = whole(request, "limit", 100, low=1, high=_LIMIT_COUNT) or 100
     query = HandoffQuery(
         status=_status_of(request),
         task_id=request.query_params.get("task", ""),
         client=client.id if client.is_own_only else "",
-        limit=whole(request, "limit", 100, low=1, high=_LIMIT_COUNT) or 100,
+        limit=_LIMIT_COUNT if client.groups else limit,
     )
-    rows = await gateway_of(request).handoffs.page(query, lambda row: _sees(client, row))
+    state = gateway_of(request)
+    rows = await state.handoffs.page(query, lambda row: _sees(client, row))
+    if client.groups:
+        rows = [row for row in rows if await _is_of_group(state, client, row)][:limit]
     return told({"handoffs": [_view(row) for row in rows]})
 
 
@@ -76,7 +81,8 @@ async def _row_of(request: Request) -> HandoffRow:
     """
     handoff_id = request.path_params["handoff_id"]
     row = await gateway_of(request).handoffs.get(handoff_id)
-    if not _sees(client_of(request), row):
+    client = client_of(request)
+    if not (_sees(client, row) and await _is_of_group(gateway_of(request), client, row)):
         raise NotFound(kind="hand-off", name=handoff_id[:80])
     return row
 
@@ -86,6 +92,15 @@ def _sees(client: Client, row: HandoffRow) -> bool:
     if client.is_own_only and row.client != client.id:
         return False
     return client.may_use(row.script_name)
+
+
+async def _is_of_group(state: GatewayState, client: Client, row: HandoffRow) -> bool:
+    if not client.groups:
+        return True
+    try:
+        return client.sees(await state.service.get(row.task_id))
+    except NotFound:
+        return False
 
 
 def _status_of(request: Request) -> HandoffStatus | None:

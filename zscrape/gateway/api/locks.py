@@ -20,6 +20,7 @@ from zscrape.gateway.api.exchange import (
     told,
     whole,
 )
+from zscrape.gateway.clients import Client
 from zscrape.gateway.envelope import moment
 from zscrape.gateway.state import GatewayState
 from zscrape.log import get_logger
@@ -37,8 +38,20 @@ async def locks(request: Request) -> Response:
     limit = whole(request, "limit", 1_000, low=1, high=_LIMIT_COUNT) or 1_000
     prefix = request.query_params.get("prefix", "")
     found = [lock for lock, _ in await _all(state) if lock.key.startswith(prefix)]
+    client = client_of(request)
+    if client.is_narrowed:
+        found = [lock for lock in found if await _is_seen(state, client, lock)]
     views = [await _view(state, lock) for lock in found[:limit]]
+    if client.is_narrowed:  # whose tasks wait is not told by their ids
+        views = [view | {"waiting": ()} for view in views]
     return told({"locks": views, "total_count": len(found)})
+
+
+async def _is_seen(state: GatewayState, client: Client, lock: LockSnapshot) -> bool:
+    try:
+        return client.sees(await state.service.get(lock.holder))
+    except NotFound:
+        return False
 
 
 @needs("admin", act="locks.break")

@@ -113,6 +113,7 @@ class _Call:
         request = decode_task(body, depth_limit=state.policy.depth_limit)
         self._script_name = request.script_name
         client.check_script(request.script_name)
+        request = client.grouped(request)
         idempotency = idempotency_of(headers, body)
         service = state.service
         if idempotency is not None:
@@ -126,7 +127,7 @@ class _Call:
                 client=client.id,
                 task_id=self.request_id,
                 is_awaited=True,
-                is_own_only=client.is_own_only,
+                is_own_only=client.reuses_own_only,
             )
         except ScriptError as error:
             return await self._failed(request, error, client.id, idempotency)

@@ -70,13 +70,14 @@ async def submit(request: Request) -> Response:
     client = client_of(request)
     asked = decode_task(body, depth_limit=state.policy.depth_limit)
     client.check_script(asked.script_name)
+    asked = client.grouped(asked)
     idempotency = idempotency_of(dict(request.scope["headers"]), body)
     row = reused = None
     if idempotency is not None:
         row = await state.service.reattach(client.id, idempotency)
     if row is None:
         prepared = await state.service.prepare(
-            asked, origin="task", client=client.id, is_own_only=client.is_own_only
+            asked, origin="task", client=client.id, is_own_only=client.reuses_own_only
         )
         row = await state.service.accept(prepared, idempotency)
         reused = state.service.reused(prepared, row)
@@ -98,6 +99,7 @@ async def _submit_many(request: Request, body: bytes) -> Response:
     if "idempotency-key" in request.headers:
         raise field_fault("Idempotency-Key", "idempotency_of_many")
     asked = decode_tasks(body, depth_limit=state.policy.depth_limit)
+    asked = [client_of(request).grouped(each) for each in asked]
     prepared = await _prepare_many(request, asked, "" if is_array(body) else "/tasks")
     if isinstance(prepared, Response):
         return prepared
@@ -158,7 +160,7 @@ async def _prepare_many(
                     origin="batch",
                     client=client.id,
                     at=f"{at}/{place}",
-                    is_own_only=client.is_own_only,
+                    is_own_only=client.reuses_own_only,
                 )
             )
         except ParamsInvalid as error:

@@ -1,4 +1,4 @@
-"""An id of a worker belongs to one key, whichever of several gateways lets it in."""
+"""Limits that hold over several gateways: one key for an id of a worker, rates, tasks, groups."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ONE_KEY = """
 
 
 def upgrade() -> None:
-    """Bind ids to keys."""
+    """Bind ids to keys, and make room for what clients use up and for what keys are held to."""
     op.execute(_ONE_KEY)
     valid = sa.text("revoked_at IS NULL")
     op.create_index(
@@ -30,3 +30,21 @@ def upgrade() -> None:
         sqlite_where=valid,
         postgresql_where=valid,
     )
+    op.create_table(
+        "rate_buckets",
+        sa.Column("name", sa.String(300), primary_key=True),
+        sa.Column("tokens", sa.Float(53), nullable=False),
+        sa.Column("at", sa.Float(53), nullable=False),
+    )
+    op.create_table(
+        "client_counts",
+        sa.Column("gateway", sa.String(64), primary_key=True),
+        sa.Column("client", sa.String(255), primary_key=True),
+        sa.Column("task_count", sa.Integer, nullable=False),
+    )
+    op.add_column(
+        "api_keys",
+        sa.Column("group_names", sa.Text, nullable=False, server_default="[]"),
+    )
+    op.add_column("api_keys", sa.Column("task_limit_count", sa.Integer))
+    op.add_column("tasks", sa.Column("group_name", sa.Text))
