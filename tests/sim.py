@@ -136,7 +136,7 @@ class SimWorker:
             session=f"{self.name}/{self.session_count}",
             slots=self.slots,
             tags=self.tags,
-            facts=WorkerFacts(programs=("chromium",)),
+            facts=WorkerFacts(programs=("chromium",), browser_slots=1),
             reconnect=ReconnectPolicy(0.2, 2.0),
             spread=self.life.rng.random(),
         )
@@ -648,14 +648,19 @@ class Life:
             lock = LockRequest(rng.choice("xy"), rng.choice(list(Overlap)))
         spec = TaskSpec(
             id=f"t{number}",
-            run=RunSpec(pin),
+            run=RunSpec(pin, kit=("browser",) if number % 4 == 0 else ("http",)),
             priority=rng.choice((0, 0, 5)),
             requires=rng.choice((frozenset(), frozenset(), frozenset({"kr"}))),
             prefers=rng.choice((frozenset(), frozenset({"fast"}))),
             deadline_s=rng.choice((None, None, 5.0, 30.0)),
             schedule_timeout_s=rng.choice((5.0, 40.0)),
             lock=lock,
-            retry=RetryPolicy(rng.choice((0, 2)), (0.5, 1.0), on=frozenset({OutcomeCode.BLOCKED})),
+            retry=RetryPolicy(
+                rng.choice((0, 2)),
+                (0.5, 1.0),
+                on=frozenset({OutcomeCode.BLOCKED}),
+                routes=rng.choice(({}, {OutcomeCode.BLOCKED: frozenset({"kr"})})),
+            ),
         )
         stored = Stored(spec, accepted_at=self.now, is_awaited=rng.random() < 0.2)
         self.store[spec.id] = stored

@@ -535,6 +535,43 @@ class Client:
         """Let a script forget all that it remembers."""
         return self._call("DELETE", _state_path(script_name))
 
+    def item_keys(self, script_name: str) -> Document:
+        """Return how many keys of items are known of a script's runs."""
+        return self._call("GET", _keys_path(script_name))
+
+    def item_key(self, script_name: str, key: str) -> Document:
+        """Return which task brought the item with this key, and until when that is known."""
+        return self._call("GET", _keys_path(script_name, key))
+
+    def forget_item_keys(self, script_name: str, key: str | None = None) -> Document:
+        """Forget a key, or all keys, so that a script's next run brings the items again."""
+        return self._call("DELETE", _keys_path(script_name, key))
+
+    def sessions(self, site: str | None = None) -> Document:
+        """Return every session with a site, or those with one; never a cookie's value."""
+        return self._call("GET", "/v1/sessions", params=_given({"site": site}))
+
+    def session(self, site: str, account: str) -> Document:
+        """Return one session: how it is, and who has it."""
+        return self._call("GET", _session_path(site, account))
+
+    def put_session(
+        self,
+        site: str,
+        account: str,
+        *,
+        cookies: list[Document] | None = None,
+        scripts: list[str] | None = None,
+        max_age_s: float | None = None,
+    ) -> Document:
+        """Keep a session; what is None stays as it is. `scripts` are names or patterns."""
+        body = _given({"cookies": cookies, "scripts": scripts, "max_age_s": max_age_s})
+        return self._call("PUT", _session_path(site, account), json=body)
+
+    def remove_session(self, site: str, account: str) -> None:
+        """Forget a session, also one that is leased."""
+        self._checked(self._send("DELETE", _session_path(site, account)))
+
     def status(self) -> Document:
         """Return `/status`: queue length, active workers, memory and CPU. Needs no key."""
         return self._call("GET", "/status")
@@ -701,3 +738,12 @@ def _task_path(task_id: str, part: str = "") -> str:
 def _state_path(script_name: str, key: str | None = None) -> str:
     base = f"/v1/scripts/{quote(script_name, safe='')}/state"
     return base if key is None else f"{base}/{quote(key, safe='')}"
+
+
+def _keys_path(script_name: str, key: str | None = None) -> str:
+    base = f"/v1/scripts/{quote(script_name, safe='')}/keys"
+    return base if key is None else f"{base}/{quote(key, safe='')}"
+
+
+def _session_path(site: str, account: str) -> str:
+    return f"/v1/sessions/{quote(site, safe='')}/{quote(account, safe='')}"

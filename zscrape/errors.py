@@ -672,6 +672,17 @@ class SecretDenied(ScriptError):
 
 
 @dataclass(eq=False, kw_only=True)
+class SessionDenied(ScriptError):
+    """Raised when a script asks for a session that is not granted to it."""
+
+    code: ClassVar[str] = "session_denied"
+    http_status: ClassVar[int] = 403
+    site: str
+    account: str
+    script_name: str
+
+
+@dataclass(eq=False, kw_only=True)
 class EnvironmentFailed(ScriptError):
     """Raised when a script's environment cannot be made. `log` is what the installer said."""
 

@@ -201,6 +201,7 @@ class RunSpec(Struct, frozen=True, array_like=True):
     secrets: tuple[str, ...] = ()  # names; the values travel with the attempt alone
     sites: tuple[tuple[str, SiteBudget], ...] = ()  # budgets that it names, by site
     expect: Expect | None = None
+    key_kept_s: float | None = None  # how long keys of items are known; None: as the gateway is set
 
 
 # Further tries where a request or a manifest asks for retries without saying how many.
@@ -217,6 +218,9 @@ class RetryPolicy(Struct, frozen=True):
     backoff_s: tuple[float, ...] = (15.0, 30.0, 60.0)
     cap_s: float = 300.0
     on: frozenset[OutcomeCode] = frozenset()
+    # Worker tags that further tries need after such an end, besides those of the script: what
+    # was blocked goes on where there are proxies, what met a captcha where there is a browser.
+    routes: dict[OutcomeCode, frozenset[str]] = {}
 
 
 class LockRequest(Struct, frozen=True):
@@ -329,6 +333,7 @@ class WorkerFacts(Struct, frozen=True, array_like=True):
     programs: tuple[str, ...] = ()
     isolation: tuple[str, ...] = ()  # layers in force
     network: str = ""  # how the network policy is held: `kernel`, `supervised` or `kit`
+    browser_slots: int = 0  # attempts with a browser at once; 0: it has none
 
 
 class Load(Struct, frozen=True, array_like=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tests.cli.conftest import Zscrape, write_script
@@ -53,3 +54,41 @@ def test_one_or_all_is_asked_for(on_cluster: Zscrape) -> None:
 
     assert missing.exit_code == 3
     assert "never" in missing.stderr
+
+
+NEWS = """
+def run(names: list[str], fail_once: bool = False, *, ctx):
+    for name in names:
+        ctx.emit({"name": name}, key=name)
+    if fail_once and ctx.attempt == 1:
+        raise OSError("in the middle")
+"""
+
+
+def test_items_come_once_over_runs_and_none_is_lost(
+    on_cluster: Zscrape, scripts_folder: Path
+) -> None:
+    """A retry brings the items of the try that failed; a later run leaves known ones out."""
+    retry = {"max": 1, "backoff": [0.01], "on": ["script_error"]}
+    write_script(scripts_folder, "news", NEWS, retry=retry)
+
+    def run(*names: str, **more: object) -> list[str]:
+        given = [f"-p{name}={json.dumps(value)}" for name, value in more.items()]
+        data = on_cluster.json("run", "news", f"-pnames={json.dumps(names)}", *given)["data"]
+        return [item["name"] for item in data or ()]
+
+    first = run("a", "b", fail_once=True)
+    second = run("a", "b", "c")
+    third = run("a", "b", "c")
+    known = on_cluster.json("state", "keys", "news")
+    one = on_cluster("state", "keys", "news", "b")
+    forgotten = on_cluster("state", "forget", "news", "b")
+    fourth = run("a", "b", "c")
+    cleared = on_cluster.json("state", "forget", "news", "--all")
+
+    assert (first, second, third) == (["a", "b"], ["c"], [])
+    assert known == {"known_count": 3}
+    assert "b" in one.stdout
+    assert forgotten.exit_code == 0
+    assert fourth == ["b"]
+    assert cleared == {"removed_count": 3}

@@ -15,6 +15,7 @@ from tests.gateway.fuzz import Call, Caller
 from zscrape.gateway.app import HttpPolicy
 from zscrape.gateway.openapi import told_path
 from zscrape.gateway.operations import OPERATIONS
+from zscrape.gateway.remembering import remember
 from zscrape.gateway.vault import Vault
 from zscrape.store.secrets import MemorySecrets
 
@@ -117,6 +118,7 @@ async def test_whatever_is_asked_is_answered_as_described(make, tmp_path, seed):
     gateway.state.vault = Vault(
         MemorySecrets(), tmp_path / "secrets.key", clock=time.time, report=lambda error: None
     )
+    gateway.state.remembering = remember(sealing=gateway.state.vault)
     gateway.worker()
     faults: list[str] = []
     count = 0

@@ -36,6 +36,7 @@ FIELDS = [
     "description author created_at updated_at tags system_requirements python_version",
     "dependencies entry_point timeout memory_limit parameters limits requires prefers kit reuse",
     "preload retry lock sites network secrets expect checksums signature name version other",
+    "key_retention_days",
 ]
 
 
@@ -412,3 +413,21 @@ def test_sizes_are_read_as_in_the_settings(size: str, size_bytes: int) -> None:
 def test_sizes_of_nothing_and_beyond_all_sense_are_refused(size: Any) -> None:
     """The fault stands at the field."""
     assert list(faults(manifest(memory_limit=size))) == ["/memory_limit"]
+
+
+def test_a_retry_says_where_further_tries_go() -> None:
+    """Tags by code; a code that is never tried again, or is none, is named."""
+    route = {"blocked": ["proxies"], "captcha_required": ["browser", "kr"], "timeout": []}
+    found = parse_manifest(manifest(retry={"max": 2, "route": route}), "sample").retry
+    strange = {"blocked": "proxies", "login_expired": [1], "blokced": ["x"]}
+    wrong = faults(manifest(retry={"route": strange}))
+
+    assert found.routes == {
+        OutcomeCode.BLOCKED: {"proxies"},
+        OutcomeCode.CAPTCHA_REQUIRED: {"browser", "kr"},
+    }
+    assert sorted(wrong) == [
+        "/retry/route/blocked",
+        "/retry/route/blokced",
+        "/retry/route/login_expired/0",
+    ]

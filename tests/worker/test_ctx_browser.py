@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.browser import KIT, LIMITS, Site, browsers, profiles, serving
-from tests.worker.conftest import Ran, Stage, until
+from tests.browser import KIT, LIMITS, Site, browsers, eventually, profiles, serving
+from tests.worker.conftest import Ran, Stage
 from zscrape.model import OutcomeCode
 from zscrape.worker.network import NetworkPolicy
 from zscrape.worker.slots import SlotPolicy
@@ -230,11 +230,73 @@ async def test_attempt_leaves_no_browser_and_no_profile(desk: Stage, site: Site)
     for how, limit_s in (("leave", 50.0), ("raise", 50.0), ("stay", 6.0)):
         ran = await run(desk, source, {"url": site.url, "how": how}, timeout_s=limit_s)
         codes.append(ran.outcome.code)
-        await until(lambda: not browsers(scratch))
+        await eventually(lambda: not browsers(scratch))
         await desk.until_quiet()
-    await until(lambda: not profiles(scratch))
+    await eventually(lambda: not profiles(scratch))
 
     assert codes == [OutcomeCode.CRASHED, OutcomeCode.SCRIPT_ERROR, OutcomeCode.TIMEOUT]
+
+
+async def test_network_policy_holds_for_the_browser(desk: Stage, site: Site) -> None:
+    """A script that may reach what is public has its tab, and no page of this machine in it."""
+    source = """
+        async def run(url, *, ctx):
+            async with ctx.browser() as tab:
+                await tab.go_to("data:text/html,<title>own</title>")
+                title = await tab.title()
+                try:
+                    await tab.go_to(url + "/", timeout=20)
+                except Exception as error:
+                    return [title, type(error).__name__]
+    """
+    site.seen.clear()
+    ran = await run(desk, source, {"url": site.url}, network="public")
+
+    if desk.slots.network_strength.name == "kit":
+        pytest.skip("nothing on this machine holds other programs than Python to a policy")
+    assert ran.data == ["own", "NavigationError"]
+    assert site.seen == []
+
+
+async def test_browser_started_ahead_is_fresh_and_used_once(
+    site: Site, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The second attempt finds one that waited for it, without anything of the first."""
+    source = """
+        import os
+
+        def run(url, *, ctx):
+            home = os.environ["HOME"]
+            waited = os.path.isdir(home + "/.browser/profile")
+            with ctx.browser() as tab:
+                tab.go_to(url + "/who")
+                before = tab.value("localStorage.getItem('left')")
+                tab.value("localStorage.setItem('left', 'over')")
+            return [waited, os.path.exists(home + "/.browser-0"), before]
+    """
+    root = tmp_path_factory.mktemp("ahead")
+    policy = SlotPolicy(
+        slot_count=1,
+        scratch_dir=root / "scratch",
+        script_roots=(root,),
+        network=NetworkPolicy("any"),
+        browser_ahead=1,
+    )
+    stage = Stage(root, policy)
+    await stage.slots.start()
+    name = stage.write(source)
+    told = []
+    for _ in range(2):
+        options = {"kit": KIT, "limits": LIMITS, "timeout_s": 50.0, "network": "any"}
+        ran = stage.begin(name, {"url": site.url}, **options)
+        await ran.finished.wait()
+        told.append(ran.data)
+        await stage.until_quiet()
+        await eventually(lambda: len(profiles(policy.scratch_dir)) == 1)
+    await stage.slots.close()
+
+    assert told[1] == [True, False, None]
+    assert not browsers(root)
 
 
 async def test_kit_without_a_browser_is_told_apart(desk: Stage) -> None:

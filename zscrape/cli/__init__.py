@@ -28,6 +28,7 @@ VERBS: Final = {
     "audit": "zscrape.cli.families:audit",
     "token": "zscrape.cli.families:token",
     "secrets": "zscrape.cli.families:secrets",
+    "sessions": "zscrape.cli.families:sessions",
     "sites": "zscrape.cli.families:sites",
     "state": "zscrape.cli.families:state",
     "smoke": "zscrape.cli.smoke:smoke",

@@ -128,6 +128,18 @@ handoffs = Family(
         "dismiss": "zscrape.cli.handoffs:dismiss",
     },
 )
+sessions = Family(
+    "sessions",
+    help="cli.sessions",
+    params=common_options(),
+    lazy={
+        "list": "zscrape.cli.sessions:list_sessions",
+        "show": "zscrape.cli.sessions:show",
+        "import": "zscrape.cli.sessions:import_cookies",
+        "grant": "zscrape.cli.sessions:grant",
+        "remove": "zscrape.cli.sessions:remove",
+    },
+)
 state = Family(
     "state",
     help="cli.state",
@@ -137,6 +149,8 @@ state = Family(
         "get": "zscrape.cli.state:get",
         "set": "zscrape.cli.state:set_state",
         "remove": "zscrape.cli.state:remove",
+        "keys": "zscrape.cli.state:keys",
+        "forget": "zscrape.cli.state:forget",
     },
 )
 secrets = Family(

@@ -14,6 +14,7 @@ from zscrape.cli.terminal import Terminal
 from zscrape.cli.verbs import OK, Flag, UsageFault, verb
 
 _SCRIPT: Final = click.Argument(["script"])
+_NO_KEY: Final = click.Argument(["name"], metavar="[KEY]", required=False)
 _KEY: Final = click.Argument(["name"], metavar="KEY")
 
 
@@ -91,7 +92,7 @@ def set_state(
 @verb(
     "remove",
     _SCRIPT,
-    click.Argument(["name"], metavar="[KEY]", required=False),
+    _NO_KEY,
     Flag(["--all"], is_flag=True, help="cli.option.state_all"),
     *remote_options(),
     help_key="cli.state.remove",
@@ -115,6 +116,47 @@ def remove(
     if terminal.is_json:
         terminal.answer({"script": script, "removed_count": count})
     terminal.say("cli.state.removed", script=script, count=count)
+    return OK
+
+
+@verb("keys", _SCRIPT, _NO_KEY, *remote_options(), help_key="cli.state.keys")
+def keys(terminal: Terminal, script: str, name: str | None, **where: Any) -> int:
+    """Show how many keys of items are known, or which task brought one."""
+    with open_client(terminal, **where) as client:
+        found = client.item_keys(script) if name is None else client.item_key(script, name)
+    if terminal.is_json:
+        terminal.answer(found)
+    elif name is None:
+        terminal.say("cli.state.keys_known", script=script, count=found["known_count"])
+    else:
+        until = local_time(found["expires_at"], "%Y-%m-%d %H:%M:%S")
+        terminal.say("cli.state.key_known", name=name, task_id=found["request_id"], until=until)
+    return OK
+
+
+@verb(
+    "forget",
+    _SCRIPT,
+    _NO_KEY,
+    Flag(["--all"], is_flag=True, help="cli.option.keys_all"),
+    *remote_options(),
+    help_key="cli.state.forget",
+)
+def forget(
+    terminal: Terminal,
+    script: str,
+    name: str | None,
+    all: bool,  # noqa: A002 - the flag's name
+    **where: Any,
+) -> int:
+    """Forget keys of items, so that the next run brings them again."""
+    if (name is None) != all:
+        raise UsageFault("cli.state.one_or_all")
+    with open_client(terminal, **where) as client:
+        told = client.forget_item_keys(script, name)
+    if terminal.is_json:
+        terminal.answer(told)
+    terminal.say("cli.state.forgotten", script=script, count=told["removed_count"])
     return OK
 
 

@@ -127,6 +127,8 @@ class Lives:
         task.received_count = history.received_count
         task.try_count, task.lost_count = history.try_count, history.lost_count
         task.is_last = history.is_last
+        if history.last_code is not None:
+            self._route(task, history.last_code)
         task.accepted_at -= history.age_s
         task.deadline_at -= history.age_s
         task.lease_until = now + self._heartbeat.lease_s
@@ -343,7 +345,22 @@ class Lives:
             delay_s = retry.rest_s(policy, task.current, try_count=task.try_count)
             said = f"{outcome.error_type}: {outcome.error_message}" if outcome.error_type else ""
             message = said[:_MESSAGE_LIMIT_CHARACTERS]
+            self._route(task, outcome.code)
             self._rest(task, Place.REST, outcome.code, now + delay_s, now, message)
+
+    def _route(self, task: Task, code: OutcomeCode) -> None:
+        """Let further tries of a task that ended with `code` go where its policy sends them."""
+        requires = task.spec.requires | task.spec.retry.routes.get(code, frozenset())
+        if requires == task.spec.requires:
+            return
+        self.queue.leave(task)
+        task.demand.task_count -= 1
+        # Heads of the demand before may name it still: no two entries may be alike.
+        self._seq += 1
+        task.seq = self._seq
+        task.spec = msgspec.structs.replace(task.spec, requires=requires)
+        task.demand = self.pool.demand(task.spec)
+        task.demand.task_count += 1
 
     def lose(self, task: Task, *, may_run: bool, now: float) -> None:
         """Give up the last attempt of a detached task. `may_run`: it perhaps goes on."""

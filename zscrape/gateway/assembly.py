@@ -13,6 +13,7 @@ from msgspec import Struct
 from zscrape.config import Settings, usable
 from zscrape.core.bucket import rate_of
 from zscrape.core.effects import DispatcherEffect
+from zscrape.errors import NotFound
 from zscrape.gateway.asked import Answerer, Asked, Questions
 from zscrape.gateway.connections import room_for
 from zscrape.gateway.deliveries import Deliveries, WebhookPolicy
@@ -28,7 +29,7 @@ from zscrape.gateway.ledger import EndListener
 from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.outbound import Outbound
 from zscrape.gateway.ratelimits import LocalLimiter
-from zscrape.gateway.remembering import remember
+from zscrape.gateway.remembering import Remembering, remember
 from zscrape.gateway.robots import RobotsFiles
 from zscrape.gateway.router import Router
 from zscrape.gateway.scheduler import Scheduler
@@ -49,6 +50,7 @@ from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.gateway.tasks import TaskPolicy, TaskService
 from zscrape.gateway.vault import Vault
 from zscrape.log import get_logger
+from zscrape.model import TaskId
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.channels import Channels
@@ -157,17 +159,20 @@ async def assemble(
         limit_of=entrance.keys.task_limit_of,
     )
     sites = await open_sites(identity, lambda each: service.live(each) is not None, parts)
-    remembering = remember(None if database is None else database.database)
+    remembering = _remember(settings, database, vault, service, parts)
+    ends.append(remembering.keys.ended)
     handoffs = _handoffs(settings, identity, service, ends)
     answerers: dict[str, Answerer] = {
         "site": sites.answer,
         "seen": sites.seen,
         "robots": _robots(settings, sites, parts).answer,
         "state": remembering.states.answer,
+        "key": remembering.keys.answer,
+        "session": remembering.sessions.answer,
         "person": handoffs.answer_script,
     }
     questions = _questions(settings, router, answerers, parts)
-    questions.over_listeners.append(sites.over)
+    questions.over_listeners += [sites.over, remembering.sessions.over]
     parts.push_async_callback(handoffs.close)  # before the questions: what is open stays open
 
     def apply(fact: DispatcherEffect) -> None:
@@ -183,6 +188,7 @@ async def assemble(
     elif database is not None:
         await _recover(database, service, router, settings)
     await deliveries.resume()
+    await remembering.keys.resume(store.get)
     scheduler, schedules = _schedules(settings, identity, service, parts, ends)
     state = GatewayState(
         service=service,
@@ -271,6 +277,32 @@ def _link(
     joining = Joining(gatekeeper, keys, router, settings.gateway.join_addresses, get_logger())
     parts.callback(joining.stop)
     return Link(router, joining, gatekeeper)
+
+
+def _remember(
+    settings: Settings,
+    database: SqlTaskStore | None,
+    vault: Vault,
+    service: TaskService,
+    parts: contextlib.AsyncExitStack,
+) -> Remembering:
+    """Return what scripts remember between runs."""
+
+    async def find(task_id: TaskId) -> TaskRow | None:
+        try:
+            return await service.get(task_id)
+        except NotFound:
+            return None
+
+    remembering = remember(
+        None if database is None else database.database,
+        sealing=vault,
+        find=find,
+        key_kept_days=settings.gateway.key_kept_days,
+    )
+    parts.push_async_callback(remembering.keys.close)
+    parts.push_async_callback(remembering.sessions.close)
+    return remembering
 
 
 def _handoffs(

@@ -24,6 +24,7 @@ from zscrape.model import (
     NEVER_RETRIED,
     RETRIED_BY_DEFAULT,
     RETRY_COUNT,
+    OutcomeCode,
     Overlap,
     RetryPolicy,
     RunSpec,
@@ -233,7 +234,14 @@ def _retry(asked: RetryRequest | None, script: Script, at: str) -> RetryPolicy:
         backoff_s=asked.backoff,
         cap_s=asked.cap,
         on=asked.on or own.on or RETRIED_BY_DEFAULT,
+        routes=own.routes if asked.route is None else _routes(asked.route),
     )
+
+
+def _routes(
+    asked: Mapping[OutcomeCode, tuple[str, ...]],
+) -> dict[OutcomeCode, frozenset[str]]:
+    return {code: frozenset(tags) for code, tags in asked.items()}
 
 
 def webhook_of(request: TaskRequest, at: str = "") -> tuple[str, tuple[str, ...]]:

@@ -25,6 +25,7 @@ from zscrape.gateway.requests import (
 from zscrape.gateway.scriptstate import StateRequest
 from zscrape.gateway.secretrequests import SecretRequest
 from zscrape.gateway.selections import LetterSelection, TaskSelection
+from zscrape.gateway.sessionbody import SessionRequest
 from zscrape.gateway.sitebody import SiteRequest
 from zscrape.model import TaskState
 from zscrape.store.handoffs import HandoffStatus
@@ -120,6 +121,21 @@ _BATCH: Final[Schema] = {
         {**_named(tasks=_TASK_LIST), "additionalProperties": False},
     ]
 }
+_SESSION: Final = _named(
+    site=_TEXT,
+    account=_TEXT,
+    status={"type": "string", "enum": ["new", "good", "bad", "expired"]},
+    reason={"type": ["string", "null"]},
+    scripts={"type": "array", "items": _TEXT},
+    cookie_count=_COUNT,
+    use_count=_COUNT,
+    bad_count=_COUNT,
+    created_at=_MOMENT,
+    updated_at=_MOMENT,
+    used_at={"type": ["string", "null"], "format": "date-time"},
+    expires_at={"type": ["string", "null"], "format": "date-time"},
+    leases={"type": "array", "items": _OBJECT},
+)
 _STATE: Final = _named(key=_TEXT, revision=_COUNT, size_bytes=_COUNT, updated_at=_MOMENT)
 _CHANGED: Final = _named(tasks={"type": "array", "items": _OBJECT}, failed_count=_COUNT)
 _PAGES_OF_FAULTS: Final = {status: {HTML: _TEXT} for status in ("400", "410", "429")}
@@ -155,7 +171,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("POST", "/v1/tasks/{task_id}/cancel"): Operation(answers={"200": {JSON: TaskView}}),
     ("POST", "/v1/tasks/{task_id}/retry"): Operation(answers=_ACCEPTED),
     ("POST", "/v1/tasks/cancel"): Operation(body=TaskSelection, answers={"200": {JSON: _CHANGED}}),
-    ("GET", "/v1/tasks/{task_id}/events"): Operation(answers={"200": {EVENTS: _TEXT}}),
+    ("GET", "/v1/tasks/{task_id}/events"): Operation(answers={"200": {EVENTS: _TEXT}, "204": None}),
     ("GET", "/v1/tasks/{task_id}/logs"): Operation(
         query={"follow": _SWITCH, "after": _COUNT}, answers={"200": {LINES: _TEXT}}
     ),
@@ -234,6 +250,27 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         body=StateRequest, answers={"200": {JSON: _named(key=_TEXT, revision=_COUNT)}}
     ),
     ("DELETE", "/v1/scripts/{name}/state/{key:path}"): Operation(answers={"204": None}),
+    ("GET", "/v1/sessions"): Operation(
+        query={"site": _TEXT},
+        answers={"200": {JSON: _named(sessions={"type": "array", "items": _SESSION})}},
+    ),
+    ("GET", "/v1/sessions/{site}/{account}"): Operation(answers={"200": {JSON: _SESSION}}),
+    ("PUT", "/v1/sessions/{site}/{account}"): Operation(
+        body=SessionRequest, answers={"200": {JSON: _SESSION}}
+    ),
+    ("DELETE", "/v1/sessions/{site}/{account}"): Operation(answers={"204": None}),
+    ("GET", "/v1/scripts/{name}/keys"): Operation(
+        answers={"200": {JSON: _named(known_count=_COUNT)}}
+    ),
+    ("DELETE", "/v1/scripts/{name}/keys"): Operation(
+        answers={"200": {JSON: _named(removed_count=_COUNT)}}
+    ),
+    ("GET", "/v1/scripts/{name}/keys/{key:path}"): Operation(
+        answers={"200": {JSON: _named(key=_TEXT, request_id=_TEXT, expires_at=_MOMENT)}}
+    ),
+    ("DELETE", "/v1/scripts/{name}/keys/{key:path}"): Operation(
+        answers={"200": {JSON: _named(removed_count=_COUNT)}}
+    ),
     ("GET", "/v1/handoffs"): Operation(
         query={
             "status": {"type": "string", "enum": [status.value for status in HandoffStatus]},

@@ -39,6 +39,7 @@ from zscrape.scripts.directory import DirectoryRepository
 from zscrape.scripts.manifest import ManifestDefaults
 from zscrape.store.tasks import TaskRow
 from zscrape.wire import Ask, Tell
+from zscrape.worker import browsers
 from zscrape.worker.environments import Environments, needs_environment
 from zscrape.worker.network import network_policy
 from zscrape.worker.recipe import environment_policy
@@ -183,6 +184,7 @@ async def run_here(
             skip_layers=frozenset(settings.isolation.skip),
             grace_s=settings.worker.grace_s,
             network=network_policy(settings),
+            environ=browsers.environ(settings),
         )
         environments = Environments(environment_policy(settings))
         assignment = Assignment(

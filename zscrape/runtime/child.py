@@ -121,7 +121,8 @@ def _answer(said: Said, payload: bytes, confine: Callable[[str], None] | None = 
     _flush()
     cpu_us, memory_bytes = limits.usage()
     if failure is None:
-        head = b'{"code":"ok","cpu_us":%d,"memory_bytes":%d}' % (cpu_us, memory_bytes)
+        told = (cpu_us, memory_bytes, said.known_count)
+        head = b'{"code":"ok","cpu_us":%d,"memory_bytes":%d,"known_count":%d}' % told
     else:
         head = _head({**failure, "cpu_us": cpu_us, "memory_bytes": memory_bytes})
         _tell_recording(said)
@@ -265,6 +266,8 @@ async def _drive(value: Any, said: Said) -> Any:
 
 def _data(value: Any, said: Said) -> bytes:
     """Return the data as JSON: what was returned, else the items, else null."""
+    if said.emitter is not None:
+        said.emitter.settle()
     if value is None:
         return b"[" + b",".join(said.bodies) + b"]" if said.bodies else b"null"
     try:

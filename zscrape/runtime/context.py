@@ -28,9 +28,12 @@ if TYPE_CHECKING:
     from zscrape.runtime.asking import Asking
     from zscrape.runtime.budget import Budget
     from zscrape.runtime.ctx_browser import BrowserContext
+    from zscrape.runtime.ctx_captcha import Captcha
     from zscrape.runtime.ctx_http import Http
+    from zscrape.runtime.emitting import Emitter
     from zscrape.runtime.recording import Recording
     from zscrape.runtime.replay import AskedTape
+    from zscrape.runtime.session import Session
     from zscrape.runtime.state import State
 
 # A script that lists this secret has the proxies in it: see `proxies.py`.
@@ -70,10 +73,11 @@ class Said:
     __slots__ = (
         "bodies",
         "channel",
+        "emitter",
         "ended",
         "is_cancelled",
         "is_polling",
-        "keys",
+        "known_count",
         "limit_bytes",
         "recording",
         "size_bytes",
@@ -84,7 +88,8 @@ class Said:
         self.limit_bytes = limit_bytes
         self.size_bytes = 0
         self.bodies: list[bytes] = []  # the items; they are the data if nothing is returned
-        self.keys: set[Any] = set()
+        self.emitter: Emitter | None = None  # made with the first key
+        self.known_count = 0  # items left out because an earlier run had their keys
         self.ended: Ended | None = None  # the first one counts, even if the script swallows it
         self.is_cancelled = False
         self.recording: Recording | None = None  # iff there may be something to tell
@@ -96,12 +101,19 @@ class Said:
             self.ended = ended
         raise ended
 
-    def item(self, value: Any) -> None:
-        """Send one item."""
+    def item(self, value: Any, digest: str = "") -> None:
+        """Send one item; with the digest of a key, only if that is new."""
         try:
             body = to_json(value)
         except NotJson as error:
             self.end(Ended("result_invalid", reason=f"item {len(self.bodies)}, {error}"))
+        if self.emitter is None:
+            self.send_item(body)
+        else:
+            self.emitter.add(digest, body)
+
+    def send_item(self, body: bytes) -> None:
+        """Send one item that is JSON already."""
         self._grow(len(body) + 1)
         self.bodies.append(body)
         self.channel.send(frames.ITEM, body)
@@ -243,6 +255,45 @@ class Context:
             self._state = State(self._ask)
         return self._state
 
+    def session(
+        self,
+        site: str,
+        account: str = "default",
+        *,
+        shared: bool = False,
+        max_age_s: float | None = None,
+        wait_s: float | None = None,
+    ) -> Session:
+        """Return a session with a site for `with`: cookies lent by the gateway, given back after.
+
+        While it is lent, `ctx.http` and a browser of this attempt have its cookies. Where there
+        are none yet, log in: the cookies that the site then sets are kept for the next run.
+
+        Args:
+            site: The site's host, such as `shop.example`; cookies of hosts below it belong to it.
+            account: Whose session.
+            shared: Other attempts may have it at the same time; by default none has.
+            max_age_s: After this long a new login is due, whatever the cookies say.
+            wait_s: How long to wait while another has it; by default as long as the attempt runs.
+
+        Raises:
+            RuntimeError: The script's kit has no HTTP client.
+        """
+        from zscrape.runtime.session import Session
+
+        jar = self.cookie_jar(is_made=True)
+        if jar is None:
+            raise RuntimeError('ctx.session needs "kit": ["http"] in metadata.json')
+        return Session(
+            self._ask,
+            jar,
+            site=_text("site", site).lower(),
+            account=_text("account", account),
+            shared=shared,
+            max_age_s=max_age_s,
+            wait_s=wait_s,
+        )
+
     def browser(self, **options: Any) -> BrowserContext:
         """Return a browser for `async with`, or `with` where the script is not asynchronous.
 
@@ -268,6 +319,13 @@ class Context:
         from zscrape.runtime.ctx_browser import open_browser
 
         return open_browser(self, **options)
+
+    @property
+    def captcha(self) -> Captcha:
+        """Challenges of pages: known, got past, or shown to a person."""
+        from zscrape.runtime.ctx_captcha import Captcha
+
+        return Captcha(self)
 
     def end_for_environment(self, reason: str) -> NoReturn:
         """End the attempt because this worker lacks what the script needs."""
@@ -395,12 +453,22 @@ class Context:
             )
 
     def emit(self, item: Any, key: Any = None) -> None:
-        """Send an item, as `yield` does; an item whose `key` has been seen is dropped."""
-        if key is not None:
-            if key in self._said.keys:
-                return
-            self._said.keys.add(key)
-        self._said.item(item)
+        """Send an item, as `yield` does; one whose `key` has been seen is left out.
+
+        Seen: by this attempt, or by a run of this script that ended well, not longer ago than
+        the script's retention. What a failed attempt has seen does not count.
+
+        Raises:
+            TypeError: `key` has no JSON form.
+        """
+        if key is None:
+            self._said.item(item)
+            return
+        from zscrape.runtime.emitting import Emitter, key_digest
+
+        if self._said.emitter is None:
+            self._said.emitter = Emitter(self._said, self._ask, self.log.warning)
+        self._said.item(item, key_digest(key))
 
     def fail(self, code: str, message: str = "") -> NoReturn:
         """End the attempt with one of the codes that a script may give.

@@ -95,6 +95,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     network: Network = "public"
     secrets: tuple[str, ...] = ()
     expect: Expect | None = None
+    key_retention_days: float | None = None  # of `ctx.emit(key=)`; None: as the gateway is set
     checksums: dict[str, str] | None = None
     signature: str = ""
     warnings: tuple[Problem, ...] = ()  # what `scripts check` calls errors
@@ -125,6 +126,7 @@ def run_spec(
     manifest: Manifest, pin: Pin, requirements: tuple[str, ...] = (), python: str = ""
 ) -> RunSpec:
     """Return what a worker must know of the script to run it."""
+    kept_days = manifest.key_retention_days
     return RunSpec(
         pin=pin,
         entry_point=manifest.entry_point,
@@ -138,6 +140,7 @@ def run_spec(
         secrets=tuple(dict.fromkeys(manifest.secrets)),
         sites=tuple(manifest.sites.items()),
         expect=manifest.expect,
+        key_kept_s=None if kept_days is None else kept_days * DAY_S,
     )
 
 
@@ -252,6 +255,7 @@ def _placing(reader: ObjectReader) -> dict[str, Any]:
 def _promises(reader: ObjectReader) -> dict[str, Any]:
     return {
         "expect": read_expect(reader),
+        "key_retention_days": reader.number("key_retention_days", None, minimum=0, maximum=3_650),
         "checksums": read_checksums(reader),
         "signature": reader.matched("signature", "", _signature, "signature"),
     }

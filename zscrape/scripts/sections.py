@@ -109,9 +109,20 @@ def read_retry(reader: ObjectReader) -> RetryPolicy:
         cap_s=inner.number("cap", standard.cap_s, minimum=0, maximum=DAY_S),
         on=frozenset(OutcomeCode(each) for each in inner.texts("on", choices=codes))
         or RETRIED_BY_DEFAULT,
+        routes=_routes(inner, codes),
     )
     inner.problems.extend(inner.unknown())
     return found
+
+
+def _routes(retry: ObjectReader, codes: set[str]) -> dict[OutcomeCode, frozenset[str]]:
+    """Read which worker tags further tries need, by the code that makes them needed."""
+    inner = retry.child("route")
+    if inner is None:
+        return {}
+    found = {OutcomeCode(code): frozenset(inner.texts(code)) for code in sorted(codes)}
+    inner.problems.extend(inner.unknown())
+    return {code: tags for code, tags in found.items() if tags}
 
 
 def _backoff(inner: ObjectReader, default: tuple[float, ...]) -> tuple[float, ...]:

@@ -381,9 +381,9 @@ ITEM_KEYS: Final = Table(  # of attempts that ended well: an item with one is a 
     Column("script_name", String(255), primary_key=True),
     Column("digest", LargeBinary(16), primary_key=True),
     Column("task_id", String(64), nullable=False),
-    Column("kept_at", Float(53), nullable=False),
+    Column("expires_at", Float(53), nullable=False),
 )
-Index("item_keys_kept", ITEM_KEYS.c.kept_at)
+Index("item_keys_expires", ITEM_KEYS.c.expires_at)
 
 PENDING_ITEM_KEYS: Final = Table(  # of attempts that go on
     "pending_item_keys",
@@ -392,6 +392,7 @@ PENDING_ITEM_KEYS: Final = Table(  # of attempts that go on
     Column("attempt", Integer, primary_key=True),
     Column("digest", LargeBinary(16), primary_key=True),
     Column("script_name", String(255), nullable=False),
+    Column("kept_s", Float(53), nullable=False),  # for how long, once its attempt ends well
     Column("asked_at", Float(53), nullable=False),
 )
 

@@ -248,7 +248,7 @@ class Running:
         answer = self._speech.answer(payload)
         outcome = verdict.of_answer(answer, self.assignment.run)
         if self._yields is not None and outcome.data is not None:
-            fault = self._yields.fault(outcome.data)
+            fault = self._yields.fault(outcome.data, known_count=answer.known_count)
             if fault is not None:
                 outcome = Outcome(OutcomeCode.EMPTY_RESULT, fields=fault)
         ended = (outcome, answer.cpu_us / 1e6, answer.memory_bytes)

@@ -25,15 +25,16 @@ def upgrade() -> None:
         sa.Column("script_name", sa.String(255), primary_key=True),
         sa.Column("digest", sa.LargeBinary(16), primary_key=True),
         sa.Column("task_id", sa.String(64), nullable=False),
-        sa.Column("kept_at", sa.Float(53), nullable=False),
+        sa.Column("expires_at", sa.Float(53), nullable=False),
     )
-    op.create_index("item_keys_kept", "item_keys", ["kept_at"])
+    op.create_index("item_keys_expires", "item_keys", ["expires_at"])
     op.create_table(
         "pending_item_keys",
         sa.Column("task_id", sa.String(64), primary_key=True),
         sa.Column("attempt", sa.Integer, primary_key=True),
         sa.Column("digest", sa.LargeBinary(16), primary_key=True),
         sa.Column("script_name", sa.String(255), nullable=False),
+        sa.Column("kept_s", sa.Float(53), nullable=False),
         sa.Column("asked_at", sa.Float(53), nullable=False),
     )
     op.create_table(
