@@ -32,7 +32,7 @@ RECORDING = {
     ],
     "dropped_count": 3,
     "page": None,
-    "screenshot": base64.b64encode(b"picture").decode(),
+    "screenshot": base64.b64encode(b"\x89PNG picture").decode(),
     "environment": {"python": "3.12.1"},
 }
 BODY = {"script_name": "anything", "parameters": {"url": "a", "password": "hush"}}
@@ -84,7 +84,7 @@ async def test_capsule(gateway, client):
     assert recording["exchanges"][0]["url"] == f"https://{MASK}@a.example/?token={MASK}"
     assert recording["exchanges"][0]["request_headers"] == [["Cookie", MASK]]
     assert parts["page.html"].decode() == "<p>안녕</p>"
-    assert parts["screenshot.png"] == b"picture"
+    assert parts["screenshot.png"] == b"\x89PNG picture"
     assert parts["traceback.txt"] == b"main.py:1"
     assert b'"message":"looking"' in parts["log.jsonl"]
     assert parts["script.tar.gz"].startswith(b"\x1f\x8b")

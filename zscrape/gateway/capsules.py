@@ -80,7 +80,8 @@ def capsule(parts: Parts) -> bytes:
             files["page.html"] = page
         picture = _screenshot(recording)
         if picture:
-            files["screenshot.png"] = picture
+            kind = "png" if picture.startswith(b"\x89PNG") else "jpg"
+            files[f"screenshot.{kind}"] = picture
     if parts.files is not None:
         packed = write_tar_gz(parts.files, parts.row.script_name)
         if len(packed) <= SCRIPT_LIMIT_BYTES:
