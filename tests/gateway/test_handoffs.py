@@ -285,3 +285,20 @@ async def test_bad_queries(client):
     unknown = await client.get("/v1/handoffs/h-none")
 
     assert (bad.status_code, unknown.status_code) == (422, 404)
+
+
+async def test_each_question_is_announced_once(gateway, client, script):
+    """Who is to be told of a question hears of it once, while its task waits."""
+    told: list[tuple[str, str]] = []
+    gateway.handoffs = gateway.state.handoffs = Handoffs(
+        HandoffStore(gateway.tables),
+        gateway.service,
+        on_open=lambda row: told.append((row.status.value, row.handoff)),
+    )
+    first = script.ask()
+    (row,) = await opened(client)
+    again = script.ask()
+    await client.post(row["links"]["answer"], json={"answer": {"code": "1"}})
+    await asyncio.gather(first, again)
+
+    assert told == [("waiting", row["id"])]
