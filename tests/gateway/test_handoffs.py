@@ -59,7 +59,9 @@ async def script(gateway, client):
 async def opened(client: Any, count: int = 1) -> list[dict[str, Any]]:
     """Wait until so many questions are open, and return them."""
     for _ in range(2_000):
-        rows = (await client.get("/v1/handoffs?status=open")).json()["handoffs"]
+        rows: list[dict[str, Any]] = (await client.get("/v1/handoffs?status=open")).json()[
+            "handoffs"
+        ]
         if len(rows) >= count:
             return rows
         await asyncio.sleep(0.01)
