@@ -11,6 +11,7 @@ from zscrape import messages
 from zscrape.messages import CATALOGUE, negotiate, placeholders, text
 from zscrape.messages.access import ACCESS
 from zscrape.messages.cli import CLI
+from zscrape.messages.dashboard import DASHBOARD
 from zscrape.messages.environments import ENVIRONMENTS
 from zscrape.messages.errors import ERRORS
 from zscrape.messages.events import EVENTS
@@ -25,6 +26,7 @@ from zscrape.messages.tasks import TASKS
 
 HANGUL = re.compile("[가-힣]")
 PARTS = (
+    DASHBOARD,
     *(ACCESS, ERRORS, EXPLAIN, EVENTS, CLI, SCRIPTS),
     *(HTTP, ENVIRONMENTS, ISOLATION, TASKS, SCHEDULES, SECURITY, OPERATIONS),
 )

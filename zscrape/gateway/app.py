@@ -23,12 +23,14 @@ from zscrape.gateway.api import (
     audit,
     bulk,
     catalogue,
+    dashboard,
     deadletters,
     docs,
     export,
     keys,
     locks,
     output,
+    overview,
     schedules,
     scripts,
     secrets,
@@ -83,6 +85,8 @@ def build_app(state: GatewayState) -> Starlette:
             *keys.routes(),
             *audit.routes(),
             *session.routes(),
+            *dashboard.routes(),
+            *overview.routes(),
             *tokens.routes(),
             *schedules.routes(),
             *locks.routes(),
@@ -141,7 +145,7 @@ class Edge:
         try:
             check_host(headers, state.policy.shield)
             is_webhook = scope["path"] == catalogue.WEBHOOK_PATH and comes_signed(headers)
-            is_open = scope["path"] in self._open_paths
+            is_open = scope["path"] in self._open_paths or scope["path"].startswith(dashboard.ROOT)
             if not is_open:
                 check_room(scope, state.policy)
             send_on: Send = answer.send

@@ -13,6 +13,7 @@ from zscrape.gateway.audit import Auditor
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.joining import Joining
 from zscrape.gateway.keyring import KeyRing
+from zscrape.gateway.pulse import Pulse
 from zscrape.gateway.ratelimits import LocalLimiter, RequestLimiter
 from zscrape.gateway.schedules import Schedules
 from zscrape.gateway.shield import ShieldPolicy
@@ -65,3 +66,8 @@ class GatewayState:
     is_draining: bool = False  # set when the gateway begins to end
     # Told of what should not happen: the event, the request's id, the error.
     report: Callable[[str, str, BaseException], None] = _say_nothing
+    pulse: Pulse = field(init=False)  # figures over the last hour
+
+    def __post_init__(self) -> None:
+        """Make what is made of the other parts."""
+        self.pulse = Pulse(self.store, self.router.snapshot)

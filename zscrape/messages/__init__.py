@@ -14,6 +14,7 @@ from typing import Any, Final
 from zscrape.messages.access import ACCESS
 from zscrape.messages.catalogue import Text
 from zscrape.messages.cli import CLI
+from zscrape.messages.dashboard import DASHBOARD
 from zscrape.messages.environments import ENVIRONMENTS
 from zscrape.messages.errors import ERRORS
 from zscrape.messages.events import EVENTS
@@ -48,6 +49,7 @@ CATALOGUE: Final[dict[str, Text]] = {
     **ISOLATION,
     **TASKS,
     **ACCESS,
+    **DASHBOARD,
     **SCHEDULES,
     **SECURITY,
     **OPERATIONS,
