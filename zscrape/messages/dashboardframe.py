@@ -51,6 +51,10 @@ DASHBOARD_FRAME: Final[dict[str, Text]] = {
         "{scope} 권한이 있는 키가 필요합니다. 게이트웨이 운영자에게 요청하십시오.",
     ),
     "ui.time.now": Text("now", "지금"),
+    "ui.unit.s": Text("{value} s", "{value}초"),
+    "ui.unit.m": Text("{value} min", "{value}분"),
+    "ui.unit.h": Text("{value} h", "{value}시간"),
+    "ui.unit.d": Text("{value} d", "{value}일"),
     "ui.page.pages": Text("Pages of the list", "목록 페이지"),
     "ui.page.newest": Text("Newest", "최신"),
     "ui.page.older": Text("Older", "이전"),
@@ -70,7 +74,6 @@ DASHBOARD_FRAME: Final[dict[str, Text]] = {
     "ui.do.remove": Text("Remove", "삭제"),
     "ui.do.resume": Text("Resume", "재개"),
     "ui.do.retry": Text("Retry", "다시 실행"),
-    "ui.do.retry_of": Text("Retry {name}", "{name} 다시 실행"),
     "ui.do.revoke": Text("Revoke", "폐기"),
     "ui.do.run": Text("Run", "실행"),
     "ui.do.run_changed": Text("Run again with changes", "값을 바꿔 다시 실행"),
@@ -194,7 +197,6 @@ DASHBOARD_FRAME: Final[dict[str, Text]] = {
     "ui.dropped.short.retry_exhausted": Text("tries used up", "시도 소진"),
     "ui.dropped.short.poison": Text("takes workers down", "워커 중단 유발"),
     "ui.items.value": Text("Value", "값"),
-    "ui.items.download": Text("Download the items as {format}", "항목을 {format}(으)로 내려받기"),
     "ui.items.pages": Text("Pages of items", "항목 페이지"),
     "ui.items.before": Text("Before", "이전"),
     "ui.items.next": Text("Next", "다음"),
@@ -204,7 +206,6 @@ DASHBOARD_FRAME: Final[dict[str, Text]] = {
     "ui.artifact.picture": Text(
         "Picture that the script saved: {name}", "스크립트가 저장한 그림: {name}"
     ),
-    "ui.artifact.download": Text("Download {name}", "{name} 내려받기"),
     "ui.log.warnings": Text("Warnings and errors only", "경고와 오류만"),
     "ui.log.dropped": Text(
         "{count} records more than is kept of one task were dropped.",

@@ -39,9 +39,6 @@ DASHBOARD_PAGES: Final[dict[str, Text]] = {
     "ui.script.channels": Text("Channels", "채널"),
     "ui.script.digest": Text("Digest", "다이제스트"),
     "ui.script.promote": Text("Make stable", "stable로 지정"),
-    "ui.script.promote.label": Text(
-        "Make {version} the stable version", "{version} 버전을 stable로 지정"
-    ),
     "ui.script.promote.title": Text("Promote this version?", "이 버전을 지정하시겠습니까?"),
     "ui.script.promote.text": Text(
         "Whoever asks for the channel stable gets {version} from now on.",
@@ -102,7 +99,6 @@ DASHBOARD_PAGES: Final[dict[str, Text]] = {
     "ui.schedules.due": Text("Due", "예정 시각"),
     "ui.schedules.manual": Text("by hand", "수동"),
     "ui.schedules.trigger": Text("Run now", "지금 실행"),
-    "ui.schedules.trigger.label": Text("Run {name} now", "{name} 지금 실행"),
     "ui.schedules.triggered": Text("It runs now.", "지금 실행합니다."),
     "ui.schedules.now_paused": Text(
         "{name} is paused: moments that come due pass.",
@@ -180,7 +176,6 @@ DASHBOARD_PAGES: Final[dict[str, Text]] = {
     "ui.locks.waiting": Text("Waiting", "대기"),
     "ui.locks.ending": Text("ending", "끝나는 중"),
     "ui.locks.break": Text("Break", "해제"),
-    "ui.locks.break.label": Text("Break the lock {key}", "{key} 잠금 해제"),
     "ui.locks.break.title": Text("Break this lock?", "이 잠금을 해제하시겠습니까?"),
     "ui.locks.break.text": Text(
         "The task that holds {key} is cancelled. The key is free once it has ended.",
@@ -252,7 +247,6 @@ DASHBOARD_PAGES: Final[dict[str, Text]] = {
         "Nobody comes in with {name} any more, at once and for good.",
         "{name} 키로는 즉시, 영구히 접근할 수 없습니다.",
     ),
-    "ui.keys.revoke.label": Text("Revoke {name}", "{name} 폐기"),
     "ui.keys.revoked": Text("The key is revoked.", "키를 폐기했습니다."),
     "ui.tokens.title": Text("Join tokens of workers", "워커 참여 토큰"),
     "ui.tokens.what": Text(
@@ -279,7 +273,6 @@ DASHBOARD_PAGES: Final[dict[str, Text]] = {
         "Nobody joins by it any more; workers that have joined stay.",
         "이 토큰으로는 더 이상 참여할 수 없습니다. 이미 참여한 워커는 남습니다.",
     ),
-    "ui.tokens.revoke.label": Text("Revoke token {id}", "토큰 {id} 폐기"),
     "ui.tokens.revoked": Text("The token is revoked.", "토큰을 폐기했습니다."),
     "ui.audit.at": Text("When", "시각"),
     "ui.audit.actor": Text("Who", "행위자"),

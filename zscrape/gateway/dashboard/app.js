@@ -52,7 +52,7 @@ function Navigation({ me, active }) {
 function Link() {
   const { state } = useLive();
   const word = state === "open" ? "live" : "waiting";
-  return html`<span class=${`link ${word}`} role="status"><i></i>${t(`link.${word}`)}</span>`;
+  return html`<span class=${`link ${word}`} role="status"><i></i><span class="word">${t(`link.${word}`)}</span></span>`;
 }
 
 function Switches({ theme, choose }) {
@@ -74,6 +74,8 @@ function Frame({ me, theme, choose, shown }) {
     const main = document.getElementById("main");
     if (main) main.focus({ preventScroll: true });
     scrollTo(0, 0);
+    const chosen = document.querySelector("#pages [aria-current]");
+    if (chosen) chosen.scrollIntoView({ block: "nearest", inline: "nearest" });
   }, [page.name, parameters.id]);
   const can = useMemo(() => ({
     run: may(me, { scopes: ["run"] }),
@@ -100,7 +102,7 @@ function Frame({ me, theme, choose, shown }) {
       <main id="main" tabindex="-1">
         ${may(me, page)
           ? html`<${Page} key=${route.split("?")[0]} ...${parameters} values=${values} can=${can} theme=${shown} />`
-          : html`<${Fault} error=${{ message: t("error.scope", { scope: page.scopes.join(", ") || "admin" }), code: "forbidden" }} />`}
+          : html`<h1>${title}</h1><${Fault} error=${{ message: t("error.scope", { scope: page.scopes.join(", ") || "admin" }), code: "forbidden" }} />`}
       </main>
     </div>
     <footer><span>zscrape ${document.body.dataset.version}</span> <a href="/docs">API</a></footer>`;

@@ -34,7 +34,7 @@ function Artifact({ task, artifact }) {
   const type = bare(artifact);
   return html`<li class="panel">
     <div class="row"><strong class="fill">${artifact.name}</strong><span class="muted">${artifact.content_type} · ${bytes(artifact.size)}</span>
-      <a class="button small" href=${address} download=${artifact.name} aria-label=${t("artifact.download", { name: artifact.name })}>${t("do.download")}</a></div>
+      <a class="button small" href=${address} download=${artifact.name} aria-label=${`${t("do.download")}: ${artifact.name}`}>${t("do.download")}</a></div>
     ${PICTURES.includes(type) && html`<img class="picture" src=${address} alt=${t("artifact.picture", { name: artifact.name })} loading="lazy" />`}
     ${TEXTS.test(type) && html`<${Source} address=${address} />`}
   </li>`;

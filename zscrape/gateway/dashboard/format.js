@@ -6,16 +6,16 @@ const locale = () => (lang() === "ko" ? "ko-KR" : "en-GB");
 
 export const count = (value) => (value === null || value === undefined ? "–" : new Intl.NumberFormat(locale()).format(value));
 
+const unit = (name, value) => t(`unit.${name}`, { value });
+
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "–";
   const s = Math.max(0, seconds);
-  if (s < 0.001) return "0 ms";
-  if (s < 1) return `${Math.max(1, Math.round(s * 1000))} ms`;
-  if (s < 60) return `${s < 10 ? s.toFixed(1) : Math.round(s)} s`;
-  const [d, h, m] = [Math.floor(s / 86400), Math.floor((s % 86400) / 3600), Math.floor((s % 3600) / 60)];
-  if (d) return `${d} d ${h} h`;
-  if (h) return m ? `${h} h ${m} min` : `${h} h`;
-  return Math.floor(s % 60) ? `${m} min ${Math.floor(s % 60)} s` : `${m} min`;
+  if (s < 1) return `${s < 0.001 ? 0 : Math.round(s * 1000)} ms`;
+  if (s < 60) return unit("s", s < 10 && !Number.isInteger(s) ? s.toFixed(1) : Math.round(s));
+  const parts = [["d", Math.floor(s / 86400)], ["h", Math.floor((s % 86400) / 3600)], ["m", Math.floor((s % 3600) / 60)], ["s", Math.floor(s % 60)]];
+  const first = parts.findIndex(([, value]) => value > 0);
+  return parts.slice(first, first + 2).filter(([, value]) => value > 0).map(([name, value]) => unit(name, value)).join(" ");
 }
 
 export function bytes(size) {

@@ -37,13 +37,13 @@ function Cell({ value }) {
 }
 
 const Downloads = ({ task }) => html`<span class="row">
-  ${["csv", "xlsx", "jsonl", "json"].map((format) => html`<a class="button small" download=${`${task.script_name}.${format}`} href=${path`/v1/tasks/${task.request_id}/items` + query({ format })} aria-label=${t("items.download", { format: format.toUpperCase() })}>${format.toUpperCase()}</a>`)}
+  ${["csv", "xlsx", "jsonl", "json"].map((format) => html`<a class="button small" download=${`${task.script_name}.${format}`} href=${path`/v1/tasks/${task.request_id}/items` + query({ format })} aria-label=${`${format.toUpperCase()}: ${t("task.items")}`}>${format.toUpperCase()}</a>`)}
 </span>`;
 
-function Shown({ items, first, label }) {
+function Shown({ items, first, label, isFollowed }) {
   const rows = items.map((item, place) => ({ item, number: first + place }));
   const columns = [{ name: "#", of: (row) => count(row.number), number: true, class: "muted" }, ...columnsOf(items)];
-  return html`<${Table} label=${label} columns=${columns} rows=${rows} id=${(row) => row.number} />`;
+  return html`<${Table} label=${label} columns=${columns} rows=${rows} id=${(row) => row.number} isFollowed=${isFollowed} />`;
 }
 
 function Pages({ task }) {
@@ -63,10 +63,10 @@ function Pages({ task }) {
 export function Items({ task, live, liveCount, isOver }) {
   const total = isOver ? task.item_count : liveCount;
   if (!total) return null;
-  return html`<section aria-labelledby="items">
+  return html`<section aria-labelledby="items" class="items">
     <div class="row"><h2 id="items" class="fill">${t("task.items")} <span class="muted">${count(total)}</span></h2><${Downloads} task=${task} /></div>
     ${isOver ? html`<${Pages} task=${task} />` : html`
       ${liveCount > live.length && html`<p class="muted">${t("items.last", { shown: count(live.length), all: count(liveCount) })}</p>`}
-      <${Shown} items=${live} first=${liveCount - live.length + 1} label=${t("task.items")} />`}
+      <${Shown} items=${live} first=${liveCount - live.length + 1} label=${t("task.items")} isFollowed=${true} />`}
   </section>`;
 }

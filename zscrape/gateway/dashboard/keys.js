@@ -66,7 +66,7 @@ function ApiKeys() {
     { name: t("keys.scripts"), of: (key) => (key.scripts || []).join(", ") || t("keys.all"), wide: true },
     { name: t("keys.expires"), of: (key) => (key.expires_at ? html`<${Moment} at=${key.expires_at} />` : t("keys.never")), wide: true },
     { name: t("keys.used"), of: (key) => html`<${Moment} at=${key.last_used_at} />`, wide: true },
-    { name: t("do.actions"), of: (key) => (key.status === "active" && key.id !== "admin" ? html`<button type="button" class="small danger" onClick=${() => revoke(key)} aria-label=${t("keys.revoke.label", { name: key.name || key.id })}>${t("do.revoke")}</button>` : null) },
+    { name: t("do.actions"), of: (key) => (key.status === "active" && key.id !== "admin" ? html`<button type="button" class="small danger" onClick=${() => revoke(key)} aria-label=${`${t("do.revoke")}: ${key.name || key.id}`}>${t("do.revoke")}</button>` : null) },
   ];
   return html`<section aria-labelledby="apikeys"><h2 id="apikeys">${t("keys.title")}</h2>
     ${shown && html`<${Once} ...${shown} close=${() => show(null)} />`}
@@ -94,7 +94,7 @@ function Tokens() {
     { name: t("task.state"), of: (token) => html`<${State} of=${token.status} />` },
     { name: t("tokens.uses"), of: (token) => `${count(token.used_count)} / ${token.uses === null ? "∞" : count(token.uses)}`, number: true },
     { name: t("keys.expires"), of: (token) => (token.expires_at ? html`<${Moment} at=${token.expires_at} />` : t("keys.never")) },
-    { name: t("do.actions"), of: (token) => (token.status === "active" ? html`<button type="button" class="small danger" onClick=${() => revoke(token)} aria-label=${t("tokens.revoke.label", { id: token.id })}>${t("do.revoke")}</button>` : null) },
+    { name: t("do.actions"), of: (token) => (token.status === "active" ? html`<button type="button" class="small danger" onClick=${() => revoke(token)} aria-label=${`${t("do.revoke")}: ${token.id}`}>${t("do.revoke")}</button>` : null) },
   ];
   return html`<section aria-labelledby="tokens"><div class="row"><h2 id="tokens" class="fill">${t("tokens.title")}</h2><button type="button" class="primary" onClick=${make}>${t("tokens.make")}</button></div>
     <p class="muted">${t("tokens.what")}</p>

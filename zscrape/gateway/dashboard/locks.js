@@ -22,7 +22,7 @@ export function Locks({ can }) {
     { name: t("locks.waiting"), of: (lock) => count(lock.waiting_count), number: true },
     { name: t("task.worker"), of: (lock) => lock.worker_id || "–", wide: true },
   ];
-  if (can.admin) columns.push({ name: t("do.actions"), of: (lock) => html`<button type="button" class="small danger" onClick=${() => release(lock, reload)} aria-label=${t("locks.break.label", { key: lock.key })}>${t("locks.break")}</button>` });
+  if (can.admin) columns.push({ name: t("do.actions"), of: (lock) => html`<button type="button" class="small danger" onClick=${() => release(lock, reload)} aria-label=${`${t("locks.break")}: ${lock.key}`}>${t("locks.break")}</button>` });
   return html`<h1>${t("nav.locks")}</h1><p class="muted">${t("locks.what")}</p>
     <${Fault} error=${error} retry=${reload} />
     ${data && data.locks.length > 0 && html`<${Table} label=${t("nav.locks")} columns=${columns} rows=${data.locks} id=${(lock) => lock.key} />`}

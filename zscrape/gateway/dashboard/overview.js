@@ -34,7 +34,7 @@ function Charts({ overview, theme }) {
       lines=${[{ label: t("overview.completed"), values: of("completed_count"), colour: "--good", isFilled: true }, { label: t("overview.failed"), values: of("failed_count"), colour: "--bad" }]} />
     <${Chart} theme=${theme} label=${t("chart.latency")} at=${at} format=${duration}
       words=${t("chart.latency.words", { p50: duration(hour.p50_s), p95: duration(hour.p95_s), p99: duration(hour.p99_s) })}
-      lines=${[{ label: "p50", values: of("p50_s"), colour: "--accent" }, { label: "p95", values: of("p95_s"), colour: "--warn" }, { label: "p99", values: of("p99_s"), colour: "--bad" }]} />
+      lines=${[{ label: "p50", values: of("p50_s"), colour: "--accent", hasGaps: true }, { label: "p95", values: of("p95_s"), colour: "--warn", hasGaps: true }, { label: "p99", values: of("p99_s"), colour: "--bad", hasGaps: true }]} />
     <${Chart} theme=${theme} label=${t("chart.queue")} at=${at} format=${whole}
       words=${t("chart.queue.words", { queued: count(overview.queue_length), running: count(overview.running_count) })}
       lines=${[{ label: t("overview.queue"), values: of("queue_length"), colour: "--warn", isFilled: true }, { label: t("overview.running"), values: of("running_count"), colour: "--accent" }]} />

@@ -3,7 +3,7 @@
 import { html } from "./preact.js";
 import { path, post, query } from "./api.js";
 import { t } from "./words.js";
-import { when } from "./format.js";
+import { duration, when } from "./format.js";
 import { useAnswer, useChanges } from "./live.js";
 import { Badge, Empty, Fault, Moment, Pager, Table, act } from "./ui.js";
 import { go } from "./route.js";
@@ -22,7 +22,7 @@ export function Strip({ id, turn, limit = 20 }) {
   })}</ol>`;
 }
 
-export const timing = (schedule) => (schedule.cron ? html`<code>${schedule.cron}</code> <small class="muted">${schedule.timezone}</small>` : html`${t("schedules.every", { span: schedule.interval })}`);
+export const timing = (schedule) => (schedule.cron ? html`<code>${schedule.cron}</code> <small class="muted">${schedule.timezone}</small>` : html`${t("schedules.every", { span: typeof schedule.interval === "number" ? duration(schedule.interval) : schedule.interval })}`);
 
 export async function trigger(schedule) {
   const made = await act(() => post(path`/v1/schedules/${schedule.id}/trigger`), t("schedules.triggered"));
@@ -49,8 +49,8 @@ export function Schedules({ values, can }) {
     { name: t("schedules.next"), of: (each) => html`<${Moment} at=${each.next_at} />` },
     { name: t("schedules.occurrences"), of: (each) => html`<${Strip} id=${each.id} turn=${turn} />`, wide: true },
     { name: t("do.actions"), of: (each) => html`<span class="row">
-        ${can.run && html`<button type="button" class="small" onClick=${() => trigger(each)} aria-label=${t("schedules.trigger.label", { name: each.name })}>${t("schedules.trigger")}</button>`}
-        ${can.admin && html`<button type="button" class="small" onClick=${() => setPaused(each, !each.paused, reload)}>${t(each.paused ? "do.resume" : "do.pause")}</button>`}</span>` },
+        ${can.run && html`<button type="button" class="small" onClick=${() => trigger(each)} aria-label=${`${t("schedules.trigger")}: ${each.name}`}>${t("schedules.trigger")}</button>`}
+        ${can.admin && html`<button type="button" class="small" onClick=${() => setPaused(each, !each.paused, reload)} aria-label=${`${t(each.paused ? "do.resume" : "do.pause")}: ${each.name}`}>${t(each.paused ? "do.resume" : "do.pause")}</button>`}</span>` },
   ];
   return html`<div class="row"><h1 class="fill">${t("nav.schedules")}</h1>${can.admin && html`<a class="button primary" href="#/schedules/new">${t("schedules.new")}</a>`}</div>
     <${Fault} error=${error} retry=${reload} />

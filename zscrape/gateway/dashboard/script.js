@@ -66,7 +66,7 @@ function Versions({ script, can, shown, reload }) {
     { name: t("script.channels"), of: (version) => channels.filter(([, each]) => each === version || (each && each.version === version)).map(([name]) => html`<${Badge} tone="info">${name}<//> `) },
     { name: t("script.digest"), of: (version) => html`<code class="digest">${((script.details[version] || {}).digest || "–").replace("sha256:", "").slice(0, 12)}</code>`, wide: true },
   ];
-  if (can.admin) columns.push({ name: t("do.actions"), of: (version) => html`<button type="button" class="small" onClick=${() => promote(version)} aria-label=${t("script.promote.label", { version })}>${t("script.promote")}</button>` });
+  if (can.admin) columns.push({ name: t("do.actions"), of: (version) => html`<button type="button" class="small" onClick=${() => promote(version)} aria-label=${`${t("script.promote")}: ${version}`}>${t("script.promote")}</button>` });
   return html`<section aria-labelledby="versions"><h2 id="versions">${t("script.versions")}</h2>
     <${Table} label=${t("script.versions")} columns=${columns} rows=${script.versions} id=${(version) => version} /></section>`;
 }

@@ -22,11 +22,11 @@ export const Why = ({ task }) => html`<span class="why"><code>${task.error_code}
 
 const COLUMNS = {
   why: { name: () => t("task.why"), of: (task) => (task.error_code ? html`<${Why} task=${task} />` : null), class: "long" },
-  origin: { name: () => t("task.origin"), of: (task) => t(`origin.${task.origin}`), wide: true },
+  origin: { name: () => t("task.origin"), of: (task) => t(`origin.${task.origin}`), wide: true, class: "nowrap" },
   attempts: { name: () => t("task.attempts"), of: (task) => count(task.attempts), wide: true, number: true },
   retry: {
     name: () => t("do.actions"),
-    of: (task) => (isFinal(task.status) ? html`<button type="button" class="small" onClick=${() => retry(task.request_id)} aria-label=${t("do.retry_of", { name: task.script_name })}>${t("do.retry")}</button>` : null),
+    of: (task) => (isFinal(task.status) ? html`<button type="button" class="small" onClick=${() => retry(task.request_id)} aria-label=${`${t("do.retry")}: ${task.script_name}`}>${t("do.retry")}</button>` : null),
   },
 };
 
@@ -35,7 +35,7 @@ export function TaskTable({ tasks, can, label, has, ...rest }) {
   const more = has.filter((name) => name !== "retry" || can.run).map((name) => ({ ...COLUMNS[name], name: COLUMNS[name].name() }));
   const columns = [
     { name: t("task.script"), of: (task) => html`<a href=${`#/tasks/${task.request_id}`}>${task.script_name}</a> <small class="muted">${task.version || ""}</small>`, class: "name" },
-    { name: t("task.state"), of: (task) => html`<${State} of=${task.status} /><${Progress} task=${task} />` },
+    { name: t("task.state"), of: (task) => html`<${State} of=${task.status} /><${Progress} task=${task} />`, wide: has.includes("retry") },
     ...more.filter((column) => column.class === "long"),
     { name: t("task.items"), of: (task) => count(task.item_count), number: true, wide: true },
     { name: t("task.duration"), of: (task) => (isFinal(task.status) ? duration(task.execution_time) : "–"), number: true, wide: true },

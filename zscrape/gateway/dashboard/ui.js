@@ -35,15 +35,29 @@ export const Empty = ({ text, command, children }) => html`<div class="empty">
   ${children}
 </div>`;
 
+/** Keeps a box at its end while it grows, until somebody reads further up. */
+export function useEnd(isOn = true) {
+  const ref = useRef(null);
+  const isAtEnd = useRef(true);
+  useEffect(() => {
+    if (isOn && ref.current && isAtEnd.current) ref.current.scrollTop = ref.current.scrollHeight;
+  });
+  const onScroll = ({ target }) => {
+    isAtEnd.current = target.scrollTop + target.clientHeight >= target.scrollHeight - 30;
+  };
+  return { ref, onScroll };
+}
+
 /** A table that scrolls in itself. `columns`: {name, of, wide, number}. */
-export function Table({ label, columns, rows, id, selected, onSelect, rowClass }) {
+export function Table({ label, columns, rows, id, selected, onSelect, rowClass, isFollowed }) {
+  const box = useEnd(isFollowed);
   const all = selected && rows.length > 0 && rows.every((row) => selected.has(id(row)));
   const pick = (names, isOn) => {
     const next = new Set(selected);
     names.forEach((name) => (isOn ? next.add(name) : next.delete(name)));
     onSelect(next);
   };
-  return html`<div class="scroll" role="region" aria-label=${label} tabindex="0"><table>
+  return html`<div class="scroll" role="group" aria-label=${label} tabindex="0" ...${box}><table>
     <thead><tr>
       ${selected && html`<th scope="col" class="pick"><input type="checkbox" aria-label=${t("do.select_all")} checked=${all} onChange=${(event) => pick(rows.map(id), event.target.checked)} /></th>`}
       ${columns.map((column) => html`<th scope="col" class=${classOf(column)}>${column.name}</th>`)}
@@ -162,7 +176,7 @@ export function Chart({ label, at, lines, words, format, theme }) {
           { ...axis, space: 70, size: 28, values: (_, marks) => marks.map((mark) => new Date(mark * 1000).toTimeString().slice(0, 5)) },
           { ...axis, size: 54, space: 34, values: (_, marks) => marks.map((mark) => format(mark)) },
         ],
-        series: [{}, ...lines.map((line) => ({ stroke: colour(line.colour), fill: line.isFilled ? `${colour(line.colour)}33` : undefined, width: 2, points: { size: 4, width: 1 }, spanGaps: false }))],
+        series: [{}, ...lines.map((line) => ({ stroke: colour(line.colour), fill: line.isFilled ? `${colour(line.colour)}33` : undefined, width: 2, points: { show: Boolean(line.hasGaps), size: 6, width: 1, fill: colour(line.colour) }, spanGaps: false }))],
       },
       data,
       place.current,
