@@ -22,6 +22,7 @@ import uvloop
 
 from bench.bare import loops
 from zscrape.model import Outcome, Pin, Record, RunSpec
+from zscrape.wire import Ask
 from zscrape.worker.slots import Assignment, SlotPolicy, Slots
 
 ROUND_COUNT = 5
@@ -43,6 +44,9 @@ class Listener:
         pass
 
     def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
+        pass
+
+    def on_ask(self, ask: Ask) -> None:
         pass
 
     def on_finished(self, task_id: str, attempt: int, outcome: Outcome) -> None:

@@ -16,6 +16,7 @@ from zscrape.ops.site import Site
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.directory import DirectoryRepository
+from zscrape.wire import Ask, Tell
 from zscrape.worker.network import NetworkPolicy
 from zscrape.worker.slots import Assignment, SlotPolicy, Slots
 
@@ -93,6 +94,11 @@ class Runner:
     def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
         """Keep what the script says."""
         self._records.extend(records)
+
+    def on_ask(self, ask: Ask) -> None:
+        """Tell what asks that there is no gateway."""
+        body = b'{"message":"there is no gateway"}'
+        self._slots.tell(Tell(ask.task_id, ask.attempt, ask.request, body, "unsupported"))
 
     def on_finished(self, task_id: str, attempt: int, outcome: Outcome) -> None:
         """Keep how it ended."""

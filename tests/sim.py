@@ -9,9 +9,9 @@ everything accepted must end.
 Safety, held at every step: a task has one last word; records are told once and in order,
 and those of the winning attempt completely; a worker never runs more than its slots; two
 attempts under one key never run at once (unless a frozen worker could not end its own); an
-attempt starts at most once; no worker is told to forget an outcome that a crash of the gateway
-could still lose; `check()` of every machine. A failing life tells its seed and
-its history.
+attempt starts at most once, and what it asks is answered once; no worker is told to forget
+an outcome that a crash of the gateway could still lose; `check()` of every machine. A failing
+life tells its seed and its history.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from zscrape.model import (
     TaskSpec,
     WorkerFacts,
 )
-from zscrape.wire import Run, Stored as StoredNote
+from zscrape.wire import Ask, Run, Stored as StoredNote, Tell
 
 CHAOS_S = 20.0
 # After healing: lost workers, leases, retries and the longest script, one after the other,
@@ -92,6 +92,9 @@ class Child:
     is_tainted: bool = False  # its worker was frozen meanwhile: nobody could end it in time
     is_stopping: bool = False
     is_over: bool = False
+    is_asking: bool = False  # it goes on when it has been told
+    is_told: bool = False
+    ends_as: OutcomeCode | None = None  # once it has been told
 
 
 @dataclass
@@ -133,7 +136,7 @@ class SimWorker:
             session=f"{self.name}/{self.session_count}",
             slots=self.slots,
             tags=self.tags,
-            facts=WorkerFacts(programs=("chromium",)),
+            facts=WorkerFacts(programs=("chromium",), browser_slots=1),
             reconnect=ReconnectPolicy(0.2, 2.0),
             spread=self.life.rng.random(),
         )
@@ -191,6 +194,8 @@ class SimWorker:
                     self.start(run.task_id, run.attempt)
                 case fx.Stop(task_id, attempt, code, _):
                     self.stop((task_id, attempt), code)
+                case fx.Told(tell):
+                    self.told(tell)
                 case fx.Exit(reason):
                     life.ensure(reason != "drained" or not self.children, "drained with children")
                     self.kill()
@@ -219,8 +224,11 @@ class SimWorker:
             at += rng.uniform(0, 0.8)
             life.at(at, partial(self.say, child, self.link, "emit"))
         code = rng.choice((OutcomeCode.OK, OutcomeCode.OK, OutcomeCode.OK, OutcomeCode.BLOCKED))
+        if rng.random() < 0.3:
+            at += rng.uniform(0, 0.8)
+            life.at(at, partial(self.ask, child, self.link))
         at += rng.choice((0.0, rng.uniform(0, 1), rng.uniform(0, 6), rng.uniform(0, 30)))
-        life.at(at, partial(self.finish, child, self.link, code))
+        life.at(at, partial(self.finish_when_told, child, self.link, code))
 
     def refuse(
         self, child: Child, link: WorkerLink, refusal: Callable[..., list[fx.LinkEffect]]
@@ -243,6 +251,32 @@ class SimWorker:
         record = Record("item", self.life.now, body)
         child.records.append(record)
         self.soon(lambda: link.emit(*child.attempt, (record,), now=self.life.now), link)
+
+    def ask(self, child: Child, link: WorkerLink) -> None:
+        """Let a child ask the gateway; it will not end by itself before it is told."""
+        if not child.is_over:
+            child.is_asking = True
+            ask = Ask(*child.attempt, 1, "state", b"")
+            self.soon(lambda: link.ask(ask, now=self.life.now), link)
+
+    def told(self, tell: Tell) -> None:
+        """Hear the answer to what a child has asked: once, and its own."""
+        child = self.children.get((tell.task_id, tell.attempt))
+        if child is None:
+            return
+        self.life.ensure(child.is_asking and not child.is_told, f"{child.attempt}: told twice")
+        expected = f"{tell.task_id}:{tell.attempt}".encode()
+        self.life.ensure(tell.body == expected, f"{child.attempt}: told {tell.body!r}")
+        child.is_told = True
+        if child.ends_as is not None:
+            self.finish(child, self.link, child.ends_as)
+
+    def finish_when_told(self, child: Child, link: WorkerLink, code: OutcomeCode) -> None:
+        """End a child, unless it waits for an answer: then after that."""
+        if child.is_asking and not child.is_told:
+            child.ends_as = code
+        else:
+            self.finish(child, link, code)
 
     def finish(self, child: Child, link: WorkerLink, code: OutcomeCode) -> None:
         """End a child; its worker hears of it."""
@@ -432,6 +466,8 @@ class Life:
         match effect:
             case fx.Send(peer, message):
                 self.send(peer, message)
+            case fx.Question(peer, _, ask):
+                self.at(self.rng.uniform(0, 2), partial(self.answer, peer, ask, self.boot_count))
             case fx.TaskAssigned(task_id, attempt, worker_id):
                 stored = self.open_task(task_id)
                 self.ensure(attempt > stored.attempt, f"{task_id}: attempt {attempt} again")
@@ -453,6 +489,12 @@ class Life:
                 stored.outcome, stored.finished_at = outcome, self.now
             case _:
                 pass
+
+    def answer(self, peer: bytes, ask: Ask, boot_count: int) -> None:
+        """Answer a question, if the gateway that heard it still lives."""
+        if self.dispatcher is not None and boot_count == self.boot_count:
+            body = f"{ask.task_id}:{ask.attempt}".encode()
+            self.send_down(peer, Tell(ask.task_id, ask.attempt, ask.request, body))
 
     def queued(self, fact: fx.TaskQueued) -> None:
         """Store that a task waits, and why again."""
@@ -606,14 +648,19 @@ class Life:
             lock = LockRequest(rng.choice("xy"), rng.choice(list(Overlap)))
         spec = TaskSpec(
             id=f"t{number}",
-            run=RunSpec(pin),
+            run=RunSpec(pin, kit=("browser",) if number % 4 == 0 else ("http",)),
             priority=rng.choice((0, 0, 5)),
             requires=rng.choice((frozenset(), frozenset(), frozenset({"kr"}))),
             prefers=rng.choice((frozenset(), frozenset({"fast"}))),
             deadline_s=rng.choice((None, None, 5.0, 30.0)),
             schedule_timeout_s=rng.choice((5.0, 40.0)),
             lock=lock,
-            retry=RetryPolicy(rng.choice((0, 2)), (0.5, 1.0), on=frozenset({OutcomeCode.BLOCKED})),
+            retry=RetryPolicy(
+                rng.choice((0, 2)),
+                (0.5, 1.0),
+                on=frozenset({OutcomeCode.BLOCKED}),
+                routes=rng.choice(({}, {OutcomeCode.BLOCKED: frozenset({"kr"})})),
+            ),
         )
         stored = Stored(spec, accepted_at=self.now, is_awaited=rng.random() < 0.2)
         self.store[spec.id] = stored

@@ -386,6 +386,12 @@ def test_script_defaults_are_read(tmp_path: Path, settings_file: Path) -> None:
         ('[[repositories]]\nurl = "a"\ntyp = "x"\n', "unknown", "typ", "type"),
         ('[[repositories]]\ntype = "svn"\nurl = "a"\n', "repository_type", "svn", "dir"),
         ('[[repositories]]\nurl = "a"\ntoken = "t"\n', "repository_field", "token", "dir: url"),
+        (
+            '[[repositories]]\ntype = "http"\nurl = "https://x"\nredirect_allow = ["10.0.0.1/8"]\n',
+            "value",
+            "10.0.0.1/8",
+            "[10.0.0.0/8, 192.168.1.5, ...]",
+        ),
         ('[[repositories]]\nurl = "a"\nname = "../x"\n', "value", "../x", "letters"),
         (
             '[[repositories]]\nurl = "a"\n[[repositories]]\nurl = "b"\nname = "scripts"',

@@ -9,27 +9,13 @@ import pytest
 
 from zscrape import messages
 from zscrape.messages import CATALOGUE, negotiate, placeholders, text
-from zscrape.messages.access import ACCESS
-from zscrape.messages.cli import CLI
-from zscrape.messages.dashboard import DASHBOARD
-from zscrape.messages.environments import ENVIRONMENTS
-from zscrape.messages.errors import ERRORS
-from zscrape.messages.events import EVENTS
-from zscrape.messages.explain import EXPLAIN
-from zscrape.messages.http import HTTP
-from zscrape.messages.isolation import ISOLATION
-from zscrape.messages.operations import OPERATIONS
-from zscrape.messages.schedules import SCHEDULES
-from zscrape.messages.scripts import SCRIPTS
-from zscrape.messages.security import SECURITY
-from zscrape.messages.tasks import TASKS
 
 HANGUL = re.compile("[가-힣]")
-PARTS = (
-    DASHBOARD,
-    *(ACCESS, ERRORS, EXPLAIN, EVENTS, CLI, SCRIPTS),
-    *(HTTP, ENVIRONMENTS, ISOLATION, TASKS, SCHEDULES, SECURITY, OPERATIONS),
-)
+PARTS = [  # what the catalogue is put together from
+    part
+    for name, part in vars(messages).items()
+    if isinstance(part, dict) and name.isupper() and part is not CATALOGUE
+]
 
 
 @pytest.mark.parametrize("key", sorted(CATALOGUE))

@@ -8,6 +8,12 @@ from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
+# What `"kit": ["http"]` brings, with what that needs.
+KIT_WHEELS = (
+    *("httpx", "httpcore", "h11", "anyio", "idna", "certifi", "h2", "hpack", "hyperframe"),
+    *("selectolax", "protego", "charset-normalizer", "lxml"),
+)
+
 
 def make_wheel(
     folder: Path,

@@ -209,8 +209,7 @@ class Client:
 
         With an `idempotency_key` in each this can be called again after a lost answer.
         """
-        body = {"tasks": tasks}
-        answer = self._call("POST", "/v1/tasks/batch", json=body, timeout=_MANY_S)
+        answer = self._call("POST", "/v1/tasks/batch", **_json({"tasks": tasks}), timeout=_MANY_S)
         views: list[Document] = answer["tasks"]
         return views
 
@@ -227,7 +226,7 @@ class Client:
         """
         body = {"ids": task_ids, "wait": wait_s, "count": count, "data": data}
         timeout_s = _CALL_TIMEOUT_S + wait_s
-        answer = self._call("POST", "/v1/tasks/wait", json=body, timeout=timeout_s)
+        answer = self._call("POST", "/v1/tasks/wait", **_json(body), timeout=timeout_s)
         ended: list[Document] = answer["tasks"]
         return ended
 
@@ -372,7 +371,10 @@ class Client:
         return self._call("GET", "/v1/keys")
 
     def create_key(self, **asked: Any) -> Document:
-        """Make an API key: `name scopes scripts expires_in rate`; `key` is told this once."""
+        """Make an API key: `name scopes scripts groups expires_in rate task_limit`.
+
+        `key` is told this once.
+        """
         return self._call("POST", "/v1/keys", json=_given(asked))
 
     def revoke_key(self, key_id: str) -> Document:
@@ -460,6 +462,18 @@ class Client:
         path = f"/v1/locks/{quote(key, safe='')}"
         return self._call("DELETE", path, params={"force": "1"} if is_forced else {})
 
+    def sites(self) -> Document:
+        """Return the sites that have a budget or were asked of late, and how they take it."""
+        return self._call("GET", "/v1/sites")
+
+    def set_site(self, site: str, **budget: Any) -> Document:
+        """Set the budget of a site: `rate concurrency burst gap`; what is None has no limit."""
+        return self._call("PUT", f"/v1/sites/{quote(site, safe='')}", json=_given(budget))
+
+    def remove_site(self, site: str) -> None:
+        """Remove the budget of a site."""
+        self._checked(self._send("DELETE", f"/v1/sites/{quote(site, safe='')}"))
+
     def secrets(self) -> Document:
         """Return the names of secrets, and which scripts may read them."""
         return self._call("GET", "/v1/secrets")
@@ -474,6 +488,66 @@ class Client:
     def remove_secret(self, name: str) -> None:
         """Remove a secret."""
         self._checked(self._send("DELETE", f"/v1/secrets/{quote(name, safe='')}"))
+
+    def script_state(self, script_name: str, **filters: Any) -> Document:
+        """Return a page of what a script remembers: `prefix`, `limit`, `cursor`."""
+        return self._call("GET", _state_path(script_name), params=_given(filters))
+
+    def state_value(self, script_name: str, key: str) -> Document:
+        """Return one thing that a script remembers, its `value` and its `revision`."""
+        return self._call("GET", _state_path(script_name, key))
+
+    def set_state(
+        self, script_name: str, key: str, value: Any, *, revision: int | None = None
+    ) -> Document:
+        """Let a script remember a value; with `revision` only over the value that has it."""
+        body = {"value": value, **_given({"revision": revision})}
+        return self._call("PUT", _state_path(script_name, key), json=body)
+
+    def remove_state(self, script_name: str, key: str) -> None:
+        """Let a script forget one thing."""
+        self._checked(self._send("DELETE", _state_path(script_name, key)))
+
+    def clear_state(self, script_name: str) -> Document:
+        """Let a script forget all that it remembers."""
+        return self._call("DELETE", _state_path(script_name))
+
+    def item_keys(self, script_name: str) -> Document:
+        """Return how many keys of items are known of a script's runs."""
+        return self._call("GET", _keys_path(script_name))
+
+    def item_key(self, script_name: str, key: str) -> Document:
+        """Return which task brought the item with this key, and until when that is known."""
+        return self._call("GET", _keys_path(script_name, key))
+
+    def forget_item_keys(self, script_name: str, key: str | None = None) -> Document:
+        """Forget a key, or all keys, so that a script's next run brings the items again."""
+        return self._call("DELETE", _keys_path(script_name, key))
+
+    def sessions(self, site: str | None = None) -> Document:
+        """Return every session with a site, or those with one; never a cookie's value."""
+        return self._call("GET", "/v1/sessions", params=_given({"site": site}))
+
+    def session(self, site: str, account: str) -> Document:
+        """Return one session: how it is, and who has it."""
+        return self._call("GET", _session_path(site, account))
+
+    def put_session(
+        self,
+        site: str,
+        account: str,
+        *,
+        cookies: list[Document] | None = None,
+        scripts: list[str] | None = None,
+        max_age_s: float | None = None,
+    ) -> Document:
+        """Keep a session; what is None stays as it is. `scripts` are names or patterns."""
+        body = _given({"cookies": cookies, "scripts": scripts, "max_age_s": max_age_s})
+        return self._call("PUT", _session_path(site, account), json=body)
+
+    def remove_session(self, site: str, account: str) -> None:
+        """Forget a session, also one that is leased."""
+        self._checked(self._send("DELETE", _session_path(site, account)))
 
     def status(self) -> Document:
         """Return `/status`: queue length, active workers, memory and CPU. Needs no key."""
@@ -608,6 +682,14 @@ def _request_body(
     return {"script_name": script, "parameters": dict(parameters or {}), **_given(options)}
 
 
+def _json(body: Any) -> dict[str, Any]:
+    """Return a body as `httpx` takes it; its own way of writing large ones is a slow one."""
+    return {
+        "content": msgspec.json.encode(body),
+        "headers": {"Content-Type": "application/json"},
+    }
+
+
 def _given(options: Mapping[str, Any]) -> Document:
     return {name: value for name, value in options.items() if value is not None}
 
@@ -624,3 +706,17 @@ def _schedule_path(schedule: str, part: str = "") -> str:
 def _task_path(task_id: str, part: str = "") -> str:
     path = f"/v1/tasks/{quote(task_id, safe='')}"
     return f"{path}/{part}" if part else path
+
+
+def _state_path(script_name: str, key: str | None = None) -> str:
+    base = f"/v1/scripts/{quote(script_name, safe='')}/state"
+    return base if key is None else f"{base}/{quote(key, safe='')}"
+
+
+def _keys_path(script_name: str, key: str | None = None) -> str:
+    base = f"/v1/scripts/{quote(script_name, safe='')}/keys"
+    return base if key is None else f"{base}/{quote(key, safe='')}"
+
+
+def _session_path(site: str, account: str) -> str:
+    return f"/v1/sessions/{quote(site, safe='')}/{quote(account, safe='')}"

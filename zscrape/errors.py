@@ -8,6 +8,7 @@
     │   ├── NotFound, MethodNotAllowed
     │   ├── LockHeld, IdempotencyConflict, TaskRunning, TableTooLarge
     │   ├── ScheduleExists, ScheduleChanged
+    │   ├── HandoffClosed, HandoffInvalid, HandoffExpired, HandoffDismissed, TooManyHandoffs
     │   └── RunHeld               a run of an operational verb
     ├── RefusedError          the cluster will not take it now: 503, try later
     │   ├── QueueFull, ClientQueueFull, RateLimited, TooManyConnections, Draining
@@ -202,6 +203,20 @@ class ScriptForbidden(Forbidden):
 
 
 @dataclass(eq=False, kw_only=True)
+class GroupForbidden(Forbidden):
+    """Raised when a key is for other groups than the one that a task is to be of."""
+
+    code: ClassVar[str] = "group_forbidden"
+    name: str  # empty: the task says none
+    allowed: str
+
+    @property
+    def text_key(self) -> str:
+        """The words of a group that is another's, or is not told."""
+        return "group_forbidden" if self.name else "group_forbidden.none"
+
+
+@dataclass(eq=False, kw_only=True)
 class HostUnknown(RequestError):
     """Raised when a call is for a host that this gateway is not (RFC 9110, 15.5.20)."""
 
@@ -306,7 +321,73 @@ class ScheduleChanged(RequestError):
     name: str
 
 
+@dataclass(eq=False, kw_only=True)
+class HandoffClosed(RequestError):
+    """Raised when a question to a person has been ended before: by whom or what `status` says."""
+
+    code: ClassVar[str] = "handoff_closed"
+    http_status: ClassVar[int] = 409
+    id: str
+    status: str
+
+
+@dataclass(eq=False, kw_only=True)
+class HandoffInvalid(RequestError):
+    """Raised when what a script asks of a person is no question."""
+
+    code: ClassVar[str] = "handoff_invalid"
+    http_status: ClassVar[int] = 422
+    reason: str
+
+
+@dataclass(eq=False, kw_only=True)
+class HandoffExpired(RequestError):
+    """Raised, to a script, when nobody has answered in time."""
+
+    code: ClassVar[str] = "handoff_expired"
+    http_status: ClassVar[int] = 504
+    limit_s: float
+
+
+@dataclass(eq=False, kw_only=True)
+class HandoffDismissed(RequestError):
+    """Raised, to a script, when a person will not answer."""
+
+    code: ClassVar[str] = "handoff_dismissed"
+    http_status: ClassVar[int] = 409
+    actor: str
+
+
+@dataclass(eq=False, kw_only=True)
+class TooManyHandoffs(RequestError):
+    """Raised, to a script, when one attempt asks people too often."""
+
+    code: ClassVar[str] = "too_many_handoffs"
+    http_status: ClassVar[int] = 429
+    limit_count: int
+
+
 # ---- not now -------------------------------------------------------------------------
+
+
+@dataclass(eq=False, kw_only=True)
+class StateConflict(RequestError):
+    """Raised when a script's state has changed since it was read."""
+
+    code: ClassVar[str] = "state_conflict"
+    http_status: ClassVar[int] = 409
+    script_name: str
+    key: str
+
+
+@dataclass(eq=False, kw_only=True)
+class StateFull(RequestError):
+    """Raised when a script remembers as much as it may."""
+
+    code: ClassVar[str] = "state_full"
+    http_status: ClassVar[int] = 422
+    script_name: str
+    limit_count: int
 
 
 @dataclass(eq=False, kw_only=True)
@@ -333,6 +414,12 @@ class ClientQueueFull(RefusedError):
     code: ClassVar[str] = "client_queue_full"
     http_status: ClassVar[int] = 429
     limit_count: int
+    is_of_key: bool = False  # the limit of its key, not of the settings
+
+    @property
+    def text_key(self) -> str:
+        """The words of whose limit it is: each has another way out."""
+        return "client_queue_full.key" if self.is_of_key else "client_queue_full"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -581,6 +668,17 @@ class SecretDenied(ScriptError):
     def text_key(self) -> str:
         """Without a cluster another step helps."""
         return "secret_denied.local" if self.variable else self.code
+
+
+@dataclass(eq=False, kw_only=True)
+class SessionDenied(ScriptError):
+    """Raised when a script asks for a session that is not granted to it."""
+
+    code: ClassVar[str] = "session_denied"
+    http_status: ClassVar[int] = 403
+    site: str
+    account: str
+    script_name: str
 
 
 @dataclass(eq=False, kw_only=True)

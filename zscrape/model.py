@@ -44,6 +44,10 @@ FINAL_STATES = frozenset(
 )
 
 
+# An attempt is at a worker.
+IN_FLIGHT_STATES = frozenset({TaskState.ASSIGNED, TaskState.RUNNING, TaskState.WAITING})
+
+
 class OutcomeCode(StrEnum):
     """How an attempt or a task ended. Stable: the words are translated, the code never."""
 
@@ -159,6 +163,29 @@ class Limits(Struct, frozen=True, array_like=True):
     item_count: int = 1_000_000
 
 
+class SiteBudget(Struct, frozen=True):
+    """How hard one site may be hit at most. None: as hard as anybody likes."""
+
+    rate_per_s: float | None = None
+    concurrency_count: int | None = None  # requests that are not answered yet
+    burst_count: int | None = None  # at once after a rest, where there is a rate; None: one
+    gap_s: float | None = None  # between one request and the next
+
+
+class Expect(Struct, frozen=True, array_like=True):
+    """What a script promises to find; an attempt that finds less has not succeeded.
+
+    A field lacks its value when an item has no such field, or null, or an empty text: what a
+    selector that fits nothing brings.
+    """
+
+    min_item_count: int = 0
+    required: tuple[str, ...] = ()  # fields of every item
+    # The share of items that may lack the value of one field: of each required one, or, with
+    # none required, of each that any item has. None: no item, and nothing if none is required.
+    max_null_ratio: float | None = None
+
+
 class RunSpec(Struct, frozen=True, array_like=True):
     """Everything a worker must know of a script to run it; drawn from its manifest once."""
 
@@ -172,6 +199,9 @@ class RunSpec(Struct, frozen=True, array_like=True):
     python: str = ""  # PEP 440 range of the interpreter; empty: any
     network: Network = "public"  # what it asks for; a worker may allow less
     secrets: tuple[str, ...] = ()  # names; the values travel with the attempt alone
+    sites: tuple[tuple[str, SiteBudget], ...] = ()  # budgets that it names, by site
+    expect: Expect | None = None
+    key_kept_s: float | None = None  # how long keys of items are known; None: as the gateway is set
 
 
 # Further tries where a request or a manifest asks for retries without saying how many.
@@ -188,6 +218,9 @@ class RetryPolicy(Struct, frozen=True):
     backoff_s: tuple[float, ...] = (15.0, 30.0, 60.0)
     cap_s: float = 300.0
     on: frozenset[OutcomeCode] = frozenset()
+    # Worker tags that further tries need after such an end, besides those of the script: what
+    # was blocked goes on where there are proxies, what met a captcha where there is a browser.
+    routes: dict[OutcomeCode, frozenset[str]] = {}
 
 
 class LockRequest(Struct, frozen=True):
@@ -215,6 +248,8 @@ class TaskSpec(Struct, frozen=True, kw_only=True):
     match_timeout_s: float = 3.0
     lock: LockRequest | None = None
     retry: RetryPolicy = RetryPolicy()
+    # Of tasks that have not ended, as its client's key says; None: as the queue's policy does.
+    client_limit_count: int | None = None
 
 
 class Record(Struct, frozen=True, array_like=True):
@@ -298,6 +333,7 @@ class WorkerFacts(Struct, frozen=True, array_like=True):
     programs: tuple[str, ...] = ()
     isolation: tuple[str, ...] = ()  # layers in force
     network: str = ""  # how the network policy is held: `kernel`, `supervised` or `kit`
+    browser_slots: int = 0  # attempts with a browser at once; 0: it has none
 
 
 class Load(Struct, frozen=True, array_like=True):

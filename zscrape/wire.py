@@ -35,6 +35,8 @@ from zscrape.model import (
 PROTOCOL = 1
 # The largest result (contract: 64 MiB) with its envelope and the last of its records.
 FRAME_LIMIT_BYTES = 80 * MIB
+# What a running script may ask, and be told. Larger things are artifacts.
+ASK_LIMIT_BYTES = 256 * 1024
 # Scripts that a worker tells to be ready; one with more tells the latest.
 WARM_LIMIT_COUNT = 4_096
 
@@ -125,6 +127,19 @@ class Need(_Message, frozen=True):
     request: int  # chosen by the worker
     kind: Literal["script"]
     key: str
+
+
+class Ask(_Message, frozen=True):
+    """A running script asks the gateway; repeated until `Tell` comes or the attempt is over.
+
+    `body` is JSON; what it means is between the script's runtime and whoever answers `kind`.
+    """
+
+    task_id: TaskId
+    attempt: int
+    request: int  # chosen by the attempt
+    kind: str
+    body: bytes
 
 
 class Goodbye(_Message, frozen=True):
@@ -219,6 +234,16 @@ class Give(_Message, frozen=True):
     body: bytes | None
 
 
+class Tell(_Message, frozen=True):
+    """Answer to `Ask`: JSON. With a `code` it is refused, and `body` has the words for it."""
+
+    task_id: TaskId
+    attempt: int
+    request: int
+    body: bytes
+    code: str = ""
+
+
 class Stored(_Message, frozen=True):
     """These outcomes are kept by the gateway. Many in one message: nobody waits for it."""
 
@@ -265,7 +290,9 @@ class Keys(_Message, frozen=True):
     keys: tuple[bytes, ...]
 
 
-WorkerMessage: TypeAlias = Hello | Heartbeat | Started | Events | Done | Refused | Need | Goodbye
+WorkerMessage: TypeAlias = (
+    Hello | Heartbeat | Started | Events | Done | Refused | Need | Ask | Goodbye
+)
 GatewayMessage: TypeAlias = (
     Welcome
     | GatewayHeartbeat
@@ -275,6 +302,7 @@ GatewayMessage: TypeAlias = (
     | Claim
     | Drain
     | Give
+    | Tell
     | Stored
     | Ack
     | Who

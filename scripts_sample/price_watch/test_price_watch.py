@@ -24,7 +24,7 @@ def test_a_change_is_told_and_logged(site: str, run_script: Any) -> None:
 
 
 def test_a_page_without_a_price_is_an_empty_result(site: str, run_script: Any) -> None:
-    """Where there is no price, the task ends with empty_result."""
+    """Where there is no price, the task ends with empty_result: `expect` requires one."""
     ran = run_script("price_watch", url=f"{site}/blog")
 
     assert ran.code == "empty_result"

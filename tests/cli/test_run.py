@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Cluster, Zscrape, clean_environ
+from tests.cli.conftest import Cluster, Zscrape, clean_environ, write_script
 from tests.wheels import make_wheel
 from zscrape.cli.run import is_path
 from zscrape.client import Client, ClientError, find_gateway
@@ -40,6 +40,22 @@ def test_target_is_a_path_or_a_name(target: str, is_it: bool) -> None:
 # ---- on this machine -----------------------------------------------------------------
 
 
+def test_a_run_here_keeps_to_its_own_budgets(zscrape: Zscrape, tmp_path: Path) -> None:
+    """What the manifest says of sites holds without a cluster, and the log tells of waiting."""
+    code = (
+        "import time\n\ndef run(*, ctx):\n    began_at = time.monotonic()\n"
+        "    for _ in range(3):\n        ctx.throttle('shop.example')\n"
+        "    return time.monotonic() - began_at\n"
+    )
+    sites = {"shop.example": {"rate": "1/s"}}
+    folder = write_script(tmp_path, "gentle", code, sites=sites, kit=[])
+
+    result = zscrape("run", folder, "--follow")
+
+    assert float(result.stdout) > 2.0
+    assert "for the budget of shop.example" in result.stderr
+
+
 def test_path_runs_here_without_a_cluster(zscrape: Zscrape, scripts_folder: Path) -> None:
     """A folder runs on this machine and its data is on standard output."""
     result = zscrape("run", scripts_folder / "steps")
@@ -62,7 +78,7 @@ def test_a_script_with_secrets_runs_here(zscrape: Zscrape, tmp_path: Path) -> No
     )
     refused = zscrape("run", folder, "--lang", "en")
     zscrape.environ["ZSCRAPE_SECRET_SHOP_PASSWORD"] = "from-my-shell"
-    result = zscrape("run", folder)
+    result = zscrape("run", folder, "--follow")
 
     assert refused.exit_code == 3
     assert "ZSCRAPE_SECRET_SHOP_PASSWORD" in refused.stderr

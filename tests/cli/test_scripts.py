@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.conftest import STEPS, Cluster, Zscrape, write_script
 from zscrape.client import Client, find_gateway
+from zscrape.ops.starters import STARTERS
 
 
 def test_list_shows_the_catalogue(on_cluster: Zscrape) -> None:
@@ -51,6 +52,18 @@ def test_new_script_checks_and_is_complete(zscrape: Zscrape, tmp_path: Path) -> 
     assert set(report["parameters"]) == {"url", "limit"}
 
 
+@pytest.mark.parametrize("template", sorted(STARTERS))
+def test_every_template_is_offered_and_checks(zscrape: Zscrape, template: str) -> None:
+    """Each makes a script without a warning; `--help` names them all."""
+    made = zscrape("scripts", "new", "begun", "--template", template)
+    (report,) = zscrape.json("scripts", "check", "begun")["scripts"]
+    told = zscrape("scripts", "new", "--help", "--lang", "en").stdout
+
+    assert made.exit_code == 0
+    assert (report["errors"], report["warnings"]) == ([], [])
+    assert template in told
+
+
 def test_new_script_runs_against_a_page(zscrape: Zscrape, site_url: str) -> None:
     """The new script works as it is: it reads a page and yields its links."""
     zscrape("scripts", "new", "fresh")
@@ -59,6 +72,29 @@ def test_new_script_runs_against_a_page(zscrape: Zscrape, site_url: str) -> None
 
     assert envelope["status"] == "completed"
     assert [row["number"] for row in envelope["data"]] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("template", "path", "count", "names"),
+    [
+        ("api", "/api/products", 60, {"sku", "name", "category", "price", "stock"}),
+        ("crawl", "/", 3, {"url", "title"}),
+    ],
+)
+def test_every_template_checks_and_runs(
+    zscrape: Zscrape, site_url: str, template: str, path: str, count: int, names: set[str]
+) -> None:
+    """Whatever a script begins as, it passes `check` and works as it is."""
+    zscrape("scripts", "new", "begun", "--template", template)
+    (report,) = zscrape.json("scripts", "check", "begun")["scripts"]
+    address = ("-p", f"url={site_url}{path}", "-p", "max_pages=3")
+
+    envelope = zscrape.json("run", "./begun", *address)
+
+    assert (report["errors"], report["warnings"]) == ([], [])
+    assert envelope["status"] == "completed"
+    assert len(envelope["data"]) == count
+    assert set(envelope["data"][0]) == names
 
 
 def test_check_tells_every_requirement_at_fault(zscrape: Zscrape, tmp_path: Path) -> None:

@@ -338,6 +338,80 @@ def test_failure_is_tried_again_after_a_rest(rig: Rig) -> None:
     assert rig.runs(rested) == [("a", "t", 2)]
 
 
+SCRAPING = (
+    *(OutcomeCode.BLOCKED, OutcomeCode.CAPTCHA_REQUIRED, OutcomeCode.ROBOTS_DISALLOWED),
+    *(OutcomeCode.LOGIN_EXPIRED, OutcomeCode.EMPTY_RESULT, OutcomeCode.RATE_LIMITED),
+)
+
+
+@pytest.mark.parametrize("code", SCRAPING)
+def test_each_end_of_scraping_may_be_tried_again(rig: Rig, code: OutcomeCode) -> None:
+    """A policy that names the code tries again; one that names all others does not."""
+    rig.join("a", slots=2)
+    rig.submit("named", retry=RetryPolicy(max_count=1, backoff_s=(), on=frozenset({code})))
+    others = frozenset(SCRAPING) - {code}
+    rig.submit("other", retry=RetryPolicy(max_count=1, backoff_s=(), on=others))
+
+    named = rig.done("a", "named", outcome=Outcome(code))
+    other = rig.done("a", "other", outcome=Outcome(code))
+
+    assert [each.code for each in facts(named, TaskQueued)] == [code]
+    assert [each.outcome.code for each in facts(other, TaskFinished)] == [code]
+
+
+ROUTED = RetryPolicy(
+    max_count=3,
+    backoff_s=(),
+    on=frozenset(SCRAPING),
+    routes={
+        OutcomeCode.BLOCKED: frozenset({"proxies"}),
+        OutcomeCode.CAPTCHA_REQUIRED: frozenset({"browser"}),
+    },
+)
+
+
+def test_a_code_sends_further_tries_to_workers_with_a_tag(rig: Rig) -> None:
+    """What was blocked goes on where there are proxies; what is met there adds to that."""
+    rig.join("plain")
+    rig.submit("t", retry=ROUTED)
+    rig.join("far", tags=("proxies",))
+    rig.join("full", tags=("proxies", "browser"))
+    rig.submit("elsewhere", requires=frozenset({"browser"}))
+
+    rig.done("plain", "t", outcome=BLOCKED)
+    blocked = rig.runs(rig.tick(0.1))
+    rig.done("far", "t", 2, Outcome(OutcomeCode.CAPTCHA_REQUIRED))
+    met = rig.runs(rig.tick(0.2))
+    freed = rig.runs(rig.done("full", "elsewhere"))
+
+    assert blocked == [("far", "t", 2)]
+    assert met == []
+    assert freed == [("full", "t", 3)]
+
+
+def test_a_code_without_a_route_may_go_anywhere(rig: Rig) -> None:
+    """Other failures are tried again where there is room."""
+    rig.join("plain")
+    rig.submit("t", retry=ROUTED)
+
+    rig.done("plain", "t", outcome=Outcome(OutcomeCode.EMPTY_RESULT))
+
+    assert rig.runs(rig.tick(0.1)) == [("plain", "t", 2)]
+
+
+def test_a_route_that_leads_nowhere_is_told(rig: Rig) -> None:
+    """Without a worker that has the tag the task ends naming it."""
+    rig.join("plain")
+    rig.submit("t", retry=ROUTED, schedule_timeout_s=5.0)
+    rig.done("plain", "t", outcome=BLOCKED)
+
+    effects = rig.pass_time(6.0, "plain")
+
+    (finished,) = facts(effects, TaskFinished)
+    assert finished.outcome.code is OutcomeCode.NO_MATCHING_WORKER
+    assert finished.outcome.fields == {"missing": "proxies"}
+
+
 def test_a_resting_task_says_what_went_wrong(rig: Rig) -> None:
     """What the script raised is told while the task rests, cut to what a person reads."""
     rig.join("a")

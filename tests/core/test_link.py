@@ -21,9 +21,10 @@ from zscrape.core.effects import (
     SendUp,
     Start,
     Stop,
+    Told,
 )
 from zscrape.core.errand import EVENTS_LIMIT_BYTES, Errand
-from zscrape.core.link import TELL_START_S, WorkerLink
+from zscrape.core.link import ASK_AGAIN_S, TELL_START_S, WorkerLink
 from zscrape.model import (
     Load,
     Outcome,
@@ -38,6 +39,7 @@ from zscrape.wire import (
     PROTOCOL,
     WARM_LIMIT_COUNT,
     Ack,
+    Ask,
     Cancel,
     Done,
     Drain,
@@ -55,6 +57,7 @@ from zscrape.wire import (
     Run,
     Started,
     Stored,
+    Tell,
     Welcome,
     Who,
 )
@@ -699,3 +702,76 @@ def test_fenced_attempt_is_not_ended_twice(bench: Bench) -> None:
     welcomed = bench.hear(welcome())
 
     assert not [each for each in welcomed if isinstance(each, Stop)]
+
+
+# ---- what attempts ask ---------------------------------------------------------------
+
+ASK = Ask("t", 1, 7, "state", b"{}")
+TELL = Tell("t", 1, 7, b'"answer"')
+
+
+def test_question_is_repeated_until_it_is_answered(bench: Bench) -> None:
+    """What is lost is asked again; only the first answer reaches the script."""
+    bench.hear(run())
+    first = said(bench.call(bench.link.ask, ASK), Ask)
+    again = said(bench.stay(2 * ASK_AGAIN_S + 0.1), Ask)
+    told = [effect for effect in bench.hear(TELL) if isinstance(effect, Told)]
+    twice = bench.hear(TELL)
+    later = said(bench.stay(bench.now + 3 * ASK_AGAIN_S), Ask)
+
+    assert first == [ASK]
+    assert again == [ASK, ASK]
+    assert told == [Told(TELL)]
+    assert twice == []
+    assert later == []
+
+
+def test_question_of_a_cut_link_is_asked_over_the_next_one(bench: Bench) -> None:
+    """A gateway that comes back hears at once what is still to be answered."""
+    bench.hear(run())
+    bench.stay(5.0, ack=False)
+    bench.tick(9.0)  # it is silent, so the socket is given up
+    unheard = said(bench.call(bench.link.ask, ASK), Ask)
+    bench.open()
+    heard = said(bench.hear(welcome(("t", 1), boot="b2")), Ask)
+
+    assert unheard == []
+    assert heard == [ASK]
+
+
+def test_question_ends_with_its_attempt(bench: Bench) -> None:
+    """Nobody is told what an attempt that is over has asked, nor is it asked again."""
+    bench.hear(run())
+    bench.call(bench.link.ask, ASK)
+    bench.call(bench.link.finished, "t", 1, OK)
+    again = said(bench.stay(2 * ASK_AGAIN_S), Ask)
+
+    assert again == []
+    assert bench.hear(TELL) == []
+    assert bench.call(bench.link.ask, ASK) == []
+
+
+def test_question_of_an_attempt_that_nobody_wants_is_not_asked(bench: Bench) -> None:
+    """An attempt that is being ended for a gateway that gave it away has no say there."""
+    bench.hear(run())
+    bench.hear(Ack("t", 1, "stale"))
+    bench.call(bench.link.opened)
+    bench.hear(welcome())
+
+    assert said(bench.call(bench.link.ask, ASK), Ask) == []
+
+
+def test_question_goes_with_an_attempt_to_another_gateway(bench: Bench) -> None:
+    """The gateway that takes an attempt over is asked what the other one has not answered."""
+    bench.hear(run())
+    bench.call(bench.link.ask, ASK)
+    errand = bench.link.part(("t", 1))
+    other = Bench()
+    other.open()
+    other.hear(welcome())
+    assert errand is not None
+    other.call(other.link.take, errand)
+    asked = said(other.tick(0.0), Ask)
+
+    assert asked == [ASK]
+    assert [type(each) for each in other.hear(TELL)] == [Told]

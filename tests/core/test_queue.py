@@ -112,3 +112,19 @@ def test_new_kind_learns_what_waits() -> None:
 
     assert queue.take(kind) is task
     assert queue.take(kind) is None
+
+
+def test_a_task_that_leaves_its_demand_is_found_at_another() -> None:
+    """A dead entry that it left behind stands for nothing any more."""
+    kind, queue = new_kind(), Queue()
+    first, second = demand_of(kind), demand_of(kind)
+    task, other = task_of(first, 1), task_of(first, 2)
+    for each in (task, other):
+        queue.push(each)
+    queue.remove(task)
+    queue.leave(task)
+    task.demand, task.seq = second, 3  # a place that no entry has had
+    queue.push(task)
+
+    assert [entry[3] for entry in first.heap] == [other]
+    assert [queue.take(kind), queue.take(kind), queue.take(kind)] == [other, task, None]

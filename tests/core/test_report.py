@@ -43,6 +43,13 @@ def slots_busy(rig: Rig) -> None:
     rig.submit("other", requires=frozenset({"absent"}))
 
 
+def browsers_busy(rig: Rig) -> None:
+    """One runs with the only browser slot, and `t` waits for it."""
+    rig.join("a", 4, browser_slots=1)
+    rig.submit("t1", kit=("browser",))
+    rig.submit("t", kit=("browser",))
+
+
 def lock_held(rig: Rig) -> None:
     """`t` is second in the line."""
     for name in ("t1", "t2", "t"):
@@ -81,6 +88,7 @@ SCENES: list[Callable[[Rig], None]] = [
     no_matching_worker,
     cannot_run,
     slots_busy,
+    browsers_busy,
     lock_held,
     retry_later,
     lease,
@@ -105,10 +113,11 @@ def test_every_reason_is_told_with_all_its_fields(rig: Rig, scene: Callable[[Rig
 
 
 def test_every_reason_of_the_catalogue_has_a_scene() -> None:
-    """No reason is promised that the dispatcher never gives; `finished` is the gateway's."""
+    """No reason is promised that the dispatcher never gives; some are the gateway's own."""
     reasons = {f"explain.{scene.__name__}" for scene in SCENES}
 
-    assert reasons | {"explain.finished", "explain.elsewhere"} == EXPLAIN.keys()
+    told_by_gateway = {"finished", "elsewhere", "person", "site_wait"}
+    assert reasons | {f"explain.{reason}" for reason in told_by_gateway} == EXPLAIN.keys()
 
 
 def test_ahead_and_missing_are_exact(rig: Rig) -> None:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.faults.notes import read_notes
+from tests.faults.pair import Pair
 from tests.faults.services import Cluster, pause, until
 from tests.postgres import Server
 
@@ -29,40 +30,6 @@ def server() -> Iterator[Server]:
     server = Server()
     yield server
     server.close()
-
-
-class Pair:
-    """Two gateways on one database, and three workers that dial both."""
-
-    def __init__(self, root: Path, server: Server) -> None:
-        settings = {"ZSCRAPE_DATABASE_URL": server.url()}
-        self.first, self.second = (
-            Cluster(_folder(root / name), settings=settings) for name in ("first", "second")
-        )
-        tokens = ",".join(each.token() for each in self.both)
-        for name in ("one", "two", "three"):
-            worker = self.first.start_worker(name, slots=4, join=tokens)
-            for each in self.both:
-                each.wait_for_worker(worker)
-
-    @property
-    def both(self) -> tuple[Cluster, Cluster]:
-        """The gateways."""
-        return self.first, self.second
-
-    def task(self, number: int, seconds: float = 0.0, **more: Any) -> dict[str, Any]:
-        """Return the body of a task; all take their notes in one place."""
-        return self.first.task(number, seconds, **more)
-
-    def close(self) -> None:
-        """End every process."""
-        self.second.close()
-        self.first.close()
-
-
-def _folder(path: Path) -> Path:
-    path.mkdir()
-    return path
 
 
 @pytest.fixture

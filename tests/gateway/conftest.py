@@ -22,6 +22,7 @@ from zscrape.gateway.app import GatewayState, HttpPolicy, build_app
 from zscrape.gateway.audit import Auditor
 from zscrape.gateway.connections import ConnectionLimits, HttpConfig
 from zscrape.gateway.events import EventHub
+from zscrape.gateway.handoffs import Handoffs
 from zscrape.gateway.keyring import KeyRing
 from zscrape.gateway.scheduler import Scheduler
 from zscrape.gateway.schedules import Schedules
@@ -33,6 +34,7 @@ from zscrape.scripts.channels import Channels
 from zscrape.scripts.keptdirectory import KeptDirectory
 from zscrape.scripts.trust import NOBODY, Trust
 from zscrape.store.audit import AuditStore
+from zscrape.store.handoffs import HandoffStore
 from zscrape.store.keys import KeyStore
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 from zscrape.store.schedules import ScheduleStore
@@ -96,6 +98,7 @@ class Gateway:
         schedules: ScheduleStore | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        life: Callable[[], str] | None = None,
     ) -> None:
         self.reports: list[tuple[str, str, BaseException]] = []
         self.log = _Log()
@@ -111,6 +114,8 @@ class Gateway:
             channels=self.channels,
             trust=trust,
         )
+        self.tables = VolatileDatabase()
+        self.keys = KeyRing(KeyStore(self.tables))
         self.service = TaskService(
             router=self.router,
             catalogue=self.catalogue,
@@ -120,14 +125,19 @@ class Gateway:
             defaults=defaults,
             on_invalid=lambda row, kind, fault: self.invalid.append((kind, fault)),
             on_end=self._ended,
+            limit_of=self.keys.task_limit_of,
         )
         stored = schedules or ScheduleStore(VolatileDatabase())
         self.scheduler = Scheduler(
-            store=stored, tasks=self.service, log=self.log, clock=clock, monotonic=monotonic
+            store=stored,
+            tasks=self.service,
+            log=self.log,
+            clock=clock,
+            monotonic=monotonic,
+            life=life,
         )
         self.router.on_effect = self.service.apply
-        self.tables = VolatileDatabase()
-        self.keys = KeyRing(KeyStore(self.tables))
+        self.handoffs = Handoffs(HandoffStore(self.tables), self.service, clock=clock)
         self.state = GatewayState(
             service=self.service,
             router=self.router,
@@ -139,6 +149,7 @@ class Gateway:
             audit=Auditor(AuditStore(self.tables)),
             gateway_id="test",
             started_at=time.time(),
+            handoffs=self.handoffs,
             schedules=Schedules(
                 store=stored, scheduler=self.scheduler, tasks=self.service, clock=clock
             ),
@@ -149,6 +160,7 @@ class Gateway:
 
     def _ended(self, row: TaskRow) -> None:
         self.scheduler.ended(row)
+        self.handoffs.ended(row)
 
     def worker(self, script: Any = echo, **options: Any) -> ScriptedWorker:
         """Add a worker."""

@@ -57,6 +57,16 @@ async def test_patience(gateway):
             RetryRequest(max=1, backoff=(1.0,), cap=5.0, on=frozenset({OutcomeCode.BLOCKED})),
             RetryPolicy(1, (1.0,), 5.0, frozenset({OutcomeCode.BLOCKED})),
         ),
+        (
+            RetryRequest(max=1, route={OutcomeCode.BLOCKED: ("a", "b")}),
+            RetryPolicy(
+                1,
+                (15, 30, 60),
+                300,
+                RETRIED_BY_DEFAULT,
+                {OutcomeCode.BLOCKED: frozenset({"a", "b"})},
+            ),
+        ),
     ],
 )
 async def test_retry_policy(gateway, asked, policy):

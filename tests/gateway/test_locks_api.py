@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 
 import pytest
@@ -73,6 +74,25 @@ async def test_a_missing_parameter_of_a_key_is_told(client):
     assert answer.json()["problems"][0]["pointer"] == "/lock_key"
     assert "host" in answer.json()["detail"]
     assert "url" in answer.json()["detail"]
+
+
+async def test_a_missing_parameter_of_a_manifests_key_is_told(client, folder):
+    """A key of the manifest is made of what is given and of defaults, never of `null`."""
+    (folder / "scripts" / "loose").mkdir()
+    (folder / "scripts" / "loose" / "main.py").write_text("def run(**given):\n    return given\n")
+    manifest = {"name": "loose", "version": "1.0.0", "kit": [], "lock": {"key": "at:{host}"}}
+    (folder / "scripts" / "loose" / "metadata.json").write_text(json.dumps(manifest))
+    asked = {"script_name": "loose", "parameters": {"url": "a"}}
+
+    answer = await client.post("/v1/tasks", json=asked)
+    spoken = await client.post("/v1/tasks", json=asked, headers={"Accept-Language": "ko"})
+
+    told = answer.json()
+    assert (answer.status_code, told["code"]) == (422, "params_invalid")
+    assert told["problems"][0]["pointer"] == "/parameters"
+    assert "host" in told["problems"][0]["reason"]
+    assert "잠금 키" in spoken.json()["problems"][0]["reason"]
+    assert (await client.get("/v1/locks")).json()["locks"] == []
 
 
 async def test_a_key_takes_the_defaults_of_the_script(gateway, client):

@@ -13,13 +13,17 @@ import pytest
 
 from tests.gateway.fuzz import Call, Caller
 from zscrape.gateway.app import HttpPolicy
+from zscrape.gateway.openapi import told_path
 from zscrape.gateway.operations import OPERATIONS
+from zscrape.gateway.remembering import remember
 from zscrape.gateway.vault import Vault
 from zscrape.store.secrets import MemorySecrets
 
 PAGE = {"script_name": "page", "parameters": {"url": "u"}}
-SEEDS = range(4)
-ROUNDS = 33  # of calls of each operation, per seed: more than 5,000 calls in all
+# What `tests/e2e/test_described.py` does not reach: names of things that are there, headers,
+# bodies that are no JSON. Of calls of each operation, per seed.
+SEEDS = range(2)
+ROUNDS = 25
 
 
 async def test_every_route_is_described(gateway, client):
@@ -29,12 +33,14 @@ async def test_every_route_is_described(gateway, client):
     served = {
         (method, route.path) for route in gateway.app.routes for method in route.methods - {"HEAD"}
     }
+    described = {(method, told_path(path)) for method, path in served}
     told = {(method.upper(), path) for path, each in document["paths"].items() for method in each}
     operations = [each for methods in document["paths"].values() for each in methods.values()]
 
     assert answer.status_code == 200
     assert document["openapi"].startswith("3.1")
-    assert told == served
+    assert told == described
+    assert not [path for _, path in told if ":" in path]
     assert set(OPERATIONS) <= served
     assert all(each["summary"] for each in operations)
     assert len({each["operationId"] for each in operations}) == len(operations)
@@ -112,6 +118,7 @@ async def test_whatever_is_asked_is_answered_as_described(make, tmp_path, seed):
     gateway.state.vault = Vault(
         MemorySecrets(), tmp_path / "secrets.key", clock=time.time, report=lambda error: None
     )
+    gateway.state.remembering = remember(sealing=gateway.state.vault)
     gateway.worker()
     faults: list[str] = []
     count = 0
@@ -140,7 +147,7 @@ async def test_whatever_is_asked_is_answered_as_described(make, tmp_path, seed):
 
     assert faults == []
     assert gateway.reports == []
-    assert count * len(SEEDS) >= 5_000
+    assert count * len(SEEDS) >= 4_000
 
 
 def _sendable(call: Call) -> dict[str, str]:

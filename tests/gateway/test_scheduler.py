@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 from collections import Counter
 from typing import Any
 
@@ -11,10 +12,12 @@ import pytest
 
 from tests.gateway.conftest import Gateway, until
 from tests.gateway.loop_router import ending, hold
+from zscrape.errors import StorageFull
 from zscrape.gateway.plans import KeptSchedule, encode_kept
 from zscrape.gateway.schedulebody import ScheduleRequest
-from zscrape.model import OutcomeCode
+from zscrape.model import OutcomeCode, TaskSpec
 from zscrape.store.database import Database
+from zscrape.store.memory import MemoryTaskStore
 from zscrape.store.schedules import (
     Claim,
     Occurrence,
@@ -22,7 +25,8 @@ from zscrape.store.schedules import (
     ScheduleRecord,
     ScheduleStore,
 )
-from zscrape.store.schema import OCCURRENCES, SCHEDULES
+from zscrape.store.schema import GATEWAYS, OCCURRENCES, SCHEDULES
+from zscrape.store.tasks import TaskRow
 from zscrape.store.volatile import VolatileDatabase
 
 T0 = 1_800_000_000.0  # a whole minute
@@ -63,7 +67,7 @@ def clock() -> Clock:
 @pytest.fixture
 def kept() -> ScheduleStore:
     """Return a store that outlives the gateways of a test."""
-    return ScheduleStore(VolatileDatabase((SCHEDULES, OCCURRENCES)))
+    return ScheduleStore(VolatileDatabase((GATEWAYS, SCHEDULES, OCCURRENCES)))
 
 
 @pytest.fixture
@@ -493,9 +497,7 @@ async def test_a_gateway_that_missed_a_pause_fires_nothing(make, gateway, clock,
 
 async def test_gateways_that_share_a_store_hear_of_each_other(make, gateway, clock, kept):
     """A schedule made, changed or removed by one gateway is so for the others within seconds."""
-    other = make(schedules=kept, clock=clock.wall, monotonic=clock.monotonic)
-    other.scheduler._is_shared = True
-    await other.scheduler.start()
+    other = await among_others(make, clock, kept)
     counts: list[float | None] = []
 
     schedule_id = await add(gateway)
@@ -515,6 +517,26 @@ async def test_gateways_that_share_a_store_hear_of_each_other(make, gateway, clo
     assert counts == [60.0, 3_600.0, None]
 
 
+async def among_others(make: Any, clock: Clock, kept: ScheduleStore, life: str = "b") -> Gateway:
+    """Return a gateway on a store that others use as well, in a life that has its lease."""
+    made: Gateway = make(
+        schedules=kept, clock=clock.wall, monotonic=clock.monotonic, life=lambda: life
+    )
+    made.worker()
+    await lease(kept, life)
+    await made.scheduler.start()
+    return made
+
+
+async def lease(kept: ScheduleStore, life: str) -> None:
+    """Let a gateway live by what others see of it."""
+
+    def let_live(writer: sqlite3.Connection) -> None:
+        writer.execute("INSERT INTO gateways VALUES (?, ?, 0)", (life, life))
+
+    await kept._database.write(let_live)
+
+
 async def test_an_abandoned_claim_is_fired_by_another(make, gateway, clock, kept):
     """What a gateway that is gone has claimed is fired by one that shares its store, once."""
     schedule_id = await add(gateway, interval=86_400)
@@ -530,9 +552,7 @@ async def test_an_abandoned_claim_is_fired_by_another(make, gateway, clock, kept
     )
     await kept.claim([claim])
     await gateway.scheduler.close()
-    other = make(schedules=kept, clock=clock.wall, monotonic=clock.monotonic)
-    other.scheduler._is_shared = True
-    await other.scheduler.start()
+    other = await among_others(make, clock, kept)
 
     early = await kept.unsettled(before=clock.now)
     clock.go(other, 310)
@@ -541,6 +561,69 @@ async def test_an_abandoned_claim_is_fired_by_another(make, gateway, clock, kept
     assert [each.task_id for each in early] == ["0190-claimed"]
     assert (found.status, found.task_id) == (OccurrenceStatus.FIRED, "0190-claimed")
     assert other.router.submitted_count == 1
+
+
+async def test_a_claim_of_a_dead_life_is_fired_within_seconds(make, gateway, clock, kept):
+    """No more than a look at the leases tells that a claimer is over; one that lives is let be."""
+    ids = [await add(gateway, name, interval=86_400) for name in ("dead", "alive")]
+    await gateway.scheduler.close()
+    await lease(kept, "alive")
+    for schedule_id, life in zip(ids, ("dead", "alive"), strict=True):
+        occurrence = Occurrence(
+            schedule_id=schedule_id,
+            due_at=clock.now - 1,
+            status=OccurrenceStatus.CLAIMED,
+            at=clock.now - 1,
+            task_id=f"0190-{life}",
+            claimer=life,
+        )
+        claim = Claim(
+            schedule_id=schedule_id, revision=1, cursor_at=clock.now, occurrences=(occurrence,)
+        )
+        await kept.claim([claim])
+
+    await among_others(make, clock, kept, "third")
+    [found] = await told(kept, ids[0], 1)
+    [other] = await kept.occurrences(ids[1], limit=9)
+
+    assert (found.status, found.task_id) == (OccurrenceStatus.FIRED, "0190-dead")
+    assert (found.claimer, other.claimer) == ("third", "alive")
+    assert other.status is OccurrenceStatus.CLAIMED
+
+
+async def test_a_store_that_fails_between_claim_and_task(make, clock, kept):
+    """A moment whose task cannot be kept stays claimed, counts as no failure, and fires later."""
+    tasks = _Refusing()
+    gateway: Gateway = make(
+        schedules=kept, store=tasks, clock=clock.wall, monotonic=clock.monotonic
+    )
+    gateway.worker()
+    await gateway.scheduler.start()
+    schedule_id = await add(gateway, pause_on_failure=1)
+
+    clock.go(gateway, 60)
+    await until(lambda: any(event == "schedules_held_up" for event, _ in gateway.log.told))
+    before = [each.status.value for each in await kept.occurrences(schedule_id, limit=9)]
+    tasks.error = None
+    gateway.scheduler._wake.set()
+    found = await told(kept, schedule_id, 1)
+
+    assert before == ["claimed"]
+    assert short(found) == [(1, "fired")]
+    assert gateway.router.submitted_count == 1
+
+
+class _Refusing(MemoryTaskStore):
+    """A store of tasks that takes none for a while."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.error: StorageFull | None = StorageFull(reason="no room")
+
+    async def add(self, row: TaskRow, spec: TaskSpec | None = None) -> None:
+        if self.error is not None:
+            raise self.error
+        await super().add(row, spec)
 
 
 async def test_windmill_10917_no_moment_goes_missing_among_10000(make, clock, kept):

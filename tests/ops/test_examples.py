@@ -1,4 +1,4 @@
-"""The examples of automation in `configs/operations` (manual 5, 9.7): read, expanded, parsed."""
+"""The examples of automation (manual 5, 9.7): read, expanded, parsed, and verified."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ import pytest
 
 from zscrape.cli import main
 
-FOLDER = Path(__file__).parents[2] / "configs" / "operations"
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "configs" / "operations"
+WORKFLOW = ROOT / ".github" / "workflows" / "nightly-batch.yml"
 CRON_FIELDS = (r"[\d*/,-]+", r"[\d*/,-]+", r"[\d*/,-]+", r"[\d*/,-]+", r"[\d*/,-]+")
 
 
@@ -51,7 +53,7 @@ def expanded(script: str, environ: dict[str, str]) -> Iterator[list[str]]:
 def workflow() -> dict[Any, Any]:
     """The workflow of the nightly batch."""
     yaml = pytest.importorskip("yaml")
-    loaded: dict[Any, Any] = yaml.safe_load((FOLDER / "nightly-batch.yml").read_text())
+    loaded: dict[Any, Any] = yaml.safe_load(WORKFLOW.read_text())
     return loaded
 
 
@@ -72,13 +74,11 @@ def test_manual_5_2_workflow_runs_what_there_is(workflow: dict[Any, Any]) -> Non
 
 
 def test_manual_9_7_workflow_keeps_reports_whatever_happens(workflow: dict[Any, Any]) -> None:
-    """Artifacts are uploaded after failures too; it can be started by hand; two never overlap."""
+    """Artifacts are uploaded after failures too, and two never overlap."""
     *_, keep = workflow["jobs"]["batch"]["steps"]
-    begins = workflow[True]  # YAML 1.1 reads `on` as a truth
 
     assert keep["if"] == "always()"
     assert "out/" in keep["with"]["path"]
-    assert set(begins) == {"schedule", "workflow_dispatch"}
     assert workflow["concurrency"]["cancel-in-progress"] is False
 
 
@@ -99,11 +99,13 @@ def test_manual_9_9_workflow_lets_partial_failures_pass_within_gates(
     assert {code for code, end in codes.items() if end == 0} == {0, 2}
 
 
-def test_example_does_not_run_by_itself() -> None:
-    """It is not where a build server looks for workflows."""
-    workflows = FOLDER.parents[1] / ".github" / "workflows"
+def test_example_does_not_run_by_itself(workflow: dict[Any, Any]) -> None:
+    """It is begun by hand or by another workflow, with the same inputs, and by nothing else."""
+    begins = workflow[True]  # YAML 1.1 reads `on` as a truth
 
-    assert not (workflows / "nightly-batch.yml").exists()
+    assert set(begins) == {"workflow_call", "workflow_dispatch"}
+    assert begins["workflow_call"]["inputs"] == begins["workflow_dispatch"]["inputs"]
+    assert set(begins["workflow_dispatch"]["inputs"]) == {"limit", "max_failed", "resume"}
 
 
 def test_cron_lines_parse() -> None:
@@ -139,6 +141,28 @@ def test_units_of_systemd_fit_together() -> None:
     assert service["Service"]["SuccessExitStatus"] == "2"
     assert timer["Timer"]["Persistent"] == "true"
     assert timer["Install"]["WantedBy"] == "timers.target"
+
+
+@pytest.mark.system
+def test_systemd_verifies_the_units(tmp_path: Path) -> None:
+    """Systemd itself finds no fault with the service and its timer."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("needs systemd-analyze: apt-get install systemd")
+    units = []
+    for name in ("zscrape-batch.service", "zscrape-batch.timer"):
+        unit = tmp_path / name
+        # It looks whether the program is there, which is installed nowhere yet.
+        unit.write_text((FOLDER / name).read_text().replace("/usr/local/bin/zscrape", "/bin/true"))
+        units.append(str(unit))
+
+    told = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *units],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (told.returncode, told.stderr) == (0, "")
 
 
 @pytest.mark.system

@@ -164,3 +164,40 @@ def test_it_can_be_started_again() -> None:
     site.stop()
     assert httpx.get(site.start(), trust_env=False).status_code == 200
     site.stop()
+
+
+def test_members_need_the_token_of_their_form(client: httpx.Client) -> None:
+    """Only a login with the form's own token leads to the orders."""
+    sent = {"user": "guest", "password": "tea"}
+    stranger = client.post("/login", data=sent)
+    token = LexborHTMLParser(client.get("/login").content).css_first("[name=csrf_token]")
+    assert token is not None
+    known = {**sent, "csrf_token": str(token.attributes["value"])}
+    member = client.post("/login", data=known, follow_redirects=True)
+    again = client.post("/login", data=known)
+    client.get("/logout")
+
+    assert (stranger.status_code, member.status_code, again.status_code) == (403, 200, 403)
+    assert "주문 내역" in member.text
+    assert client.get("/my").headers["location"] == "/login"
+
+
+def test_board_is_in_euc_kr_and_says_so_only_inside(client: httpx.Client) -> None:
+    """The old board has no charset in its header, and takes a search in EUC-KR."""
+    page = client.get("/board")
+    found = client.get("/board?q=" + "%B0%A8%BB%E7")  # 감사
+    links = LexborHTMLParser(page.content.decode("euc-kr")).css("td a")
+
+    assert page.headers["content-type"] == "text/html"
+    assert "온기상점" in client.get("/board?page=2").content.decode("euc-kr")
+    assert found.content.decode("euc-kr").count("<tr><td>") == 1
+    assert {client.get(str(each.attributes["href"])).status_code for each in links} == {200}
+    assert client.get("/board/99").status_code == 404
+
+
+def test_api_pages_by_a_cursor(client: httpx.Client) -> None:
+    """The products come as JSON, and where the next ones begin, until there are none."""
+    first = client.get("/api/products?limit=50").json()
+    last = client.get("/api/products", params={"cursor": first["next_cursor"]}).json()
+
+    assert (len(first["items"]), len(last["items"]), last["next_cursor"]) == (50, 10, None)

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import pytest
 
-from zscrape.runtime import ctx_http
+from zscrape.runtime import ctx_http, retrying
 from zscrape.runtime.ctx_http import Http, HttpError
 
 PAGE = """
@@ -80,10 +80,11 @@ def site() -> Iterator[str]:
 @pytest.fixture
 def http(monkeypatch: pytest.MonkeyPatch) -> Iterator[Http]:
     """A client whose back-off is short."""
-    monkeypatch.setattr(ctx_http, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(retrying, "BACKOFF_S", 0.01)
     made = Http(script_name="shop", ends_at=time.monotonic() + 20)
+    made.has_robots = False
     yield made
-    made._client.close()
+    made.close()
 
 
 def test_page_is_asked_by_selectors(site: str, http: Http) -> None:
@@ -172,7 +173,7 @@ def test_end_of_the_attempt_bounds_a_request(site: str) -> None:
     with pytest.raises(HttpError):
         http.get(f"{site}/slow")
     took = time.monotonic() - began
-    http._client.close()
+    http.close()
 
     assert took < 0.4
 

@@ -325,6 +325,28 @@ async def test_a_lock_bears_a_schema_that_says_nothing(root: Path, catalogue: Ca
     assert script.lock_for({"url": "x"}) == LockRequest("x", Overlap.SKIP)
 
 
+async def test_a_lock_key_lacks_no_parameter(root: Path, catalogue: Catalogue) -> None:
+    """What is neither given nor has a default is told, not `null`; a null that is given is one."""
+    schema = {"type": "object", "properties": {"url": {}, "page": {"default": 1}}}
+    write_script(root / "sample", lock={"key": "{url}:{page}"}, parameters=schema)
+    script = await catalogue.resolve("sample")
+
+    with pytest.raises(ParamsInvalid) as caught:
+        script.lock_for({"page": 2})
+
+    assert caught.value.problems == [
+        {
+            "pointer": "/parameters",
+            "reason": "have no url, which the lock key {url}:{page} is made of; give it,"
+            " or give it a default in the script",
+            "code": "lock_missing",
+            "actual": "url",
+            "key": "{url}:{page}",
+        }
+    ]
+    assert script.lock_for({"url": None}) == LockRequest("null:1", Overlap.SKIP)
+
+
 async def test_a_lock_key_that_parameters_make_too_long_is_refused(
     root: Path, catalogue: Catalogue
 ) -> None:

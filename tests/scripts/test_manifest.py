@@ -12,14 +12,14 @@ from hypothesis import given, strategies as st
 
 from tests.scripts.folders import manifest
 from zscrape.errors import ManifestInvalid
-from zscrape.model import Limits, OutcomeCode, Overlap, Pin, RetryPolicy
+from zscrape.model import Expect, Limits, OutcomeCode, Overlap, Pin, RetryPolicy, SiteBudget
 from zscrape.scripts.manifest import (
     ManifestDefaults,
     is_script_name,
     parse_manifest,
     run_spec,
 )
-from zscrape.scripts.sections import Expect, LockTemplate, SiteBudget
+from zscrape.scripts.sections import LockTemplate
 
 PIN = Pin("dir", "sample", "1.0.0", "sha256:" + "0" * 64)
 
@@ -36,6 +36,7 @@ FIELDS = [
     "description author created_at updated_at tags system_requirements python_version",
     "dependencies entry_point timeout memory_limit parameters limits requires prefers kit reuse",
     "preload retry lock sites network secrets expect checksums signature name version other",
+    "key_retention_days",
 ]
 
 
@@ -98,7 +99,10 @@ def test_every_field_is_read() -> None:
             preload=["json"],
             retry={"max": 2, "backoff": [1, 2.5], "cap": 10, "on": ["blocked", "timeout"]},
             lock={"key": "shop:{url}", "overlap": "queue_one"},
-            sites={"example.com": {"rate": "30/min", "concurrency": 2}},
+            sites={
+                "Example.com": {"rate": "30/min", "concurrency": 2, "burst": 3, "gap": 1.5},
+                "*": {"gap": 1},
+            },
             network="any",
             secrets=["token"],
             expect={"min_items": 1, "required": ["price"], "max_null_ratio": 0.1},
@@ -126,7 +130,10 @@ def test_every_field_is_read() -> None:
     on = frozenset({OutcomeCode.BLOCKED, OutcomeCode.TIMEOUT})
     assert found.retry == RetryPolicy(max_count=2, backoff_s=(1.0, 2.5), cap_s=10.0, on=on)
     assert found.lock == LockTemplate("shop:{url}", Overlap.QUEUE_ONE)
-    assert found.sites == {"example.com": SiteBudget(0.5, 2)}
+    assert found.sites == {
+        "example.com": SiteBudget(0.5, 2, 3, 1.5),
+        "*": SiteBudget(gap_s=1.0),
+    }
     assert found.expect == Expect(1, ("price",), 0.1)
     assert (found.kit, found.reuse_count, found.preload) == ((), 5, ("json",))
     assert run_spec(found, PIN).timeout_s == 12.5
@@ -159,7 +166,7 @@ def test_every_fault_is_told_at_once() -> None:
             preload=["os; import sys"],
             retry={"max": -1, "backoff": [1, "2"], "on": ["ok"]},
             lock={"overlap": "sometimes"},
-            sites={"example.com": {"rate": "fast"}},
+            sites={"example.com": {"rate": "fast", "gap": 0, "burst": 1.5}, "a b": {}},
             network="all",
             checksums={"../x": "sha256:1"},
         )
@@ -170,6 +177,7 @@ def test_every_fault_is_told_at_once() -> None:
         *("/python_version", "/entry_point", "/timeout", "/memory_limit", "/limits/files"),
         *("/limits/process", "/kit/0", "/reuse", "/preload/0", "/retry/max", "/retry/backoff/1"),
         *("/retry/on/0", "/lock/key", "/lock/overlap", "/sites/example.com/rate", "/network"),
+        *("/sites/example.com/gap", "/sites/example.com/burst", "/sites/a b"),
         "/checksums/..~1x",
     }
     assert found["/reuse"] == "expected integer, got boolean"
@@ -300,13 +308,11 @@ def test_any_bytes_are_a_manifest_or_a_list_of_faults(raw: bytes) -> None:
         parse_manifest(raw, "sample")
 
 
-@pytest.mark.parametrize("name", ["sites", "reuse", "expect"])
+@pytest.mark.parametrize("name", ["reuse"])
 def test_a_field_that_nobody_enforces_yet_is_told(name: str) -> None:
     """A script that relies on it is told that this version does not hold it to it."""
     asked: dict[str, Any] = {
-        "sites": {"example.com": {"concurrency": 1}},
         "reuse": 5,
-        "expect": {"min_items": 1},
     }
     found = parse_manifest(manifest(**{name: asked[name]}), "sample")
 
@@ -407,3 +413,21 @@ def test_sizes_are_read_as_in_the_settings(size: str, size_bytes: int) -> None:
 def test_sizes_of_nothing_and_beyond_all_sense_are_refused(size: Any) -> None:
     """The fault stands at the field."""
     assert list(faults(manifest(memory_limit=size))) == ["/memory_limit"]
+
+
+def test_a_retry_says_where_further_tries_go() -> None:
+    """Tags by code; a code that is never tried again, or is none, is named."""
+    route = {"blocked": ["proxies"], "captcha_required": ["browser", "kr"], "timeout": []}
+    found = parse_manifest(manifest(retry={"max": 2, "route": route}), "sample").retry
+    strange = {"blocked": "proxies", "login_expired": [1], "blokced": ["x"]}
+    wrong = faults(manifest(retry={"route": strange}))
+
+    assert found.routes == {
+        OutcomeCode.BLOCKED: {"proxies"},
+        OutcomeCode.CAPTCHA_REQUIRED: {"browser", "kr"},
+    }
+    assert sorted(wrong) == [
+        "/retry/route/blocked",
+        "/retry/route/blokced",
+        "/retry/route/login_expired/0",
+    ]

@@ -959,6 +959,21 @@ async def test_a_public_repository_leads_nowhere_private(
     assert server.asked("/secret") == []
 
 
+async def test_a_public_repository_may_lead_to_what_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, server: WebServer, other: WebServer, open_source: Opener
+) -> None:
+    """A redirect into a private network is followed where the repository's owner has named it."""
+    monkeypatch.setattr(redirects, "resolve", resolve_as({"localhost": "93.184.216.34"}))
+    server.fail(INDEX, *[redirect(f"http://127.0.0.1:{other.port}{INDEX}")] * 2)
+    url = f"http://localhost:{server.port}"
+
+    refused = await reason(open_source(url=url, redirect_allow=("10.0.0.0/8", "::1/128")))
+    assert "`redirect_allow`" in refused
+    assert other.requests == []
+    await open_source(url=url, redirect_allow=("127.0.0.0/8",)).scan(None)
+    assert other.asked(INDEX)
+
+
 async def test_a_name_that_changes_its_address_is_not_believed(
     monkeypatch: pytest.MonkeyPatch, server: WebServer, other: WebServer, open_source: Opener
 ) -> None:

@@ -275,6 +275,28 @@ async def test_find_result(
         assert await store.find_result("d", b'{"a":2}', since=0) is None
 
 
+@pytest.mark.parametrize("is_written", [False, True])
+async def test_find_result_of_a_client(open_store: Opener, is_written: bool) -> None:
+    """A client that sees its own tasks alone is given its own answer, however old others are."""
+    async with open_store() as store:
+        for place, client in enumerate(("me", "you"), 1):
+            row = _row(place, digest="d", parameters=b'{"a":1,"b":2}', client=client)
+            await store.add(row)
+            _end(store, row)
+        if is_written:
+            await written(store)
+
+        turned = b'{"b": 2, "a": 1}'
+        mine = await store.find_result("d", turned, since=0, client="me")
+        latest = await store.find_result("d", turned, since=0)
+
+        assert mine is not None
+        assert mine.id == "t1"
+        assert latest is not None
+        assert latest.id == "t2"
+        assert await store.find_result("d", turned, since=0, client="nobody") is None
+
+
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -400,6 +422,20 @@ async def test_webhooks_are_kept_with_their_task(open_store: Opener, *, is_writt
 
         assert [row.id for row in unsent] == ["t0", "t2"]
         assert unsent[0].outcome is not None
+
+
+async def test_known_keys_of_many(open_store: Opener) -> None:
+    """Of many keys those that tasks of this client have are told, written or on their way."""
+    async with open_store() as store:
+        await store.add(_row(1, client="c", idempotency_key="k1"))
+        await written(store)
+        await store.add(_row(2, client="c", idempotency_key="k2"))
+        await store.add(_row(3, client="d", idempotency_key="k3"))
+        many = [f"k{number}" for number in range(1_200)]
+
+        assert await store.known_keys("c", many) == {"k1", "k2"}
+        assert await store.known_keys("d", many) == {"k3"}
+        assert await store.known_keys("c", []) == set()
 
 
 async def test_forgotten_key_may_be_used_again(open_store: Opener) -> None:

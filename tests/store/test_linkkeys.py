@@ -9,7 +9,7 @@ import pytest
 from zscrape.config.keyfiles import new_pair
 from zscrape.gateway.gatekeeper import Gatekeeper
 from zscrape.store.database import Database
-from zscrape.store.linkkeys import LinkKeyStore, TokenRow, WorkerKey
+from zscrape.store.linkkeys import Admission, LinkKeyStore, TokenRow, WorkerKey
 from zscrape.wire import PROTOCOL, Join
 
 
@@ -22,8 +22,9 @@ async def test_what_is_kept_comes_back(tmp_path: Path) -> None:
     worker, other = WorkerKey("k1", "w1", "t", 5.0), WorkerKey("k2", "w2", "t", 6.0, 7.0)
 
     await store.save_token(token)
-    await store.save_worker(worker, used)
-    await store.save_worker(other, None)
+    assert await store.add_worker(worker, "key of t") is Admission.NEW
+    await store.save_worker(other)
+    await store.revoke_token("key of t", 4.0)
     both = await store.load()
     await store.forget_worker("k1")
     left = await store.load()

@@ -12,6 +12,7 @@ import pytest
 
 from zscrape.errors import StorageError
 from zscrape.store.database import Database, connect
+from zscrape.store.postgres import PostgresDatabase
 from zscrape.store.schedules import (
     Claim,
     Claimed,
@@ -20,18 +21,25 @@ from zscrape.store.schedules import (
     ScheduleRecord,
     ScheduleStore,
 )
-from zscrape.store.schema import OCCURRENCES, SCHEDULES
+from zscrape.store.schema import GATEWAYS, OCCURRENCES, SCHEDULES
 from zscrape.store.tasks import KeyTaken
 from zscrape.store.volatile import VolatileDatabase
 
 CLAIMED = OccurrenceStatus.CLAIMED
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(
+    params=["file", "memory", pytest.param("postgres", marks=pytest.mark.system)],
+)
 async def store(request: pytest.FixtureRequest, path: Path) -> AsyncIterator[ScheduleStore]:
-    """Return a store, on a file and in memory."""
-    is_file = request.param == "file"
-    database: Any = Database(path) if is_file else VolatileDatabase((SCHEDULES, OCCURRENCES))
+    """Return a store, on a file, in memory and on a server."""
+    database: Any
+    if request.param == "file":
+        database = Database(path)
+    elif request.param == "memory":
+        database = VolatileDatabase((GATEWAYS, SCHEDULES, OCCURRENCES))
+    else:
+        database = PostgresDatabase(request.getfixturevalue("postgres").url())
     yield ScheduleStore(database)
     await database.close()
 
@@ -174,6 +182,37 @@ async def test_an_abandoned_moment_is_taken_over_once(store: ScheduleStore) -> N
 
     assert sorted(answers) == [False] * 4 + [True]
     assert await store.unsettled(before=100.0) == []
+
+
+async def test_a_claim_of_a_life_that_is_over_is_abandoned(store: ScheduleStore) -> None:
+    """A claim is abandoned once its gateway has no lease, or after a while."""
+    await store.add(record("s"))
+
+    def let_live(writer: sqlite3.Connection) -> None:
+        writer.execute("INSERT INTO gateways VALUES ('one', 'alive', 0.0)")
+
+    await store._database.write(let_live)
+    for due_at, claimer in ((60.0, "alive"), (120.0, "over"), (180.0, "")):
+        await store.claim([claim("s", due_at, claimer=claimer)])
+
+    soon = await store.abandoned(before=0.0)
+    later = await store.abandoned(before=100.0)
+
+    assert [each.claimer for each in soon] == ["over"]
+    assert [each.claimer for each in later] == ["alive", "over"]
+
+
+async def test_a_trigger_takes_no_moment_of_the_timetable(store: ScheduleStore) -> None:
+    """What a person triggers on the stroke of a second, even twice, is on record beside it."""
+    await store.add(record("s"))
+    for _ in range(2):
+        await store.note(occurrence("s", 60.0, status=OccurrenceStatus.FIRED, is_manual=True))
+
+    [mine] = await store.claim([claim("s", 60.0)])
+    found = await store.occurrences("id-s", limit=9)
+
+    assert mine == Claimed((60.0,))
+    assert [each.due_at for each in found] == [60.002, 60.001, 60.0]
 
 
 async def test_revisions_are_those_of_what_fires(store: ScheduleStore) -> None:

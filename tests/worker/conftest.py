@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from zscrape.model import Limits, Outcome, Pin, Record, RunSpec
+from zscrape.wire import Ask, Tell
 from zscrape.worker.environments import Environments
 from zscrape.worker.slots import Assignment, SlotPolicy, Slots
 
@@ -28,6 +29,7 @@ class Ran:
         self.heard = asyncio.Event()
         self.records: list[Record] = []
         self.outcomes: list[Outcome] = []
+        self.asks: list[Ask] = []
 
     @property
     def outcome(self) -> Outcome:
@@ -68,6 +70,7 @@ class Stage:
         self.policy = policy
         self.slots = Slots(policy, self._ensure, self, environments)
         self.failures: dict[str, Exception] = {}
+        self.answer: Callable[[Ask], Tell | None] = lambda ask: None
         self._ran: dict[str, Ran] = {}
         self._count = 0
 
@@ -86,6 +89,15 @@ class Stage:
         assert not ran.outcomes, "records after the outcome"
         ran.records.extend(records)
         ran.heard.set()
+
+    def on_ask(self, ask: Ask) -> None:
+        """Keep what an attempt asks, and answer as the test says."""
+        ran = self._ran[ask.task_id]
+        ran.asks.append(ask)
+        ran.heard.set()
+        tell = self.answer(ask)
+        if tell is not None:
+            self.slots.tell(tell)
 
     def on_finished(self, task_id: str, attempt: int, outcome: Outcome) -> None:
         """Keep the outcome of an attempt."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.wheels import make_wheel, repack
+from tests.wheels import KIT_WHEELS, make_wheel, repack
 from tests.worker.conftest import Stage, is_alive, until
 from tests.worker.test_environments import Stalled, policy_of, processes_in
 from zscrape.model import Limits, OutcomeCode, Pin, RunSpec
@@ -133,7 +133,7 @@ async def test_script_sees_its_environment_and_nothing_of_zscrape(place: Place) 
 
 async def test_kit_works_in_an_environment(place: Place) -> None:
     """`ctx.http` is there for a script that brings its own libraries besides."""
-    names = ("httpx", "httpcore", "h11", "anyio", "idna", "certifi", "selectolax")
+    names = KIT_WHEELS
     repack(place.root / "links", *names, "typing_extensions")
     source = """
         import thing

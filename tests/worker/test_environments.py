@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.wheels import make_wheel, repack
+from tests.wheels import KIT_WHEELS, make_wheel, repack
 from tests.worker.conftest import until
 from zscrape.errors import EnvironmentFailed
 from zscrape.model import Pin, RunSpec
@@ -224,8 +224,7 @@ async def test_environment_is_compiled_and_closed_afterwards(
 
 async def test_kit_is_installed_in_the_versions_of_zscrape(tmp_path: Path) -> None:
     """What `ctx.http` needs comes along, in the versions that zscrape itself has."""
-    names_needed = ("httpx", "httpcore", "h11", "anyio", "idna", "certifi", "selectolax")
-    repack(tmp_path / "links", *names_needed, "typing_extensions")
+    repack(tmp_path / "links", *KIT_WHEELS, "typing_extensions")
     make_wheel(tmp_path / "links", "thing", "1.0")
     async with opened(tmp_path) as environments:
         environment = await environments.ensure(needs("thing", kit=("http",)))
@@ -302,8 +301,7 @@ async def test_unhashed_dependency_of_a_hashed_one_is_refused(
 
 async def test_kit_fits_beside_hashed_requirements(tmp_path: Path) -> None:
     """The kit joins hashed requirements by version, and must not change any of them."""
-    names_needed = ("httpx", "httpcore", "h11", "anyio", "idna", "certifi", "selectolax")
-    repack(tmp_path / "links", *names_needed, "typing_extensions")
+    repack(tmp_path / "links", *KIT_WHEELS, "typing_extensions")
     digest = make_wheel(tmp_path / "links", "thing", "1.0")
     old = make_wheel(tmp_path / "links", "httpx", "0.1")
     async with opened(tmp_path) as environments:

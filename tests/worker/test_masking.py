@@ -81,6 +81,17 @@ def test_short_values_with_escapes_are_found_in_documents() -> None:
             assert value not in masked
 
 
+def test_a_secret_in_the_name_of_a_file_is_blanked_out() -> None:
+    """A saved file's name and type have no secret; a name keeps to the letters of names."""
+    saved = {"name": "to_k4f9a8.txt", "size": 2, "content_type": "text/plain; a=to_k4f9a8"}
+    record = json.dumps({**saved, "sha256": "0" * 64, "data": "b2s="}).encode()
+
+    told = json.loads(Mask({"a": "to_k4f9a8"}).file(record))
+    assert (told["name"], told["content_type"]) == ("--------.txt", f"text/plain; a={MASK}")
+    assert (told["size"], told["sha256"], told["data"]) == (2, "0" * 64, "b2s=")
+    assert Mask({"a": "another"}).file(record) is record
+
+
 @given(
     strategies.text(min_size=4, max_size=30),
     strategies.text(max_size=20),

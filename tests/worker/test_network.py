@@ -127,7 +127,7 @@ async def test_what_the_policy_forbids_ends_as_network_denied(
 @pytest.mark.asyncio(loop_scope="session")
 async def test_the_http_client_does_not_try_again(stage: Stage, service: Service) -> None:
     """`ctx.http` tells at once: nothing changes by waiting."""
-    ran = await reach(stage, "ctx.http.get(f'http://{host}:{port}/')", service.port)
+    ran = await reach(stage, "ctx.http.get(f'http://{host}:{port}/', robots=False)", service.port)
 
     assert ran.outcome.code is OutcomeCode.NETWORK_DENIED
     assert ran.outcome.error_message == f"127.0.0.1:{service.port} (network policy: public)"
@@ -140,7 +140,7 @@ async def test_a_redirect_to_a_denied_address_is_refused(
 ) -> None:
     """The address is judged at each connection, not once for the first."""
     service.redirect = f"http://127.0.0.1:{service.port}/secret"
-    body = "ctx.http.get(f'http://{host}:{port}/')"
+    body = "ctx.http.get(f'http://{host}:{port}/', robots=False)"
     ran = await reach(own_stage, body, service.port, "127.0.0.2")
 
     assert ran.outcome.code is OutcomeCode.NETWORK_DENIED
@@ -152,7 +152,7 @@ async def test_a_redirect_to_a_denied_address_is_refused(
 async def test_what_is_allowed_works(own_stage: Stage, service: Service, network: Network) -> None:
     """An address of `network_allow` can be reached, and with `any` every one."""
     host = "127.0.0.2" if network == "public" else "127.0.0.1"
-    body = "return ctx.http.get(f'http://{host}:{port}/').status"
+    body = "return ctx.http.get(f'http://{host}:{port}/', robots=False).status"
     ran = await reach(own_stage, body, service.port, host, network)
 
     assert ran.data == 200

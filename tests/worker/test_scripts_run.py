@@ -10,6 +10,7 @@ import pytest
 from tests.worker.conftest import Stage
 from zscrape.errors import IntegrityFailure, RepositoryUnavailable
 from zscrape.model import Limits, OutcomeCode
+from zscrape.wire import Tell
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -175,7 +176,9 @@ async def test_records_are_heard_while_the_script_runs(stage: Stage) -> None:
 
 
 async def test_repeated_key_is_one_item(stage: Stage) -> None:
-    """An item whose key was seen in this run is dropped."""
+    """An item whose key was seen in this run is dropped, also where no gateway knows keys."""
+    body = b'{"message":"no gateway"}'
+    stage.answer = lambda ask: Tell(ask.task_id, ask.attempt, ask.request, body, "unsupported")
     ran = await stage.run("def run(ctx):\n    for n in (1, 2, 1):\n        ctx.emit(n, key=n)")
 
     assert ran.bodies("item") == [1, 2]

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -209,7 +210,8 @@ async def test_swarm_ends_when_its_template_is_killed(own: Stage, swarm: str) ->
     """A swarm that comes to the worker is ended as well."""
     source = SWARM.replace("0.2", "60") + SWARMS[swarm]
     ran = own.begin(own.write(source), timeout_s=60.0)
-    await until(lambda: len(own.slots.child_pids) < len(_marked(own)))
+    await ran.started.wait()
+    await until(lambda: _has_swarm(own))
     os.kill(own.slots.template_pids[""], signal.SIGKILL)
     await ran.finished.wait()
     ended_at = time.monotonic()
@@ -273,6 +275,12 @@ async def test_escaped_process_does_not_outlive_a_killed_worker(
 
 def _marked(stage: Stage) -> list[int]:
     return strays.marked(stage.slots._scratch.owner)
+
+
+def _has_swarm(stage: Stage) -> bool:
+    """True iff some child has started others: a spare that was just forked is nobody's swarm."""
+    ids = Counter(marker.read(pid)[1] for pid in _marked(stage))
+    return any(count > 1 for child_id, count in ids.items() if child_id)
 
 
 async def _start_worker(root: Path) -> tuple[asyncio.subprocess.Process, int, list[int]]:

@@ -116,6 +116,31 @@ workers = Family(
         "revoke": "zscrape.cli.workers:revoke",
     },
 )
+sessions = Family(
+    "sessions",
+    help="cli.sessions",
+    params=common_options(),
+    lazy={
+        "list": "zscrape.cli.sessions:list_sessions",
+        "show": "zscrape.cli.sessions:show",
+        "import": "zscrape.cli.sessions:import_cookies",
+        "grant": "zscrape.cli.sessions:grant",
+        "remove": "zscrape.cli.sessions:remove",
+    },
+)
+state = Family(
+    "state",
+    help="cli.state",
+    params=common_options(),
+    lazy={
+        "list": "zscrape.cli.state:list_state",
+        "get": "zscrape.cli.state:get",
+        "set": "zscrape.cli.state:set_state",
+        "remove": "zscrape.cli.state:remove",
+        "keys": "zscrape.cli.state:keys",
+        "forget": "zscrape.cli.state:forget",
+    },
+)
 secrets = Family(
     "secrets",
     help="cli.secrets",
@@ -124,5 +149,15 @@ secrets = Family(
         "set": "zscrape.cli.secrets:set_secret",
         "list": "zscrape.cli.secrets:list_secrets",
         "remove": "zscrape.cli.secrets:remove_secret",
+    },
+)
+sites = Family(
+    "sites",
+    help="cli.sites",
+    params=common_options(),
+    lazy={
+        "list": "zscrape.cli.sites:list_sites",
+        "set": "zscrape.cli.sites:set_site",
+        "remove": "zscrape.cli.sites:remove_site",
     },
 )

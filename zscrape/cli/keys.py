@@ -38,8 +38,14 @@ def seconds_of(span: str) -> int:
         help="cli.option.scope",
     ),
     Flag(["--script", "scripts"], multiple=True, help="cli.option.key_script"),
+    Flag(["--group", "groups"], multiple=True, help="cli.option.key_group"),
     Flag(["--expires-in"], help="cli.option.expires_in"),
     Flag(["--rate"], help="cli.option.rate"),
+    Flag(
+        ["--task-limit"],
+        type=click.IntRange(1, 10_000_000),
+        help="cli.option.task_limit",
+    ),
     *remote_options(),
     help_key="cli.keys.create",
 )
@@ -48,8 +54,10 @@ def create(
     name: str,
     scopes: tuple[str, ...],
     scripts: tuple[str, ...],
+    groups: tuple[str, ...],
     expires_in: str | None,
     rate: str | None,
+    task_limit: int | None,
     **where: Any,
 ) -> int:
     """Make a key and show it, this once."""
@@ -59,8 +67,10 @@ def create(
             name=name or None,
             scopes=list(scopes) or ["run"],
             scripts=list(scripts) or None,
+            groups=list(groups) or None,
             expires_in=life_s,
             rate=rate,
+            task_limit=task_limit,
         )
     if terminal.is_json:
         terminal.answer(made)
@@ -78,7 +88,18 @@ def list_keys(terminal: Terminal, **where: Any) -> int:
     if terminal.is_json:
         terminal.answer(document)
         return OK
-    columns = ("id", "name", "key", "scopes", "scripts", "status", "age", "expires", "used")
+    columns = (
+        "id",
+        "name",
+        "key",
+        "scopes",
+        "scripts",
+        "groups",
+        "status",
+        "age",
+        "expires",
+        "used",
+    )
     terminal.table(
         terminal.columns(*columns),
         [
@@ -88,6 +109,7 @@ def list_keys(terminal: Terminal, **where: Any) -> int:
                 key.get("prefix"),
                 key["scopes"],
                 key.get("scripts"),
+                key.get("groups"),
                 key["status"],
                 age(key.get("created_at")),
                 key.get("expires_at"),

@@ -35,6 +35,7 @@ class _Asked(Struct, frozen=True):
     detach: bool
     follow: bool
     timeout: float | None
+    max_age: float | None
     output: Path | None
     artifacts: Path | None
 
@@ -42,6 +43,8 @@ class _Asked(Struct, frozen=True):
         """Refuse options that do not go together."""
         if self.timeout is not None and not math.isfinite(self.timeout):
             raise UsageFault("cli.usage.bad", name="--timeout", reason=str(self.timeout))
+        if self.max_age is not None and is_path(self.target):
+            raise UsageFault("cli.usage.max_age_path")
         if self.detach and (self.follow or self.output or self.artifacts):
             raise UsageFault("cli.usage.detach")
         if self.detach and is_path(self.target):
@@ -58,6 +61,11 @@ class _Asked(Struct, frozen=True):
         ["--timeout"],
         type=click.FloatRange(0, 86_400, min_open=True),
         help="cli.option.timeout",
+    ),
+    Flag(
+        ["--max-age"],
+        type=click.FloatRange(0, 30 * 86_400),
+        help="cli.option.max_age",
     ),
     Flag(
         ["--output", "-o"],
@@ -112,8 +120,17 @@ def _run_here(
 def _run_there(terminal: Terminal, asked: _Asked, client: Client) -> int:
     name, _, version = asked.target.partition("@")
     parameters = read_parameters(asked.given, lambda: client.schema(name))
-    task = client.submit(name, parameters, version=version or None, timeout=asked.timeout)
+    task = client.submit(
+        name,
+        parameters,
+        version=version or None,
+        timeout=asked.timeout,
+        max_age=asked.max_age,
+    )
     task_id = str(task["request_id"])
+    reused = task.get("reused")
+    if reused:
+        terminal.note("cli.run.reused", request_id=task_id, age_s=float(reused["age"]))
     if asked.detach:
         if terminal.is_json:
             terminal.answer(task)
@@ -124,7 +141,8 @@ def _run_there(terminal: Terminal, asked: _Asked, client: Client) -> int:
     try:
         envelope = _follow(terminal, client, task_id, asked)
     except KeyboardInterrupt:
-        _cancel(terminal, client, task_id)
+        if not reused:  # it is somebody else's
+            _cancel(terminal, client, task_id)
         raise
     names = [saved["name"] for saved in envelope.get("artifacts") or ()] if asked.artifacts else []
     return _finish(

@@ -12,6 +12,7 @@ import click
 from zscrape.cli.remote import open_client, remote_options
 from zscrape.cli.terminal import Terminal
 from zscrape.cli.verbs import FAILED, OK, SOME_FAILED, Flag, verb
+from zscrape.ops.starters import STARTERS
 
 if TYPE_CHECKING:
     from zscrape.ops.checking import CheckReport
@@ -48,14 +49,23 @@ def list_scripts(terminal: Terminal, **where: Any) -> int:
 @verb(
     "new",
     click.Argument(["folder"], type=click.Path(path_type=Path, file_okay=False)),
+    Flag(
+        ["--template"],
+        type=click.Choice(list(STARTERS)),
+        default="http",
+        show_default=True,
+        help="cli.option.template",
+    ),
     Flag(["--author"], help="cli.option.author"),
     help_key="cli.scripts.new",
 )
-def new(terminal: Terminal, folder: Path, author: str | None) -> int:
+def new(terminal: Terminal, folder: Path, template: str, author: str | None) -> int:
     """Make the folder of a new script."""
     from zscrape.ops.newscript import create_script
 
-    files = create_script(folder.absolute(), author=author or _user(), lang=terminal.lang)
+    files = create_script(
+        folder.absolute(), author=author or _user(), lang=terminal.lang, starter=template
+    )
     if terminal.is_json:
         terminal.answer({"name": folder.name, "files": [str(path) for path in files]})
         return OK

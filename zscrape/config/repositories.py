@@ -13,7 +13,14 @@ import msgspec
 from msgspec import Struct
 
 from zscrape.config.settings import REPOSITORY_ENVIRONMENT, REPOSITORY_SECRETS, RepositorySettings
-from zscrape.config.values import MASK, SettingError, check_range, type_words, wrong
+from zscrape.config.values import (
+    MASK,
+    SettingError,
+    check_range,
+    parse_networks,
+    type_words,
+    wrong,
+)
 from zscrape.spelling import most_like
 
 _COMMON: Final = ("type", "name", "timeout_s")
@@ -30,8 +37,8 @@ _S3: Final = (
 # Repository types, and the fields that each has besides the common ones.
 _FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "dir": ("url",),
-    "git": ("url", *_LOGIN, "branch", "ssh_key", "ssh_known_hosts"),
-    "http": ("url", *_LOGIN),
+    "git": ("url", *_LOGIN, "redirect_allow", "branch", "ssh_key", "ssh_known_hosts"),
+    "http": ("url", *_LOGIN, "redirect_allow"),
     "s3": _S3,
 }
 REPOSITORY_TYPES: Final = tuple(_FIELDS)
@@ -155,6 +162,11 @@ def _repository(row: Any, source: str, number: int, path_of: PathReader) -> Repo
             )
     if not _NAME.fullmatch(given["name"]):
         raise wrong(_place(source, "name"), given["name"], "letters, digits, _ . -")
+    try:
+        parse_networks(given.get("redirect_allow", ()))
+    except ValueError as error:
+        place = _place(source, "redirect_allow")
+        raise wrong(place, given["redirect_allow"], "[10.0.0.0/8, 192.168.1.5, ...]") from error
     if kind == "s3":
         return RepositorySettings(**_bucket(given, source))
     if not given.get("url"):

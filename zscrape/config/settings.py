@@ -57,6 +57,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     task_kept_days: float = 30.0  # ended tasks, in the database
     output_kept_days: float = 7.0  # their items and artifacts
     audit_kept_days: float = 365.0  # who did what
+    key_kept_days: float = 30.0  # keys of items, where a script says nothing; 0: not at all
     # Where large results, items and artifacts go: the home folder, or a bucket.
     blobs: Literal["file", "s3"] = "file"
     blob_bucket: str = ""
@@ -72,6 +73,11 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
 
     join: str = "tcp://127.0.0.1:5555"  # join tokens (secret) and addresses, joined by commas
     slots: int | None = None  # None: the number of CPUs
+    # Attempts with a browser at once, each some 300 MB. None: 2, or 1 on a small machine; without
+    # Chromium none.
+    browser_slots: int | None = None
+    browser_program: str = ""  # its path, beneath /usr or /opt; empty: looked for
+    browser_ahead: int = 1  # browsers that wait ready, while browser scripts run
     tags: tuple[str, ...] = ()
     isolation: Literal["fork", "exec"] = "fork"
     grace_s: float = 2.0  # between asking an attempt to end and killing it
@@ -110,6 +116,8 @@ class RepositorySettings(Struct, frozen=True, kw_only=True):
     token: str | None = None  # secret
     user: str | None = None
     password: str | None = None  # secret
+    # Private networks that a public server may redirect to; it may not to any by default.
+    redirect_allow: tuple[str, ...] = ()
     # git
     branch: str | None = None  # what has no tag comes from here; None: the default branch
     ssh_key: str | None = None  # path of a private key

@@ -23,6 +23,8 @@ _ZERO_ALLOWED: Final = (
     "gateway.client_rate",
     "gateway.client_burst",
     "worker.grace_s",
+    "worker.browser_slots",
+    "worker.browser_ahead",
 )
 
 
@@ -204,7 +206,14 @@ def parse_database(address: str) -> str:
     return address
 
 
-_ENDS: Final = ("completed", "failed", "timed_out", "cancelled")
+# Final states, and codes of ends that say more.
+_ENDS: Final = (
+    *("completed", "failed", "timed_out", "cancelled"),
+    *("blocked", "captcha_required", "robots_disallowed", "login_expired", "empty_result"),
+    *("rate_limited", "network_denied", "script_error", "timeout", "expired", "crashed"),
+    *("worker_lost", "no_matching_worker", "environment_error", "integrity_error"),
+    *("memory_limit", "cpu_limit", "process_limit", "output_limit", "result_invalid", "internal"),
+)
 
 
 def parse_networks(words: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -72,10 +72,25 @@ class Buckets:
         return Verdict(
             rate=rate,
             is_allowed=is_allowed,
-            left_count=int(bucket.tokens),
+            left_count=max(0, int(bucket.tokens)),
             full_in_s=missing / rate.per_s,
             next_in_s=max(0.0, (1.0 - bucket.tokens) / rate.per_s),
         )
+
+    def settle(self, name: str, tokens: float, *, now: float) -> None:
+        """Say how many tokens a bucket really has: others take from it too. Unknown names stay so.
+
+        Less than none is a debt, paid before anybody may take again.
+        """
+        known = self._found.get(name)
+        if known is not None:
+            bucket, rate = known
+            bucket.tokens, bucket.at = min(tokens, float(rate.burst_count)), now
+
+    def rate_of(self, name: str) -> Rate | None:
+        """Return the rate at which a bucket was last asked; None for one that is not known."""
+        known = self._found.get(name)
+        return None if known is None else known[1]
 
     def _bucket(self, name: str, rate: Rate, now: float) -> _Bucket:
         known = self._found.get(name)

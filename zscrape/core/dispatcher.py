@@ -14,7 +14,7 @@ attempts run at once in a simulation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from zscrape.core import breaking, invariants, patience, report
 from zscrape.core.effects import (
     DispatcherEffect,
     GiveScript,
+    Question,
     Send,
     TaskRecords,
     TaskStarted,
@@ -48,6 +49,7 @@ from zscrape.model import (
 )
 from zscrape.wire import (
     Ack,
+    Ask,
     Done,
     Drain,
     Events,
@@ -101,6 +103,7 @@ class Dispatcher:
             Done: self._heard_done,
             Refused: self._heard_refused,
             Need: self._heard_need,
+            Ask: self._heard_ask,
             Goodbye: self._members.goodbye,
         }
 
@@ -119,6 +122,14 @@ class Dispatcher:
             raise Draining
         self._lives.accept(spec, now=now)
         return self._flush(now)
+
+    def client_counts(self) -> dict[str, int]:
+        """Return how many tasks of each client have not ended."""
+        return dict(self._lives.client_counts)
+
+    def count_elsewhere(self, counts: Mapping[str, int]) -> None:
+        """Count these tasks of clients too, which other gateways look after."""
+        self._lives.elsewhere = counts
 
     def cancel(self, task_id: TaskId, *, now: float) -> list[DispatcherEffect]:
         """End a task. Nothing happens if it is unknown or has ended."""
@@ -462,6 +473,15 @@ class Dispatcher:
 
     def _heard_need(self, worker: Worker, need: Need, now: float) -> None:
         self._lives.out.append(GiveScript(worker.peer, worker.id, need.request, need.key))
+
+    def _heard_ask(self, worker: Worker, ask: Ask, now: float) -> None:
+        task = self._current(worker, ask.task_id, ask.attempt)
+        if task is None:
+            self._members.ignore(worker.peer, ask, "superseded")
+            return
+        if not task.is_started:
+            self._begin(task, worker, now)
+        self._lives.out.append(Question(worker.peer, worker.id, ask, task.spec.run))
 
     # ---- small parts -----------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from zscrape.model import Attempt, Outcome, OutcomeCode, Record, RunSpec, TaskId, WorkerId
-from zscrape.wire import GatewayMessage, Run, WorkerMessage
+from zscrape.wire import Ask, GatewayMessage, Run, Tell, WorkerMessage
 
 # ---- Dispatcher: deeds ---------------------------------------------------------------
 
@@ -29,6 +29,15 @@ class GiveScript(Struct, frozen=True):
     worker_id: WorkerId
     request: int
     digest: str
+
+
+class Question(Struct, frozen=True):
+    """Answer what a running attempt asks, by a `Tell`; the same question may come again."""
+
+    peer: bytes
+    worker_id: WorkerId
+    ask: Ask
+    run: RunSpec
 
 
 # ---- Dispatcher: facts ---------------------------------------------------------------
@@ -131,6 +140,7 @@ class Ignored(Struct, frozen=True):
 DispatcherEffect: TypeAlias = (
     Send
     | GiveScript
+    | Question
     | TaskQueued
     | TaskAssigned
     | TaskAdopted
@@ -190,6 +200,12 @@ class Seek(Struct, frozen=True):
     attempt: int
 
 
+class Told(Struct, frozen=True):
+    """The gateway's answer to what an attempt has asked."""
+
+    tell: Tell
+
+
 class Given(Struct, frozen=True):
     """The gateway's answer to a `Need`; `body` is None when it does not have the thing."""
 
@@ -235,6 +251,7 @@ LinkEffect: TypeAlias = (
     | Stop
     | Seek
     | Given
+    | Told
     | Exit
     | GatewayJoined
     | GatewayLost

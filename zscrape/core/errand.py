@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 from zscrape.core.ensure import ensure
 from zscrape.model import MIB, Attempt, Outcome, Record
-from zscrape.wire import Done, Events, Run
+from zscrape.wire import Ask, Done, Events, Run
 
 # Attempts are remembered this long at least after their end, against late duplicates.
 MEMORY_S = 60.0
@@ -34,6 +34,7 @@ class Errand(Struct, eq=False):
     outcome: Outcome | None = None
     resend_at: float = inf  # iff it has an outcome
     tell_start_at: float = inf  # iff its start is to be told, unless something else tells it
+    asks: dict[int, Ask] = field(default_factory=dict)  # what it has asked and was not told
 
     @property
     def attempt(self) -> Attempt:

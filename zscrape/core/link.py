@@ -29,6 +29,7 @@ from zscrape.core.effects import (
     SendUp,
     Start,
     Stop,
+    Told,
 )
 from zscrape.core.ensure import ensure
 from zscrape.core.errand import Errand, Errands
@@ -51,6 +52,7 @@ from zscrape.model import (
 from zscrape.wire import (
     WARM_LIMIT_COUNT,
     Ack,
+    Ask,
     Cancel,
     Claim,
     Drain,
@@ -64,6 +66,7 @@ from zscrape.wire import (
     Run,
     Started,
     Stored,
+    Tell,
     Welcome,
     Who,
     WorkerMessage,
@@ -73,6 +76,8 @@ from zscrape.wire import (
 RESEND_S = 2.0
 # What is over before that is told by its outcome alone: a message saved on both sides.
 TELL_START_S = 0.02
+# A lost question is missed soon; one that a person answers is not asked too often.
+ASK_AGAIN_S = 3.0
 # Outcomes that wait for their Ack may take this much memory before new work is declined.
 OUTBOX_LIMIT_BYTES = 64 * MIB
 
@@ -122,6 +127,7 @@ class WorkerLink:
         self._evidence = Evidence()
         self._errands = Errands()
         self._questions = Questions()
+        self._ask_at = inf  # iff something that runs may wait for an answer
         self._is_draining = False  # this worker's own wish
         self._is_drained_by_gateway = False
         self._has_exited = False
@@ -135,6 +141,7 @@ class WorkerLink:
             Claim: self._heard_claim,
             Drain: self._heard_drain,
             Give: self._heard_give,
+            Tell: self._heard_tell,
             Stored: self._heard_stored,
             Ack: self._heard_ack,
             Who: self._heard_who,
@@ -249,6 +256,7 @@ class WorkerLink:
         errand.resend_at = inf
         if errand.outcome is None:
             self._errands.running[errand.attempt] = errand
+            self._ask_at = now
             self._errands.wake(min(errand.fence_at, errand.tell_start_at))
             self._tell_of(errand, now)
         else:
@@ -269,6 +277,15 @@ class WorkerLink:
         need = self._questions.ask(kind, key, now=now)
         self._send_joined(need)
         return need.request, self._flush()
+
+    def ask(self, ask: Ask, *, now: float) -> list[LinkEffect]:
+        """Ask the gateway for an attempt that runs; `Told` has the answer, unless it ends first."""
+        errand = self._errands.running.get((ask.task_id, ask.attempt))
+        if errand is not None and errand.is_wanted:
+            errand.asks[ask.request] = ask
+            self._send_joined(ask)
+            self._ask_at = min(self._ask_at, now + ASK_AGAIN_S)
+        return self._flush()
 
     def introduce(self, facts: WorkerFacts) -> None:
         """Change what this worker says of itself; before it is opened for the first time."""
@@ -333,6 +350,7 @@ class WorkerLink:
                 self._speak_at,
                 self._heard_at + self._lost_after_s,
                 self._questions.repeat_at,
+                self._ask_at,
                 self._errands.repeat_at,
             ]
         return moments
@@ -367,6 +385,8 @@ class WorkerLink:
                 self._send_done(errand, now)
         if self._questions.repeat_at <= now:
             self._ask_again(now)
+        if self._ask_at <= now:
+            self._ask_for_attempts(now)
 
     # ---- what the gateway said -------------------------------------------------------
 
@@ -391,6 +411,7 @@ class WorkerLink:
         for errand in self._errands.outbox.values():
             self._send_done(errand, now)
         self._ask_again(now)
+        self._ask_for_attempts(now)
         self._profile.warm_known = None
         self._beat(now)
 
@@ -481,6 +502,11 @@ class WorkerLink:
     def _heard_give(self, give: Give, now: float) -> None:
         if self._questions.answer(give.request):
             self._out.append(Given(give.request, give.body))
+
+    def _heard_tell(self, tell: Tell, now: float) -> None:
+        errand = self._errands.running.get((tell.task_id, tell.attempt))
+        if errand is not None and errand.asks.pop(tell.request, None) is not None:
+            self._out.append(Told(tell))
 
     def _heard_ack(self, ack: Ack, now: float) -> None:
         attempt = (ack.task_id, ack.attempt)
@@ -577,6 +603,12 @@ class WorkerLink:
     def _ask_again(self, now: float) -> None:
         for need in self._questions.repeat(now=now):
             self._send(need)
+
+    def _ask_for_attempts(self, now: float) -> None:
+        asks = [ask for errand in self._errands.running.values() for ask in errand.asks.values()]
+        for ask in asks:
+            self._send(ask)
+        self._ask_at = now + ASK_AGAIN_S if asks else inf
 
     def _send_records(self, errand: Errand) -> None:
         if self._phase is _Phase.JOINED:

@@ -6,6 +6,7 @@ It knows nothing of messages' order, sessions or beats: that is the dispatcher's
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import inf
 from typing import Final
 
@@ -71,7 +72,8 @@ class Lives:
         self._lease_ms = round(heartbeat.lease_s * 1000)
         self._policy = policy
         self._turns = Turns()
-        self._client_counts: dict[str, int] = {}  # of tasks that have not ended
+        self.client_counts: dict[str, int] = {}  # of tasks that have not ended
+        self.elsewhere: Mapping[str, int] = {}  # the same, at other gateways
         self._seq = 0
 
     # ---- acceptance ------------------------------------------------------------------
@@ -87,8 +89,7 @@ class Lives:
         policy = self._policy
         if len(self.waiting) >= policy.limit_count:
             raise QueueFull(limit_count=policy.limit_count)
-        if self._client_counts.get(spec.client, 0) >= policy.client_limit_count:
-            raise ClientQueueFull(limit_count=policy.client_limit_count)
+        self._check_client(spec)
         key = _key(spec)
         if spec.lock is None or key is None:
             task = self._admit(spec, now)
@@ -103,6 +104,13 @@ class Lives:
         if spec.lock.overlap is Overlap.REPLACE:
             self._replace(key, now)
         self._claim(task, key, now)
+
+    def _check_client(self, spec: TaskSpec) -> None:
+        own, count = spec.client_limit_count, self._policy.client_limit_count
+        limit_count = count if own is None else min(own, count)
+        known = self.client_counts.get(spec.client, 0) + self.elsewhere.get(spec.client, 0)
+        if known >= limit_count:
+            raise ClientQueueFull(limit_count=limit_count, is_of_key=limit_count == own)
 
     def restore(
         self,
@@ -119,6 +127,8 @@ class Lives:
         task.received_count = history.received_count
         task.try_count, task.lost_count = history.try_count, history.lost_count
         task.is_last = history.is_last
+        if history.last_code is not None:
+            self._route(task, history.last_code)
         task.accepted_at -= history.age_s
         task.deadline_at -= history.age_s
         task.lease_until = now + self._heartbeat.lease_s
@@ -186,7 +196,7 @@ class Lives:
             inf if spec.deadline_s is None else now + spec.deadline_s,
         )
         self.tasks[spec.id] = task
-        self._client_counts[spec.client] = self._client_counts.get(spec.client, 0) + 1
+        self.client_counts[spec.client] = self.client_counts.get(spec.client, 0) + 1
         return task
 
     def _claim(self, task: Task, key: str, now: float) -> None:
@@ -335,7 +345,22 @@ class Lives:
             delay_s = retry.rest_s(policy, task.current, try_count=task.try_count)
             said = f"{outcome.error_type}: {outcome.error_message}" if outcome.error_type else ""
             message = said[:_MESSAGE_LIMIT_CHARACTERS]
+            self._route(task, outcome.code)
             self._rest(task, Place.REST, outcome.code, now + delay_s, now, message)
+
+    def _route(self, task: Task, code: OutcomeCode) -> None:
+        """Let further tries of a task that ended with `code` go where its policy sends them."""
+        requires = task.spec.requires | task.spec.retry.routes.get(code, frozenset())
+        if requires == task.spec.requires:
+            return
+        self.queue.leave(task)
+        task.demand.task_count -= 1
+        # Heads of the demand before may name it still: no two entries may be alike.
+        self._seq += 1
+        task.seq = self._seq
+        task.spec = msgspec.structs.replace(task.spec, requires=requires)
+        task.demand = self.pool.demand(task.spec)
+        task.demand.task_count += 1
 
     def lose(self, task: Task, *, may_run: bool, now: float) -> None:
         """Give up the last attempt of a detached task. `may_run`: it perhaps goes on."""
@@ -434,9 +459,9 @@ class Lives:
         self.deadlines.clear(task)
         task.demand.task_count -= 1
         client = task.spec.client
-        self._client_counts[client] -= 1
-        if not self._client_counts[client]:
-            del self._client_counts[client]
+        self.client_counts[client] -= 1
+        if not self.client_counts[client]:
+            del self.client_counts[client]
         self.out.append(TaskFinished(task.id, task.attempt, worker_id, outcome, dropped_reason))
         lock = task.lock
         if lock is None:

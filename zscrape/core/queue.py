@@ -46,6 +46,14 @@ class Queue:
             heap[:] = [entry for entry in heap if entry[3].is_queued]
             heapify(heap)
 
+    def leave(self, task: Task) -> None:
+        """Forget a task that waits no more at its demand, the dead entry included."""
+        if task.is_in_heap:
+            heap = task.demand.heap
+            heap[:] = [entry for entry in heap if entry[3] is not task]
+            heapify(heap)
+            task.is_in_heap = False
+
     def head(self, demand: Demand) -> Task | None:
         """Return the first task of `demand`, leaving it where it is."""
         heap = demand.heap
@@ -89,7 +97,12 @@ class Queue:
             self._tell(kind, demand, task)
 
     def _tell(self, kind: Kind, demand: Demand, task: Task) -> None:
-        """Put the head of `demand` into the heads of `kind`; the entry before it is void."""
+        """Put the head of `demand` into the heads of `kind`; the entry before it is void.
+
+        Not of one whose browsers are all busy: a member is of another kind when one comes free.
+        """
+        if not kind.has_room_for(demand):
+            return
         entry: HeadEntry = (*task.order, demand)
         known = kind.entry_by_demand.get(demand)
         if known is not None and known[:3] <= entry[:3]:

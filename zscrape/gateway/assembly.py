@@ -12,12 +12,16 @@ from msgspec import Struct
 
 from zscrape.config import Settings, usable
 from zscrape.core.bucket import rate_of
+from zscrape.core.effects import DispatcherEffect
+from zscrape.errors import NotFound
+from zscrape.gateway.asked import Answerer, Asked, Questions
 from zscrape.gateway.connections import room_for
 from zscrape.gateway.deliveries import Deliveries, WebhookPolicy
 from zscrape.gateway.entrance import Entrance, open_entrance
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.facts import FactTeller
 from zscrape.gateway.gatekeeper import Gatekeeper, NoKeeper
+from zscrape.gateway.handoffs import Handoffs
 from zscrape.gateway.httpdoor import shield_of
 from zscrape.gateway.joining import Joining
 from zscrape.gateway.largefiles import far_of
@@ -25,6 +29,8 @@ from zscrape.gateway.ledger import EndListener
 from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.outbound import Outbound
 from zscrape.gateway.ratelimits import LocalLimiter
+from zscrape.gateway.remembering import Remembering, remember
+from zscrape.gateway.robots import RobotsFiles
 from zscrape.gateway.router import Router
 from zscrape.gateway.scheduler import Scheduler
 from zscrape.gateway.schedules import Schedules
@@ -34,13 +40,17 @@ from zscrape.gateway.sharing import (
     host_name,
     join,
     kept_for,
+    limits_of,
     open_shared,
     tell_storage,
 )
+from zscrape.gateway.siteopen import open_sites
+from zscrape.gateway.sites import Sites
 from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.gateway.tasks import TaskPolicy, TaskService
 from zscrape.gateway.vault import Vault
 from zscrape.log import get_logger
+from zscrape.model import TaskId
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.channels import Channels
@@ -48,10 +58,11 @@ from zscrape.scripts.manifest import ManifestDefaults
 from zscrape.scripts.repository import open_repositories
 from zscrape.scripts.trust import Trust
 from zscrape.store.database import FILE_NAME, Database, home_lock
+from zscrape.store.handoffs import HandoffStore
 from zscrape.store.linkkeys import LinkKeyStore
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 from zscrape.store.schedules import ScheduleStore
-from zscrape.store.schema import OCCURRENCES, SCHEDULES
+from zscrape.store.schema import HANDOFFS, OCCURRENCES, SCHEDULES
 from zscrape.store.secrets import MemorySecrets, SqlSecrets
 from zscrape.store.sql import SqlTaskStore
 from zscrape.store.tasks import TaskRow, TaskStore
@@ -124,6 +135,7 @@ async def assemble(
     router.secrets_for = vault.values_for
     store = database or MemoryTaskStore(MemoryPolicy(final_count=gateway.task_kept_count))
     entrance = await open_entrance(settings, key, database, parts)
+    limits = limits_of(identity.shared)
     deliveries = _webhooks(settings, store, parts)
     ends: list[EndListener] = [deliveries.offer]
     service = TaskService(
@@ -143,13 +155,40 @@ async def assemble(
         ),
         on_stored=None if database is None else router.stored,
         check_secrets=vault.check,
+        script_buckets=limits.scripts,
+        limit_of=entrance.keys.task_limit_of,
     )
-    teller.listener = service.apply
+    sites = await open_sites(identity, lambda each: service.live(each) is not None, parts)
+    remembering = _remember(settings, database, vault, service, parts)
+    ends.append(remembering.keys.ended)
+    handoffs = _handoffs(settings, identity, service, ends)
+    answerers: dict[str, Answerer] = {
+        "site": sites.answer,
+        "seen": sites.seen,
+        "robots": _robots(settings, sites, parts).answer,
+        "state": remembering.states.answer,
+        "key": remembering.keys.answer,
+        "session": remembering.sessions.answer,
+        "person": handoffs.answer_script,
+    }
+    questions = _questions(settings, router, answerers, parts)
+    questions.over_listeners += [sites.over, remembering.sessions.over]
+    parts.push_async_callback(handoffs.close)  # before the questions: what is open stays open
+
+    def apply(fact: DispatcherEffect) -> None:
+        service.apply(fact)
+        questions.note(fact)
+
+    teller.listener = apply
     if identity.shared is not None:
-        await join(identity.shared, settings, router, service, deliveries, hub, identity, parts)
+        await join(
+            identity.shared, settings, router, service, deliveries, hub, identity, parts, ends
+        )
+        limits.share(identity.shared, router, parts)
     elif database is not None:
         await _recover(database, service, router, settings)
     await deliveries.resume()
+    await remembering.keys.resume(store.get)
     scheduler, schedules = _schedules(settings, identity, service, parts, ends)
     state = GatewayState(
         service=service,
@@ -162,10 +201,15 @@ async def assemble(
         audit=entrance.audit,
         joining=link.joining,
         vault=vault,
-        limiter=LocalLimiter(rate_of(gateway.client_rate, gateway.client_burst), time.monotonic),
+        sites=sites,
+        remembering=remembering,
+        limiter=LocalLimiter(
+            rate_of(gateway.client_rate, gateway.client_burst), time.monotonic, limits.clients
+        ),
         gateway_id=identity.gateway_id,
         started_at=time.time(),
         schedules=schedules,
+        handoffs=handoffs,
         policy=_http_policy(settings),
         report=lambda event, request_id, error: log.error(
             event, request_id=request_id, exc_info=error
@@ -235,6 +279,65 @@ def _link(
     return Link(router, joining, gatekeeper)
 
 
+def _remember(
+    settings: Settings,
+    database: SqlTaskStore | None,
+    vault: Vault,
+    service: TaskService,
+    parts: contextlib.AsyncExitStack,
+) -> Remembering:
+    """Return what scripts remember between runs."""
+
+    async def find(task_id: TaskId) -> TaskRow | None:
+        try:
+            return await service.get(task_id)
+        except NotFound:
+            return None
+
+    remembering = remember(
+        None if database is None else database.database,
+        sealing=vault,
+        find=find,
+        key_kept_days=settings.gateway.key_kept_days,
+    )
+    parts.push_async_callback(remembering.keys.close)
+    parts.push_async_callback(remembering.sessions.close)
+    return remembering
+
+
+def _handoffs(
+    settings: Settings, identity: Identity, service: TaskService, ends: list[EndListener]
+) -> Handoffs:
+    """Return what people are asked by running scripts."""
+    database = identity.database
+    handoffs = Handoffs(
+        HandoffStore(VolatileDatabase((HANDOFFS,)) if database is None else database.database),
+        service,
+        is_shared=identity.shared is not None,
+        kept_s=settings.gateway.task_kept_days * 86_400.0,
+    )
+    ends.append(handoffs.ended)
+    return handoffs
+
+
+def _questions(
+    settings: Settings,
+    router: Router,
+    answerers: dict[str, Answerer],
+    parts: contextlib.AsyncExitStack,
+) -> Questions:
+    """Return what answers running scripts, each kind of question by its own part."""
+
+    def report(asked: Asked, error: Exception) -> None:
+        told = {"kind": asked.kind, "task_id": asked.task_id}
+        get_logger().error("question_failed", **told, exc_info=error)
+
+    questions = Questions(answerers, tell=router.tell, report=report, lang=settings.lang)
+    router.on_question = questions.hear
+    parts.push_async_callback(questions.close)
+    return questions
+
+
 def _tell_end(listeners: Iterable[EndListener], row: TaskRow) -> None:
     for listener in listeners:
         listener(row)
@@ -262,6 +365,15 @@ def _webhooks(settings: Settings, store: TaskStore, parts: contextlib.AsyncExitS
     return deliveries
 
 
+def _robots(settings: Settings, sites: Sites, parts: contextlib.AsyncExitStack) -> RobotsFiles:
+    """Return what knows the robots.txt of sites that scripts may ask."""
+    outbound = Outbound(allowed=settings.worker.network_allow)
+    parts.push_async_callback(outbound.close)
+    files = RobotsFiles(outbound, sites.visit)
+    parts.push_async_callback(files.close)
+    return files
+
+
 def _schedules(
     settings: Settings,
     identity: Identity,
@@ -279,7 +391,7 @@ def _schedules(
         tasks=service,
         log=get_logger(),
         kept_days=kept_days,
-        is_shared=identity.shared is not None,
+        life=None if identity.shared is None else identity.shared.life,
     )
     parts.push_async_callback(scheduler.close)
     ends.append(scheduler.ended)

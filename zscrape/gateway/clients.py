@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from zscrape.errors import Forbidden, ScriptForbidden
-from zscrape.store.tasks import TaskQuery, TaskRow
+from zscrape.errors import Forbidden, GroupForbidden, ScriptForbidden
+from zscrape.gateway.requests import TaskRequest
+from zscrape.store.tasks import TaskQuery, TaskRow, group_of
 
 Scope: TypeAlias = Literal["run", "read", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = ("run", "read", "admin")
 ADMIN_ID: Final = "admin"  # of the key that the home folder has, or the settings
 
 
+Asked = TypeVar("Asked", bound=TaskRequest)
+
+
 class Client(Struct, frozen=True):
     """Whose key, token or session a call carries.
 
     `run` starts tasks, and follows, cancels and retries those of its own; `read` looks at
-    everybody's; `admin` opens every door. `scripts` narrows all of that to some scripts.
+    everybody's; `admin` opens every door. `scripts` and `groups` narrow all of that to some
+    scripts, and to tasks of some groups.
     """
 
     id: str
     scopes: frozenset[str] = frozenset({"admin"})
     scripts: tuple[str, ...] = ()  # names, `*` stands for any part; empty: all
+    groups: tuple[str, ...] = ()  # of `metadata.group` of tasks, in full; empty: any and none
     rate_per_s: float | None = None  # calls; None: as the gateway is set
     name: str = ""  # what people call it
     until: float | None = None  # Unix time at which it is over; None: never
@@ -41,6 +47,16 @@ class Client(Struct, frozen=True):
     def is_own_only(self) -> bool:
         """True iff it sees no tasks but those that it has made."""
         return not self.scopes & {"read", "admin"}
+
+    @property
+    def is_narrowed(self) -> bool:
+        """True iff what is told of others may be none of its business."""
+        return bool(self.scripts or self.groups) or self.is_own_only
+
+    @property
+    def reuses_own_only(self) -> bool:
+        """True iff no earlier answer to another client may be given to it."""
+        return self.is_own_only or bool(self.groups)
 
     def has_any(self, scopes: Iterable[str]) -> bool:
         """True iff it has one of these scopes."""
@@ -72,18 +88,37 @@ class Client(Struct, frozen=True):
                 scope="run", name=script_name[:80], allowed=", ".join(self.scripts)
             )
 
+    def may_see_group(self, metadata: Mapping[str, Any] | None) -> bool:
+        """True iff it may see tasks with this metadata."""
+        return not self.groups or group_of(metadata) in self.groups
+
+    def grouped(self, asked: Asked) -> Asked:
+        """Return the request of a task; of one that says no group the key's only one is told.
+
+        Raises:
+            GroupForbidden: It is of a group that is none of this key's.
+        """
+        metadata = asked.metadata or {}
+        if self.may_see_group(metadata):
+            return asked
+        if len(self.groups) > 1 or "group" in metadata:
+            allowed = ", ".join(self.groups)
+            raise GroupForbidden(scope="run", name=group_of(metadata)[:80], allowed=allowed)
+        metadata = {**metadata, "group": self.groups[0]}
+        return msgspec.structs.replace(asked, metadata=metadata)
+
     def sees(self, row: TaskRow) -> bool:
         """True iff it may know of this task."""
         if self.is_own_only and row.client != self.id:
             return False
-        return self.may_use(row.script_name)
+        return self.may_use(row.script_name) and self.may_see_group(row.metadata)
 
     def within(self, query: TaskQuery) -> TaskQuery:
         """Return a query for what is asked for and may be seen."""
-        if not (self.scripts or self.is_own_only):
+        if not self.is_narrowed:
             return query
         own = self.id if self.is_own_only else ""
-        return msgspec.structs.replace(query, client=own, scripts=self.scripts)
+        return msgspec.structs.replace(query, client=own, scripts=self.scripts, groups=self.groups)
 
 
 @lru_cache(maxsize=1_024)

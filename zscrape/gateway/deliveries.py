@@ -95,14 +95,14 @@ class Deliveries:
 
     def offer(self, row: TaskRow) -> None:
         """Note on the row of a task that ends who is to be told, and tell them afterwards."""
-        event = row.status.value
+        names = _names_of(row)
         told = [
-            WebhookDelivery(url=url, event=event)
+            WebhookDelivery(url=url, event=next(name for name in names if name in events))
             for url, events in (
                 (row.webhook_url, row.webhook_events or self._policy.events),
                 (self._policy.url or "", self._policy.events),
             )
-            if url and event in events
+            if url and any(name in events for name in names)
         ]
         if told:
             row.webhooks = tuple(told)
@@ -266,6 +266,12 @@ class Deliveries:
         records = self._records.get(owed.task_id, ())
         if all(each.status != "pending" for each in records):
             self._records.pop(owed.task_id, None)
+
+
+def _names_of(row: TaskRow) -> tuple[str, ...]:
+    """Return what the end of a task is called, most general first: its state, and its code."""
+    code = row.error_code if row.outcome is None else row.outcome.code.value
+    return row.status.value, code
 
 
 def signature(secret: str, body: bytes, at: float) -> str:

@@ -17,7 +17,7 @@ from zscrape.errors import StorageError
 from zscrape.gateway.events import EventHub
 from zscrape.log import get_logger
 from zscrape.model import TaskId
-from zscrape.store.gateways import GatewayLease
+from zscrape.store.gateways import GatewayLease, HeldLock
 from zscrape.store.postgres import Raw, connect
 from zscrape.store.sql import SqlTaskStore
 from zscrape.store.tasks import TaskRow
@@ -49,9 +49,21 @@ class Elsewhere(Protocol):
         """Have the gateway end the task that looks after it; a moment later the row says so."""
         ...
 
+    async def locks(self) -> list[HeldLock]:
+        """Return the locks that tasks of other gateways have.
+
+        Raises:
+            StorageError: The database cannot be read.
+        """
+        ...
+
 
 class Nowhere:
     """There is no other gateway."""
+
+    async def locks(self) -> list[HeldLock]:
+        """Return nothing."""
+        return []
 
     def follow(self, row: TaskRow) -> None:
         """Do nothing: the row is the one that changes."""
@@ -115,6 +127,14 @@ class Neighbours:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._loop.run_in_executor(None, self._thread.join)
+
+    async def locks(self) -> list[HeldLock]:
+        """Return the locks that tasks of other gateways have.
+
+        Raises:
+            StorageError: The database cannot be read.
+        """
+        return [] if self._is_alone() else await self._lease.other_locks()
 
     # ---- following -------------------------------------------------------------------
 

@@ -42,6 +42,13 @@ class ArtifactView(Struct):
     link: str
 
 
+class ReusedView(Struct, frozen=True):
+    """Whose answer a call with a `max_age` was given, and how many seconds old that is."""
+
+    request_id: str
+    age: float
+
+
 class Envelope(Struct, kw_only=True):
     """The answer of `POST /scrape`: always this shape, whatever happened."""
 
@@ -60,6 +67,7 @@ class Envelope(Struct, kw_only=True):
     created_at: datetime | None = None
     finished_at: datetime | None = None
     queue_time: float | None = None
+    reused: ReusedView | UnsetType = UNSET  # iff `max_age` let an earlier task serve
     links: dict[str, str] | UnsetType = UNSET  # where there is more than the envelope holds
 
 
@@ -97,6 +105,7 @@ class TaskView(Envelope, kw_only=True):
     schedule_id: str | None = None
     retry_of: str | None = None
     retried_as: str | None = None
+    handoff: str | None = None  # the question to a person that it waits for
     webhooks: list[WebhookView] = []
     progress: dict[str, Any] | None = None
     dropped_count: int = 0
@@ -119,6 +128,7 @@ class TaskSummary(Struct, kw_only=True):
     last_error: str | None
     dropped_reason: str | None
     retry_of: str | None
+    handoff: str | None
     origin: str
     priority: int
     execution_time: float
@@ -284,6 +294,7 @@ def task_view(row: TaskRow, lang: str, *, inline_limit_bytes: int) -> TaskView:
         schedule_id=row.schedule_id or None,
         retry_of=row.retry_of or None,
         retried_as=row.retried_as or None,
+        handoff=row.handoff or None,
         webhooks=[_webhook_view(each) for each in row.webhooks],
         progress=progress_of(row),
         dropped_count=row.dropped_count,
@@ -320,6 +331,7 @@ def task_summary(row: TaskRow, lang: str) -> TaskSummary:
         last_error=row.last_error or None,
         dropped_reason=row.dropped_reason or None,
         retry_of=row.retry_of or None,
+        handoff=row.handoff or None,
         origin=row.origin,
         priority=row.priority,
         execution_time=execution_time(row),

@@ -49,15 +49,23 @@ class Firing:
         self._running: set[asyncio.Task[None]] = set()
         self._settled: list[Occurrence] = []
         self._settling: asyncio.Task[None] | None = None
+        self._busy: set[str] = set()  # ids of the tasks that are being made
+        self.held_up: list[Occurrence] = []  # still claimed: the store could not take the task
 
     @property
     def is_idle(self) -> bool:
         """True iff nothing is under way, and what became of all moments is kept."""
-        return not (self._running or self._settled)
+        return not (self._running or self._settled or self.held_up)
 
     def fire(self, plan: Plan, occurrences: Iterable[Occurrence]) -> None:
         """Make the tasks of claimed moments of one schedule, one after the other."""
-        self.spawn(self._fire_all(plan, occurrences))
+        moments = tuple(occurrences)
+        self._busy.update(each.task_id for each in moments)
+        self.spawn(self._fire_all(plan, moments))
+
+    def is_busy(self, occurrence: Occurrence) -> bool:
+        """True iff the task of a moment is being made here."""
+        return occurrence.task_id in self._busy
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something beside; `close` waits for it."""
@@ -80,10 +88,14 @@ class Firing:
                 await self._store.settle(self._settled)
                 self._settled.clear()
 
-    async def _fire_all(self, plan: Plan, occurrences: Iterable[Occurrence]) -> None:
-        async with self._room:
-            for occurrence in occurrences:
-                await self._fire(plan, occurrence)
+    async def _fire_all(self, plan: Plan, occurrences: tuple[Occurrence, ...]) -> None:
+        task_ids = [each.task_id for each in occurrences]  # settling empties some
+        try:
+            async with self._room:
+                for occurrence in occurrences:
+                    await self._fire(plan, occurrence)
+        finally:
+            self._busy.difference_update(task_ids)
 
     async def _fire(self, plan: Plan, occurrence: Occurrence) -> None:
         """Make the task of a claimed moment, and note what became of it."""
@@ -100,6 +112,10 @@ class Firing:
             await self._tasks.accept(prepared)
         except Draining:
             return  # still claimed: the next start takes it up
+        except StorageError as error:
+            # Whether the task was kept is not known; and nobody is at fault but the store.
+            self.held_up.append(occurrence)
+            self._on_refused(error)
         except LockHeld as error:
             self.settle(occurrence, OccurrenceStatus.SKIPPED_DUE_TO_LOCK, error)
         except ZscrapeError as error:

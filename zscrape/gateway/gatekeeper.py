@@ -10,6 +10,8 @@ All is decided in memory, at once; what must last is written by the `Keeper` fir
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, Protocol
 
 import msgspec
@@ -20,11 +22,17 @@ from zscrape.config.keyfiles import key_text, new_pair
 from zscrape.core.admission import is_worker_id
 from zscrape.errors import NotFound
 from zscrape.model import WorkerId
-from zscrape.store.linkkeys import TokenRow, WorkerKey
+from zscrape.store.linkkeys import Admission, TokenRow, WorkerKey
 from zscrape.wire import PROTOCOL, Hello, Join, Reject, Spoken
 
 LOCAL: Final = "local"  # the id of the token that the home folder holds
 _ID_LENGTH: Final = 12
+# What another gateway of the same database has decided meanwhile.
+_REJECTS: Final = {
+    Admission.TAKEN: Reject("identity"),
+    Admission.REVOKED: Reject("revoked"),
+    Admission.SPENT: Reject("token", "used_up"),
+}
 
 
 class Keeper(Protocol):
@@ -35,11 +43,19 @@ class Keeper(Protocol):
         ...
 
     async def save_token(self, token: TokenRow) -> None:
-        """Keep a token, new or changed."""
+        """Keep a new token."""
         ...
 
-    async def save_worker(self, worker: WorkerKey, token: TokenRow | None) -> None:
-        """Keep a worker's key, new or changed, and the token whose use it was."""
+    async def revoke_token(self, key: str, at: float) -> None:
+        """Keep that a token is revoked; its uses stay as they are kept."""
+        ...
+
+    async def add_worker(self, worker: WorkerKey, token_key: str | None) -> Admission:
+        """Keep a new worker's key with the use of a token, unless others were first."""
+        ...
+
+    async def save_worker(self, worker: WorkerKey) -> None:
+        """Keep a worker's key that has changed."""
         ...
 
     async def forget_worker(self, key: str) -> None:
@@ -57,7 +73,14 @@ class NoKeeper:
     async def save_token(self, token: TokenRow) -> None:
         """Keep nothing."""
 
-    async def save_worker(self, worker: WorkerKey, token: TokenRow | None) -> None:
+    async def revoke_token(self, key: str, at: float) -> None:
+        """Keep nothing."""
+
+    async def add_worker(self, worker: WorkerKey, token_key: str | None) -> Admission:
+        """Keep nothing: nobody else was first."""
+        return Admission.NEW
+
+    async def save_worker(self, worker: WorkerKey) -> None:
         """Keep nothing."""
 
     async def forget_worker(self, key: str) -> None:
@@ -75,11 +98,21 @@ class Passage(Struct):
     heard_count: int = 0
 
 
+class Expelled(Struct, frozen=True):
+    """A key that another gateway has taken back; of a token the worker id is empty."""
+
+    key: str
+    worker_id: WorkerId
+    is_revoked: bool = True  # else forgotten: a token may let it join again
+
+
 class Gatekeeper:
     """Knows the keys and the tokens of this gateway."""
 
     def __init__(self, *, local_key: bytes) -> None:
         self._keeper: Keeper = NoKeeper()
+        self._changing_count = 0  # changes of our own that are being kept
+        self._change_count = 0
         self._workers: dict[str, WorkerKey] = {}
         self._by_id: dict[WorkerId, WorkerKey] = {}
         local = TokenRow(LOCAL, key_text(local_key), LOCAL, 0.0)
@@ -93,9 +126,48 @@ class Gatekeeper:
         """
         workers, tokens = await keeper.load()
         self._keeper = keeper
-        self._workers |= {worker.key: worker for worker in workers}
-        self._by_id |= {worker.worker_id: worker for worker in workers if worker.revoked_at is None}
-        self._tokens |= {token.key: token for token in tokens}
+        self._take(workers, tokens)
+
+    async def follow(self) -> list[Expelled]:
+        """Take up what other gateways have changed; return the keys that they took back.
+
+        Raises:
+            StorageError: What is kept cannot be read; what was known still holds.
+        """
+        before = self._mark()
+        workers, tokens = await self._keeper.load()
+        if before is None or self._mark() != before:
+            return []  # what was read may be older than our own change: the next look will do
+        known = {key: worker for key, worker in self._workers.items() if worker.revoked_at is None}
+        open_keys = {token.key for token in self.tokens if token.revoked_at is None}
+        self._take(workers, tokens)
+        expelled = [
+            Expelled(key, worker.worker_id, is_revoked=key in self._workers)
+            for key, worker in known.items()
+            if key not in self._workers or self._workers[key].revoked_at is not None
+        ]
+        closed = [token.key for token in self.tokens if token.revoked_at is not None]
+        return expelled + [Expelled(key, "") for key in closed if key in open_keys]
+
+    def _take(self, workers: list[WorkerKey], tokens: list[TokenRow]) -> None:
+        local = {token.key: token for token in self._tokens.values() if token.id == LOCAL}
+        self._workers = {worker.key: worker for worker in workers}
+        self._by_id = {worker.worker_id: worker for worker in workers if worker.revoked_at is None}
+        self._tokens = local | {token.key: token for token in tokens}
+
+    def _mark(self) -> int | None:
+        """Return what changes with every change of our own; None while there is one."""
+        return None if self._changing_count else self._change_count
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Keep what is read meanwhile from undoing a change of our own."""
+        self._changing_count += 1
+        try:
+            yield
+        finally:
+            self._changing_count -= 1
+            self._change_count += 1
 
     # ---- the handshake ---------------------------------------------------------------
 
@@ -145,23 +217,31 @@ class Gatekeeper:
             return problem
         token = self._tokens[passage.key]
         worker = WorkerKey(key, join.worker_id, token.id, now)
-        used = None if token.id == LOCAL else self._count(token.key, 1)
+        used = None if token.id == LOCAL else token.key
+        self._count(used, 1)
         self._workers[key] = self._by_id[join.worker_id] = worker
-        try:
-            await self._keeper.save_worker(worker, used)
-        except BaseException:
-            del self._workers[key], self._by_id[join.worker_id]
-            if used is not None:
-                self._count(token.key, -1)
-            raise
-        return None
+        with self._changing():
+            try:
+                admission = await self._keeper.add_worker(worker, used)
+            except BaseException:
+                self._retract(worker, used)
+                raise
+        if admission is Admission.KNOWN:
+            self._count(used, -1)
+        elif admission is not Admission.NEW:
+            self._retract(worker, used)
+        return _REJECTS.get(admission)
 
-    def _count(self, key: str, uses: int) -> TokenRow:
+    def _retract(self, worker: WorkerKey, used: str | None) -> None:
+        self._count(used, -1)
+        del self._workers[worker.key], self._by_id[worker.worker_id]
+
+    def _count(self, key: str | None, uses: int) -> None:
         """Count uses before they are kept: two at once are two."""
-        token = self._tokens[key]
-        token = msgspec.structs.replace(token, used_count=token.used_count + uses)
-        self._tokens[key] = token
-        return token
+        if key is not None:
+            token = self._tokens[key]
+            token = msgspec.structs.replace(token, used_count=token.used_count + uses)
+            self._tokens[key] = token
 
     def _join_problem(self, passage: Passage, join: Join, now: float) -> Reject | None:
         if join.protocol != PROTOCOL:
@@ -215,8 +295,9 @@ class Gatekeeper:
             expires_at,
             uses_limit_count,
         )
-        await self._keeper.save_token(token)
-        self._tokens[key] = token
+        with self._changing():
+            await self._keeper.save_token(token)
+            self._tokens[key] = token
         return token, pair.secret
 
     async def revoke_token(self, token_id: str, now: float) -> TokenRow:
@@ -232,9 +313,10 @@ class Gatekeeper:
         else:
             raise NotFound(kind="token", name=token_id[:80])
         if token.revoked_at is None:
-            await self._keeper.save_token(msgspec.structs.replace(token, revoked_at=now))
-            token = msgspec.structs.replace(self._tokens[token.key], revoked_at=now)
-            self._tokens[token.key] = token
+            with self._changing():
+                await self._keeper.revoke_token(token.key, now)
+                token = msgspec.structs.replace(self._tokens[token.key], revoked_at=now)
+                self._tokens[token.key] = token
         return token
 
     async def remove_worker(self, worker_id: WorkerId) -> WorkerKey:
@@ -247,10 +329,11 @@ class Gatekeeper:
         found = [worker for worker in self.workers if worker.worker_id == worker_id]
         if not found:
             raise NotFound(kind="worker", name=worker_id[:80])
-        for worker in found:  # keys that were revoked under this id, too
-            await self._keeper.forget_worker(worker.key)
-            self._workers.pop(worker.key, None)
-        self._by_id.pop(worker_id, None)
+        with self._changing():
+            for worker in found:  # keys that were revoked under this id, too
+                await self._keeper.forget_worker(worker.key)
+                self._workers.pop(worker.key, None)
+            self._by_id.pop(worker_id, None)
         return found[0]
 
     async def revoke_worker(self, worker_id: WorkerId, now: float) -> WorkerKey:
@@ -264,7 +347,8 @@ class Gatekeeper:
         if worker is None:
             raise NotFound(kind="worker", name=worker_id[:80])
         worker = msgspec.structs.replace(worker, revoked_at=now)
-        await self._keeper.save_worker(worker, None)
-        self._workers[worker.key] = worker
-        self._by_id.pop(worker_id, None)
+        with self._changing():
+            await self._keeper.save_worker(worker)
+            self._workers[worker.key] = worker
+            self._by_id.pop(worker_id, None)
         return worker

@@ -24,6 +24,7 @@ from zscrape.model import (
     NEVER_RETRIED,
     RETRIED_BY_DEFAULT,
     RETRY_COUNT,
+    OutcomeCode,
     Overlap,
     RetryPolicy,
     RunSpec,
@@ -57,6 +58,15 @@ class Prepared(Struct, frozen=True):
     is_own_only: bool = False  # no earlier task of another client will do
 
 
+# Says how many tasks a client may have that have not ended, where its key has a word in it.
+ClientLimit: TypeAlias = Callable[[str], int | None]
+
+
+def no_limit(_client: str) -> int | None:
+    """Say nothing: the queue's policy decides."""
+    return None
+
+
 def refuse_secrets(run: RunSpec) -> None:
     """Grant no secret: a gateway without any.
 
@@ -77,9 +87,12 @@ class Intake:
         defaults: Mapping[str, ScriptDefaults],
         clock: Callable[[], float] = time.time,
         check_secrets: Callable[[RunSpec], None] = refuse_secrets,
+        buckets: Buckets | None = None,
+        limit_of: ClientLimit = no_limit,
     ) -> None:
         self._check_secrets = check_secrets
-        self._buckets = Buckets()  # of scripts that have a rate
+        self._buckets = Buckets() if buckets is None else buckets  # of scripts that have a rate
+        self._limit_of = limit_of
         self._catalogue = catalogue
         self._policy = policy
         self._defaults = dict(defaults)
@@ -172,6 +185,7 @@ class Intake:
             match_timeout_s=policy.match_timeout_s if is_awaited else policy.schedule_timeout_s,
             lock=lock,
             retry=retry,
+            client_limit_count=self._limit_of(client),
         )
         return Prepared(row=row, spec=spec, max_age_s=request.max_age, is_own_only=is_own_only)
 
@@ -220,7 +234,14 @@ def _retry(asked: RetryRequest | None, script: Script, at: str) -> RetryPolicy:
         backoff_s=asked.backoff,
         cap_s=asked.cap,
         on=asked.on or own.on or RETRIED_BY_DEFAULT,
+        routes=own.routes if asked.route is None else _routes(asked.route),
     )
+
+
+def _routes(
+    asked: Mapping[OutcomeCode, tuple[str, ...]],
+) -> dict[OutcomeCode, frozenset[str]]:
+    return {code: frozenset(tags) for code, tags in asked.items()}
 
 
 def webhook_of(request: TaskRequest, at: str = "") -> tuple[str, tuple[str, ...]]:

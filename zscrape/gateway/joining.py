@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from zscrape.config import JoinToken, parse_link
-from zscrape.errors import ConfigError
+from zscrape.errors import ConfigError, StorageError
 from zscrape.gateway.gatekeeper import Gatekeeper
 from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.router import Router
@@ -20,6 +21,7 @@ _ANYWHERE: Final = frozenset({"0.0.0.0", "::", "*"})  # noqa: S104 - compared, n
 # For documentation (RFC 5737): no packet is sent, the kernel only chooses a way there.
 _FAR: Final = ("192.0.2.1", 9)
 _TELL_INTERVAL_S: Final = 60.0
+_FOLLOW_S: Final = 2.0  # until what another gateway has taken back is cut here
 
 
 class Joining:
@@ -108,6 +110,25 @@ class Joining:
         self._router.expel(worker.key, worker_id)
         self._log.warning("worker_key_revoked", worker_id=worker_id)
         return worker
+
+    async def follow(self) -> None:
+        """See whom other gateways of the database let in and cut off; until cancelled."""
+        while True:
+            await asyncio.sleep(_FOLLOW_S)
+            with contextlib.suppress(StorageError):  # told by the store; the next look will do
+                await self.look()
+
+    async def look(self) -> None:
+        """Take up what other gateways have changed, and cut whom they have taken back.
+
+        Raises:
+            StorageError: It cannot be read now.
+        """
+        for gone in await self._gatekeeper.follow():
+            self._router.expel(gone.key, gone.worker_id)
+            if gone.worker_id:
+                event = "worker_key_revoked" if gone.is_revoked else "worker_removed"
+                self._log.warning(event, worker_id=gone.worker_id)
 
     # ---- the gateway's own key -------------------------------------------------------
 

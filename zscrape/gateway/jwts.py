@@ -127,14 +127,18 @@ def _client(claims: dict[str, Any]) -> Client:
         isinstance(glob, str) and _SCRIPT.fullmatch(glob) for glob in scripts
     ):
         raise TokenInvalid(reason="scripts")
+    groups = claims.get("groups", [])
+    if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
+        raise TokenInvalid(reason="groups")
     scopes = {name for name in scope.split() if name in SCOPES}
-    if scripts:
+    if scripts or groups:
         scopes.discard("admin")  # it opens every door: narrowed, it would be no `admin`
     # The prefix keeps a subject from being taken for a key of ours.
     return Client(
         id=f"jwt:{subject}",
         scopes=frozenset(scopes),
         scripts=tuple(scripts),
+        groups=tuple(groups),
         name=subject,
         until=float(claims["exp"]),
     )

@@ -53,7 +53,9 @@ class NewKey(Struct, frozen=True, kw_only=True):
     name: str = ""
     scopes: tuple[Scope, ...]
     scripts: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     rate_per_s: float | None = None
+    task_limit_count: int | None = None
     expires_at: float | None = None
 
 
@@ -88,6 +90,11 @@ class KeyRing:
     def known(self, key_id: str) -> Known | None:
         """Return the key with this id."""
         return self._by_id.get(key_id)
+
+    def task_limit_of(self, key_id: str) -> int | None:
+        """Return how many tasks that have not ended a key may have; None: as it is set for all."""
+        row = self._rows.get(key_id)
+        return None if row is None else row.task_limit_count
 
     def rows(self) -> list[KeyRow]:
         """Return every key, the oldest first, with its latest use."""
@@ -126,7 +133,9 @@ class KeyRing:
             digest=digest_of(key.encode()),
             scopes=tuple(sorted(asked.scopes)),
             scripts=asked.scripts,
+            groups=asked.groups,
             rate_per_s=asked.rate_per_s,
+            task_limit_count=asked.task_limit_count,
             created_at=self._clock(),
             created_by=by,
             expires_at=asked.expires_at,
@@ -178,6 +187,7 @@ class KeyRing:
                 id=row.id,
                 scopes=frozenset(row.scopes),
                 scripts=row.scripts,
+                groups=row.groups,
                 rate_per_s=row.rate_per_s,
                 name=row.name,
                 until=row.expires_at,

@@ -24,7 +24,7 @@ from zscrape.core.effects import (
 )
 from zscrape.gateway.distrust import json_fault, trusted
 from zscrape.gateway.events import EventHub
-from zscrape.model import OutcomeCode, Record, SavedFile, TaskId, TaskState
+from zscrape.model import IN_FLIGHT_STATES, OutcomeCode, Record, SavedFile, TaskId, TaskState
 from zscrape.store.tasks import ArtifactRow, EntryKind, TaskRow, TaskStore
 
 _KINDS: Final[Mapping[str, EntryKind]] = {
@@ -49,6 +49,7 @@ class _StateChange(Struct, omit_defaults=True):
     worker_id: str | None = None
     code: str | None = None
     delay_s: float = 0.0
+    handoff: str = ""  # the question to a person that it waits for
 
 
 # Hears of a task's row, what of it was not JSON, and what is wrong with that.
@@ -178,7 +179,7 @@ class Ledger:
         return {
             row.id
             for row in self._live.values()
-            if not row.is_durable or row.status in (TaskState.ASSIGNED, TaskState.RUNNING)
+            if not row.is_durable or row.status in IN_FLIGHT_STATES
         }
 
     def _left(self, task_id: TaskId) -> None:
@@ -207,7 +208,7 @@ class Ledger:
             row.try_count += fact.code is not OutcomeCode.WORKER_LOST and fact.delay_s > 0
             row.retry_count += 1
         row.next_retry_at = now + fact.delay_s if fact.delay_s else None
-        row.worker_id = None
+        row.worker_id, row.handoff = None, ""
         self.note_state(row, now, fact.code, fact.delay_s)
         if row.is_durable:
             self._left(row.id)
@@ -221,7 +222,7 @@ class Ledger:
         now = self._clock()
         row.status = TaskState.ASSIGNED
         row.attempts = fact.attempt
-        row.worker_id = fact.worker_id
+        row.worker_id, row.handoff = fact.worker_id, ""
         row.assigned_at = now
         row.next_retry_at = None
         row.received_count = 0
@@ -248,11 +249,29 @@ class Ledger:
         row = self._live.get(fact.task_id)
         if row is None:
             return
-        if row.status is TaskState.RUNNING:
+        if row.status in (TaskState.RUNNING, TaskState.WAITING):
             return  # it went on over a restart
         row.status = TaskState.RUNNING
         row.started_at = now = self._clock()
         self.note_state(row, now)
+
+    def park(self, task_id: TaskId, attempt: int, handoff_id: str) -> None:
+        """Note that an attempt waits for a person."""
+        row = self._live.get(task_id)
+        if row is None or row.attempts != attempt or row.status not in IN_FLIGHT_STATES:
+            return
+        is_told = row.status is TaskState.WAITING and row.handoff == handoff_id
+        row.status, row.handoff = TaskState.WAITING, handoff_id
+        if not is_told:  # before a restart, by the gateway of then
+            self.note_state(row, self._clock())
+
+    def unpark(self, task_id: TaskId, attempt: int) -> None:
+        """Note that an attempt goes on."""
+        row = self._live.get(task_id)
+        if row is None or row.attempts != attempt or row.status is not TaskState.WAITING:
+            return
+        row.status, row.handoff = TaskState.RUNNING, ""
+        self.note_state(row, self._clock())
 
     def _recorded(self, fact: TaskRecords) -> None:
         row = self._live.get(fact.task_id)
@@ -295,6 +314,7 @@ class Ledger:
         if outcome is not fact.outcome:
             self._distrust(row, "data", str(outcome.fields["reason"]))
         self.close(row.id)
+        row.handoff = ""
         row.status = outcome.code.final_state
         row.outcome = outcome
         row.finished_at = now = self._clock()
@@ -329,7 +349,9 @@ class Ledger:
         self, row: TaskRow, now: float, code: str | None = None, delay_s: float = 0.0
     ) -> None:
         """Add the task's state to its log and wake who follows it."""
-        told = _StateChange(row.id, row.status, row.attempts, row.worker_id, code, delay_s)
+        told = _StateChange(
+            row.id, row.status, row.attempts, row.worker_id, code, delay_s, row.handoff
+        )
         self._store.append(row, "state", row.attempts, now, _ENCODE(told))
         self._hub.news.ring(row.id)
 

@@ -16,6 +16,7 @@ from zscrape.gateway.operations import JSON, OPERATIONS, Operation, Schema
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
+_CONVERTER: Final = re.compile(r":\w+\}")  # as in `{key:path}`, which is the router's alone
 _CALL: Final = re.compile(r"^`(?P<method>[A-Z]+) [^`]*`:\s*")
 _PROBLEM_TYPE: Final = "application/problem+json"
 _BODILESS: Final = frozenset({"GET", "HEAD", "DELETE"})
@@ -41,7 +42,7 @@ def describe(routes: Iterable[BaseRoute]) -> dict[str, Any]:
     _, components = msgspec.json.schema_components(described, ref_template=_REFERENCE)
     paths: dict[str, dict[str, Any]] = {}
     for route, method in served:
-        paths.setdefault(route.path, {})[method.lower()] = _operation(route, method)
+        paths.setdefault(told_path(route.path), {})[method.lower()] = _operation(route, method)
     document = {
         "openapi": "3.1.0",
         "info": {
@@ -86,8 +87,9 @@ def _known(route: Route, method: str) -> Operation:
 def _operation(route: Route, method: str) -> dict[str, Any]:
     known = _known(route, method)
     summary, description = _words(route.endpoint)
+    name = re.sub("[^a-zA-Z0-9]+", "_", told_path(route.path))
     told: dict[str, Any] = {
-        "operationId": f"{method.lower()}{re.sub('[^a-zA-Z0-9]+', '_', route.path)}".rstrip("_"),
+        "operationId": f"{method.lower()}{name}".rstrip("_"),
         "summary": summary,
         "tags": [_tag(route.path)],
         "parameters": [*_path_parameters(route.path), *_query(known), *_language()],
@@ -118,10 +120,15 @@ def _tag(path: str) -> str:
     return parts[0] if path.startswith("/v1/") and parts else "gateway"
 
 
+def told_path(path: str) -> str:
+    """Return a route's path as the document has it: a parameter without its converter."""
+    return _CONVERTER.sub("}", path)
+
+
 def _path_parameters(path: str) -> list[dict[str, Any]]:
     return [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in _PARAMETER.findall(path)
+        for name in _PARAMETER.findall(told_path(path))
     ]
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from zscrape.gateway.envelope import Envelope, TaskSummary, TaskView
+from zscrape.gateway.handoffbody import AnswerRequest
 from zscrape.gateway.keyrequests import KeyRequest, RotateRequest, TokenRequest
 from zscrape.gateway.requests import (
     BATCH_LIMIT_COUNT,
@@ -21,9 +22,13 @@ from zscrape.gateway.requests import (
     TaskRequest,
     WaitRequest,
 )
+from zscrape.gateway.scriptstate import StateRequest
 from zscrape.gateway.secretrequests import SecretRequest
 from zscrape.gateway.selections import LetterSelection, TaskSelection
+from zscrape.gateway.sessionbody import SessionRequest
+from zscrape.gateway.sitebody import SiteRequest
 from zscrape.model import TaskState
+from zscrape.store.handoffs import HandoffStatus
 
 Schema = dict[str, Any]
 
@@ -116,6 +121,22 @@ _BATCH: Final[Schema] = {
         {**_named(tasks=_TASK_LIST), "additionalProperties": False},
     ]
 }
+_SESSION: Final = _named(
+    site=_TEXT,
+    account=_TEXT,
+    status={"type": "string", "enum": ["new", "good", "bad", "expired"]},
+    reason={"type": ["string", "null"]},
+    scripts={"type": "array", "items": _TEXT},
+    cookie_count=_COUNT,
+    use_count=_COUNT,
+    bad_count=_COUNT,
+    created_at=_MOMENT,
+    updated_at=_MOMENT,
+    used_at={"type": ["string", "null"], "format": "date-time"},
+    expires_at={"type": ["string", "null"], "format": "date-time"},
+    leases={"type": "array", "items": _OBJECT},
+)
+_STATE: Final = _named(key=_TEXT, revision=_COUNT, size_bytes=_COUNT, updated_at=_MOMENT)
 _CHANGED: Final = _named(tasks={"type": "array", "items": _OBJECT}, failed_count=_COUNT)
 _PAGES_OF_FAULTS: Final = {status: {HTML: _TEXT} for status in ("400", "410", "429")}
 _ACCEPTED: Final = {"202": {JSON: Accepted}}
@@ -150,7 +171,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("POST", "/v1/tasks/{task_id}/cancel"): Operation(answers={"200": {JSON: TaskView}}),
     ("POST", "/v1/tasks/{task_id}/retry"): Operation(answers=_ACCEPTED),
     ("POST", "/v1/tasks/cancel"): Operation(body=TaskSelection, answers={"200": {JSON: _CHANGED}}),
-    ("GET", "/v1/tasks/{task_id}/events"): Operation(answers={"200": {EVENTS: _TEXT}}),
+    ("GET", "/v1/tasks/{task_id}/events"): Operation(answers={"200": {EVENTS: _TEXT}, "204": None}),
     ("GET", "/v1/tasks/{task_id}/logs"): Operation(
         query={"follow": _SWITCH, "after": _COUNT}, answers={"200": {LINES: _TEXT}}
     ),
@@ -212,11 +233,61 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("DELETE", "/v1/scripts/{name}/channels/{channel}"): Operation(
         answers={"200": {JSON: _OBJECT}, "204": None}
     ),
+    ("GET", "/v1/scripts/{name}/state"): Operation(
+        query={**_PAGE, "prefix": _TEXT, "limit": _whole(1, 1_000)},
+        answers={"200": {JSON: _listed("state", _STATE)}},
+    ),
+    ("DELETE", "/v1/scripts/{name}/state"): Operation(
+        answers={"200": {JSON: _named(removed_count=_COUNT)}}
+    ),
+    ("GET", "/v1/scripts/{name}/state/{key:path}"): Operation(
+        answers={"200": {JSON: {**_STATE, "properties": {**_STATE["properties"], "value": _ANY}}}}
+    ),
+    ("PUT", "/v1/scripts/{name}/state/{key:path}"): Operation(
+        body=StateRequest, answers={"200": {JSON: _named(key=_TEXT, revision=_COUNT)}}
+    ),
+    ("DELETE", "/v1/scripts/{name}/state/{key:path}"): Operation(answers={"204": None}),
+    ("GET", "/v1/sessions"): Operation(
+        query={"site": _TEXT},
+        answers={"200": {JSON: _named(sessions={"type": "array", "items": _SESSION})}},
+    ),
+    ("GET", "/v1/sessions/{site}/{account}"): Operation(answers={"200": {JSON: _SESSION}}),
+    ("PUT", "/v1/sessions/{site}/{account}"): Operation(
+        body=SessionRequest, answers={"200": {JSON: _SESSION}}
+    ),
+    ("DELETE", "/v1/sessions/{site}/{account}"): Operation(answers={"204": None}),
+    ("GET", "/v1/scripts/{name}/keys"): Operation(
+        answers={"200": {JSON: _named(known_count=_COUNT)}}
+    ),
+    ("DELETE", "/v1/scripts/{name}/keys"): Operation(
+        answers={"200": {JSON: _named(removed_count=_COUNT)}}
+    ),
+    ("GET", "/v1/scripts/{name}/keys/{key:path}"): Operation(
+        answers={"200": {JSON: _named(key=_TEXT, request_id=_TEXT, expires_at=_MOMENT)}}
+    ),
+    ("DELETE", "/v1/scripts/{name}/keys/{key:path}"): Operation(
+        answers={"200": {JSON: _named(removed_count=_COUNT)}}
+    ),
+    ("GET", "/v1/handoffs"): Operation(
+        query={
+            "status": {"type": "string", "enum": [status.value for status in HandoffStatus]},
+            "task": _TEXT,
+            "limit": _whole(1, 1_000),
+        },
+        answers={"200": {JSON: _rows("handoffs")}},
+    ),
+    ("POST", "/v1/handoffs/{handoff_id}/answer"): Operation(body=AnswerRequest),
+    ("POST", "/v1/handoffs/{handoff_id}/resolve"): Operation(body=AnswerRequest),
     ("GET", "/v1/secrets"): Operation(
         answers={"200": {JSON: _named(secrets={"type": "array", "items": _SECRET})}}
     ),
     ("POST", "/v1/secrets"): Operation(body=SecretRequest, answers={"200": {JSON: _SECRET}}),
     ("DELETE", "/v1/secrets/{name}"): Operation(answers={"204": None}),
+    ("GET", "/v1/sites"): Operation(
+        answers={"200": {JSON: _named(sites={"type": "array", "items": _OBJECT})}}
+    ),
+    ("PUT", "/v1/sites/{site}"): Operation(body=SiteRequest),
+    ("DELETE", "/v1/sites/{site}"): Operation(answers={"204": None}),
     ("POST", "/v1/tasks/wait"): Operation(body=WaitRequest),
     ("GET", "/v1/keys"): Operation(answers={"200": {JSON: _rows("keys")}}),
     ("POST", "/v1/keys"): Operation(body=KeyRequest, answers={"201": {JSON: _OBJECT}}),

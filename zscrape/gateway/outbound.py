@@ -1,9 +1,10 @@
-"""One POST to an address that a client named: judged where it leads, and bounded in time.
+"""Calls to addresses that a client or a script named: judged where they lead, bounded in time.
 
 The addresses of the host are looked up once, all of them must be public (or in a network that
 the gateway's owner has allowed), and the connection goes to one of the judged addresses: a
-name that changes its mind between look and call (DNS rebinding) changes nothing. Redirects
-are not followed, proxies are not asked, and the answer's body is not read.
+name that changes its mind between look and call (DNS rebinding) changes nothing. A POST's
+redirects are not followed and its answer's body is not read; those of a GET are, up to a limit,
+each judged by itself. Proxies are not asked.
 """
 
 from __future__ import annotations
@@ -11,19 +12,20 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 import httpx
+from msgspec import Struct
 
 from zscrape import __version__
-from zscrape.scripts.redirects import is_public
+from zscrape.scripts.redirects import Network, is_public, is_within
 
 _MAY_HELP: Final = frozenset({408, 425, 429})
 _CONNECTION_LIMIT_COUNT: Final = 64
 _RETRY_AFTER_LIMIT_S: Final = 3600.0
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_REDIRECT_LIMIT_COUNT: Final = 5  # RFC 9309, section 2.3.1.2
 
 
 class PostFailed(Exception):
@@ -42,8 +44,16 @@ class PostFailed(Exception):
         self.wait_s = wait_s  # as the receiver wants it
 
 
+class Fetched(Struct, frozen=True):
+    """The answer to a GET; `is_cut`: there was more of it than `body`."""
+
+    status: int
+    body: bytes = b""
+    is_cut: bool = False
+
+
 class Outbound:
-    """Posts to addresses from outside. One event loop uses it."""
+    """Calls addresses from outside. One event loop uses it."""
 
     def __init__(self, *, allowed: tuple[str, ...] = (), timeout_s: float = 10.0) -> None:
         self._allowed: list[Network] = [
@@ -59,9 +69,35 @@ class Outbound:
         Raises:
             PostFailed: It did not succeed.
         """
-        try:
+        with self._translated():
             async with asyncio.timeout(self._timeout_s):
                 return await self._post(httpx.URL(url), body, headers)
+
+    async def get(self, url: str, *, limit_bytes: int) -> Fetched:
+        """Get the first `limit_bytes` of what is there; redirects without end come to nothing.
+
+        Raises:
+            PostFailed: There was no answer, or it may not be asked for.
+        """
+        with self._translated():
+            async with asyncio.timeout(self._timeout_s):
+                at = httpx.URL(url)
+                for _ in range(1 + _REDIRECT_LIMIT_COUNT):
+                    found = await self._get(at, limit_bytes)
+                    if isinstance(found, Fetched):
+                        return found
+                    at = at.join(found)
+                return Fetched(404)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Tell what goes wrong inside in our own words.
+
+        Raises:
+            PostFailed: Something did.
+        """
+        try:
+            yield
         except TimeoutError as error:
             reason = f"no answer within {self._timeout_s:g} s"
             raise PostFailed(reason, may_help=True) from error
@@ -78,17 +114,7 @@ class Outbound:
             await made.aclose()
 
     async def _post(self, url: httpx.URL, body: bytes, headers: Mapping[str, str]) -> int:
-        address = await self._address_of(url)
-        client = await self._client()
-        request = client.build_request(
-            "POST",
-            url.copy_with(host=address, fragment=None),
-            content=body,
-            headers={**headers, "Host": url.netloc.decode("ascii")},
-            # The certificate must be that of the name, whatever address it has.
-            extensions={"sni_hostname": url.raw_host.decode("ascii")},
-        )
-        response = await client.send(request, stream=True)
+        response = await self._send("POST", url, body, headers)
         await response.aclose()
         status = response.status_code
         if 200 <= status < 300:
@@ -98,6 +124,39 @@ class Outbound:
         may_help = status in _MAY_HELP or status >= 500
         wait_s = _retry_after_s(response.headers.get("retry-after", ""))
         raise PostFailed(f"HTTP {status}", may_help=may_help, status=status, wait_s=wait_s)
+
+    async def _get(self, url: httpx.URL, limit_bytes: int) -> Fetched | str:
+        """Return what is there, or where it has gone."""
+        if url.scheme not in {"http", "https"}:
+            raise PostFailed(f"it redirects to a {url.scheme}: address", may_help=False)
+        response = await self._send("GET", url, b"", {})
+        try:
+            further = response.headers.get("location")
+            if 300 <= response.status_code < 400 and further:
+                return str(further)
+            found = b""
+            async for piece in response.aiter_bytes(16_384):
+                found += piece
+                if len(found) > limit_bytes:
+                    return Fetched(response.status_code, found[:limit_bytes], is_cut=True)
+            return Fetched(response.status_code, found)
+        finally:
+            await response.aclose()
+
+    async def _send(
+        self, method: str, url: httpx.URL, body: bytes, headers: Mapping[str, str]
+    ) -> httpx.Response:
+        address = await self._address_of(url)
+        client = await self._client()
+        request = client.build_request(
+            method,
+            url.copy_with(host=address, fragment=None),
+            content=body,
+            headers={**headers, "Host": url.netloc.decode("ascii")},
+            # The certificate must be that of the name, whatever address it has.
+            extensions={"sni_hostname": url.raw_host.decode("ascii")},
+        )
+        return await client.send(request, stream=True)
 
     async def _address_of(self, url: httpx.URL) -> str:
         """Return an address of the host, all of which may be called.
@@ -119,11 +178,7 @@ class Outbound:
         return addresses[0]
 
     def _may_call(self, address: str) -> bool:
-        if is_public(address):
-            return True
-        bare = ipaddress.ip_address(address.partition("%")[0])
-        mapped = getattr(bare, "ipv4_mapped", None)
-        return any((mapped or bare) in network for network in self._allowed)
+        return is_public(address) or is_within(address, self._allowed)
 
     async def _client(self) -> httpx.AsyncClient:
         async with self._opening:

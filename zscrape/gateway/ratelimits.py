@@ -1,6 +1,7 @@
 """How often a client may call and a script be asked for, and how that is told.
 
-The seam for several gateways is `RequestLimiter`: this one counts what its own gateway hears.
+This counts what its own gateway hears; where several share a database, what the others hear is
+taken from the same buckets (`zscrape.gateway.sharedlimits`).
 
 Headers: `RateLimit-Policy` and `RateLimit` of draft-ietf-httpapi-ratelimit-headers (since its
 version 7), and the three fields of the versions before, which more clients know.
@@ -32,10 +33,12 @@ class RequestLimiter(Protocol):
 class LocalLimiter:
     """Counts the calls that this gateway hears."""
 
-    def __init__(self, rate: Rate | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, rate: Rate | None, clock: Callable[[], float], buckets: Buckets | None = None
+    ) -> None:
         self._rate = rate
         self._clock = clock
-        self._buckets = Buckets()
+        self._buckets = Buckets() if buckets is None else buckets
 
     def take(self, client_id: str, own: Rate | None = None) -> Verdict | None:
         """Count one call and say what becomes of it; None: there is no limit."""

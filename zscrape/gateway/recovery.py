@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
 from msgspec import Struct
@@ -13,6 +13,7 @@ from msgspec import Struct
 from zscrape.core.history import History
 from zscrape.gateway.ledger import Ledger
 from zscrape.model import (
+    IN_FLIGHT_STATES,
     HeartbeatPolicy,
     LockRequest,
     OutcomeCode,
@@ -21,14 +22,11 @@ from zscrape.model import (
     RunSpec,
     TaskId,
     TaskSpec,
-    TaskState,
     WorkerId,
 )
 from zscrape.store.records import decode_spec
 from zscrape.store.sql import SqlTaskStore, Taken
 from zscrape.store.tasks import TaskRow
-
-_IN_FLIGHT: Final = frozenset({TaskState.ASSIGNED, TaskState.RUNNING})
 
 
 class Restorer(Protocol):
@@ -100,8 +98,10 @@ async def _recover(
     since = now - heartbeat.lease_s - heartbeat.margin_s
     ended = await store.ended_since(since) if seqs is None else []
     taken, damaged_count = await store.take_up(now, seqs)
-    in_flight = [each for each in taken if each.row.status in _IN_FLIGHT and each.row.worker_id]
-    waiting = [each for each in taken if each.row.status not in _IN_FLIGHT]
+    in_flight = [
+        each for each in taken if each.row.status in IN_FLIGHT_STATES and each.row.worker_id
+    ]
+    waiting = [each for each in taken if each.row.status not in IN_FLIGHT_STATES]
     for each in in_flight:
         _open(ledger, each)
         _restore(router, each, each.row.worker_id, now, is_adopted=is_shared)

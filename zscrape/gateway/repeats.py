@@ -144,7 +144,11 @@ def _request_of(row: TaskRow) -> TaskRequest:
         lock_key=row.lock_key or None,
         overlap=row.overlap if row.lock_key else None,
         retry=RetryRequest(
-            max=retry.max_count, backoff=retry.backoff_s, cap=retry.cap_s, on=retry.on or None
+            max=retry.max_count,
+            backoff=retry.backoff_s,
+            cap=retry.cap_s,
+            on=retry.on or None,
+            route={code: tuple(sorted(tags)) for code, tags in retry.routes.items()},
         ),
         metadata=row.metadata or None,
         webhook=_webhook_of(row),

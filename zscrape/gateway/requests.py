@@ -27,9 +27,20 @@ _AGE_LIMIT_S: Final = 30 * 86_400  # nothing is kept longer (contract section 9)
 # Printable and not a control character: what may stand in a name, a tag or a key.
 _Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\A[^\x00-\x1f\x7f]+\Z")]
 _Address = Annotated[str, Meta(min_length=1, max_length=2000, pattern=r"\A[\x21-\x7e]+\Z")]
-WebhookEvent = Literal["completed", "failed", "timed_out", "cancelled"]
+# Final states, and codes of ends that say more.
+WebhookEvent = (
+    Literal["completed", "failed", "timed_out", "cancelled"]
+    | Literal["blocked", "captcha_required", "robots_disallowed", "login_expired", "empty_result"]
+    | Literal["rate_limited", "network_denied", "script_error", "timeout", "expired", "crashed"]
+    | Literal["worker_lost", "no_matching_worker", "environment_error", "integrity_error"]
+    | Literal["memory_limit", "cpu_limit", "process_limit", "output_limit", "result_invalid"]
+    | Literal["internal"]
+)
 _Seconds = Annotated[float, Meta(gt=0, le=TIMEOUT_LIMIT_S)]
 _Delay = Annotated[float, Meta(ge=0, le=TIMEOUT_LIMIT_S)]
+
+
+_Tags = Annotated[tuple[_Name, ...], Meta(max_length=32)]
 
 
 class RetryRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,6 +50,9 @@ class RetryRequest(Struct, frozen=True, forbid_unknown_fields=True):
     backoff: Annotated[tuple[_Delay, ...], Meta(min_length=1, max_length=100)] = (15, 30, 60)
     cap: _Delay = 300.0
     on: frozenset[OutcomeCode] | None = None  # None: what the manifest says, or any that may pass
+    route: dict[OutcomeCode, _Tags] | None = (
+        None  # tags that tries need after a code; None: as `on`
+    )
 
 
 class WebhookRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,7 +77,7 @@ class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
     webhook: WebhookRequest | None = None
     webhook_url: _Address | None = None  # short for `webhook` with its `url` alone
     max_age: Annotated[float, Meta(ge=0, le=_AGE_LIMIT_S)] | None = None
-    metadata: dict[str, Any] | None = None  # kept with the task and given back, never read
+    metadata: dict[str, Any] | None = None  # kept and given back; its `group` is for keys of groups
 
 
 class BatchTask(TaskRequest, frozen=True, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, TypeAlias
 
@@ -19,7 +19,7 @@ import zmq
 
 from zscrape import wire
 from zscrape.core.dispatcher import Dispatcher
-from zscrape.core.effects import DispatcherEffect, GiveScript, Ignored, Send
+from zscrape.core.effects import DispatcherEffect, GiveScript, Ignored, Question, Send
 from zscrape.core.history import History
 from zscrape.errors import ConfigError, StorageError, WireError
 from zscrape.gateway.gatekeeper import Gatekeeper, Passage
@@ -93,7 +93,8 @@ class Router:
     `on_effect` is called in the loop's thread with every effect that is not a send, also
     before `submit` returns. `pack` gives the bytes of a script by digest, or None. `fence` is
     asked with every Run: what it returns must be done before the Run may leave. `secrets_for`
-    gives the values that a Run takes along.
+    gives the values that a Run takes along. `on_question` hears what attempts ask; the answer
+    is given by `tell`.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class Router:
     ) -> None:
         self.fence: Fence = _send_at_once
         self.secrets_for: Callable[[RunSpec], dict[str, str]] = _grant_nothing
+        self.on_question: Callable[[Question], None] = self._answer_nothing
         self._dispatcher = dispatcher
         self._bind = bind
         self._on_effect = on_effect
@@ -200,6 +202,14 @@ class Router:
             QueueFull, LockHeld, Draining: It was not accepted and nothing has changed.
         """
         self._act(self._dispatcher.submit(spec, now=time.monotonic()))
+
+    def client_counts(self) -> dict[str, int]:
+        """Return how many tasks of each client have not ended here."""
+        return self._dispatcher.client_counts()
+
+    def count_elsewhere(self, counts: Mapping[str, int]) -> None:
+        """Count these tasks of clients too, which other gateways look after."""
+        self._dispatcher.count_elsewhere(counts)
 
     def cancel(self, task_id: TaskId) -> None:
         """End a task; one that is unknown or final is left alone."""
@@ -445,6 +455,8 @@ class Router:
                         pending.extend(self._deliver(peer, message))
                     case GiveScript():
                         self._give(effect)
+                    case Question():
+                        self.on_question(effect)
                     case _:
                         self._on_effect(effect)
         finally:  # whatever one effect has come to, the dispatcher must go on ticking
@@ -491,6 +503,15 @@ class Router:
                 self._passages.pop(peer, None)
             return False
         return True
+
+    def tell(self, peer: bytes, tell: wire.Tell) -> None:
+        """Answer what an attempt has asked; one whose connection is gone asks again."""
+        self._act([Send(peer, tell)])
+
+    def _answer_nothing(self, question: Question) -> None:
+        """Refuse what nobody here answers."""
+        ask = question.ask
+        self._on_effect(Ignored(question.peer, ask.kind, "unsupported"))
 
     def _give(self, effect: GiveScript) -> None:
 

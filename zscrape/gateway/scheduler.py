@@ -11,15 +11,11 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
-import msgspec
-
-from zscrape.core.misfire import ON_TIME_S, Misfire
-from zscrape.errors import StorageError, ZscrapeError
+from zscrape.errors import NotFound, StorageError, ZscrapeError
+from zscrape.gateway.claims import claim_of, is_in_time
 from zscrape.gateway.firing import Firing
-from zscrape.gateway.identifiers import new_task_id
 from zscrape.gateway.plans import Agenda, Plan, plan_of
 from zscrape.gateway.tasks import TaskService
 from zscrape.model import TaskState
@@ -45,14 +41,13 @@ _LOAD_COUNT: Final = 1_000
 _HOUR_S: Final = 3_600.0
 _DAY_S: Final = 86_400.0
 _FAILED: Final = frozenset({TaskState.FAILED, TaskState.TIMED_OUT})
-_ENCODE: Final = msgspec.json.Encoder().encode
 
 
 class Scheduler:
     """Fires schedules. One event loop uses it.
 
-    `is_shared`: other gateways use the same store, so a moment that was claimed a moment ago
-    may be theirs.
+    `life`: where other gateways use the same store, the name of this gateway's life among
+    them; a moment that was claimed a moment ago may be theirs.
     """
 
     def __init__(
@@ -63,7 +58,7 @@ class Scheduler:
         log: Any,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
-        is_shared: bool = False,
+        life: Callable[[], str] | None = None,
         kept_days: float = 30.0,
     ) -> None:
         self._store = store
@@ -71,7 +66,8 @@ class Scheduler:
         self._log = log
         self._clock = clock
         self._monotonic = monotonic
-        self._is_shared = is_shared
+        self._life = life or _alone
+        self._is_shared = life is not None
         self._revisions: dict[str, int] = {}  # of every schedule that was looked at
         self._refresh_at = 0.0
         self._kept_s = kept_days * _DAY_S
@@ -161,8 +157,10 @@ class Scheduler:
         self._watch_clock()
         now = self._clock()
         if not self._has_begun:  # before the first claim of its own
-            await self._take_up(now - (_ABANDONED_S if self._is_shared else 0.0))
+            await self._take_up(now)
             self._has_begun = True
+        if self._firing.held_up:
+            await self._take_again()
         if now >= self._sweep_at:
             self._sweep_at = now + _HOUR_S
             await self._store.sweep(before=now - self._kept_s)
@@ -190,7 +188,7 @@ class Scheduler:
                 record = await self._store.find(schedule_id)
                 if record is not None:
                     self._plan(record, now)
-        await self._take_up(now - _ABANDONED_S)
+        await self._take_up(now)
 
     def _watch_clock(self) -> None:
         """See that the wall clock was set: forward is lateness, backward means to plan anew.
@@ -221,7 +219,7 @@ class Scheduler:
         try:
             claims: list[tuple[Plan, Claim]] = []
             for place, plan in enumerate(plans):
-                claims.append((plan, _claim_of(plan, now)))
+                claims.append((plan, claim_of(plan, now, self._life())))
                 if place % _LOOK_COUNT == _LOOK_COUNT - 1:
                     await asyncio.sleep(0)
             answers = await self._store.claim([claim for _, claim in claims])
@@ -261,25 +259,46 @@ class Scheduler:
         else:
             self._plan(record, self._clock())
 
-    async def _take_up(self, before: float) -> None:
+    async def _take_up(self, now: float) -> None:
         """Deal with moments that were claimed, and of which nothing more was heard."""
-        for occurrence in await self._store.unsettled(before=before):
-            now = self._clock()
-            if not await self._store.take_over(occurrence, at=now):
-                continue
-            plan = self._agenda.get(occurrence.schedule_id)
-            if await self._is_made(occurrence):
-                self._firing.settle(occurrence, OccurrenceStatus.FIRED)
-            elif plan is not None and _is_in_time(plan, occurrence, now):
-                self._firing.fire(plan, [occurrence])
-            else:
-                occurrence.task_id, occurrence.reason = "", "gateway_lost"
-                self._firing.settle(occurrence, OccurrenceStatus.MISSED)
+        if self._is_shared:
+            found = await self._store.abandoned(before=now - _ABANDONED_S)
+        else:
+            found = await self._store.unsettled(before=now)
+        for occurrence in found:
+            if not self._firing.is_busy(occurrence):
+                await self._take_over(occurrence)
+
+    async def _take_again(self) -> None:
+        """Deal with moments whose tasks the store could not take, as soon as it can."""
+        held_up = self._firing.held_up
+        try:
+            while held_up:
+                await self._take_over(held_up[0])
+                del held_up[0]
+        except StorageError as error:
+            self._refused(error)
+
+    async def _take_over(self, occurrence: Occurrence) -> None:
+        """Fire a claimed moment, unless its task is there already or it is too late by now."""
+        is_made = await self._is_made(occurrence)
+        now, life = self._clock(), self._life()
+        if not await self._store.take_over(occurrence, at=now, claimer=life):
+            return  # another gateway has
+        occurrence.at, occurrence.claimer = now, life
+        plan = self._agenda.get(occurrence.schedule_id)
+        if is_made:
+            self._firing.settle(occurrence, OccurrenceStatus.FIRED)
+        elif plan is not None and is_in_time(plan, occurrence, now):
+            self._firing.fire(plan, [occurrence])
+        else:
+            occurrence.task_id, occurrence.reason = "", "gateway_lost"
+            self._firing.settle(occurrence, OccurrenceStatus.MISSED)
 
     async def _is_made(self, occurrence: Occurrence) -> bool:
         try:
             await self._tasks.get(occurrence.task_id)
-        except ZscrapeError:
+        except NotFound:
             return False
         return True
 
@@ -292,8 +311,8 @@ class Scheduler:
 
     def _count_end(self, schedule_id: str, *, is_ok: bool) -> None:
         plan = self._agenda.get(schedule_id)
-        if plan is None or (is_ok and not plan.failure_count):
-            return  # nothing changes
+        if plan is None or (is_ok and not plan.failure_count and not self._is_shared):
+            return  # nothing changes; what other gateways have counted only the store knows
         plan.failure_count = 0 if is_ok else plan.failure_count + 1
         self._firing.spawn(self._note_end(plan, is_ok=is_ok))
 
@@ -313,37 +332,6 @@ class Scheduler:
             )
 
 
-def _claim_of(plan: Plan, now: float) -> Claim:
-    look = plan.look(now)
-    decision = look.decision
-    missed = [
-        _occurrence(plan.id, due_at, OccurrenceStatus.MISSED, now)
-        for due_at in (*look.untold, *decision.missed)
-    ]
-    if look.untold:
-        missed[0].reason = "missed_many"
-        until_at = (*decision.missed, *decision.fire)[0]
-        missed[0].detail = _ENCODE({"until_at": datetime.fromtimestamp(until_at, UTC)})
-    fire = [
-        _occurrence(plan.id, due_at, OccurrenceStatus.CLAIMED, now, new_task_id())
-        for due_at in decision.fire
-    ]
-    return Claim(
-        schedule_id=plan.id,
-        revision=plan.revision,
-        cursor_at=look.cursor_at,
-        occurrences=(*missed, *fire),
-    )
-
-
-def _occurrence(
-    schedule_id: str, due_at: float, status: OccurrenceStatus, at: float, task_id: str = ""
-) -> Occurrence:
-    return Occurrence(schedule_id=schedule_id, due_at=due_at, status=status, at=at, task_id=task_id)
-
-
-def _is_in_time(plan: Plan, occurrence: Occurrence, now: float) -> bool:
-    allowed_s = ON_TIME_S
-    if plan.misfire is not Misfire.SKIP:
-        allowed_s = max(allowed_s, plan.kept.asked.misfire_window)
-    return now - occurrence.due_at <= allowed_s + plan.table.jitter_s
+def _alone() -> str:
+    """Return what stands for the life of the only gateway."""
+    return ""

@@ -129,6 +129,8 @@ def _beside(gateway: Gateway) -> Iterator[Coroutine[None, None, None]]:
     yield _clean(gateway)
     yield _follow(gateway.vault)
     yield gateway.state.pulse.follow()
+    if gateway.identity.shared is not None:
+        yield gateway.link.joining.follow()
 
 
 async def _clean(gateway: Gateway) -> None:
@@ -139,6 +141,10 @@ async def _clean(gateway: Gateway) -> None:
     store = gateway.database
     while True:
         await gateway.cache.evict(gateway.state.catalogue.digests())
+        with contextlib.suppress(StorageError):  # told by the store; the next hour will do
+            await gateway.state.remembering.keys.resume(gateway.state.store.get)
+            await gateway.state.remembering.keys.sweep()
+            await gateway.state.remembering.sessions.sweep()
         if store is not None:
             with contextlib.suppress(StorageError):  # told by the store; the next hour will do
                 await store.sweep(time.time())

@@ -60,7 +60,10 @@ class SharedLocks:
         self._router = router
         self._live = live
         self._loop = asyncio.get_running_loop()
-        self._held: dict[str, TaskId] = {}  # holders as the database has them
+        # Keys of this gateway with their holders as the database has them; empty: not known.
+        self._held: dict[str, TaskId] = {}
+        self._entering: dict[TaskId, str] = {}  # keys of tasks that are let in, not queued yet
+        self._turn = asyncio.Lock()  # a key is not freed while somebody enters by it
         self._is_due = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.on_freed: Callable[[], None] = lambda: None
@@ -105,15 +108,26 @@ class SharedLocks:
         lock = spec.lock
         if lock is None or lock.overlap is Overlap.ALLOW:
             return
-        found = await self._lease.take_lock(lock.key, spec.id, is_sure=False)
+        self._entering[spec.id] = lock.key
+        async with self._turn:
+            # Before it is known: who stops waiting here must not leave a key behind.
+            self._held.setdefault(lock.key, "")
+            found = await self._lease.take_lock(lock.key, spec.id, is_sure=False)
         if found is None:
             self._router.let_in(lock.key)
             return
+        if not self._held.get(lock.key):
+            self._held.pop(lock.key, None)
         if lock.overlap is Overlap.SKIP:
             raise LockHeld(key=lock.key, holder=found.holder, age_s=found.age_s)
         if lock.overlap is Overlap.REPLACE:
             self.ask_cancel(found.holder)
         self._router.hold_back(lock.key, found.holder)
+
+    def entered(self, task_id: TaskId) -> None:
+        """Note that a task is queued by now, or will not be."""
+        if self._entering.pop(task_id, None) is not None and self._live(task_id) is None:
+            self.look()  # nobody may want its key
 
     # ---- before an attempt is sent ---------------------------------------------------
 
@@ -150,13 +164,15 @@ class SharedLocks:
 
     async def _free(self) -> None:
         """Free the keys that no task here has or waits for any more."""
-        here = self._router.held_keys()
-        gone = [key for key in self._held if key not in here]
-        if gone:
+        async with self._turn:
+            here = {*self._router.held_keys(), *self._entering.values()}
+            gone = [key for key in self._held if key not in here]
+            if not gone:
+                return
             await self._lease.free_locks(gone)
             for key in gone:
                 self._held.pop(key, None)
-            self.on_freed()
+        self.on_freed()
 
     async def _try_for(self) -> None:
         """Try for the keys that are held back, for those who wait for them here."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import socket
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,21 +13,25 @@ from msgspec import Struct
 
 from zscrape.config import Settings, usable
 from zscrape.config.settings import GatewaySettings
+from zscrape.core.bucket import Buckets
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.errors import StorageError
 from zscrape.gateway.deliveries import Deliveries
 from zscrape.gateway.elsewhere import Neighbours
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.largefiles import far_of
+from zscrape.gateway.ledger import EndListener
 from zscrape.gateway.ownership import Ownership, gateway_id_of
 from zscrape.gateway.router import Router
 from zscrape.gateway.shared import SharedTasks
+from zscrape.gateway.sharedlimits import Counter, LimitSharing, SharedBuckets
 from zscrape.gateway.sharedlocks import SharedLocks
 from zscrape.gateway.tasks import TaskService
 from zscrape.log import get_logger
 from zscrape.model import TaskId
 from zscrape.store.database import home_lock
 from zscrape.store.gateways import GatewayLease
+from zscrape.store.limits import LimitStore
 from zscrape.store.postgres import PostgresDatabase
 from zscrape.store.sql import SqlPolicy, SqlTaskStore, WrittenListener
 
@@ -67,10 +72,45 @@ class SharedStore(Struct, eq=False):
     on_written: list[WrittenListener]  # who wants to know what was written
     ownership: Ownership | None = None  # once it is joined
 
+    def life(self) -> str:
+        """Return the name of this gateway's life among the others."""
+        return self.lease.boot
+
     def leave(self) -> None:
         """Take nothing more over from others: this gateway is about to end."""
         if self.ownership is not None:
             self.ownership.is_adopting = False
+
+    @property
+    def is_alone(self) -> bool:
+        """True iff no other gateway lives on this database."""
+        return self.ownership is None or self.ownership.other_count == 0
+
+
+class CallLimits(Struct, frozen=True, eq=False):
+    """What calls are counted by: of clients, and of scripts that have a rate of their own."""
+
+    clients: Buckets
+    scripts: Buckets
+
+    def share(
+        self, shared: SharedStore, counter: Counter, parts: contextlib.AsyncExitStack
+    ) -> None:
+        """Settle with the other gateways until `parts` are let go."""
+        buckets = tuple(
+            each for each in (self.clients, self.scripts) if isinstance(each, SharedBuckets)
+        )
+        keeper = LimitStore(shared.database, shared.lease.gateway_id)
+        sharing = LimitSharing(keeper, buckets, counter, is_alone=lambda: shared.is_alone)
+        sharing.start()
+        parts.push_async_callback(sharing.close)
+
+
+def limits_of(shared: SharedStore | None) -> CallLimits:
+    """Return what this gateway counts calls by, alone or beside others."""
+    if shared is None:
+        return CallLimits(Buckets(), Buckets())
+    return CallLimits(SharedBuckets("client", time.monotonic), SharedBuckets("script", time.time))
 
 
 def host_name() -> str:
@@ -139,6 +179,7 @@ async def join(
     hub: EventHub,
     identity: Identity,
     parts: contextlib.AsyncExitStack,
+    ends: list[EndListener],
 ) -> None:
     """Take up what is this gateway's own, and from now on what others leave behind.
 
@@ -168,7 +209,8 @@ async def join(
         is_alone=lambda: ownership.other_count == 0,
     )
     service.elsewhere = neighbours
-    service.admit = locks.admit
+    service.admit, service.entered = locks.admit, locks.entered
+    ends.append(lambda row: locks.look())
     locks.on_freed, locks.ask_cancel = neighbours.tell_freed, neighbours.ask_cancel
     shared.on_written += [neighbours.tell, lambda task_ids: locks.look()]
     router.fence = ownership.fence

@@ -11,12 +11,15 @@ from msgspec import Struct
 from zscrape.gateway.access import Access
 from zscrape.gateway.audit import Auditor
 from zscrape.gateway.events import EventHub
+from zscrape.gateway.handoffs import Handoffs
 from zscrape.gateway.joining import Joining
 from zscrape.gateway.keyring import KeyRing
 from zscrape.gateway.pulse import Pulse
 from zscrape.gateway.ratelimits import LocalLimiter, RequestLimiter
+from zscrape.gateway.remembering import Remembering, remember
 from zscrape.gateway.schedules import Schedules
 from zscrape.gateway.shield import ShieldPolicy
+from zscrape.gateway.sites import Sites, local_sites
 from zscrape.gateway.tasks import TaskRouter, TaskService
 from zscrape.gateway.vault import Vault, closed_vault
 from zscrape.model import MIB
@@ -59,10 +62,13 @@ class GatewayState:
     gateway_id: str
     started_at: float  # Unix time
     schedules: Schedules
+    handoffs: Handoffs
     policy: HttpPolicy = field(default_factory=HttpPolicy)
     joining: Joining | None = None  # None: the link is not there, as in some tests
     limiter: RequestLimiter = field(default_factory=lambda: LocalLimiter(None, time.monotonic))
     vault: Vault = field(default_factory=closed_vault)
+    sites: Sites = field(default_factory=local_sites)
+    remembering: Remembering = field(default_factory=remember)
     is_draining: bool = False  # set when the gateway begins to end
     # Told of what should not happen: the event, the request's id, the error.
     report: Callable[[str, str, BaseException], None] = _say_nothing

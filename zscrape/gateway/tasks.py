@@ -16,6 +16,7 @@ from typing import Final, Protocol, TypeAlias
 from msgspec import Struct
 
 from zscrape.config.settings import ScriptDefaults
+from zscrape.core.bucket import Buckets
 from zscrape.core.effects import DispatcherEffect
 from zscrape.errors import (
     Draining,
@@ -28,8 +29,18 @@ from zscrape.errors import (
     ZscrapeError,
 )
 from zscrape.gateway.elsewhere import Elsewhere, Nowhere
+from zscrape.gateway.envelope import ReusedView
 from zscrape.gateway.events import EventHub
-from zscrape.gateway.intake import Intake, Origin, Prepared, TaskPolicy, refuse_secrets, webhook_of
+from zscrape.gateway.intake import (
+    ClientLimit,
+    Intake,
+    Origin,
+    Prepared,
+    TaskPolicy,
+    no_limit,
+    refuse_secrets,
+    webhook_of,
+)
 from zscrape.gateway.keylocks import KeyLocks
 from zscrape.gateway.ledger import (
     EndListener,
@@ -41,6 +52,7 @@ from zscrape.gateway.ledger import (
 )
 from zscrape.gateway.recovery import Recovered, Restorer, recover
 from zscrape.gateway.requests import TaskRequest
+from zscrape.gateway.reuse import Reuse, reused_view
 from zscrape.model import (
     Explanation,
     HeartbeatPolicy,
@@ -122,6 +134,10 @@ async def admit_all(_spec: TaskSpec) -> None:
     """Refuse nothing: the gate where no other gateway has locks."""
 
 
+def note_nothing(_task_id: TaskId) -> None:
+    """Do nothing: behind that gate there is nothing to close."""
+
+
 class Idempotency(Struct, frozen=True):
     """A client's promise that calls with this key are one call. `mark` stands for the body."""
 
@@ -146,9 +162,12 @@ class TaskService:
         on_end: EndListener = let_pass,
         on_stored: StoredListener | None = None,
         check_secrets: Callable[[RunSpec], None] = refuse_secrets,
+        script_buckets: Buckets | None = None,
+        limit_of: ClientLimit = no_limit,
     ) -> None:
         self.elsewhere: Elsewhere = Nowhere()
         self.admit: Admission = admit_all
+        self.entered: Callable[[TaskId], None] = note_nothing  # after `admit`, queued or not
         self._router = router
         self._store = store
         self._hub = hub
@@ -160,6 +179,8 @@ class TaskService:
             defaults=defaults or {},
             clock=clock,
             check_secrets=check_secrets,
+            buckets=script_buckets,
+            limit_of=limit_of,
         )
         self._ledger = Ledger(
             store=store,
@@ -170,6 +191,8 @@ class TaskService:
             on_stored=on_stored,
         )
         self._on_end = on_end
+        self._reuse = Reuse(store, self._ledger.get, clock)
+        self._asked: KeyLocks[tuple[str, str]] = KeyLocks()  # with a `max_age`, by their script
         # Under the names by which callers know them: a call less on the way of every task.
         self.prepare = self._intake.prepare
         self.apply: Callable[[DispatcherEffect], None] = self._ledger.apply
@@ -242,17 +265,31 @@ class TaskService:
             raise StorageLocked(reason=f"Idempotency-Key {idempotency.key}")
 
     async def _accept(self, prepared: Prepared) -> TaskRow:
+        if prepared.max_age_s is None:
+            return await self._accept_new(prepared)
+        # Of equal questions at once one is asked: the others find it on its way.
+        async with self._asked.hold((prepared.row.digest, prepared.row.script_name)):
+            earlier = await self._reuse.earlier(prepared)
+            if earlier is not prepared.row:
+                return earlier
+            return await self._accept_new(prepared)
+
+    async def _accept_new(self, prepared: Prepared) -> TaskRow:
         row = prepared.row
-        earlier = await self._earlier(prepared)
-        if earlier is not row:
-            return earlier
-        await self.admit(prepared.spec)
-        await self._store.add(row, prepared.spec)
-        refusal = self._submit(prepared)
+        try:
+            await self.admit(prepared.spec)
+            await self._store.add(row, prepared.spec)
+            refusal = self._submit(prepared)
+        finally:
+            self.entered(row.id)
         if refusal is not None:
             await self._store.discard(row.id)
             raise refusal
         return row
+
+    def reused(self, prepared: Prepared, row: TaskRow) -> ReusedView | None:
+        """Return what is told when an accepted request was served by an earlier task."""
+        return reused_view(prepared, row, self._clock())
 
     async def accept_many(
         self, prepared: Sequence[Prepared], promises: Sequence[Idempotency | None] = ()
@@ -269,6 +306,15 @@ class TaskService:
         if self._hub.is_closed:
             raise Draining
         promises = promises or [None] * len(prepared)
+        try:
+            return await self._accept_many(prepared, promises)
+        finally:
+            for each in prepared:
+                self.entered(each.row.id)
+
+    async def _accept_many(
+        self, prepared: Sequence[Prepared], promises: Sequence[Idempotency | None]
+    ) -> list[TaskRow | ZscrapeError]:
         answers = await self._earlier_many(prepared, promises)
         for place, each in enumerate(prepared):
             if answers[place] is not each.row:
@@ -301,28 +347,49 @@ class TaskService:
         """Return for each task an earlier one that will do, else the new one."""
         answers: list[TaskRow | ZscrapeError] = []
         firsts: dict[str, tuple[TaskRow | ZscrapeError, str]] = {}  # by key, in this batch
+        known = await self._known_keys(prepared, promises)
         for each, promise in zip(prepared, promises, strict=True):
             if promise is None:
-                answers.append(await self._earlier(each))
+                answers.append(await self._reuse.earlier(each))
                 continue
             first, mark = firsts.get(promise.key, (None, ""))
             if first is None:
-                first = await self._promised(each, promise)
+                is_known = (each.row.client, promise.key) in known
+                first = await self._promised(each, promise, is_known=is_known)
                 firsts[promise.key] = first, promise.mark
             elif mark != promise.mark:
                 first = IdempotencyConflict(key=promise.key, holder=getattr(first, "id", ""))
             answers.append(first)
         return answers
 
-    async def _promised(self, prepared: Prepared, promise: Idempotency) -> TaskRow | ZscrapeError:
+    async def _known_keys(
+        self, prepared: Sequence[Prepared], promises: Sequence[Idempotency | None]
+    ) -> set[tuple[str, str]]:
+        """Return clients and keys that may have a task already.
+
+        One look for all: most are new, and a look for each costs more than all the rest.
+        """
+        asked: dict[str, list[str]] = {}
+        for each, promise in zip(prepared, promises, strict=True):
+            if promise is not None:
+                asked.setdefault(each.row.client, []).append(promise.key)
+        return {
+            (client, key)
+            for client, keys in asked.items()
+            for key in await self._store.known_keys(client, keys)
+        }
+
+    async def _promised(
+        self, prepared: Prepared, promise: Idempotency, *, is_known: bool
+    ) -> TaskRow | ZscrapeError:
         row = prepared.row
         try:
-            twin = await self.reattach(row.client, promise)
+            twin = await self.reattach(row.client, promise) if is_known else None
         except IdempotencyConflict as error:
             return error
         if twin is None:
             row.idempotency_key, row.idempotency_mark = promise.key, promise.mark
-            twin = await self._earlier(prepared)
+            twin = await self._reuse.earlier(prepared)
         return twin
 
     async def _accept_or_refuse(
@@ -341,18 +408,8 @@ class TaskService:
         except ZscrapeError as error:
             self._ledger.close(prepared.row.id)
             return error
+        self._reuse.note(prepared)
         return None
-
-    async def _earlier(self, prepared: Prepared) -> TaskRow:
-        """Return an earlier task that will do, else the new one."""
-        row = prepared.row
-        if prepared.max_age_s is None:
-            return row
-        since = self._clock() - prepared.max_age_s
-        found = await self._store.find_result(row.digest, row.parameters, since=since)
-        if found is None or (prepared.is_own_only and found.client != row.client):
-            return row
-        return found
 
     async def reattach(self, client: str, idempotency: Idempotency) -> TaskRow | None:
         """Return the task that this client has made with this key within the last day.
@@ -458,12 +515,23 @@ class TaskService:
 
     def explain(self, row: TaskRow) -> Explanation:
         """Say why a task waits, where it is, or how it ended."""
+        if row.status is TaskState.WAITING:
+            fields = {"handoff": row.handoff, "worker_id": row.worker_id or "-"}
+            return Explanation(reason="person", fields={"attempt": row.attempts, **fields})
         found = None if row.status.is_final else self._router.explain(row.id)
         if found is not None:
             return found
         if not row.status.is_final:
             return Explanation(reason="elsewhere", fields={"status": row.status.value})
         return Explanation(reason="finished", fields={"status": row.status.value})
+
+    def park(self, task_id: TaskId, attempt: int, handoff_id: str) -> None:
+        """Let a running task wait for a person."""
+        self._ledger.park(task_id, attempt, handoff_id)
+
+    def unpark(self, task_id: TaskId, attempt: int) -> None:
+        """Let a task that waited for a person go on."""
+        self._ledger.unpark(task_id, attempt)
 
     def fence(self, task_id: TaskId) -> asyncio.Future[None] | None:
         """Return what must be done before an attempt of this task may be sent."""

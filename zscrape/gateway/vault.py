@@ -118,7 +118,7 @@ class Vault:
             if value is None and known is not None:
                 sealed, key_id = known.sealed, known.key_id
             else:
-                sealer = await self._sealing()
+                sealer = await self.sealer()
                 sealed, key_id = sealer.seal(name, value or ""), sealer.key_id
                 hide(value or "")
             row = SecretRow(
@@ -167,8 +167,13 @@ class Vault:
             raise SecretsSealed(path=str(self._key_path), reason=f"no key opens {row.name}")
         return self._sealer
 
-    async def _sealing(self) -> Sealer:
-        """Return what seals, with a key made now if there has been none."""
+    async def sealer(self) -> Sealer:
+        """Return what seals, with a key made now if there has been none.
+
+        Raises:
+            SettingError, SecretsSealed: The key's file cannot be used.
+            OSError: It cannot be written.
+        """
         if self._sealer is None:
             exists = await asyncio.to_thread(self._key_path.exists)
             make = read_sealer if exists else make_sealer

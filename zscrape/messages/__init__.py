@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from zscrape.messages.access import ACCESS
+from zscrape.messages.asking import ASKING
 from zscrape.messages.catalogue import Text
 from zscrape.messages.cli import CLI
 from zscrape.messages.dashboard import DASHBOARD
@@ -22,9 +23,11 @@ from zscrape.messages.explain import EXPLAIN
 from zscrape.messages.http import HTTP
 from zscrape.messages.isolation import ISOLATION
 from zscrape.messages.operations import OPERATIONS
+from zscrape.messages.remembering import REMEMBERING
 from zscrape.messages.schedules import SCHEDULES
 from zscrape.messages.scripts import SCRIPTS
 from zscrape.messages.security import SECURITY
+from zscrape.messages.sites import SITES
 from zscrape.messages.tasks import TASKS
 
 __all__ = [
@@ -50,9 +53,12 @@ CATALOGUE: Final[dict[str, Text]] = {
     **TASKS,
     **ACCESS,
     **DASHBOARD,
+    **ASKING,
     **SCHEDULES,
     **SECURITY,
+    **SITES,
     **OPERATIONS,
+    **REMEMBERING,
 }
 _FORMATTER = string.Formatter()
 

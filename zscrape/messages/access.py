@@ -84,6 +84,14 @@ ACCESS: Final[dict[str, Text]] = {
         "Script that the key is for, `*` stands for any part; may be given again.",
         "키로 쓸 수 있는 스크립트. `*`는 임의의 부분을 뜻합니다. 여러 번 지정할 수 있습니다.",
     ),
+    "cli.option.key_group": Text(
+        "Group of tasks that the key is for, as in their `metadata.group`; may be given again.",
+        "키로 다룰 수 있는 작업의 그룹(작업의 `metadata.group`). 여러 번 지정할 수 있습니다.",
+    ),
+    "cli.option.task_limit": Text(
+        "How many of its tasks may be unfinished at once. By default as `queue.client_limit_count` says.",
+        "끝나지 않은 채 함께 있을 수 있는 작업 수. 기본값은 `queue.client_limit_count`를 따릅니다.",
+    ),
     "cli.option.expires_in": Text(
         "How long the key is good: 12h, 90d, 2w. By default for ever.",
         "키의 유효 기간: 12h, 90d, 2w. 기본값은 무기한입니다.",
@@ -95,6 +103,7 @@ ACCESS: Final[dict[str, Text]] = {
     "cli.column.key": Text("key", "키"),
     "cli.column.scopes": Text("scopes", "권한"),
     "cli.column.scripts": Text("scripts", "스크립트"),
+    "cli.column.groups": Text("groups", "그룹"),
     "cli.column.expires": Text("expires", "만료"),
     "cli.column.used": Text("used", "마지막 사용"),
 }

@@ -57,6 +57,10 @@ CLI: Final[dict[str, Text]] = {
         "A path runs here and cannot be detached; give the name of a script on the cluster.",
         "경로는 이 컴퓨터에서 실행되므로 --detach를 쓸 수 없습니다. 클러스터의 스크립트 이름을 지정하십시오.",
     ),
+    "cli.usage.max_age_path": Text(
+        "A path always runs: --max-age is for the name of a script on the cluster.",
+        "경로는 항상 새로 실행됩니다. --max-age는 클러스터의 스크립트 이름에만 쓸 수 있습니다.",
+    ),
     "cli.usage.since": Text(
         "--since {given}: expected a span (30s, 15m, 2h, 7d) or a moment (2026-02-10T14:30:00Z).",
         "--since {given}: 기간(30s, 15m, 2h, 7d) 또는 시각(2026-02-10T14:30:00Z)이어야 합니다.",
@@ -221,6 +225,10 @@ CLI: Final[dict[str, Text]] = {
         "More: zscrape tasks show {request_id}; zscrape tasks logs {request_id}",
         "자세히: zscrape tasks show {request_id}, zscrape tasks logs {request_id}",
     ),
+    "cli.run.reused": Text(
+        "An earlier answer serves, {age_s:.0f} s old: task {request_id}.",
+        "{age_s:.0f}초 전의 결과를 그대로 씁니다: 작업 {request_id}.",
+    ),
     "cli.run.detached": Text(
         "Queued. Follow it: zscrape tasks logs --follow {request_id}",
         "대기열에 넣었습니다. 지켜보기: zscrape tasks logs --follow {request_id}",
@@ -372,6 +380,18 @@ CLI: Final[dict[str, Text]] = {
     "cli.demo.feed_entries": Text("a feed's entries", "피드의 글"),
     "cli.demo.price_watch": Text("prices compared with the last ones", "지난번과 비교한 가격"),
     "cli.demo.file_download": Text("a file as an artifact", "파일을 산출물로"),
+    "cli.demo.login_session": Text("a page behind a login", "로그인해야 보이는 페이지"),
+    "cli.demo.json_paging": Text("a JSON API, page by page", "JSON API를 페이지별로"),
+    "cli.demo.korean_page": Text("an old board in EUC-KR", "EUC-KR로 된 옛 게시판"),
+    "cli.demo.infinite_scroll": Text(
+        "a list that grows as it is scrolled, by a browser", "스크롤하면 늘어나는 목록을 브라우저로"
+    ),
+    "cli.demo.screenshot_pdf": Text(
+        "a page as a picture and as a PDF", "페이지를 그림과 PDF 산출물로"
+    ),
+    "cli.demo.captcha_page": Text(
+        "what stands behind a checkbox that wants a click", "체크박스를 눌러야 보이는 내용"
+    ),
     # ---- the client's own failures ---------------------------------------------------
     "client.gateway_unknown": Text(
         "No gateway is known: {path} is not there. Start one with zscrape up, or give --url and --key.",

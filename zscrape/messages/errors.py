@@ -138,6 +138,10 @@ ERRORS: Final[dict[str, Text]] = {
         "The queue holds {limit_count} tasks and takes no more now. Try again later, or add workers.",
         "대기열이 작업 {limit_count}개로 가득 찼습니다. 나중에 다시 시도하거나 워커를 늘리십시오.",
     ),
+    "client_queue_full.key": Text(
+        "This key may have {limit_count} tasks that have not ended, and has them. Try again when some have, or use a key with a higher limit.",
+        "이 키의 끝나지 않은 작업이 한도인 {limit_count}개에 이르렀습니다. 일부가 끝난 뒤 다시 시도하거나 한도가 더 높은 키를 사용하십시오.",
+    ),
     "client_queue_full": Text(
         "This client has {limit_count} tasks that have not ended and may not have more. Try again when some have, or raise queue.client_limit_count.",
         "이 클라이언트의 끝나지 않은 작업이 한도인 {limit_count}개에 이르렀습니다. 일부가 끝난 뒤 다시 시도하거나 queue.client_limit_count를 늘리십시오.",
@@ -159,7 +163,8 @@ ERRORS: Final[dict[str, Text]] = {
         "건너뜀: 잠금 {key}을(를) 작업 {holder}이(가) 쥐고 있습니다.",
     ),
     "rate_limited": Text(
-        "Too many requests; try again later.", "요청이 너무 많습니다. 나중에 다시 시도하십시오."
+        "The site finds the script too fast: {error_message}",
+        "사이트가 요청이 너무 잦다고 합니다: {error_message}",
     ),
     "retry_exhausted": Text(
         "All {try_count} tries failed; the last one ended with {last_code}.",
@@ -183,6 +188,14 @@ ERRORS: Final[dict[str, Text]] = {
     "empty_result": Text(
         "The script found nothing: {error_message}",
         "스크립트가 아무것도 찾지 못했습니다: {error_message}",
+    ),
+    "empty_result.few": Text(
+        "The script found {item_count} items; its manifest expects {min_item_count} or more. Look at the page: it may have changed. `expect` in metadata.json sets the number.",
+        "스크립트가 항목을 {item_count}개 찾았으나 매니페스트는 {min_item_count}개 이상을 요구합니다. 페이지가 바뀌었는지 확인하십시오. 기준은 metadata.json의 `expect`에서 정합니다.",
+    ),
+    "empty_result.missing": Text(
+        "Too many of the {item_count} items lack a value: {missing}. Look at the page: it may have changed. `expect` in metadata.json sets how many may.",
+        "항목 {item_count}개 가운데 값이 빠진 항목이 너무 많습니다: {missing}. 페이지가 바뀌었는지 확인하십시오. 허용 비율은 metadata.json의 `expect`에서 정합니다.",
     ),
     "network_denied": Text(
         "The network policy forbids this: {error_message}. A worker opens addresses by its setting network_allow; a script asks for more by network in its manifest.",
@@ -238,6 +251,14 @@ ERRORS: Final[dict[str, Text]] = {
     "script_forbidden": Text(
         "This key may not use {name}; it is for: {allowed}. Ask for a key for that script: zscrape keys create --script {name}",
         "이 키로는 {name}을(를) 쓸 수 없습니다. 허용된 스크립트: {allowed}. 그 스크립트용 키 만들기: zscrape keys create --script {name}",
+    ),
+    "group_forbidden": Text(
+        "This key may not have tasks of the group {name}; it is for: {allowed}. Ask for a key for that group: zscrape keys create --group {name}",
+        "이 키로는 {name} 그룹의 작업을 다룰 수 없습니다. 허용된 그룹: {allowed}. 그 그룹용 키 만들기: zscrape keys create --group {name}",
+    ),
+    "group_forbidden.none": Text(
+        "This key is for tasks of groups: {allowed}. Say which one in `metadata.group` of the task.",
+        "이 키는 다음 그룹의 작업에만 쓸 수 있습니다: {allowed}. 작업의 `metadata.group`에 그룹을 지정하십시오.",
     ),
     "not_found": Text("There is no {kind} {name}.", "{kind} {name}이(가) 없습니다."),
     "method_not_allowed": Text(

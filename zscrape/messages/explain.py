@@ -23,6 +23,10 @@ EXPLAIN: Final[dict[str, Text]] = {
         "All {slot_count} slots of the {worker_count} workers that fit are busy; {ahead_count} tasks are ahead.",
         "조건에 맞는 워커 {worker_count}개의 슬롯 {slot_count}개가 모두 사용 중입니다. 앞선 작업: {ahead_count}개.",
     ),
+    "explain.browsers_busy": Text(
+        "All {browser_slot_count} browser slots of the {worker_count} workers that fit are busy; {ahead_count} tasks are ahead. More at once: worker.browser_slots, or another worker with Chromium.",
+        "조건에 맞는 워커 {worker_count}개의 브라우저 슬롯 {browser_slot_count}개가 모두 사용 중입니다. 앞선 작업: {ahead_count}개. 더 늘리려면 worker.browser_slots를 올리거나 Chromium이 있는 워커를 추가하십시오.",
+    ),
     "explain.lock_held": Text(
         "The lock {key} is held by task {holder}; {ahead_count} tasks are ahead in its line.",
         "잠금 {key}을(를) 작업 {holder}이(가) 쥐고 있습니다. 대기 줄의 앞선 작업: {ahead_count}개.",
@@ -42,6 +46,14 @@ EXPLAIN: Final[dict[str, Text]] = {
     "explain.running": Text(
         "Attempt {attempt} runs on worker {worker_id}.",
         "시도 {attempt}이(가) 워커 {worker_id}에서 실행되고 있습니다.",
+    ),
+    "explain.site_wait": Text(
+        "The script waits for the budget of {site} since {waited_s:.1f} s; {ahead_count} other tasks come before it.",
+        "스크립트가 {site} 사이트 예산을 {waited_s:.1f}초째 기다리고 있습니다. 먼저 차례가 오는 작업은 {ahead_count}개입니다.",
+    ),
+    "explain.person": Text(
+        "Attempt {attempt} on worker {worker_id} waits until a person answers hand-off {handoff}: zscrape handoffs show {handoff}",
+        "워커 {worker_id}의 시도 {attempt}이(가) 사람 확인 요청 {handoff}의 답을 기다립니다: zscrape handoffs show {handoff}",
     ),
     "explain.elsewhere": Text(
         "Another gateway looks after the task ({status}).",

@@ -129,6 +129,10 @@ HTTP: Final[dict[str, Text]] = {
         "{pointer}: `admin` opens every door, so it cannot be narrowed to scripts. Leave out `scripts`, or give `run` or `read` instead.",
         "{pointer}: `admin`은 모든 권한이므로 스크립트로 제한할 수 없습니다. `scripts`를 빼거나 `run` 또는 `read`를 지정하십시오.",
     ),
+    "http.admin_with_groups": Text(
+        "{pointer}: `admin` opens every door, so it cannot be narrowed to groups. Leave out `groups`, or give `run` or `read` instead.",
+        "{pointer}: `admin`은 모든 권한이므로 그룹으로 제한할 수 없습니다. `groups`를 빼거나 `run` 또는 `read`를 지정하십시오.",
+    ),
     "http.rate": Text(
         "{pointer}: {given} is no rate such as 10/s, 600/m or 5000/h.",
         "{pointer}: {given}은(는) 10/s, 600/m, 5000/h와 같은 속도가 아닙니다.",

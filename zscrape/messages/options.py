@@ -90,6 +90,10 @@ OPTIONS: Final[dict[str, Text]] = {
         "Seconds for the whole task: waiting, preparing and running.",
         "대기, 준비, 실행을 합친 작업 전체의 제한 시간(초).",
     ),
+    "cli.option.max_age": Text(
+        "Take the answer of an equal task that ended at most so many seconds ago, if there is one.",
+        "이 시간(초) 안에 끝난 같은 작업이 있으면 새로 실행하지 않고 그 결과를 씁니다.",
+    ),
     "cli.option.output": Text(
         "Write the data to a file: .json, .jsonl or .csv.",
         "데이터를 파일에 씁니다: .json, .jsonl, .csv.",
@@ -113,6 +117,13 @@ OPTIONS: Final[dict[str, Text]] = {
     "cli.option.limit": Text("How many to show.", "보여 줄 개수."),
     "cli.option.cursor": Text("Where the last page ended.", "앞 페이지가 끝난 자리."),
     "cli.option.author": Text("Author of the script.", "스크립트 작성자."),
+    "cli.option.template": Text(
+        "What it begins as: a page by HTTP, a page in a browser, a JSON API, or a whole site.",
+        "시작 형태: HTTP 페이지, 브라우저 페이지, JSON API, 사이트 전체.",
+    ),
+    "cli.option.browser": Text(
+        "Run the samples that need Chromium as well.", "Chromium이 필요한 예제도 실행합니다."
+    ),
     "cli.option.keep": Text(
         "Leave everything running until Ctrl-C.", "Ctrl-C를 누를 때까지 계속 실행합니다."
     ),

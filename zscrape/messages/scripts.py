@@ -95,6 +95,10 @@ SCRIPTS: Final[dict[str, Text]] = {
         "{actual} is not a rate such as 2/s or 30/min",
         "{actual}은(는) 2/s나 30/min 같은 속도가 아닙니다",
     ),
+    "problem.site": Text(
+        "{actual} is not the name of a site such as example.com",
+        "{actual}은(는) example.com 같은 사이트 이름이 아닙니다",
+    ),
     "problem.digest": Text(
         "{actual} is not sha256: and 64 hexadecimal digits",
         "{actual}은(는) sha256:과 16진수 64자리로 되어 있지 않습니다",
@@ -124,6 +128,11 @@ SCRIPTS: Final[dict[str, Text]] = {
     "problem.lock_key": Text(
         "make a lock key longer than {limit} characters; see `lock` in the script's metadata.json",
         "잠금 키가 {limit}자보다 길어집니다. 스크립트의 metadata.json에서 `lock`을 확인하십시오",
+    ),
+    "problem.lock_missing": Text(
+        "have no {actual}, which the lock key {key} is made of; give it, or give it a default"
+        " in the script",
+        "잠금 키 {key}에 필요한 {actual}이(가) 없습니다. 값을 주거나 스크립트에서 기본값을 정하십시오",
     ),
     "problem.remote_ref": Text(
         "{actual} leaves the document; only references that start with # are followed",

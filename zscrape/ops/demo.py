@@ -64,6 +64,18 @@ def steps(site_url: str) -> list[Step]:
             {"url": f"{site_url}/shop/{watched.slug}?day=2", "last_price": watched.price_won},
         ),
         Step("file_download", {"url": f"{site_url}/files/price-list.csv"}),
+        Step("login_session", {"url": f"{site_url}/login"}),
+        Step("json_paging", {"url": f"{site_url}/api/products"}),
+        Step("korean_page", {"url": f"{site_url}/board"}),
+    ]
+
+
+def browser_steps(site_url: str) -> list[Step]:
+    """Return the samples that need Chromium."""
+    return [
+        Step("infinite_scroll", {"url": f"{site_url}/live"}),
+        Step("screenshot_pdf", {"url": f"{site_url}/shop"}),
+        Step("captcha_page", {"url": f"{site_url}/check"}),
     ]
 
 
@@ -109,9 +121,10 @@ class Demo:
     ) -> None:
         self._parts.close()
 
-    def run(self) -> Iterator[Result]:
+    def run(self, *, has_browser: bool = False) -> Iterator[Result]:
         """Run the samples one after another, each by `POST /scrape`."""
-        for step in steps(self.site_url):
+        browser = browser_steps(self.site_url) if has_browser else []
+        for step in [*steps(self.site_url), *browser]:
             started = time.perf_counter()
             envelope = self.client.run(step.script, step.parameters, timeout=_TIMEOUT_S)
             yield Result(step, envelope, time.perf_counter() - started)

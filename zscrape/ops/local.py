@@ -22,13 +22,17 @@ from zscrape.client import Document, Event
 from zscrape.config import SECRET_VARIABLE, Settings, usable
 from zscrape.errors import EntryPointInvalid, ParamsInvalid, ScriptNotFound, SecretDenied
 from zscrape.gateway.envelope import encode, envelope
+from zscrape.messages import text
 from zscrape.model import Outcome, Pin, Record, RunSpec, TaskState
+from zscrape.ops.localsites import LocalSites
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.digest import MANIFEST_FILE
 from zscrape.scripts.directory import DirectoryRepository
 from zscrape.scripts.manifest import ManifestDefaults
 from zscrape.store.tasks import TaskRow
+from zscrape.wire import Ask, Tell
+from zscrape.worker import browsers
 from zscrape.worker.environments import Environments, needs_environment
 from zscrape.worker.network import network_policy
 from zscrape.worker.recipe import environment_policy
@@ -49,8 +53,11 @@ class LocalRun(Struct, frozen=True):
 class _Listener:
     """Turns what the attempt says into events, and keeps its outcome."""
 
-    def __init__(self, on_event: OnEvent) -> None:
+    def __init__(self, on_event: OnEvent, lang: str) -> None:
         self._on_event = on_event
+        self._lang = lang
+        self.tell: Callable[[Tell], None]  # given once there are slots
+        self.sites: LocalSites | None = None  # of a script whose manifest has budgets
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.item_count = 0
         self.artifacts: dict[str, tuple[bytes, Document]] = {}
@@ -76,6 +83,18 @@ class _Listener:
         content = base64.b64decode(saved.pop("data"))
         self.artifacts[saved["name"]] = (content, saved)
         return saved
+
+    def answer(self, told: Tell) -> None:
+        """Answer what the attempt has asked."""
+        self.tell(told)
+
+    def on_ask(self, ask: Ask) -> None:
+        """Refuse what only a gateway knows: there is none."""
+        if self.sites is not None and self.sites.hear(ask):
+            return
+        words = text("asked.local", self._lang, kind=ask.kind)
+        body = msgspec.json.encode({"message": words})
+        self.tell(Tell(ask.task_id, ask.attempt, ask.request, body, "unsupported"))
 
     def on_finished(self, task_id: str, attempt: int, outcome: Outcome) -> None:
         self.outcome.set_result(outcome)
@@ -133,7 +152,10 @@ async def run_here(
             attempts=1,
             worker_id="local",
         )
-        listener = _Listener(on_event)
+        listener = _Listener(on_event, lang)
+        if script.run.sites:
+            listener.sites = LocalSites(script.run, listener.answer, lang)
+            closing.push_async_callback(listener.sites.close)
         policy = SlotPolicy(
             slot_count=1,
             scratch_dir=Path(scratch) / "attempts",
@@ -142,6 +164,7 @@ async def run_here(
             skip_layers=frozenset(settings.isolation.skip),
             grace_s=settings.worker.grace_s,
             network=network_policy(settings),
+            environ=browsers.environ(settings),
         )
         environments = Environments(environment_policy(settings))
         assignment = Assignment(
@@ -204,6 +227,7 @@ async def _attempt(
         return await cache.ensure(pin, nothing_to_fetch)
 
     slots = Slots(policy, ensure, listener, environments)
+    listener.tell = slots.tell
     await slots.start()
     try:
         now = asyncio.get_running_loop().time()

@@ -22,6 +22,9 @@ _PATTERNS: Final = (
     ),
 )
 
+# No pattern finds anything without one of these; names and ids of targets have none.
+_SIGN: Final = re.compile(r"[:=\s]")
+
 
 class Masks:
     """Known secrets, and what looks like one.
@@ -31,19 +34,21 @@ class Masks:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._secrets: set[str] = set()
+        self._secrets: list[str] = []  # the longest first
         for secret in secrets:
             self.hide(secret)
 
     def hide(self, secret: str) -> None:
         """Never let `secret` through."""
-        if len(secret) >= _SHORTEST:
-            self._secrets.add(secret)
+        if len(secret) >= _SHORTEST and secret not in self._secrets:
+            self._secrets = sorted([*self._secrets, secret], key=len, reverse=True)
 
     def apply(self, told: str) -> str:
         """Return a text without secrets."""
-        for secret in sorted(self._secrets, key=len, reverse=True):
+        for secret in self._secrets:
             told = told.replace(secret, MASK)
+        if _SIGN.search(told) is None:
+            return told
         for pattern in _PATTERNS:
             told = pattern.sub(lambda found: (found[1] if found.re.groups else "") + MASK, told)
         return told

@@ -17,6 +17,8 @@ PROGRESS = b"p"
 ITEM = b"i"
 ARTIFACT = b"a"
 ANSWER = b"r"
+ASK = b"k"  # what is told in return is a frame of kind TELL
+TELL = b"t"
 
 _FIRST_READ_BYTES = 4096  # a request is small, and untouched memory is dear in a fresh process
 _READ_BYTES = 65536
@@ -31,6 +33,11 @@ class Channel:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._lock = _thread.allocate_lock()
+
+    @property
+    def fd(self) -> int:
+        """The descriptor of the socket."""
+        return self._fd
 
     def send(self, kind: bytes, payload: bytes) -> None:
         """Write one frame, waiting for the worker when it is slow to read."""

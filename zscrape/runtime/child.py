@@ -28,6 +28,7 @@ from zscrape.runtime.entry import (
     revive,
     run_plain,
 )
+from zscrape.runtime.outcomes import ScrapeFailure, code_of
 from zscrape.runtime.refusal import is_process_refused
 from zscrape.runtime.trace import describe, render, tell, type_name
 
@@ -119,7 +120,8 @@ def _answer(said: Said, payload: bytes, confine: Callable[[str], None] | None = 
     _flush()
     cpu_us, memory_bytes = limits.usage()
     if failure is None:
-        head = b'{"code":"ok","cpu_us":%d,"memory_bytes":%d}' % (cpu_us, memory_bytes)
+        told = (cpu_us, memory_bytes, said.known_count)
+        head = b'{"code":"ok","cpu_us":%d,"memory_bytes":%d,"known_count":%d}' % told
     else:
         head = _head({**failure, "cpu_us": cpu_us, "memory_bytes": memory_bytes})
     said.channel.send(frames.ANSWER, len(head).to_bytes(4, "big") + head + data)
@@ -249,6 +251,8 @@ async def _drive(value: Any, said: Said) -> Any:
 
 def _data(value: Any, said: Said) -> bytes:
     """Return the data as JSON: what was returned, else the items, else null."""
+    if said.emitter is not None:
+        said.emitter.settle()
     if value is None:
         return b"[" + b",".join(said.bodies) + b"]" if said.bodies else b"null"
     try:
@@ -285,16 +289,18 @@ def _failure(
     name, message = describe(error)
     refused = network.refused(error)
     return {
-        "code": _code_of(error, refused),
+        "code": _code_of(error, kind, refused),
         "error_type": name,
         "error_message": refused or message,
         "traceback": render(error, folder),
     }, b""
 
 
-def _code_of(error: BaseException, refused: str) -> str:
+def _code_of(error: BaseException, kind: type, refused: str) -> str:
     if refused:
         return "network_denied"
+    if issubclass(kind, ScrapeFailure):
+        return code_of(kind)
     return "process_limit" if is_process_refused(error) else "script_error"
 
 

@@ -12,28 +12,30 @@ Standard library only, so that any environment can run it.
 
 from __future__ import annotations
 
+import _thread
 import json
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from zscrape.runtime import channel as frames
 from zscrape.runtime.encode import NotJson, to_json
+from zscrape.runtime.outcomes import FAIL_CODES
 from zscrape.runtime.trace import clean, cut, tell, type_name
 
 if TYPE_CHECKING:
-    from zscrape.runtime.ctx_http import Http
+    from http.cookiejar import CookieJar
 
-# The codes of the contract that are a script's to give.
-FAIL_CODES = (
-    "script_error",
-    "blocked",
-    "captcha_required",
-    "robots_disallowed",
-    "login_expired",
-    "empty_result",
-    "network_denied",
-    "rate_limited",
-)
+    from zscrape.runtime.asking import Asking
+    from zscrape.runtime.budget import Budget
+    from zscrape.runtime.ctx_browser import BrowserContext
+    from zscrape.runtime.ctx_captcha import Captcha
+    from zscrape.runtime.ctx_http import Http
+    from zscrape.runtime.emitting import Emitter
+    from zscrape.runtime.session import Session
+    from zscrape.runtime.state import State
+
+# A script that lists this secret has the proxies in it: see `proxies.py`.
+PROXIES_SECRET = "proxies"  # noqa: S105 - its name
 ARTIFACT_LIMIT_BYTES = 8 * 1024 * 1024
 _ARTIFACT_NAME_LIMIT_CHARACTERS = 128
 _ARTIFACT_NAME_CHARACTERS = frozenset(
@@ -48,6 +50,7 @@ _RECORD_LIMIT_BYTES = 1024 * 1024
 _MESSAGE_LIMIT_CHARACTERS = 150_000  # escaped, six bytes each
 
 
+_first_ask = _thread.allocate_lock()
 _INFINITE = float("inf")
 _SIMPLE = (str, bool, type(None))  # they cannot fail: most fields are one of these
 
@@ -68,10 +71,11 @@ class Said:
     __slots__ = (
         "bodies",
         "channel",
+        "emitter",
         "ended",
         "is_cancelled",
         "is_polling",
-        "keys",
+        "known_count",
         "limit_bytes",
         "size_bytes",
     )
@@ -81,7 +85,8 @@ class Said:
         self.limit_bytes = limit_bytes
         self.size_bytes = 0
         self.bodies: list[bytes] = []  # the items; they are the data if nothing is returned
-        self.keys: set[Any] = set()
+        self.emitter: Emitter | None = None  # made with the first key
+        self.known_count = 0  # items left out because an earlier run had their keys
         self.ended: Ended | None = None  # the first one counts, even if the script swallows it
         self.is_cancelled = False
         self.is_polling = False  # the script looks at `ctx.cancelled`: it ends by itself
@@ -92,12 +97,19 @@ class Said:
             self.ended = ended
         raise ended
 
-    def item(self, value: Any) -> None:
-        """Send one item."""
+    def item(self, value: Any, digest: str = "") -> None:
+        """Send one item; with the digest of a key, only if that is new."""
         try:
             body = to_json(value)
         except NotJson as error:
             self.end(Ended("result_invalid", reason=f"item {len(self.bodies)}, {error}"))
+        if self.emitter is None:
+            self.send_item(body)
+        else:
+            self.emitter.add(digest, body)
+
+    def send_item(self, body: bytes) -> None:
+        """Send one item that is JSON already."""
         self._grow(len(body) + 1)
         self.bodies.append(body)
         self.channel.send(frames.ITEM, body)
@@ -173,6 +185,10 @@ class Context:
         self._ends_at = ends_at  # monotonic seconds
         self._secrets = secrets or {}
         self._http: Http | None = None
+        self._asking: Asking | None = None
+        self._kept_budget: Budget | None = None
+        self._state: State | None = None
+        self._asked_count = 0  # of people
         self._last_progress: tuple[float, str] | None = None
 
     @property
@@ -196,8 +212,192 @@ class Context:
         if self._http is None:
             from zscrape.runtime.ctx_http import Http
 
-            self._http = Http(script_name=self._script_name, ends_at=self._ends_at)
+            self._http = Http(
+                script_name=self._script_name,
+                ends_at=self._ends_at,
+                gate=self._budget(),
+                save=self.save,
+                say=self.log.info,
+            )
+            self._http.proxies.add_lines(self._secrets.get(PROXIES_SECRET, ""))
         return self._http
+
+    @property
+    def state(self) -> State:
+        """What the script remembers between its runs: small JSON documents by key."""
+        if self._state is None:
+            from zscrape.runtime.state import State
+
+            self._state = State(self._ask)
+        return self._state
+
+    def session(
+        self,
+        site: str,
+        account: str = "default",
+        *,
+        shared: bool = False,
+        max_age_s: float | None = None,
+        wait_s: float | None = None,
+    ) -> Session:
+        """Return a session with a site for `with`: cookies lent by the gateway, given back after.
+
+        While it is lent, `ctx.http` and a browser of this attempt have its cookies. Where there
+        are none yet, log in: the cookies that the site then sets are kept for the next run.
+
+        Args:
+            site: The site's host, such as `shop.example`; cookies of hosts below it belong to it.
+            account: Whose session.
+            shared: Other attempts may have it at the same time; by default none has.
+            max_age_s: After this long a new login is due, whatever the cookies say.
+            wait_s: How long to wait while another has it; by default as long as the attempt runs.
+
+        Raises:
+            RuntimeError: The script's kit has no HTTP client.
+        """
+        from zscrape.runtime.session import Session
+
+        jar = self.cookie_jar(is_made=True)
+        if jar is None:
+            raise RuntimeError('ctx.session needs "kit": ["http"] in metadata.json')
+        return Session(
+            self._ask,
+            jar,
+            site=_text("site", site).lower(),
+            account=_text("account", account),
+            shared=shared,
+            max_age_s=max_age_s,
+            wait_s=wait_s,
+        )
+
+    def browser(self, **options: Any) -> BrowserContext:
+        """Return a browser for `async with`, or `with` where the script is not asynchronous.
+
+        It is a Chromium of this attempt's own with a fresh profile, which ends with the attempt
+        whatever happens. What it gives is a tab of pydoll's. Needs `"browser"` in the script's
+        kit.
+
+        Args:
+            **options: `headless` (True), `viewport` (width and height), `locale` (`"ko-KR"`),
+                `proxy` (`"http://user:password@host:port"`), `user_agent`, `block` (kinds of
+                requests such as `"image"` and `"font"`, or addresses with `*`), `wait` (`"load"`,
+                or `"dom"` to go on before pictures are there), `cookies` (True: in common with
+                `ctx.http`), `arguments` (further ones for Chromium).
+
+        Raises:
+            RuntimeError: The script's kit has no browser.
+            ValueError: An option is not one of these values.
+        """
+        from zscrape.runtime import chromium
+
+        if not chromium.is_in_kit:
+            raise RuntimeError('ctx.browser needs "kit": ["http", "browser"] in metadata.json')
+        from zscrape.runtime.ctx_browser import open_browser
+
+        return open_browser(self, **options)
+
+    @property
+    def captcha(self) -> Captcha:
+        """Challenges of pages: known, got past, or shown to a person."""
+        from zscrape.runtime.ctx_captcha import Captcha
+
+        return Captcha(self)
+
+    def end_for_environment(self, reason: str) -> NoReturn:
+        """End the attempt because this worker lacks what the script needs."""
+        self._said.end(Ended("environment_error", reason=reason))
+
+    def cookie_jar(self, *, is_made: bool) -> CookieJar | None:
+        """Return the cookies of `ctx.http`; None if it has not been used, or cannot be.
+
+        Args:
+            is_made: Make `ctx.http` for this if it has not been used yet.
+        """
+        if self._http is None and not is_made:
+            return None
+        try:
+            return self.http.cookies.jar
+        except ImportError:  # the kit has no "http"
+            return None
+
+    def _ask(self, kind: str, body: Any, *, timeout_s: float | None = None) -> Any:
+        """Ask the gateway, and wait for what it says; see `asking.Asking.ask`."""
+        with _first_ask:  # threads that ask at once must share one
+            if self._asking is None:
+                from zscrape.runtime.asking import Asking
+
+                self._asking = Asking(self._said.channel)
+        return self._asking.ask(kind, body, timeout_s=timeout_s)
+
+    def throttle(self, site: str) -> None:
+        """Wait for a token of a site's budget, which the whole cluster shares.
+
+        `ctx.http` does this by itself; it is for requests that are made in other ways. A site
+        without a budget is not waited for. In a coroutine: `await asyncio.to_thread(...)`.
+
+        Args:
+            site: The site's name, such as `example.com`, or an address of it.
+
+        Raises:
+            TypeError: `site` is no text.
+        """
+        self._budget().throttle(_text("site", site))
+
+    def _budget(self) -> Budget:
+        """Return what lets requests to sites go, made on first use."""
+        with _first_ask:
+            if self._kept_budget is None:
+                from zscrape.runtime.budget import Budget
+
+                self._kept_budget = Budget(self._ask, say=self.log.info, ends_at=self._ends_at)
+        return self._kept_budget
+
+    def ask(
+        self,
+        prompt: str,
+        *,
+        image: bytes | None = None,
+        fields: dict[str, dict[str, Any]] | list[str] | tuple[str, ...] = ("answer",),
+        timeout_s: float | None = None,
+    ) -> dict[str, Any]:
+        """Ask a person, and wait for the answer; the attempt's time limit stands meanwhile.
+
+        Args:
+            prompt: What is asked, as the person is to read it.
+            image: A picture to look at; it is kept with the task as `handoff-N`.
+            fields: Names of what is asked for, or each with what describes it: `type` (`string`,
+                `integer`, `number`, `boolean`), `title`, `description`, `required`, `enum`,
+                and `secret` for what is not to be seen while it is typed.
+            timeout_s: How long people have; by default half an hour.
+
+        Raises:
+            AskRefused: Nobody answers (`handoff_expired`, `handoff_dismissed`), or it is no
+                question (`handoff_invalid`).
+            TypeError: An argument is of a type that is not named here.
+            ValueError: `image` is no picture.
+        """
+        from zscrape.runtime.person import ask
+
+        self._asked_count += 1
+        began_at = time.monotonic()
+        try:
+            return ask(
+                self._ask,
+                self.save,
+                self._asked_count,
+                prompt=prompt,
+                image=image,
+                fields=fields,
+                timeout_s=timeout_s,
+            )
+        finally:
+            self._put_off(time.monotonic() - began_at)
+
+    def _put_off(self, waited_s: float) -> None:
+        """Move the end of the attempt by a time in which its clock stood."""
+        self._ends_at += waited_s
+        if self._http is not None:
+            self._http.put_off(waited_s)
 
     def secret(self, name: str) -> str:
         """Return the value of a secret that `metadata.json` lists and that is granted.
@@ -229,12 +429,22 @@ class Context:
             )
 
     def emit(self, item: Any, key: Any = None) -> None:
-        """Send an item, as `yield` does; an item whose `key` has been seen is dropped."""
-        if key is not None:
-            if key in self._said.keys:
-                return
-            self._said.keys.add(key)
-        self._said.item(item)
+        """Send an item, as `yield` does; one whose `key` has been seen is left out.
+
+        Seen: by this attempt, or by a run of this script that ended well, not longer ago than
+        the script's retention. What a failed attempt has seen does not count.
+
+        Raises:
+            TypeError: `key` has no JSON form.
+        """
+        if key is None:
+            self._said.item(item)
+            return
+        from zscrape.runtime.emitting import Emitter, key_digest
+
+        if self._said.emitter is None:
+            self._said.emitter = Emitter(self._said, self._ask, self.log.warning)
+        self._said.item(item, key_digest(key))
 
     def fail(self, code: str, message: str = "") -> NoReturn:
         """End the attempt with one of the codes that a script may give.

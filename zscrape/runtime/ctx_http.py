@@ -1,176 +1,145 @@
-"""`ctx.http`: one httpx client per attempt, and pages that can be asked by CSS selectors.
+"""`ctx.http`: one client per attempt, and what it does for a script without being asked.
 
     page = ctx.http.get(url, params={"page": 2})
     for row in page.css("li.product"):
         yield {"name": row.css("h2").text, "link": page.join(row.css("a").attr("href"))}
+
+Connections are pooled, HTTP/2 where a site speaks it; redirects are followed; what failed on
+the way is tried again, and `Retry-After` heeded; robots.txt is obeyed; bodies are
+decompressed within limits; a proxy that fails is exchanged for another. Where it can tell how
+an attempt ends, what it raises has that outcome: see `httperrors.py`.
 
 The template imports and warms all of this once; the TLS context alone takes 87 ms to make.
 """
 
 from __future__ import annotations
 
-import json
 import ssl
 import time
-from typing import Any
-from urllib.parse import urljoin
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httpcore
 import httpx
-from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from zscrape import __version__
-from zscrape.runtime.network import refused
+from zscrape.runtime import blocks, retrying
+from zscrape.runtime.bodies import ACCEPTED
+from zscrape.runtime.gate import Gate, LocalGate, Recorder, Tape
+from zscrape.runtime.httperrors import (
+    Blocked,
+    BodyTooLarge,
+    HttpError,
+    LoginExpired,
+    RateLimited,
+    RobotsDisallowed,
+)
+from zscrape.runtime.pages import Node, Nodes, Page
+from zscrape.runtime.proxies import Proxies, address_of
+from zscrape.runtime.robots import Found, Robots
+from zscrape.runtime.transport import Options, Transport
+from zscrape.runtime.trying import Ask, Trying
 
-TRIES_COUNT = 3
-BACKOFF_S = 0.5  # doubled with every further try
+if TYPE_CHECKING:
+    from zscrape.runtime.asynchronous import AsyncHttp
+    from zscrape.runtime.downloads import Download
+    from zscrape.runtime.forms import Form
+
+__all__ = [
+    "Blocked",
+    "BodyTooLarge",
+    "Http",
+    "HttpError",
+    "LoginExpired",
+    "Node",
+    "Nodes",
+    "Page",
+    "RateLimited",
+    "RobotsDisallowed",
+]
+
 TIMEOUT_S = 30.0
-_RETRIED_STATUS = (502, 503, 504)
-_SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")  # repeating them changes nothing more
+BODY_LIMIT_BYTES = 32 * 1024 * 1024
+FILE_LIMIT_BYTES = 64 * 1024 * 1024  # what a file may have by the default limits of an attempt
+_REDIRECTS_LIMIT_COUNT = 20
+_PASSWORD_FIELD = "input[type=password]"  # noqa: S105 - where it is typed
 
 _tls: ssl.SSLContext | None = None
 
 
-class HttpError(Exception):
-    """Raised when a page cannot be had. `status` is 0 if no answer came; `page` is the answer."""
-
-    def __init__(self, url: str, status: int, reason: str, page: Page | None = None) -> None:
-        super().__init__(f"{url}: {f'HTTP {status} ' if status else ''}{reason}".rstrip())
-        self.url = url
-        self.status = status
-        self.page = page
-
-
-class Node:
-    """One element of a page."""
-
-    __slots__ = ("_node",)
-
-    def __init__(self, node: LexborNode) -> None:
-        self._node = node
-
-    @property
-    def text(self) -> str:
-        """The element's text with runs of white space made one, none at the ends."""
-        return " ".join(self._node.text(deep=True).split())
-
-    @property
-    def html(self) -> str:
-        """The element as HTML."""
-        return self._node.html or ""
-
-    @property
-    def tag(self) -> str:
-        """The element's name in lower case."""
-        return self._node.tag or ""
-
-    def attr(self, name: str, default: str | None = None) -> str | None:
-        """Return an attribute, empty if it is there without a value."""
-        attributes = self._node.attributes
-        return (attributes[name] or "") if name in attributes else default
-
-    def css(self, selector: str) -> Nodes:
-        """Return the elements below this one that match."""
-        return Nodes(Node(each) for each in self._node.css(selector) if each != self._node)
-
-    def css_first(self, selector: str) -> Node | None:
-        """Return the first element below this one that matches."""
-        return next(iter(self.css(selector)), None)
-
-
-class Nodes(list[Node]):
-    """Elements in the order of the page; `text` and `attr` are those of the first."""
-
-    @property
-    def text(self) -> str:
-        """The first element's text, empty if there is no element."""
-        return self[0].text if self else ""
-
-    def attr(self, name: str, default: str | None = None) -> str | None:
-        """Return an attribute of the first element."""
-        return self[0].attr(name, default) if self else default
-
-    def css(self, selector: str) -> Nodes:
-        """Return what matches below any of these."""
-        return Nodes(inner for each in self for inner in each.css(selector))
-
-
-class Page:
-    """One answer."""
-
-    def __init__(self, response: httpx.Response) -> None:
-        self._response = response
-        self._tree: LexborHTMLParser | None = None
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        return self._response.status_code
-
-    @property
-    def url(self) -> str:
-        """Where the answer came from, after redirects."""
-        return str(self._response.url)
-
-    @property
-    def headers(self) -> httpx.Headers:
-        """The headers; names are found in any case."""
-        return self._response.headers
-
-    @property
-    def content(self) -> bytes:
-        """The body as it came, decompressed."""
-        return self._response.content
-
-    @property
-    def text(self) -> str:
-        """The body as text, in the charset that it names."""
-        return self._response.text
-
-    def json(self) -> Any:
-        """Return the body read as JSON."""
-        return json.loads(self.content)
-
-    def css(self, selector: str) -> Nodes:
-        """Return the elements that match."""
-        return Nodes(Node(each) for each in self._parsed().css(selector))
-
-    def css_first(self, selector: str) -> Node | None:
-        """Return the first element that matches."""
-        found = self._parsed().css_first(selector)
-        return None if found is None else Node(found)
-
-    def links(self) -> list[str]:
-        """Return the absolute addresses of the links, each once, in order, without fragments."""
-        found: dict[str, None] = {}
-        for node in self.css("a[href]"):
-            address = self.join(node.attr("href")).partition("#")[0]
-            if address.startswith(("http://", "https://")):
-                found[address] = None
-        return list(found)
-
-    def join(self, address: str | None) -> str:
-        """Return an address of this page as an absolute one; it heeds `<base href>`."""
-        base = self.css_first("base[href]")
-        root = self.url if base is None else urljoin(self.url, base.attr("href") or "")
-        return urljoin(root, (address or "").strip())
-
-    def _parsed(self) -> LexborHTMLParser:
-        if self._tree is None:
-            self._tree = LexborHTMLParser(self.text)
-        return self._tree
+def page_of(url: str, html: str) -> Page:
+    """Return a document that came by another way, as if it had been an answer."""
+    return Page(url, html.encode("utf-8", "replace"), charset="utf-8")
 
 
 class Http:
-    """The client: pooled, follows redirects, tries again, never waits beyond the attempt's end."""
+    """The client. It never waits beyond the attempt's end; several threads may use it.
 
-    def __init__(self, *, script_name: str, ends_at: float) -> None:
-        self._ends_at = ends_at
+    Args:
+        script_name: Told to sites, as part of the `User-Agent`.
+        ends_at: When the attempt ends, in monotonic seconds.
+        gate: Who is asked before a request and told after it.
+        recorder: Who keeps the exchanges.
+        tape: Who answers in place of the network.
+        save: Keeps a file with the task: `ctx.save`.
+        say: Tells of a longer wait: `ctx.log.info`.
+    """
+
+    def __init__(
+        self,
+        *,
+        script_name: str,
+        ends_at: float,
+        gate: Gate | None = None,
+        recorder: Recorder | None = None,
+        tape: Tape | None = None,
+        save: Callable[[str, bytes, str | None], None] | None = None,
+        say: Callable[..., None] | None = None,
+    ) -> None:
+        self.has_robots = True  # False: robots.txt is left unread from now on
+        self.body_limit_bytes = BODY_LIMIT_BYTES
+        self.proxies = Proxies()
+        self._save = save
+        self._login_path = ""  # of the page where we have logged in
+        self._asynchronous: AsyncHttp | None = None
+        self._own_gate = LocalGate(ends_at)
+        gate = gate or self._own_gate
+        transport = self._transport = Transport(_tls_context(), gate, ends_at)
+        transport.tape = tape
+        transport.robots = Robots(gate, self._fetch_robots, self._agent)
         self._client = httpx.Client(
-            verify=_tls_context(),
+            transport=transport,
             follow_redirects=True,
-            headers={"User-Agent": f"zscrape/{__version__} (+{script_name})"},
+            max_redirects=_REDIRECTS_LIMIT_COUNT,
+            headers={
+                "User-Agent": f"zscrape/{__version__} (+{script_name})",
+                "Accept-Encoding": ACCEPTED,
+            },
         )
+        self._trying = Trying(
+            self._client, ends_at=ends_at, proxies=self.proxies, recorder=recorder, say=say
+        )
+
+    @property
+    def headers(self) -> httpx.Headers:
+        """What goes along with every request; may be changed."""
+        return self._client.headers
+
+    @property
+    def cookies(self) -> httpx.Cookies:
+        """The cookies so far; may be changed: `cookies.set(name, value, domain=...)`."""
+        return self._client.cookies
+
+    @property
+    def asynchronous(self) -> AsyncHttp:
+        """The same client for coroutines: `page = await ctx.http.asynchronous.get(url)`."""
+        if self._asynchronous is None:
+            from zscrape.runtime.asynchronous import AsyncHttp
+
+            self._asynchronous = AsyncHttp(self)
+        return self._asynchronous
 
     def get(self, url: str, **options: Any) -> Page:
         """Get a page; the options are those of `request`."""
@@ -189,8 +158,15 @@ class Http:
         headers: dict[str, str] | None = None,
         json: Any = None,
         data: Any = None,
+        files: Any = None,
+        auth: tuple[str, str] | None = None,
         timeout: float = TIMEOUT_S,
         check: bool = True,
+        follow: bool = True,
+        robots: bool | None = None,
+        proxy: str | bool | None = None,
+        tries: int | None = None,
+        limit_bytes: int | None = None,
     ) -> Page:
         """Ask for a page.
 
@@ -201,61 +177,188 @@ class Http:
             headers: Further headers.
             json: A body sent as JSON.
             data: A body: a dict is sent as a form, bytes and text as they are.
+            files: Files to send with a form, as httpx takes them.
+            auth: Name and password, sent as basic authentication.
             timeout: Seconds for each step of the exchange, at most what the attempt has left.
-            check: Raise on 4xx and 5xx.
+            check: Raise on 4xx, 5xx and the pages of bot walls.
+            follow: Follow redirects.
+            robots: Obey robots.txt; None: as `has_robots` says.
+            proxy: The proxy to take; False: none; None: one of `proxies`, if there are any.
+            tries: How often to try in all; None: three times.
+            limit_bytes: How much the body may have, decompressed; None: `body_limit_bytes`.
 
         Raises:
-            HttpError: No answer after `TRIES_COUNT` tries, or one that `check` refuses.
+            HttpError: No answer after all tries, or one that `check` refuses.
+            ProxyError: `proxy` is no address of one.
         """
-        body = {"data": data} if isinstance(data, dict) else {"content": data}
-        for number in range(TRIES_COUNT):
-            is_last = number == TRIES_COUNT - 1
-            try:
-                response = self._client.request(
-                    method,
-                    url,
-                    params=params,
-                    headers=headers,
-                    json=json,
-                    timeout=min(timeout, self._left_s(url)),
-                    **(body if data is not None else {}),
-                )
-            except (httpx.TransportError, httpx.InvalidURL) as error:
-                if is_last or not _may_repeat(method, error):
-                    reason = f"{type(error).__name__}: {error}"
-                    raise HttpError(url, 0, reason) from error
-            else:
-                if (
-                    is_last
-                    or method not in _SAFE_METHODS
-                    or response.status_code not in _RETRIED_STATUS
-                ):
-                    return _checked(Page(response), is_wanted=check)
-            self._pause(url, BACKOFF_S * 2**number)
-        raise AssertionError("the last try returns or raises")
+        body = {} if data is None else {"data" if isinstance(data, dict) else "content": data}
+        parts = {"params": params, "json": json, "files": files, **body}
+        options = Options(
+            self.body_limit_bytes if limit_bytes is None else limit_bytes,
+            self.has_robots if robots is None else robots,
+        )
+        ask = Ask(
+            method,
+            url,
+            {name: value for name, value in parts.items() if value is not None},
+            headers,
+            auth,
+            timeout,
+            follow,
+            options,
+            address_of(proxy) if isinstance(proxy, str) else proxy,
+            retrying.TRIES_COUNT if tries is None else max(tries, 1),
+        )
+        page = self._trying.page(ask, self)
+        if check:
+            self._look_for_login(page)
+            blocks.check(page)
+        return page
 
-    def _left_s(self, url: str) -> float:
-        left_s = self._ends_at - time.monotonic()
-        if left_s <= 0:
-            raise HttpError(url, 0, "the attempt's time is up")
-        return left_s
+    def login(
+        self,
+        url: str,
+        values: dict[str, Any],
+        *,
+        form: str = "",
+        signed_in: str = "",
+        button: str | None = None,
+    ) -> Page:
+        """Log in by the form of a page; return the page that comes after.
 
-    def _pause(self, url: str, delay_s: float) -> None:
-        # The script's own process, waiting on its own time for a site to recover.
-        time.sleep(min(delay_s, self._left_s(url)))  # noqa: TID251
+        From then on a page that turns out to be that login again, by a redirect or with 401,
+        raises `LoginExpired`, whose outcome is `login_expired`.
+
+        Args:
+            url: The page with the form.
+            values: What to fill in, by the names of the fields.
+            form: A CSS selector of the form; by default the first one with a password.
+            signed_in: A CSS selector of what only those see who are logged in. Without it the
+                login counts as refused if a form with a password comes again.
+            button: The name of the button to press; by default the first one.
+
+        Raises:
+            LoginExpired: The site did not accept it.
+            FormError: There is no such form or field.
+        """
+        self._login_path = ""
+        page = self.get(url)
+        chosen = page.form(form) if form else _login_form(page)
+        after = chosen.submit(values, button=button, options={"check": False})
+        if after.status in (401, 403) or not _is_signed_in(after, signed_in):
+            raise LoginExpired(url, after.status, "the login was not accepted", after)
+        blocks.check(after)
+        self._login_path = urlsplit(page.url).path
+        return after
+
+    def download(
+        self,
+        url: str,
+        name: str | None = None,
+        *,
+        keep: bool = True,
+        content_type: str | None = None,
+        limit_bytes: int | None = None,
+        params: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        timeout: float = TIMEOUT_S,
+        robots: bool | None = None,
+        proxy: str | bool | None = None,
+    ) -> Download:
+        """Take a file, in bounded memory, and keep it with the task.
+
+        One that breaks off is resumed where the site allows it.
+
+        Args:
+            url: Where it is.
+            name: The artifact's name; by default what the site calls it.
+            keep: Keep it as an artifact (up to 8 MiB); False: only in the attempt's folder, at
+                `path`, for the script to read.
+            content_type: A media type, in place of the one that the site tells.
+            limit_bytes: How much it may have; None: 8 MiB to keep, else 64 MiB.
+            params: As those of `request`; so are `headers`, `timeout`, `robots`, `proxy`.
+            headers: Further headers.
+            timeout: Seconds for each step.
+            robots: Obey robots.txt.
+            proxy: The proxy to take.
+
+        Raises:
+            BodyTooLarge: It has more; nothing is kept.
+            HttpError: As for any request.
+        """
+        from zscrape.runtime import downloads
+        from zscrape.runtime.context import ARTIFACT_LIMIT_BYTES
+
+        if limit_bytes is None:
+            limit_bytes = ARTIFACT_LIMIT_BYTES if keep else FILE_LIMIT_BYTES
+        path = Path(f"download-{time.monotonic_ns()}")
+        sink = downloads.Sink(path, limit_bytes)
+        ask = Ask(
+            "GET",
+            url,
+            {} if params is None else {"params": params},
+            headers,
+            None,
+            timeout,
+            True,
+            Options(limit_bytes, self.has_robots if robots is None else robots),
+            address_of(proxy) if isinstance(proxy, str) else proxy,
+            downloads.TRIES_COUNT,
+            sink,
+        )
+        try:
+            page = self._trying.page(ask, self)
+            self._look_for_login(page)
+            blocks.check(page)
+            size_bytes, sha256 = sink.finish()
+            media_type = content_type or sink.content_type or "application/octet-stream"
+            told = name or downloads.name_for(page.url, sink.name)
+            if keep and self._save is not None:
+                self._save(told, path.read_bytes(), media_type)
+        except BaseException:
+            sink.drop()
+            raise
+        return downloads.Download(
+            page.url, told, path, size_bytes=size_bytes, sha256=sha256, content_type=media_type
+        )
+
+    def put_off(self, waited_s: float) -> None:
+        """Move the attempt's end by a time in which its clock stood."""
+        for each in (self._trying, self._transport, self._own_gate):
+            each.ends_at += waited_s
+
+    def close(self) -> None:
+        """Close every connection; an attempt's end does that, too."""
+        if self._asynchronous is not None:
+            self._asynchronous.close()
+        self._client.close()
+
+    def _look_for_login(self, page: Page) -> None:
+        if not self._login_path:
+            return
+        if page.status == 401 or urlsplit(page.url).path == self._login_path:
+            raise LoginExpired(page.url, page.status, "the site wants a login again", page)
+
+    def _agent(self) -> str:
+        return str(self._client.headers.get("User-Agent", ""))
+
+    def _fetch_robots(self, url: str) -> Found:
+        return self._trying.robots(url, self)
 
 
-def _may_repeat(method: str, error: Exception) -> bool:
-    """True iff trying again may help and cannot do anything twice."""
-    if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol)) or refused(error):
-        return False
-    return method in _SAFE_METHODS or isinstance(error, httpx.ConnectError)
+def _login_form(page: Page) -> Form:
+    from zscrape.runtime.forms import FormError
+
+    found = next((each for each in page.forms() if each.passwords), None)
+    if found is None:
+        raise FormError(f"{page.url} has no form with a password")
+    return found
 
 
-def _checked(page: Page, *, is_wanted: bool) -> Page:
-    if is_wanted and page.status >= 400:
-        raise HttpError(page.url, page.status, "", page)
-    return page
+def _is_signed_in(page: Page, selector: str) -> bool:
+    if selector:
+        return page.css_first(selector) is not None
+    return page.css_first(_PASSWORD_FIELD) is None
 
 
 def _tls_context() -> ssl.SSLContext:
@@ -272,18 +375,18 @@ def warm() -> None:
     import datetime as dt  # noqa: F401
     import html  # noqa: F401
 
+    from zscrape.runtime import budget  # noqa: F401 - the gate of every client
+
     # A name of other than ASCII needs codecs that a limited child may no longer load.
     "백.example".encode("idna")
 
     # httpx loads its engine with the first real client, and the engine its parts with the
     # first connection: 100 ms in every child, were it not done here.
-    with httpx.Client(verify=_tls_context()) as client:
-        request = client.build_request("GET", "http://warm.example/", params={"page": 1})
+    http = Http(script_name="warm", ends_at=time.monotonic() + TIMEOUT_S)
+    http._client.build_request("GET", "http://warm.example/", params={"page": 1})  # noqa: SLF001 - its own
+    http.close()
     said = [b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 19\r\n\r\n"]
     backend = httpcore.MockBackend([*said, b"<a href='/x'>x</a>\n"])
     with httpcore.ConnectionPool(network_backend=backend) as pool:
-        answer = pool.request("GET", str(request.url))
-    page = Page(
-        httpx.Response(200, headers=answer.headers, content=answer.content, request=request)
-    )
-    page.links()
+        answer = pool.request("GET", "http://warm.example/")
+    Page("http://warm.example/", answer.content, headers=httpx.Headers(answer.headers)).links()

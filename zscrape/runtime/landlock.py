@@ -115,6 +115,15 @@ class Grants:
         self._restrict()
         os.close(self._fd)
 
+    def enforce_own(self) -> None:
+        """Enforce the ruleset without any script's folder, in a fork that is another program.
+
+        Raises:
+            OSError: The kernel refuses.
+        """
+        self._restrict()
+        os.close(self._fd)
+
     def _grant(self, folder: str, access: bytes) -> None:
         fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -126,6 +126,17 @@ class Sandbox:
         if self._grants is not None:
             self._grants.enforce(script_folder)
 
+    def confine_ahead(self) -> None:
+        """Keep what a waiting child has started to the child's own folder, for good.
+
+        Its scope is another than the attempt's later: the two may not signal each other.
+
+        Raises:
+            OSError: The kernel refuses.
+        """
+        if self._grants is not None:
+            self._grants.enforce_own()
+
     def tidy(self, folder: str) -> None:
         """Remove the shared memory that a child has left behind, where that is told by its user."""
         if self._shm is not None and self.has_own_user:

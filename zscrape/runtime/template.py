@@ -32,7 +32,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from zscrape.runtime import child, limits, marker, network, strays
+from zscrape.runtime import child, chromium, limits, marker, network, strays
 from zscrape.runtime.landlock import RULESET_FD
 from zscrape.runtime.sandbox import Sandbox, read_plan
 
@@ -171,6 +171,9 @@ class Template:
                 limits.apply_process_count(int(words[1]))
             if self._is_exec:
                 self._become_fresh(folder)
+            if self._has_browser:
+                home = f"{self._scratch.decode()}/{folder}"
+                chromium.start_ahead(home, self._sandbox.confine_ahead)
             child.serve(self._sandbox.confine)
         except Exception as error:  # noqa: BLE001 - a child that cannot be set up must say why
             os.write(2, f"zscrape: {type(error).__name__}: {error}".encode("utf-8", "replace"))
@@ -308,6 +311,11 @@ def warm(kit: str) -> None:
         from zscrape.runtime import ctx_http
 
         ctx_http.warm()
+    if has_browser(kit):
+        from zscrape.runtime import ctx_browser
+
+        chromium.is_in_kit = True
+        ctx_browser.warm()
 
 
 def serve(arguments: list[str]) -> None:
@@ -348,6 +356,8 @@ def serve_child(arguments: list[str]) -> None:
     network.watch()
     warm(kit)
     _prepare_interpreter()
+    if has_browser(kit):
+        chromium.start_ahead(chromium.home(), sandbox.confine_ahead)
     child.serve(sandbox.confine)
 
 

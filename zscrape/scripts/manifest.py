@@ -15,16 +15,24 @@ from msgspec import Struct
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from zscrape.errors import ManifestInvalid
-from zscrape.model import MIB, NETWORKS, Limits, Network, Pin, RetryPolicy, RunSpec
+from zscrape.model import (
+    MIB,
+    NETWORKS,
+    Expect,
+    Limits,
+    Network,
+    Pin,
+    RetryPolicy,
+    RunSpec,
+    SiteBudget,
+)
 from zscrape.scripts.digest import PROBLEM_COUNT_LIMIT, path_fault
 from zscrape.scripts.problems import Problem, pointer_to, problem
 from zscrape.scripts.reading import ObjectReader, decode_json, json_type
 from zscrape.scripts.schema import schema_problems
 from zscrape.scripts.sections import (
     DAY_S,
-    Expect,
     LockTemplate,
-    SiteBudget,
     note_missing,
     read_checksums,
     read_expect,
@@ -42,7 +50,7 @@ DEFAULT_ENTRY_POINT: Final = "main.py"
 DEFAULT_PYTHON_VERSION: Final = ">=3.8"
 KITS: Final = frozenset({"http", "browser"})
 
-_NOT_ENFORCED: Final = ("sites", "reuse", "expect")
+_NOT_ENFORCED: Final = ("reuse",)
 _ASKS_NOTHING: Final[Mapping[str, tuple[Any, ...]]] = {"reuse": (None, 1)}
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _ENTRY_POINT = re.compile(r"(?P<file>[^:]+\.py)(?::(?P<function>[^\W\d]\w{0,99}))?")
@@ -87,6 +95,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     network: Network = "public"
     secrets: tuple[str, ...] = ()
     expect: Expect | None = None
+    key_retention_days: float | None = None  # of `ctx.emit(key=)`; None: as the gateway is set
     checksums: dict[str, str] | None = None
     signature: str = ""
     warnings: tuple[Problem, ...] = ()  # what `scripts check` calls errors
@@ -117,6 +126,7 @@ def run_spec(
     manifest: Manifest, pin: Pin, requirements: tuple[str, ...] = (), python: str = ""
 ) -> RunSpec:
     """Return what a worker must know of the script to run it."""
+    kept_days = manifest.key_retention_days
     return RunSpec(
         pin=pin,
         entry_point=manifest.entry_point,
@@ -128,6 +138,9 @@ def run_spec(
         python=python,
         network=manifest.network,
         secrets=tuple(dict.fromkeys(manifest.secrets)),
+        sites=tuple(manifest.sites.items()),
+        expect=manifest.expect,
+        key_kept_s=None if kept_days is None else kept_days * DAY_S,
     )
 
 
@@ -242,6 +255,7 @@ def _placing(reader: ObjectReader) -> dict[str, Any]:
 def _promises(reader: ObjectReader) -> dict[str, Any]:
     return {
         "expect": read_expect(reader),
+        "key_retention_days": reader.number("key_retention_days", None, minimum=0, maximum=3_650),
         "checksums": read_checksums(reader),
         "signature": reader.matched("signature", "", _signature, "signature"),
     }

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 REDIRECT_LIMIT_COUNT = 5
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class RedirectRefused(Exception):
@@ -20,10 +23,11 @@ class RedirectRefused(Exception):
 class RedirectGuard:
     """Judges the addresses that a repository redirects to. Resolving blocks: use a thread."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, allowed: tuple[str, ...] = ()) -> None:
         parts = urlsplit(base_url)
         self._scheme = parts.scheme
         self._host = parts.hostname or ""
+        self._allowed = [ipaddress.ip_network(each) for each in allowed]
         self._is_private: bool | None = None  # not looked up yet
 
     def check(self, url: str) -> None:
@@ -40,8 +44,8 @@ class RedirectGuard:
         host = parts.hostname or ""
         if host == self._host or self._stands_inside():
             return
-        if any(not is_public(address) for address in resolve(host)):
-            raise RedirectRefused(f"it redirects to {host}, which is a private address")
+        if not all(self._may_ask(address) for address in resolve(host)):
+            raise _private(host)
 
     def check_peer(self, host: str, address: str) -> None:
         """Let an answer from `address` pass: a name may have got another one since `check`.
@@ -49,8 +53,11 @@ class RedirectGuard:
         Raises:
             RedirectRefused: It is not one that we would have followed.
         """
-        if not self._stands_inside() and not is_public(address):
-            raise RedirectRefused(f"it redirects to {host}, which is a private address")
+        if not self._stands_inside() and not self._may_ask(address):
+            raise _private(host)
+
+    def _may_ask(self, address: str) -> bool:
+        return is_public(address) or is_within(address, self._allowed)
 
     def _stands_inside(self) -> bool:
         if self._is_private is None:
@@ -60,6 +67,21 @@ class RedirectGuard:
                 found = []
             self._is_private = any(not is_public(address) for address in found)
         return self._is_private
+
+
+def _private(host: str) -> RedirectRefused:
+    told = f"it redirects to {host}, which is a private address"
+    return RedirectRefused(f"{told} (`redirect_allow` of the repository lets it)")
+
+
+def is_within(address: str, networks: Iterable[Network]) -> bool:
+    """True iff an address, or the IPv4 address that it is another spelling of, is in one."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(found, "ipv4_mapped", None)
+    return any((mapped or found) in network for network in networks)
 
 
 def resolve(host: str) -> list[str]:

@@ -56,13 +56,21 @@ class Script(Struct, frozen=True, eq=False):
     def lock_for(self, params: Mapping[str, Any]) -> LockRequest | None:
         """Return the lock that a task with these parameters takes by the manifest, if any.
 
+        A parameter that is not given counts with its default, as the script will see it. One
+        that has none either makes no key: tasks of all kinds would share it.
+
         Raises:
-            ParamsInvalid: They make a key that is too long.
+            ParamsInvalid: They make no key, or one that is too long.
         """
         template = self.manifest.lock
         if template is None:
             return None
-        key = template.key_for(self.with_defaults(params))
+        seen = self.with_defaults(params)
+        missing = template.missing(seen)
+        if missing:
+            fault = problem("/parameters", "lock_missing", actual=missing[0], key=template.key)
+            raise ParamsInvalid(script_name=self.pin.name, problems=[fault])
+        key = template.key_for(seen)
         if len(key) > LOCK_KEY_LIMIT:
             fault = problem("/parameters", "lock_key", limit=LOCK_KEY_LIMIT)
             raise ParamsInvalid(script_name=self.pin.name, problems=[fault])

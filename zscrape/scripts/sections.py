@@ -9,16 +9,19 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from zscrape.budgets import rate_per_s, site_name
 from zscrape.model import (
     KIB,
     MIB,
     NEVER_RETRIED,
     RETRIED_BY_DEFAULT,
     RETRY_COUNT,
+    Expect,
     Limits,
     OutcomeCode,
     Overlap,
     RetryPolicy,
+    SiteBudget,
 )
 from zscrape.scripts.digest import MANIFEST_FILE, path_fault
 from zscrape.scripts.problems import problem
@@ -27,8 +30,6 @@ from zscrape.scripts.version import is_digest
 
 DAY_S = 86_400
 _TIB = MIB * MIB
-_RATE = re.compile(r"(?P<count>[0-9]{1,6}(?:\.[0-9]{1,3})?)\s*/\s*(?P<unit>s|min|h)")
-_RATE_UNIT_S = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -50,21 +51,6 @@ class LockTemplate(Struct, frozen=True):
     def key_for(self, params: Mapping[str, Any]) -> str:
         """Return the key with the parameters' values; texts as they are, others as JSON."""
         return _PLACEHOLDER.sub(lambda match: _key_part(params.get(match[1])), self.key)
-
-
-class SiteBudget(Struct, frozen=True):
-    """How hard a script asks to hit one site at most."""
-
-    rate_per_s: float | None = None
-    concurrency_count: int | None = None
-
-
-class Expect(Struct, frozen=True):
-    """What a script promises to find."""
-
-    min_item_count: int = 0
-    required: tuple[str, ...] = ()
-    max_null_ratio: float = 1.0
 
 
 def note_missing(reader: ObjectReader, name: str) -> None:
@@ -123,9 +109,20 @@ def read_retry(reader: ObjectReader) -> RetryPolicy:
         cap_s=inner.number("cap", standard.cap_s, minimum=0, maximum=DAY_S),
         on=frozenset(OutcomeCode(each) for each in inner.texts("on", choices=codes))
         or RETRIED_BY_DEFAULT,
+        routes=_routes(inner, codes),
     )
     inner.problems.extend(inner.unknown())
     return found
+
+
+def _routes(retry: ObjectReader, codes: set[str]) -> dict[OutcomeCode, frozenset[str]]:
+    """Read which worker tags further tries need, by the code that makes them needed."""
+    inner = retry.child("route")
+    if inner is None:
+        return {}
+    found = {OutcomeCode(code): frozenset(inner.texts(code)) for code in sorted(codes)}
+    inner.problems.extend(inner.unknown())
+    return {code: tags for code, tags in found.items() if tags}
 
 
 def _backoff(inner: ObjectReader, default: tuple[float, ...]) -> tuple[float, ...]:
@@ -163,31 +160,38 @@ def read_lock(reader: ObjectReader) -> LockTemplate | None:
 
 
 def read_sites(reader: ObjectReader) -> dict[str, SiteBudget]:
-    """Read site budgets: an object by host, or a list of hosts without numbers of their own."""
+    """Read site budgets: an object by host, or a list of hosts without numbers of their own.
+
+    The host `*` stands for each site that the script asks and does not name.
+    """
     value = reader.take("sites", dict, list)
     if not value:
         return {}
     if isinstance(value, list):
-        return {host: SiteBudget() for host in reader.texts("sites")}
+        value = {host: {} for host in reader.texts("sites")}
     hosts = ObjectReader(value, reader.problems, "sites")
     found: dict[str, SiteBudget] = {}
     for host in value:
         inner = hosts.child(host)
         if inner is None:
             continue
-        found[host] = SiteBudget(
-            rate_per_s=inner.matched("rate", None, _rate, "rate"),
-            concurrency_count=inner.whole("concurrency", None, minimum=1, maximum=1000),
-        )
-        inner.problems.extend(inner.unknown())
+        name = site_name(host)
+        if name is None:
+            hosts.fault(host, "site", actual=host)
+            continue
+        found[name] = _site_budget(inner)
     return found
 
 
-def _rate(value: str) -> float | None:
-    match = _RATE.fullmatch(value.strip())
-    if match is None or float(match["count"]) == 0:
-        return None
-    return float(match["count"]) / _RATE_UNIT_S[match["unit"]]
+def _site_budget(reader: ObjectReader) -> SiteBudget:
+    found = SiteBudget(
+        rate_per_s=reader.matched("rate", None, rate_per_s, "rate"),
+        concurrency_count=reader.whole("concurrency", None, minimum=1, maximum=1000),
+        burst_count=reader.whole("burst", None, minimum=1, maximum=1000),
+        gap_s=reader.number("gap", None, minimum=0.001, maximum=3600),
+    )
+    reader.problems.extend(reader.unknown())
+    return found
 
 
 def read_expect(reader: ObjectReader) -> Expect | None:
@@ -198,7 +202,7 @@ def read_expect(reader: ObjectReader) -> Expect | None:
     found = Expect(
         min_item_count=inner.whole("min_items", 0, minimum=0, maximum=10**9),
         required=inner.texts("required"),
-        max_null_ratio=inner.number("max_null_ratio", 1.0, minimum=0, maximum=1),
+        max_null_ratio=inner.number("max_null_ratio", None, minimum=0, maximum=1),
     )
     inner.problems.extend(inner.unknown())
     return found

@@ -60,6 +60,10 @@ _SEE_LOCK: Final = (
 _GIVE_LOCK: Final = (
     f"UPDATE locks SET gateway = ?, holder = ?, since = {_NOW}, fence = fence + 1 WHERE key = ?"  # noqa: S608 - constants
 )
+_OTHER_LOCKS: Final = (
+    f"SELECT key, holder, {_NOW} - since, fence FROM locks WHERE gateway <> ?"  # noqa: S608 - constants
+    " AND EXISTS (SELECT 1 FROM gateways WHERE gateways.id = locks.gateway)"
+)
 _ADOPT_LOCKS: Final = (
     "UPDATE locks SET gateway = ? WHERE gateway = ?"
     " AND holder IN (SELECT id FROM tasks WHERE owner = ? AND finished_at IS NULL)"
@@ -85,6 +89,8 @@ class HeldLock(Struct, frozen=True):
 
     holder: TaskId
     age_s: float
+    key: str = ""
+    fence: int = 0
 
 
 class Adopted(Struct, frozen=True):
@@ -175,6 +181,19 @@ class GatewayLease:
             ).fetchall()
         )
         return dict(found)
+
+    async def other_locks(self) -> list[HeldLock]:
+        """Return the locks that tasks of other gateways have.
+
+        Raises:
+            StorageError: The database cannot be reached or read.
+        """
+        found = await self._run(
+            lambda connection: connection.execute(_OTHER_LOCKS, (self.gateway_id,)).fetchall()
+        )
+        return [
+            HeldLock(holder, max(0.0, age_s), key, fence) for key, holder, age_s, fence in found
+        ]
 
     async def ask_cancel(self, task_id: TaskId) -> None:
         """Leave the wish that a task of another gateway ends.

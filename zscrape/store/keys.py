@@ -12,12 +12,12 @@ from msgspec import Struct
 from zscrape.store.volatile import Tables
 
 _COLUMNS: Final = (
-    "id, name, prefix, digest, scopes, scripts, rate_per_s,"
+    "id, name, prefix, digest, scopes, scripts, group_names, rate_per_s, task_limit_count,"
     " created_at, created_by, expires_at, revoked_at, last_used_at"
 )
 _SELECT: Final = f"SELECT {_COLUMNS} FROM api_keys"  # noqa: S608 - constants
-_INSERT: Final = f"INSERT INTO api_keys ({_COLUMNS}) VALUES ({', '.join('?' * 12)})"  # noqa: S608
-_read_scripts = msgspec.json.Decoder(tuple[str, ...]).decode
+_INSERT: Final = f"INSERT INTO api_keys ({_COLUMNS}) VALUES ({', '.join('?' * 14)})"  # noqa: S608
+_read_names = msgspec.json.Decoder(tuple[str, ...]).decode
 
 Mark: TypeAlias = tuple[Any, ...]
 
@@ -31,7 +31,9 @@ class KeyRow(Struct, frozen=True, kw_only=True):
     digest: bytes
     scopes: tuple[str, ...]
     scripts: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     rate_per_s: float | None = None
+    task_limit_count: int | None = None
     created_at: float
     created_by: str
     expires_at: float | None = None
@@ -52,9 +54,10 @@ class KeyStore:
             StorageError: Nothing can be written now.
         """
         scripts = msgspec.json.encode(row.scripts).decode()
+        groups = msgspec.json.encode(row.groups).decode()
         values = (
-            *(row.id, row.name, row.prefix, row.digest, " ".join(row.scopes), scripts),
-            *(row.rate_per_s, row.created_at, row.created_by),
+            *(row.id, row.name, row.prefix, row.digest, " ".join(row.scopes), scripts, groups),
+            *(row.rate_per_s, row.task_limit_count, row.created_at, row.created_by),
             *(row.expires_at, row.revoked_at, row.last_used_at),
         )
 
@@ -134,15 +137,26 @@ def _read_all(reader: sqlite3.Connection) -> list[KeyRow]:
 def _row(
     key_id: str, name: str, prefix: str, digest: bytes, scopes: str, scripts: str, *rest: Any
 ) -> KeyRow:
-    rate_per_s, created_at, created_by, expires_at, revoked_at, last_used_at = rest
+    (
+        groups,
+        rate_per_s,
+        task_limit_count,
+        created_at,
+        created_by,
+        expires_at,
+        revoked_at,
+        last_used_at,
+    ) = rest
     return KeyRow(
         id=key_id,
         name=name,
         prefix=prefix,
         digest=bytes(digest),
         scopes=tuple(scopes.split()),
-        scripts=_read_scripts(scripts),
+        scripts=_read_names(scripts),
+        groups=_read_names(groups),
         rate_per_s=rate_per_s,
+        task_limit_count=task_limit_count,
         created_at=created_at,
         created_by=created_by,
         expires_at=expires_at,

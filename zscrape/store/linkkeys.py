@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from enum import Enum
 from typing import Any, Final
 
 import msgspec
@@ -10,6 +11,7 @@ from msgspec import Struct
 
 from zscrape.model import WorkerId
 from zscrape.store.database import Database
+from zscrape.store.tasks import KeyTaken
 
 
 class WorkerKey(Struct, frozen=True):
@@ -45,6 +47,16 @@ class TokenRow(Struct, frozen=True):
         return ""
 
 
+class Admission(Enum):
+    """What became of a new worker's key, decided in the database that gateways share."""
+
+    NEW = "new"
+    KNOWN = "known"  # another gateway has let the same worker in: no use of the token
+    TAKEN = "taken"  # the id is another key's, or the key another id's
+    REVOKED = "revoked"
+    SPENT = "spent"  # the token's last use went to somebody else, or it was revoked
+
+
 def _statements(table: str, row: type[Struct]) -> tuple[str, str, str]:
     """Return how a table is read, and how a row of it is put in the place of an older one."""
     names = row.__struct_fields__
@@ -58,6 +70,11 @@ def _statements(table: str, row: type[Struct]) -> tuple[str, str, str]:
 
 _TOKENS: Final = _statements("join_tokens", TokenRow)
 _WORKERS: Final = _statements("worker_keys", WorkerKey)
+
+_COUNT_USE: Final = (
+    "UPDATE join_tokens SET used_count = used_count + 1 WHERE key = ? AND revoked_at IS NULL"
+    " AND (uses_limit_count IS NULL OR used_count < uses_limit_count)"
+)
 
 
 class LinkKeyStore:
@@ -80,26 +97,49 @@ class LinkKeyStore:
         return await self._database.read(query)
 
     async def save_token(self, token: TokenRow) -> None:
-        """Keep a token, new or changed.
+        """Keep a new token.
 
         Raises:
             StorageError: Nothing can be written now.
         """
         await self._database.write(lambda writer: _put(writer, _TOKENS, token))
 
-    async def save_worker(self, worker: WorkerKey, token: TokenRow | None) -> None:
-        """Keep a worker's key, new or changed, and the token whose use it was.
+    async def revoke_token(self, key: str, at: float) -> None:
+        """Keep that a token is revoked; uses that others count meanwhile stay.
 
         Raises:
             StorageError: Nothing can be written now.
         """
 
         def work(writer: sqlite3.Connection) -> None:
-            _put(writer, _WORKERS, worker)
-            if token is not None:
-                _put(writer, _TOKENS, token)
+            writer.execute("UPDATE join_tokens SET revoked_at = ? WHERE key = ?", (at, key))
 
         await self._database.write(work)
+
+    async def add_worker(self, worker: WorkerKey, token_key: str | None) -> Admission:
+        """Keep a new worker's key with the use of a token, unless others were first.
+
+        Raises:
+            StorageError: Nothing can be written now.
+        """
+        found: list[Admission] = []
+
+        def work(writer: sqlite3.Connection) -> None:
+            found.append(_admit(writer, worker, token_key))
+
+        try:
+            await self._database.write(work)
+        except KeyTaken:  # by another gateway at the same moment: by now it can be seen
+            await self._database.write(work)
+        return found[-1]  # a transaction that is tried again decides again
+
+    async def save_worker(self, worker: WorkerKey) -> None:
+        """Keep a worker's key that has changed.
+
+        Raises:
+            StorageError: Nothing can be written now.
+        """
+        await self._database.write(lambda writer: _put(writer, _WORKERS, worker))
 
     async def forget_worker(self, key: str) -> None:
         """Forget a worker's key.
@@ -121,3 +161,29 @@ def _put(
     values: tuple[Any, ...] = msgspec.structs.astuple(row)
     writer.execute(delete, (row.key,))
     writer.execute(insert, values)
+
+
+def _admit(writer: sqlite3.Connection, worker: WorkerKey, token_key: str | None) -> Admission:
+    """Let a worker in as far as all gateways agree."""
+    known = writer.execute(
+        "SELECT worker_id, revoked_at FROM worker_keys WHERE key = ?", (worker.key,)
+    ).fetchone()
+    same_id = writer.execute(
+        "SELECT 1 FROM worker_keys WHERE worker_id = ? AND revoked_at IS NULL AND key <> ?",
+        (worker.worker_id, worker.key),
+    ).fetchone()
+    admission = _judged(worker, known, is_taken=same_id is not None)
+    if admission is not Admission.NEW:
+        return admission
+    if token_key is not None and not writer.execute(_COUNT_USE, (token_key,)).rowcount:
+        return Admission.SPENT
+    _put(writer, _WORKERS, worker)
+    return Admission.NEW
+
+
+def _judged(worker: WorkerKey, known: tuple[Any, ...] | None, *, is_taken: bool) -> Admission:
+    if known is not None and known[1] is not None:
+        return Admission.REVOKED
+    if is_taken or (known is not None and known[0] != worker.worker_id):
+        return Admission.TAKEN
+    return Admission.NEW if known is None else Admission.KNOWN

@@ -12,6 +12,7 @@ from msgspec import Struct
 from zscrape.errors import BlobMissing
 from zscrape.model import MIB, TaskId, TaskSpec, TaskState
 from zscrape.store.blobs import Blob
+from zscrape.store.records import result_key
 from zscrape.store.tasks import (
     Ended,
     EntryKind,
@@ -21,6 +22,7 @@ from zscrape.store.tasks import (
     TaskQuery,
     TaskRow,
     WebhookDelivery,
+    group_of,
 )
 
 # What an entry weighs beyond its body: the struct, its number, its places in the lists.
@@ -58,7 +60,8 @@ class MemoryTaskStore:
         self._kept: dict[TaskId, _Kept] = {}  # in order of creation
         self._final: OrderedDict[TaskId, None] = OrderedDict()  # in order of ending
         self._by_key: dict[tuple[str, str], TaskId] = {}
-        self._results: dict[tuple[str, bytes], TaskId] = {}  # the latest completed of its kind
+        # The latest completed of its kind, of each client and (under an empty text) of all.
+        self._results: dict[tuple[bytes, str], TaskId] = {}
         self._sequence = 0
         self.size_bytes = 0
 
@@ -144,7 +147,7 @@ class MemoryTaskStore:
             self.size_bytes += len(data)
         self._final[row.id] = None
         if row.status is TaskState.COMPLETED:
-            self._results[row.digest, row.parameters] = row.id
+            self._results.update(dict.fromkeys(_kinds(row), row.id))
         self._make_room()
 
     def _make_room(self) -> None:
@@ -166,8 +169,9 @@ class MemoryTaskStore:
         self.size_bytes -= kept.size_bytes
         if row.idempotency_key and self._by_key.get((row.client, row.idempotency_key)) == task_id:
             del self._by_key[row.client, row.idempotency_key]
-        if self._results.get((row.digest, row.parameters)) == task_id:
-            del self._results[row.digest, row.parameters]
+        for kind in _kinds(row):
+            if self._results.get(kind) == task_id:
+                del self._results[kind]
 
     async def forget_key(self, client: str, idempotency_key: str) -> None:
         """Let a client use a key again."""
@@ -295,13 +299,24 @@ class MemoryTaskStore:
         task_id = self._by_key.get((client, idempotency_key))
         return None if task_id is None else await self.get(task_id)
 
-    async def find_result(self, digest: str, parameters: bytes, *, since: float) -> TaskRow | None:
+    async def known_keys(self, client: str, idempotency_keys: Sequence[str]) -> set[str]:
+        """Return those of many keys that a task of this client has."""
+        return {each for each in idempotency_keys if (client, each) in self._by_key}
+
+    async def find_result(
+        self, digest: str, parameters: bytes, *, since: float, client: str = ""
+    ) -> TaskRow | None:
         """Return a completed task of the same bytes and parameters, ended at or after `since`."""
-        task_id = self._results.get((digest, parameters))
+        task_id = self._results.get((result_key(digest, parameters), client))
         row = None if task_id is None else await self.get(task_id)
         if row is None or row.finished_at is None or row.finished_at < since:
             return None
         return row
+
+
+def _kinds(row: TaskRow) -> tuple[tuple[bytes, str], ...]:
+    key = result_key(row.digest, row.parameters)
+    return (key, ""), (key, row.client)
 
 
 def _fits(row: TaskRow, query: TaskQuery) -> bool:
@@ -311,6 +326,7 @@ def _fits(row: TaskRow, query: TaskQuery) -> bool:
         and (not query.origin or row.origin == query.origin)
         and (not query.client or row.client == query.client)
         and (not query.scripts or _is_one_of(row.script_name.lower(), query.scripts))
+        and (not query.groups or group_of(row.metadata) in query.groups)
         and (not query.is_dead_letter or row.is_dead_letter)
         and (not query.dropped_reason or row.dropped_reason == query.dropped_reason)
     )

@@ -29,6 +29,16 @@ def task(reader: sqlite3.Connection, where: str, *values: Any) -> TaskRow | None
     return None if record is None else whole(reader, load(record))
 
 
+def known_keys(reader: sqlite3.Connection, *, client: str, keys: Sequence[str]) -> set[str]:
+    """Return those of many keys that a task of this client has."""
+    marks = ", ".join("?" * len(keys))
+    found = reader.execute(
+        f"SELECT idempotency_key FROM tasks WHERE client = ? AND idempotency_key IN ({marks})",  # noqa: S608 - marks
+        (client, *keys),
+    )
+    return {str(key) for (key,) in found}
+
+
 def whole(reader: sqlite3.Connection, loaded: Loaded) -> TaskRow:
     """Return a task with its answer."""
     if not loaded.needs_data:
@@ -100,6 +110,9 @@ def page(reader: sqlite3.Connection, query: TaskQuery) -> list[Loaded]:
         # Not GLOB: that is SQLite's alone. Names of scripts are in lower case.
         conditions.append(f"({' OR '.join([_LIKE] * len(query.scripts))})")
         values += [_like(glob) for glob in query.scripts]
+    if query.groups:
+        conditions.append(f"group_name IN ({', '.join('?' * len(query.groups))})")
+        values += query.groups
     if query.is_dead_letter:
         conditions.append("is_dead_letter")
     if query.statuses:

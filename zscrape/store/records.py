@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from zscrape.model import Outcome, TaskId, TaskSpec, TaskState
-from zscrape.store.tasks import LogEntry, TaskRow
+from zscrape.store.tasks import LogEntry, TaskRow, group_of
 
 # Columns of `tasks` in the order of a record; `seq` is the database's.
 COLUMNS: Final = (
@@ -37,6 +37,7 @@ COLUMNS: Final = (
     "log",
     "checksum",
     "owner",
+    "group_name",
 )
 Record: TypeAlias = tuple[Any, ...]
 
@@ -44,6 +45,8 @@ Record: TypeAlias = tuple[Any, ...]
 RESULT_INLINE_BYTES: Final = 64 * 1024
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
+_SORTED: Final = msgspec.json.Encoder(order="sorted").encode
+_JSON: Final = msgspec.json.Decoder().decode
 _ROW: Final = msgspec.msgpack.Decoder(TaskRow)
 _SPEC: Final = msgspec.msgpack.Decoder(TaskSpec)
 _LOG: Final = msgspec.msgpack.Decoder(list[LogEntry])
@@ -95,11 +98,21 @@ def decode_log(body: bytes, checksum: int) -> list[LogEntry]:
     return _LOG.decode(body)
 
 
-def result_key(row: TaskRow) -> bytes:
-    """Return what two calls share that may share their answer."""
-    digest = hashlib.blake2b(row.digest.encode(), digest_size=16)
-    digest.update(row.parameters)
-    return digest.digest()
+def result_key(digest: str, parameters: bytes) -> bytes:
+    """Return what two calls share that may share their answer: the bytes, and what was asked."""
+    key = hashlib.blake2b(digest.encode(), digest_size=16)
+    key.update(plain(parameters))
+    return key.digest()
+
+
+def plain(parameters: bytes) -> bytes:
+    """Return parameters in one form, whatever the order and spacing in which they came."""
+    if parameters == b"{}":
+        return parameters
+    try:
+        return _SORTED(_JSON(parameters))
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # no two of them are alike
+        return parameters
 
 
 def record_of(
@@ -134,6 +147,7 @@ def record_of(
         log,
         checksum,
         owner,
+        group_of(row.metadata) or None,
     )
 
 

@@ -15,6 +15,7 @@ COLUMNS: Final = (
 )
 OCCURRENCE_COLUMNS: Final = (
     *("schedule_id", "due_ms", "status", "is_manual", "task_id", "at", "reason", "detail"),
+    "claimer",
 )
 
 
@@ -56,6 +57,7 @@ class Occurrence(Struct, kw_only=True):
     is_manual: bool = False
     reason: str = ""
     detail: bytes = b"{}"
+    claimer: str = ""  # the life of a gateway that is at it, among several
 
 
 class Claim(Struct, frozen=True, kw_only=True):
@@ -101,13 +103,13 @@ def occurrence_values(each: Occurrence) -> tuple[Any, ...]:
     """Return the row of an occurrence."""
     return (
         *(each.schedule_id, whole_ms(each.due_at), each.status.value, each.is_manual),
-        *(each.task_id, each.at, each.reason, each.detail),
+        *(each.task_id, each.at, each.reason, each.detail, each.claimer),
     )
 
 
 def occurrence_of(row: Sequence[Any]) -> Occurrence:
     """Return the occurrence of a row."""
-    schedule_id, due_ms, status, is_manual, task_id, at, reason, detail = row
+    schedule_id, due_ms, status, is_manual, task_id, at, reason, detail, claimer = row
     return Occurrence(
         schedule_id=schedule_id,
         due_at=due_ms / 1000,
@@ -117,4 +119,5 @@ def occurrence_of(row: Sequence[Any]) -> Occurrence:
         is_manual=bool(is_manual),
         reason=reason,
         detail=bytes(detail),
+        claimer=claimer,
     )

@@ -176,8 +176,7 @@ class ScheduleStore:
         Raises:
             StorageError: Nothing can be kept now.
         """
-        values = occurrence_values(occurrence)
-        await self._database.write(lambda writer: _run(writer, _CLAIM, *values))
+        await self._database.write(lambda writer: _note(writer, occurrence))
 
     async def settle(self, occurrences: Sequence[Occurrence]) -> None:
         """Keep what became of claimed moments.
@@ -210,7 +209,7 @@ class ScheduleStore:
 
         return await self._database.read(look)
 
-    async def take_over(self, occurrence: Occurrence, *, at: float) -> bool:
+    async def take_over(self, occurrence: Occurrence, *, at: float, claimer: str = "") -> bool:
         """Claim a moment anew whose claimer is gone; of gateways at once, one gets True.
 
         Raises:
@@ -220,9 +219,12 @@ class ScheduleStore:
 
         def work(writer: sqlite3.Connection) -> None:
             found = writer.execute(
-                "UPDATE occurrences SET at = ? WHERE schedule_id = ? AND due_ms = ?"
-                " AND status = 'claimed' AND at = ?",
-                (at, occurrence.schedule_id, whole_ms(occurrence.due_at), occurrence.at),
+                "UPDATE occurrences SET at = ?, claimer = ? WHERE schedule_id = ? AND due_ms = ?"
+                " AND status = 'claimed' AND at = ? AND claimer = ?",
+                (
+                    *(at, claimer, occurrence.schedule_id, whole_ms(occurrence.due_at)),
+                    *(occurrence.at, occurrence.claimer),
+                ),
             )
             answers.append(found.rowcount > 0)
 
@@ -231,10 +233,20 @@ class ScheduleStore:
 
     async def unsettled(self, *, before: float) -> list[Occurrence]:
         """Return moments that were claimed before a moment, and of which nothing was heard."""
+        return await self._claimed("at < ?", before)
 
+    async def abandoned(self, *, before: float) -> list[Occurrence]:
+        """Return moments whose claimer is over, or that were claimed before a moment.
+
+        Only where several gateways keep their leases: a life that has none is over.
+        """
+        gone = "claimer <> '' AND NOT EXISTS (SELECT 1 FROM gateways WHERE boot = claimer)"
+        return await self._claimed(f"({gone} OR at < ?)", before)
+
+    async def _claimed(self, condition: str, before: float) -> list[Occurrence]:
         def look(reader: sqlite3.Connection) -> list[Occurrence]:
             found = reader.execute(
-                f"{_SELECT_OCCURRENCES} WHERE status = 'claimed' AND at < ? ORDER BY due_ms",
+                f"{_SELECT_OCCURRENCES} WHERE status = 'claimed' AND {condition} ORDER BY due_ms",
                 (before,),
             )
             return [occurrence_of(row) for row in found]
@@ -319,6 +331,17 @@ def _claim(writer: sqlite3.Connection, claim: Claim) -> Claimed:
         "UPDATE schedules SET cursor_at = ? WHERE id = ?", (claim.cursor_at, claim.schedule_id)
     )
     return Claimed(tuple(taken))
+
+
+def _note(writer: sqlite3.Connection, occurrence: Occurrence) -> None:
+    """Insert at the next free place beside the timetable's, which are whole seconds."""
+    at_ms = whole_ms(occurrence.due_at)
+    while True:
+        at_ms += at_ms % 1000 == 0
+        occurrence.due_at = at_ms / 1000
+        if writer.execute(_CLAIM, occurrence_values(occurrence)).rowcount > 0:
+            return
+        at_ms += 1
 
 
 def _note_end(

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 METADATA: Final = MetaData()
-HEAD: Final = "0007"  # the newest migration; a test holds it to the folder
+HEAD: Final = "0012"  # the newest migration; a test holds it to the folder
 
 _ROW_NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")  # else no alias of the rowid
 
@@ -52,6 +52,7 @@ TASKS: Final = Table(
     Column("log", LargeBinary, nullable=False),  # the end of its log, as far as in no chunk
     Column("checksum", BigInteger, nullable=False),  # over the four before it
     Column("owner", String(64)),  # the gateway that looks after it; NULL where there is only one
+    Column("group_name", Text),  # as its metadata says; NULL: none
 )
 Index("tasks_id", TASKS.c.id, unique=True)
 Index(
@@ -152,6 +153,23 @@ LOCKS: Final = Table(
     Column("fence", BigInteger, nullable=False),  # rises with every holder
 )
 
+# What clients have used up, of limits that hold over all gateways together.
+RATE_BUCKETS: Final = Table(
+    "rate_buckets",
+    METADATA,
+    Column("name", String(300), primary_key=True),  # `client:` or `script:`, and whose it is
+    Column("tokens", Float(53), nullable=False),  # below 0: a debt
+    Column("at", Float(53), nullable=False),  # by the database's clock, Unix time
+)
+
+CLIENT_COUNTS: Final = Table(
+    "client_counts",
+    METADATA,
+    Column("gateway", String(64), primary_key=True),
+    Column("client", String(255), primary_key=True),
+    Column("task_count", Integer, nullable=False),  # that have not ended
+)
+
 # ---- who may call, and who did what ----------------------------------------------------
 
 API_KEYS: Final = Table(
@@ -164,6 +182,8 @@ API_KEYS: Final = Table(
     Column("scopes", String(255), nullable=False),  # by spaces
     Column("scripts", String(8_000), nullable=False),  # a JSON array of patterns; empty: all
     Column("rate_per_s", Float(53)),  # NULL: as the gateway is set
+    Column("group_names", Text, nullable=False, server_default="[]"),  # a JSON array; empty: all
+    Column("task_limit_count", Integer),  # of tasks that have not ended; NULL: as it is set
     Column("created_at", Float(53), nullable=False),
     Column("created_by", String(255), nullable=False),
     Column("expires_at", Float(53)),  # NULL: never
@@ -225,6 +245,13 @@ WORKER_KEYS: Final = Table(
     Column("joined_at", Float(53), nullable=False),
     Column("revoked_at", Float(53)),
 )
+Index(  # an id belongs to one key, whichever gateway lets it in
+    "worker_keys_id",
+    WORKER_KEYS.c.worker_id,
+    unique=True,
+    sqlite_where=text("revoked_at IS NULL"),
+    postgresql_where=text("revoked_at IS NULL"),
+)
 
 # ---- schedules -----------------------------------------------------------------------
 
@@ -258,6 +285,8 @@ OCCURRENCES: Final = Table(
     Column("at", Float(53), nullable=False),  # when it was dealt with
     Column("reason", String(64), nullable=False),  # a code; empty: nothing to tell
     Column("detail", LargeBinary, nullable=False),  # what fills the reason's words, JSON
+    # The life of a gateway that is at it; empty: the only gateway there is.
+    Column("claimer", String(32), nullable=False, server_default=""),
 )
 Index("occurrences_due", OCCURRENCES.c.due_ms)
 Index(
@@ -265,6 +294,35 @@ Index(
     OCCURRENCES.c.schedule_id,
     sqlite_where=text("status = 'claimed'"),
     postgresql_where=text("status = 'claimed'"),
+)
+
+# ---- questions to people ----------------------------------------------------------------
+
+HANDOFFS: Final = Table(
+    "handoffs",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("task_id", String(64), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("request", BigInteger, nullable=False),  # which question of its attempt
+    Column("script_name", String(255), nullable=False),
+    Column("client", String(255), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("mark", String(64), nullable=False),  # equal questions have equal marks
+    Column("created_at", Float(53), nullable=False),
+    Column("expires_at", Float(53), nullable=False),
+    Column("ended_at", Float(53)),  # NULL iff it is open
+    Column("actor", String(255), nullable=False),  # who ended it; empty: time, or the task
+    Column("question", LargeBinary, nullable=False),  # JSON
+    Column("answer", LargeBinary, nullable=False),  # JSON; empty: none, or its task has ended
+)
+Index("handoffs_task", HANDOFFS.c.task_id, HANDOFFS.c.attempt)
+Index("handoffs_created", HANDOFFS.c.created_at)
+Index(
+    "handoffs_open",
+    HANDOFFS.c.created_at,
+    sqlite_where=text("status = 'open'"),
+    postgresql_where=text("status = 'open'"),
 )
 
 # ---- secrets of scripts, sealed ---------------------------------------------------------
@@ -279,3 +337,93 @@ SECRETS: Final = Table(
     Column("created_at", Float(53), nullable=False),
     Column("updated_at", Float(53), nullable=False),
 )
+
+# ---- sites ------------------------------------------------------------------------------
+
+SITE_BUDGETS: Final = Table(  # as operators have set them; NULL: no limit
+    "site_budgets",
+    METADATA,
+    Column("site", String(255), primary_key=True),
+    Column("rate_per_s", Float(53)),
+    Column("concurrency_count", Integer),
+    Column("burst_count", Integer),
+    Column("gap_s", Float(53)),
+    Column("updated_at", Float(53), nullable=False),
+    Column("updated_by", String(255), nullable=False),  # as in the audit
+)
+
+SITE_STATES: Final = Table(  # what several gateways must agree on; a gateway alone has no row
+    "site_states",
+    METADATA,
+    Column("site", String(255), primary_key=True),
+    Column("state", LargeBinary, nullable=False),  # see `zscrape.core.sitepace`
+    Column("at", Float(53), nullable=False),  # of its last change, by the database's clock
+)
+Index("site_states_at", SITE_STATES.c.at)
+
+
+# ---- what scripts remember between runs -------------------------------------------------
+
+SCRIPT_STATE: Final = Table(
+    "script_state",
+    METADATA,
+    Column("script_name", String(255), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("value", LargeBinary, nullable=False),  # one JSON document
+    Column("revision", BigInteger, nullable=False),  # rises with every change, a new start too
+    Column("writer", String(128), nullable=False),  # the question or the call that wrote it
+    Column("updated_at", Float(53), nullable=False),
+)
+
+ITEM_KEYS: Final = Table(  # of attempts that ended well: an item with one is a duplicate
+    "item_keys",
+    METADATA,
+    Column("script_name", String(255), primary_key=True),
+    Column("digest", LargeBinary(16), primary_key=True),
+    Column("task_id", String(64), nullable=False),
+    Column("expires_at", Float(53), nullable=False),
+)
+Index("item_keys_expires", ITEM_KEYS.c.expires_at)
+
+PENDING_ITEM_KEYS: Final = Table(  # of attempts that go on
+    "pending_item_keys",
+    METADATA,
+    Column("task_id", String(64), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("digest", LargeBinary(16), primary_key=True),
+    Column("script_name", String(255), nullable=False),
+    Column("kept_s", Float(53), nullable=False),  # for how long, once its attempt ends well
+    Column("asked_at", Float(53), nullable=False),
+)
+
+SITE_SESSIONS: Final = Table(
+    "site_sessions",
+    METADATA,
+    Column("site", String(255), primary_key=True),
+    Column("account", String(255), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),  # the cookies; see `zscrape.gateway.sealing`
+    Column("key_id", String(32), nullable=False),
+    Column("scripts", Text, nullable=False),  # JSON: names, or patterns of names
+    Column("status", String(16), nullable=False),  # `good` or `bad`
+    Column("reason", String(255), nullable=False),  # why it is bad
+    Column("cookie_count", Integer, nullable=False),
+    Column("use_count", BigInteger, nullable=False),  # leases granted
+    Column("bad_count", BigInteger, nullable=False),  # times it was found bad
+    Column("revision", BigInteger, nullable=False),  # rises with every change of the cookies
+    Column("created_at", Float(53), nullable=False),
+    Column("updated_at", Float(53), nullable=False),
+    Column("used_at", Float(53)),  # NULL: never
+    Column("expires_at", Float(53)),  # NULL: it does not age
+)
+
+SESSION_LEASES: Final = Table(
+    "session_leases",
+    METADATA,
+    Column("site", String(255), primary_key=True),
+    Column("account", String(255), primary_key=True),
+    Column("task_id", String(64), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("is_exclusive", Boolean, nullable=False),
+    Column("granted_at", Float(53), nullable=False),
+)
+Index("session_leases_task", SESSION_LEASES.c.task_id)

@@ -23,7 +23,7 @@ from zscrape.store.blobs import Blob
 from zscrape.store.database import Database
 from zscrape.store.far import Far, FarPart
 from zscrape.store.live import ChunkFacts, LiveTask, Written, begin, chunks_of, resume
-from zscrape.store.records import Damaged, Loaded, result_key
+from zscrape.store.records import Damaged, Loaded, plain, result_key
 from zscrape.store.tasks import (
     Ended,
     EntryKind,
@@ -43,6 +43,7 @@ RETRY_S: Final = 1.0
 _BATCH_COUNT: Final = 256
 _SWEEP_COUNT: Final = 500
 _TAKE_COUNT: Final = 2_000
+_KEY_COUNT: Final = 500  # of one query
 _CLOSE_S: Final = 5.0  # for a disk that refuses at the end
 
 
@@ -201,7 +202,7 @@ class SqlTaskStore:
         if not task.append(kind, attempt, at, body, self._policy.task_bytes):
             return 0
         if kind == "state" and row.outcome is not None and row.outcome.is_ok:
-            task.answer_key = result_key(row)
+            task.answer_key = result_key(row.digest, row.parameters)
             self._answers[task.answer_key] = task
         self._touch(task)
         return row.last_number
@@ -800,24 +801,38 @@ class SqlTaskStore:
             )
         )
 
-    async def find_result(self, digest: str, parameters: bytes, *, since: float) -> TaskRow | None:
+    async def known_keys(self, client: str, idempotency_keys: Sequence[str]) -> set[str]:
+        """Return those of many keys that a task of this client has, or may have in a moment."""
+        found = {each for each in idempotency_keys if (client, each) in self._keys}
+        rest = [each for each in idempotency_keys if each not in found]
+        for place in range(0, len(rest), _KEY_COUNT):
+            asked = partial(
+                queries.known_keys, client=client, keys=rest[place : place + _KEY_COUNT]
+            )
+            found.update(await self._database.read(asked))
+        return found
+
+    async def find_result(
+        self, digest: str, parameters: bytes, *, since: float, client: str = ""
+    ) -> TaskRow | None:
         """Return a completed task of the same bytes and parameters, ended at or after `since`."""
-        asked = TaskRow(id="", script_name="", created_at=0.0, digest=digest, parameters=parameters)
-        key = result_key(asked)
+        key = result_key(digest, parameters)
         task = self._answers.get(key)
         row = task.row if task is not None else None
-        if row is None:
+        if row is None or (client and row.client != client):
+            whose, of_client = (" AND client = ?", (client,)) if client else ("", ())
             row = await self._database.read(
                 lambda reader: queries.task(
                     reader,
-                    "result_key = ? AND finished_at >= ? ORDER BY finished_at DESC LIMIT 1",
+                    f"result_key = ? AND finished_at >= ?{whose} ORDER BY finished_at DESC LIMIT 1",
                     key,
                     since,
+                    *of_client,
                 )
             )
         if row is None or row.finished_at is None or row.finished_at < since:
             return None
-        is_same = row.digest == digest and row.parameters == parameters
+        is_same = row.digest == digest and plain(row.parameters) == plain(parameters)
         return row if is_same else None
 
 

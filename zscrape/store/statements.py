@@ -61,7 +61,15 @@ def _text(table: Table, size: int) -> str:
     statement: Any = sqlite.insert(table)
     if table is TASKS:
         new = statement.excluded
-        known = {"id", "client", "idempotency_key", "script_name", "origin", "created_at"}
+        known = {
+            "id",
+            "client",
+            "idempotency_key",
+            "script_name",
+            "origin",
+            "created_at",
+            "group_name",
+        }
         changed = {name: new[name] for name in COLUMNS if name not in known}
         statement = statement.on_conflict_do_update(index_elements=["id"], set_=changed)
     else:

@@ -8,7 +8,7 @@ and a look at an old task all read that list, so no subscriber needs a queue of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final, Literal, Protocol
 
 from msgspec import Struct
@@ -61,6 +61,12 @@ class WebhookDelivery(Struct, frozen=True, kw_only=True, gc=False):
     at: float | None = None  # the last try
 
 
+def group_of(metadata: Mapping[str, Any] | None) -> str:
+    """Return the group that a task is of, as its client says; an empty text for none."""
+    group = (metadata or {}).get("group")
+    return group if isinstance(group, str) else ""
+
+
 class TaskRow(Struct, kw_only=True, gc=False, omit_defaults=True):
     """One task: what was asked, and what became of it. Moments are Unix time.
 
@@ -96,6 +102,8 @@ class TaskRow(Struct, kw_only=True, gc=False, omit_defaults=True):
     status: TaskState = TaskState.QUEUED
     attempts: int = 0
     worker_id: WorkerId | None = None
+    handoff: str = ""  # the question to a person that it waits for
+    handoff_count: int = 0  # questions to people
     assigned_at: float | None = None
     started_at: float | None = None
     finished_at: float | None = None
@@ -139,6 +147,7 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
     origin: str = ""
     client: str = ""  # whose; empty: anybody's
     scripts: tuple[str, ...] = ()  # of these alone, `*` stands for any part; empty: any
+    groups: tuple[str, ...] = ()  # of these alone, by their metadata; empty: any and none
     since: float | None = None  # created at or after
     is_dead_letter: bool = False  # True: dead letters alone
     dropped_reason: str = ""
@@ -279,6 +288,15 @@ class TaskStore(Protocol):
         """Return the task that this client made with this key."""
         ...
 
-    async def find_result(self, digest: str, parameters: bytes, *, since: float) -> TaskRow | None:
-        """Return a completed task of the same bytes and parameters, ended at or after `since`."""
+    async def known_keys(self, client: str, idempotency_keys: Sequence[str]) -> set[str]:
+        """Return those of many keys that a task of this client has, or may have in a moment."""
+        ...
+
+    async def find_result(
+        self, digest: str, parameters: bytes, *, since: float, client: str = ""
+    ) -> TaskRow | None:
+        """Return a completed task of the same bytes and parameters, ended at or after `since`.
+
+        With `client` only one of its own will do.
+        """
         ...

@@ -30,6 +30,7 @@ from zscrape.core.effects import (
     SendUp,
     Start,
     Stop,
+    Told,
 )
 from zscrape.core.errand import Errand
 from zscrape.core.link import WorkerLink
@@ -60,6 +61,7 @@ _Deed: TypeAlias = (
     | Reopen
     | Seek
     | Given
+    | Told
     | Exit
     | GatewayJoined
     | GatewayLost
@@ -99,6 +101,10 @@ class Work(Protocol):
 
     def stop(self, task_id: str, attempt: int, code: OutcomeCode) -> None:
         """End an attempt."""
+        ...
+
+    def tell(self, tell: wire.Tell) -> None:
+        """Answer what an attempt has asked."""
         ...
 
     def seek(self, attempt: Attempt) -> None:
@@ -248,6 +254,12 @@ class Agent:
         if self._is_leaving:
             return
         self._act(self._link.emit(task_id, attempt, records, now=time.monotonic()))
+
+    def on_ask(self, ask: wire.Ask) -> None:
+        """The attempt asks the gateway for something."""
+        if self._is_leaving:
+            return
+        self._act(self._link.ask(ask, now=time.monotonic()))
 
     def on_finished(self, task_id: str, attempt: int, outcome: Outcome) -> None:
         """The attempt has ended; the outcome is kept until the gateway has acknowledged it.
@@ -435,6 +447,8 @@ class Agent:
                 self._loop.call_later(delay_s, self._reopen)
             case Given(request=request, body=body):
                 self._answer(request, body)
+            case Told(tell=tell):
+                self._work.tell(tell)
             case Exit(reason=reason, detail=detail):
                 self._end(reason, detail)
             case GatewayJoined() | GatewayLost() | AttemptFenced():

@@ -20,16 +20,20 @@ from zscrape.log import hide
 from zscrape.messages import text
 from zscrape.model import Outcome, OutcomeCode, Record, RunSpec, Usage
 from zscrape.runtime import channel as frames, child as child_runtime
+from zscrape.wire import Ask, Tell
 from zscrape.worker import verdict
 from zscrape.worker.capture import Budget, Stream
 from zscrape.worker.children import Child, Exit
 from zscrape.worker.codes import Code
 from zscrape.worker.guard import Guard
+from zscrape.worker.inquiry import Inquiry
 from zscrape.worker.masking import Mask
+from zscrape.worker.parking import PERSON, Clock
 from zscrape.worker.pump import Pump
 from zscrape.worker.quota import FolderWatch
 from zscrape.worker.speech import Speech, Violation
 from zscrape.worker.watch import TreeWatch
+from zscrape.worker.yields import Yields
 
 _READ_BYTES = 262_144
 _PIPE_BYTES = 65536
@@ -61,6 +65,9 @@ class SlotListener(Protocol):
     def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
         """The attempt has said these, in order."""
 
+    def on_ask(self, ask: Ask) -> None:
+        """The attempt asks its gateway; the answer comes by `tell`."""
+
     def on_finished(self, task_id: str, attempt: int, outcome: Outcome) -> None:
         """The attempt is over. Called exactly once, after all of its records."""
 
@@ -85,6 +92,8 @@ class Running:
         self._on_over = on_over
         self._limits = assignment.run.limits
         self._mask = Mask(assignment.secrets) if assignment.secrets else None
+        expect = assignment.run.expect
+        self._yields = None if expect is None else Yields(expect)
         for value in assignment.secrets.values():
             hide(value)  # from this worker's own log
         self._child: Child | None = None
@@ -100,9 +109,10 @@ class Running:
         self._pending: list[Record] = []
         self._flushing: asyncio.TimerHandle | None = None
         self.guard = Guard(loop, grace_s=grace_s, send=self._signal, give_up=self._give_up)
+        self._clock = Clock(loop, self.guard)
         if assignment.deadline_at is not None:
             limit_s = max(assignment.deadline_at - self._begun_at, 0.0)
-            self.guard.limit(assignment.deadline_at, limit_s)
+            self._clock.set_deadline(assignment.deadline_at, limit_s)
 
     # ---- its beginning ---------------------------------------------------------------
 
@@ -114,17 +124,14 @@ class Running:
         child.on_exit = self._on_exit
         child.on_long = self._on_long
         run, now = self.assignment.run, self._loop.time()
-        ends_at, deadline_at = now + run.timeout_s, self.assignment.deadline_at
-        if deadline_at is None or ends_at < deadline_at:
-            self.guard.limit(ends_at, run.timeout_s)
-        else:
-            ends_at = deadline_at
+        ends_at = self._clock.begin(run.timeout_s)
         self._started_at = now
         budget = self._budget = Budget(self._limits.output_size_bytes)
         line_bytes, mask = self._limits.line_length_bytes, self._mask
         self._out = Stream("stdout", "info", budget, line_bytes, mask)
         self._err = Stream("stderr", "warning", budget, line_bytes, mask)
         self._speech = Speech(self._limits, budget, mask)
+        self._inquiry = Inquiry(self._loop, mask, pass_on=self._ask)
         self._write(
             child,
             memoryview(_request(self.assignment, folder, ends_at - now, code, is_compile_only)),
@@ -191,16 +198,46 @@ class Running:
                 if kind == frames.ANSWER:
                     self._on_answer(payload)
                     return
+                if kind == frames.ASK:
+                    self._inquiry.hear(payload)
+                    continue
                 record = self._speech.record(kind, payload)
                 if record is not None:
+                    if self._yields is not None and record[0] == "item":
+                        self._yields.take(record[1])
                     self._tell(record[0], record[1])
         except Violation as error:
             self._is_deaf = True
             self.guard.kill(error.code, error.fields)
 
+    def _ask(self, request: int, kind: str, body: bytes) -> None:
+        if not self._is_over:
+            if kind == PERSON:
+                self._clock.park(request)
+            task = self.assignment
+            self._listener.on_ask(Ask(task.task_id, task.attempt, request, kind, body))
+
+    def tell(self, tell: Tell) -> None:
+        """Give the script the answer to what it has asked."""
+        child = self._child
+        if child is None:
+            return
+        self._clock.unpark(tell.request)
+        frame = self._inquiry.answer(tell)
+        if self._unsent:  # it does not read: what it is owed is bounded by what it may ask
+            self._unsent = memoryview(bytes(self._unsent) + frame)
+            return
+        self._write(child, memoryview(frame))
+        if self._unsent:
+            self._pump.watch_writing(child.channel_fd, is_wanted=True)
+
     def _on_answer(self, payload: bytes) -> None:
         answer = self._speech.answer(payload)
         outcome = verdict.of_answer(answer, self.assignment.run)
+        if self._yields is not None and outcome.data is not None:
+            fault = self._yields.fault(outcome.data, known_count=answer.known_count)
+            if fault is not None:
+                outcome = Outcome(OutcomeCode.EMPTY_RESULT, fields=fault)
         ended = (outcome, answer.cpu_us / 1e6, answer.memory_bytes)
         child = self._child
         if self.assignment.is_exclusive and child is not None:

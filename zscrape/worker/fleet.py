@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from zscrape.core.credits import shares
 from zscrape.core.effects import Exit
 from zscrape.model import Attempt, Outcome, OutcomeCode, Pin, Record, RunSpec
+from zscrape.wire import Ask, Tell
 from zscrape.worker.agent import Agent
 from zscrape.worker.slots import Assignment, Slots
 
@@ -89,6 +90,10 @@ class Fleet:
         """End an attempt."""
         self._slots.stop(task_id, attempt, code)
 
+    def tell(self, tell: Tell) -> None:
+        """Answer what an attempt has asked."""
+        self._slots.tell(tell)
+
     def seek(self, agent: Agent, attempt: Attempt) -> None:
         """Let a gateway have an attempt that another one sent: the task is its own by now."""
         others = [each for each in self._agents if each is not agent]
@@ -117,6 +122,10 @@ class Fleet:
         """The attempt has said something."""
         self._owners[task_id, attempt].on_records(task_id, attempt, records)
 
+    def on_ask(self, ask: Ask) -> None:
+        """The attempt asks the gateway that it belongs to."""
+        self._owners[ask.task_id, ask.attempt].on_ask(ask)
+
     def on_finished(self, task_id: str, attempt: int, outcome: Outcome) -> None:
         """The attempt has ended."""
         self._owners.pop((task_id, attempt)).on_finished(task_id, attempt, outcome)
@@ -141,6 +150,10 @@ class _Port:
     def stop(self, task_id: str, attempt: int, code: OutcomeCode) -> None:
         """End an attempt."""
         self._fleet.stop(task_id, attempt, code)
+
+    def tell(self, tell: Tell) -> None:
+        """Answer what an attempt has asked."""
+        self._fleet.tell(tell)
 
     def seek(self, attempt: Attempt) -> None:
         """Take over an attempt of another gateway."""

@@ -40,9 +40,14 @@ class Guard:
 
     def limit(self, at: float, limit_s: float) -> None:
         """End the attempt at the loop's time `at`, having used up `limit_s`; replaces a limit."""
+        self.lift()
+        self._limit = self._loop.call_at(at, self._time_out, limit_s)
+
+    def lift(self) -> None:
+        """Set no limit any more."""
         if self._limit is not None:
             self._limit.cancel()
-        self._limit = self._loop.call_at(at, self._time_out, limit_s)
+            self._limit = None
 
     def stop(self, code: OutcomeCode, fields: Mapping[str, str | int | float]) -> bool:
         """Ask the attempt to end; return False if it has been asked before."""

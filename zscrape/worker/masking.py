@@ -25,6 +25,8 @@ MASK: Final = "********"
 # A derived form (base64, hexadecimal, ...) or a line of a longer value that is shorter than
 # this would blank out ordinary words.
 _DERIVED_LIMIT_CHARACTERS: Final = 6
+_NAME_LIMIT_CHARACTERS: Final = 128  # of files that are saved
+_TYPE_LIMIT_CHARACTERS: Final = 255
 # Encoders break long lines there: PEM at 64 characters, MIME at 76.
 _WRAPS: Final = (64, 76)
 
@@ -93,16 +95,22 @@ class Mask:
         return document if self.hit_count == hit_count else _encode(masked)
 
     def file(self, record: bytes) -> bytes:
-        """Return a saved file's record with every secret in its bytes blanked out."""
+        """Return a saved file's record with every secret blanked out: in bytes, name and type."""
         saved = _decode(record)
         content = told = binascii.a2b_base64(saved["data"])
         for form in self._bytes:
             told = told.replace(form, MASK.encode())
-        if told == content:
+        # A name has no asterisks, and both have a greatest length.
+        name = self.text(saved["name"]).replace("*", "-")[:_NAME_LIMIT_CHARACTERS]
+        content_type = self.text(saved["content_type"])[:_TYPE_LIMIT_CHARACTERS]
+        is_named = (name, content_type) != (saved["name"], saved["content_type"])
+        if told == content and not is_named:
             return record
-        self.hit_count += 1
-        saved["data"] = base64.b64encode(told).decode()
-        saved["size"], saved["sha256"] = len(told), hashlib.sha256(told).hexdigest()
+        saved["name"], saved["content_type"] = name, content_type
+        if told != content:
+            self.hit_count += 1
+            saved["data"] = base64.b64encode(told).decode()
+            saved["size"], saved["sha256"] = len(told), hashlib.sha256(told).hexdigest()
         return _encode(saved)
 
     def _before_cut(self, parts: list[str]) -> Iterator[str]:

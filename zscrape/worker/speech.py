@@ -27,7 +27,7 @@ _COUNT_LIMIT = 2**62
 _WHOLE_LIMIT_BYTES = 65536
 
 # What msgspec raises beside its own: see `decode` in zscrape.wire.
-_DECODE_ERRORS = (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError, ValueError)
+DECODE_ERRORS = (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError, ValueError)
 
 
 class Violation(Exception):
@@ -53,6 +53,7 @@ class Answer(Struct):
     code: _Name
     cpu_us: _Count = 0
     memory_bytes: _Count = 0
+    known_count: _Count = 0  # items left out because an earlier run had their keys
     fields: Annotated[dict[_Name, _Field], Meta(max_length=16)] = {}
     error_type: _Name = ""
     error_message: _Message = ""
@@ -161,7 +162,7 @@ class Speech:
             if kind == frames.ARTIFACT:
                 self._grow(len(payload))
                 return "artifact", self._masked_file(_checked_artifact(payload))
-        except _DECODE_ERRORS:
+        except DECODE_ERRORS:
             raise _torn() from None
         raise _torn()
 
@@ -180,7 +181,7 @@ class Speech:
             if answer.code == OutcomeCode.OK:
                 _check_data(answer.data)
                 answer.data = self._masked(answer.data)
-        except _DECODE_ERRORS:
+        except DECODE_ERRORS:
             raise _torn() from None
         if self._mask is not None:
             _mask_head(answer, self._mask)
@@ -244,7 +245,7 @@ class Speech:
 
 
 def check_json(document: bytes) -> None:
-    """Raise one of `_DECODE_ERRORS` unless `document` is JSON in UTF-8."""
+    """Raise one of `DECODE_ERRORS` unless `document` is JSON in UTF-8."""
     if len(document) <= _WHOLE_LIMIT_BYTES:
         _decode_any(document)
         return

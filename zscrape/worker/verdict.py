@@ -6,7 +6,7 @@ import os
 import signal
 
 from zscrape.model import Outcome, OutcomeCode, RunSpec
-from zscrape.runtime.context import FAIL_CODES
+from zscrape.runtime.outcomes import FAIL_CODES
 from zscrape.worker.children import Exit
 from zscrape.worker.speech import Answer
 
@@ -16,6 +16,7 @@ _CODES = {
     code: OutcomeCode(code)
     for code in (
         *FAIL_CODES,
+        "environment_error",
         "params_invalid",
         "entry_point_invalid",
         "result_invalid",
@@ -57,7 +58,7 @@ def _fields(code: OutcomeCode, answer: Answer, run: RunSpec) -> dict[str, str | 
         case OutcomeCode.ENTRY_POINT_INVALID:
             reason = answer.fields.get("reason", _NO_REASON)
             return {"name": run.pin.name, "entry_point": run.entry_point, "reason": reason}
-        case OutcomeCode.RESULT_INVALID:
+        case OutcomeCode.RESULT_INVALID | OutcomeCode.ENVIRONMENT_ERROR:
             return {"reason": answer.fields.get("reason", _NO_REASON)}
     return {}  # its words are the script's own message
 

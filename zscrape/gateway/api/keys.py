@@ -39,6 +39,8 @@ def decode_key(body: bytes, now: float) -> NewKey:
         raise field_fault("/scopes", "no_scopes", known=", ".join(SCOPES))
     if "admin" in asked.scopes and asked.scripts:
         raise field_fault("/scripts", "admin_with_scripts")
+    if "admin" in asked.scopes and asked.groups:
+        raise field_fault("/groups", "admin_with_groups")
     for place, glob in enumerate(asked.scripts):
         if not _SCRIPT.fullmatch(glob):
             raise field_fault(f"/scripts/{place}", "script_pattern", given=glob[:80])
@@ -46,6 +48,8 @@ def decode_key(body: bytes, now: float) -> NewKey:
         name=asked.name,
         scopes=tuple(dict.fromkeys(asked.scopes)),
         scripts=tuple(dict.fromkeys(asked.scripts)),
+        groups=tuple(dict.fromkeys(asked.groups)),
+        task_limit_count=asked.task_limit,
         rate_per_s=None if asked.rate is None else rate_of(asked.rate),
         expires_at=None if asked.expires_in is None else now + asked.expires_in,
     )
@@ -103,7 +107,9 @@ def _view(row: KeyRow, now: float) -> dict[str, Any]:
         "prefix": row.prefix,
         "scopes": row.scopes,
         "scripts": row.scripts,
+        "groups": row.groups,
         "rate_per_s": row.rate_per_s,
+        "task_limit": row.task_limit_count,
         "status": _status(row, now),
         "created_at": moment(row.created_at),
         "created_by": row.created_by,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from zscrape.gateway.api.exchange import (
     told,
     whole,
 )
+from zscrape.gateway.clients import Client
 from zscrape.gateway.envelope import moment
 from zscrape.gateway.state import GatewayState
 from zscrape.log import get_logger
@@ -35,27 +37,43 @@ async def locks(request: Request) -> Response:
     state = gateway_of(request)
     limit = whole(request, "limit", 1_000, low=1, high=_LIMIT_COUNT) or 1_000
     prefix = request.query_params.get("prefix", "")
-    found = [lock for lock in state.router.locks() if lock.key.startswith(prefix)]
+    found = [lock for lock, _ in await _all(state) if lock.key.startswith(prefix)]
+    client = client_of(request)
+    if client.is_narrowed:
+        found = [lock for lock in found if await _is_seen(state, client, lock)]
     views = [await _view(state, lock) for lock in found[:limit]]
+    if client.is_narrowed:  # whose tasks wait is not told by their ids
+        views = [view | {"waiting": ()} for view in views]
     return told({"locks": views, "total_count": len(found)})
+
+
+async def _is_seen(state: GatewayState, client: Client, lock: LockSnapshot) -> bool:
+    try:
+        return client.sees(await state.service.get(lock.holder))
+    except NotFound:
+        return False
 
 
 @needs("admin", act="locks.break")
 async def break_lock(request: Request) -> Response:
     """`DELETE /v1/locks/{key}`: end the holder; the key is free once its attempt is over.
 
-    With `force=1` the key is free at once, although the attempt may run for a moment longer.
+    With `force=1` the key is free at once, although the attempt may run for a moment longer;
+    that of another gateway's task is free when its attempt is over, by force or not.
     """
     check_query(request, ("force",))
     is_forced = is_true(request, "force")
     state = gateway_of(request)
     key = request.path_params["key"]
-    before = _find(state, key)
-    if before is None:
-        raise NotFound(kind="lock", name=key[:80])
+    before, is_far = await _find(state, key)
     view = await _view(state, before)
-    state.router.break_lock(key, is_forced=is_forced)
-    after = _find(state, key)
+    after: LockSnapshot | None = before
+    if is_far:
+        with contextlib.suppress(NotFound):  # it has ended, and is forgotten: its key comes free
+            await state.service.cancel(before.holder)
+    else:
+        state.router.break_lock(key, is_forced=is_forced)
+        after = next((lock for lock in state.router.locks() if lock.key == key), None)
     is_free = after is None or after.fence != before.fence
     get_logger().warning(
         "lock_broken",
@@ -69,8 +87,29 @@ async def break_lock(request: Request) -> Response:
     return told({**view, "freed": is_free, "next_holder": next_holder})
 
 
-def _find(state: GatewayState, key: str) -> LockSnapshot | None:
-    return next((lock for lock in state.router.locks() if lock.key == key), None)
+async def _all(state: GatewayState) -> list[tuple[LockSnapshot, bool]]:
+    """Return every lock, and whether a task of another gateway holds it."""
+    here = {lock.key: lock for lock in state.router.locks()}
+    found: list[tuple[LockSnapshot, bool]] = []
+    for each in await state.service.elsewhere.locks():
+        line = here.pop(each.key, None)  # who waits for it here
+        waiting = () if line is None else line.waiting
+        lock = LockSnapshot(each.key, each.holder, each.age_s, each.fence, False, waiting)
+        found.append((lock, True))
+    found += [(lock, False) for lock in here.values()]
+    return sorted(found, key=lambda each: -each[0].age_s)
+
+
+async def _find(state: GatewayState, key: str) -> tuple[LockSnapshot, bool]:
+    """Return a lock, and whether a task of another gateway holds it.
+
+    Raises:
+        NotFound: Nobody holds this key.
+    """
+    for lock, is_far in await _all(state):
+        if lock.key == key:
+            return lock, is_far
+    raise NotFound(kind="lock", name=key[:80])
 
 
 async def _view(state: GatewayState, lock: LockSnapshot) -> dict[str, Any]:

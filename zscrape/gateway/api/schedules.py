@@ -27,6 +27,7 @@ from zscrape.gateway.api.exchange import (
     told,
     whole,
 )
+from zscrape.gateway.clients import Client
 from zscrape.gateway.envelope import links_of, moment
 from zscrape.gateway.faults import field_fault
 from zscrape.gateway.plans import KeptSchedule, decode_kept
@@ -56,9 +57,20 @@ async def _record(request: Request) -> ScheduleRecord:
     """
     name = request.path_params["schedule"]
     record = await _schedules(request).get(name)
-    if not client_of(request).may_use(record.script_name):
+    if not _is_seen(client_of(request), record):
         raise NotFound(kind="schedule", name=name[:80])
     return record
+
+
+def _is_seen(client: Client, record: ScheduleRecord) -> bool:
+    if not client.may_use(record.script_name):
+        return False
+    if not client.groups:
+        return True
+    try:
+        return client.may_see_group(decode_kept(record).asked.metadata)
+    except (ScheduleDamaged, InvalidRequest):
+        return False
 
 
 # ---- making and changing -------------------------------------------------------------
@@ -164,7 +176,7 @@ async def listing(request: Request) -> Response:
     )
     cursor = _cursor_of(found[limit - 1].name) if len(found) > limit else None
     client = client_of(request)
-    views = [_view(each, count=1) for each in found[:limit] if client.may_use(each.script_name)]
+    views = [_view(each, count=1) for each in found[:limit] if _is_seen(client, each)]
     return told({"schedules": views, "next_cursor": cursor})
 
 

@@ -34,7 +34,7 @@ from zscrape.gateway.api.leaving import end_if_left, ending_with_client, is_canc
 from zscrape.gateway.api.statuses import envelope_status
 from zscrape.gateway.api.streams import EVENTS, ITEMS, follow, wait_for_item
 from zscrape.gateway.clients import Client
-from zscrape.gateway.envelope import encode, envelope, refusal_envelope
+from zscrape.gateway.envelope import ReusedView, encode, envelope, refusal_envelope
 from zscrape.gateway.faults import field_fault
 from zscrape.gateway.identifiers import new_task_id
 from zscrape.gateway.requests import TaskRequest, decode_task
@@ -85,6 +85,7 @@ class _Call:
         "_headers",
         "_is_cancelling",
         "_is_started",
+        "_reused",
         "_script_name",
         "_state",
         "request_id",
@@ -96,6 +97,7 @@ class _Call:
         self._client: Client | None = None
         self._script_name: str | None = None
         self._is_started = False
+        self._reused: ReusedView | None = None  # iff an earlier task serves
         self._is_cancelling = False  # its task ends when its client goes
         self.request_id = request_id
 
@@ -111,6 +113,7 @@ class _Call:
         request = decode_task(body, depth_limit=state.policy.depth_limit)
         self._script_name = request.script_name
         client.check_script(request.script_name)
+        request = client.grouped(request)
         idempotency = idempotency_of(headers, body)
         service = state.service
         if idempotency is not None:
@@ -124,11 +127,13 @@ class _Call:
                 client=client.id,
                 task_id=self.request_id,
                 is_awaited=True,
-                is_own_only=client.is_own_only,
+                is_own_only=client.reuses_own_only,
             )
         except ScriptError as error:
             return await self._failed(request, error, client.id, idempotency)
-        return await service.accept(prepared, idempotency)
+        row = await service.accept(prepared, idempotency)
+        self._reused = service.reused(prepared, row)
+        return row
 
     def is_allowed(self) -> bool:
         """True iff who calls may still do so."""
@@ -184,6 +189,9 @@ class _Call:
             told.append((b"retry-after", b"%d" % RefusedError.retry_after_s))
         lang = language_of(self._headers, state.policy.lang)
         view = envelope(row, lang, inline_limit_bytes=state.policy.inline_limit_bytes)
+        if self._reused is not None:
+            view.reused = self._reused
+            told.append((b"age", b"%d" % self._reused.age))  # RFC 9111, 5.1
         body = encode(view)
         self._is_started = True
         await send_whole(send, status, body, JSON_TYPE, told)

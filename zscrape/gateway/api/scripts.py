@@ -207,7 +207,7 @@ async def run(request: Request) -> Response:
             timeout=_timeout_of(request),
         )
         prepared = await state.service.prepare(
-            asked, origin="run", client=client.id, is_awaited=True
+            client.grouped(asked), origin="run", client=client.id, is_awaited=True
         )
         row = await state.service.accept(prepared, idempotency)
     request.scope[REQUEST_ID] = row.id

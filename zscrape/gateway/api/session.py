@@ -105,6 +105,7 @@ async def me(request: Request) -> Response:
             "name": client.name,
             "scopes": sorted(client.scopes),
             "scripts": client.scripts,
+            "groups": client.groups,
             "expires_at": moment(client.until),
         }
     )

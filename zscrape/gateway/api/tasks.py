@@ -38,6 +38,7 @@ from zscrape.gateway.api.exchange import (
 from zscrape.gateway.api.scrape import idempotency_of, wait_for_end
 from zscrape.gateway.api.streams import EVENTS, LOGS, follow, result_number
 from zscrape.gateway.envelope import (
+    ReusedView,
     error_view,
     links_of,
     task_summary,
@@ -69,17 +70,19 @@ async def submit(request: Request) -> Response:
     client = client_of(request)
     asked = decode_task(body, depth_limit=state.policy.depth_limit)
     client.check_script(asked.script_name)
+    asked = client.grouped(asked)
     idempotency = idempotency_of(dict(request.scope["headers"]), body)
-    row = None
+    row = reused = None
     if idempotency is not None:
         row = await state.service.reattach(client.id, idempotency)
     if row is None:
         prepared = await state.service.prepare(
-            asked, origin="task", client=client.id, is_own_only=client.is_own_only
+            asked, origin="task", client=client.id, is_own_only=client.reuses_own_only
         )
         row = await state.service.accept(prepared, idempotency)
+        reused = state.service.reused(prepared, row)
     request.scope[REQUEST_ID] = row.id
-    return told(accepted_view(row), 202, {"Location": f"/v1/tasks/{row.id}"})
+    return told(accepted_view(row, reused), 202, {"Location": f"/v1/tasks/{row.id}"})
 
 
 @needs("run")
@@ -96,15 +99,17 @@ async def _submit_many(request: Request, body: bytes) -> Response:
     if "idempotency-key" in request.headers:
         raise field_fault("Idempotency-Key", "idempotency_of_many")
     asked = decode_tasks(body, depth_limit=state.policy.depth_limit)
+    asked = [client_of(request).grouped(each) for each in asked]
     prepared = await _prepare_many(request, asked, "" if is_array(body) else "/tasks")
     if isinstance(prepared, Response):
         return prepared
     answers: list[dict[str, Any]] = []
     refusal: ZscrapeError | None = None
     promises = [_promise_of(each) for each in asked]
-    for row in await state.service.accept_many(prepared, promises):
+    rows = await state.service.accept_many(prepared, promises)
+    for each, row in zip(prepared, rows, strict=True):
         if isinstance(row, TaskRow):
-            answers.append(accepted_view(row))
+            answers.append(accepted_view(row, state.service.reused(each, row)))
         else:
             refusal = refusal or row
             answers.append({"error": error_view(row, lang)})
@@ -155,7 +160,7 @@ async def _prepare_many(
                     origin="batch",
                     client=client.id,
                     at=f"{at}/{place}",
-                    is_own_only=client.is_own_only,
+                    is_own_only=client.reuses_own_only,
                 )
             )
         except ParamsInvalid as error:
@@ -176,9 +181,10 @@ def _unresolved(request: Request, error: ScriptError, at: str) -> Response:
     return Response(body, error.http_status, media_type=PROBLEM_TYPE.decode())
 
 
-def accepted_view(row: TaskRow) -> dict[str, Any]:
-    """Return what is told of a task that was accepted."""
-    return {"request_id": row.id, "status": row.status.value, "links": links_of(row.id)}
+def accepted_view(row: TaskRow, reused: ReusedView | None = None) -> dict[str, Any]:
+    """Return what is told of a task that was accepted, or of an earlier one that serves."""
+    view = {"request_id": row.id, "status": row.status.value, "links": links_of(row.id)}
+    return view if reused is None else {**view, "reused": reused}
 
 
 # ---- look ----------------------------------------------------------------------------
@@ -271,6 +277,8 @@ async def explain(request: Request) -> Response:
     check_query(request, ())
     row = await row_of(request)
     found = gateway_of(request).service.explain(row)
+    if found.reason == "running":
+        found = gateway_of(request).sites.explain(row.id) or found
     words = text(f"explain.{found.reason}", language(request), **found.fields)
     return told(
         {

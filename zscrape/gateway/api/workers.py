@@ -20,7 +20,7 @@ async def workers(request: Request) -> Response:
     check_query(request, ())
     found = gateway_of(request).router.snapshot().workers
     # Ids alone do not say whose tasks they are: who may not see all of them sees none here.
-    sees_all = not client_of(request).scripts
+    sees_all = not client_of(request).is_narrowed
     return told({"workers": [_view(worker, has_running=sees_all) for worker in found]})
 
 

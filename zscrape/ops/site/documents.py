@@ -1,7 +1,8 @@
-"""The site's feeds, sitemaps and robots.txt."""
+"""The site's feeds, sitemaps, robots.txt and its products as JSON."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from email.utils import format_datetime
 from typing import Final
@@ -56,6 +57,23 @@ def shop_sitemap(base: str) -> str:
 def blog_sitemap(base: str) -> str:
     """Return the addresses of all posts."""
     return _urls(f"{base}/blog/{each.slug}" for each in POSTS)
+
+
+def products(first: int, limit_count: int) -> str:
+    """Return some products as JSON, and where the next ones begin."""
+    last = min(first + limit_count, len(PRODUCTS))
+    items = [
+        {
+            "sku": each.slug,
+            "name": each.name,
+            "category": each.category,
+            "price": {"amount": each.price_won, "currency": "KRW"},
+            "stock": each.stock_count,
+        }
+        for each in PRODUCTS[first:last]
+    ]
+    told = {"items": items, "next_cursor": last if last < len(PRODUCTS) else None}
+    return json.dumps(told, ensure_ascii=False)
 
 
 def robots(base: str) -> str:

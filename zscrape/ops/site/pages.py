@@ -136,6 +136,11 @@ def post(entry: Post) -> str:
     )
 
 
+def member(body: str) -> str:
+    """Return a page for members."""
+    return _page("회원 · Members", body)
+
+
 def slow(seconds: float) -> str:
     """Return the page that took `seconds` to come."""
     return _page(

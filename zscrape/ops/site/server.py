@@ -1,9 +1,12 @@
 """Serve the site on loopback, in threads of its own.
 
     /  /shop?category=&page=&day=  /shop/<slug>?day=  /prices?day=  /blog  /blog/<slug>
+    /live  /live/items?after=N  /check
     /feed.xml  /atom.xml  /sitemap.xml  /robots.txt  /files/price-list.csv
     /slow?s=2  /error (500)  /unavailable (503)  /blocked (403)  /missing (404)
     /redirect (302 to the shop)
+    /api/products?cursor=&limit= (JSON)
+    /login  /logout  /my (see `members.py`)    /board  /board/<number> (see `board.py`)
 
 `day` moves the prices, for whoever watches them.
 """
@@ -23,12 +26,14 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from msgspec import Struct
 
-from zscrape.ops.site import documents, pages
+from zscrape.ops.site import board, documents, live, pages
 from zscrape.ops.site.goods import CATEGORIES, POST_BY_SLUG, PRODUCT_BY_SLUG
+from zscrape.ops.site.members import PATHS as MEMBERS_PATHS, Members
 
 _HTML: Final = "text/html; charset=utf-8"
 _SLOW_LIMIT_S: Final = 60.0
 _DAY_LIMIT: Final = 10_000
+_FORM_LIMIT_BYTES: Final = 10_000
 
 
 class _Answer(Struct, frozen=True):
@@ -117,6 +122,7 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.stopping = threading.Event()
+        self.members = Members()
         self._open: set[socket.socket] = set()
         super().__init__(("127.0.0.1", 0), _Handler)
 
@@ -159,6 +165,15 @@ class _Handler(BaseHTTPRequestHandler):
         self._send_head(answer)
         self.wfile.write(answer.body)
 
+    def do_POST(self) -> None:
+        """Take a form; only a login has one."""
+        length = self.headers.get("Content-Length") or ""
+        size_bytes = int(length) if length.isdecimal() else 0
+        body = self.rfile.read(min(size_bytes, _FORM_LIMIT_BYTES))
+        answer = self._answer(body)
+        self._send_head(answer)
+        self.wfile.write(answer.body)
+
     def do_HEAD(self) -> None:
         """Answer without the body."""
         self._send_head(self._answer())
@@ -174,14 +189,26 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
 
-    def _answer(self) -> _Answer:
+    def _answer(self, form: bytes = b"") -> _Answer:
         address = urlsplit(self.path)
         path, query = unquote(address.path), _Query(address.query)
+        if path in MEMBERS_PATHS:
+            cookies = self.headers.get("Cookie", "")
+            told = self.server.members.answer(self.command, path, cookies, form)
+            return _Answer(pages.member(told.body).encode(), told.status, headers=told.headers)
         if path == "/slow":
             seconds = query.number("s", 1.0, _SLOW_LIMIT_S)
             self.server.stopping.wait(seconds)
             return _Answer(pages.slow(seconds).encode())
-        found = _page(path, query) or _document(path, self.server.url) or _special(path)
+        if path == "/live/items":
+            after = int(query.number("after", 0, 1000))
+            return _Answer(live.items(after), content_type="application/json")
+        found = (
+            _page(path, query)
+            or _document(path, self.server.url)
+            or _board(path, address.query)
+            or _special(path)
+        )
         return found or _failure(404, "없는 페이지입니다 · There is no such page")
 
 
@@ -201,9 +228,25 @@ def _page(path: str, query: _Query) -> _Answer | None:
             text = pages.blog()
         case ["blog", slug] if slug in POST_BY_SLUG:
             text = pages.post(POST_BY_SLUG[slug])
+        case ["api", "products"]:
+            first, limit = query.number("cursor", 0, 1000), query.number("limit", 20, 50)
+            body = documents.products(int(first), max(int(limit), 1))
+            return _Answer(body.encode(), content_type="application/json")
+        case _:
+            text = live.PAGES.get(path)
+    return None if text is None else _Answer(text.encode())
+
+
+def _board(path: str, query: str) -> _Answer | None:
+    body: bytes | None = None
+    match path.strip("/").split("/"):
+        case ["board"]:
+            body = board.page(query)
+        case ["board", number]:
+            body = board.notice(number)
         case _:
             pass
-    return None if text is None else _Answer(text.encode())
+    return None if body is None else _Answer(body, content_type="text/html")
 
 
 _DOCUMENTS: Final[dict[str, tuple[Callable[[str], str], str]]] = {

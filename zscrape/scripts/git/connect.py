@@ -219,7 +219,7 @@ class Remote:
                 ),
                 "ssl_context": ssl.create_default_context(),
                 "headers": {"User-Agent": "git/2.40 (zscrape)"},  # hosts look for `git/`
-                "guard": RedirectGuard(url),
+                "guard": RedirectGuard(url, self._settings.redirect_allow),
             }
             proxy = getproxies().get(parts.scheme)
             if proxy and not proxy_bypass(parts.hostname or ""):

@@ -69,7 +69,7 @@ class WebClient:
         self._settings = settings
         self._pause = pause
         self._base = httpx.URL(settings.url).copy_with(userinfo=b"", fragment=None)
-        self._guard = RedirectGuard(str(self._base))
+        self._guard = RedirectGuard(str(self._base), settings.redirect_allow)
         self._room = asyncio.Semaphore(_PARALLEL_COUNT)
         self._opening = asyncio.Lock()
         self._made: httpx.AsyncClient | None = None

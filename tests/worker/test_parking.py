@@ -1,0 +1,125 @@
+"""The clock of an attempt that waits for a person: it stands, and the task's own end does not."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import msgspec
+import pytest
+
+from tests.worker.conftest import Stage
+from zscrape.model import OutcomeCode
+from zscrape.wire import Ask, Tell
+from zscrape.worker.guard import Guard
+from zscrape.worker.parking import Clock
+
+
+class Time(asyncio.SelectorEventLoop):
+    """A loop that is never run: its time is what a test says."""
+
+    now = 100.0
+
+    def time(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+@pytest.fixture
+def loop():
+    """Return a loop whose time stands."""
+    loop = Time()
+    yield loop
+    loop.close()
+
+
+def clock_in(loop: Time) -> tuple[Clock, list[tuple[float, float]]]:
+    """Return a clock, and the limits that its guard was given: none is told as infinite."""
+    told: list[tuple[float, float]] = []
+
+    class Noted(Guard):
+        def limit(self, at: float, limit_s: float) -> None:
+            told.append((at, limit_s))
+
+        def lift(self) -> None:
+            told.append((float("inf"), 0.0))
+
+    def ignore(_number: signal.Signals) -> None:
+        return None
+
+    return Clock(loop, Noted(loop, grace_s=1.0, send=ignore, give_up=lambda: None)), told
+
+
+def test_the_clock_stands(loop: Time) -> None:
+    """What was left before the question is left after the answer."""
+    clock, told = clock_in(loop)
+    ends_at = clock.begin(30.0)
+    loop.now += 10
+    clock.park(1)
+    loop.now += 1000
+    clock.unpark(1)
+
+    assert ends_at == 130.0
+    assert told == [(130.0, 30.0), (float("inf"), 0.0), (1130.0, 30.0)]
+
+
+def test_it_goes_on_after_the_last_answer(loop: Time) -> None:
+    """Questions of several threads are one wait; an answer to nothing changes nothing."""
+    clock, told = clock_in(loop)
+    clock.begin(30.0)
+    clock.park(1)
+    clock.park(2)
+    loop.now += 50
+    clock.unpark(1)
+    clock.unpark(7)
+    loop.now += 50
+    clock.unpark(2)
+
+    assert told[-1] == (230.0, 30.0)
+    assert len(told) == 3
+
+
+def test_the_end_of_the_task_stays(loop: Time) -> None:
+    """A task's whole life ends when it was to, whoever is asked."""
+    clock, told = clock_in(loop)
+    clock.set_deadline(150.0, 50.0)
+    first = clock.begin(30.0)
+    clock.park(1)
+    loop.now += 40
+    clock.unpark(1)
+    later = clock_in(loop)[0]
+    later.set_deadline(150.0, 50.0)
+
+    assert first == 130.0
+    assert told == [(150.0, 50.0), (130.0, 30.0), (150.0, 50.0), (150.0, 50.0)]
+    assert later.begin(30.0) == 150.0
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_waiting_for_a_person_uses_up_no_time(stage: Stage) -> None:
+    """A script that waits longer than its time limit goes on, and knows what it has left."""
+    asked = asyncio.Event()
+    held: list[Ask] = []
+
+    def keep(ask: Ask) -> None:
+        held.append(ask)
+        asked.set()
+
+    stage.answer = keep
+    ran = stage.begin(
+        stage.write("""
+        def run(ctx):
+            told = ctx.ask("Which code?", fields=["code"])
+            return [told, ctx.deadline > 0]
+        """),
+        timeout_s=5.0,
+    )
+    await asked.wait()
+    await asyncio.sleep(5.5)
+    (ask,) = held
+    stage.slots.tell(Tell(ask.task_id, ask.attempt, ask.request, b'{"code":"1"}'))
+    await ran.finished.wait()
+
+    assert ran.outcome.code == OutcomeCode.OK
+    assert ran.data == [{"code": "1"}, True]
+    assert msgspec.json.decode(ask.body) == {"prompt": "Which code?", "fields": {"code": {}}}

@@ -1,0 +1,37 @@
+"""Opens the budgets of sites, for a gateway alone or beside others."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+from zscrape.gateway.sharing import Identity
+from zscrape.gateway.siteledger import LocalLedger, SharedLedger
+from zscrape.gateway.sites import Sites
+from zscrape.model import TaskId
+from zscrape.store.schema import SITE_BUDGETS
+from zscrape.store.sites import SiteBudgets
+from zscrape.store.sitestates import SiteStates
+from zscrape.store.volatile import VolatileDatabase
+
+
+async def open_sites(
+    identity: Identity, is_live: Callable[[TaskId], bool], parts: contextlib.AsyncExitStack
+) -> Sites:
+    """Return the sites of a gateway; what it opens is let go with `parts`.
+
+    Raises:
+        StorageError: Their budgets cannot be read.
+    """
+    store, shared = identity.database, identity.shared
+    database = VolatileDatabase((SITE_BUDGETS,)) if store is None else store.database
+    sites = Sites(
+        budgets=SiteBudgets(database),
+        ledger=LocalLedger() if shared is None else SharedLedger(SiteStates(shared.url)),
+        owner=identity.gateway_id,
+        is_shared=shared is not None,
+        is_live=is_live,
+    )
+    parts.push_async_callback(sites.close)
+    await sites.start()
+    return sites

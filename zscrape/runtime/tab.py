@@ -1,0 +1,250 @@
+"""A tab of `ctx.browser`: pydoll's own, and what joins it to its attempt.
+
+Everything that pydoll's `Tab` can do is there; this adds waiting for what a page shows, artifacts,
+the page as `ctx.http` gives it, cookies in common with `ctx.http`, and requests held back or
+listened to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import re
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from pydoll.browser import tab as pydoll_tab
+from pydoll.exceptions import CommandFailed, PydollException
+
+from zscrape.runtime.intercept import Blocker, Captured, Capturing, blocked_patterns
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from pydoll.elements.web_element import WebElement
+
+    from zscrape.runtime.ctx_http import Page
+
+__all__ = ["Captured", "Tab", "blocked_patterns"]
+
+WAIT_S = 30.0
+_QUIET_S = 2.0  # a list that has not grown for so long is taken for complete
+_LOOK_S = 0.1
+_MEDIA_TYPES = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp"}
+_NO_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+_BOTTOM = "window.scrollTo(0, document.documentElement.scrollHeight)"
+
+
+class Tab(pydoll_tab.Tab):
+    """One page of a browser."""
+
+    _browser: Any  # `ctx_browser.PipeBrowser`, which knows this class
+
+    # ---- waiting ---------------------------------------------------------------------
+
+    async def wait_for(self, selector: str, timeout: float = WAIT_S) -> WebElement:
+        """Return the first element that matches a CSS selector, once there is one.
+
+        Raises:
+            TimeoutError: There was none in time.
+        """
+        query: Any = self.query  # its types have whole seconds only
+        found: WebElement | None = await query(selector, timeout=timeout, raise_exc=False)
+        if found is None:
+            here = await self._here()
+            raise TimeoutError(f"no element {selector} within {timeout:g} s at {here}")
+        return found
+
+    async def wait_for_text(self, text: str, timeout: float = WAIT_S) -> None:
+        """Return once the page shows a text.
+
+        Raises:
+            TimeoutError: It did not in time.
+        """
+        ends_at = asyncio.get_running_loop().time() + timeout
+        while text not in str(await self.value("document.body?.innerText ?? ''")):
+            if asyncio.get_running_loop().time() >= ends_at:
+                raise TimeoutError(f"no text {text!r} within {timeout:g} s at {await self._here()}")
+            await asyncio.sleep(_LOOK_S)
+
+    async def scroll_through(
+        self, selector: str, max_count: int | None = None, quiet: float = _QUIET_S
+    ) -> int:
+        """Scroll down until no more elements appear; return how many match.
+
+        Args:
+            selector: What the page adds as it is scrolled, as CSS.
+            max_count: Enough of them.
+            quiet: Seconds without a new one after which there are no more.
+        """
+        clock = asyncio.get_running_loop().time
+        count, grown_at = await self._count(selector), clock()
+        while clock() - grown_at < quiet and (max_count is None or count < max_count):
+            await self.value(_BOTTOM)
+            await asyncio.sleep(_LOOK_S)
+            now_count = await self._count(selector)
+            if now_count > count:
+                count, grown_at = now_count, clock()
+        return count
+
+    async def value(self, expression: str) -> Any:
+        """Return the value of a JavaScript expression; a promise is waited for.
+
+        Raises:
+            RuntimeError: It raises in the page.
+        """
+        params = {"expression": expression, "returnByValue": True, "awaitPromise": True}
+        answer = await self._call("Runtime.evaluate", params)
+        fault = answer.get("exceptionDetails")
+        if fault is not None:
+            told = fault.get("exception", {}).get("description") or fault.get("text", "")
+            raise RuntimeError(f"the page says: {told}")
+        return answer["result"].get("value")
+
+    # ---- artifacts -------------------------------------------------------------------
+
+    async def save_screenshot(self, name: str = "screenshot.png", full_page: bool = False) -> None:
+        """Keep a picture of the page as an artifact; the name's ending chooses png, jpg or webp.
+
+        Raises:
+            ValueError: The name ends otherwise, or the picture is too large for an artifact.
+        """
+        ending = name.rpartition(".")[2].lower()
+        if ending not in _MEDIA_TYPES:
+            raise ValueError(f"{name!r} does not end in one of: {', '.join(_MEDIA_TYPES)}")
+        self._browser.ctx.save(name, await self.screenshot(ending, full_page), _MEDIA_TYPES[ending])
+
+    async def screenshot(self, kind: str = "png", full_page: bool = False) -> bytes:
+        """Return a picture of the page: png, jpg or webp."""
+        params: dict[str, Any] = {"format": _MEDIA_TYPES[kind].rpartition("/")[2]}
+        if full_page:
+            size = (await self._call("Page.getLayoutMetrics", {}))["cssContentSize"]
+            params["captureBeyondViewport"] = True
+            params["clip"] = {**size, "scale": 1}
+        return base64.b64decode((await self._call("Page.captureScreenshot", params))["data"])
+
+    async def save_pdf(self, name: str = "page.pdf", **options: Any) -> None:
+        """Keep the page as a PDF; the options are those of pydoll's `print_to_pdf`."""
+        body = await self.print_to_pdf(as_base64=True, **options) or ""
+        self._browser.ctx.save(name, base64.b64decode(body), "application/pdf")
+
+    async def save_html(self, name: str = "page.html") -> None:
+        """Keep the page as it stands now."""
+        self._browser.ctx.save(name, await self.html(), "text/html; charset=utf-8")
+
+    @asynccontextmanager
+    async def save_download(
+        self, name: str = "", timeout: float | None = None
+    ) -> AsyncIterator[pydoll_tab.DownloadHandle]:
+        """Keep what is downloaded within the block, by its own name unless another is given."""
+        async with self.expect_download(keep_file_at=None, timeout=timeout) as download:
+            yield download
+            await download.wait_finished()
+            body = await download.read_bytes()
+        own = _NO_NAME.sub("_", os.path.basename(download.file_path or "")) or "download"  # noqa: PTH119 - a name, not a path of ours
+        self._browser.ctx.save(name or own[-128:], body)
+
+    # ---- the page --------------------------------------------------------------------
+
+    async def html(self) -> str:
+        """Return the document as it stands now."""
+        found = await self.value("document.documentElement?.outerHTML ?? ''")
+        return f"<!DOCTYPE html>\n{found}"
+
+    async def page(self) -> Page:
+        """Return the document as it stands now, to be asked like one of `ctx.http`."""
+        from zscrape.runtime.ctx_http import page_of
+
+        return page_of(await self._here(), await self.html())
+
+    async def give_cookies(self) -> None:
+        """Let `ctx.http` have this browser's cookies, if the script uses both."""
+        held = await self._browser.get_cookies(self._browser_context_id)
+        jar = self._browser.ctx.cookie_jar(is_made=True) if held else None
+        if jar is not None:
+            from zscrape.runtime.cookies import into_jar
+
+            into_jar(held, jar)
+
+    async def take_cookies(self) -> None:
+        """Let this browser have the cookies of `ctx.http`, if the script has used that."""
+        jar = self._browser.ctx.cookie_jar(is_made=False)
+        if jar is not None and len(jar):
+            from zscrape.runtime.cookies import from_jar
+
+            await self.set_cookies(from_jar(jar))
+
+    # ---- requests --------------------------------------------------------------------
+
+    async def block(self, *what: str) -> None:
+        """Hold back requests from now on: kinds (`image`, `font`) or addresses (`*.ads.example/*`).
+
+        Raises:
+            ValueError: It is neither.
+        """
+        await self._blocker().add(blocked_patterns(what))
+
+    @asynccontextmanager
+    async def capture_json(self, address: str = "*") -> AsyncIterator[list[Captured]]:
+        """Collect the JSON answers that the page gets within the block.
+
+        Args:
+            address: Of whole addresses, with `*` for anything.
+        """
+        capturing = Capturing(self._own_line(), address)
+        await capturing.begin()
+        try:
+            yield capturing.found
+            await capturing.finish()
+        finally:
+            await capturing.close()
+
+    # ---- its life --------------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        """Make it what the script has asked for, before its first page."""
+        wanted = self._browser.wanted
+        width, height = wanted.viewport
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        await self._call("Emulation.setDeviceMetricsOverride", size)
+        if wanted.locale:
+            await self._call("Emulation.setLocaleOverride", {"locale": wanted.locale})
+            agent = wanted.user_agent or (await self._browser.get_version())["userAgent"]
+            told = {"userAgent": agent, "acceptLanguage": wanted.locale}
+            await self._call("Network.setUserAgentOverride", told)
+        if wanted.blocked:
+            await self._blocker().add(wanted.blocked)
+
+    async def leave(self) -> None:
+        """Let go of the page."""
+        found: Blocker | None = getattr(self, "_requests", None)
+        if found is not None:
+            await found.close()
+        handler: Any = self._connection_handler
+        await handler.close()
+
+    def _blocker(self) -> Blocker:
+        found: Blocker | None = getattr(self, "_requests", None)
+        if found is None:
+            found = self._requests = Blocker(self._own_line())
+        return found
+
+    def _own_line(self) -> Any:
+        """Return a second connection to the page: what is set on it does not change pydoll's."""
+        return type(self._connection_handler)(ws_address=self._ws_address)
+
+    async def _call(self, method: str, params: dict[str, Any]) -> Any:
+        handler: Any = self._connection_handler
+        return (await handler.execute_command({"method": method, "params": params}))["result"]
+
+    async def _count(self, selector: str) -> int:
+        params = {"nodeId": (await self._call("DOM.getDocument", {"depth": 0}))["root"]["nodeId"]}
+        found = await self._call("DOM.querySelectorAll", {**params, "selector": selector})
+        return len(found["nodeIds"])
+
+    async def _here(self) -> str:
+        try:
+            return str(await self.value("location.href"))
+        except (PydollException, CommandFailed, RuntimeError):
+            return "an unknown page"
