@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 # A script that lists this secret has the proxies in it: see `proxies.py`.
 PROXIES_SECRET = "proxies"  # noqa: S105 - its name
-ARTIFACT_LIMIT_BYTES = 8 * 1024 * 1024
 _ARTIFACT_NAME_LIMIT_CHARACTERS = 128
 _ARTIFACT_NAME_CHARACTERS = frozenset(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
@@ -480,9 +479,9 @@ class Context:
             given = cut(repr(file_name), _ARTIFACT_NAME_LIMIT_CHARACTERS)
             raise ValueError(f"{given} is not a name for an artifact: use A-Z a-z 0-9 . _ -")
         raw, fallback = _raw(data)
-        if len(raw) > ARTIFACT_LIMIT_BYTES:
+        if len(raw) > frames.ARTIFACT_LIMIT_BYTES:
             raise ValueError(
-                f"{file_name} has {len(raw)} bytes; the limit is {ARTIFACT_LIMIT_BYTES}"
+                f"{file_name} has {len(raw)} bytes; the limit is {frames.ARTIFACT_LIMIT_BYTES}"
             )
         media_type = _text("content_type", fallback if content_type is None else content_type)
         if not media_type:

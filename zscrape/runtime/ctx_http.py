@@ -287,7 +287,7 @@ class Http:
             HttpError: As for any request.
         """
         from zscrape.runtime import downloads
-        from zscrape.runtime.context import ARTIFACT_LIMIT_BYTES
+        from zscrape.runtime.channel import ARTIFACT_LIMIT_BYTES
 
         if limit_bytes is None:
             limit_bytes = ARTIFACT_LIMIT_BYTES if keep else FILE_LIMIT_BYTES
