@@ -17,7 +17,7 @@ pytestmark = [
 
 PAGES = (
     *("/", "/tasks", "/scripts", "/scripts/shop", "/schedules", "/schedules/new?script=shop"),
-    *("/workers", "/locks", "/deadletters", "/keys", "/audit"),
+    *("/handoffs", "/workers", "/sites", "/locks", "/deadletters", "/keys", "/audit"),
 )
 RETRIED = {"retry": {"max": 1, "backoff": [0.05], "on": ["script_error"]}}
 
@@ -170,6 +170,52 @@ async def test_a_schedule_from_its_making_to_its_end(screen: Screen, site: Site)
     assert site.call("GET", "/v1/schedules")["schedules"] == []
 
 
+async def test_a_person_answers_a_script(screen: Screen, site: Site) -> None:
+    """The overview tells that one waits; its question is answered there or on the task's page."""
+    first, second = site.start("asking"), site.start("asking")
+    await screen.see("Scripts that wait for a person: 2")
+    await screen.go(f"/tasks/{first}")
+    await screen.see("Which code was <b>sent</b>?", "The code")
+    await screen.click(None, "form button.primary")
+    await screen.until("document.querySelector('#p-code[aria-invalid=true]')")
+    await screen.fill("#p-code", "1234")
+    await screen.fill("#p-kind", '"phone"')
+    await screen.click(None, "form button.primary")
+    await screen.see("completed", "1234")
+    await screen.go("/handoffs")
+    await screen.until("document.querySelectorAll('.asked').length === 1")
+    await screen.click("Dismiss")
+    await screen.click("Dismiss", "dialog button")
+    await screen.see("No script waits for a person.", "answered", "dismissed")
+    await screen.go(f"/tasks/{second}")
+    await screen.see("Why it failed")
+
+    answer = site.call("GET", f"/v1/tasks/{first}")["data"]
+    assert (answer["code"], answer["kind"]) == ("1234", "phone")
+
+
+async def test_the_budget_of_a_site_is_set_changed_and_removed(screen: Screen, site: Site) -> None:
+    """A rate that is none is refused in words; what is set holds until it is removed."""
+    await screen.go("/sites")
+    await screen.fill("#site", "shop.example")
+    await screen.fill("#rate", "fast")
+    await screen.click("Set budget")
+    await screen.until("document.querySelector('[role=alert]')")
+    await screen.fill("#rate", "2/s")
+    await screen.fill("#concurrency", "3")
+    await screen.click("Set budget")
+    await screen.see("2/s · 3 at once", "set here")
+    (kept,) = site.call("GET", "/v1/sites")["sites"]
+    await screen.click("Change: shop.example")
+    await screen.until("document.querySelector('#rate').value === '2/s'")
+    await screen.click("Remove: shop.example")
+    await screen.click("Remove", "dialog button")
+    await screen.see("No site has a budget")
+
+    assert kept["budget"] == {"rate": "2/s", "concurrency": 3}
+    assert site.call("GET", "/v1/sites")["sites"] == []
+
+
 async def test_a_worker_is_drained_and_resumed(screen: Screen, site: Site) -> None:
     """Its card tells slots and isolation layers, and the buttons do what they say."""
     await screen.go("/workers")
@@ -299,6 +345,8 @@ async def test_every_page_is_whole(
     running = site.start("endless", lock_key=f"lock:{lang}")
     body = {"name": f"s {lang}", "script_name": "greeting", "cron": "0 6 * * *"}
     schedule = site.call("POST", "/v1/schedules", body)["id"]
+    asking = site.start("asking")
+    site.call("PUT", "/v1/sites/a.example", {"rate": "1/s"})
     site.call("POST", f"/v1/schedules/{schedule}/trigger")
     await screen.run(f"localStorage.setItem('zscrape.lang', '{lang}')")
     await screen.run(f"localStorage.setItem('zscrape.theme', '{theme}')")
@@ -307,7 +355,7 @@ async def test_every_page_is_whole(
     found: dict[str, object] = {}
     for route in (
         *PAGES,
-        *(f"/tasks/{each}" for each in (done, failed, running)),
+        *(f"/tasks/{each}" for each in (done, failed, running, asking)),
         f"/schedules/{schedule}",
     ):
         await screen.go(route)
@@ -318,6 +366,7 @@ async def test_every_page_is_whole(
         if faults:
             found[route] = faults
     site.call("POST", f"/v1/tasks/{running}/cancel")
+    site.call("POST", f"/v1/tasks/{asking}/cancel")
     site.call("DELETE", f"/v1/schedules/{schedule}")
 
     assert found == {}, json.dumps(found, indent=1, ensure_ascii=False)

@@ -33,7 +33,7 @@ function kindOf(schema) {
   if (schema.const !== undefined) return "enum";
   if (schema.type === "boolean") return "boolean";
   if (schema.type === "integer" || schema.type === "number") return "number";
-  if (schema.type === "string") return schema.format === "date-time" ? "moment" : (schema.maxLength || 0) > 200 ? "text" : "string";
+  if (schema.type === "string") return schema.format === "date-time" ? "moment" : schema.format === "password" ? "secret" : (schema.maxLength || 0) > 200 ? "text" : "string";
   if (schema.type === "array" && schema.items && schema.items.type === "string" && !schema.items.enum) return "lines";
   return "json";
 }
@@ -88,12 +88,12 @@ export function read(fields, texts) {
   for (const field of fields) {
     const text = texts[field.name] ?? "";
     const isAsItStands = text === asText(field, field.standard);
-    if (text.trim() === "" && field.kind !== "string") {
+    if (text.trim() === "" && field.kind !== "string" && field.kind !== "secret") {
       if (field.isNeeded) wrong[field.name] = t("form.needed");
       continue;
     }
     if (isAsItStands && !field.isNeeded) continue;
-    if (text === "" && field.kind === "string" && field.isNeeded) {
+    if (text === "" && field.isNeeded) {
       wrong[field.name] = t("form.needed");
       continue;
     }
@@ -137,7 +137,7 @@ function Input({ field, text, set, isWrong }) {
     </select>`;
   }
   if (field.kind === "json" || field.kind === "lines" || field.kind === "text") return html`<textarea ...${common} rows=${Math.min(8, Math.max(2, text.split("\n").length))} spellcheck="false" placeholder=${field.isRest ? '{"name": "value"}' : ""} value=${text}></textarea>`;
-  return html`<input ...${common} type=${field.kind === "number" ? "number" : "text"} step=${field.schema.type === "integer" ? "1" : "any"} min=${field.schema.minimum} max=${field.schema.maximum} placeholder=${field.kind === "moment" ? "2026-02-10T09:00:00Z" : ""} spellcheck="false" autocomplete="off" value=${text} />`;
+  return html`<input ...${common} type=${field.kind === "number" ? "number" : field.kind === "secret" ? "password" : "text"} step=${field.schema.type === "integer" ? "1" : "any"} min=${field.schema.minimum} max=${field.schema.maximum} placeholder=${field.kind === "moment" ? "2026-02-10T09:00:00Z" : ""} spellcheck="false" autocomplete="off" value=${text} />`;
 }
 
 const hint = (field) => {
@@ -147,7 +147,7 @@ const hint = (field) => {
 
 export const Form = ({ fields, texts, set, wrong }) => html`<div class="form">
   ${fields.length === 0 && html`<p class="muted">${t("form.nothing")}</p>`}
-  ${fields.map((field) => html`<${Field} key=${field.name} name=${`p-${field.name}`} label=${field.isRest ? t("form.others") : field.name} isNeeded=${field.isNeeded} hint=${hint(field)} error=${wrong[field.name]}>
+  ${fields.map((field) => html`<${Field} key=${field.name} name=${`p-${field.name}`} label=${field.isRest ? t("form.others") : field.schema.title || field.name} isNeeded=${field.isNeeded} hint=${hint(field)} error=${wrong[field.name]}>
     <${Input} field=${field} text=${texts[field.name] ?? ""} isWrong=${Boolean(wrong[field.name])} set=${(text) => set({ ...texts, [field.name]: text })} />
   <//>`)}
 </div>`;

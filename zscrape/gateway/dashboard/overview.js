@@ -5,6 +5,7 @@ import { t } from "./words.js";
 import { count, duration } from "./format.js";
 import { useAnswer, useChanges, useLive } from "./live.js";
 import { Badge, Bar, Chart, Empty, Fault, Stat } from "./ui.js";
+import { WaitingBanner } from "./handoffs.js";
 import { TaskTable } from "./tasktable.js";
 
 const FAILED = "failed,timed_out";
@@ -68,6 +69,7 @@ export function Overview({ can, theme }) {
     ${overview && html`
       ${overview.status === "draining" && html`<div class="banner">${t("overview.draining")}</div>`}
       ${overview.active_workers === 0 && html`<${NoWorker} can=${can} />`}
+      <${WaitingBanner} turn=${turn} />
       <${Figures} overview=${overview} />`}
     ${hasNone && html`<${Empty} text=${t("overview.nothing")} command="zscrape run noop -p hello=world"><a class="button primary" href="#/scripts">${t("overview.start")}</a><//>`}
     ${failed.error && html`<${Fault} error=${failed.error} retry=${failed.reload} />`}

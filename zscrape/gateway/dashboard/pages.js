@@ -11,6 +11,8 @@ import { Schedules } from "./schedules.js";
 import { Schedule } from "./schedule.js";
 import { NewSchedule } from "./newschedule.js";
 import { Workers } from "./workers.js";
+import { Handoffs } from "./handoffs.js";
+import { Sites } from "./sites.js";
 import { Locks } from "./locks.js";
 import { DeadLetters } from "./deadletters.js";
 import { Keys } from "./keys.js";
@@ -25,7 +27,9 @@ export const PAGES = [
   { name: "schedules", path: "/schedules", scopes: ["read"], component: Schedules },
   { name: "newschedule", path: "/schedules/new", scopes: [], component: NewSchedule, isListed: false, listedAs: "schedules" },
   { name: "schedule", path: "/schedules/:id", scopes: ["read"], component: Schedule, isListed: false, listedAs: "schedules" },
+  { name: "handoffs", path: "/handoffs", scopes: ["read", "run"], component: Handoffs },
   { name: "workers", path: "/workers", scopes: ["read"], component: Workers },
+  { name: "sites", path: "/sites", scopes: ["read"], component: Sites },
   { name: "locks", path: "/locks", scopes: ["read"], component: Locks },
   { name: "deadletters", path: "/deadletters", scopes: ["read", "run"], component: DeadLetters },
   { name: "keys", path: "/keys", scopes: [], component: Keys },

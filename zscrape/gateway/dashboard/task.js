@@ -10,6 +10,7 @@ import { isFinal, retry } from "./tasktable.js";
 import { useTaskStream } from "./taskstream.js";
 import { Items } from "./items.js";
 import { Artifacts } from "./artifacts.js";
+import { TaskQuestions } from "./handoffs.js";
 import { Log } from "./log.js";
 
 async function cancel(id, name, reload) {
@@ -112,6 +113,7 @@ export function Task({ id, can }) {
     <p class="crumbs"><a href="#/tasks">${t("nav.tasks")}</a> / <code>${id}</code></p>
     <div class="row"><h1 class="fill">${task.script_name} <${State} of=${task.status} /></h1><${Actions} task=${task} can=${can} reload=${state.reload} /></div>
     ${!isOver && html`<${Explanation} id=${id} turn=${`${waits ? turn : ""} ${found.states.length}`} />`}
+    ${task.status === "waiting" && html`<${TaskQuestions} id=${id} can=${can} turn=${found.states.length} />`}
     <${Progress} task=${task} progress=${found.progress} />
     ${task.error && html`<${Failure} error=${task.error} dropped=${task.dropped_reason} />`}
     ${found.isCut && html`<p class="banner">${t("task.cut")}</p>`}
