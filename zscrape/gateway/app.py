@@ -24,6 +24,7 @@ from zscrape.gateway.api import (
     bulk,
     capsules,
     catalogue,
+    dashboard,
     deadletters,
     docs,
     export,
@@ -32,6 +33,7 @@ from zscrape.gateway.api import (
     keys,
     locks,
     output,
+    overview,
     schedules,
     scripts,
     scriptstate,
@@ -91,6 +93,8 @@ def build_app(state: GatewayState) -> Starlette:
             *keys.routes(),
             *audit.routes(),
             *session.routes(),
+            *dashboard.routes(),
+            *overview.routes(),
             *tokens.routes(),
             *schedules.routes(),
             *locks.routes(),
@@ -153,7 +157,7 @@ class Edge:
         try:
             check_host(headers, state.policy.shield)
             is_webhook = scope["path"] == catalogue.WEBHOOK_PATH and comes_signed(headers)
-            is_open = scope["path"] in self._open_paths
+            is_open = scope["path"] in self._open_paths or scope["path"].startswith(dashboard.ROOT)
             if not is_open:
                 check_room(scope, state.policy)
             send_on: Send = answer.send

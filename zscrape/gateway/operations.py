@@ -306,6 +306,14 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers={"200": {JSON: _listed("audit", _OBJECT), LINES: _TEXT, "text/csv": _TEXT}},
     ),
     ("GET", "/"): Operation(answers={"200": {HTML: _TEXT}}, is_open=True),
+    ("GET", "/ui/{digest}/{name}"): Operation(
+        answers={
+            "200": {HTML: _TEXT, "text/javascript": _TEXT, "text/css": _TEXT, JSON: _ANY},
+            "304": None,
+        },
+        is_open=True,
+    ),
+    ("GET", "/v1/overview/events"): Operation(answers={"200": {EVENTS: _TEXT}}),
     ("GET", "/login"): Operation(
         query={"code": _TEXT},
         answers={"200": {HTML: _TEXT}, "204": None, "303": None, **_PAGES_OF_FAULTS},

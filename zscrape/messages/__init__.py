@@ -16,6 +16,7 @@ from zscrape.messages.asking import ASKING
 from zscrape.messages.capsules import CAPSULES
 from zscrape.messages.catalogue import Text
 from zscrape.messages.cli import CLI
+from zscrape.messages.dashboard import DASHBOARD
 from zscrape.messages.environments import ENVIRONMENTS
 from zscrape.messages.errors import ERRORS
 from zscrape.messages.events import EVENTS
@@ -53,6 +54,7 @@ CATALOGUE: Final[dict[str, Text]] = {
     **ISOLATION,
     **TASKS,
     **ACCESS,
+    **DASHBOARD,
     **ASKING,
     **HANDOFFS,
     **CAPSULES,

@@ -170,6 +170,15 @@ class TaskPage(Struct, frozen=True):
     next_before: int | None
 
 
+class Ended(Struct, frozen=True, gc=False):
+    """When a task came and ended, and how: what charts are drawn of."""
+
+    id: TaskId
+    status: str
+    created_at: float
+    finished_at: float
+
+
 class KeyTaken(Exception):
     """Raised when another task of a client came first with the same idempotency key.
 
@@ -245,6 +254,10 @@ class TaskStore(Protocol):
 
     async def page(self, query: TaskQuery) -> TaskPage:
         """Return one page of the tasks asked for, newest first."""
+        ...
+
+    async def ended(self, *, since: float, limit: int) -> list[Ended]:
+        """Return the tasks that ended at or after a moment, the last to end first."""
         ...
 
     async def entries(
