@@ -250,6 +250,7 @@ class TaskSpec(Struct, frozen=True, kw_only=True):
     retry: RetryPolicy = RetryPolicy()
     # Of tasks that have not ended, as its client's key says; None: as the queue's policy does.
     client_limit_count: int | None = None
+    trace_id: str = ""  # by which others know the call; goes with it through the logs
 
 
 class Record(Struct, frozen=True, array_like=True):

@@ -187,6 +187,14 @@ class Slots:
             on_over=self._on_over,
         )
         self._running[assignment.task_id, assignment.attempt] = running
+        if assignment.trace_id:  # who sends one follows the call: a line for each costs too much
+            self._log.info(
+                "attempt_begun",
+                task_id=assignment.task_id,
+                attempt=assignment.attempt,
+                script_name=assignment.run.pin.name,
+                trace_id=assignment.trace_id,
+            )
         running.preparing = self._loop.create_task(self._prepare(running))
         running.preparing.add_done_callback(lambda task: self._on_prepared(running, task))
 
