@@ -22,6 +22,7 @@ from zscrape.errors import MethodNotAllowed, NotFound, ZscrapeError
 from zscrape.gateway.api import (
     audit,
     bulk,
+    capsules,
     catalogue,
     dashboard,
     deadletters,
@@ -84,6 +85,7 @@ def build_app(state: GatewayState) -> Starlette:
             *tasks.routes(),
             *deadletters.routes(),
             *output.routes(),
+            *capsules.routes(),
             *handoffs.routes(),
             *catalogue.routes(),
             *scripts.routes(),

@@ -194,6 +194,9 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
     ("GET", "/v1/tasks/{task_id}/result"): Operation(answers={"200": {JSON: _ANY}}),
     ("GET", "/v1/tasks/{task_id}/artifacts/{name}"): Operation(answers={"200": {"*/*": _TEXT}}),
+    ("GET", "/v1/tasks/{task_id}/capsule"): Operation(
+        query={"attempt": _whole(1, 2**31)}, answers={"200": {"application/zip": _TEXT}}
+    ),
     ("GET", "/v1/tasks/export"): Operation(
         query={
             **_FILTERS,
