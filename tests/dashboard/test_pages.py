@@ -88,12 +88,18 @@ async def test_why_a_task_failed_and_what_to_press(screen: Screen, site: Site) -
     await screen.see("What failed last", "no price on /sale")
     await screen.go(f"/tasks/{task_id}")
     await screen.see("Why it failed", "script_error", "Next step:", "ValueError", "main.py")
+    capsule = await screen.run(
+        "const link = document.querySelector('a[href$=capsule]');"
+        " return (await fetch(link.href)).headers.get('content-type')"
+    )
     await screen.click("Run again with changes")
     await screen.until("(document.querySelector('#p-page') || {}).value === '/sale'")
     await screen.go(f"/tasks/{task_id}")
     await screen.click("Retry")
     await screen.until(f"!location.hash.includes('{task_id}')")
     await screen.see("Retry of")
+
+    assert capsule == "application/zip"
 
 
 async def test_rows_arrive_while_it_runs_and_cancelling_ends_it(screen: Screen, site: Site) -> None:
