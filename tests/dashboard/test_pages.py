@@ -329,6 +329,23 @@ async def test_language_and_theme_are_switched_and_kept(screen: Screen, site: Si
     assert shown == ["ko", "dark", "rgb(15, 19, 25)"]
 
 
+async def test_the_keyboard_is_enough(screen: Screen, site: Site) -> None:
+    """The first key leads past the menu, and a page that opens is where one goes on."""
+    await screen.load("/")
+    await screen.see("Overview")
+    await screen.press("Tab")
+    first = await screen.run("return document.activeElement.className")
+    await screen.press("Enter")
+    await screen.until("document.activeElement.id === 'main'")
+    await screen.go("/scripts")
+    await screen.until("document.activeElement.id === 'main'")
+    await screen.press("Tab")
+    next_one = await screen.run("return document.activeElement.textContent")
+
+    assert first == "skip"
+    assert next_one == "Look at the repositories now"
+
+
 async def test_a_first_visit_is_small(screen: Screen, site: Site) -> None:
     """All that it loads is less than 300 KB."""
     await screen.load("/")
