@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -76,14 +78,15 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/who":
             told = {name.lower(): value for name, value in self.headers.items()}
             body = _WHO.format(json.dumps(told)).encode()
-            self._send("text/html", body, **{"Set-Cookie": "visited=yes; Path=/"})
+            self._send("text/html", body, cookie="visited=yes; Path=/")
         else:
             self._send("text/html", b"<title>none</title>", status=404)
 
-    def _send(self, kind: str, body: bytes, *, status: int = 200, **headers: str) -> None:
+    def _send(self, kind: str, body: bytes, *, status: int = 200, cookie: str = "") -> None:
         self.send_response(status)
-        for name, value in {"Content-Type": kind, **headers}.items():
-            self.send_header(name, value)
+        self.send_header("Content-Type", kind)
+        if cookie:
+            self.send_header("Set-Cookie", cookie)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -132,4 +135,16 @@ def browsers(root: Path) -> list[int]:
 
 def profiles(root: Path) -> list[Path]:
     """Return the folders of browsers beneath `root`."""
-    return [path for path in root.rglob(".browser*") if path.is_dir()]
+    return [
+        Path(folder, name)
+        for folder, names, _ in os.walk(root)  # what goes meanwhile is no fault
+        for name in names
+        if name.startswith(".browser")
+    ]
+
+
+async def eventually(test: Callable[[], bool]) -> None:
+    """Wait for a state of the machine that nothing announces, on a busy machine too."""
+    async with asyncio.timeout(40):
+        while not test():  # noqa: ASYNC110 - nothing announces it
+            await asyncio.sleep(0.02)

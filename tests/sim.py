@@ -136,7 +136,7 @@ class SimWorker:
             session=f"{self.name}/{self.session_count}",
             slots=self.slots,
             tags=self.tags,
-            facts=WorkerFacts(programs=("chromium",)),
+            facts=WorkerFacts(programs=("chromium",), browser_slots=1),
             reconnect=ReconnectPolicy(0.2, 2.0),
             spread=self.life.rng.random(),
         )
@@ -648,7 +648,7 @@ class Life:
             lock = LockRequest(rng.choice("xy"), rng.choice(list(Overlap)))
         spec = TaskSpec(
             id=f"t{number}",
-            run=RunSpec(pin),
+            run=RunSpec(pin, kit=("browser",) if number % 4 == 0 else ("http",)),
             priority=rng.choice((0, 0, 5)),
             requires=rng.choice((frozenset(), frozenset(), frozenset({"kr"}))),
             prefers=rng.choice((frozenset(), frozenset({"fast"}))),

@@ -333,6 +333,7 @@ class WorkerFacts(Struct, frozen=True, array_like=True):
     programs: tuple[str, ...] = ()
     isolation: tuple[str, ...] = ()  # layers in force
     network: str = ""  # how the network policy is held: `kernel`, `supervised` or `kit`
+    browser_slots: int = 0  # attempts with a browser at once; 0: it has none
 
 
 class Load(Struct, frozen=True, array_like=True):

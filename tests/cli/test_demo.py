@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.cli.conftest import Zscrape, clean_environ
 from zscrape.client import Client, find_gateway
-from zscrape.ops.demo import steps
+from zscrape.ops.demo import browser_steps, steps
 
 
 def test_demo_runs_every_sample_and_shows_its_rows(zscrape: Zscrape) -> None:
@@ -37,6 +39,19 @@ def test_demo_for_machines_is_json_lines(zscrape: Zscrape) -> None:
     assert [line["script_name"] for line in lines[:-1]] == [step.script for step in steps("")]
     assert {line["status"] for line in lines[:-1]} == {"completed"}
     assert lines[-1] == {"event": "done", "count": len(steps("")), "failed_count": 0}
+
+
+@pytest.mark.system
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Debian's package chromium")
+def test_demo_with_a_browser_runs_those_samples_too(zscrape: Zscrape) -> None:
+    """With `--browser` the samples that need Chromium come behind the others."""
+    result = zscrape("demo", "--browser", "--json")
+
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    names = [step.script for step in [*steps(""), *browser_steps("")]]
+    assert result.exit_code == 0, result.output
+    assert [line["script_name"] for line in lines[:-1]] == names
+    assert {line["status"] for line in lines[:-1]} == {"completed"}
 
 
 def test_kept_demo_stays_until_it_is_told_to_end(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.conftest import STEPS, Cluster, Zscrape, write_script
 from zscrape.client import Client, find_gateway
+from zscrape.ops.starters import STARTERS
 
 
 def test_list_shows_the_catalogue(on_cluster: Zscrape) -> None:
@@ -16,8 +17,8 @@ def test_list_shows_the_catalogue(on_cluster: Zscrape) -> None:
     result = on_cluster("scripts", "list")
     names = [script["name"] for script in on_cluster.json("scripts", "list")["scripts"]]
 
-    assert "steps  1.0.0    Counts" in result.stdout
-    assert names == ["big", "flaky", "kept", "picky", "steps"]
+    assert "steps   1.0.0    Counts" in result.stdout
+    assert names == ["asks", "big", "broken", "flaky", "kept", "picky", "steps"]
 
 
 def test_list_says_which_repository_cannot_be_read(
@@ -49,6 +50,18 @@ def test_new_script_checks_and_is_complete(zscrape: Zscrape, tmp_path: Path) -> 
     assert manifest["author"] == "kim"
     assert (report["errors"], report["warnings"]) == ([], [])
     assert set(report["parameters"]) == {"url", "limit"}
+
+
+@pytest.mark.parametrize("template", sorted(STARTERS))
+def test_every_template_is_offered_and_checks(zscrape: Zscrape, template: str) -> None:
+    """Each makes a script without a warning; `--help` names them all."""
+    made = zscrape("scripts", "new", "begun", "--template", template)
+    (report,) = zscrape.json("scripts", "check", "begun")["scripts"]
+    told = zscrape("scripts", "new", "--help", "--lang", "en").stdout
+
+    assert made.exit_code == 0
+    assert (report["errors"], report["warnings"]) == ([], [])
+    assert template in told
 
 
 def test_new_script_runs_against_a_page(zscrape: Zscrape, site_url: str) -> None:

@@ -32,9 +32,12 @@ OK = Outcome(OutcomeCode.OK, data=b"1")
 HEARTBEAT = HeartbeatPolicy(interval_s=1.0, missed_count=3, lease_s=10.0, margin_s=2.0)
 
 
-def spec(task_id: str, *, digest: str = "sha256:0", **asked: Any) -> TaskSpec:
+def spec(
+    task_id: str, *, digest: str = "sha256:0", kit: tuple[str, ...] = (), **asked: Any
+) -> TaskSpec:
     """Return a task that asks for nothing but what is said."""
-    return TaskSpec(id=task_id, run=RunSpec(Pin("r", "script", "1.0.0", digest)), **asked)
+    run = RunSpec(Pin("r", "script", "1.0.0", digest), kit=kit)
+    return TaskSpec(id=task_id, run=run, **asked)
 
 
 def sends(effects: list[DispatcherEffect], kind: type) -> list[Any]:
@@ -85,6 +88,7 @@ class Rig:
         *,
         tags: tuple[str, ...] = (),
         programs: tuple[str, ...] = (),
+        browser_slots: int = 0,
         session: str = "s1",
         peer: str = "",
         **hello: Any,
@@ -97,7 +101,7 @@ class Rig:
             slots,
             hello.pop("limit", slots),
             tags,
-            WorkerFacts(programs=programs),
+            WorkerFacts(programs=programs, browser_slots=browser_slots),
             **hello,
         )
         return self.hear(peer or name, message)

@@ -43,6 +43,13 @@ def slots_busy(rig: Rig) -> None:
     rig.submit("other", requires=frozenset({"absent"}))
 
 
+def browsers_busy(rig: Rig) -> None:
+    """One runs with the only browser slot, and `t` waits for it."""
+    rig.join("a", 4, browser_slots=1)
+    rig.submit("t1", kit=("browser",))
+    rig.submit("t", kit=("browser",))
+
+
 def lock_held(rig: Rig) -> None:
     """`t` is second in the line."""
     for name in ("t1", "t2", "t"):
@@ -81,6 +88,7 @@ SCENES: list[Callable[[Rig], None]] = [
     no_matching_worker,
     cannot_run,
     slots_busy,
+    browsers_busy,
     lock_held,
     retry_later,
     lease,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
 import shutil
+import zlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.browser import KIT, LIMITS, Site, browsers, profiles, serving
-from tests.worker.conftest import Ran, Stage, until
+from tests.browser import KIT, LIMITS, Site, browsers, eventually, profiles, serving
+from tests.worker.conftest import Ran, Stage
 from zscrape.model import OutcomeCode
 from zscrape.worker.network import NetworkPolicy
 from zscrape.worker.slots import SlotPolicy
@@ -212,29 +214,107 @@ async def test_faults_say_what_and_what_next(desk: Stage, site: Site) -> None:
 
 
 async def test_attempt_leaves_no_browser_and_no_profile(desk: Stage, site: Site) -> None:
-    """Whether it ends its browser, leaves at once or is ended by its time limit."""
+    """Whether it raises, leaves at once, is killed, is cancelled or runs out of its time."""
     source = """
         import os
+        import signal
 
         async def run(url, how, *, ctx):
             async with ctx.browser() as tab:
                 await tab.go_to(url + "/")
                 if how == "leave":
                     os._exit(3)
+                if how == "kill":
+                    os.kill(os.getpid(), signal.SIGKILL)
                 if how == "raise":
                     raise ValueError("enough")
+                ctx.progress(0.5, "here it stays")
                 await tab.value("new Promise(() => 0)")
     """
     scratch = desk.policy.scratch_dir
+    name = desk.write(source)
     codes = []
-    for how, limit_s in (("leave", 50.0), ("raise", 50.0), ("stay", 6.0)):
-        ran = await run(desk, source, {"url": site.url, "how": how}, timeout_s=limit_s)
+    for how in ("leave", "raise", "kill", "cancel", "stay"):
+        limit_s = 6.0 if how == "stay" else 50.0
+        options = {"kit": KIT, "limits": LIMITS, "timeout_s": limit_s, "network": "any"}
+        ran = desk.begin(name, {"url": site.url, "how": how}, **options)
+        if how == "cancel":
+            await ran.until(lambda ran: bool(ran.bodies("progress")))
+            desk.slots.stop(ran.assignment.task_id, 1, OutcomeCode.CANCELLED)
+        await ran.finished.wait()
         codes.append(ran.outcome.code)
-        await until(lambda: not browsers(scratch))
-        await desk.until_quiet()
-    await until(lambda: not profiles(scratch))
+        await eventually(lambda: not browsers(scratch))
+    await eventually(lambda: not profiles(scratch))
 
-    assert codes == [OutcomeCode.CRASHED, OutcomeCode.SCRIPT_ERROR, OutcomeCode.TIMEOUT]
+    assert codes == [
+        OutcomeCode.CRASHED,
+        OutcomeCode.SCRIPT_ERROR,
+        OutcomeCode.CRASHED,
+        OutcomeCode.CANCELLED,
+        OutcomeCode.TIMEOUT,
+    ]
+
+
+async def test_network_policy_holds_for_the_browser(desk: Stage, site: Site) -> None:
+    """A script that may reach what is public has its tab, and no page of this machine in it."""
+    source = """
+        async def run(url, *, ctx):
+            async with ctx.browser() as tab:
+                await tab.go_to("data:text/html,<title>own</title>")
+                title = await tab.title()
+                try:
+                    await tab.go_to(url + "/", timeout=20)
+                except Exception as error:
+                    return [title, type(error).__name__]
+    """
+    site.seen.clear()
+    ran = await run(desk, source, {"url": site.url}, network="public")
+
+    if desk.slots.network_strength.name == "kit":
+        pytest.skip("nothing on this machine holds other programs than Python to a policy")
+    assert ran.data == ["own", "NavigationError"]
+    assert site.seen == []
+
+
+async def test_browser_started_ahead_is_fresh_and_used_once(
+    site: Site, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The second attempt finds one that waited for it, without anything of the first."""
+    source = """
+        import os
+
+        def run(url, *, ctx):
+            home = os.environ["HOME"]
+            waited = os.path.isdir(home + "/.browser/profile")
+            with ctx.browser() as tab:
+                tab.go_to(url + "/who")
+                before = tab.value("localStorage.getItem('left')")
+                tab.value("localStorage.setItem('left', 'over')")
+            return [waited, os.path.exists(home + "/.browser-0"), before]
+    """
+    root = tmp_path_factory.mktemp("ahead")
+    policy = SlotPolicy(
+        slot_count=1,
+        scratch_dir=root / "scratch",
+        script_roots=(root,),
+        network=NetworkPolicy("any"),
+        browser_ahead=1,
+    )
+    stage = Stage(root, policy)
+    await stage.slots.start()
+    name = stage.write(source)
+    told = []
+    for _ in range(2):
+        options = {"kit": KIT, "limits": LIMITS, "timeout_s": 50.0, "network": "any"}
+        ran = stage.begin(name, {"url": site.url}, **options)
+        await ran.finished.wait()
+        told.append(ran.data)
+        await stage.until_quiet()
+        await eventually(lambda: len(profiles(policy.scratch_dir)) == 1)
+    await stage.slots.close()
+
+    assert told[1] == [True, False, None]
+    assert not browsers(root)
 
 
 async def test_kit_without_a_browser_is_told_apart(desk: Stage) -> None:
@@ -262,3 +342,22 @@ async def test_missing_chromium_is_told_with_the_line_that_installs_it(tmp_path:
 
     assert ran.outcome.code is OutcomeCode.ENVIRONMENT_ERROR
     assert str(nowhere) in str(ran.outcome.fields["reason"])
+
+
+async def test_a_failure_keeps_what_the_tab_showed(desk: Stage, site: Site) -> None:
+    """An attempt that fails beside a page keeps that page and a picture of it for its capsule."""
+    source = """
+        async def run(url, *, ctx):
+            async with ctx.browser(viewport=(640, 480)) as tab:
+                await tab.go_to(url + "/")
+                await tab.wait_for("b.ready")
+                raise ValueError("no price")
+    """
+    ran = await run(desk, source, {"url": site.url})
+
+    (saved,) = ran.bodies("recording")
+    told = json.loads(zlib.decompress(base64.b64decode(saved["data"])))
+    assert ran.outcome.code == OutcomeCode.SCRIPT_ERROR
+    assert told["page"]["url"] == f"{site.url}/"
+    assert "it is ready" in told["page"]["html"]
+    assert base64.b64decode(told["screenshot"]).startswith(b"\xff\xd8\xff")

@@ -20,8 +20,12 @@ _SHOWN_ROW_COUNT = 5
 _CELL_LIMIT = 44
 
 
-@verb("demo", Flag(["--keep"], is_flag=True, help="cli.option.keep"))
-def demo(terminal: Terminal, keep: bool) -> int:
+@verb(
+    "demo",
+    Flag(["--browser"], is_flag=True, help="cli.option.browser"),
+    Flag(["--keep"], is_flag=True, help="cli.option.keep"),
+)
+def demo(terminal: Terminal, browser: bool, keep: bool) -> int:
     """Run the samples on a cluster of its own and show what they bring."""
     from zscrape.ops.demo import Demo
 
@@ -37,7 +41,7 @@ def demo(terminal: Terminal, keep: bool) -> int:
             seconds=time.perf_counter() - started,
         )
         results = []
-        for result in running.run():
+        for result in running.run(has_browser=browser):
             results.append(result)
             _show(terminal, result)
         failed_count = sum(not result.is_ok for result in results)

@@ -73,6 +73,11 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
 
     join: str = "tcp://127.0.0.1:5555"  # join tokens (secret) and addresses, joined by commas
     slots: int | None = None  # None: the number of CPUs
+    # Attempts with a browser at once, each some 300 MB. None: 2, or 1 on a small machine; without
+    # Chromium none.
+    browser_slots: int | None = None
+    browser_program: str = ""  # its path, beneath /usr or /opt; empty: looked for
+    browser_ahead: int = 1  # browsers that wait ready, while browser scripts run
     tags: tuple[str, ...] = ()
     isolation: Literal["fork", "exec"] = "fork"
     grace_s: float = 2.0  # between asking an attempt to end and killing it

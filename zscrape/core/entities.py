@@ -33,6 +33,11 @@ TaskEntry: TypeAlias = "tuple[int, float, int, Task]"
 HeadEntry: TypeAlias = "tuple[int, float, int, Demand]"
 
 
+# Workers with a browser have this tag, and scripts with the kit `browser` require it. How many of
+# them a worker runs at once is another number than its slots: `Worker.browser_slots`.
+BROWSER_TAG = "kit:browser"
+
+
 class Demand(Struct, eq=False):
     """What one class of tasks asks of a worker; all tasks that ask the same share one."""
 
@@ -44,6 +49,11 @@ class Demand(Struct, eq=False):
     heap: list[TaskEntry] = field(default_factory=list)  # lazily cleaned: see `Queue`
     queued_count: int = 0  # entries of the heap that are alive
     task_count: int = 0  # tasks that have not ended; without any it may be forgotten
+
+    @property
+    def is_browser(self) -> bool:
+        """True iff its tasks take one of a worker's browser slots as well."""
+        return BROWSER_TAG in self.requires
 
 
 class Task(Struct, eq=False):
@@ -137,6 +147,7 @@ class Worker(Struct, eq=False):
     load: Load = Load()
     warm: frozenset[str] = frozenset()
     cannot: frozenset[str] = frozenset()  # digests that it has refused for good
+    browser_slots: int = 0  # attempts with a browser that it runs at once
     is_expected: bool = False
     is_suspect: bool = False
     is_draining: bool = False  # an operator's wish
@@ -159,6 +170,13 @@ class Worker(Struct, eq=False):
         return len(self.tasks) + len(self.leftovers)
 
     @property
+    def has_browser_room(self) -> bool:
+        """True iff it may be given another attempt with a browser, if it has a slot at all."""
+        if not self.browser_slots:
+            return False
+        return self.browser_slots > sum(task.demand.is_browser for task in self.tasks.values())
+
+    @property
     def status(self) -> WorkerStatus:
         """Where it stands with its gateway."""
         if self.is_expected:
@@ -175,6 +193,7 @@ class Kind(Struct, eq=False):
 
     tags: frozenset[str]
     cannot: frozenset[str]
+    has_browser_room: bool = False
     members: dict[WorkerId, Worker] = field(default_factory=dict)
     # Members with room by level of load; bit `i` of `mask` is set iff level `i` has any. The
     # lowest bit is the least load: no search, however many workers there are.
@@ -188,6 +207,10 @@ class Kind(Struct, eq=False):
     def fits(self, demand: Demand) -> bool:
         """True iff a worker of this kind can run what `demand` stands for."""
         return demand.requires <= self.tags and demand.digest not in self.cannot
+
+    def has_room_for(self, demand: Demand) -> bool:
+        """True iff its members may be given a task of a demand that it fits, slots permitting."""
+        return self.has_browser_room or not demand.is_browser
 
 
 class Lock(Struct, eq=False):

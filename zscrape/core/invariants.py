@@ -77,6 +77,9 @@ def _check_worker(lives: Lives, worker: Worker) -> None:
     if worker.in_flight_count < capacity:
         level = worker.in_flight_count * LOAD_LEVEL_COUNT // capacity
     ensure(worker.level == level, f"{name}: stands on the level of its load")
+    if worker.kind is not None:
+        has_room = worker.kind.has_browser_room
+        ensure(has_room == worker.has_browser_room, f"{name}: its kind tells of its browsers")
 
 
 def _check_kind(lives: Lives, kind: Kind) -> None:
@@ -137,7 +140,9 @@ def _check_work_conserving(lives: Lives) -> None:
             continue
         for worker in with_room:
             is_fit = demand.requires <= worker.tags and demand.digest not in worker.cannot
-            ensure(not is_fit, f"worker {worker.id}: has a free slot that a task waits for")
+            is_open = worker.has_browser_room or not demand.is_browser
+            told = f"worker {worker.id}: has a free slot that a task waits for"
+            ensure(not (is_fit and is_open), told)
 
 
 def check_deadlines(lives: Lives, deadline: float | None) -> None:

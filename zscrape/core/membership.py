@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zscrape.core.admission import hello_fault, warm_fits
 from zscrape.core.effects import Ignored, Send, WorkerJoined, WorkerLost, WorkerSuspected
-from zscrape.core.entities import Leftover, Worker
+from zscrape.core.entities import BROWSER_TAG, Leftover, Worker
 from zscrape.core.lives import Lives
 from zscrape.core.task import Place
 from zscrape.model import Attempt, HeartbeatPolicy, WorkerId
@@ -107,13 +107,15 @@ class Membership:
 
     def _introduce(self, worker: Worker, peer: bytes, hello: Hello, now: float) -> None:
         """Note what a worker says of itself on a new connection."""
-        programs = (f"program:{name}" for name in hello.facts.programs)
+        programs = {f"program:{name}" for name in hello.facts.programs}
+        browsers = {BROWSER_TAG} if hello.facts.browser_slots > 0 else frozenset()
         worker.session = hello.session
         worker.connection = hello.connection
         worker.slots = hello.slots
         worker.limit = hello.limit
         worker.own_tags = hello.tags
-        worker.tags = frozenset(hello.tags).union(programs)
+        worker.tags = frozenset(hello.tags).difference({BROWSER_TAG}).union(programs, browsers)
+        worker.browser_slots = max(0, hello.facts.browser_slots)
         worker.facts = hello.facts
         worker.is_expected = worker.is_suspect = False
         worker.is_leaving = hello.is_draining

@@ -16,7 +16,7 @@ from collections import OrderedDict
 from itertools import islice
 from typing import NamedTuple
 
-from zscrape.core.entities import LOAD_LEVEL_COUNT, Demand, Kind, Worker
+from zscrape.core.entities import BROWSER_TAG, LOAD_LEVEL_COUNT, Demand, Kind, Worker
 from zscrape.core.queue import Queue
 from zscrape.model import TaskSpec, WorkerId
 
@@ -36,6 +36,7 @@ class _DemandKey(NamedTuple):
 class _KindKey(NamedTuple):
     tags: frozenset[str]
     cannot: frozenset[str]
+    has_browser_room: bool
 
 
 class Pool:
@@ -54,7 +55,10 @@ class Pool:
 
     def demand(self, spec: TaskSpec) -> Demand:
         """Return the demand that `spec` makes, shared by all tasks that make the same."""
-        key = _DemandKey(spec.requires, spec.prefers, spec.run.pin.digest)
+        requires = spec.requires
+        if "browser" in spec.run.kit:
+            requires |= {BROWSER_TAG}
+        key = _DemandKey(requires, spec.prefers, spec.run.pin.digest)
         demand = self.demands.get(key)
         return self._new_demand(key) if demand is None else demand
 
@@ -94,7 +98,7 @@ class Pool:
         for preferred_count, kind in demand.offers:
             if best is not None and preferred_count < best_count:
                 break
-            bit = kind.mask & -kind.mask
+            bit = kind.mask & -kind.mask if kind.has_room_for(demand) else 0
             if bit and (best is None or bit < best_bit):
                 best, best_count, best_bit = kind, preferred_count, bit
         if best is None:
@@ -115,7 +119,7 @@ class Pool:
 
     def settle(self, worker: Worker) -> None:
         """Put `worker` among its like, after its tags or what it cannot run have changed."""
-        key = _KindKey(worker.tags & self._mentioned, worker.cannot)
+        key = _KindKey(worker.tags & self._mentioned, worker.cannot, worker.has_browser_room)
         self._unsettle(worker)
         kind = self.kinds.get(key)
         if kind is None:
@@ -126,7 +130,7 @@ class Pool:
         worker.kind = kind
         for digest in worker.warm:
             kind.warm.setdefault(digest, {})[worker.id] = worker
-        self.weigh(worker)
+        self._stand(worker, kind)
 
     def weigh(self, worker: Worker) -> None:
         """Put `worker` on the level of its load, after its load or capacity has changed.
@@ -136,6 +140,12 @@ class Pool:
         kind = worker.kind
         if kind is None:
             return
+        if worker.browser_slots and kind.has_browser_room != worker.has_browser_room:
+            self.settle(worker)
+        else:
+            self._stand(worker, kind)
+
+    def _stand(self, worker: Worker, kind: Kind) -> None:
         in_flight_count = len(worker.tasks) + len(worker.leftovers)
         level = worker.level
         if level >= 0:
@@ -191,14 +201,14 @@ class Pool:
         if kind is None:
             return
         capacity, worker.capacity = worker.capacity, 0
-        self.weigh(worker)
+        self._stand(worker, kind)
         worker.capacity = capacity
         for digest in worker.warm:
             self._chill(kind, worker, digest)
         worker.kind = None
         del kind.members[worker.id]
         if not kind.members:
-            del self.kinds[_KindKey(kind.tags, kind.cannot)]
+            del self.kinds[_KindKey(kind.tags, kind.cannot, kind.has_browser_room)]
             for demand in self.demands.values():
                 demand.offers = [offer for offer in demand.offers if offer[1] is not kind]
 

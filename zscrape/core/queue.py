@@ -97,7 +97,12 @@ class Queue:
             self._tell(kind, demand, task)
 
     def _tell(self, kind: Kind, demand: Demand, task: Task) -> None:
-        """Put the head of `demand` into the heads of `kind`; the entry before it is void."""
+        """Put the head of `demand` into the heads of `kind`; the entry before it is void.
+
+        Not of one whose browsers are all busy: a member is of another kind when one comes free.
+        """
+        if not kind.has_room_for(demand):
+            return
         entry: HeadEntry = (*task.order, demand)
         known = kind.entry_by_demand.get(demand)
         if known is not None and known[:3] <= entry[:3]:

@@ -70,6 +70,15 @@ def _queued(lives: Lives, task: Task) -> Explanation:
         pin = task.spec.run.pin
         return Explanation("cannot_run", {"script_name": pin.name, "version": pin.version})
     fitting = [worker for _, kind in demand.offers for worker in kind.members.values()]
+    if demand.is_browser and not any(worker.has_browser_room for worker in fitting):
+        return Explanation(
+            "browsers_busy",
+            {
+                "browser_slot_count": sum(worker.browser_slots for worker in fitting),
+                "worker_count": len(fitting),
+                "ahead_count": _ahead_count(lives, task),
+            },
+        )
     return Explanation(
         "slots_busy",
         {

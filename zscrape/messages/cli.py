@@ -383,6 +383,15 @@ CLI: Final[dict[str, Text]] = {
     "cli.demo.login_session": Text("a page behind a login", "로그인해야 보이는 페이지"),
     "cli.demo.json_paging": Text("a JSON API, page by page", "JSON API를 페이지별로"),
     "cli.demo.korean_page": Text("an old board in EUC-KR", "EUC-KR로 된 옛 게시판"),
+    "cli.demo.infinite_scroll": Text(
+        "a list that grows as it is scrolled, by a browser", "스크롤하면 늘어나는 목록을 브라우저로"
+    ),
+    "cli.demo.screenshot_pdf": Text(
+        "a page as a picture and as a PDF", "페이지를 그림과 PDF 산출물로"
+    ),
+    "cli.demo.captcha_page": Text(
+        "what stands behind a checkbox that wants a click", "체크박스를 눌러야 보이는 내용"
+    ),
     # ---- the client's own failures ---------------------------------------------------
     "client.gateway_unknown": Text(
         "No gateway is known: {path} is not there. Start one with zscrape up, or give --url and --key.",

@@ -23,6 +23,10 @@ EXPLAIN: Final[dict[str, Text]] = {
         "All {slot_count} slots of the {worker_count} workers that fit are busy; {ahead_count} tasks are ahead.",
         "조건에 맞는 워커 {worker_count}개의 슬롯 {slot_count}개가 모두 사용 중입니다. 앞선 작업: {ahead_count}개.",
     ),
+    "explain.browsers_busy": Text(
+        "All {browser_slot_count} browser slots of the {worker_count} workers that fit are busy; {ahead_count} tasks are ahead. More at once: worker.browser_slots, or another worker with Chromium.",
+        "조건에 맞는 워커 {worker_count}개의 브라우저 슬롯 {browser_slot_count}개가 모두 사용 중입니다. 앞선 작업: {ahead_count}개. 더 늘리려면 worker.browser_slots를 올리거나 Chromium이 있는 워커를 추가하십시오.",
+    ),
     "explain.lock_held": Text(
         "The lock {key} is held by task {holder}; {ahead_count} tasks are ahead in its line.",
         "잠금 {key}을(를) 작업 {holder}이(가) 쥐고 있습니다. 대기 줄의 앞선 작업: {ahead_count}개.",

@@ -116,11 +116,14 @@ OPTIONS: Final[dict[str, Text]] = {
     ),
     "cli.option.limit": Text("How many to show.", "보여 줄 개수."),
     "cli.option.cursor": Text("Where the last page ended.", "앞 페이지가 끝난 자리."),
-    "cli.option.template": Text(
-        "What it begins as: a page (http), a JSON API (api) or a whole site (crawl).",
-        "시작할 틀: 페이지 하나(http), JSON API(api), 사이트 전체(crawl).",
-    ),
     "cli.option.author": Text("Author of the script.", "스크립트 작성자."),
+    "cli.option.template": Text(
+        "What it begins as: a page by HTTP, a page in a browser, a JSON API, or a whole site.",
+        "시작 형태: HTTP 페이지, 브라우저 페이지, JSON API, 사이트 전체.",
+    ),
+    "cli.option.browser": Text(
+        "Run the samples that need Chromium as well.", "Chromium이 필요한 예제도 실행합니다."
+    ),
     "cli.option.keep": Text(
         "Leave everything running until Ctrl-C.", "Ctrl-C를 누를 때까지 계속 실행합니다."
     ),

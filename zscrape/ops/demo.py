@@ -70,6 +70,15 @@ def steps(site_url: str) -> list[Step]:
     ]
 
 
+def browser_steps(site_url: str) -> list[Step]:
+    """Return the samples that need Chromium."""
+    return [
+        Step("infinite_scroll", {"url": f"{site_url}/live"}),
+        Step("screenshot_pdf", {"url": f"{site_url}/shop"}),
+        Step("captcha_page", {"url": f"{site_url}/check"}),
+    ]
+
+
 class Demo:
     """The running demonstration; use it in a `with`.
 
@@ -112,9 +121,10 @@ class Demo:
     ) -> None:
         self._parts.close()
 
-    def run(self) -> Iterator[Result]:
+    def run(self, *, has_browser: bool = False) -> Iterator[Result]:
         """Run the samples one after another, each by `POST /scrape`."""
-        for step in steps(self.site_url):
+        browser = browser_steps(self.site_url) if has_browser else []
+        for step in [*steps(self.site_url), *browser]:
             started = time.perf_counter()
             envelope = self.client.run(step.script, step.parameters, timeout=_TIMEOUT_S)
             yield Result(step, envelope, time.perf_counter() - started)

@@ -29,6 +29,24 @@ def run(url: str = "https://example.com", limit: int = 10, *, ctx):
         yield {{"number": number, "link": link}}
 '''
 
+_BROWSER: Final = '''\
+"""{name}: what a page shows once its scripts have run, and a picture of it."""
+
+
+async def run(url: str = "https://example.com", selector: str = "a", limit: int = 10, *, ctx):
+    async with ctx.browser(block=("image", "font", "media")) as tab:
+        await tab.go_to(url)
+        await tab.wait_for(selector)
+        await ctx.captcha.solve(tab)
+        await tab.save_screenshot("page.png")
+
+        page = await tab.page()
+        ctx.log.info("page read", title=await tab.title())
+        for number, element in enumerate(page.css(selector)[:limit], 1):
+            link = page.join(element.attr("href"))
+            yield {{"number": number, "text": element.text, "link": link}}
+'''
+
 _API: Final = '''\
 """{name}: the items of a JSON API that pages by a cursor."""
 
@@ -58,6 +76,8 @@ _CRAWL: Final = '''\
 from collections import deque
 from urllib.parse import urlsplit
 
+from zscrape import HttpError
+
 
 def run(url: str = "https://example.com", max_pages: int = 50, *, ctx):
     # robots.txt is obeyed, and a site's Crawl-delay and budget are kept, by ctx.http itself.
@@ -69,7 +89,7 @@ def run(url: str = "https://example.com", max_pages: int = 50, *, ctx):
         address = waiting.popleft()
         try:
             page = ctx.http.get(address)
-        except Exception as error:  # one page that cannot be had does not end the crawl
+        except HttpError as error:  # one page that cannot be had does not end the crawl
             if number == 1:
                 raise
             ctx.log.warning("page left out", url=address, reason=str(error))
@@ -85,6 +105,11 @@ def run(url: str = "https://example.com", max_pages: int = 50, *, ctx):
 
 STARTERS: Final[dict[str, Starter]] = {
     "http": Starter("The title and the links of a page", _HTTP),
+    "browser": Starter(
+        "What a page shows once its scripts have run",
+        _BROWSER,
+        {"kit": ["http", "browser"], "timeout": 120},
+    ),
     "api": Starter("The items of a JSON API", _API),
     "crawl": Starter("Every page of a site", _CRAWL, {"timeout": 600}),
 }

@@ -13,7 +13,7 @@ import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
 _T = TypeVar("_T")
 # What is wrapped again when a call returns it; values go through as they are.
@@ -67,6 +67,10 @@ class Blocking:
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> Any:
         return self._wait(self._inner.__aexit__(kind, error, trace))
+
+    def work(self, begin: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
+        """Wait for what is done with the object itself, and return it."""
+        return self._wrap(self._loop.wait(begin(self._inner)))
 
     def _call(self, function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
         inner = [each._inner if type(each) is Blocking else each for each in arguments]  # noqa: SLF001 - one of us

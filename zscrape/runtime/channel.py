@@ -17,8 +17,11 @@ PROGRESS = b"p"
 ITEM = b"i"
 ARTIFACT = b"a"
 ANSWER = b"r"
+RECORDING = b"c"  # before the answer of an attempt that has failed
 ASK = b"k"  # what is told in return is a frame of kind TELL
 TELL = b"t"
+
+ARTIFACT_LIMIT_BYTES = 8 * 1024 * 1024  # of one file, before it is written as text
 
 _FIRST_READ_BYTES = 4096  # a request is small, and untouched memory is dear in a fresh process
 _READ_BYTES = 65536

@@ -164,6 +164,12 @@ class Chromium:
 _ended: list[Chromium] = []
 
 
+def remove_ended() -> None:
+    """Wait for the browsers that have been ended, and remove what they leave."""
+    while _ended:
+        _ended.pop().remove()
+
+
 def start(
     folder: str,
     *,
@@ -183,8 +189,7 @@ def start(
         BrowserMissing: There is none.
         BrowserFailed: It cannot be started.
     """
-    while _ended:
-        _ended.pop().remove()
+    remove_ended()
     program = find_program()
     command = [
         program,

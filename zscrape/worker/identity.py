@@ -83,7 +83,9 @@ class Identity:
         self._file.close()
 
 
-def facts(isolation: tuple[str, ...] = (), network: str = "") -> WorkerFacts:
+def facts(
+    isolation: tuple[str, ...] = (), network: str = "", browser_slots: int = 0
+) -> WorkerFacts:
     """Return what this machine is and has."""
     return WorkerFacts(
         hostname=socket.gethostname(),
@@ -95,4 +97,5 @@ def facts(isolation: tuple[str, ...] = (), network: str = "") -> WorkerFacts:
         programs=tuple(name for name in PROGRAMS if shutil.which(name)),
         isolation=isolation,
         network=network,
+        browser_slots=browser_slots,
     )

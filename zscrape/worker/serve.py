@@ -21,6 +21,7 @@ from zscrape.log import get_logger, hide
 from zscrape.model import Pin, ReconnectPolicy
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.repository import Repository, open_repositories
+from zscrape.worker import browsers
 from zscrape.worker.agent import Agent
 from zscrape.worker.canary import require_layers, send_canary
 from zscrape.worker.credentials import Credentials, WorkerKeys, credentials_for
@@ -235,6 +236,9 @@ async def _serve(
         skip_layers=frozenset(settings.isolation.skip),
         grace_s=settings.worker.grace_s,
         network=network_policy(settings),
+        environ=browsers.environ(settings),
+        browser_slots=browsers.browser_slots(settings),
+        browser_ahead=settings.worker.browser_ahead,
     )
     environments = Environments(
         environment_policy(settings), functools.partial(_tell_environment, log)
@@ -253,7 +257,8 @@ async def _serve(
     for layer, why in layers.missing.items():
         log.warning("isolation_missing", layer=layer, reason=why)
     for link in links.values():
-        link.introduce(facts(layers.active, slots.network_strength.name))
+        told = facts(layers.active, slots.network_strength.name, policy.browser_slots or 0)
+        link.introduce(told)
     loop = asyncio.get_running_loop()
     cleaning = loop.create_task(_clean(cache, slots, environments))
     background: list[asyncio.Task[None]] = [cleaning]

@@ -21,6 +21,7 @@ from zscrape.errors import EnvironmentFailed, ZscrapeError
 from zscrape.log import get_logger
 from zscrape.messages import text
 from zscrape.model import Attempt, Limits, Outcome, OutcomeCode, Pin, Record, RunSpec
+from zscrape.runtime import chromium
 from zscrape.runtime.limits import Limits as ChildLimits
 from zscrape.wire import Ask, Tell
 from zscrape.worker.attempt import Assignment, Running, SlotListener
@@ -56,6 +57,8 @@ class SlotPolicy(Struct, frozen=True):
     grace_s: float = 2.0  # between the request to end and the kill
     environ: dict[str, str] = field(default_factory=dict)  # variables that scripts may see besides
     network: NetworkPolicy = NetworkPolicy()
+    browser_slots: int | None = None  # attempts with a browser at once; None: as many as slots
+    browser_ahead: int = 0  # browsers that wait ready in each template that has them
 
 
 class Slots:
@@ -78,6 +81,10 @@ class Slots:
         self._beside: set[Running] = set()  # attempts of our own
         self._egress = Egress(policy.network)
         self._readying: set[asyncio.Task[None]] = set()
+        self._with_browser: set[Running] = set()
+        self._browsers = asyncio.Semaphore(
+            policy.slot_count if policy.browser_slots is None else max(1, policy.browser_slots)
+        )
         self._is_closed = False
         self._supervisor: Supervisor | None = None
         self._log: Any = get_logger()
@@ -104,11 +111,13 @@ class Slots:
         if layers.has_own_users:
             self._scratch.give_to(layers.first_uid)
         self._pump = Pump(self._loop)
+        ahead = {chromium.AHEAD_VARIABLE: "1"} if self._policy.browser_ahead > 0 else {}
         policy = TemplatePolicy(
             python=python,
             isolation=self._policy.isolation,
-            environ=clean_environ(self._policy.environ),
+            environ=clean_environ({**self._policy.environ, **ahead}),
             spare_count=self._policy.slot_count,
+            browser_ahead=self._policy.browser_ahead,
             layers=layers,
             egress=self._egress,
         )
@@ -257,6 +266,9 @@ class Slots:
             running.fail(denied)
             return
         try:
+            if "browser" in run.kit:  # two gateways may each think that the last one is free
+                await self._browsers.acquire()
+                self._with_browser.add(running)
             folder = await self._ensure(run.pin)
             if needs_environment(run):
                 await self._prepare_environment(running, folder)
@@ -317,7 +329,9 @@ class Slots:
         key = self._codes.key(folder, run.entry_point, f"{','.join(run.kit)}@{python}")
         code = None if key is None else self._codes.get(key)
         running.launch(child, folder, code)
-        if key is not None and code is None and self._codes.claim(key):
+        # A child with a browser costs more than all that it could compile.
+        is_dear = "browser" in run.kit
+        if key is not None and code is None and not is_dear and self._codes.claim(key):
             self._compile(running.assignment, folder, key, python)
         child.template.refill()
 
@@ -340,6 +354,9 @@ class Slots:
         compiling.launch(child, folder, is_compile_only=True)
 
     def _on_over(self, running: Running) -> None:
+        if running in self._with_browser:
+            self._with_browser.discard(running)
+            self._browsers.release()
         assignment = running.assignment
         del self._running[assignment.task_id, assignment.attempt]
         if running.preparing is not None and not running.preparing.done():

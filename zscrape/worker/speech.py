@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from zscrape.model import MIB, Limits, OutcomeCode
-from zscrape.runtime import channel as frames, context
+from zscrape.runtime import channel as frames
 from zscrape.worker.capture import CUT_MARK, Budget, Line
 from zscrape.worker.masking import Mask
 from zscrape.worker.numbers import holds_unreadable_number
@@ -68,7 +68,7 @@ class _Progress(Struct):
 
 class _Artifact(Struct, forbid_unknown_fields=True):
     name: str
-    size: Annotated[int, Meta(ge=0, le=context.ARTIFACT_LIMIT_BYTES)]
+    size: Annotated[int, Meta(ge=0, le=frames.ARTIFACT_LIMIT_BYTES)]
     content_type: Annotated[str, Meta(pattern=r"^[ -~]{1,255}\Z")]
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
     data: str

@@ -27,6 +27,9 @@ _EXIT_TIMEOUT_S = 10.0
 _CONTROL_READ_BYTES = 65536
 _RETRY_SEND_S = 0.005
 _IDLE_AFTER_S = 60.0  # a kind of spare that nobody has asked for this long shrinks to one
+# A browser that starts takes two processors for a second: not those of the attempt that has
+# just taken the one before.
+_BROWSER_REFILL_DELAY_S = 0.5
 _KIND_LIMIT_COUNT = 32
 _BATCH_LIMIT_COUNT = 8  # spares per fork command: what the template touches is shared by them
 _TOP_UP_DELAY_S = 0.01
@@ -113,6 +116,11 @@ class Template:
         self._pump.add(self._pidfd, self._on_gone)
 
     @property
+    def _is_dear(self) -> bool:
+        """True iff a spare of this template starts a browser."""
+        return self._policy.browser_ahead > 0 and "browser" in self.kind.kit.split(",")
+
+    @property
     def is_idle(self) -> bool:
         """True iff it has started and no child of it runs an attempt."""
         return self.ready.done() and not self.active
@@ -123,7 +131,9 @@ class Template:
         """Return a child under these limits for an attempt."""
         spares = self._spares.get(wanted) or self._add_kind(wanted)
         spares.used_at = self._loop.time()
-        spares.target_count = self._policy.spare_count
+        spares.target_count = (
+            self._policy.browser_ahead if self._is_dear else self._policy.spare_count
+        )
         if not spares.waiting:
             self._fork(wanted, 1)
         child = spares.waiting.popleft()
@@ -135,6 +145,9 @@ class Template:
 
     def refill(self) -> None:
         """Fork what has been taken: a batch at once, the last few when there is time."""
+        if self._is_dear:
+            self._in(_BROWSER_REFILL_DELAY_S, "top_up", self._top_up)
+            return
         for wanted, spares in self._spares.items():
             batch = min(max(spares.target_count // 2, 1), _BATCH_LIMIT_COUNT)
             if spares.missing_count >= batch:
@@ -152,8 +165,8 @@ class Template:
         """Let go of spares that nobody has asked for in a while."""
         for spares in self._spares.values():
             if now - spares.used_at > _IDLE_AFTER_S:
-                spares.target_count = 1
-                while len(spares.waiting) > 1:
+                spares.target_count = 0 if self._is_dear else 1
+                while len(spares.waiting) > spares.target_count:
                     self._let_go(spares.waiting.popleft())
 
     def _top_up(self) -> None:

@@ -1,6 +1,7 @@
 """Serve the site on loopback, in threads of its own.
 
     /  /shop?category=&page=&day=  /shop/<slug>?day=  /prices?day=  /blog  /blog/<slug>
+    /live  /live/items?after=N  /check
     /feed.xml  /atom.xml  /sitemap.xml  /robots.txt  /files/price-list.csv
     /slow?s=2  /error (500)  /unavailable (503)  /blocked (403)  /missing (404)
     /redirect (302 to the shop)
@@ -25,7 +26,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from msgspec import Struct
 
-from zscrape.ops.site import board, documents, pages
+from zscrape.ops.site import board, documents, live, pages
 from zscrape.ops.site.goods import CATEGORIES, POST_BY_SLUG, PRODUCT_BY_SLUG
 from zscrape.ops.site.members import PATHS as MEMBERS_PATHS, Members
 
@@ -199,6 +200,9 @@ class _Handler(BaseHTTPRequestHandler):
             seconds = query.number("s", 1.0, _SLOW_LIMIT_S)
             self.server.stopping.wait(seconds)
             return _Answer(pages.slow(seconds).encode())
+        if path == "/live/items":
+            after = int(query.number("after", 0, 1000))
+            return _Answer(live.items(after), content_type="application/json")
         found = (
             _page(path, query)
             or _document(path, self.server.url)
@@ -229,7 +233,7 @@ def _page(path: str, query: _Query) -> _Answer | None:
             body = documents.products(int(first), max(int(limit), 1))
             return _Answer(body.encode(), content_type="application/json")
         case _:
-            pass
+            text = live.PAGES.get(path)
     return None if text is None else _Answer(text.encode())
 
 
