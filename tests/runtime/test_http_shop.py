@@ -579,3 +579,12 @@ def test_threads_share_one_robots(shop: Shop, client: Http) -> None:
 
     assert len(shop.asked("/robots.txt")) == 1
     assert len(shop.asked("/products")) == 8
+
+
+@pytest.mark.parametrize("word", ["Disallow", "  disallow", "Dissalow", "diasllow", "DISALLAW"])
+def test_robots_may_be_misspelt(shop: Shop, client: Http, word: str) -> None:
+    """What a site means is obeyed even where it spells it as people do."""
+    shop.state.robots = f"User-agent: *\n{word}: /products\n"
+
+    with pytest.raises(RobotsDisallowed):
+        client.get(f"{shop.url}/products")
