@@ -27,6 +27,7 @@ from zscrape.runtime.ctx_http import (
     RobotsDisallowed,
 )
 from zscrape.runtime.gate import Exchange
+from zscrape.runtime.network import NetworkDenied
 
 MB = 1024 * 1024
 
@@ -160,6 +161,20 @@ def test_back_off_grows_and_is_never_the_same() -> None:
     assert max(first) <= 0.75
     assert max(late) <= 45.0
     assert len(set(first)) > 10
+
+
+def test_only_what_may_help_is_asked_again() -> None:
+    """A refusal of the policy, a wrong address and a certificate nobody trusts stay as they are."""
+    denied = httpx.ConnectError("no")
+    denied.__cause__ = NetworkDenied(1, "127.0.0.1:1 (network policy: public)")
+    cut = httpx.ReadError("cut")
+
+    assert not retrying.may_repeat("GET", denied)
+    assert not retrying.may_repeat("GET", httpx.ConnectError("CERTIFICATE_VERIFY_FAILED"))
+    assert not retrying.may_repeat("GET", httpx.UnsupportedProtocol("ftp"))
+    assert retrying.may_repeat("GET", cut)
+    assert not retrying.may_repeat("POST", cut)
+    assert retrying.may_repeat("POST", httpx.ConnectError("refused"))
 
 
 # ---- limits ------------------------------------------------------------------------------
