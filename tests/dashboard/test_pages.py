@@ -66,10 +66,11 @@ async def test_running_a_script_from_its_form(screen: Screen, site: Site) -> Non
 async def test_rows_of_an_ended_task_begin_at_the_first_page_by_page(
     screen: Screen, site: Site
 ) -> None:
-    """A long table is read from its top, and the rows after the first hundred are one press away."""
+    """A long table is read from its top; the rows after the first hundred are one press away."""
     task_id = site.scrape("shop", parameters={"title": "Lamp", "rows": 130})
     await screen.go(f"/tasks/{task_id}")
     await screen.see("1 to 100 of 130")
+    await screen.until("document.querySelectorAll('.items tbody tr').length === 100")
     top = await screen.run("return document.querySelector('.items .scroll').scrollTop")
     await screen.click("Next")
     await screen.see("101 to 130 of 130")
