@@ -20,7 +20,8 @@ class Pair:
         workers: tuple[str, ...] = ("one", "two", "three"),
         settings: dict[str, str] | None = None,
     ) -> None:
-        settings = {"ZSCRAPE_DATABASE_URL": server.url(), **(settings or {})}
+        self.database_url = server.url()
+        settings = {"ZSCRAPE_DATABASE_URL": self.database_url, **(settings or {})}
         self.first, self.second = (
             Cluster(_folder(root / name), settings=settings) for name in ("first", "second")
         )

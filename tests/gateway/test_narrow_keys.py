@@ -34,6 +34,7 @@ DECIDED = {
         "POST /v1/deadletters/retry",
         "GET /v1/tasks/{task_id}/items",
         "GET /v1/tasks/{task_id}/result",
+        "GET /v1/tasks/{task_id}/capsule",
         "GET /v1/tasks/{task_id}/artifacts",
         "GET /v1/tasks/{task_id}/artifacts/{name}",
         "GET /v1/handoffs",
@@ -68,6 +69,8 @@ DECIDED = {
         "GET /v1/sites",
         "GET /v1/sites/{site}",
         "GET /v1/pressure",
+        "GET /v1/overview",
+        "GET /v1/overview/events",
     },
     "scripts, and no groups": {
         "GET /v1/scripts/{name}/state",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
 import shutil
+import zlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -212,29 +214,45 @@ async def test_faults_say_what_and_what_next(desk: Stage, site: Site) -> None:
 
 
 async def test_attempt_leaves_no_browser_and_no_profile(desk: Stage, site: Site) -> None:
-    """Whether it ends its browser, leaves at once or is ended by its time limit."""
+    """Whether it raises, leaves at once, is killed, is cancelled or runs out of its time."""
     source = """
         import os
+        import signal
 
         async def run(url, how, *, ctx):
             async with ctx.browser() as tab:
                 await tab.go_to(url + "/")
                 if how == "leave":
                     os._exit(3)
+                if how == "kill":
+                    os.kill(os.getpid(), signal.SIGKILL)
                 if how == "raise":
                     raise ValueError("enough")
+                ctx.progress(0.5, "here it stays")
                 await tab.value("new Promise(() => 0)")
     """
     scratch = desk.policy.scratch_dir
+    name = desk.write(source)
     codes = []
-    for how, limit_s in (("leave", 50.0), ("raise", 50.0), ("stay", 6.0)):
-        ran = await run(desk, source, {"url": site.url, "how": how}, timeout_s=limit_s)
+    for how in ("leave", "raise", "kill", "cancel", "stay"):
+        limit_s = 6.0 if how == "stay" else 50.0
+        options = {"kit": KIT, "limits": LIMITS, "timeout_s": limit_s, "network": "any"}
+        ran = desk.begin(name, {"url": site.url, "how": how}, **options)
+        if how == "cancel":
+            await ran.until(lambda ran: bool(ran.bodies("progress")))
+            desk.slots.stop(ran.assignment.task_id, 1, OutcomeCode.CANCELLED)
+        await ran.finished.wait()
         codes.append(ran.outcome.code)
         await eventually(lambda: not browsers(scratch))
-        await desk.until_quiet()
     await eventually(lambda: not profiles(scratch))
 
-    assert codes == [OutcomeCode.CRASHED, OutcomeCode.SCRIPT_ERROR, OutcomeCode.TIMEOUT]
+    assert codes == [
+        OutcomeCode.CRASHED,
+        OutcomeCode.SCRIPT_ERROR,
+        OutcomeCode.CRASHED,
+        OutcomeCode.CANCELLED,
+        OutcomeCode.TIMEOUT,
+    ]
 
 
 async def test_network_policy_holds_for_the_browser(desk: Stage, site: Site) -> None:
@@ -324,3 +342,22 @@ async def test_missing_chromium_is_told_with_the_line_that_installs_it(tmp_path:
 
     assert ran.outcome.code is OutcomeCode.ENVIRONMENT_ERROR
     assert str(nowhere) in str(ran.outcome.fields["reason"])
+
+
+async def test_a_failure_keeps_what_the_tab_showed(desk: Stage, site: Site) -> None:
+    """An attempt that fails beside a page keeps that page and a picture of it for its capsule."""
+    source = """
+        async def run(url, *, ctx):
+            async with ctx.browser(viewport=(640, 480)) as tab:
+                await tab.go_to(url + "/")
+                await tab.wait_for("b.ready")
+                raise ValueError("no price")
+    """
+    ran = await run(desk, source, {"url": site.url})
+
+    (saved,) = ran.bodies("recording")
+    told = json.loads(zlib.decompress(base64.b64decode(saved["data"])))
+    assert ran.outcome.code == OutcomeCode.SCRIPT_ERROR
+    assert told["page"]["url"] == f"{site.url}/"
+    assert "it is ready" in told["page"]["html"]
+    assert base64.b64decode(told["screenshot"]).startswith(b"\xff\xd8\xff")
