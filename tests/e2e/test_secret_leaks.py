@@ -97,7 +97,7 @@ def answers(cluster: Cluster, task_ids: list[str]) -> dict[str, bytes]:
 
 def unpacked(found: dict[str, bytes]) -> dict[str, bytes]:
     """Return what stands in archives (capsules, tables) among these, each file by itself."""
-    inside = {}
+    inside: dict[str, bytes] = {}
     for where, raw in found.items():
         if raw.startswith(b"PK\x03\x04"):
             with ZipFile(BytesIO(raw)) as archive:
