@@ -115,13 +115,9 @@ def measure() -> dict[str, float]:
         for client in (cold, warm):  # templates begin with the first attempt
             _scrape_s(client, url)
         for _ in range(ROUND_COUNT):
-            for name, measured in (
-                ("bare", lambda: bare_s(url)),
-                ("cold", lambda: _scrape_s(cold, url)),
-                ("warm", lambda: _scrape_s(warm, url)),
-            ):
+            for name, client in (("bare", None), ("cold", cold), ("warm", warm)):
                 time.sleep(REST_S)
-                found[name].append(measured())
+                found[name].append(bare_s(url) if client is None else _scrape_s(client, url))
     result = {f"{name}_ms": 1e3 * median(values) for name, values in found.items()}
     result["cold_ratio"] = result["cold_ms"] / result["bare_ms"]
     result["warm_ratio"] = result["warm_ms"] / result["bare_ms"]
