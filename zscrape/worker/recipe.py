@@ -94,7 +94,7 @@ def needs_environment(run: RunSpec) -> bool:
 
 def kit_lines(kit: Iterable[str]) -> tuple[str, ...]:
     """Return the requirement lines of kit parts."""
-    return tuple(line for part in kit for line in _part_lines(part))
+    return tuple(dict.fromkeys(line for part in kit for line in _part_lines(part)))
 
 
 @functools.cache
