@@ -285,6 +285,12 @@ class Client:
         path = _task_path(task_id, f"artifacts/{quote(name, safe='')}")
         return self._checked(self._send("GET", path)).content
 
+    def capsule(self, task_id: str, *, attempt: int | None = None) -> bytes:
+        """Return the archive with all that is known of a failed attempt: by default, the last."""
+        params = {} if attempt is None else {"attempt": attempt}
+        path = _task_path(task_id, "capsule")
+        return self._checked(self._send("GET", path, params=params, timeout=_MANY_S)).content
+
     def items(self, task_id: str) -> Iterator[Any]:
         """Stream a task's items."""
         return self._lines(_task_path(task_id, "items"), {"format": "jsonl"})
@@ -461,6 +467,23 @@ class Client:
         """End the task that holds a key; by force free the key before its attempt is over."""
         path = f"/v1/locks/{quote(key, safe='')}"
         return self._call("DELETE", path, params={"force": "1"} if is_forced else {})
+
+    def handoffs(self, **filters: Any) -> Document:
+        """Return what running scripts ask people: `status task limit`."""
+        return self._call("GET", "/v1/handoffs", params=_given(filters))
+
+    def handoff(self, handoff_id: str) -> Document:
+        """Return one question."""
+        return self._call("GET", _handoff_path(handoff_id))
+
+    def answer_handoff(self, handoff_id: str, answer: Mapping[str, Any]) -> Document:
+        """Give a script what it asks for, by the names of its fields."""
+        body = {"answer": dict(answer)}
+        return self._call("POST", _handoff_path(handoff_id, "/answer"), json=body)
+
+    def dismiss_handoff(self, handoff_id: str) -> Document:
+        """Tell a script that nobody will answer."""
+        return self._call("POST", _handoff_path(handoff_id, "/dismiss"))
 
     def sites(self) -> Document:
         """Return the sites that have a budget or were asked of late, and how they take it."""
@@ -692,6 +715,10 @@ def _json(body: Any) -> dict[str, Any]:
 
 def _given(options: Mapping[str, Any]) -> Document:
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _handoff_path(handoff_id: str, part: str = "") -> str:
+    return f"/v1/handoffs/{quote(handoff_id, safe='')}{part}"
 
 
 def _channel_path(name: str, channel: str) -> str:

@@ -20,6 +20,7 @@
     │   ├── IntegrityFailure, SignatureInvalid, EnvironmentFailed, RepositoryUnavailable
     │   └── SecretDenied, VersionExists, PublishFailed
     ├── TaskDamaged, ScheduleDamaged   what the disk gives back is not what was written
+    ├── CapsuleUnusable, NotRecorded   a failed attempt that is to be done again
     ├── BlobMissing, BlobDamaged, BlobUnavailable: the same of what is kept outside
     ├── WireError             a message on the link that cannot be read
     └── ConfigError           a setting that cannot be used
@@ -750,6 +751,25 @@ class ScheduleDamaged(ZscrapeError):
 
     code: ClassVar[str] = "schedule_damaged"
     name: str
+
+
+@dataclass(eq=False, kw_only=True)
+class CapsuleUnusable(ZscrapeError):
+    """Raised when a failure capsule cannot be read, or lacks what is needed of it."""
+
+    code: ClassVar[str] = "capsule_unusable"
+    http_status: ClassVar[int] = 422
+    reason: str
+
+
+@dataclass(eq=False, kw_only=True)
+class NotRecorded(ZscrapeError):
+    """Raised when a replay asks a site what was not asked, or not kept, when it was recorded."""
+
+    code: ClassVar[str] = "not_recorded"
+    http_status: ClassVar[int] = 404
+    method: str
+    url: str
 
 
 @dataclass(eq=False, kw_only=True)

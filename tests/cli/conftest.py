@@ -38,6 +38,17 @@ BIG = """
 def run(*, ctx):
     return "x" * 2_000_000
 """
+ASKING = """
+def run(*, ctx):
+    fields = {"code": {"title": "Code"}, "count": {"type": "integer"}}
+    picture = b"\\x89PNG\\r\\n\\x1a\\n"
+    return ctx.ask("Which code?", image=picture, fields=fields)
+"""
+BROKEN = """
+def run(url: str, ctx):
+    page = ctx.http.get(url, check=False)
+    raise ValueError("no price on " + page.css("title").text)
+"""
 FLAKY = """
 import time
 
@@ -65,6 +76,8 @@ def scripts_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_script(folder, "steps", STEPS, description="Counts")
     write_script(folder, "kept", KEPT)
     write_script(folder, "big", BIG)
+    write_script(folder, "asks", ASKING)
+    write_script(folder, "broken", BROKEN, kit=["http"], network="any")
     retry = {"max": 2, "backoff": [0.01], "on": ["script_error"]}
     write_script(folder, "flaky", FLAKY, retry=retry)
     write_script(folder, "picky", STEPS, requires=["moon"])
@@ -105,7 +118,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, scripts_folder: Path) -> I
         worker = Role(
             "worker",
             ["--home", str(home), "--join", ready["link"], "--slots", "2", "--tag", "test"],
-            environ=clean_environ(),
+            environ=clean_environ(ZSCRAPE_NETWORK_ALLOW="127.0.0.0/8"),
         )
         try:
             yield Cluster(home, ready["http"], ready["link"], worker.wait_ready()["worker_id"])

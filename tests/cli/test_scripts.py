@@ -17,8 +17,8 @@ def test_list_shows_the_catalogue(on_cluster: Zscrape) -> None:
     result = on_cluster("scripts", "list")
     names = [script["name"] for script in on_cluster.json("scripts", "list")["scripts"]]
 
-    assert "steps  1.0.0    Counts" in result.stdout
-    assert names == ["big", "flaky", "kept", "picky", "steps"]
+    assert "steps   1.0.0    Counts" in result.stdout
+    assert names == ["asks", "big", "broken", "flaky", "kept", "picky", "steps"]
 
 
 def test_list_says_which_repository_cannot_be_read(

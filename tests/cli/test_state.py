@@ -92,3 +92,27 @@ def test_items_come_once_over_runs_and_none_is_lost(
     assert forgotten.exit_code == 0
     assert fourth == ["b"]
     assert cleared == {"removed_count": 3}
+
+
+REMEMBERING = """
+def run(*, ctx):
+    ctx.state["n"] = ctx.state.get("n", 0) + 1
+    for number in (1, 2, 1):
+        ctx.emit({"number": number}, key=number)
+    with ctx.session("shop.example") as session:
+        ctx.log.info(f"session {session.status}")
+        ctx.http.cookies.set("sid", "x", domain="shop.example")
+    with ctx.session("shop.example", shared=True) as session:
+        return [ctx.state["n"], session.status]
+"""
+
+
+def test_a_script_remembers_without_a_cluster_as_long_as_it_runs(
+    zscrape: Zscrape, tmp_path: Path
+) -> None:
+    """Run by its path it has state, keys and sessions, and the next run begins with none."""
+    folder = write_script(tmp_path, "forgetful", REMEMBERING, kit=["http"])
+    ran = [zscrape.json("run", folder) for _ in range(2)]
+
+    assert [each["data"] for each in ran] == [[1, "good"], [1, "good"]]
+    assert [each["item_count"] for each in ran] == [2, 2]

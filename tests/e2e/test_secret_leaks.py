@@ -102,8 +102,8 @@ def test_no_secret_is_kept_or_told(tmp_path: Path, capfd: pytest.CaptureFixture[
     try:
         cluster.start_worker("one", slots=2)
         for name, value in VALUES.items():
-            told = ("secrets", "set", name, "--script", "telltale")
-            said.append(zscrape(home, *told, stdin=value + "\n"))
+            given = ("secrets", "set", name, "--script", "telltale")
+            said.append(zscrape(home, *given, stdin=value + "\n"))
         envelopes = {}
         for way in WAYS:
             parameters = {"way": way, "mark": MARK}

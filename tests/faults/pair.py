@@ -20,12 +20,20 @@ class Pair:
         workers: tuple[str, ...] = ("one", "two", "three"),
         settings: dict[str, str] | None = None,
     ) -> None:
-        settings = {"ZSCRAPE_DATABASE_URL": server.url(), **(settings or {})}
+        self.database_url = server.url()
+        settings = {"ZSCRAPE_DATABASE_URL": self.database_url, **(settings or {})}
         self.first, self.second = (
             Cluster(_folder(root / name), settings=settings) for name in ("first", "second")
         )
+        try:
+            self._start_workers(workers)
+        except BaseException:
+            self.close()
+            raise
+
+    def _start_workers(self, names: tuple[str, ...]) -> None:
         tokens = ",".join(each.token() for each in self.both)
-        for name in workers:
+        for name in names:
             worker = self.first.start_worker(name, slots=4, join=tokens)
             for each in self.both:
                 each.wait_for_worker(worker)

@@ -16,7 +16,7 @@ from tests.faults.pair import Pair
 from tests.faults.services import Cluster, until
 from tests.postgres import Server
 
-pytestmark = [pytest.mark.e2e, pytest.mark.system, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.system, pytest.mark.timeout(300)]
 
 # A lease, its margin, the work of taking over, and what a busy machine adds.
 TAKEN_OVER_S = 60.0

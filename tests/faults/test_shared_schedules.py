@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
@@ -10,6 +12,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.faults.notes import read_notes
@@ -17,7 +20,7 @@ from tests.faults.pair import Pair
 from tests.faults.services import Cluster, until
 from tests.postgres import Server
 
-pytestmark = [pytest.mark.e2e, pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.system, pytest.mark.timeout(300)]
 
 # A lease, its margin, a look at the schedules of others, and what a busy machine adds.
 TAKEN_OVER_S = 60.0
@@ -83,6 +86,11 @@ def test_each_due_moment_fires_once(pair: Pair) -> None:
     assert {each["status"] for name in names for each in moments(pair.first, name)} == {"fired"}
 
 
+def is_settled(cluster: Cluster, name: str) -> bool:
+    """True iff it is known what became of every moment of a schedule."""
+    return all(each["status"] != "claimed" for each in moments(cluster, name))
+
+
 def has_fired(cluster: Cluster, name: str, goal_count: int) -> bool:
     """True iff a schedule has made so many tasks."""
     return len(fired(cluster, name)) >= goal_count
@@ -100,13 +108,8 @@ def test_a_gateway_killed_while_it_fires(pair: Pair) -> None:
     pair.first.gateway.kill()
     for name in names:
         assert post(pair.second, f"{name}/pause") == 200
-
-    def all_settled() -> bool:
-        return all(
-            each["status"] != "claimed" for name in names for each in moments(pair.second, name)
-        )
-
-    until(all_settled, TAKEN_OVER_S)
+    for name in names:
+        until(partial(is_settled, pair.second, name), TAKEN_OVER_S)
     made = [task_id for name in names for task_id in fired(pair.second, name)]
     until(
         lambda: all(pair.second.look(each)["status"] == "completed" for each in made), TAKEN_OVER_S
@@ -120,6 +123,31 @@ def test_a_gateway_killed_while_it_fires(pair: Pair) -> None:
         dues = [each["due_at"] for each in moments(pair.second, name)]
         assert len(set(dues)) == len(dues)
         assert gaps(dues) == {1.0}
+
+
+def test_a_gateway_killed_between_claim_and_task(pair: Pair) -> None:
+    """What a dead life has claimed is made once, by the id that it chose, if it is not made yet."""
+    ids = {name: add(pair, name, interval=None, cron="@yearly") for name in ("lost", "made")}
+    answer = pair.second.http.post("/v1/schedules/made/trigger").raise_for_status()
+    task_ids = {"lost": str(uuid.uuid4()), "made": answer.json()["request_id"]}
+    claimed_at = time.time() - 1.0
+    with psycopg.connect(pair.database_url) as connection:
+        for name, schedule_id in ids.items():
+            connection.execute(
+                "INSERT INTO occurrences (schedule_id, due_ms, status, is_manual, task_id, at,"
+                " reason, detail, claimer)"
+                " VALUES (%s, %s, 'claimed', false, %s, %s, '', '{}'::bytea, 'over')",
+                (schedule_id, int(claimed_at) * 1000, task_ids[name], claimed_at),
+            )
+
+    for name in ids:
+        until(partial(is_settled, pair.first, name), TAKEN_OVER_S)
+    ended = {name: pair.first.look(task_id, wait_s=30) for name, task_id in task_ids.items()}
+
+    for name, schedule_id in ids.items():
+        assert ended[name]["status"] == "completed"
+        assert list(tasks_of(pair.first, {schedule_id})) == [task_ids[name]]
+        assert set(fired(pair.first, name)) == {task_ids[name]}
 
 
 def tasks_of(cluster: Cluster, schedule_ids: set[str]) -> Iterator[str]:

@@ -59,7 +59,9 @@ async def script(gateway, client):
 async def opened(client: Any, count: int = 1) -> list[dict[str, Any]]:
     """Wait until so many questions are open, and return them."""
     for _ in range(2_000):
-        rows = (await client.get("/v1/handoffs?status=open")).json()["handoffs"]
+        rows: list[dict[str, Any]] = (await client.get("/v1/handoffs?status=open")).json()[
+            "handoffs"
+        ]
         if len(rows) >= count:
             return rows
         await asyncio.sleep(0.01)
@@ -285,3 +287,20 @@ async def test_bad_queries(client):
     unknown = await client.get("/v1/handoffs/h-none")
 
     assert (bad.status_code, unknown.status_code) == (422, 404)
+
+
+async def test_each_question_is_announced_once(gateway, client, script):
+    """Who is to be told of a question hears of it once, while its task waits."""
+    told: list[tuple[str, str]] = []
+    gateway.handoffs = gateway.state.handoffs = Handoffs(
+        HandoffStore(gateway.tables),
+        gateway.service,
+        on_open=lambda row: told.append((row.status.value, row.handoff)),
+    )
+    first = script.ask()
+    (row,) = await opened(client)
+    again = script.ask()
+    await client.post(row["links"]["answer"], json={"answer": {"code": "1"}})
+    await asyncio.gather(first, again)
+
+    assert told == [("waiting", row["id"])]

@@ -171,3 +171,56 @@ async def test_items_count_only_when_they_are_kept():
 
     assert row.dropped_count == 5 - row.item_count
     assert len(await store.items("t")) == row.item_count == 1
+
+
+async def test_waiting_for_a_person():
+    """A running attempt waits and goes on; another attempt, or one that has ended, does not."""
+    ledger, row = await _ledger()
+    ledger.apply(TaskAssigned("t", 1, "w"))
+    ledger.apply(TaskStarted("t", 1, "w"))
+    states = []
+    ledger.park("t", 2, "h-0")
+    states.append((row.status, row.handoff))
+    ledger.park("t", 1, "h-1")
+    states.append((row.status, row.handoff))
+    number = row.last_number
+    ledger.park("t", 1, "h-1")
+    is_told_once = row.last_number == number
+    ledger.apply(TaskStarted("t", 1, "w"))  # told again after a restart
+    states.append((row.status, row.handoff))
+    ledger.unpark("t", 1)
+    states.append((row.status, row.handoff))
+    ledger.apply(END)
+    ledger.park("t", 1, "h-2")
+    ledger.unpark("t", 1)
+
+    assert states == [
+        (TaskState.RUNNING, ""),
+        (TaskState.WAITING, "h-1"),
+        (TaskState.WAITING, "h-1"),
+        (TaskState.RUNNING, ""),
+    ]
+    assert is_told_once
+    assert row.status is TaskState.COMPLETED
+
+
+async def test_a_lost_attempt_waits_for_nobody():
+    """A task whose worker is lost while it waits is queued, and asks nobody any more."""
+    ledger, row = await _ledger()
+    ledger.apply(TaskAssigned("t", 1, "w"))
+    ledger.park("t", 1, "h-1")
+    ledger.apply(TaskQueued("t", 1, code=OutcomeCode.WORKER_LOST))
+
+    assert (row.status, row.handoff) == (TaskState.QUEUED, "")
+
+
+async def test_recordings_of_the_latest_attempts():
+    """What failed attempts have recorded is known by attempt, and is no artifact."""
+    ledger, row = await _ledger()
+    body = b'{"name":"recording","size":1,"content_type":"x","sha256":"","data":"eA=="}'
+    for attempt in range(1, 8):
+        ledger.apply(TaskAssigned("t", attempt, "w"))
+        ledger.apply(TaskRecords("t", attempt, 0, (Record("recording", 1.0, body),)))
+
+    assert [each.attempt for each in row.recordings] == [3, 4, 5, 6, 7]
+    assert row.artifacts == ()

@@ -218,3 +218,23 @@ async def test_a_damaged_task_is_not_run(path: Path) -> None:
     assert await again.code("waiting") == "task_damaged"
     assert (await again.recover()).damaged_count == 0
     await again.store.close()
+
+
+async def test_task_that_waits_for_a_person_is_in_flight(tmp_path: Path) -> None:
+    """Its attempt waits at a worker: that one is looked for, and the task waits on meanwhile."""
+    path = tmp_path / "zscrape.db"
+    store = SqlTaskStore(Database(path))
+    state = {"status": TaskState.WAITING, "attempts": 1, "worker_id": "w", "handoff": "h-1"}
+    await store.add(*task("asking", **state))
+    await store.close()
+    after = After(path)
+
+    await after.recover()
+    after.ledger.park("asking", 1, "h-1")
+    row = after.ledger.get("asking")
+    await after.store.close()
+
+    assert [(call.spec.id, call.worker_id) for call in after.router.calls] == [("asking", "w")]
+    assert row is not None
+    assert (row.status, row.handoff) == (TaskState.WAITING, "h-1")
+    assert after.ledger.staying() == {"asking"}

@@ -15,7 +15,7 @@ from tests.gateway.loop_router import ending, hold
 from zscrape.errors import StorageFull
 from zscrape.gateway.plans import KeptSchedule, encode_kept
 from zscrape.gateway.schedulebody import ScheduleRequest
-from zscrape.model import OutcomeCode, TaskSpec
+from zscrape.model import OutcomeCode, TaskSpec, TaskState
 from zscrape.store.database import Database
 from zscrape.store.memory import MemoryTaskStore
 from zscrape.store.schedules import (
@@ -611,6 +611,33 @@ async def test_a_store_that_fails_between_claim_and_task(make, clock, kept):
     assert before == ["claimed"]
     assert short(found) == [(1, "fired")]
     assert gateway.router.submitted_count == 1
+
+
+async def test_failures_in_a_row_are_counted_over_all_gateways(make, clock, kept):
+    """A success at one gateway begins the count anew that failures at the other have begun."""
+    await kept.add(record("s", pause_on_failure=2))
+    gateways = [await among_others(make, clock, kept, life) for life in ("a", "b")]
+
+    async def end(number: int, status: TaskState) -> int:
+        row = TaskRow(id="0190", script_name="anything", created_at=T0, schedule_id="id-s")
+        row.status = status
+        gateways[number].scheduler.ended(row)
+        await until(lambda: gateways[number].scheduler._firing.is_idle)
+        found = await kept.find("id-s")
+        assert found is not None
+        return -1 if found.is_paused else found.failure_count
+
+    counts = [
+        await end(*each)
+        for each in (
+            (0, TaskState.FAILED),
+            (1, TaskState.COMPLETED),
+            (0, TaskState.FAILED),
+            (1, TaskState.FAILED),
+        )
+    ]
+
+    assert counts == [1, 0, 1, -1]
 
 
 class _Refusing(MemoryTaskStore):

@@ -526,3 +526,43 @@ async def test_certificate_must_be_that_of_the_name(certificate, monkeypatch, na
     finally:
         await outbound.close()
         server.close()
+
+
+# ---- tasks that wait for a person ----------------------------------------------------
+
+
+def waiting(**values: Any) -> TaskRow:
+    """Return a task that waits."""
+    state = TaskState.WAITING
+    return TaskRow(
+        id="t", script_name="page", created_at=0.0, status=state, handoff="h-1", **values
+    )
+
+
+async def test_waiting_is_told_to_those_who_ask_for_it(hooked, receiver):
+    """Who wants `waiting` is told of the question, each address once; others are not."""
+    gateway = hooked(url=receiver.url, events=("waiting", "failed"))
+    gateway.deliveries.announce(waiting(webhook_url=receiver.url, webhook_events=("waiting",)))
+    await until(lambda: len(receiver.told) == 1)
+    receiver.answers = [b"503 Busy"]
+    gateway.deliveries.announce(waiting())
+    await until(lambda: len(receiver.told) == 3)
+    silent = hooked()
+    silent.deliveries.announce(waiting(webhook_url=receiver.url))
+    await silent.deliveries.close()
+
+    (headers, body), *again = receiver.told
+    assert (headers["x-zscrape-event"], headers["x-zscrape-delivery"]) == ("waiting", "t:h-1")
+    assert (json.loads(body)["status"], json.loads(body)["handoff"]) == ("waiting", "h-1")
+    assert len(again) == 2
+
+
+async def test_waiting_is_given_up(hooked, receiver):
+    """A receiver that will not listen is told of in the log, and nothing is owed."""
+    gateway = hooked()
+    receiver.answers = [b"404 Not Found"]
+    gateway.deliveries.announce(waiting(webhook_url=receiver.url, webhook_events=("waiting",)))
+    await until(lambda: len(receiver.told) == 1)
+    await gateway.deliveries.close()
+
+    assert gateway.deliveries.owed_count == 0

@@ -24,13 +24,17 @@ class Gateway:
         self.sites = sites
         self.waited_s = 0.0
         self.is_old = False
+        self.is_away = False
         self.asked: list[dict[str, Any]] = []
         self.told: list[dict[str, Any]] = []
         self.robots: dict[str, Any] = {"text": "User-agent: *"}
         self._news = threading.Condition()
 
-    def ask(self, kind: str, body: dict[str, Any]) -> Any:
+    def ask(self, kind: str, body: dict[str, Any], *, timeout_s: float | None = None) -> Any:
         """Answer one question."""
+        if self.is_away:
+            assert timeout_s is not None
+            raise TimeoutError
         if self.is_old:
             raise AskRefused("unsupported", kind)
         with self._news:
@@ -135,9 +139,10 @@ def test_a_complaint_of_any_site_is_told_and_heeded() -> None:
     gate = gate_of(gateway)
     gate.before("http://a.example/")
     gate.after("http://a.example/", 503, None)
+    told_count = len(gateway.told)
     gate.before("http://a.example/")
-    gateway.wait_for(lambda: bool(gateway.told))
 
+    assert told_count == 1
     assert gateway.told[0]["host"] == "a.example"
     assert (gateway.told[0]["token"], gateway.told[0]["status"]) == ("", 503)
     assert gateway.hosts == ["a.example"]
@@ -218,6 +223,23 @@ def test_without_a_gateway_nobody_is_asked() -> None:
     assert gateway.told == []
 
 
+def test_a_gateway_out_of_reach_stops_no_other_site(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests to sites without a budget go on; what was known of budgets still holds."""
+    gateway = Gateway("a.example")
+    gate = gate_of(gateway)
+    gate.before("http://b.example/")
+    monkeypatch.setattr(budget, "REFRESH_S", 0.0)
+    gateway.is_away = True
+    gate.before("http://b.example/")
+    robots = gate.robots("http://b.example")
+    monkeypatch.setattr(budget, "REFRESH_S", 30.0)
+    gateway.is_away = False
+    gate.before("http://a.example/")
+
+    assert robots is None
+    assert gateway.hosts == ["a.example"]
+
+
 def test_a_script_without_threads_tells_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no thread can be started, the end of a request is told in its own time."""
 
@@ -236,7 +258,7 @@ def test_a_script_without_threads_tells_by_itself(monkeypatch: pytest.MonkeyPatc
 def test_a_gateway_in_trouble_is_the_scripts_to_hear_of() -> None:
     """A refusal is not passed over: the budget could not be kept."""
 
-    def refuse(kind: str, body: dict[str, Any]) -> Any:
+    def refuse(kind: str, body: dict[str, Any], *, timeout_s: float | None = None) -> Any:
         raise AskRefused("internal", "in trouble")
 
     gate = Budget(refuse, say=Log().info, ends_at=1e12)

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
 import msgspec
 import pytest
 
+from zscrape.store.database import Database
 from zscrape.store.handoffs import HandoffQuery, HandoffRow, HandoffStatus, HandoffStore
+from zscrape.store.postgres import PostgresDatabase
 from zscrape.store.schema import HANDOFFS
 from zscrape.store.volatile import VolatileDatabase
 
 
-@pytest.fixture
-def store() -> HandoffStore:
+@pytest.fixture(params=["memory", "sql", pytest.param("postgres", marks=pytest.mark.system)])
+async def store(
+    request: pytest.FixtureRequest, new_file: Callable[[], Path]
+) -> AsyncIterator[HandoffStore]:
     """Return a store without any question."""
-    return HandoffStore(VolatileDatabase((HANDOFFS,)))
+    if request.param == "memory":
+        yield HandoffStore(VolatileDatabase((HANDOFFS,)))
+        return
+    is_far = request.param == "postgres"
+    url = request.getfixturevalue("postgres").url() if is_far else ""
+    database = PostgresDatabase(url) if is_far else Database(new_file())
+    try:
+        yield HandoffStore(database)
+    finally:
+        await database.close()
 
 
 def question(number: int = 1, *, attempt: int = 1, **values: object) -> HandoffRow:

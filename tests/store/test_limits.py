@@ -112,8 +112,8 @@ async def test_calls_at_two_gateways_are_counted_together(both: tuple[Limited, L
 async def test_a_bucket_fills_by_the_databases_clock(both: tuple[Limited, Limited]) -> None:
     """What is drawn again later is drawn from what has come in since, and never from more."""
     here, _ = both
-    await here.keeper.settle({"client:c": Drawn(SLOW, 10)}, {})
-    await here.keeper.settle({"client:c": Drawn(Rate(1e9, 10), 1)}, {})
+    await here.keeper.settle({"client:c": Drawn(10, SLOW.per_s, SLOW.burst_count)}, {})
+    await here.keeper.settle({"client:c": Drawn(1, 1e9, 10)}, {})
     levels = await here.keeper.levels()
 
     assert levels["client:c"].tokens == 9.0

@@ -58,6 +58,9 @@ class Ran:
             await self.heard.wait()
 
 
+_OF_SITES = ("site", "seen", "robots")  # what `ctx.http` asks before its first request
+
+
 class Stage:
     """Runs sources as scripts on one `Slots`."""
 
@@ -91,7 +94,11 @@ class Stage:
         ran.heard.set()
 
     def on_ask(self, ask: Ask) -> None:
-        """Keep what an attempt asks, and answer as the test says."""
+        """Keep what an attempt asks, and answer as the test says; sites have no budgets here."""
+        if ask.kind in _OF_SITES:
+            body = b'{"message":"there is no gateway"}'
+            self.slots.tell(Tell(ask.task_id, ask.attempt, ask.request, body, "unsupported"))
+            return
         ran = self._ran[ask.task_id]
         ran.asks.append(ask)
         ran.heard.set()

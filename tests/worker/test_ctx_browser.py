@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
 import shutil
+import zlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -342,3 +344,22 @@ async def test_missing_chromium_is_told_with_the_line_that_installs_it(tmp_path:
 
     assert ran.outcome.code is OutcomeCode.ENVIRONMENT_ERROR
     assert str(nowhere) in str(ran.outcome.fields["reason"])
+
+
+async def test_a_failure_keeps_what_the_tab_showed(desk: Stage, site: Site) -> None:
+    """An attempt that fails beside a page keeps that page and a picture of it for its capsule."""
+    source = """
+        async def run(url, *, ctx):
+            async with ctx.browser(viewport=(640, 480)) as tab:
+                await tab.go_to(url + "/")
+                await tab.wait_for("b.ready")
+                raise ValueError("no price")
+    """
+    ran = await run(desk, source, {"url": site.url})
+
+    (saved,) = ran.bodies("recording")
+    told = json.loads(zlib.decompress(base64.b64decode(saved["data"])))
+    assert ran.outcome.code == OutcomeCode.SCRIPT_ERROR
+    assert told["page"]["url"] == f"{site.url}/"
+    assert "it is ready" in told["page"]["html"]
+    assert base64.b64decode(told["screenshot"]).startswith(b"\xff\xd8\xff")

@@ -63,10 +63,12 @@ async def test_what_the_kit_knows_is_the_outcome(stage: Stage, shop: Shop, line:
 async def test_script_may_catch_what_the_kit_raises(stage: Stage, shop: Shop) -> None:
     """Each is an ordinary error with the page that came."""
     source = """
+        from zscrape import Blocked, HttpError
         def run(url, ctx):
             try:
                 ctx.http.get(url + "/status/403")
-            except Exception as error:
+            except Blocked as error:
+                assert isinstance(error, HttpError)
                 return [type(error).__name__, error.code, error.page.text]
     """
     ran = await stage.run(source, {"url": shop.url}, kit=("http",))
@@ -78,7 +80,7 @@ async def test_script_may_catch_what_the_kit_raises(stage: Stage, shop: Shop) ->
 async def test_code_of_a_scripts_own_class_is_one_of_the_known(stage: Stage, shop: Shop) -> None:
     """A class derived from the kit's with a code that is none ends as its base does."""
     source = """
-        from zscrape.runtime.outcomes import CaptchaRequired
+        from zscrape import CaptchaRequired
         class Mine(CaptchaRequired):
             code = "no_such_code"
         def run(ctx):

@@ -120,7 +120,8 @@ async def test_http_kit_fetches_and_is_refused(supervised: Stage, port: int) -> 
         def run(ctx):
             server = http.server.HTTPServer(("127.0.0.2", 0), Handler)
             threading.Thread(target=server.handle_request, daemon=True).start()
-            return ctx.http.get(f"http://127.0.0.2:{server.server_port}/").text
+            address = f"http://127.0.0.2:{server.server_port}/"
+            return ctx.http.get(address, robots=False).text
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 self.send_response(200)

@@ -18,6 +18,7 @@ VERBS: Final = {
     "batch": "zscrape.cli.batch:batch",
     "tasks": "zscrape.cli.families:tasks",
     "deadletters": "zscrape.cli.families:deadletters",
+    "handoffs": "zscrape.cli.families:handoffs",
     "schedules": "zscrape.cli.families:schedules",
     "locks": "zscrape.cli.families:locks",
     "scripts": "zscrape.cli.families:scripts",

@@ -20,6 +20,7 @@ tasks = Family(
         "retry": "zscrape.cli.tasks:retry",
         "export": "zscrape.cli.export:export",
         "explain": "zscrape.cli.tasks:explain",
+        "capsule": "zscrape.cli.capsules:capsule",
     },
 )
 deadletters = Family(
@@ -114,6 +115,17 @@ workers = Family(
         "resume": "zscrape.cli.workers:resume",
         "remove": "zscrape.cli.workers:remove",
         "revoke": "zscrape.cli.workers:revoke",
+    },
+)
+handoffs = Family(
+    "handoffs",
+    help="cli.handoffs",
+    params=common_options(),
+    lazy={
+        "list": "zscrape.cli.handoffs:list_handoffs",
+        "show": "zscrape.cli.handoffs:show",
+        "answer": "zscrape.cli.handoffs:answer",
+        "dismiss": "zscrape.cli.handoffs:dismiss",
     },
 )
 sessions = Family(

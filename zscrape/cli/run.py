@@ -36,6 +36,8 @@ class _Asked(Struct, frozen=True):
     follow: bool
     timeout: float | None
     max_age: float | None
+    replay: str | None
+    live: bool
     output: Path | None
     artifacts: Path | None
 
@@ -43,6 +45,12 @@ class _Asked(Struct, frozen=True):
         """Refuse options that do not go together."""
         if self.timeout is not None and not math.isfinite(self.timeout):
             raise UsageFault("cli.usage.bad", name="--timeout", reason=str(self.timeout))
+        if not (self.target or self.replay):
+            raise UsageFault("cli.usage.missing", name="TARGET")
+        if self.live and not self.replay:
+            raise UsageFault("cli.usage.live_alone")
+        if self.replay:
+            self._check_replay()
         if self.max_age is not None and is_path(self.target):
             raise UsageFault("cli.usage.max_age_path")
         if self.detach and (self.follow or self.output or self.artifacts):
@@ -50,10 +58,16 @@ class _Asked(Struct, frozen=True):
         if self.detach and is_path(self.target):
             raise UsageFault("cli.usage.detach_path")
 
+    def _check_replay(self) -> None:
+        if self.target and not is_path(self.target):
+            raise UsageFault("cli.usage.replay_name")
+        if self.detach:
+            raise UsageFault("cli.usage.replay_detach")
+
 
 @verb(
     "run",
-    click.Argument(["target"]),
+    click.Argument(["target"], required=False, default=""),
     Flag(["-p", "--param", "given"], multiple=True, help="cli.option.param"),
     Flag(["--detach"], is_flag=True, help="cli.option.detach"),
     Flag(["--follow", "-f"], is_flag=True, help="cli.option.follow"),
@@ -67,6 +81,8 @@ class _Asked(Struct, frozen=True):
         type=click.FloatRange(0, 30 * 86_400),
         help="cli.option.max_age",
     ),
+    Flag(["--replay"], help="cli.option.replay"),
+    Flag(["--live"], is_flag=True, help="cli.option.live"),
     Flag(
         ["--output", "-o"],
         type=click.Path(path_type=Path, dir_okay=False),
@@ -85,6 +101,8 @@ def run(terminal: Terminal, **values: Any) -> int:
     asked = _Asked(**{name: values.pop(name) for name in _Asked.__struct_fields__})
     config_file = values.pop("config_file")
     asked.check()
+    if asked.replay:
+        return _replay_here(terminal, asked, config_file, values)
     if is_path(asked.target):
         return _run_here(terminal, asked, config_file, values["home"])
     with open_client(terminal, **values) as client:
@@ -115,6 +133,23 @@ def _run_here(
             )
         )
     return _finish(terminal, asked, ran.envelope, ran.artifacts)
+
+
+def _replay_here(
+    terminal: Terminal, asked: _Asked, config_file: Path | None, where: dict[str, Any]
+) -> int:
+    from zscrape.cli.replaying import Replayed, replay_here
+
+    replayed = Replayed(
+        source=asked.replay or "",
+        target=asked.target,
+        given=asked.given,
+        is_live=asked.live,
+        follow=asked.follow,
+        timeout_s=asked.timeout,
+    )
+    ran = replay_here(terminal, replayed, config_file, where)
+    return _finish(Terminal.now(), asked, ran.envelope, ran.artifacts)
 
 
 def _run_there(terminal: Terminal, asked: _Asked, client: Client) -> int:

@@ -208,7 +208,7 @@ def parse_database(address: str) -> str:
 
 # Final states, and codes of ends that say more.
 _ENDS: Final = (
-    *("completed", "failed", "timed_out", "cancelled"),
+    *("completed", "failed", "timed_out", "cancelled", "waiting"),
     *("blocked", "captcha_required", "robots_disallowed", "login_expired", "empty_result"),
     *("rate_limited", "network_denied", "script_error", "timeout", "expired", "crashed"),
     *("worker_lost", "no_matching_worker", "environment_error", "integrity_error"),

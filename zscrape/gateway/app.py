@@ -22,7 +22,9 @@ from zscrape.errors import MethodNotAllowed, NotFound, ZscrapeError
 from zscrape.gateway.api import (
     audit,
     bulk,
+    capsules,
     catalogue,
+    dashboard,
     deadletters,
     docs,
     export,
@@ -31,6 +33,7 @@ from zscrape.gateway.api import (
     keys,
     locks,
     output,
+    overview,
     schedules,
     scripts,
     scriptstate,
@@ -82,6 +85,7 @@ def build_app(state: GatewayState) -> Starlette:
             *tasks.routes(),
             *deadletters.routes(),
             *output.routes(),
+            *capsules.routes(),
             *handoffs.routes(),
             *catalogue.routes(),
             *scripts.routes(),
@@ -89,6 +93,8 @@ def build_app(state: GatewayState) -> Starlette:
             *keys.routes(),
             *audit.routes(),
             *session.routes(),
+            *dashboard.routes(),
+            *overview.routes(),
             *tokens.routes(),
             *schedules.routes(),
             *locks.routes(),
@@ -151,7 +157,7 @@ class Edge:
         try:
             check_host(headers, state.policy.shield)
             is_webhook = scope["path"] == catalogue.WEBHOOK_PATH and comes_signed(headers)
-            is_open = scope["path"] in self._open_paths
+            is_open = scope["path"] in self._open_paths or scope["path"].startswith(dashboard.ROOT)
             if not is_open:
                 check_room(scope, state.policy)
             send_on: Send = answer.send

@@ -161,7 +161,7 @@ async def assemble(
     sites = await open_sites(identity, lambda each: service.live(each) is not None, parts)
     remembering = _remember(settings, database, vault, service, parts)
     ends.append(remembering.keys.ended)
-    handoffs = _handoffs(settings, identity, service, ends)
+    handoffs = _handoffs(settings, identity, service, deliveries, ends)
     answerers: dict[str, Answerer] = {
         "site": sites.answer,
         "seen": sites.seen,
@@ -306,7 +306,11 @@ def _remember(
 
 
 def _handoffs(
-    settings: Settings, identity: Identity, service: TaskService, ends: list[EndListener]
+    settings: Settings,
+    identity: Identity,
+    service: TaskService,
+    deliveries: Deliveries,
+    ends: list[EndListener],
 ) -> Handoffs:
     """Return what people are asked by running scripts."""
     database = identity.database
@@ -315,6 +319,7 @@ def _handoffs(
         service,
         is_shared=identity.shared is not None,
         kept_s=settings.gateway.task_kept_days * 86_400.0,
+        on_open=deliveries.announce,
     )
     ends.append(handoffs.ended)
     return handoffs

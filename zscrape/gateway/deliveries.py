@@ -85,6 +85,7 @@ class Deliveries:
         self._records: dict[TaskId, tuple[WebhookDelivery, ...]] = {}
         self._timers: dict[_Owed, asyncio.TimerHandle] = {}
         self._calls: set[asyncio.Task[None]] = set()
+        self._announcing = asyncio.Semaphore(policy.call_count_per_host)
         self._count = 0
         self._is_closed = False
 
@@ -92,6 +93,25 @@ class Deliveries:
     def owed_count(self) -> int:
         """How many deliveries are owed."""
         return self._count
+
+    def announce(self, row: TaskRow) -> None:
+        """Tell those who asked for it that a task waits for a person.
+
+        Tried as often as an end is, and not kept: a gateway that restarts does not go on with it.
+        """
+        event = row.status.value
+        urls = {
+            url
+            for url, events in (
+                (row.webhook_url, row.webhook_events),
+                (self._policy.url or "", self._policy.events),
+            )
+            if url and event in events
+        }
+        body = encode(envelope(row, self._lang, inline_limit_bytes=self._inline_limit_bytes))
+        delivery = f"{row.id}:{row.handoff}"
+        for url in sorted(urls):
+            self._start(self._announce(url, body, row.id, self._headers(event, delivery, body)))
 
     def offer(self, row: TaskRow) -> None:
         """Note on the row of a task that ends who is to be told, and tell them afterwards."""
@@ -180,6 +200,22 @@ class Deliveries:
             self._log.error("webhook_broken", exc_info=task.exception())
         self._pump()
 
+    async def _announce(
+        self, url: str, body: bytes, task_id: TaskId, headers: dict[str, str]
+    ) -> None:
+        for tries, delay_s in enumerate((0.0, *self._policy.backoff_s), 1):
+            await asyncio.sleep(delay_s)
+            try:
+                async with self._announcing:
+                    await self._post(url, body, headers)
+            except PostFailed as error:
+                if error.may_help and tries <= len(self._policy.backoff_s):
+                    continue
+                host = urlsplit(url).netloc.rpartition("@")[2]
+                told = {"host": host, "tries": tries, "reason": error.reason}
+                self._log.warning("webhook_failed", task_id=task_id, **told)
+            return
+
     # ---- one delivery ----------------------------------------------------------------
 
     async def _deliver(self, owed: _Owed) -> None:
@@ -201,7 +237,9 @@ class Deliveries:
         body = encode(envelope(row, self._lang, inline_limit_bytes=self._inline_limit_bytes))
         owed.tries += 1
         try:
-            status = await self._post(owed.url, body, self._headers(owed, body))
+            status = await self._post(
+                owed.url, body, self._headers(owed.event, f"{owed.task_id}:{owed.place}", body)
+            )
         except PostFailed as error:
             if not error.may_help or owed.tries > len(self._policy.backoff_s):
                 await self._give_up(owed, error.reason, error.status)
@@ -212,12 +250,12 @@ class Deliveries:
         await self._note(owed, "delivered", status, "")
         self._forget(owed)
 
-    def _headers(self, owed: _Owed, body: bytes) -> dict[str, str]:
+    def _headers(self, event: str, delivery: str, body: bytes) -> dict[str, str]:
         headers = {
             "Content-Type": "application/json",
-            "X-Zscrape-Event": owed.event,
+            "X-Zscrape-Event": event,
             # The same in every try, so that who has heard it twice can tell.
-            "X-Zscrape-Delivery": f"{owed.task_id}:{owed.place}",
+            "X-Zscrape-Delivery": delivery,
         }
         if self._policy.secret:
             headers[SIGNATURE_HEADER] = signature(self._policy.secret, body, self._clock())

@@ -67,6 +67,7 @@ class Envelope(Struct, kw_only=True):
     created_at: datetime | None = None
     finished_at: datetime | None = None
     queue_time: float | None = None
+    handoff: str | UnsetType | None = UNSET  # the question to a person that it waits for
     reused: ReusedView | UnsetType = UNSET  # iff `max_age` let an earlier task serve
     links: dict[str, str] | UnsetType = UNSET  # where there is more than the envelope holds
 
@@ -105,7 +106,6 @@ class TaskView(Envelope, kw_only=True):
     schedule_id: str | None = None
     retry_of: str | None = None
     retried_as: str | None = None
-    handoff: str | None = None  # the question to a person that it waits for
     webhooks: list[WebhookView] = []
     progress: dict[str, Any] | None = None
     dropped_count: int = 0
@@ -264,6 +264,7 @@ def envelope(row: TaskRow, lang: str, *, inline_limit_bytes: int) -> Envelope:
         created_at=moment(row.created_at),
         finished_at=moment(row.finished_at),
         queue_time=queue_time(row),
+        handoff=row.handoff or UNSET,
         links=links,
     )
 
@@ -273,6 +274,7 @@ def task_view(row: TaskRow, lang: str, *, inline_limit_bytes: int) -> TaskView:
     base = envelope(row, lang, inline_limit_bytes=inline_limit_bytes)
     told_base = {name: getattr(base, name) for name in Envelope.__struct_fields__}
     told_base["links"] = links_of(row.id)
+    told_base["handoff"] = row.handoff or None
     return TaskView(
         **told_base,
         repository=row.repository or None,
@@ -294,7 +296,6 @@ def task_view(row: TaskRow, lang: str, *, inline_limit_bytes: int) -> TaskView:
         schedule_id=row.schedule_id or None,
         retry_of=row.retry_of or None,
         retried_as=row.retried_as or None,
-        handoff=row.handoff or None,
         webhooks=[_webhook_view(each) for each in row.webhooks],
         progress=progress_of(row),
         dropped_count=row.dropped_count,

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import Final
 
 from zscrape.model import TaskId
+
+ANY: Final = ""  # in place of a task: news of whichever
 
 
 class Bell:
@@ -49,10 +52,11 @@ class Bell:
                 del self._waiting[task_id]
 
     def ring(self, task_id: TaskId) -> None:
-        """Wake those who wait for this task."""
-        for future in self._waiting.pop(task_id, ()):
-            if not future.done():
-                future.set_result(None)
+        """Wake those who wait for this task, or for any."""
+        for name in (task_id, ANY):
+            for future in self._waiting.pop(name, ()):
+                if not future.done():
+                    future.set_result(None)
 
     def close(self) -> None:
         """Wake everybody, now and from now on."""

@@ -6,7 +6,7 @@ import hashlib
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from zscrape.errors import HandoffInvalid
 from zscrape.gateway.faults import field_fault
@@ -21,6 +21,7 @@ _TEXT_LIMIT: Final = 64 * KIB
 _Name = Annotated[str, Meta(pattern=r"\A[A-Za-z_][A-Za-z0-9_.-]{0,63}\Z")]
 _Short = Annotated[str, Meta(max_length=1_000)]
 _FileName = Annotated[str, Meta(pattern=r"\A(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,128}\Z")]
+_Choices = Annotated[list[str | int | float], Meta(min_length=1, max_length=200)]
 _Timeout = Annotated[float, Meta(gt=0, le=TIMEOUT_LIMIT_S)]
 
 
@@ -32,7 +33,7 @@ class Field(Struct, frozen=True, forbid_unknown_fields=True):
     description: _Short = ""
     required: bool = True
     secret: bool = False  # shown as dots while it is typed
-    enum: Annotated[list[str | int | float], Meta(min_length=1, max_length=200)] | None = None
+    enum: _Choices | UnsetType = UNSET
 
 
 class Image(Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,7 +109,7 @@ def _checked(value: Any, field: Field, at: str) -> Any:
         raise field_fault(at, "wrong_type", expected=field.type, actual=_name_of(value))
     if isinstance(value, str) and len(value) > _TEXT_LIMIT:
         raise field_fault(at, "wrong_length", bound=f"<= {_TEXT_LIMIT}")
-    if field.enum is not None and value not in field.enum:
+    if field.enum is not UNSET and value not in field.enum:
         raise field_fault(at, "answer_choice", known=", ".join(map(str, field.enum))[:500])
     return value
 

@@ -87,7 +87,9 @@ class Handoffs:
         clock: Callable[[], float] = time.time,
         is_shared: bool = False,
         kept_s: float = 30 * 86_400.0,
+        on_open: Callable[[TaskRow], None] = lambda _row: None,
     ) -> None:
+        self._on_open = on_open
         self._store = store
         self._tasks = tasks
         self._clock = clock
@@ -110,10 +112,13 @@ class Handoffs:
             NotFound: Its task has ended.
             StorageError: It cannot be kept.
         """
-        row = await self._open(asked, decode_question(asked.body))
+        row, is_new = await self._open(asked, decode_question(asked.body))
         attempt = (row.task_id, row.attempt)
         if row.status is HandoffStatus.OPEN:
             self._park(attempt, row.id)
+            task = self._tasks.live(row.task_id)
+            if is_new and task is not None:
+                self._on_open(task)
             try:
                 row = await self._ended(row)
             except asyncio.CancelledError:
@@ -128,14 +133,15 @@ class Handoffs:
             raise HandoffExpired(limit_s=round(row.expires_at - row.created_at, 3))
         raise HandoffDismissed(actor=row.actor)
 
-    async def _open(self, asked: Asked, question: Question) -> HandoffRow:
+    async def _open(self, asked: Asked, question: Question) -> tuple[HandoffRow, bool]:
+        """Return the question, and whether nobody has been asked it before."""
         task = self._tasks.live(asked.task_id)
         if task is None:
             raise NotFound(kind="task", name=asked.task_id[:80])
         handoff_id = _id_of(asked)
         known = await self._store.get(handoff_id)
         if known is not None:
-            return known
+            return known, False
         if await self._store.count(asked.task_id, asked.attempt) >= QUESTION_LIMIT_COUNT:
             raise TooManyHandoffs(limit_count=QUESTION_LIMIT_COUNT)
         now = self._clock()
@@ -157,7 +163,7 @@ class Handoffs:
         # A person has answered and the worker was lost: that is no reason to ask again. What
         # an attempt has used, and failed all the same, is asked anew.
         is_lost = task.last_error == OutcomeCode.WORKER_LOST.value
-        return await self._store.open(row, is_answer_kept=is_lost)
+        return await self._store.open(row, is_answer_kept=is_lost), True
 
     async def _ended(self, row: HandoffRow) -> HandoffRow:
         """Return the question once it is not open any more."""

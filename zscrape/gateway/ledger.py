@@ -25,14 +25,17 @@ from zscrape.core.effects import (
 from zscrape.gateway.distrust import json_fault, trusted
 from zscrape.gateway.events import EventHub
 from zscrape.model import IN_FLIGHT_STATES, OutcomeCode, Record, SavedFile, TaskId, TaskState
-from zscrape.store.tasks import ArtifactRow, EntryKind, TaskRow, TaskStore
+from zscrape.store.tasks import ArtifactRow, EntryKind, Recorded, TaskRow, TaskStore
 
 _KINDS: Final[Mapping[str, EntryKind]] = {
     "log": "log",
     "progress": "progress",
     "item": "item",
     "artifact": "artifact",
+    "recording": "artifact",  # kept as one, and no file of the script's
 }
+
+_RECORDINGS_COUNT: Final = 5
 
 
 class _Progress(Struct):
@@ -298,6 +301,10 @@ class Ledger:
             told = _read(_PROGRESS, record.body)
             if told is not None:
                 row.fraction, row.progress_text = told.fraction, told.text
+        elif record.kind == "recording" and number:
+            saved = _read(_ARTIFACT, record.body)
+            if saved is not None:
+                row.recordings = _with_recording(row.recordings, saved, number, attempt)
         elif kind == "artifact" and number:
             saved = _read(_ARTIFACT, record.body)
             if saved is not None:
@@ -369,11 +376,21 @@ def _with_artifact(
 ) -> tuple[ArtifactRow, ...]:
     """Add a file; one saved again under its name replaces the first."""
     kept = tuple(each for each in known if each.name != saved.name)
-    new = ArtifactRow(
+    return (*kept, _artifact_row(saved, number))
+
+
+def _with_recording(
+    known: tuple[Recorded, ...], saved: SavedFile, number: int, attempt: int
+) -> tuple[Recorded, ...]:
+    """Add the recording of an attempt; of many attempts the latest are known."""
+    return (*known, Recorded(attempt, _artifact_row(saved, number)))[-_RECORDINGS_COUNT:]
+
+
+def _artifact_row(saved: SavedFile, number: int) -> ArtifactRow:
+    return ArtifactRow(
         name=saved.name,
         size_bytes=saved.size,
         content_type=saved.content_type or "application/octet-stream",
         sha256=saved.sha256,
         number=number,
     )
-    return (*kept, new)

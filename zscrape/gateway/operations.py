@@ -194,6 +194,9 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
     ("GET", "/v1/tasks/{task_id}/result"): Operation(answers={"200": {JSON: _ANY}}),
     ("GET", "/v1/tasks/{task_id}/artifacts/{name}"): Operation(answers={"200": {"*/*": _TEXT}}),
+    ("GET", "/v1/tasks/{task_id}/capsule"): Operation(
+        query={"attempt": _whole(1, 2**31)}, answers={"200": {"application/zip": _TEXT}}
+    ),
     ("GET", "/v1/tasks/export"): Operation(
         query={
             **_FILTERS,
@@ -303,6 +306,14 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers={"200": {JSON: _listed("audit", _OBJECT), LINES: _TEXT, "text/csv": _TEXT}},
     ),
     ("GET", "/"): Operation(answers={"200": {HTML: _TEXT}}, is_open=True),
+    ("GET", "/ui/{digest}/{name}"): Operation(
+        answers={
+            "200": {HTML: _TEXT, "text/javascript": _TEXT, "text/css": _TEXT, JSON: _ANY},
+            "304": None,
+        },
+        is_open=True,
+    ),
+    ("GET", "/v1/overview/events"): Operation(answers={"200": {EVENTS: _TEXT}}),
     ("GET", "/login"): Operation(
         query={"code": _TEXT},
         answers={"200": {HTML: _TEXT}, "204": None, "303": None, **_PAGES_OF_FAULTS},

@@ -29,7 +29,7 @@ _Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\A[^\x00-\x1
 _Address = Annotated[str, Meta(min_length=1, max_length=2000, pattern=r"\A[\x21-\x7e]+\Z")]
 # Final states, and codes of ends that say more.
 WebhookEvent = (
-    Literal["completed", "failed", "timed_out", "cancelled"]
+    Literal["completed", "failed", "timed_out", "cancelled", "waiting"]
     | Literal["blocked", "captcha_required", "robots_disallowed", "login_expired", "empty_result"]
     | Literal["rate_limited", "network_denied", "script_error", "timeout", "expired", "crashed"]
     | Literal["worker_lost", "no_matching_worker", "environment_error", "integrity_error"]

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -97,9 +97,7 @@ async def _serve(
         )
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(server.serve(sockets=[listener]))
-        beside = [group.create_task(each) for each in (_clean(gateway), _follow(gateway.vault))]
-        if gateway.identity.shared is not None:
-            beside.append(group.create_task(gateway.link.joining.follow()))
+        beside = [group.create_task(each) for each in _beside(gateway)]
         with stop.on_signals():
             endpoint = gateway.link.router.endpoint
             get_logger().info("gateway_ready", http=url, link=endpoint)
@@ -124,6 +122,15 @@ async def _drain(gateway: Gateway, stop: Stop, grace_s: float) -> None:
     await gateway.scheduler.close()
     gateway.link.router.refuse_new()
     await stop.second(service.drained(is_kept=is_kept), grace_s)
+
+
+def _beside(gateway: Gateway) -> Iterator[Coroutine[None, None, None]]:
+    """Yield what goes on beside the answering of calls."""
+    yield _clean(gateway)
+    yield _follow(gateway.vault)
+    yield gateway.state.pulse.follow()
+    if gateway.identity.shared is not None:
+        yield gateway.link.joining.follow()
 
 
 async def _clean(gateway: Gateway) -> None:

@@ -49,7 +49,7 @@ class SharedBuckets(Buckets):
         drawn, self._drawn = self._drawn, {}
         rates = ((name, self.rate_of(name), count) for name, count in drawn.items())
         return {
-            f"{self._kind}:{name}": Drawn(rate, count)
+            f"{self._kind}:{name}": Drawn(count, rate.per_s, rate.burst_count)
             for name, rate, count in rates
             if rate is not None
         }

@@ -14,6 +14,7 @@ from zscrape.gateway.events import EventHub
 from zscrape.gateway.handoffs import Handoffs
 from zscrape.gateway.joining import Joining
 from zscrape.gateway.keyring import KeyRing
+from zscrape.gateway.pulse import Pulse
 from zscrape.gateway.ratelimits import LocalLimiter, RequestLimiter
 from zscrape.gateway.remembering import Remembering, remember
 from zscrape.gateway.schedules import Schedules
@@ -71,3 +72,8 @@ class GatewayState:
     is_draining: bool = False  # set when the gateway begins to end
     # Told of what should not happen: the event, the request's id, the error.
     report: Callable[[str, str, BaseException], None] = _say_nothing
+    pulse: Pulse = field(init=False)  # figures over the last hour
+
+    def __post_init__(self) -> None:
+        """Make what is made of the other parts."""
+        self.pulse = Pulse(self.store, self.router.snapshot)

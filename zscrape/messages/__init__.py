@@ -13,12 +13,15 @@ from typing import Any, Final
 
 from zscrape.messages.access import ACCESS
 from zscrape.messages.asking import ASKING
+from zscrape.messages.capsules import CAPSULES
 from zscrape.messages.catalogue import Text
 from zscrape.messages.cli import CLI
+from zscrape.messages.dashboard import DASHBOARD
 from zscrape.messages.environments import ENVIRONMENTS
 from zscrape.messages.errors import ERRORS
 from zscrape.messages.events import EVENTS
 from zscrape.messages.explain import EXPLAIN
+from zscrape.messages.handoffs import HANDOFFS
 from zscrape.messages.http import HTTP
 from zscrape.messages.isolation import ISOLATION
 from zscrape.messages.operations import OPERATIONS
@@ -51,7 +54,10 @@ CATALOGUE: Final[dict[str, Text]] = {
     **ISOLATION,
     **TASKS,
     **ACCESS,
+    **DASHBOARD,
     **ASKING,
+    **HANDOFFS,
+    **CAPSULES,
     **SCHEDULES,
     **SECURITY,
     **SITES,

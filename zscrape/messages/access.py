@@ -42,14 +42,7 @@ ACCESS: Final[dict[str, Text]] = {
         "Dashboard (this link works once, for ten minutes; another: zscrape dashboard): {url}",
         "대시보드(한 번, 10분 동안 유효한 링크. 새 링크: zscrape dashboard): {url}",
     ),
-    "page.signed_in": Text(
-        "Signed in as {name} ({scopes}).", "{name}(으)로 로그인되어 있습니다({scopes})."
-    ),
-    "page.signed_out": Text(
-        "Nobody is signed in. On the gateway's machine, this prints a link: zscrape dashboard",
-        "로그인되어 있지 않습니다. 게이트웨이가 있는 컴퓨터에서 링크를 받으십시오: zscrape dashboard",
-    ),
-    "page.sign_out": Text("Sign out", "로그아웃"),
+    "page.to_dashboard": Text("To the dashboard", "대시보드로 이동"),
     # ---- the audit -------------------------------------------------------------------
     "cli.audit": Text(
         "Look at who did what, when and from where.",

@@ -20,11 +20,19 @@ from msgspec import Struct
 
 from zscrape.client import Document, Event
 from zscrape.config import SECRET_VARIABLE, Settings, usable
-from zscrape.errors import EntryPointInvalid, ParamsInvalid, ScriptNotFound, SecretDenied
+from zscrape.errors import (
+    EntryPointInvalid,
+    NotRecorded,
+    ParamsInvalid,
+    ScriptNotFound,
+    SecretDenied,
+)
 from zscrape.gateway.envelope import encode, envelope
 from zscrape.messages import text
 from zscrape.model import Outcome, Pin, Record, RunSpec, TaskState
+from zscrape.ops.localmemory import LocalMemory
 from zscrape.ops.localsites import LocalSites
+from zscrape.ops.replay import Replay
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.digest import MANIFEST_FILE
@@ -53,11 +61,13 @@ class LocalRun(Struct, frozen=True):
 class _Listener:
     """Turns what the attempt says into events, and keeps its outcome."""
 
-    def __init__(self, on_event: OnEvent, lang: str) -> None:
+    def __init__(self, on_event: OnEvent, lang: str, replay: Replay | None) -> None:
+        self._replay = replay
         self._on_event = on_event
         self._lang = lang
         self.tell: Callable[[Tell], None]  # given once there are slots
         self.sites: LocalSites | None = None  # of a script whose manifest has budgets
+        self.memory: LocalMemory | None = None
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.item_count = 0
         self.artifacts: dict[str, tuple[bytes, Document]] = {}
@@ -76,6 +86,8 @@ class _Listener:
                 self.item_count += 1
             elif record.kind == "artifact":
                 data = self._keep(data)
+            elif record.kind == "recording":
+                continue  # for capsules: there is no gateway that keeps one
             self._on_event(Event(record.kind, "", data))
 
     def _keep(self, saved: Document) -> Document:
@@ -89,12 +101,22 @@ class _Listener:
         self.tell(told)
 
     def on_ask(self, ask: Ask) -> None:
-        """Refuse what only a gateway knows: there is none."""
+        """Answer what a replay and the sites know, and refuse the rest: there is no gateway."""
         if self.sites is not None and self.sites.hear(ask):
             return
-        words = text("asked.local", self._lang, kind=ask.kind)
-        body = msgspec.json.encode({"message": words})
-        self.tell(Tell(ask.task_id, ask.attempt, ask.request, body, "unsupported"))
+        if self.memory is not None and self.memory.hear(ask):
+            return
+        body, code = self._answer(ask)
+        self.tell(Tell(ask.task_id, ask.attempt, ask.request, body, code))
+
+    def _answer(self, ask: Ask) -> tuple[bytes, str]:
+        code, words = "unsupported", text("asked.local", self._lang, kind=ask.kind)
+        if ask.kind == "replay" and self._replay is not None:
+            try:
+                return msgspec.json.encode(self._replay.answer(ask.body)), ""
+            except NotRecorded as error:
+                code, words = error.code, text(error.text_key, self._lang, **error.fields)
+        return msgspec.json.encode({"message": words}), code
 
     def on_finished(self, task_id: str, attempt: int, outcome: Outcome) -> None:
         self.outcome.set_result(outcome)
@@ -108,6 +130,7 @@ async def run_here(
     on_event: OnEvent,
     timeout_s: float | None = None,
     lang: str = "en",
+    replay: Replay | None = None,
 ) -> LocalRun:
     """Run the script in a folder, or a single `.py` file.
 
@@ -118,6 +141,7 @@ async def run_here(
         on_event: Told what the script says while it runs.
         timeout_s: Preparing and running together.
         lang: Language of the error's words.
+        replay: What sites have answered once: they answer so again.
 
     Raises:
         ScriptNotFound, ManifestInvalid, EntryPointInvalid, ParamsInvalid, SecretDenied: Nothing
@@ -152,7 +176,9 @@ async def run_here(
             attempts=1,
             worker_id="local",
         )
-        listener = _Listener(on_event, lang)
+        listener = _Listener(on_event, lang, replay)
+        listener.memory = LocalMemory(script.run, listener.answer, lang)
+        closing.push_async_callback(listener.memory.close)
         if script.run.sites:
             listener.sites = LocalSites(script.run, listener.answer, lang)
             closing.push_async_callback(listener.sites.close)
@@ -173,6 +199,7 @@ async def run_here(
             script.run,
             msgspec.json.encode(parameters),
             secrets=secrets_of(script.run, os.environ),
+            is_replay=replay is not None,
         )
         try:
             if needs_environment(script.run):

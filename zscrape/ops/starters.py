@@ -76,6 +76,8 @@ _CRAWL: Final = '''\
 from collections import deque
 from urllib.parse import urlsplit
 
+from zscrape import HttpError
+
 
 def run(url: str = "https://example.com", max_pages: int = 50, *, ctx):
     # robots.txt is obeyed, and a site's Crawl-delay and budget are kept, by ctx.http itself.
@@ -87,7 +89,7 @@ def run(url: str = "https://example.com", max_pages: int = 50, *, ctx):
         address = waiting.popleft()
         try:
             page = ctx.http.get(address)
-        except Exception as error:  # one page that cannot be had does not end the crawl
+        except HttpError as error:  # one page that cannot be had does not end the crawl
             if number == 1:
                 raise
             ctx.log.warning("page left out", url=address, reason=str(error))

@@ -14,12 +14,11 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from zscrape.runtime.ctx_http import Http
     from zscrape.runtime.downloads import Download
     from zscrape.runtime.forms import Form
     from zscrape.runtime.pages import Page
@@ -28,20 +27,36 @@ _T = TypeVar("_T")
 THREADS_COUNT = 16  # of the 64 processes and threads that an attempt may have by default
 
 
+class Blocking(Protocol):
+    """The client that is not awaited: `Http`."""
+
+    @property
+    def request(self) -> Callable[..., Page]:
+        """Ask for a page."""
+
+    @property
+    def login(self) -> Callable[..., Page]:
+        """Log in."""
+
+    @property
+    def download(self) -> Callable[..., Download]:
+        """Take a file."""
+
+
 class AsyncHttp:
     """As `Http`, to be awaited."""
 
-    def __init__(self, http: Http) -> None:
+    def __init__(self, http: Blocking) -> None:
         self._http = http
         self._threads = ThreadPoolExecutor(THREADS_COUNT, "http")
 
     async def get(self, url: str, **options: Any) -> Page:
         """Get a page; the options are those of `Http.request`."""
-        return await self._call(self._http.get, url, **options)
+        return await self._call(self._http.request, "GET", url, **options)
 
     async def post(self, url: str, **options: Any) -> Page:
         """Post to a page; the options are those of `Http.request`."""
-        return await self._call(self._http.post, url, **options)
+        return await self._call(self._http.request, "POST", url, **options)
 
     async def request(self, method: str, url: str, **options: Any) -> Page:
         """Ask for a page, as `Http.request` does."""
@@ -49,7 +64,8 @@ class AsyncHttp:
 
     async def submit(self, form: Form, /, *values: Any, **options: Any) -> Page:
         """Submit a form, as `Form.submit` does."""
-        return await self._call(form.submit, *values, **options)
+        page: Page = await self._call(form.submit, *values, **options)
+        return page
 
     async def login(self, url: str, values: dict[str, Any], **options: Any) -> Page:
         """Log in, as `Http.login` does."""

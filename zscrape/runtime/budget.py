@@ -16,12 +16,17 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from typing import Any
 
 from zscrape.runtime.asking import AskRefused
 from zscrape.runtime.gate import LocalGate, origin_of
 
 REFRESH_S = 30.0
+# A gateway that is out of reach stops only requests to sites that are known to have a budget.
+_FIRST_LIMIT_S = 10.0
+_LIMIT_S = 2.0
+_ROBOTS_LIMIT_S = 15.0  # more than the gateway takes to find that a site does not answer
 SENT_S = 0.1
 _COMPLAINTS = (429, 503)
 _EVERY_SITE = "*"
@@ -37,7 +42,7 @@ class Budget:
     """Lets requests of one attempt go as the cluster's budgets of sites have it."""
 
     def __init__(
-        self, ask: Callable[[str, Any], Any], *, say: Callable[..., None], ends_at: float
+        self, ask: Callable[..., Any], *, say: Callable[..., None], ends_at: float
     ) -> None:
         self._ask = ask
         self._say = say  # tells of a longer wait: `ctx.log.info`
@@ -47,7 +52,7 @@ class Budget:
         self._refreshing = threading.Lock()
         self._room = threading.BoundedSemaphore(_ASKING_LIMIT_COUNT)
         self._names: frozenset[str] = frozenset()
-        self._names_at = -REFRESH_S
+        self._names_at = -inf
         self._complained: set[str] = set()  # hosts that are asked with care from now on
         self._gaps_s: dict[str, float] = {}  # by host, from robots.txt
         self._open: dict[str, deque[tuple[str, str]]] = {}  # by address: token and host
@@ -85,15 +90,17 @@ class Budget:
                 self._complained.add(host)
         if token or has_complaint:
             told = {"event": "over", "host": host, "token": token, "status": status}
-            self._teller.tell({**told, "retry_after_s": retry_after_s})
+            report = {**told, "retry_after_s": retry_after_s}
+            # A complaint is told before the script goes on: it may be the last it does.
+            self._teller.tell(report, is_urgent=has_complaint)
 
     def robots(self, origin: str) -> str | None:
         """Return a site's robots.txt as the cluster has it; None: the gateway cannot know."""
         if self._is_alone:
             return None
         try:
-            told = self._ask("robots", {"origin": origin})
-        except AskRefused:
+            told = self._ask("robots", {"origin": origin}, timeout_s=_ROBOTS_LIMIT_S)
+        except (AskRefused, TimeoutError):
             return None
         if told.get("deflated"):
             import base64
@@ -135,14 +142,15 @@ class Budget:
         with self._refreshing:
             if time.monotonic() - self._names_at < REFRESH_S:
                 return  # another thread has just asked
+            limit_s = _FIRST_LIMIT_S if self._names_at < 0 else _LIMIT_S
             try:
-                told = self._ask("site", {})
+                self._names = frozenset(self._ask("site", {}, timeout_s=limit_s)["sites"])
+            except TimeoutError:
+                pass  # what was known still holds
             except AskRefused as error:
                 if error.code != "unsupported":
                     raise
                 self._is_alone = True
-                return
-            self._names = frozenset(told["sites"])
             self._names_at = time.monotonic()
 
     def _take(self, host: str, *, is_held: bool) -> str:
@@ -171,7 +179,7 @@ class Budget:
 class _Teller:
     """Tells the gateway how requests went, behind the script's back, many at once."""
 
-    def __init__(self, ask: Callable[[str, Any], Any]) -> None:
+    def __init__(self, ask: Callable[..., Any]) -> None:
         self._ask = ask
         self._news = threading.Condition()
         self._due: dict[str, tuple[float, Report]] = {}  # by token, in order of their moments
@@ -179,8 +187,11 @@ class _Teller:
         self._thread: threading.Thread | None = None
         self._has_thread = True  # a script with one process has none to spare
 
-    def tell(self, report: Report, *, delay_s: float = 0.0) -> None:
-        """Tell soon, or after a delay, which is the same for all that have one."""
+    def tell(self, report: Report, *, delay_s: float = 0.0, is_urgent: bool = False) -> None:
+        """Tell soon, or after a delay, which is the same for all that have one.
+
+        What is urgent is told before this returns.
+        """
         with self._news:
             if delay_s:
                 self._due[report["token"]] = (time.monotonic() + delay_s, report)
@@ -189,8 +200,9 @@ class _Teller:
                 self._now.append(report)
             if self._thread is None and self._has_thread:
                 self._start()
+            is_own = is_urgent or not self._has_thread
+            reports = self._take() if is_own else []
             self._news.notify()
-            reports = [] if self._has_thread else self._take()
         if reports:
             self._send(reports)
 
@@ -213,9 +225,9 @@ class _Teller:
             self._send(reports)
 
     def _send(self, reports: list[Report]) -> None:
-        # What was not told of is freed by the end of the attempt.
+        # What was asked in vain is asked again by the worker, until the attempt is over.
         with suppress(AskRefused, OSError, RuntimeError, ValueError):
-            self._ask("seen", {"reports": reports})
+            self._ask("seen", {"reports": reports}, timeout_s=_FIRST_LIMIT_S)
 
     def _take(self) -> list[Report]:
         now = time.monotonic()

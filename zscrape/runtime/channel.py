@@ -17,6 +17,7 @@ PROGRESS = b"p"
 ITEM = b"i"
 ARTIFACT = b"a"
 ANSWER = b"r"
+RECORDING = b"c"  # before the answer of an attempt that has failed
 ASK = b"k"  # what is told in return is a frame of kind TELL
 TELL = b"t"
 

@@ -59,7 +59,8 @@ FIELDS = (
     "code_size",
     "secrets_size",
 )
-RUN, RUN_PLAIN, COMPILE = b"r", b"p", b"c"  # modes; RUN_PLAIN: the code is that of a plain script
+# Modes. RUN_PLAIN: the code is that of a plain script. REPLAY: sites answer as they did once.
+RUN, RUN_PLAIN, COMPILE, REPLAY = b"r", b"p", b"c", b"y"
 
 _REHEARSAL = """
 def run(value, ctx=None):
@@ -124,7 +125,20 @@ def _answer(said: Said, payload: bytes, confine: Callable[[str], None] | None = 
         head = b'{"code":"ok","cpu_us":%d,"memory_bytes":%d,"known_count":%d}' % told
     else:
         head = _head({**failure, "cpu_us": cpu_us, "memory_bytes": memory_bytes})
+        _tell_recording(said)
     said.channel.send(frames.ANSWER, len(head).to_bytes(4, "big") + head + data)
+
+
+def _tell_recording(said: Said) -> None:
+    """Tell what sites have answered to an attempt that has failed."""
+    if said.recording is None:
+        return
+    try:
+        told = said.recording.packed()
+    except Exception:  # noqa: BLE001 - no memory, or a script's own doing: the answer comes first
+        return
+    if told:
+        said.channel.send(frames.RECORDING, told)
 
 
 def _attempt(request: list[bytes], said: Said) -> tuple[dict[str, Any] | None, bytes]:
@@ -201,6 +215,7 @@ def _context(params: dict[str, Any], request: list[bytes], said: Said) -> Contex
         script_name=request[4].decode(),
         ends_at=time.monotonic() + float(request[5]),
         secrets=_secrets(request),
+        is_replay=request[9] == REPLAY,
     )
 
 

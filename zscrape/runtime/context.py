@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from zscrape.runtime.ctx_captcha import Captcha
     from zscrape.runtime.ctx_http import Http
     from zscrape.runtime.emitting import Emitter
+    from zscrape.runtime.recording import Recording
+    from zscrape.runtime.replay import AskedTape
     from zscrape.runtime.session import Session
     from zscrape.runtime.state import State
 
@@ -76,6 +78,7 @@ class Said:
         "is_polling",
         "known_count",
         "limit_bytes",
+        "recording",
         "size_bytes",
     )
 
@@ -88,6 +91,7 @@ class Said:
         self.known_count = 0  # items left out because an earlier run had their keys
         self.ended: Ended | None = None  # the first one counts, even if the script swallows it
         self.is_cancelled = False
+        self.recording: Recording | None = None  # iff there may be something to tell
         self.is_polling = False  # the script looks at `ctx.cancelled`: it ends by itself
 
     def end(self, ended: Ended) -> NoReturn:
@@ -174,6 +178,7 @@ class Context:
         script_name: str,
         ends_at: float,
         secrets: dict[str, str] | None = None,
+        is_replay: bool = False,
     ) -> None:
         self.params = params
         self.task_id = task_id
@@ -183,6 +188,7 @@ class Context:
         self._script_name = script_name
         self._ends_at = ends_at  # monotonic seconds
         self._secrets = secrets or {}
+        self._is_replay = is_replay  # sites answer as they did once
         self._http: Http | None = None
         self._asking: Asking | None = None
         self._kept_budget: Budget | None = None
@@ -217,9 +223,27 @@ class Context:
                 gate=self._budget(),
                 save=self.save,
                 say=self.log.info,
+                recorder=self.recording,
+                tape=self._tape(),
             )
             self._http.proxies.add_lines(self._secrets.get(PROXIES_SECRET, ""))
         return self._http
+
+    def _tape(self) -> AskedTape | None:
+        if not self._is_replay:
+            return None
+        from zscrape.runtime.replay import AskedTape
+
+        return AskedTape(self._ask)
+
+    @property
+    def recording(self) -> Recording:
+        """What sites were asked and have answered; it is told only if the attempt fails."""
+        if self._said.recording is None:
+            from zscrape.runtime.recording import Recording
+
+            self._said.recording = Recording()
+        return self._said.recording
 
     @property
     def state(self) -> State:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 VIEWPORT = (1280, 800)
 _NO_PORT = 1  # never used: pydoll would look for a free one, which takes a socket
 _START_PATIENCE_S = 60.0
+_LAST_LOOK_S = 10.0  # at an attempt's end 1 s: less than its grace
 _LOOK_S = 0.005
 _LOADED = {"load": PageLoadState.COMPLETE, "dom": PageLoadState.INTERACTIVE}
 
@@ -184,10 +185,24 @@ class BrowserContext:
     async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
         """End the browser; its cookies go on in `ctx.http`, its profile is removed."""
         try:
-            if error is None and self._options.cookies and self._tab is not None:
+            if error is not None and self._tab is not None:
+                await self._keep_last_look(self._tab)
+            elif self._options.cookies and self._tab is not None:
                 await self._tab.give_cookies()
         finally:
             await self._end()
+
+    async def _keep_last_look(self, tab: Tab) -> None:
+        """Keep what the tab shows, for whoever asks why the attempt has failed."""
+
+        async def look() -> None:
+            self._ctx.recording.note_page(await tab.value("location.href"), await tab.html())
+            self._ctx.recording.note_screenshot(await tab.screenshot("jpg"))
+
+        try:
+            await asyncio.wait_for(look(), min(_LAST_LOOK_S, max(self._ctx.deadline, 1.0)))
+        except Exception:  # noqa: BLE001 - a tab may be gone; what the script raised is what counts
+            return
 
     def __enter__(self) -> Any:
         """Start it for a script that is not asynchronous: every call of the tab then blocks."""

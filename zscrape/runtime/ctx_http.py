@@ -36,7 +36,8 @@ from zscrape.runtime.httperrors import (
     RateLimited,
     RobotsDisallowed,
 )
-from zscrape.runtime.pages import Node, Nodes, Page
+from zscrape.runtime.nodes import Node, Nodes
+from zscrape.runtime.pages import Page
 from zscrape.runtime.proxies import Proxies, address_of
 from zscrape.runtime.robots import Found, Robots
 from zscrape.runtime.transport import Options, Transport
@@ -244,7 +245,7 @@ class Http:
         self._login_path = ""
         page = self.get(url)
         chosen = page.form(form) if form else _login_form(page)
-        after = chosen.submit(values, button=button, options={"check": False})
+        after: Page = chosen.submit(values, button=button, options={"check": False})
         if after.status in (401, 403) or not _is_signed_in(after, signed_in):
             raise LoginExpired(url, after.status, "the login was not accepted", after)
         blocks.check(after)

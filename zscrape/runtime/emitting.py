@@ -12,18 +12,27 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from zscrape.runtime.asking import AskRefused
 
 if TYPE_CHECKING:
-    from zscrape.runtime.context import Said
     from zscrape.runtime.state import Ask
 
 BATCH_COUNT = 500
 _BATCH_BYTES = 1024 * 1024
 _PAUSE_S = 0.2  # between questions, unless a batch is full
 _DIGEST_BYTES = 16  # 128 bits: of 10^12 keys two are alike by a chance of 10^-15
+
+
+class Said(Protocol):
+    """What takes the items; see `context.Said`."""
+
+    known_count: int
+
+    def send_item(self, body: bytes) -> None:
+        """Send one item that is JSON already."""
+        ...
 
 
 class Emitter:

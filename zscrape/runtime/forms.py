@@ -9,17 +9,36 @@ of its page, as browsers do: a site in EUC-KR does not understand UTF-8.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from zscrape.runtime.pages import Node, Page
+    from zscrape.runtime.nodes import Node, Nodes
 
 _BUTTON_TYPES = ("submit", "image")
 _NEVER_SENT = ("reset", "button")
 _URLENCODED = "application/x-www-form-urlencoded"
+
+
+class Source(Protocol):
+    """The page that a form stands in."""
+
+    url: str
+    http: Any  # the client that sends; None: the form can only be looked at
+
+    @property
+    def charset(self) -> str:
+        """The charset that the form is sent in."""
+
+    @property
+    def css(self) -> Callable[[str], Nodes]:
+        """Return elements of the page."""
+
+    @property
+    def join(self) -> Callable[[str], str]:
+        """Return an address as an absolute one."""
 
 
 class FormError(LookupError):
@@ -29,7 +48,7 @@ class FormError(LookupError):
 class Form:
     """One form. `values` may be changed before it is submitted."""
 
-    def __init__(self, page: Page, node: Node) -> None:
+    def __init__(self, page: Source, node: Node) -> None:
         self.id = node.attr("id") or ""
         self.name = node.attr("name") or ""
         self.method = "POST" if (node.attr("method") or "").strip().lower() == "post" else "GET"
@@ -95,7 +114,7 @@ class Form:
         extra: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
         **more: Any,
-    ) -> Page:
+    ) -> Any:
         """Fill in, send, and return the page that comes of it.
 
         Args:
@@ -182,7 +201,7 @@ class Form:
         self.values[name] = [*(before if isinstance(before, list) else [before]), value]
 
 
-def _controls(page: Page, form: Node, form_id: str) -> list[Node]:
+def _controls(page: Source, form: Node, form_id: str) -> list[Node]:
     """Return the controls of a form, those elsewhere that name it included."""
     found = []
     for node in page.css("input, select, textarea, button"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from zscrape.runtime.pages import Node
+    from zscrape.runtime.nodes import Node
 
 # What a table may grow to by its spans: a page of one cell can ask for 65,534 x 1,000.
 _SPAN_LIMIT_COUNT = 1000

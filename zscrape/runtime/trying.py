@@ -15,12 +15,11 @@ import httpx
 from zscrape.runtime import blocks, retrying
 from zscrape.runtime.gate import Exchange, Recorder
 from zscrape.runtime.httperrors import BodyTooLarge, HttpError
-from zscrape.runtime.pages import Page
+from zscrape.runtime.pages import Client, Page
 from zscrape.runtime.robots import LIMIT_BYTES as ROBOTS_LIMIT_BYTES, Found
 from zscrape.runtime.transport import OPTIONS, Options
 
 if TYPE_CHECKING:
-    from zscrape.runtime.ctx_http import Http
     from zscrape.runtime.downloads import Sink
     from zscrape.runtime.proxies import Proxies, Proxy
 
@@ -62,7 +61,7 @@ class Trying:
         self._proxies = proxies
         self._say = say
 
-    def page(self, ask: Ask, http: Http) -> Page:
+    def page(self, ask: Ask, http: Client) -> Page:
         """Return the answer, be it a good one or the last one.
 
         Raises:
@@ -87,7 +86,7 @@ class Trying:
             self._pause(ask.url, wait_s, f"HTTP {page.status}")
         raise AssertionError("the last try returns or raises")
 
-    def robots(self, url: str, http: Http) -> Found:
+    def robots(self, url: str, http: Client) -> Found:
         """Fetch a robots.txt; what is wrong with its site will show with the page."""
         options = Options(ROBOTS_LIMIT_BYTES, has_robots=False)
         ask = Ask("GET", url, {}, None, None, ROBOTS_TIMEOUT_S, True, options, None, 1)
@@ -102,7 +101,7 @@ class Trying:
             self._pause(url, retrying.backoff_s(number), f"HTTP {page.status}")
         return Found(0, "")
 
-    def _send(self, ask: Ask, http: Http) -> Page:
+    def _send(self, ask: Ask, http: Client) -> Page:
         """Send once, and return what came."""
         sink = ask.sink
         headers = ask.headers if sink is None else {**(ask.headers or {}), **sink.headers()}

@@ -132,6 +132,10 @@ class Catalogue:
                 return warm.script
             raise
 
+    async def files(self, digest: str) -> tuple[ScriptFile, ...] | None:
+        """Return the files of an exact version; None when they are not here any more."""
+        return await self._cache.files(digest)
+
     async def scripts(self) -> list[ScriptSummary]:
         """Return all scripts, by name; one that cannot be used is listed with its problems.
 

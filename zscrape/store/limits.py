@@ -13,7 +13,6 @@ from typing import Final
 
 from msgspec import Struct
 
-from zscrape.core.bucket import Rate
 from zscrape.store.postgres import PostgresDatabase
 
 _NOW: Final = "extract(epoch from clock_timestamp())::float8"
@@ -44,10 +43,11 @@ _KEPT_S: Final = 86_400.0  # by then every bucket that anybody cares about is fu
 
 
 class Drawn(Struct, frozen=True):
-    """How often a bucket was taken from, and at which rate it fills."""
+    """How often a bucket was taken from, how fast it fills, and how much it holds."""
 
-    rate: Rate
     count: int
+    per_s: float
+    burst_count: int
 
 
 class Level(Struct, frozen=True):
@@ -74,9 +74,9 @@ class LimitStore:
         def work(writer: sqlite3.Connection) -> None:
             # In one order at all gateways: they wait for each other, and never in a circle.
             for name in sorted(drawn):
-                rate, count = drawn[name].rate, drawn[name].count
-                full = float(rate.burst_count)
-                writer.execute(_DRAW, (name, full - count, full, rate.per_s, float(count)))
+                each = drawn[name]
+                full, count = float(each.burst_count), float(each.count)
+                writer.execute(_DRAW, (name, full - count, full, each.per_s, count))
             for client, task_count in counts.items():
                 own = (self._gateway_id, client)
                 if task_count:

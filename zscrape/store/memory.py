@@ -14,6 +14,7 @@ from zscrape.model import MIB, TaskId, TaskSpec, TaskState
 from zscrape.store.blobs import Blob
 from zscrape.store.records import result_key
 from zscrape.store.tasks import (
+    Ended,
     EntryKind,
     KeyTaken,
     LogEntry,
@@ -220,6 +221,16 @@ class MemoryTaskStore:
             rows=[kept.row for kept in shown],
             next_before=shown[-1].sequence if has_more and shown else None,
         )
+
+    async def ended(self, *, since: float, limit: int) -> list[Ended]:
+        """Return the tasks that ended at or after a moment, the last to end first."""
+        found: list[Ended] = []
+        for task_id in reversed(self._final):
+            row = self._kept[task_id].row
+            if row.finished_at is None or row.finished_at < since or len(found) >= limit:
+                break
+            found.append(Ended(row.id, row.status.value, row.created_at, row.finished_at))
+        return found
 
     def _matching(self, query: TaskQuery) -> Iterator[_Kept]:
         for kept in reversed(self._kept.values()):

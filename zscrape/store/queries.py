@@ -13,7 +13,7 @@ from zscrape.store.blobs import Blob
 from zscrape.store.live import ChunkFacts
 from zscrape.store.records import Damaged, Loaded, damaged_row, decode_log, load, with_data
 from zscrape.store.statements import SELECT_TASKS
-from zscrape.store.tasks import LogEntry, TaskQuery, TaskRow
+from zscrape.store.tasks import Ended, LogEntry, TaskQuery, TaskRow
 
 _OUTPUT_KINDS: Final = ("item", "artifact")
 _LIKE: Final = "lower(script_name) LIKE ? ESCAPE '!'"
@@ -175,6 +175,16 @@ def ended_since(
     own, values = _own(owner)
     found = reader.execute(f"{SELECT_TASKS} WHERE finished_at >= ?{own}", (moment, *values))
     return [load(record).row for record in found]
+
+
+def ended(reader: sqlite3.Connection, since: float, limit: int) -> list[Ended]:
+    """Return when tasks came and ended that ended at `since` or later, the last to end first."""
+    found = reader.execute(
+        "SELECT id, status, created_at, finished_at FROM tasks WHERE finished_at >= ?"
+        " ORDER BY finished_at DESC LIMIT ?",
+        (since, limit),
+    )
+    return [Ended(*record) for record in found.fetchall()]
 
 
 def chunk_facts(reader: sqlite3.Connection, task_id: TaskId) -> ChunkFacts:

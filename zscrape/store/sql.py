@@ -25,6 +25,7 @@ from zscrape.store.far import Far, FarPart
 from zscrape.store.live import ChunkFacts, LiveTask, Written, begin, chunks_of, resume
 from zscrape.store.records import Damaged, Loaded, plain, result_key
 from zscrape.store.tasks import (
+    Ended,
     EntryKind,
     KeyTaken,
     LogEntry,
@@ -659,6 +660,11 @@ class SqlTaskStore:
             rows=[self._freshest(loaded) for loaded in shown],
             next_before=shown[-1].seq if has_more and shown else None,
         )
+
+    async def ended(self, *, since: float, limit: int) -> list[Ended]:
+        """Return the tasks that ended at or after a moment, the last to end first."""
+        await self._settled()
+        return await self._database.read(partial(queries.ended, since=since, limit=limit))
 
     def _freshest(self, loaded: Loaded) -> TaskRow:
         task = self._live.get(loaded.row.id)

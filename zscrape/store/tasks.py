@@ -49,6 +49,13 @@ class ArtifactRow(Struct, frozen=True, gc=False):
     number: int
 
 
+class Recorded(Struct, frozen=True, gc=False):
+    """What sites have answered to an attempt that failed: kept as an artifact is."""
+
+    attempt: int
+    file: ArtifactRow
+
+
 class WebhookDelivery(Struct, frozen=True, kw_only=True, gc=False):
     """Who is told of a task's end, and what became of that: `pending delivered failed`."""
 
@@ -125,6 +132,7 @@ class TaskRow(Struct, kw_only=True, gc=False, omit_defaults=True):
     error_fields: dict[str, Any] = {}
     item_count: int = 0
     artifacts: tuple[ArtifactRow, ...] = ()
+    recordings: tuple[Recorded, ...] = ()  # of attempts that failed, the latest last
     webhooks: tuple[WebhookDelivery, ...] = ()  # set as it ends
     last_number: int = 0  # of its log
     dropped_count: int = 0  # log entries beyond what is kept of one task
@@ -160,6 +168,15 @@ class TaskPage(Struct, frozen=True):
 
     rows: list[TaskRow]
     next_before: int | None
+
+
+class Ended(Struct, frozen=True, gc=False):
+    """When a task came and ended, and how: what charts are drawn of."""
+
+    id: TaskId
+    status: str
+    created_at: float
+    finished_at: float
 
 
 class KeyTaken(Exception):
@@ -237,6 +254,10 @@ class TaskStore(Protocol):
 
     async def page(self, query: TaskQuery) -> TaskPage:
         """Return one page of the tasks asked for, newest first."""
+        ...
+
+    async def ended(self, *, since: float, limit: int) -> list[Ended]:
+        """Return the tasks that ended at or after a moment, the last to end first."""
         ...
 
     async def entries(

@@ -31,6 +31,7 @@ from zscrape.worker.masking import Mask
 from zscrape.worker.parking import PERSON, Clock
 from zscrape.worker.pump import Pump
 from zscrape.worker.quota import FolderWatch
+from zscrape.worker.recordings import record_of
 from zscrape.worker.speech import Speech, Violation
 from zscrape.worker.watch import TreeWatch
 from zscrape.worker.yields import Yields
@@ -54,6 +55,7 @@ class Assignment(msgspec.Struct, frozen=True):
     deadline_at: float | None = None
     is_exclusive: bool = False  # another may begin as soon as this one is told to be over
     secrets: dict[str, str] = {}  # values by name, as far as they are granted
+    is_replay: bool = False  # sites answer as they did once: what asks `replay` says
 
 
 class SlotListener(Protocol):
@@ -105,6 +107,7 @@ class Running:
         self._folder: FolderWatch | None = None
         self._is_over = False
         self._answered: tuple[Outcome, float, int] | None = None  # its end is awaited
+        self._has_recording = False  # of what sites have answered
         self._is_deaf = False  # the channel has closed, or carried what it may not
         self._pending: list[Record] = []
         self._flushing: asyncio.TimerHandle | None = None
@@ -201,6 +204,9 @@ class Running:
                 if kind == frames.ASK:
                     self._inquiry.hear(payload)
                     continue
+                if kind == frames.RECORDING:
+                    self._on_recording(payload)
+                    continue
                 record = self._speech.record(kind, payload)
                 if record is not None:
                     if self._yields is not None and record[0] == "item":
@@ -230,6 +236,13 @@ class Running:
         self._write(child, memoryview(frame))
         if self._unsent:
             self._pump.watch_writing(child.channel_fd, is_wanted=True)
+
+    def _on_recording(self, payload: bytes) -> None:
+        """Pass on what sites have answered; a second one is not a child's."""
+        if self._has_recording:
+            raise Violation(OutcomeCode.CRASHED, reason="its channel carried a second recording")
+        self._has_recording = True
+        self._tell("recording", record_of(payload, self._mask))
 
     def _on_answer(self, payload: bytes) -> None:
         answer = self._speech.answer(payload)
@@ -422,6 +435,8 @@ def _request(
     elif code is not None:
         mode = child_runtime.RUN_PLAIN if code.is_plain else child_runtime.RUN
         content = code.content
+    if assignment.is_replay and mode == child_runtime.RUN:
+        mode = child_runtime.REPLAY
     head = (
         f"{assignment.task_id}\0{assignment.attempt}\0{folder}\0{run.entry_point}\0{run.pin.name}\0"
         f"{timeout_s:.3f}\0{max(cpu_s, 1)}\0{limits.memory_bytes}\0{limits.result_size_bytes}\0"

@@ -94,12 +94,19 @@ class Mask:
         masked = self.value(_decode(document))
         return document if self.hit_count == hit_count else _encode(masked)
 
+    def content(self, content: bytes) -> bytes:
+        """Return bytes with every secret in them blanked out."""
+        told = content
+        for form in self._bytes:
+            told = told.replace(form, MASK.encode())
+        self.hit_count += told != content
+        return told
+
     def file(self, record: bytes) -> bytes:
         """Return a saved file's record with every secret blanked out: in bytes, name and type."""
         saved = _decode(record)
-        content = told = binascii.a2b_base64(saved["data"])
-        for form in self._bytes:
-            told = told.replace(form, MASK.encode())
+        content = binascii.a2b_base64(saved["data"])
+        told = self.content(content)
         # A name has no asterisks, and both have a greatest length.
         name = self.text(saved["name"]).replace("*", "-")[:_NAME_LIMIT_CHARACTERS]
         content_type = self.text(saved["content_type"])[:_TYPE_LIMIT_CHARACTERS]
@@ -108,7 +115,6 @@ class Mask:
             return record
         saved["name"], saved["content_type"] = name, content_type
         if told != content:
-            self.hit_count += 1
             saved["data"] = base64.b64encode(told).decode()
             saved["size"], saved["sha256"] = len(told), hashlib.sha256(told).hexdigest()
         return _encode(saved)

@@ -1,4 +1,4 @@
-"""`/login`, `/logout`, `/` and `/v1/me`: who is signed in, by a link or by a key."""
+"""`/login`, `/logout` and `/v1/me`: who is signed in, by a link or by a key."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from zscrape.errors import LockedOut, LoginInvalid, Unauthorized
+from zscrape.errors import LockedOut, LoginInvalid
 from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import (
     check_query,
@@ -21,7 +21,6 @@ from zscrape.gateway.api.exchange import (
     request_id_of,
     told,
 )
-from zscrape.gateway.clients import Client
 from zscrape.gateway.envelope import moment
 from zscrape.gateway.sessions import LINK_S, SESSION_S
 from zscrape.messages import text
@@ -112,38 +111,17 @@ async def me(request: Request) -> Response:
     )
 
 
-@needs("open")
-async def front(request: Request) -> Response:
-    """`GET /`: who is signed in, or how to."""
-    state, lang = gateway_of(request), language(request)
-    headers = dict(request.scope["headers"])
-    try:
-        client = state.access.authenticate(headers, peer_of(request.scope))
-    except (Unauthorized, LockedOut):
-        return _page(request, text("page.signed_out", lang))
-    words = text("page.signed_in", lang, name=client.name or client.id, scopes=_scopes(client))
-    return _page(request, words, is_signed_in=True)
-
-
-def _scopes(client: Client) -> str:
-    return " ".join(sorted(client.scopes))
-
-
 def _page(
     request: Request,
     words: str,
     status: int = 200,
     headers: dict[str, str] | None = None,
-    *,
-    is_signed_in: bool = False,
 ) -> Response:
     lang = language(request)
-    out = escape(text("page.sign_out", lang))
-    form = f'<form method="post" action="/logout"><button>{out}</button></form>'
     document = (
         f'<!doctype html><html lang="{lang}"><meta charset="utf-8"><title>zscrape</title>'
         f"<style>{_STYLE}</style><h1>zscrape</h1><p>{escape(words)}</p>"
-        f"{form if is_signed_in else ''}</html>\n"
+        f'<p><a href="/">{escape(text("page.to_dashboard", lang))}</a></p></html>\n'
     )
     return HTMLResponse(document, status, headers={**(headers or {}), **_HEADERS})
 
@@ -151,7 +129,6 @@ def _page(
 def routes() -> list[BaseRoute]:
     """Return the routes of this resource."""
     return [
-        Route("/", front, methods=["GET"]),
         Route("/login", login, methods=["GET"]),
         Route("/logout", logout, methods=["POST"]),
         Route("/v1/logins", link, methods=["POST"]),

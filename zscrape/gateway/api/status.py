@@ -64,27 +64,29 @@ async def ready(request: Request) -> Response:
 @needs("open")
 async def status(request: Request) -> Response:
     """`GET /status`: the figures at a glance."""
-    state = gateway_of(request)
+    return told(figures(gateway_of(request)))
+
+
+def figures(state: GatewayState) -> dict[str, Any]:
+    """Return how busy this gateway is now."""
     snapshot = state.router.snapshot()
-    return told(
-        {
-            "status": "draining" if _is_ending(state) else "ok",
-            "gateway_id": state.gateway_id,
-            "version": zscrape.__version__,
-            "uptime_s": round(max(0.0, time.time() - state.started_at), 3),
-            "queue_length": snapshot.queued_count,
-            "oldest_queued_s": round(snapshot.oldest_queued_s, 3),
-            "assigned_count": snapshot.assigned_count,
-            "running_count": snapshot.running_count,
-            "active_workers": _active_count(snapshot),
-            "garbage_count": state.router.garbage_count,
-            "slot_count": snapshot.slot_count,
-            "free_slot_count": snapshot.free_slot_count,
-            # Since the last call: a figure over a moment of its own would have to wait for it.
-            "cpu_usage": psutil.cpu_percent(interval=None),
-            "memory_usage": psutil.virtual_memory().percent,
-        }
-    )
+    return {
+        "status": "draining" if _is_ending(state) else "ok",
+        "gateway_id": state.gateway_id,
+        "version": zscrape.__version__,
+        "uptime_s": round(max(0.0, time.time() - state.started_at), 3),
+        "queue_length": snapshot.queued_count,
+        "oldest_queued_s": round(snapshot.oldest_queued_s, 3),
+        "assigned_count": snapshot.assigned_count,
+        "running_count": snapshot.running_count,
+        "active_workers": _active_count(snapshot),
+        "garbage_count": state.router.garbage_count,
+        "slot_count": snapshot.slot_count,
+        "free_slot_count": snapshot.free_slot_count,
+        # Since the last call: a figure over a moment of its own would have to wait for it.
+        "cpu_usage": psutil.cpu_percent(interval=None),
+        "memory_usage": psutil.virtual_memory().percent,
+    }
 
 
 @needs("read", "run")

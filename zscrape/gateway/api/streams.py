@@ -24,6 +24,7 @@ from zscrape.gateway.envelope import encode, envelope, moment, task_error_view
 from zscrape.gateway.events import reschedule
 from zscrape.gateway.state import GatewayState
 from zscrape.model import SavedFile
+from zscrape.runtime.recording import CONTENT_TYPE
 from zscrape.store.tasks import LogEntry, TaskRow
 
 _BATCH_COUNT: Final = 256  # entries read at once: the loop gets a turn between batches
@@ -239,6 +240,8 @@ def _event_of(entry: LogEntry) -> bytes:
             told = encode(_ARTIFACT.decode(entry.body))
         except (msgspec.MsgspecError, ValueError, RecursionError):
             told = b"{}"
+        if CONTENT_TYPE.encode() in told:  # for the capsule, not for those who follow
+            return b""
         return _event(entry.number, "artifact", told)
     if entry.kind == "state":  # its body has the attempt already
         at = moment(entry.at) or datetime.fromtimestamp(0, UTC)
