@@ -352,6 +352,9 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers={"200": {JSON: _OBJECT}, "503": {JSON: _OBJECT}}, is_open=True
     ),
     ("GET", "/status"): Operation(is_open=True),
+    ("GET", "/metrics"): Operation(
+        answers={"200": {"text/plain": _TEXT, "application/openmetrics-text": _TEXT}}
+    ),
     ("GET", "/openapi.json"): Operation(is_open=True),
     ("GET", "/docs"): Operation(answers={"200": {"text/html": _TEXT}}, is_open=True),
     ("GET", "/v1/pressure"): Operation(
