@@ -21,6 +21,7 @@ from zscrape.core.sitepace import SiteState
 from zscrape.core.sites import bare_host, site_of, strictest
 from zscrape.errors import NotFound, StorageError
 from zscrape.gateway.asked import Asked
+from zscrape.gateway.counters import LONG_S, Histogram
 from zscrape.gateway.faults import field_fault
 from zscrape.gateway.siteasks import ROBOTS, Seen, claims_of, decode_question, decode_seen
 from zscrape.gateway.siteledger import SITE_LIMIT_COUNT, LocalLedger, SiteLedger
@@ -71,6 +72,7 @@ class Sites:
         self._posts: dict[str, SitePost] = {}
         self._held: dict[tuple[TaskId, int], _Held] = {}
         self._waits: dict[TaskId, tuple[str, float]] = {}  # since when (monotonic), the oldest
+        self.waits = Histogram(LONG_S)  # of scripts for their tokens
         self._visit_count = 0
         self._keeping: asyncio.Task[None] | None = None
 
@@ -146,6 +148,7 @@ class Sites:
             if self._waits.get(asked.task_id) == (site, since):
                 del self._waits[asked.task_id]
         waited_s = round(time.monotonic() - since, 3)
+        self.waits.add(waited_s)
         return _ENCODE({"token": token_id, "site": site, "waited_s": waited_s})
 
     async def seen(self, asked: Asked) -> bytes:
@@ -188,6 +191,11 @@ class Sites:
             post = self._posts.get(site)
             if post is not None:
                 post.hear(Report("over", token_id))
+
+    @property
+    def waiting_count(self) -> int:
+        """How many tasks wait for a site now."""
+        return len(self._waits)
 
     def explain(self, task_id: TaskId) -> Explanation | None:
         """Say which site a running task waits for, if it does."""
