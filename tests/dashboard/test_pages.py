@@ -354,7 +354,8 @@ async def test_the_keyboard_is_enough(screen: Screen, site: Site) -> None:
     await screen.press("Enter")
     await screen.until("document.activeElement.id === 'main'")
     await screen.go("/scripts")
-    await screen.until("document.activeElement.id === 'main'")
+    await screen.until("document.title === 'Scripts · zscrape'")
+    await screen.until("document.activeElement.id === 'main' && find('button', null)")
     await screen.press("Tab")
     next_one = await screen.run("return document.activeElement.textContent")
 
