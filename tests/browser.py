@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 from zscrape.scripts.manifest import parse_manifest
+from zscrape.wire import Ask, Tell
 
 # What a manifest with this kit and nothing said of limits gives.
 LIMITS = parse_manifest(
@@ -141,6 +142,11 @@ def profiles(root: Path) -> list[Path]:
         for name in names
         if name.startswith(".browser")
     ]
+
+
+def nobody(ask: Ask) -> Tell:
+    """Answer what a script asks as a worker does that has no gateway."""
+    return Tell(ask.task_id, ask.attempt, ask.request, b'{"message":"none"}', "unsupported")
 
 
 async def eventually(test: Callable[[], bool]) -> None:

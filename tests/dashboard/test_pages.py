@@ -63,6 +63,22 @@ async def test_running_a_script_from_its_form(screen: Screen, site: Site) -> Non
     assert {each.rpartition("=")[2] for each in links} == {"csv", "xlsx", "jsonl", "json"}
 
 
+async def test_rows_of_an_ended_task_begin_at_the_first_page_by_page(
+    screen: Screen, site: Site
+) -> None:
+    """A long table is read from its top; the rows after the first hundred are one press away."""
+    task_id = site.scrape("shop", parameters={"title": "Lamp", "rows": 130})
+    await screen.go(f"/tasks/{task_id}")
+    await screen.see("1 to 100 of 130")
+    await screen.until("document.querySelectorAll('.items tbody tr').length === 100")
+    top = await screen.run("return document.querySelector('.items .scroll').scrollTop")
+    await screen.click("Next")
+    await screen.see("101 to 130 of 130")
+    await screen.until("document.querySelectorAll('.items tbody tr').length === 30")
+
+    assert top == 0
+
+
 async def test_what_a_script_brings_is_never_markup(screen: Screen, site: Site) -> None:
     """Rows, logs, progress and pages with scripts in them are shown as the text they are."""
     task_id = site.scrape("shop", parameters={"title": "<b>x</b>"})
@@ -88,12 +104,18 @@ async def test_why_a_task_failed_and_what_to_press(screen: Screen, site: Site) -
     await screen.see("What failed last", "no price on /sale")
     await screen.go(f"/tasks/{task_id}")
     await screen.see("Why it failed", "script_error", "Next step:", "ValueError", "main.py")
+    capsule = await screen.run(
+        "const link = document.querySelector('a[href$=capsule]');"
+        " return (await fetch(link.href)).headers.get('content-type')"
+    )
     await screen.click("Run again with changes")
     await screen.until("(document.querySelector('#p-page') || {}).value === '/sale'")
     await screen.go(f"/tasks/{task_id}")
     await screen.click("Retry")
     await screen.until(f"!location.hash.includes('{task_id}')")
     await screen.see("Retry of")
+
+    assert capsule == "application/zip"
 
 
 async def test_rows_arrive_while_it_runs_and_cancelling_ends_it(screen: Screen, site: Site) -> None:
@@ -321,6 +343,24 @@ async def test_language_and_theme_are_switched_and_kept(screen: Screen, site: Si
     )
 
     assert shown == ["ko", "dark", "rgb(15, 19, 25)"]
+
+
+async def test_the_keyboard_is_enough(screen: Screen, site: Site) -> None:
+    """The first key leads past the menu, and a page that opens is where one goes on."""
+    await screen.load("/")
+    await screen.see("Overview")
+    await screen.press("Tab")
+    first = await screen.run("return document.activeElement.className")
+    await screen.press("Enter")
+    await screen.until("document.activeElement.id === 'main'")
+    await screen.go("/scripts")
+    await screen.until("document.title === 'Scripts · zscrape'")
+    await screen.until("document.activeElement.id === 'main' && find('button', null)")
+    await screen.press("Tab")
+    next_one = await screen.run("return document.activeElement.textContent")
+
+    assert first == "skip"
+    assert next_one == "Look at the repositories now"
 
 
 async def test_a_first_visit_is_small(screen: Screen, site: Site) -> None:

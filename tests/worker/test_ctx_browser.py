@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.browser import KIT, LIMITS, Site, browsers, eventually, profiles, serving
+from tests.browser import KIT, LIMITS, Site, browsers, eventually, nobody, profiles, serving
 from tests.worker.conftest import Ran, Stage
 from zscrape.model import OutcomeCode
 from zscrape.worker.network import NetworkPolicy
@@ -47,6 +47,7 @@ async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]
         network=NetworkPolicy("any"),
     )
     made = Stage(root, policy)
+    made.answer = nobody
     await made.slots.start()
     yield made
     await made.slots.close()
@@ -301,6 +302,7 @@ async def test_browser_started_ahead_is_fresh_and_used_once(
         browser_ahead=1,
     )
     stage = Stage(root, policy)
+    stage.answer = nobody
     await stage.slots.start()
     name = stage.write(source)
     told = []

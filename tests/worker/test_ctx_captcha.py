@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from tests.browser import KIT, LIMITS
+from tests.browser import KIT, LIMITS, nobody
 from tests.shop.server import Shop
 from tests.worker.conftest import Ran, Stage
 from zscrape.model import OutcomeCode
@@ -45,6 +45,7 @@ async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]
     root = tmp_path_factory.mktemp("captcha")
     policy = SlotPolicy(1, root / "scratch", (root,), network=NetworkPolicy("any"))
     made = Stage(root, policy)
+    made.answer = nobody
     await made.slots.start()
     yield made
     await made.slots.close()
@@ -59,9 +60,9 @@ async def run(desk: Stage, source: str, params: Any, kit: tuple[str, ...] = KIT)
 def reader(desk: Stage, shop: Shop) -> None:
     """Have a person who can read what the shop's last picture says."""
 
-    def answer(ask: Ask) -> Tell | None:
+    def answer(ask: Ask) -> Tell:
         if ask.kind != "person":
-            return None
+            return nobody(ask)
         digits = list(shop.state.riddles.values())[-1]
         body = msgspec.json.encode({"answer": digits})
         return Tell(ask.task_id, ask.attempt, ask.request, body)
@@ -164,7 +165,13 @@ async def test_answer_that_nobody_gives_ends_the_attempt(desk: Stage, shop: Shop
     """What the gateway says of it stands in the message."""
     source = "def run(url, *, ctx):\n    ctx.captcha.solve(ctx.http.get(url))\n"
     words = msgspec.json.encode({"message": "Nobody was there."})
-    desk.answer = lambda ask: Tell(ask.task_id, ask.attempt, ask.request, words, "handoff_expired")
+
+    def answer(ask: Ask) -> Tell:
+        if ask.kind != "person":
+            return nobody(ask)
+        return Tell(ask.task_id, ask.attempt, ask.request, words, "handoff_expired")
+
+    desk.answer = answer
     ran = await run(desk, source, {"url": f"{shop.url}/captcha"}, ("http",))
 
     assert ran.outcome.code is OutcomeCode.CAPTCHA_REQUIRED

@@ -17,9 +17,10 @@ from zscrape.worker.interpreters import Interpreter, is_own_in
 
 # What each part of the kit imports in a child (`runtime/ctx_http.py`); the versions are those
 # that zscrape itself has been tested with, the installed ones.
+_HTTP = ("httpx", "h2", "selectolax", "protego", "charset-normalizer", "lxml")
 KIT_PACKAGES: dict[str, tuple[str, ...]] = {
-    "http": ("httpx", "h2", "selectolax", "protego", "charset-normalizer", "lxml"),
-    "browser": ("pydoll-python",),
+    "http": _HTTP,
+    "browser": ("pydoll-python", *_HTTP),  # a tab's page is one of `ctx.http`
 }
 _FORMAT = 1  # raised when an environment of before could not be used any more
 
@@ -93,7 +94,7 @@ def needs_environment(run: RunSpec) -> bool:
 
 def kit_lines(kit: Iterable[str]) -> tuple[str, ...]:
     """Return the requirement lines of kit parts."""
-    return tuple(line for part in kit for line in _part_lines(part))
+    return tuple(dict.fromkeys(line for part in kit for line in _part_lines(part)))
 
 
 @functools.cache

@@ -200,7 +200,7 @@ def _sweep(base: Path) -> None:
 
 
 def _birth(pid: int) -> str:
-    """Return the start time of a process as the kernel counts it, empty if there is none.
+    """Return the start time of a process as the kernel counts it, empty if none lives.
 
     With it a process number cannot be taken for a later process of the same number.
     """
@@ -208,4 +208,6 @@ def _birth(pid: int) -> str:
         told = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return ""
-    return told.rpartition(b")")[2].split()[19].decode()
+    words = told.rpartition(b")")[2].split()
+    is_over = words[0] in (b"Z", b"X")  # nobody has waited for it yet
+    return "" if is_over else words[19].decode()
