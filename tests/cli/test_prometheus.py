@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,7 @@ def test_prometheus_finds_all_that_rules_and_dashboards_ask_for(
     assert [name for name in names if not prometheus.has(name)] == []
     # Two readings make a rate: of a series that is new the second one may be yet to come.
     for query in (*queries, *compared):
-        prometheus.until(lambda query=query: prometheus.has(query))
+        prometheus.until(partial(prometheus.has, query))
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.name)
