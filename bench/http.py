@@ -16,6 +16,7 @@ from statistics import median
 import httpx
 
 from zscrape.runtime.ctx_http import Http
+from zscrape.runtime.recording import Recording
 
 PAGE_COUNT = 1_000
 PORTION_COUNT = 100
@@ -54,7 +55,8 @@ def _portion_s(get: Callable[[str], str], url: str, first: int) -> float:
 
 
 def _compare(url: str) -> dict[str, float]:
-    own = Http(script_name="bench", ends_at=time.monotonic() + 3600)
+    ends_at = time.monotonic() + 3600
+    own = Http(script_name="bench", ends_at=ends_at, recorder=Recording())  # as `ctx.http` is
     bare = httpx.Client(verify=httpx.create_ssl_context(), trust_env=False)
     clients: dict[str, Callable[[str], str]] = {
         "bare": lambda page: bare.get(page).text,

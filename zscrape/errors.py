@@ -210,10 +210,13 @@ class GroupForbidden(Forbidden):
     code: ClassVar[str] = "group_forbidden"
     name: str  # empty: the task says none
     allowed: str
+    is_shared: bool = False  # what is asked for is of all groups of a script
 
     @property
     def text_key(self) -> str:
-        """The words of a group that is another's, or is not told."""
+        """The words of a group that is another's, or is not told, or of what is of all groups."""
+        if self.is_shared:
+            return "group_forbidden.shared"
         return "group_forbidden" if self.name else "group_forbidden.none"
 
 

@@ -45,7 +45,7 @@ def run(*, ctx):
     return ctx.ask("Which code?", image=picture, fields=fields)
 """
 BROKEN = """
-def run(url: str, ctx):
+def run(url: str, token: str = "", *, ctx):
     page = ctx.http.get(url, check=False)
     raise ValueError("no price on " + page.css("title").text)
 """

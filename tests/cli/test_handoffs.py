@@ -13,7 +13,9 @@ from click.testing import Result
 
 from tests.cli.conftest import Zscrape
 from zscrape.cli import handoffs
+from zscrape.cli.live import Live
 from zscrape.cli.terminal import Terminal
+from zscrape.client import Event
 
 FIELDS = {"code": {"type": "string", "title": "Code"}, "count": {"type": "integer"}}
 
@@ -77,6 +79,15 @@ def test_dismiss(on_cluster: Zscrape) -> None:
     assert "답 없이 닫았습니다" in dismissed.stdout
     assert (error["code"], error["type"].rpartition(".")[2]) == ("script_error", "AskRefused")
     assert "Nobody is asked anything" in left.stderr
+
+
+def test_who_follows_is_told_how_to_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    """A task that waits for a person names the verb that lets it go on."""
+    with Live(Terminal.now(), "asks", shows_records=False) as live:
+        live.show(Event("state", "5", {"status": "waiting", "handoff": "h-1"}))
+        live.show(Event("state", "6", {"status": "running"}))
+
+    assert capsys.readouterr().err.count("zscrape handoffs answer h-1") == 1
 
 
 def test_unknown_question_is_3(on_cluster: Zscrape) -> None:

@@ -102,6 +102,23 @@ def test_up_is_a_whole_cluster(
     await_gone(family)
 
 
+def test_up_alone_has_the_samples_at_hand(serve: Any, tmp_path: Path) -> None:
+    """Nobody who has just begun is shown an empty list; a script of one's own comes first."""
+    home = tmp_path / "home"
+    own = home / "scripts" / "page_text"
+    own.mkdir(parents=True)
+    (own / "metadata.json").write_text('{"name": "page_text", "version": "9.0.0", "kit": []}')
+    (own / "main.py").write_text("def run():\n    return 'mine'\n")
+    up = serve("up", *LISTEN, "--home", str(home), "--slots", "1")
+    with Client(find_gateway(home=home, environ={})) as client:
+        sample = client.run("noop", {"hello": "world"}, timeout=30)
+        mine = client.run("page_text", timeout=30)
+    up.end(signal.SIGTERM)
+
+    assert (sample["status"], sample["data"]) == ("completed", {"hello": "world"})
+    assert (mine["version"], mine["data"]) == ("9.0.0", "mine")
+
+
 def test_up_killed_takes_its_worker_along(serve: Any, tmp_path: Path, scripts_folder: Path) -> None:
     """`kill -9` of `up` leaves no worker behind: its lifeline is cut."""
     home = tmp_path / "home"

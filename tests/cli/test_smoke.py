@@ -45,7 +45,10 @@ def test_manual_3_3_a_sound_installation_passes(
     assert set(states.values()) <= {"succeeded", "skipped"}
     assert all(
         states[name] == "succeeded"
-        for name in ("health", "authentication", "routing", "events", "limit_time", "limit_memory")
+        for name in (
+            *("health", "authentication", "routing", "events", "limit_time", "limit_memory"),
+            *("schedule", "metrics"),
+        )
     )
     assert report_of(tmp_path / "r.xml").get("failures") == "0"
     assert summary_of(tmp_path / "s.json")["failed_total"] == 0

@@ -152,8 +152,10 @@ class Screen:
 
     async def press(self, key: str) -> None:
         """Press a key of the keyboard."""
-        named = {"key": key, "code": key, "windowsVirtualKeyCode": _KEY_CODES[key]}
-        for kind in ("rawKeyDown", "keyUp"):
+        named: dict[str, Any] = {"key": key, "code": key, "windowsVirtualKeyCode": _KEY_CODES[key]}
+        if key == "Enter":  # it presses links by the character that it makes
+            named["text"] = "\r"
+        for kind in ("keyDown" if key == "Enter" else "rawKeyDown", "keyUp"):
             await self._send("Input.dispatchKeyEvent", type=kind, **named)
 
     async def settle(self) -> None:

@@ -88,12 +88,18 @@ async def test_why_a_task_failed_and_what_to_press(screen: Screen, site: Site) -
     await screen.see("What failed last", "no price on /sale")
     await screen.go(f"/tasks/{task_id}")
     await screen.see("Why it failed", "script_error", "Next step:", "ValueError", "main.py")
+    capsule = await screen.run(
+        "const link = document.querySelector('a[href$=capsule]');"
+        " return (await fetch(link.href)).headers.get('content-type')"
+    )
     await screen.click("Run again with changes")
     await screen.until("(document.querySelector('#p-page') || {}).value === '/sale'")
     await screen.go(f"/tasks/{task_id}")
     await screen.click("Retry")
     await screen.until(f"!location.hash.includes('{task_id}')")
     await screen.see("Retry of")
+
+    assert capsule == "application/zip"
 
 
 async def test_rows_arrive_while_it_runs_and_cancelling_ends_it(screen: Screen, site: Site) -> None:
@@ -321,6 +327,23 @@ async def test_language_and_theme_are_switched_and_kept(screen: Screen, site: Si
     )
 
     assert shown == ["ko", "dark", "rgb(15, 19, 25)"]
+
+
+async def test_the_keyboard_is_enough(screen: Screen, site: Site) -> None:
+    """The first key leads past the menu, and a page that opens is where one goes on."""
+    await screen.load("/")
+    await screen.see("Overview")
+    await screen.press("Tab")
+    first = await screen.run("return document.activeElement.className")
+    await screen.press("Enter")
+    await screen.until("document.activeElement.id === 'main'")
+    await screen.go("/scripts")
+    await screen.until("document.activeElement.id === 'main'")
+    await screen.press("Tab")
+    next_one = await screen.run("return document.activeElement.textContent")
+
+    assert first == "skip"
+    assert next_one == "Look at the repositories now"
 
 
 async def test_a_first_visit_is_small(screen: Screen, site: Site) -> None:

@@ -17,6 +17,7 @@ import uvicorn
 
 from tests.gateway.loop_router import LoopRouter, ScriptedWorker, echo
 from zscrape.config.settings import ScriptDefaults
+from zscrape.core.effects import DispatcherEffect
 from zscrape.gateway.access import Access
 from zscrape.gateway.app import GatewayState, HttpPolicy, build_app
 from zscrape.gateway.audit import Auditor
@@ -136,7 +137,7 @@ class Gateway:
             monotonic=monotonic,
             life=life,
         )
-        self.router.on_effect = self.service.apply
+        self.router.on_effect = self._apply
         self.handoffs = Handoffs(HandoffStore(self.tables), self.service, clock=clock)
         self.state = GatewayState(
             service=self.service,
@@ -158,7 +159,12 @@ class Gateway:
         )
         self.app = build_app(self.state)
 
+    def _apply(self, fact: DispatcherEffect) -> None:
+        self.service.apply(fact)
+        self.state.counters.note(fact)
+
     def _ended(self, row: TaskRow) -> None:
+        self.state.counters.ended(row)
         self.scheduler.ended(row)
         self.handoffs.ended(row)
 

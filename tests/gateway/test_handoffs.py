@@ -289,6 +289,33 @@ async def test_bad_queries(client):
     assert (bad.status_code, unknown.status_code) == (422, 404)
 
 
+async def test_a_key_of_some_groups_is_asked_nothing_of_others(gateway, client, script):
+    """A question belongs to the group of its task: other groups' keys neither see nor answer it."""
+    own_worker = gateway.worker(hold)
+    metadata = {"group": "north"}
+    body = {"script_name": "page", "parameters": {"url": "u"}, "metadata": metadata}
+    told = (await client.post("/v1/tasks", json=body)).json()
+    await until(lambda: own_worker.runs.qsize() == 1)
+    own_worker.started(own_worker.runs.get_nowait())
+    askings = [script.ask(), Script(gateway, told["request_id"]).ask()]
+    rows = {row["request_id"]: row["id"] for row in await opened(client, 2)}
+    asked = {"scopes": ["run", "read"], "groups": ["north"]}
+    key = (await client.post("/v1/keys", json=asked)).json()["key"]
+    async with gateway.client(Authorization=f"Bearer {key}") as own:
+        seen = (await own.get("/v1/handoffs")).json()["handoffs"]
+        foreign = f"/v1/handoffs/{rows[script.task_id]}"
+        hidden = [await own.get(foreign), await own.post(f"{foreign}/dismiss")]
+        answer = {"answer": {"code": "1"}}
+        answered = await own.post(f"/v1/handoffs/{seen[0]['id']}/answer", json=answer)
+    await client.post(f"{foreign}/dismiss")
+    await asyncio.gather(*askings, return_exceptions=True)
+    await client.post(f"/v1/tasks/{told['request_id']}/cancel")
+
+    assert [row["id"] for row in seen] == [rows[told["request_id"]]]
+    assert [each.status_code for each in hidden] == [404, 404]
+    assert answered.status_code == 200
+
+
 async def test_each_question_is_announced_once(gateway, client, script):
     """Who is to be told of a question hears of it once, while its task waits."""
     told: list[tuple[str, str]] = []

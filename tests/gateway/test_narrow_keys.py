@@ -8,8 +8,77 @@ import httpx
 import pytest
 
 from tests.gateway.loop_router import hold
+from zscrape.gateway.api.doors import door_of
 from zscrape.gateway.clients import Client
 from zscrape.gateway.jwts import _client
+
+# How each route that `run` or `read` opens keeps to the scripts and groups of a key: a new one
+# belongs here once somebody has seen that it does.
+DECIDED = {
+    "scripts and groups": {
+        "POST /scrape",
+        "POST /v1/tasks/cancel",
+        "POST /v1/tasks/{task_id}/retry",
+        "GET /v1/tasks/export",
+        "POST /v1/tasks/wait",
+        "POST /v1/tasks",
+        "GET /v1/tasks",
+        "POST /v1/tasks/batch",
+        "GET /v1/tasks/{task_id}",
+        "DELETE /v1/tasks/{task_id}",
+        "POST /v1/tasks/{task_id}/cancel",
+        "GET /v1/tasks/{task_id}/explain",
+        "GET /v1/tasks/{task_id}/events",
+        "GET /v1/tasks/{task_id}/logs",
+        "GET /v1/deadletters",
+        "POST /v1/deadletters/retry",
+        "GET /v1/tasks/{task_id}/items",
+        "GET /v1/tasks/{task_id}/result",
+        "GET /v1/tasks/{task_id}/capsule",
+        "GET /v1/tasks/{task_id}/artifacts",
+        "GET /v1/tasks/{task_id}/artifacts/{name}",
+        "GET /v1/handoffs",
+        "GET /v1/handoffs/{handoff_id}",
+        "POST /v1/handoffs/{handoff_id}/answer",
+        "POST /v1/handoffs/{handoff_id}/resolve",
+        "POST /v1/handoffs/{handoff_id}/dismiss",
+        "POST /v1/scripts/{name}/run",
+        "GET /v1/schedules",
+        "GET /v1/schedules/{schedule}",
+        "POST /v1/schedules/{schedule}/trigger",
+        "GET /v1/schedules/{schedule}/occurrences",
+        "GET /v1/locks",
+    },
+    "scripts": {
+        "GET /v1/scripts",
+        "GET /v1/scripts/{name}",
+        "GET /v1/scripts/{name}/versions",
+        "GET /v1/scripts/{name}/schema",
+        "POST /v1/scripts/{name}/validate",
+        "POST /v1/schedules/preview",
+    },
+    "no running tasks": {
+        "GET /v1/workers",
+    },
+    "who calls": {
+        "POST /logout",
+        "POST /v1/logins",
+        "GET /v1/me",
+    },
+    "nobody in particular": {
+        "GET /v1/sites",
+        "GET /v1/sites/{site}",
+        "GET /v1/pressure",
+        "GET /v1/overview",
+        "GET /v1/overview/events",
+    },
+    "scripts, and no groups": {
+        "GET /v1/scripts/{name}/state",
+        "GET /v1/scripts/{name}/state/{key:path}",
+        "GET /v1/scripts/{name}/keys",
+        "GET /v1/scripts/{name}/keys/{key:path}",
+    },
+}
 
 NORTH, SOUTH = {"group": "north"}, {"group": "남부"}
 
@@ -138,6 +207,33 @@ async def test_locks_of_others_are_none_of_a_narrow_keys_business(gateway, clien
     assert seen["locks"][0]["waiting_count"] == 1
     assert unseen == {"locks": [], "total_count": 0}
     assert [worker["running"] for worker in workers] == [[]]
+
+
+async def test_what_a_script_keeps_is_of_all_groups(gateway, client):
+    """State and keys of items are of the whole script: a key of some groups sees none of them."""
+    made = await make_key(client, scopes=["read"], groups=["north"], scripts=["page"])
+    async with gateway.client(Authorization=f"Bearer {made['key']}") as own:
+        refused = [
+            await own.get("/v1/scripts/page/state"),
+            await own.get("/v1/scripts/page/state/cursor"),
+            await own.get("/v1/scripts/page/keys"),
+        ]
+
+    assert [answer.status_code for answer in refused] == [403] * 3
+    assert {answer.json()["code"] for answer in refused} == {"group_forbidden"}
+    assert "without groups" in refused[0].json()["detail"]
+
+
+def test_every_route_of_a_narrow_key_is_decided(gateway):
+    """A route that `run` or `read` opens says here how it keeps to a key's scripts and groups."""
+    found = {
+        f"{method} {route.path}"
+        for route in gateway.app.routes
+        for method in route.methods - {"HEAD"}
+        if (door := door_of(route)) is not None and {"run", "read"} & set(door.scopes)
+    }
+
+    assert found == set().union(*DECIDED.values())
 
 
 async def test_an_admin_is_for_all_groups(client):

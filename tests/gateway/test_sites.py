@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from zscrape.errors import InvalidRequest
+from zscrape.gateway import sites
 from zscrape.gateway.asked import Asked
 from zscrape.gateway.siteledger import LocalLedger
 from zscrape.gateway.sites import Sites
@@ -91,6 +92,7 @@ async def test_a_site_without_a_budget_is_not_waited_for(desk: Desk) -> None:
             await desk.take("a")
 
     assert await desk.names() == []
+    assert await desk.sites.views() == []
 
 
 async def test_a_place_is_freed_by_the_end_of_the_request_or_of_the_attempt(desk: Desk) -> None:
@@ -108,6 +110,20 @@ async def test_a_place_is_freed_by_the_end_of_the_request_or_of_the_attempt(desk
         await third
 
     assert was_waiting
+
+
+async def test_an_attempt_cannot_hold_places_without_end(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a script that never tells the end of its requests, the oldest is taken to be over."""
+    monkeypatch.setattr(sites, "OPEN_LIMIT_COUNT", 3)
+    await desk.sites.put("a.example", SiteBudget(concurrency_count=100), by="key")
+    async with asyncio.timeout(LIMIT_S):
+        for _ in range(10):
+            await desk.take("a")
+    await settle()
+
+    assert (await desk.sites.view("a.example")).in_use_count == 3
 
 
 async def test_a_question_that_is_taken_back_holds_nothing(desk: Desk) -> None:

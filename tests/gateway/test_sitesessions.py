@@ -276,3 +276,14 @@ async def test_what_cannot_be_kept_is_named(
 
         assert answer.status_code == 422
         assert answer.json()["problems"][0]["pointer"].startswith(pointer)
+
+
+async def test_a_removed_session_does_not_come_back_with_its_lease(bench: Bench) -> None:
+    """What people remove while it is lent is gone; who gives it back changes nothing."""
+    await kept(bench)
+    await bench.lease("t1")
+    await bench.sessions.remove(SITE, ACCOUNT)
+    told = await bench.give_back("t1", cookies=[COOKIE])
+
+    assert told == {"kept": False}
+    assert await bench.sessions.all() == []

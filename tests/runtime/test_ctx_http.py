@@ -175,7 +175,7 @@ def test_end_of_the_attempt_bounds_a_request(site: str) -> None:
     took = time.monotonic() - began
     http.close()
 
-    assert took < 0.4
+    assert took < 4.0  # the page would come after 5 s
 
 
 def test_warming_needs_no_network() -> None:

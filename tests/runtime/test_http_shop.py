@@ -27,6 +27,7 @@ from zscrape.runtime.ctx_http import (
     RobotsDisallowed,
 )
 from zscrape.runtime.gate import Exchange
+from zscrape.runtime.network import NetworkDenied
 
 MB = 1024 * 1024
 
@@ -160,6 +161,20 @@ def test_back_off_grows_and_is_never_the_same() -> None:
     assert max(first) <= 0.75
     assert max(late) <= 45.0
     assert len(set(first)) > 10
+
+
+def test_only_what_may_help_is_asked_again() -> None:
+    """A refusal of the policy, a wrong address and a certificate nobody trusts stay as they are."""
+    denied = httpx.ConnectError("no")
+    denied.__cause__ = NetworkDenied(1, "127.0.0.1:1 (network policy: public)")
+    cut = httpx.ReadError("cut")
+
+    assert not retrying.may_repeat("GET", denied)
+    assert not retrying.may_repeat("GET", httpx.ConnectError("CERTIFICATE_VERIFY_FAILED"))
+    assert not retrying.may_repeat("GET", httpx.UnsupportedProtocol("ftp"))
+    assert retrying.may_repeat("GET", cut)
+    assert not retrying.may_repeat("POST", cut)
+    assert retrying.may_repeat("POST", httpx.ConnectError("refused"))
 
 
 # ---- limits ------------------------------------------------------------------------------
@@ -579,3 +594,12 @@ def test_threads_share_one_robots(shop: Shop, client: Http) -> None:
 
     assert len(shop.asked("/robots.txt")) == 1
     assert len(shop.asked("/products")) == 8
+
+
+@pytest.mark.parametrize("word", ["Disallow", "  disallow", "Dissalow", "diasllow", "DISALLAW"])
+def test_robots_may_be_misspelt(shop: Shop, client: Http, word: str) -> None:
+    """What a site means is obeyed even where it spells it as people do."""
+    shop.state.robots = f"User-agent: *\n{word}: /products\n"
+
+    with pytest.raises(RobotsDisallowed):
+        client.get(f"{shop.url}/products")

@@ -455,3 +455,23 @@ async def test_forgotten_key_may_be_used_again(open_store: Opener) -> None:
         assert found is not None
         assert found.id == "t2"
         assert old is not None
+
+
+async def test_ends_are_told_the_last_first(open_store: Opener) -> None:
+    """When tasks came and ended and how, from a moment on, no more than asked for."""
+    async with open_store() as store:
+        for number in (1, 2, 3, 4):
+            row = _row(number, attempts=1)
+            await store.add(row)
+            if number != 2:
+                _end(store, row)
+        await written(store)
+
+        told = await store.ended(since=2.5, limit=10)
+        cut = await store.ended(since=0.0, limit=1)
+
+        assert [(end.id, end.status, end.created_at, end.finished_at) for end in told] == [
+            ("t4", "completed", 4.0, 5.0),
+            ("t3", "completed", 3.0, 4.0),
+        ]
+        assert [end.id for end in cut] == ["t4"]

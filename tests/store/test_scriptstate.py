@@ -145,3 +145,36 @@ async def test_pages_go_by_key(kept: Kept) -> None:
     assert [row.key for row in rest] == ["ab"]
     assert await kept.store.clear("shop") == 4
     assert await kept.store.page("shop", limit=10) == []
+
+
+@pytest.mark.system
+async def test_of_two_gateways_one_changes_a_revision(request: pytest.FixtureRequest) -> None:
+    """Two gateways that put over the same revision, or where there is none, do so once."""
+    url = request.getfixturevalue("postgres").url()
+    databases = [PostgresDatabase(url) for _ in range(2)]
+    stores = [ScriptStateStore(each) for each in databases]
+
+    async def put(store: ScriptStateStore, key: str, revision: int, writer: str) -> int:
+        try:
+            return await store.put(
+                "shop", key, b"1", revision=revision, writer=writer, now=1.0, limit_count=100
+            )
+        except StateMoved:
+            return 0
+
+    won_counts = []
+    for number in range(20):
+        revision = 0
+        for turn in range(2):
+            told = await asyncio.gather(
+                *(
+                    put(each, f"k{number}", revision, f"{number}/{turn}/{place}")
+                    for place, each in enumerate(stores)
+                )
+            )
+            won_counts.append(2 - told.count(0))
+            revision = max(told)
+    for each in databases:
+        await each.close()
+
+    assert won_counts == [1] * 40

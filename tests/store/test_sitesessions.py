@@ -141,3 +141,21 @@ async def test_a_session_that_never_was_leaves_nothing(store: SiteSessionStore) 
 
     assert (made.status, made.scripts) == ("new", ("shop",))
     assert await store.all() == []
+
+
+@pytest.mark.system
+async def test_of_two_gateways_one_lends_it(request: pytest.FixtureRequest) -> None:
+    """Leases that two gateways grant at the same moment are one, round after round."""
+    url = request.getfixturevalue("postgres").url()
+    databases = [PostgresDatabase(url) for _ in range(2)]
+    stores = [SiteSessionStore(each) for each in databases]
+    granted_counts = []
+    for number in range(20):
+        wants = [lease(each, f"t{number}-{place}") for place, each in enumerate(stores)]
+        granted_counts.append((await asyncio.gather(*wants)).count([]))
+        for place in range(2):
+            await stores[0].free(f"t{number}-{place}", 1)
+    for each in databases:
+        await each.close()
+
+    assert granted_counts == [1] * 20

@@ -67,7 +67,8 @@ async def test_many_keys_are_few_questions(stage: Stage) -> None:
 
     assert ran.bodies("item") == [*range(1, 10_000, 2)]
     assert sum(keys.sizes) == 10_000
-    assert max(keys.sizes) == 500
+    assert max(keys.sizes) <= 500
+    assert len(keys.sizes) < 10_000
 
 
 async def test_an_item_does_not_wait_for_the_next(stage: Stage) -> None:

@@ -68,6 +68,8 @@ class Live:
                 key = f"cli.state.{status}"
                 told = self._terminal.words(key)
                 self._update(told="" if told == key or status == "running" else told)
+                if data.get("handoff"):
+                    self._line(self._terminal.words("cli.run.waits", id=show(data["handoff"])))
             case "item":
                 self._item_count += 1
                 items = self._terminal.words("cli.items", count=self._item_count)

@@ -15,6 +15,7 @@ from zscrape.cli.remote import open_client
 from zscrape.cli.serving import read_settings
 from zscrape.cli.terminal import Terminal
 from zscrape.client import Document
+from zscrape.runtime.recording import MASK
 
 if TYPE_CHECKING:
     from zscrape.ops.local import LocalRun
@@ -54,6 +55,10 @@ def replay_here(
         script=capsule.script_name,
         count=len(capsule.recording.exchanges),
     )
+    blank = [name for name, value in told.items() if value == MASK]
+    blank = [name for name in blank if not any(p.startswith(f"{name}=") for p in asked.given)]
+    if blank:
+        terminal.note("cli.run.replay_blank", names=", ".join(blank))
     with (
         tempfile.TemporaryDirectory(prefix="zscrape-replay-") as folder,
         Live(terminal, capsule.script_name, shows_records=asked.follow) as live,

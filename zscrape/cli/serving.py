@@ -201,7 +201,7 @@ def up(
     **values: Any,
 ) -> int:
     """Run a gateway here and one worker as its child, until told to stop."""
-    settings = _gateway_settings(config_file, values)
+    settings = _with_samples(_gateway_settings(config_file, values))
     _start_log(terminal, settings)
     _tie(tied)
     arguments = ["--home", str(settings.home)]
@@ -211,6 +211,22 @@ def up(
     arguments += ["--network", network] if network else []
     arguments += [part for each in network_allow for part in ("--network-allow", each)]
     return _run(_up(terminal, settings, arguments))
+
+
+def _with_samples(settings: Settings) -> Settings:
+    """Return settings with the sample scripts at hand, where nobody has said where scripts are.
+
+    They come last: a script of one's own with the same name is the one that runs.
+    """
+    from msgspec.structs import replace
+
+    from zscrape.config.settings import RepositorySettings
+    from zscrape.ops.samples import samples_folder
+
+    if settings.sources["repositories"] != "default":
+        return settings
+    samples = RepositorySettings(type="dir", url=str(samples_folder()), name="samples")
+    return replace(settings, repositories=(*settings.repositories, samples))
 
 
 async def _up(terminal: Terminal, settings: Settings, arguments: list[str]) -> int:

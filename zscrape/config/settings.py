@@ -39,6 +39,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     jwt_public_key: str | None = None  # of EdDSA: a PEM file, or `ed25519:` and base64
     body_limit_bytes: int = MIB
     body_timeout_s: float = 30.0  # for a whole body to arrive
+    metrics_open: bool = False  # GET /metrics asks for no key
     hosts: tuple[str, ...] = ()  # further names under which it may be called; `*`: any
     cors_origins: tuple[str, ...] = ()  # whose pages may read its answers; `*`: any
     tls_certificate: Path | None = None  # PEM, with its chain

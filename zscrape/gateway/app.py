@@ -32,6 +32,7 @@ from zscrape.gateway.api import (
     itemkeys,
     keys,
     locks,
+    metrics,
     output,
     overview,
     schedules,
@@ -103,6 +104,7 @@ def build_app(state: GatewayState) -> Starlette:
             *sitesessions.routes(),
             *scriptstate.routes(),
             *itemkeys.routes(),
+            *metrics.routes(is_open=state.policy.is_metrics_open),
             *status.routes(),
             *docs.routes(),
         ]

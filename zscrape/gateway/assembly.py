@@ -16,6 +16,7 @@ from zscrape.core.effects import DispatcherEffect
 from zscrape.errors import NotFound
 from zscrape.gateway.asked import Answerer, Asked, Questions
 from zscrape.gateway.connections import room_for
+from zscrape.gateway.counters import Counters
 from zscrape.gateway.deliveries import Deliveries, WebhookPolicy
 from zscrape.gateway.entrance import Entrance, open_entrance
 from zscrape.gateway.events import EventHub
@@ -137,7 +138,8 @@ async def assemble(
     entrance = await open_entrance(settings, key, database, parts)
     limits = limits_of(identity.shared)
     deliveries = _webhooks(settings, store, parts)
-    ends: list[EndListener] = [deliveries.offer]
+    counters = Counters()
+    ends: list[EndListener] = [counters.ended, deliveries.offer]
     service = TaskService(
         router=router,
         catalogue=catalogue,
@@ -178,6 +180,7 @@ async def assemble(
     def apply(fact: DispatcherEffect) -> None:
         service.apply(fact)
         questions.note(fact)
+        counters.note(fact)
 
     teller.listener = apply
     if identity.shared is not None:
@@ -210,6 +213,7 @@ async def assemble(
         started_at=time.time(),
         schedules=schedules,
         handoffs=handoffs,
+        counters=counters,
         policy=_http_policy(settings),
         report=lambda event, request_id, error: log.error(
             event, request_id=request_id, exc_info=error
@@ -250,6 +254,7 @@ def _http_policy(settings: Settings) -> HttpPolicy:
         inline_limit_bytes=gateway.inline_limit_bytes,
         max_wait_s=gateway.max_wait_s,
         lang=settings.lang,
+        is_metrics_open=gateway.metrics_open,
         shield=shield_of(settings),
         webhook_secret=gateway.webhook_secret,
     )

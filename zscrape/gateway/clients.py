@@ -107,6 +107,18 @@ class Client(Struct, frozen=True):
         metadata = {**metadata, "group": self.groups[0]}
         return msgspec.structs.replace(asked, metadata=metadata)
 
+    def check_shared(self, script_name: str) -> None:
+        """Refuse what a script keeps for all of its groups to a key of some of them.
+
+        Raises:
+            ScriptForbidden: The script is none of this key's.
+            GroupForbidden: The key is for some groups only.
+        """
+        self.check_script(script_name)
+        if self.groups:
+            name, allowed = script_name[:80], ", ".join(self.groups)
+            raise GroupForbidden(scope="read", name=name, allowed=allowed, is_shared=True)
+
     def sees(self, row: TaskRow) -> bool:
         """True iff it may know of this task."""
         if self.is_own_only and row.client != self.id:

@@ -13,7 +13,7 @@ from zscrape.errors import Draining, LockHeld, StorageError, ZscrapeError
 from zscrape.gateway.plans import Plan
 from zscrape.gateway.schedulebody import task_request
 from zscrape.gateway.tasks import TaskService
-from zscrape.store.schedules import Occurrence, OccurrenceStatus, ScheduleStore
+from zscrape.store.schedules import Claim, Occurrence, OccurrenceStatus, ScheduleStore
 
 _RETRY_S: Final = 1.0
 _LAST_S: Final = 2.0  # for what is under way at the end
@@ -50,6 +50,9 @@ class Firing:
         self._settled: list[Occurrence] = []
         self._settling: asyncio.Task[None] | None = None
         self._busy: set[str] = set()  # ids of the tasks that are being made
+        # How many moments became what, since this gateway started.
+        ends = (each for each in OccurrenceStatus if each is not OccurrenceStatus.CLAIMED)
+        self.counts = {status.value: 0 for status in ends}
         self.held_up: list[Occurrence] = []  # still claimed: the store could not take the task
 
     @property
@@ -62,6 +65,11 @@ class Firing:
         moments = tuple(occurrences)
         self._busy.update(each.task_id for each in moments)
         self.spawn(self._fire_all(plan, moments))
+
+    def count_missed(self, claim: Claim) -> None:
+        """Count the moments that a claim says were missed."""
+        missed = sum(each.status is OccurrenceStatus.MISSED for each in claim.occurrences)
+        self.counts[OccurrenceStatus.MISSED.value] += missed
 
     def is_busy(self, occurrence: Occurrence) -> bool:
         """True iff the task of a moment is being made here."""
@@ -133,6 +141,7 @@ class Firing:
     ) -> None:
         """Note what became of a moment; it is kept with others in a moment."""
         occurrence.status = status
+        self.counts[status.value] += 1
         occurrence.at = self._clock()
         if error is not None:
             occurrence.task_id = ""

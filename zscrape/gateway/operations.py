@@ -153,7 +153,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         body=TaskRequest,
         query={"on_disconnect": {"type": "string", "enum": ["cancel", "continue"]}},
         answers={
-            "200": {JSON: Envelope, EVENTS: _TEXT, LINES: _TEXT},
+            "200": {JSON: Envelope, EVENTS: _ANY, LINES: _TEXT},
             "202": {JSON: Envelope},
             "504": {JSON: Envelope},
         },
@@ -171,7 +171,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("POST", "/v1/tasks/{task_id}/cancel"): Operation(answers={"200": {JSON: TaskView}}),
     ("POST", "/v1/tasks/{task_id}/retry"): Operation(answers=_ACCEPTED),
     ("POST", "/v1/tasks/cancel"): Operation(body=TaskSelection, answers={"200": {JSON: _CHANGED}}),
-    ("GET", "/v1/tasks/{task_id}/events"): Operation(answers={"200": {EVENTS: _TEXT}, "204": None}),
+    ("GET", "/v1/tasks/{task_id}/events"): Operation(answers={"200": {EVENTS: _ANY}, "204": None}),
     ("GET", "/v1/tasks/{task_id}/logs"): Operation(
         query={"follow": _SWITCH, "after": _COUNT}, answers={"200": {LINES: _TEXT}}
     ),
@@ -313,7 +313,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         },
         is_open=True,
     ),
-    ("GET", "/v1/overview/events"): Operation(answers={"200": {EVENTS: _TEXT}}),
+    ("GET", "/v1/overview/events"): Operation(answers={"200": {EVENTS: _ANY}}),
     ("GET", "/login"): Operation(
         query={"code": _TEXT},
         answers={"200": {HTML: _TEXT}, "204": None, "303": None, **_PAGES_OF_FAULTS},
@@ -352,6 +352,9 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers={"200": {JSON: _OBJECT}, "503": {JSON: _OBJECT}}, is_open=True
     ),
     ("GET", "/status"): Operation(is_open=True),
+    ("GET", "/metrics"): Operation(
+        answers={"200": {"text/plain": _TEXT, "application/openmetrics-text": _TEXT}}
+    ),
     ("GET", "/openapi.json"): Operation(is_open=True),
     ("GET", "/docs"): Operation(answers={"200": {"text/html": _TEXT}}, is_open=True),
     ("GET", "/v1/pressure"): Operation(

@@ -91,6 +91,11 @@ class Scheduler:
         """Return how many schedules are planned."""
         return len(self._agenda)
 
+    @property
+    def occurrence_counts(self) -> dict[str, int]:
+        """How many due moments became what, since this gateway started."""
+        return self._firing.counts
+
     # ---- life ------------------------------------------------------------------------
 
     async def start(self) -> None:
@@ -233,6 +238,7 @@ class Scheduler:
                     continue
                 del undone[plan]
                 self._advance(plan, claim.cursor_at)
+                self._firing.count_missed(claim)
                 mine = [each for each in claim.occurrences if each.due_at in answer.due_ats]
                 if mine:
                     self._firing.fire(plan, mine)

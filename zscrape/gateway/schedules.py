@@ -52,6 +52,11 @@ class Schedules:
         self.page = store.page
         self.occurrences = store.occurrences
 
+    @property
+    def occurrence_counts(self) -> dict[str, int]:
+        """How many due moments became what, since this gateway started."""
+        return self._scheduler.occurrence_counts
+
     async def create(self, asked: ScheduleRequest, *, client: str) -> ScheduleRecord:
         """Keep a new schedule and plan it.
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
+from zscrape.budgets import EVERY_SITE
+from zscrape.core.sites import site_of
 from zscrape.gateway.requests import decode_body
+from zscrape.model import SiteBudget
+
+ROBOTS: Final = "robots.txt"  # who asks for what a site's robots.txt says: no script's name
+_GAP_LIMIT_S: Final = 300.0
 
 _Host = Annotated[str, Meta(max_length=300)]
 _Seconds = Annotated[float, Meta(ge=0)]
@@ -57,3 +64,16 @@ def decode_seen(body: bytes) -> SeenReports:
         MalformedJson, InvalidRequest: It does not say.
     """
     return decode_body(_SEEN, body, SeenReports.__struct_fields__)
+
+
+def claims_of(
+    script_name: str, host: str, named: Mapping[str, SiteBudget], gap_s: float | None
+) -> dict[str, SiteBudget]:
+    """Return what a script's manifest, and the site's robots.txt, ask for at this host."""
+    claims: dict[str, SiteBudget] = {}
+    wish = named.get(site_of(host, named) or EVERY_SITE)
+    if wish is not None:
+        claims[script_name] = wish
+    if gap_s:
+        claims[ROBOTS] = SiteBudget(gap_s=min(gap_s, _GAP_LIMIT_S))
+    return claims

@@ -68,7 +68,7 @@ class SitePost:
         owner: str,
         ledger: SiteLedger,
         budget_of: BudgetOf,
-        on_idle: Callable[[], None],
+        on_idle: Callable[[], object],
     ) -> None:
         self.site = site
         self.line = SiteLine()

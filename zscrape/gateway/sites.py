@@ -21,8 +21,9 @@ from zscrape.core.sitepace import SiteState
 from zscrape.core.sites import bare_host, site_of, strictest
 from zscrape.errors import NotFound, StorageError
 from zscrape.gateway.asked import Asked
+from zscrape.gateway.counters import LONG_S, Histogram
 from zscrape.gateway.faults import field_fault
-from zscrape.gateway.siteasks import Seen, decode_question, decode_seen
+from zscrape.gateway.siteasks import ROBOTS, Seen, claims_of, decode_question, decode_seen
 from zscrape.gateway.siteledger import SITE_LIMIT_COUNT, LocalLedger, SiteLedger
 from zscrape.gateway.sitepost import Report, SitePost
 from zscrape.gateway.siteview import SiteView, site_view
@@ -32,10 +33,9 @@ from zscrape.store.sites import BudgetRow, SiteBudgets
 from zscrape.store.volatile import VolatileDatabase
 
 BUDGET_LIMIT_COUNT: Final = 10_000
+OPEN_LIMIT_COUNT: Final = 1_000  # requests of one attempt
 _REFRESH_S: Final = 2.0
 _SWEEP_S: Final = 600.0
-_GAP_LIMIT_S: Final = 300.0
-_ROBOTS: Final = "robots.txt"  # no script has such a name
 _COMPLAINTS: Final = frozenset({429, 503})
 
 
@@ -72,6 +72,7 @@ class Sites:
         self._posts: dict[str, SitePost] = {}
         self._held: dict[tuple[TaskId, int], _Held] = {}
         self._waits: dict[TaskId, tuple[str, float]] = {}  # since when (monotonic), the oldest
+        self.waits = Histogram(LONG_S)  # of scripts for their tokens
         self._visit_count = 0
         self._keeping: asyncio.Task[None] | None = None
 
@@ -127,13 +128,15 @@ class Sites:
         if host is None or host == EVERY_SITE:
             raise field_fault("/host", "site_name", given=question.host[:80])
         site = self._site_of(host, named)
-        claims = _claims(asked.script_name, host, named, question.gap_s)
+        claims = claims_of(asked.script_name, host, named, question.gap_s)
+        if self._is_free(site, claims):
+            return _ENCODE({"token": "", "site": site, "waited_s": 0.0})
         token_id = f"{asked.task_id}/{asked.attempt}/{asked.request}"
         since = time.monotonic()
         self._waits.setdefault(asked.task_id, (site, since))
         held = self._held.setdefault((asked.task_id, asked.attempt), _Held({}))
         if question.is_held:
-            held.sites[token_id] = site
+            self._hold(held, token_id, site)
         try:
             await self._post(site).take(
                 asked.task_id, token_id, claims=claims, is_held=question.is_held
@@ -145,6 +148,7 @@ class Sites:
             if self._waits.get(asked.task_id) == (site, since):
                 del self._waits[asked.task_id]
         waited_s = round(time.monotonic() - since, 3)
+        self.waits.add(waited_s)
         return _ENCODE({"token": token_id, "site": site, "waited_s": waited_s})
 
     async def seen(self, asked: Asked) -> bytes:
@@ -167,15 +171,18 @@ class Sites:
     async def visit(self, host: str, run: RunSpec) -> AsyncIterator[None]:
         """Ask a site once for a script, from here, within its budget."""
         named = dict(run.sites)
-        post = self._post(self._site_of(host, named))
+        site = self._site_of(host, named)
+        claims = claims_of(run.pin.name, host, named, None)
+        if self._is_free(site, claims):
+            yield
+            return
         self._visit_count += 1
-        token_id = f"{_ROBOTS}/{self._owner}/{self._visit_count}"
-        claims = _claims(run.pin.name, host, named, None)
+        token_id = f"{ROBOTS}/{self._owner}/{self._visit_count}"
         try:
-            await post.take(_ROBOTS, token_id, claims=claims, is_held=True)
+            await self._post(site).take(ROBOTS, token_id, claims=claims, is_held=True)
             yield
         finally:
-            self._post(post.site).hear(Report("over", token_id))
+            self._post(site).hear(Report("over", token_id))
 
     def over(self, task_id: TaskId, attempt: int) -> None:
         """Hear that an attempt is over: with it, all of its requests."""
@@ -184,6 +191,11 @@ class Sites:
             post = self._posts.get(site)
             if post is not None:
                 post.hear(Report("over", token_id))
+
+    @property
+    def waiting_count(self) -> int:
+        """How many tasks wait for a site now."""
+        return len(self._waits)
 
     def explain(self, task_id: TaskId) -> Explanation | None:
         """Say which site a running task waits for, if it does."""
@@ -260,6 +272,17 @@ class Sites:
         names = {*named, *self._rows, *self._active}
         return site_of(host, names) or bare_host(host)
 
+    def _is_free(self, site: str, claims: Mapping[str, SiteBudget]) -> bool:
+        """True iff nobody asks for care with a site, and it has not complained."""
+        return not (claims or self._rows.keys() & {site, EVERY_SITE} or site in self._active)
+
+    def _hold(self, held: _Held, token_id: str, site: str) -> None:
+        """Note an open request; of an attempt that never ends any, the oldest is over."""
+        held.sites[token_id] = site
+        if len(held.sites) > OPEN_LIMIT_COUNT:
+            oldest = next(iter(held.sites))
+            self._post(held.sites.pop(oldest)).hear(Report("over", oldest))
+
     def _budget_of(self, site: str, claimed: Sequence[SiteBudget]) -> SiteBudget:
         """Return what holds for a site: what an operator says, else the strictest wish."""
         row = self._rows.get(site)
@@ -277,12 +300,9 @@ class Sites:
                 owner=self._owner,
                 ledger=self._ledger,
                 budget_of=lambda claimed: self._budget_of(site, claimed),
-                on_idle=lambda: self._drop(site),
+                on_idle=lambda: self._posts.pop(site, None),
             )
         return post
-
-    def _drop(self, site: str) -> None:
-        self._posts.pop(site, None)
 
     def _look(self) -> None:
         for post in self._posts.values():
@@ -327,19 +347,6 @@ class Sites:
                 if time.monotonic() - swept_at > _SWEEP_S:
                     swept_at = time.monotonic()
                     await self._ledger.sweep()
-
-
-def _claims(
-    script_name: str, host: str, named: Mapping[str, SiteBudget], gap_s: float | None
-) -> dict[str, SiteBudget]:
-    """Return what a script's manifest, and the site's robots.txt, ask for at this host."""
-    claims: dict[str, SiteBudget] = {}
-    wish = named.get(site_of(host, named) or EVERY_SITE)
-    if wish is not None:
-        claims[script_name] = wish
-    if gap_s:
-        claims[_ROBOTS] = SiteBudget(gap_s=min(gap_s, _GAP_LIMIT_S))
-    return claims
 
 
 def local_sites() -> Sites:

@@ -208,7 +208,14 @@ class SiteSessions:
 
     async def _take_back(self, asked: Asked, question: SessionQuestion) -> bool:
         row = await self._store.get(question.site, question.account)
-        changed = None if row is None else await self._changed(row, question)
+        if row is None:  # two gateways may cross when one makes a session and one sweeps
+            row = SessionRow(
+                site=question.site,
+                account=question.account,
+                scripts=(asked.script_name,),
+                created_at=self._clock(),
+            )
+        changed = await self._changed(row, question)
         attempt = (asked.task_id, asked.attempt)
         kept = await self._store.give_back(question.site, question.account, attempt, changed)
         if changed is None:  # nothing came of it: leave no empty session behind

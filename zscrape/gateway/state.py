@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from zscrape.gateway.access import Access
 from zscrape.gateway.audit import Auditor
+from zscrape.gateway.counters import Counters
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.handoffs import Handoffs
 from zscrape.gateway.joining import Joining
@@ -40,6 +41,7 @@ class HttpPolicy(Struct, frozen=True):
     stall_limit_s: float = 60.0  # a reader that takes nothing for so long is cut
     lang: str = "en"  # of who does not say
     shield: ShieldPolicy = ShieldPolicy()
+    is_metrics_open: bool = False  # `/metrics` without a key
     webhook_secret: str | None = None  # of Git hosts that tell of a push
 
 
@@ -69,6 +71,7 @@ class GatewayState:
     vault: Vault = field(default_factory=closed_vault)
     sites: Sites = field(default_factory=local_sites)
     remembering: Remembering = field(default_factory=remember)
+    counters: Counters = field(default_factory=Counters)
     is_draining: bool = False  # set when the gateway begins to end
     # Told of what should not happen: the event, the request's id, the error.
     report: Callable[[str, str, BaseException], None] = _say_nothing

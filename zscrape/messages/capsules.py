@@ -58,6 +58,10 @@ CAPSULES: Final[dict[str, Text]] = {
         "This was another version of the script than then ({digest}).",
         "그때와 다른 버전의 스크립트입니다({digest}).",
     ),
+    "cli.run.replay_blank": Text(
+        "The capsule has these parameters blanked out; give them with -p: {names}",
+        "캡슐에 가려진 매개변수가 있습니다. -p로 주십시오: {names}",
+    ),
     "cli.run.replay_live": Text(
         "Requests that were not recorded went to the network: {count}",
         "기록에 없어 네트워크로 보낸 요청: {count}건",

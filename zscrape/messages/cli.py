@@ -225,6 +225,10 @@ CLI: Final[dict[str, Text]] = {
         "More: zscrape tasks show {request_id}; zscrape tasks logs {request_id}",
         "자세히: zscrape tasks show {request_id}, zscrape tasks logs {request_id}",
     ),
+    "cli.run.waits": Text(
+        "It waits for a person. Answer: zscrape handoffs answer {id}",
+        "사람 확인을 기다립니다. 답하기: zscrape handoffs answer {id}",
+    ),
     "cli.run.reused": Text(
         "An earlier answer serves, {age_s:.0f} s old: task {request_id}.",
         "{age_s:.0f}초 전의 결과를 그대로 씁니다: 작업 {request_id}.",

@@ -172,6 +172,12 @@ DASHBOARD_FRAME: Final[dict[str, Text]] = {
     "ui.task.failure": Text("Why it failed", "실패한 이유"),
     "ui.task.next_step": Text("Next step:", "다음 단계:"),
     "ui.task.traceback": Text("Traceback of the script", "스크립트의 역추적"),
+    "ui.task.capsule": Text("Download the capsule", "캡슐 내려받기"),
+    "ui.task.capsule.hint": Text(
+        "All that is known of the attempt; this runs it again at your desk:",
+        "시도에 대해 알려진 모든 것입니다. 내 컴퓨터에서 다시 실행하려면:",
+    ),
+    "ui.task.last_error": Text("The attempt before failed:", "앞선 시도가 실패했습니다:"),
     "ui.task.timeline": Text("Timeline", "시간순 기록"),
     "ui.task.facts": Text("Facts", "정보"),
     "ui.task.parameters": Text("Parameters", "매개변수"),

@@ -256,6 +256,10 @@ ERRORS: Final[dict[str, Text]] = {
         "This key may not have tasks of the group {name}; it is for: {allowed}. Ask for a key for that group: zscrape keys create --group {name}",
         "이 키로는 {name} 그룹의 작업을 다룰 수 없습니다. 허용된 그룹: {allowed}. 그 그룹용 키 만들기: zscrape keys create --group {name}",
     ),
+    "group_forbidden.shared": Text(
+        "What {name} keeps between its runs is shared by all groups, and this key is only for: {allowed}. Use a key without groups.",
+        "{name}이(가) 실행 사이에 보관하는 데이터는 모든 그룹이 함께 쓰지만, 이 키는 다음 그룹에만 쓸 수 있습니다: {allowed}. 그룹을 지정하지 않은 키를 사용하십시오.",
+    ),
     "group_forbidden.none": Text(
         "This key is for tasks of groups: {allowed}. Say which one in `metadata.group` of the task.",
         "이 키는 다음 그룹의 작업에만 쓸 수 있습니다: {allowed}. 작업의 `metadata.group`에 그룹을 지정하십시오.",

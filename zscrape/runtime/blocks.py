@@ -32,11 +32,11 @@ _REFUSED = (
 
 def sign_of(status: int, headers: Mapping[str, str], content: bytes) -> str:
     """Return whose refusal an answer is, empty if it is none that is known."""
-    if headers.get("cf-mitigated") == "challenge":
-        return "Cloudflare"
     if status != 200 and status not in _REFUSALS:
         return ""
     head = content[:_LOOKED_AT_BYTES]
+    if status != 200 and headers.get("cf-mitigated") == "challenge":
+        return "Cloudflare"
     for who, marks in _ANY_STATUS if status == 200 else (*_ANY_STATUS, *_REFUSED):
         if any(mark in head for mark in marks) and (who != "Akamai" or b"Access Denied" in head):
             return who

@@ -23,13 +23,18 @@ _CODINGS_LIMIT_COUNT = 3
 
 
 class Body(httpx.SyncByteStream):
-    """One body on its way: at most `limit_bytes` come out, and nothing after `ends_at`."""
+    """One body on its way: at most `limit_bytes` come out, and nothing after `ends_at`.
+
+    `codings` and `length` are what its headers tell.
+    """
 
     def __init__(
         self,
         response: httpx.Response,
         request: httpx.Request,
         *,
+        codings: str,
+        length: str,
         limit_bytes: int,
         ends_at: float,
         on_close: Callable[[], None],
@@ -40,9 +45,8 @@ class Body(httpx.SyncByteStream):
         self._limit_bytes = limit_bytes
         self._ends_at = ends_at
         self._on_close: Callable[[], None] | None = on_close
-        told = response.headers.get("content-encoding", "")
-        self._codings = [name for name in map(str.strip, told.lower().split(",")) if name]
-        self._length = response.headers.get("content-length", "")
+        self._codings = [name for name in map(str.strip, codings.lower().split(",")) if name]
+        self._length = length
 
     def __iter__(self) -> Iterator[bytes]:
         pieces = self._raw()

@@ -65,7 +65,13 @@ def decode(content: bytes, content_type: str = "") -> Decoded:
     for mark, charset in _BOMS:
         if content.startswith(mark):
             return Decoded(content[len(mark) :].decode(charset, "replace"), charset)
-    told = _told(content, content_type)
+    header = _HEADER.search(content_type)
+    first = name_of(header[1]) if header is not None else ""
+    if first and first not in _WEAK:
+        text = _strict(content, first)
+        if text is not None:
+            return Decoded(text, first)
+    told = _told(content, first)
     for charset in told or ("utf-8",):
         text = _strict(content, charset)
         if text is not None:
@@ -84,11 +90,10 @@ def name_of(label: str) -> str:
     return name if getattr(found, "_is_text_encoding", True) else ""
 
 
-def _told(content: bytes, content_type: str) -> list[str]:
-    """Return what the header and the page say, each once."""
+def _told(content: bytes, first: str) -> list[str]:
+    """Return what the header has said, if anything, and what the page says, each once."""
     head = content[:_SNIFFED_BYTES]
-    found = [_HEADER.search(content_type), None, None]
-    labels = [found[0][1]] if found[0] is not None else []
+    labels = [first]
     inside = _XML.match(head) or _META.search(head)
     if inside is not None:
         label = inside[1].decode("ascii", "replace")

@@ -265,8 +265,9 @@ class Context:
     ) -> Session:
         """Return a session with a site for `with`: cookies lent by the gateway, given back after.
 
-        While it is lent, `ctx.http` and a browser of this attempt have its cookies. Where there
-        are none yet, log in: the cookies that the site then sets are kept for the next run.
+        While it is lent, `ctx.http` has its cookies, and so has a browser that is opened then.
+        Where there are none yet (`needs_login`), log in: the cookies that the site sets are
+        kept for the next run. `ctx.fail("login_expired")` inside of it marks it as bad.
 
         Args:
             site: The site's host, such as `shop.example`; cookies of hosts below it belong to it.

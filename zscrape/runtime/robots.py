@@ -7,6 +7,7 @@ once per site and attempt. No such file (4xx) allows everything; a site that fai
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,6 +24,8 @@ PATH = "/robots.txt"
 LIMIT_BYTES = 500 * 1024  # RFC 9309, section 2.5
 # A site that wants more is not crawled by waiting but by asking it less.
 _GAP_LIMIT_S = 60.0
+# Misspelt as people do it, too: the parser is as lenient.
+_FORBIDS = re.compile(r"^\s*di\w*l+[ao]w", re.IGNORECASE | re.MULTILINE)
 _NOTHING_ALLOWED = "User-agent: *\nDisallow: /\n"
 
 
@@ -84,4 +87,6 @@ class Robots:
         gap_s = rules.crawl_delay(self._agent().partition("/")[0])
         if gap_s:
             self._gate.wants_gap(origin, min(float(gap_s), _GAP_LIMIT_S))
+        if _FORBIDS.search(text) is None:  # nothing to look up at each request
+            return _Rules(None, "")
         return _Rules(rules, "forbids this address to robots")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Under this name a request carries its options; httpx hands them on to each redirect.
 OPTIONS = "zscrape"
+_LONG = frozenset(map(len, ("content-encoding", "content-length", "retry-after")))
 _CHANGED = ("content-encoding", "content-length", "transfer-encoding")
 
 
@@ -61,16 +62,21 @@ class Transport(httpx.BaseTransport):
         except BaseException:
             self.gate.after(url, 0, None)
             raise
-        wait_s = retry_after_s(response.headers)
+        # One pass: a look-up by name in httpx's headers goes through all of them.
+        said = {name.lower(): value for name, value in response.headers.raw if len(name) in _LONG}
+        codings = said.get(b"content-encoding", b"").decode("latin-1")
+        wait_s = retry_after_s(response.headers) if b"retry-after" in said else None
         response.stream = Body(
             response,
             request,
+            codings=codings,
+            length=said.get(b"content-length", b"").decode("latin-1"),
             limit_bytes=options.limit_bytes,
             ends_at=self.ends_at,
             on_close=partial(self.gate.after, url, response.status_code, wait_s),
         )
         # It comes out as it was before it was compressed: nobody is to do that again.
-        if "content-encoding" in response.headers:
+        if codings:
             del response.headers["content-encoding"]
         return response
 

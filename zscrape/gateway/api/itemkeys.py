@@ -53,7 +53,7 @@ async def forget(request: Request) -> Response:
 
 def _script_of(request: Request) -> str:
     name: str = request.path_params["name"]
-    client_of(request).check_script(name)
+    client_of(request).check_shared(name)
     return name
 
 

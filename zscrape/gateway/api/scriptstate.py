@@ -93,10 +93,10 @@ def _script_of(request: Request) -> str:
     """Return the script that the path names; it may be gone from its repository by now.
 
     Raises:
-        ScriptForbidden: The key is not for it.
+        ScriptForbidden, GroupForbidden: The key is not for it.
     """
     name: str = request.path_params["name"]
-    client_of(request).check_script(name)
+    client_of(request).check_shared(name)
     return name[:255]
 
 

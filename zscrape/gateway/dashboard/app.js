@@ -1,6 +1,6 @@
 // The frame: who is signed in, which page is open, the language and the theme.
 
-import { html, render, useEffect, useMemo, useState } from "./preact.js";
+import { html, render, useEffect, useMemo, useRef, useState } from "./preact.js";
 import { get, onSignedOut, post } from "./api.js";
 import { keep, lang, load, onLanguage, speak, t } from "./words.js";
 import { useLive } from "./live.js";
@@ -69,10 +69,12 @@ function Frame({ me, theme, choose, shown }) {
   useEffect(() => {
     document.title = `${title} · zscrape`;
   }, [title]);
+  const isFirst = useRef(true);
   useEffect(() => {
-    // Who reads with their ears hears that the page has changed.
+    // Who reads with their ears hears that the page has changed; at first the menu comes first.
     const main = document.getElementById("main");
-    if (main) main.focus({ preventScroll: true });
+    if (main && !isFirst.current) main.focus({ preventScroll: true });
+    isFirst.current = false;
     scrollTo(0, 0);
     const chosen = document.querySelector("#pages [aria-current]");
     if (chosen) chosen.scrollIntoView({ block: "nearest", inline: "nearest" });

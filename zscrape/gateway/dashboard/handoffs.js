@@ -3,6 +3,7 @@
 import { html, useMemo, useState } from "./preact.js";
 import { path, post, query } from "./api.js";
 import { t } from "./words.js";
+import { when } from "./format.js";
 import { useAnswer, useChanges } from "./live.js";
 import { Badge, Empty, Fault, Moment, Table, act, confirm } from "./ui.js";
 import { Form, fieldsOf, placed, read, textsOf } from "./form.js";
@@ -46,7 +47,7 @@ export function Question({ handoff, can, done }) {
   };
   return html`<article class="panel asked" aria-labelledby=${`h-${handoff.id}`}>
     <div class="row"><h2 class="fill" id=${`h-${handoff.id}`}><a href=${`#/tasks/${handoff.request_id}`}>${handoff.script_name}</a> ${t("handoffs.asks")}</h2>
-      <span class="muted">${t("handoffs.until")} <${Moment} at=${handoff.expires_at} /></span></div>
+      <span class="muted">${t("handoffs.until", { at: when(handoff.expires_at) })}</span></div>
     <p class="prompt">${handoff.prompt}</p>
     ${handoff.image && html`<img class="picture" src=${handoff.image.link} alt=${t("handoffs.picture")} />`}
     ${can.run && html`<form onSubmit=${answer} novalidate class="narrow">

@@ -8,6 +8,7 @@ import { Badge, Bar, Chart, Empty, Fault, Stat } from "./ui.js";
 import { WaitingBanner } from "./handoffs.js";
 import { TaskTable } from "./tasktable.js";
 
+const STARTING_S = 20; // a worker that starts beside its gateway takes its time
 const FAILED = "failed,timed_out";
 
 function Figures({ overview }) {
@@ -68,7 +69,7 @@ export function Overview({ can, theme }) {
   return html`<h1>${t("nav.overview")}</h1>
     ${overview && html`
       ${overview.status === "draining" && html`<div class="banner">${t("overview.draining")}</div>`}
-      ${overview.active_workers === 0 && html`<${NoWorker} can=${can} />`}
+      ${overview.active_workers === 0 && overview.uptime_s > STARTING_S && html`<${NoWorker} can=${can} />`}
       <${WaitingBanner} turn=${turn} />
       <${Figures} overview=${overview} />`}
     ${hasNone && html`<${Empty} text=${t("overview.nothing")} command="zscrape run noop -p hello=world"><a class="button primary" href="#/scripts">${t("overview.start")}</a><//>`}
@@ -80,9 +81,8 @@ export function Overview({ can, theme }) {
     </section>`}
     ${overview && html`<section aria-labelledby="hour"><h2 id="hour">${t("overview.last_hour")}</h2><${Charts} overview=${overview} theme=${theme} /></section>`}
     <div class="columns">
-      <section aria-labelledby="recent"><h2 id="recent">${t("overview.recent")}</h2>
-        ${recent.data && !hasNone && html`<${TaskTable} tasks=${recent.data.tasks} can=${can} label=${t("overview.recent")} has=${[]} />`}
-      </section>
+      ${recent.data && !hasNone && html`<section aria-labelledby="recent"><h2 id="recent">${t("overview.recent")}</h2>
+        <${TaskTable} tasks=${recent.data.tasks} can=${can} label=${t("overview.recent")} has=${[]} /></section>`}
       ${can.read && html`<section aria-labelledby="workers"><h2 id="workers">${t("nav.workers")}</h2><${WorkerList} turn=${turn} /></section>`}
     </div>`;
 }

@@ -31,7 +31,7 @@ function Actions({ task, can, reload }) {
 }
 
 /** Why it did not end well: the words, the next step, and the script's own lines. */
-function Failure({ error, dropped }) {
+function Failure({ id, error, dropped, hasCapsule }) {
   return html`<section class="fault" aria-labelledby="failure">
     <h2 id="failure">${t("task.failure")} <code>${error.code}</code></h2>
     <p><strong>${error.message}</strong></p>
@@ -39,6 +39,7 @@ function Failure({ error, dropped }) {
     ${dropped && html`<p>${t(`dropped.${dropped}`)} <a href="#/deadletters">${t("nav.deadletters")}</a></p>`}
     ${error.problems && error.problems.length > 0 && html`<ul>${error.problems.map((each) => html`<li><code>${each.pointer || "/"}</code> ${each.reason}</li>`)}</ul>`}
     ${error.traceback && html`<details open><summary>${t("task.traceback")}</summary><pre tabindex="0">${error.traceback}</pre></details>`}
+    ${hasCapsule && html`<p><a class="button" download href=${path`/v1/tasks/${id}/capsule`}>${t("task.capsule")}</a> <span class="small">${t("task.capsule.hint")} <code>zscrape run --replay ${id}</code></span></p>`}
   </section>`;
 }
 
@@ -115,7 +116,8 @@ export function Task({ id, can }) {
     ${!isOver && html`<${Explanation} id=${id} turn=${`${waits ? turn : ""} ${found.states.length}`} />`}
     ${task.status === "waiting" && html`<${TaskQuestions} id=${id} can=${can} turn=${found.states.length} />`}
     <${Progress} task=${task} progress=${found.progress} />
-    ${task.error && html`<${Failure} error=${task.error} dropped=${task.dropped_reason} />`}
+    ${task.error && html`<${Failure} id=${id} error=${task.error} dropped=${task.dropped_reason} hasCapsule=${task.attempts > 0 && ["failed", "timed_out"].includes(task.status)} />`}
+    ${!isOver && task.last_error && html`<p class="banner"><strong>${t("task.last_error")}</strong> <code>${task.last_error}</code> ${task.last_error_message || ""}${task.next_retry_at && html` · ${t("task.next_retry")}: <${Moment} at=${task.next_retry_at} />`}</p>`}
     ${found.isCut && html`<p class="banner">${t("task.cut")}</p>`}
     <${Items} task=${task} live=${found.items} liveCount=${found.itemCount} isOver=${isOver} />
     <${Result} task=${task} />

@@ -1,0 +1,157 @@
+"""`GET /metrics`: what is counted, under which names, and for whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from zscrape.core.effects import TaskQueued, WorkerLost
+from zscrape.gateway.app import HttpPolicy
+from zscrape.gateway.counters import (
+    CLIENT_LIMIT_COUNT,
+    OTHER,
+    SCRIPT_LIMIT_COUNT,
+    Counters,
+    Histogram,
+)
+from zscrape.model import Outcome, OutcomeCode, TaskState
+from zscrape.store.tasks import TaskRow
+
+# Contract section 8, by name; a family of counters is told without its `_total`.
+CONTRACT = (
+    *("scraping_requests", "scraping_request_duration_seconds", "scraping_queue_length"),
+    *("scraping_active_workers", "system_memory_usage_percent", "system_cpu_usage_percent"),
+    *("zscrape_slots", "zscrape_attempts", "zscrape_dispatch_latency_seconds"),
+    *("zscrape_prepare_seconds", "zscrape_child_seconds", "zscrape_oldest_queued_seconds"),
+    *("zscrape_site_budget_wait_seconds", "zscrape_schedule_occurrences"),
+)
+
+
+async def figures(client: httpx.AsyncClient) -> dict[str, Any]:
+    """Return the samples of each family as `{labels: value}`, by the sample's name."""
+    answer = await client.get("/metrics")
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = {}
+    for family in text_string_to_metric_families(answer.text):
+        told[family.name] = None
+        for sample in family.samples:
+            told.setdefault(sample.name, None)
+            told[sample.name] = told[sample.name] or {}
+            told[sample.name][tuple(sorted(sample.labels.items()))] = sample.value
+    return told
+
+
+def ended(script: str = "page", client: str = "admin", **fields: Any) -> TaskRow:
+    """Return a task that has ended after a quarter of a second."""
+    row = TaskRow(id="t", script_name=script, created_at=100.0, client=client, digest="sha256:d")
+    row.status, row.finished_at = TaskState.COMPLETED, 100.25
+    for name, value in fields.items():
+        setattr(row, name, value)
+    return row
+
+
+async def test_every_name_of_the_contract_is_there(gateway):
+    """A task that ran and one of an unknown script are counted under the promised names."""
+    gateway.worker()
+    async with gateway.client() as client:
+        await client.post("/scrape", json={"script_name": "page", "parameters": {"url": "u"}})
+        await client.post("/scrape", json={"script_name": "nobody-knows"})
+        told = await figures(client)
+
+    assert [name for name in CONTRACT if name not in told] == []
+    admin = ("client_id", "admin")
+    assert told["scraping_requests_total"] == {
+        (admin, ("script_name", "page"), ("status", "completed")): 1,
+        (admin, ("script_name", OTHER), ("status", "failed")): 1,
+    }
+    assert told["scraping_request_duration_seconds_count"][(("script_name", "page"),)] == 1
+    assert told["zscrape_attempts_total"][(("code", "ok"),)] == 1
+    assert told["zscrape_dispatch_latency_seconds_count"] == {(): 1}
+    assert told["scraping_active_workers"] == {(): 1}
+    assert told["scraping_queue_length"] == {(): 0}
+    assert told["zscrape_component_up"][(("component", "store"),)] == 1
+
+
+async def test_a_reader_may_ask_for_openmetrics(gateway):
+    """Prometheus names the formats that it reads; the newer one is given."""
+    async with gateway.client(Accept="application/openmetrics-text; version=1.0.0") as client:
+        answer = await client.get("/metrics")
+
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    assert answer.text.endswith("# EOF\n")
+
+
+async def test_figures_need_a_key_for_everybodys_tasks(gateway):
+    """They name scripts and clients: no key, `run` alone, and a narrowed key are refused."""
+    keys = [
+        {"name": "reader", "scopes": ["read"]},
+        {"name": "runner", "scopes": ["run"]},
+        {"name": "narrow", "scopes": ["read"], "scripts": ["page"]},
+    ]
+    async with gateway.client() as client:
+        made = [(await client.post("/v1/keys", json=each)).json()["key"] for each in keys]
+        answers = [
+            await client.get("/metrics", headers={"Authorization": f"Bearer {key}"})
+            for key in (*made, "wrong")
+        ]
+
+    assert [answer.status_code for answer in answers] == [200, 403, 403, 401]
+
+
+async def test_figures_can_be_open(make):
+    """With `metrics_open` nobody is asked for a key, and the rest stays closed."""
+    gateway = make(http=HttpPolicy(is_metrics_open=True))
+    async with gateway.client(Authorization="") as client:
+        answers = [await client.get(path) for path in ("/metrics", "/v1/workers")]
+
+    assert [answer.status_code for answer in answers] == [200, 401]
+
+
+def test_labels_are_bounded():
+    """Whatever names come, there are so many series and no more; the rest is `other`."""
+    counters = Counters()
+
+    for number in range(SCRIPT_LIMIT_COUNT * 3):
+        counters.ended(ended(f"script_{number}", f"client_{number}"))
+
+    scripts = {series[0] for series in counters.requests}
+    clients = {series[2] for series in counters.requests}
+    assert len(scripts) == len(counters.durations) == SCRIPT_LIMIT_COUNT + 1
+    assert len(clients) == CLIENT_LIMIT_COUNT + 1
+    assert counters.requests[(OTHER, "completed", OTHER)] == SCRIPT_LIMIT_COUNT * 2
+    assert sum(counters.requests.values()) == SCRIPT_LIMIT_COUNT * 3
+
+
+def test_attempts_are_counted_by_how_they_ended():
+    """One that is tried again counts as well as the one that ends the task."""
+    counters = Counters()
+    row = ended(attempts=2, assigned_at=100.1, started_at=100.2, is_dead_letter=True)
+    row.dropped_reason = "retry_exhausted"
+    row.outcome = Outcome(code=OutcomeCode.BLOCKED, prepare_s=0.02, run_s=3.0)
+
+    counters.note(TaskQueued("t", 1, OutcomeCode.TIMEOUT, 15.0))
+    counters.note(TaskQueued("t2", 0))
+    counters.note(WorkerLost("w", "silent", ()))
+    counters.ended(row)
+
+    assert {code: count for code, count in counters.attempts.items() if count} == {
+        "timeout": 1,
+        "blocked": 1,
+    }
+    assert counters.dead_letters["retry_exhausted"] == 1
+    assert counters.workers_lost["silent"] == 1
+    assert sum(counters.dispatch.counts) == 0  # the wait of a first attempt is not known here
+    assert (counters.prepare.sum, counters.child.sum) == (0.02, 3.0)
+
+
+def test_a_histogram_counts_each_value_once():
+    """A value at a bound is not above it; one below zero is a clock that was set."""
+    histogram = Histogram((1.0, 2.0))
+
+    for value in (1.0, 1.5, 2.5, -4.0):
+        histogram.add(value)
+
+    assert histogram.counts == [2, 1, 1]
+    assert histogram.sum == 5.0

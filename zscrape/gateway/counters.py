@@ -1,0 +1,145 @@
+"""What has happened in this gateway since it started, as plain numbers.
+
+A task costs a few additions here; names, labels and text are made when somebody looks, in
+`zscrape.gateway.metrics`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Final
+
+from zscrape.core.effects import (
+    DispatcherEffect,
+    Ignored,
+    TaskQueued,
+    WorkerJoined,
+    WorkerLost,
+    WorkerSuspected,
+)
+from zscrape.model import Outcome, OutcomeCode
+from zscrape.store.tasks import TaskRow
+
+# Upper bounds in seconds: a no-op answers in 5 ms, a script's default timeout is 300 s.
+SHORT_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+LONG_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+OTHER: Final = "other"
+SCRIPT_LIMIT_COUNT: Final = 200
+CLIENT_LIMIT_COUNT: Final = 50
+SERIES_LIMIT_COUNT: Final = 2_000  # of scripts, states and clients together
+_LOST_REASONS: Final = ("silent", "unreachable", "left", "replaced", "absent", "revoked")
+
+
+class Histogram:
+    """How many values fell below each bound, and their sum."""
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)  # not cumulated; the last is above every bound
+        self.sum = 0.0
+
+    def add(self, value: float) -> None:
+        """Count one value; a clock that was set back gives none below zero."""
+        if value < 0.0:
+            value = 0.0
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+
+class Names:
+    """The first so many names stand for themselves, all others for `other`."""
+
+    __slots__ = ("_known", "_limit_count")
+
+    def __init__(self, limit_count: int) -> None:
+        self._limit_count = limit_count
+        self._known: dict[str, str] = {}
+
+    def bounded(self, name: str) -> str:
+        """Return the name to count under."""
+        known = self._known.get(name)
+        if known is not None:
+            return known
+        if len(self._known) >= self._limit_count:
+            return OTHER
+        self._known[name] = name
+        return name
+
+
+class Counters:
+    """All counters of a gateway; one event loop uses them."""
+
+    def __init__(self) -> None:
+        self.requests: dict[tuple[str, str, str], int] = {}  # script, state, client
+        self.durations: dict[str, Histogram] = {}  # by script: from accepted to ended
+        # What is known beforehand begins at zero: else the first of each is no rise to Prometheus.
+        self.attempts = {code.value: 0 for code in OutcomeCode}
+        self.dispatch = Histogram(SHORT_S)  # from accepted to given to a worker
+        self.prepare = Histogram(LONG_S)  # script and environment made ready
+        self.child = Histogram(LONG_S)  # the script itself
+        self.cpu_s = 0.0  # of scripts
+        self.item_count = 0
+        self.dead_letters = {"retry_exhausted": 0, "poison": 0}
+        self.workers_joined = {"new": 0, "return": 0}
+        self.workers_suspected_count = 0
+        self.workers_lost = dict.fromkeys(_LOST_REASONS, 0)
+        self.ignored_count = 0
+        self._scripts = Names(SCRIPT_LIMIT_COUNT)
+        self._clients = Names(CLIENT_LIMIT_COUNT)
+
+    def ended(self, row: TaskRow) -> None:
+        """Count a task that has ended."""
+        # A name that no repository knows is whatever somebody has typed.
+        script = self._scripts.bounded(row.script_name) if row.digest else OTHER
+        series = (script, row.status.value, self._clients.bounded(row.client))
+        requests = self.requests
+        if series not in requests and len(requests) >= SERIES_LIMIT_COUNT:
+            series = (OTHER, row.status.value, OTHER)
+        requests[series] = requests.get(series, 0) + 1
+        duration = self.durations.get(script)
+        if duration is None:
+            duration = self.durations[script] = Histogram(LONG_S)
+        duration.add((row.finished_at or row.created_at) - row.created_at)
+        self.item_count += row.item_count
+        if row.is_dead_letter:
+            _add(self.dead_letters, row.dropped_reason)
+        if row.outcome is not None and row.attempts:
+            self._attempted(row, row.outcome)
+
+    def _attempted(self, row: TaskRow, outcome: Outcome) -> None:
+        """Count the attempt that ended a task."""
+        _add(self.attempts, outcome.code.value)
+        if row.attempts == 1 and row.assigned_at is not None:
+            self.dispatch.add(row.assigned_at - row.created_at)
+        if row.started_at is not None:
+            self.prepare.add(outcome.prepare_s)
+            self.child.add(outcome.run_s)
+            self.cpu_s += outcome.usage.cpu_s
+
+    def note(self, fact: DispatcherEffect) -> None:
+        """Count a fact that is not a task's end."""
+        if type(fact) not in _COUNTED:  # of a task's facts most are not
+            return
+        match fact:
+            case TaskQueued(code=code):
+                if code is not None:
+                    _add(self.attempts, code.value)
+            case WorkerJoined(is_return=is_return):
+                _add(self.workers_joined, "return" if is_return else "new")
+            case WorkerSuspected():
+                self.workers_suspected_count += 1
+            case WorkerLost(reason=reason):
+                _add(self.workers_lost, reason)
+            case Ignored():
+                self.ignored_count += 1
+            case _:
+                return
+
+
+_COUNTED: Final = frozenset({TaskQueued, WorkerJoined, WorkerSuspected, WorkerLost, Ignored})
+
+
+def _add(counts: dict[str, int], name: str) -> None:
+    counts[name] = counts.get(name, 0) + 1
