@@ -164,7 +164,9 @@ class Router:
         self._tick()
 
     def stop(self) -> None:
-        """Close the socket; workers notice by silence."""
+        """Close the socket; workers notice by silence. Again is no error."""
+        if self._socket.closed:
+            return
         self._loop.remove_reader(self._socket.fileno())
         self._guard.stop()
         self._handshakes.stop()
