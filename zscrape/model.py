@@ -283,6 +283,9 @@ class Usage(Struct, frozen=True, array_like=True):
     cpu_s: float = 0.0
     memory_peak_bytes: int = 0
     output_bytes: int = 0
+    fetch_s: float = 0.0  # until its script was there
+    environment_s: float = 0.0  # until its environment was there; 0.0: it needs none of its own
+    has_built: bool = False  # its environment was built for it
 
 
 class Outcome(Struct, frozen=True, array_like=True):

@@ -103,6 +103,8 @@ class Running:
         self.preparing: asyncio.Task[None] | None = None
         self._begun_at = loop.time()
         self._started_at = 0.0
+        self.fetch_s = self.environment_s = 0.0  # until script and environment were there
+        self.has_built = False
         self._unsent = memoryview(b"")
         self._tree: TreeWatch | None = None  # both set iff it has run for a while
         self._folder: FolderWatch | None = None
@@ -400,7 +402,14 @@ class Running:
             item_count=item_count,
             prepare_s=started_at - self._begun_at,
             run_s=now - started_at,
-            usage=Usage(cpu_s, memory_bytes, output_bytes),
+            usage=Usage(
+                cpu_s,
+                memory_bytes,
+                output_bytes,
+                self.fetch_s,
+                self.environment_s,
+                self.has_built,
+            ),
         )
         self._on_over(self)
         try:

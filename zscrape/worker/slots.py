@@ -277,7 +277,9 @@ class Slots:
             if "browser" in run.kit:  # two gateways may each think that the last one is free
                 await self._browsers.acquire()
                 self._with_browser.add(running)
+            began_at = self._loop.time()
             folder = await self._ensure(run.pin)
+            running.fetch_s = self._loop.time() - began_at
             if needs_environment(run):
                 await self._prepare_environment(running, folder)
                 return
@@ -300,6 +302,7 @@ class Slots:
             raise EnvironmentFailed(reason=text("environment_error.none", "en"))
         run = running.assignment.run
         limits = _child_limits(run.limits)
+        began_at = self._loop.time()
         try:
             environment = await self._environments.ensure(run)
         except EnvironmentFailed as error:
@@ -307,6 +310,8 @@ class Slots:
                 running.note("error", line)
             raise
         try:
+            running.environment_s = self._loop.time() - began_at
+            running.has_built = environment.is_new
             if environment.is_new:
                 built = text("event.environment_built", "en", seconds=environment.built_s)
                 tail = environment.log.splitlines()[-_LOG_TAIL_COUNT:]
