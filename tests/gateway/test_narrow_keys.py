@@ -71,6 +71,7 @@ DECIDED = {
         "GET /v1/pressure",
         "GET /v1/overview",
         "GET /v1/overview/events",
+        "GET /metrics",
     },
     "scripts, and no groups": {
         "GET /v1/scripts/{name}/state",

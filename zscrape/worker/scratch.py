@@ -8,6 +8,7 @@ a script may have nested folders thousands deep or taken away their permissions.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import os
 import stat
@@ -25,6 +26,8 @@ _REUSE_LIMIT_COUNT = 64
 # A file system stamps changes by a clock that stands still for up to 10 ms: two changes within
 # that may look like one.
 _TICK_NS = 50_000_000
+_CLOSE_TRIES_COUNT = 20
+_CLOSE_PAUSE_S = 0.05
 
 
 class Scratch:
@@ -117,7 +120,10 @@ class Scratch:
         if self._removals:
             await asyncio.wait(self._removals)
         self._free.clear()
-        await _remove_aside(self.root)
+        for _ in range(_CLOSE_TRIES_COUNT):  # what was killed a moment ago may have written still
+            if await _remove_aside(self.root):
+                return
+            await asyncio.sleep(_CLOSE_PAUSE_S)
 
 
 async def _remove_aside(path: str) -> bool:
@@ -176,10 +182,11 @@ def _clear_files(folder: int) -> list[str]:
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries]
     for name in names:
-        if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-            folders.append(name)
-        else:
-            os.unlink(name, dir_fd=folder)
+        with contextlib.suppress(FileNotFoundError):  # somebody else has removed it
+            if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                folders.append(name)
+            else:
+                os.unlink(name, dir_fd=folder)
     return folders
 
 

@@ -73,13 +73,14 @@ class Supervisor:
         self._listeners.clear()
         self._ends.close()
         if self._process is not None:
-            process = self._process
+            process, pidfd = self._process, os.dup(self._pidfd)
             self._let_go()
-            try:
-                process.wait(_EXIT_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
+            ended = select.poll()
+            ended.register(pidfd, select.POLLIN)
+            if not ended.poll(_EXIT_TIMEOUT_S * 1000):
                 process.kill()
-                process.wait()
+            os.close(pidfd)
+            process.wait()
 
     def _run(self) -> None:
         self._restart = None
