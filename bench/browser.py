@@ -2,9 +2,9 @@
 
 The script opens a page of the bundled site and returns its title. The bare side starts the same
 Chromium with the same flags, opens the same page by the DevTools protocol and reads the title,
-with nothing of ours around it but the priority that attempts have: beside other work on the
-machine that alone would be most of the difference. Rounds are interleaved: bare, cold (the attempt starts its
-browser), warm (one waits ready). Between them is time for the next one to get ready.
+with nothing of ours around it but the priority that attempts have. Rounds are interleaved: bare,
+cold (the attempt starts its browser), warm (one waits ready). Between them is time for the next
+one to get ready.
 """
 
 from __future__ import annotations

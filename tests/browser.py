@@ -22,6 +22,9 @@ LIMITS = parse_manifest(
     b'{"name": "tab", "version": "1.0.0", "kit": ["http", "browser"]}', "tab"
 ).limits
 KIT = ("http", "browser")
+# Users go by the process of a worker. Two `Slots` in this one would have the same, and what one
+# ends by its user would be the other's as well.
+SHARED = frozenset({"user"})
 
 _PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000"

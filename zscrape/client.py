@@ -360,6 +360,10 @@ class Client:
         """Let a channel of a script stand for the version that it stood for before."""
         return self._call("PUT", _channel_path(name, channel), json={"rollback": True})
 
+    def overview(self) -> Document:
+        """Return the figures of now and of each minute of the last hour."""
+        return self._call("GET", "/v1/overview")
+
     def workers(self) -> Document:
         """Return the workers: load, tags, running attempts."""
         return self._call("GET", "/v1/workers")

@@ -250,6 +250,7 @@ class TaskSpec(Struct, frozen=True, kw_only=True):
     retry: RetryPolicy = RetryPolicy()
     # Of tasks that have not ended, as its client's key says; None: as the queue's policy does.
     client_limit_count: int | None = None
+    trace_id: str = ""  # by which others know the call; goes with it through the logs
 
 
 class Record(Struct, frozen=True, array_like=True):
@@ -282,6 +283,9 @@ class Usage(Struct, frozen=True, array_like=True):
     cpu_s: float = 0.0
     memory_peak_bytes: int = 0
     output_bytes: int = 0
+    fetch_s: float = 0.0  # until its script was there
+    environment_s: float = 0.0  # until its environment was there; 0.0: it needs none of its own
+    has_built: bool = False  # its environment was built for it
 
 
 class Outcome(Struct, frozen=True, array_like=True):

@@ -194,6 +194,7 @@ class Run(_Message, frozen=True):
     run: RunSpec
     params: bytes
     secrets: dict[str, str] = {}  # values by name: filled in as it leaves, kept nowhere
+    trace_id: str = ""  # by which others know the call
 
 
 class Prepare(_Message, frozen=True):

@@ -63,6 +63,22 @@ async def test_running_a_script_from_its_form(screen: Screen, site: Site) -> Non
     assert {each.rpartition("=")[2] for each in links} == {"csv", "xlsx", "jsonl", "json"}
 
 
+async def test_rows_of_an_ended_task_begin_at_the_first_page_by_page(
+    screen: Screen, site: Site
+) -> None:
+    """A long table is read from its top; the rows after the first hundred are one press away."""
+    task_id = site.scrape("shop", parameters={"title": "Lamp", "rows": 130})
+    await screen.go(f"/tasks/{task_id}")
+    await screen.see("1 to 100 of 130")
+    await screen.until("document.querySelectorAll('.items tbody tr').length === 100")
+    top = await screen.run("return document.querySelector('.items .scroll').scrollTop")
+    await screen.click("Next")
+    await screen.see("101 to 130 of 130")
+    await screen.until("document.querySelectorAll('.items tbody tr').length === 30")
+
+    assert top == 0
+
+
 async def test_what_a_script_brings_is_never_markup(screen: Screen, site: Site) -> None:
     """Rows, logs, progress and pages with scripts in them are shown as the text they are."""
     task_id = site.scrape("shop", parameters={"title": "<b>x</b>"})
@@ -338,7 +354,8 @@ async def test_the_keyboard_is_enough(screen: Screen, site: Site) -> None:
     await screen.press("Enter")
     await screen.until("document.activeElement.id === 'main'")
     await screen.go("/scripts")
-    await screen.until("document.activeElement.id === 'main'")
+    await screen.until("document.title === 'Scripts · zscrape'")
+    await screen.until("document.activeElement.id === 'main' && find('button', null)")
     await screen.press("Tab")
     next_one = await screen.run("return document.activeElement.textContent")
 

@@ -16,7 +16,7 @@ from zscrape.gateway.counters import (
     Counters,
     Histogram,
 )
-from zscrape.model import Outcome, OutcomeCode, TaskState
+from zscrape.model import Outcome, OutcomeCode, TaskState, Usage
 from zscrape.store.tasks import TaskRow
 
 # Contract section 8, by name; a family of counters is told without its `_total`.
@@ -25,6 +25,7 @@ CONTRACT = (
     *("scraping_active_workers", "system_memory_usage_percent", "system_cpu_usage_percent"),
     *("zscrape_slots", "zscrape_attempts", "zscrape_dispatch_latency_seconds"),
     *("zscrape_prepare_seconds", "zscrape_child_seconds", "zscrape_oldest_queued_seconds"),
+    *("zscrape_fetch_seconds", "zscrape_environment_seconds", "zscrape_environments"),
     *("zscrape_site_budget_wait_seconds", "zscrape_schedule_occurrences"),
 )
 
@@ -129,7 +130,8 @@ def test_attempts_are_counted_by_how_they_ended():
     counters = Counters()
     row = ended(attempts=2, assigned_at=100.1, started_at=100.2, is_dead_letter=True)
     row.dropped_reason = "retry_exhausted"
-    row.outcome = Outcome(code=OutcomeCode.BLOCKED, prepare_s=0.02, run_s=3.0)
+    usage = Usage(fetch_s=0.001, environment_s=0.01, has_built=True)
+    row.outcome = Outcome(code=OutcomeCode.BLOCKED, prepare_s=0.02, run_s=3.0, usage=usage)
 
     counters.note(TaskQueued("t", 1, OutcomeCode.TIMEOUT, 15.0))
     counters.note(TaskQueued("t2", 0))
@@ -144,6 +146,8 @@ def test_attempts_are_counted_by_how_they_ended():
     assert counters.workers_lost["silent"] == 1
     assert sum(counters.dispatch.counts) == 0  # the wait of a first attempt is not known here
     assert (counters.prepare.sum, counters.child.sum) == (0.02, 3.0)
+    assert (counters.fetch.sum, counters.environment.sum) == (0.001, 0.01)
+    assert counters.environments == {"kept": 0, "built": 1}
 
 
 def test_a_histogram_counts_each_value_once():

@@ -334,3 +334,17 @@ async def test_a_fence_that_is_never_done(router: Router, dealer: Dealer) -> Non
     router.drain_worker("w", is_draining=True)
 
     assert isinstance(await dealer.hear(wire.Run | wire.Drain), wire.Drain)
+
+
+async def test_what_ends_after_the_link_is_told_to_nobody(
+    router: Router, dealer: Dealer, facts: Facts
+) -> None:
+    """A router that has stopped sends nothing more, and never looks at its clock again."""
+    await dealer.say(hello())
+    await facts.wait_for(lambda fact: isinstance(fact, WorkerJoined))
+    router.stop()
+    router.submit(spec("t"))
+    router.cancel("t")
+
+    assert router.fault() == "closed"
+    assert router._timer is None or router._timer.cancelled()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.browser import KIT, LIMITS, Site, browsers, eventually, nobody, profiles, serving
+from tests.browser import KIT, LIMITS, SHARED, Site, browsers, eventually, nobody, profiles, serving
 from tests.worker.conftest import Ran, Stage
 from zscrape.model import OutcomeCode
 from zscrape.worker.network import NetworkPolicy
@@ -43,6 +43,7 @@ async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]
         slot_count=1,
         scratch_dir=root / "scratch",
         script_roots=(root,),
+        skip_layers=SHARED,
         grace_s=0.5,
         network=NetworkPolicy("any"),
     )
@@ -298,6 +299,7 @@ async def test_browser_started_ahead_is_fresh_and_used_once(
         slot_count=1,
         scratch_dir=root / "scratch",
         script_roots=(root,),
+        skip_layers=SHARED,
         network=NetworkPolicy("any"),
         browser_ahead=1,
     )
@@ -334,6 +336,7 @@ async def test_missing_chromium_is_told_with_the_line_that_installs_it(tmp_path:
         slot_count=1,
         scratch_dir=tmp_path / "scratch",
         script_roots=(tmp_path,),
+        skip_layers=SHARED,
         environ={"ZSCRAPE_BROWSER_PROGRAM": str(nowhere)},
     )
     stage = Stage(tmp_path, policy)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from tests.browser import KIT, LIMITS, nobody
+from tests.browser import KIT, LIMITS, SHARED, nobody
 from tests.shop.server import Shop
 from tests.worker.conftest import Ran, Stage
 from zscrape.model import OutcomeCode
@@ -43,7 +43,9 @@ def shop() -> Iterator[Shop]:
 async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     """A running `Slots` whose scripts may reach loopback."""
     root = tmp_path_factory.mktemp("captcha")
-    policy = SlotPolicy(1, root / "scratch", (root,), network=NetworkPolicy("any"))
+    policy = SlotPolicy(
+        1, root / "scratch", (root,), skip_layers=SHARED, network=NetworkPolicy("any")
+    )
     made = Stage(root, policy)
     made.answer = nobody
     await made.slots.start()

@@ -96,6 +96,10 @@ async def test_build_is_told_once_and_does_not_count_as_running(place: Place) ->
     assert told[0].startswith("environment built in ")
     assert "thing==1.0" in told[0]
     assert first.outcome.prepare_s > 0.05 > second.outcome.prepare_s
+    assert [ran.outcome.usage.has_built for ran in (first, second)] == [True, False]
+    assert all(
+        ran.outcome.prepare_s >= ran.outcome.usage.environment_s > 0 for ran in (first, second)
+    )
     assert second.messages("log") == []
 
 

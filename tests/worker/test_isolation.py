@@ -14,6 +14,7 @@ from tests.worker.conftest import Stage
 from zscrape.config.values import SettingError
 from zscrape.messages import text
 from zscrape.model import LAYERS
+from zscrape.worker import isolation
 from zscrape.worker.canary import require_layers, send_canary
 from zscrape.worker.isolation import SKIPPED, STAGING, Isolation, examine, first_uid
 from zscrape.worker.slots import SlotPolicy
@@ -129,8 +130,15 @@ async def test_canary_does_well(stage: Stage) -> None:
 
 
 def test_workers_have_blocks_of_users_of_their_own() -> None:
-    """The first user number of a worker is far above those of people."""
-    assert first_uid() > 10_000
+    """They are far above those of people, and no other slots have any of them."""
+    if isolation._mapped_count() < 2**32 - 2:
+        pytest.skip("this user namespace has few users")
+    blocks = {range(first, first + 512) for first in (first_uid() for _ in range(20))}
+    users = set[int]().union(*blocks)
+
+    assert min(users) > 10_000
+    assert max(users) < 2**32 - 2
+    assert len(users) == 20 * 512
 
 
 # ---- what they take away -----------------------------------------------------------------

@@ -316,7 +316,14 @@ class Lives:
             remaining_ms = max(0, int((task.deadline_at - now) * 1000))
         self.out.append(TaskAssigned(spec.id, task.attempt, worker.id))
         run = Run(
-            spec.id, task.attempt, worker.beat_seq, remaining_ms, lease_ms, spec.run, spec.params
+            spec.id,
+            task.attempt,
+            worker.beat_seq,
+            remaining_ms,
+            lease_ms,
+            spec.run,
+            spec.params,
+            trace_id=spec.trace_id,
         )
         self.out.append(Send(worker.peer, run))
 

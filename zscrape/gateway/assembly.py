@@ -183,6 +183,7 @@ async def assemble(
         counters.note(fact)
 
     teller.listener = apply
+    teller.trace_of = service.trace_of
     if identity.shared is not None:
         await join(
             identity.shared, settings, router, service, deliveries, hub, identity, parts, ends

@@ -78,6 +78,9 @@ class Counters:
         self.attempts = {code.value: 0 for code in OutcomeCode}
         self.dispatch = Histogram(SHORT_S)  # from accepted to given to a worker
         self.prepare = Histogram(LONG_S)  # script and environment made ready
+        self.fetch = Histogram(LONG_S)  # the script alone
+        self.environment = Histogram(LONG_S)  # the environment alone, where one is needed
+        self.environments = {"kept": 0, "built": 0}
         self.child = Histogram(LONG_S)  # the script itself
         self.cpu_s = 0.0  # of scripts
         self.item_count = 0
@@ -116,7 +119,12 @@ class Counters:
         if row.started_at is not None:
             self.prepare.add(outcome.prepare_s)
             self.child.add(outcome.run_s)
-            self.cpu_s += outcome.usage.cpu_s
+            usage = outcome.usage
+            self.cpu_s += usage.cpu_s
+            self.fetch.add(usage.fetch_s)
+            if usage.environment_s:
+                self.environment.add(usage.environment_s)
+                _add(self.environments, "built" if usage.has_built else "kept")
 
     def note(self, fact: DispatcherEffect) -> None:
         """Count a fact that is not a task's end."""

@@ -96,6 +96,7 @@ class TaskView(Envelope, kw_only=True):
     metadata: dict[str, Any] = {}
     origin: str = ""
     client: str = ""
+    trace_id: str | None = None  # by which others know the call
     assigned_at: datetime | None = None
     started_at: datetime | None = None
     retry_count: int = 0
@@ -286,6 +287,7 @@ def task_view(row: TaskRow, lang: str, *, inline_limit_bytes: int) -> TaskView:
         metadata=row.metadata,
         origin=row.origin,
         client=row.client,
+        trace_id=row.trace_id or None,
         assigned_at=moment(row.assigned_at),
         started_at=moment(row.started_at),
         retry_count=row.retry_count,

@@ -15,6 +15,7 @@ from zscrape.core.effects import (
     WorkerSuspected,
 )
 from zscrape.gateway.damper import Damper
+from zscrape.model import TaskId
 
 
 class FactTeller:
@@ -27,6 +28,7 @@ class FactTeller:
         self._log = log.bind()  # the lazy proxy would be bound again for every fact
         self._damper = Damper(clock)
         self.listener: Callable[[DispatcherEffect], None] = _nobody
+        self.trace_of: Callable[[TaskId], str] = _no_trace
 
     def tell(self, fact: DispatcherEffect) -> None:
         """Tell one fact."""
@@ -39,13 +41,16 @@ class FactTeller:
             case TaskFinished(task_id=task_id, attempt=attempt, outcome=outcome):
                 # Rendering a line costs as much as the rest of a task's way through here:
                 # what went well is a line for those who ask for it, and in the history.
-                say = log.debug if outcome.is_ok else log.info
+                trace_id = self.trace_of(task_id)
+                say = log.debug if outcome.is_ok and not trace_id else log.info
+                more = {"trace_id": trace_id} if trace_id else {}
                 say(
                     "task_finished",
                     task_id=task_id,
                     attempt=attempt,
                     worker_id=fact.worker_id,
                     code=outcome.code.value,
+                    **more,
                 )
             case TaskQueued(task_id=task_id, code=code) if code is not None:
                 log.warning(
@@ -81,6 +86,11 @@ class FactTeller:
                 peer=fact.peer.hex(),
                 suppressed_count=suppressed_count,
             )
+
+
+def _no_trace(_task_id: TaskId) -> str:
+    """Know no trace."""
+    return ""
 
 
 def _nobody(fact: DispatcherEffect) -> None:

@@ -111,6 +111,7 @@ class Intake:
         is_awaited: bool = False,
         is_own_only: bool = False,
         own_lock: str = "",
+        trace_id: str = "",
     ) -> Prepared:
         """Resolve and check a request; nothing is kept or queued yet.
 
@@ -123,6 +124,7 @@ class Intake:
             is_awaited: Somebody waits at the other end of an open call.
             is_own_only: Its client may not see an earlier task of another one.
             own_lock: The key of who asks, where neither the request nor the script has one.
+            trace_id: By which others know the call.
 
         Raises:
             InvalidRequest, ParamsInvalid: The request is at fault.
@@ -170,6 +172,7 @@ class Intake:
             webhook_events=webhook_events,
             origin=origin,
             client=client,
+            trace_id=trace_id,
         )
         policy = self._policy
         spec = TaskSpec(
@@ -186,6 +189,7 @@ class Intake:
             lock=lock,
             retry=retry,
             client_limit_count=self._limit_of(client),
+            trace_id=trace_id,
         )
         return Prepared(row=row, spec=spec, max_age_s=request.max_age, is_own_only=is_own_only)
 

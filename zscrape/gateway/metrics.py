@@ -35,6 +35,11 @@ _HISTOGRAMS: Final = {
         "zscrape_prepare_seconds",
         "Making an attempt's script and environment ready on its worker.",
     ),
+    "fetch": ("zscrape_fetch_seconds", "Getting the script of an attempt, most often kept."),
+    "environment": (
+        "zscrape_environment_seconds",
+        "Getting the environment of an attempt that needs one of its own.",
+    ),
     "child": ("zscrape_child_seconds", "The script of an attempt itself."),
 }
 _Families: TypeAlias = Iterator[Metric]
@@ -128,6 +133,12 @@ def _tasks(counters: Counters) -> _Families:
         family = HistogramMetricFamily(metric, text)
         _fill(family, (), getattr(counters, name))
         yield family
+    yield _counts(
+        "zscrape_environments",
+        "Environments that attempts needed: kept ones are hits of the cache.",
+        "source",
+        counters.environments,
+    )
     yield _count("zscrape_script_cpu_seconds", "Processor time of scripts.", counters.cpu_s)
     yield _count("zscrape_items", "Items of tasks that have ended.", counters.item_count)
     yield _counts(

@@ -70,7 +70,9 @@ class Repeats:
         return Repeated(row.id, row=new)
 
     async def _prepare(self, row: TaskRow, client: str) -> Prepared:
-        prepared = await self._service.prepare(_request_of(row), origin="retry", client=client)
+        prepared = await self._service.prepare(
+            _request_of(row), origin="retry", client=client, trace_id=row.trace_id
+        )
         prepared.row.retry_of = row.id
         return prepared
 

@@ -164,7 +164,9 @@ class Router:
         self._tick()
 
     def stop(self) -> None:
-        """Close the socket; workers notice by silence."""
+        """Close the socket; workers notice by silence. Again is no error."""
+        if self._socket.closed:
+            return
         self._loop.remove_reader(self._socket.fileno())
         self._guard.stop()
         self._handshakes.stop()
@@ -441,7 +443,8 @@ class Router:
         """Perform outside of `_drain`, which looks for more by itself."""
         has_sent |= self._perform(effects)
         # A send may have eaten the edge that announced a message (50 of 50 rounds, measured).
-        if has_sent and int(self._socket.getsockopt(_EVENTS)) & _POLLIN:
+        is_open = not self._socket.closed
+        if has_sent and is_open and int(self._socket.getsockopt(_EVENTS)) & _POLLIN:
             self._loop.call_soon(self._drain)
 
     def _perform(self, effects: Iterable[DispatcherEffect]) -> bool:
@@ -496,6 +499,8 @@ class Router:
             self._act(self._deliver(peer, run), has_sent=True)
 
     def _send(self, peer: bytes, frame: bytes) -> bool:
+        if self._socket.closed:  # what ends after the link has is not told there any more
+            return False
         try:
             self._socket.send(peer, _MORE_NOBLOCK)
             self._socket.send(frame, _NOBLOCK)
@@ -529,7 +534,7 @@ class Router:
     def _arm(self) -> None:
         """Keep one timer, no later than the dispatcher's next deadline; early is harmless."""
         deadline = self._dispatcher.next_deadline()
-        if deadline is None or deadline >= self._timer_at:
+        if deadline is None or deadline >= self._timer_at or self._socket.closed:
             return
         if self._timer is not None:
             self._timer.cancel()

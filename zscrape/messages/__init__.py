@@ -31,6 +31,7 @@ from zscrape.messages.scripts import SCRIPTS
 from zscrape.messages.security import SECURITY
 from zscrape.messages.sites import SITES
 from zscrape.messages.tasks import TASKS
+from zscrape.messages.top import TOP
 
 __all__ = [
     "CATALOGUE",
@@ -53,6 +54,7 @@ CATALOGUE: Final[dict[str, Text]] = {
     **ENVIRONMENTS,
     **ISOLATION,
     **TASKS,
+    **TOP,
     **ACCESS,
     **DASHBOARD,
     **ASKING,

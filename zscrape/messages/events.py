@@ -214,6 +214,10 @@ EVENTS: Final[dict[str, Text]] = {
         "Task {task_id} will be tried again in {delay_s:.1f} s: attempt {attempt} ended with {code}.",
         "작업 {task_id}을(를) {delay_s:.1f}초 뒤에 다시 시도합니다. 시도 {attempt}이(가) {code}(으)로 끝났습니다.",
     ),
+    "event.attempt_begun": Text(
+        "Attempt {attempt} of task {task_id} ({script_name}) begins for the call {trace_id}.",
+        "작업 {task_id}({script_name})의 시도 {attempt}을(를) 시작합니다. 호출: {trace_id}.",
+    ),
     "event.task_finished": Text(
         "Task {task_id} ended after attempt {attempt}: {code}.",
         "작업 {task_id}이(가) 시도 {attempt} 뒤에 끝났습니다: {code}.",

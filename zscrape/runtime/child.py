@@ -58,6 +58,7 @@ FIELDS = (
     "mode",
     "code_size",
     "secrets_size",
+    "trace_id",
 )
 # Modes. RUN_PLAIN: the code is that of a plain script. REPLAY: sites answer as they did once.
 RUN, RUN_PLAIN, COMPILE, REPLAY = b"r", b"p", b"c", b"y"
@@ -188,7 +189,7 @@ def _head(failure: dict[str, Any]) -> bytes:
 
 
 def _run(request: list[bytes], said: Said) -> Any:
-    _, _, folder_raw, entry_raw, _, _, _, _, _, mode, code_size_raw, secrets_size_raw, rest = (
+    _, _, folder_raw, entry_raw, _, _, _, _, _, mode, code_size_raw, secrets_size_raw, _, rest = (
         request
     )
     folder, entry_point, code_size = folder_raw.decode(), entry_raw.decode(), int(code_size_raw)
@@ -217,11 +218,12 @@ def _context(params: dict[str, Any], request: list[bytes], said: Said) -> Contex
         ends_at=time.monotonic() + float(request[5]),
         secrets=_secrets(request),
         is_replay=request[9] == REPLAY,
+        trace_id=request[12].decode(),
     )
 
 
 def _secrets(request: list[bytes]) -> dict[str, str]:
-    code_size, secrets_size, rest = int(request[10]), int(request[11]), request[12]
+    code_size, secrets_size, rest = int(request[10]), int(request[11]), request[13]
     if not secrets_size:
         return {}
     end = len(rest) - code_size
@@ -354,8 +356,8 @@ def rehearse(scratch: str, times_count: int) -> None:
     size = str(len(code)).encode()
     common = b"0\0001\0%b\0main.py\0rehearsal\000300.0\0000\000512000000\0" % folder.encode()
     common += b"67108864\0"
-    from_source = common + RUN + b'\0000\0000\0{"value":1}'
-    from_code = common + RUN + b"\0" + size + b'\0000\0{"value":1}' + code
+    from_source = common + RUN + b'\0000\0000\0\0{"value":1}'
+    from_code = common + RUN + b"\0" + size + b'\0000\0\0{"value":1}' + code
     reader, writer = os.pipe()
     for payload in (from_source, from_code) * times_count:
         os.write(writer, (len(payload) + 1).to_bytes(4, "big") + frames.REQUEST + payload)

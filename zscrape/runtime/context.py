@@ -131,10 +131,11 @@ class Said:
 class Log:
     """`ctx.log`: records of the task, shown live and kept. Further arguments become fields."""
 
-    __slots__ = ("_channel",)
+    __slots__ = ("_channel", "_trace_id")
 
-    def __init__(self, channel: frames.Channel) -> None:
+    def __init__(self, channel: frames.Channel, trace_id: str = "") -> None:
         self._channel = channel
+        self._trace_id = trace_id
 
     def debug(self, message: object, **fields: Any) -> None:
         """Say something for whoever looks for a fault."""
@@ -155,6 +156,8 @@ class Log:
     def _say(self, level: str, message: object, fields: dict[str, Any]) -> None:
         text = tell(message, _RECORD_LIMIT_BYTES)
         record: dict[str, Any] = {"level": level, "stream": "log", "message": text}
+        if self._trace_id:
+            record["trace_id"] = self._trace_id
         for name, value in fields.items():
             if name not in _RESERVED_FIELDS:
                 record[clean(name)] = _loggable(value)
@@ -179,11 +182,13 @@ class Context:
         ends_at: float,
         secrets: dict[str, str] | None = None,
         is_replay: bool = False,
+        trace_id: str = "",
     ) -> None:
         self.params = params
         self.task_id = task_id
         self.attempt = attempt
-        self.log = Log(said.channel)
+        self.trace_id = trace_id  # by which its caller knows the call; empty: by none
+        self.log = Log(said.channel, trace_id)
         self._said = said
         self._script_name = script_name
         self._ends_at = ends_at  # monotonic seconds

@@ -102,6 +102,7 @@ class TaskRow(Struct, kw_only=True, gc=False, omit_defaults=True):
     schedule_id: str = ""  # the schedule that made it
     retry_of: TaskId = ""  # the ended task that somebody had done again by this one
     client: str = ""  # whose key
+    trace_id: str = ""  # by which others know the call
     idempotency_key: str = ""
     idempotency_mark: str = ""  # stands for the body that came with the key
 

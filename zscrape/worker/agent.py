@@ -435,6 +435,7 @@ class Agent:
                         deadline_at,
                         is_exclusive=run.lease_ms > 0,
                         secrets=run.secrets,
+                        trace_id=run.trace_id,
                     )
                 )
             case Ready(run=run):

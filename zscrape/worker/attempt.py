@@ -55,6 +55,7 @@ class Assignment(msgspec.Struct, frozen=True):
     deadline_at: float | None = None
     is_exclusive: bool = False  # another may begin as soon as this one is told to be over
     secrets: dict[str, str] = {}  # values by name, as far as they are granted
+    trace_id: str = ""  # by which others know the call
     is_replay: bool = False  # sites answer as they did once: what asks `replay` says
 
 
@@ -102,6 +103,8 @@ class Running:
         self.preparing: asyncio.Task[None] | None = None
         self._begun_at = loop.time()
         self._started_at = 0.0
+        self.fetch_s = self.environment_s = 0.0  # until script and environment were there
+        self.has_built = False
         self._unsent = memoryview(b"")
         self._tree: TreeWatch | None = None  # both set iff it has run for a while
         self._folder: FolderWatch | None = None
@@ -399,7 +402,14 @@ class Running:
             item_count=item_count,
             prepare_s=started_at - self._begun_at,
             run_s=now - started_at,
-            usage=Usage(cpu_s, memory_bytes, output_bytes),
+            usage=Usage(
+                cpu_s,
+                memory_bytes,
+                output_bytes,
+                self.fetch_s,
+                self.environment_s,
+                self.has_built,
+            ),
         )
         self._on_over(self)
         try:
@@ -440,7 +450,7 @@ def _request(
     head = (
         f"{assignment.task_id}\0{assignment.attempt}\0{folder}\0{run.entry_point}\0{run.pin.name}\0"
         f"{timeout_s:.3f}\0{max(cpu_s, 1)}\0{limits.memory_bytes}\0{limits.result_size_bytes}\0"
-        f"{mode.decode()}\0{len(content)}\0{len(secrets)}\0"
+        f"{mode.decode()}\0{len(content)}\0{len(secrets)}\0{assignment.trace_id}\0"
     ).encode()
     parts = (frames.REQUEST, head, assignment.params, secrets, content)
     return b"".join((sum(map(len, parts)).to_bytes(4, "big"), *parts))

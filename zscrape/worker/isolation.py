@@ -7,6 +7,7 @@ to people; one that the settings require is a reason not to start.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import subprocess
 import sys
@@ -32,7 +33,12 @@ _PROBE_TIMEOUT_S = 20.0
 _FIRST_UID = 1_000_000_000
 _BLOCK_COUNT = 512
 _BLOCK_MASK = (1 << 22) - 1  # process numbers end there (PID_MAX_LIMIT)
+# Above those of all processes: blocks of who asks again in one process. The last number of all
+# is not reached (2**32 - 2 is the largest).
+_FURTHER_COUNT = 2_000_000
 _SMALL_RANGE_RESERVE = 1024
+
+_given = itertools.count()
 
 
 class Isolation(Struct, frozen=True):
@@ -112,9 +118,15 @@ async def examine(
 
 
 def first_uid() -> int:
-    """Return the first user number of this worker's block."""
+    """Return the first number of a block of users, another one with each call.
+
+    What shares a user is ended together: no two sets of slots may, not even in one process.
+    """
     mapped_count = _mapped_count()
-    wanted = _FIRST_UID + (os.getpid() & _BLOCK_MASK) * _BLOCK_COUNT
+    block, number = os.getpid() & _BLOCK_MASK, next(_given)
+    if number:
+        block = _BLOCK_MASK + 1 + (block * 64 + number) % _FURTHER_COUNT
+    wanted = _FIRST_UID + block * _BLOCK_COUNT
     if wanted + _BLOCK_COUNT <= mapped_count:
         return wanted
     # A container that has few users: its process numbers are its own, and few, too.

@@ -187,6 +187,14 @@ class Slots:
             on_over=self._on_over,
         )
         self._running[assignment.task_id, assignment.attempt] = running
+        if assignment.trace_id:  # who sends one follows the call: a line for each costs too much
+            self._log.info(
+                "attempt_begun",
+                task_id=assignment.task_id,
+                attempt=assignment.attempt,
+                script_name=assignment.run.pin.name,
+                trace_id=assignment.trace_id,
+            )
         running.preparing = self._loop.create_task(self._prepare(running))
         running.preparing.add_done_callback(lambda task: self._on_prepared(running, task))
 
@@ -269,7 +277,9 @@ class Slots:
             if "browser" in run.kit:  # two gateways may each think that the last one is free
                 await self._browsers.acquire()
                 self._with_browser.add(running)
+            began_at = self._loop.time()
             folder = await self._ensure(run.pin)
+            running.fetch_s = self._loop.time() - began_at
             if needs_environment(run):
                 await self._prepare_environment(running, folder)
                 return
@@ -292,6 +302,7 @@ class Slots:
             raise EnvironmentFailed(reason=text("environment_error.none", "en"))
         run = running.assignment.run
         limits = _child_limits(run.limits)
+        began_at = self._loop.time()
         try:
             environment = await self._environments.ensure(run)
         except EnvironmentFailed as error:
@@ -299,6 +310,8 @@ class Slots:
                 running.note("error", line)
             raise
         try:
+            running.environment_s = self._loop.time() - began_at
+            running.has_built = environment.is_new
             if environment.is_new:
                 built = text("event.environment_built", "en", seconds=environment.built_s)
                 tail = environment.log.splitlines()[-_LOG_TAIL_COUNT:]

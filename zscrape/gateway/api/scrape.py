@@ -41,6 +41,7 @@ from zscrape.gateway.requests import TaskRequest, decode_task
 from zscrape.gateway.shield import check_host
 from zscrape.gateway.state import GatewayState
 from zscrape.gateway.tasks import Idempotency, is_request_fault
+from zscrape.gateway.tracing import trace_of
 from zscrape.model import TaskState
 from zscrape.store.tasks import TaskRow
 
@@ -128,6 +129,7 @@ class _Call:
                 task_id=self.request_id,
                 is_awaited=True,
                 is_own_only=client.reuses_own_only,
+                trace_id=trace_of(headers),
             )
         except ScriptError as error:
             return await self._failed(request, error, client.id, idempotency)

@@ -44,6 +44,7 @@ from zscrape.gateway.requests import (
     decode_parameters,
 )
 from zscrape.gateway.state import GatewayState
+from zscrape.gateway.tracing import trace_of
 from zscrape.scripts.catalogue import Script
 from zscrape.scripts.problems import Problem, problem as problem_at, told as told_problems
 from zscrape.scripts.version import is_digest
@@ -207,7 +208,11 @@ async def run(request: Request) -> Response:
             timeout=_timeout_of(request),
         )
         prepared = await state.service.prepare(
-            client.grouped(asked), origin="run", client=client.id, is_awaited=True
+            client.grouped(asked),
+            origin="run",
+            client=client.id,
+            is_awaited=True,
+            trace_id=trace_of(headers),
         )
         row = await state.service.accept(prepared, idempotency)
     request.scope[REQUEST_ID] = row.id

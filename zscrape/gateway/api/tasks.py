@@ -47,6 +47,7 @@ from zscrape.gateway.envelope import (
 from zscrape.gateway.faults import field_fault
 from zscrape.gateway.requests import BatchTask, decode_task, decode_tasks, is_array
 from zscrape.gateway.tasks import Idempotency, Prepared
+from zscrape.gateway.tracing import trace_of
 from zscrape.messages import text
 from zscrape.model import TaskState
 from zscrape.store.tasks import TaskQuery, TaskRow
@@ -77,7 +78,11 @@ async def submit(request: Request) -> Response:
         row = await state.service.reattach(client.id, idempotency)
     if row is None:
         prepared = await state.service.prepare(
-            asked, origin="task", client=client.id, is_own_only=client.reuses_own_only
+            asked,
+            origin="task",
+            client=client.id,
+            is_own_only=client.reuses_own_only,
+            trace_id=trace_of(dict(request.scope["headers"])),
         )
         row = await state.service.accept(prepared, idempotency)
         reused = state.service.reused(prepared, row)
@@ -150,6 +155,7 @@ async def _prepare_many(
     client = client_of(request)
     for each in asked:
         client.check_script(each.script_name)
+    trace_id = trace_of(dict(request.scope["headers"]))
     prepared: list[Prepared] = []
     misfits: list[ParamsInvalid] = []
     for place, each in enumerate(asked):
@@ -161,6 +167,7 @@ async def _prepare_many(
                     client=client.id,
                     at=f"{at}/{place}",
                     is_own_only=client.reuses_own_only,
+                    trace_id=trace_id,
                 )
             )
         except ParamsInvalid as error:

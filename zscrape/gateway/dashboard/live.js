@@ -59,6 +59,12 @@ export function useChanges() {
   return [overview.queue_length, overview.assigned_count, overview.running_count, hour.completed_count, hour.failed_count, hour.cancelled_count, overview.active_workers].join();
 }
 
+/** A word that changes every moment, for what no count tells of: loads, pauses, locks that close. */
+export function useTick() {
+  const { overview } = useLive();
+  return overview ? String(overview.uptime_s) : "";
+}
+
 /** What `address` answers; asked again when the address or `turn` changes. null: ask nothing. */
 export function useAnswer(address, turn = "") {
   const [found, set] = useState({ data: null, error: null, address: null });

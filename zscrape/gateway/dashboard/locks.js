@@ -4,7 +4,7 @@ import { html } from "./preact.js";
 import { call, path } from "./api.js";
 import { t } from "./words.js";
 import { count, shortId } from "./format.js";
-import { useAnswer, useChanges } from "./live.js";
+import { useAnswer, useTick } from "./live.js";
 import { Badge, Empty, Fault, Moment, Table, act, confirm } from "./ui.js";
 
 async function release(lock, reload) {
@@ -14,7 +14,7 @@ async function release(lock, reload) {
 }
 
 export function Locks({ can }) {
-  const { data, error, reload } = useAnswer("/v1/locks", useChanges());
+  const { data, error, reload } = useAnswer("/v1/locks", useTick());
   const columns = [
     { name: t("locks.key"), of: (lock) => html`<code>${lock.key}</code>${lock.closing && html` <${Badge} tone="warn">${t("locks.ending")}<//>`}`, class: "name" },
     { name: t("locks.holder"), of: (lock) => html`<a href=${`#/tasks/${lock.holder}`}>${lock.script_name || shortId(lock.holder)}</a>` },

@@ -4,7 +4,7 @@ import { html, useState } from "./preact.js";
 import { call, path } from "./api.js";
 import { t } from "./words.js";
 import { count, duration, percent } from "./format.js";
-import { useAnswer, useChanges } from "./live.js";
+import { useAnswer, useTick } from "./live.js";
 import { Badge, Empty, Fault, Field, Table, act, confirm } from "./ui.js";
 
 const NOTHING = { site: "", rate: "", concurrency: "", gap: "" };
@@ -49,7 +49,7 @@ function Setting({ told, tell, reload }) {
 }
 
 export function Sites({ can }) {
-  const { data, error, reload } = useAnswer("/v1/sites", useChanges());
+  const { data, error, reload } = useAnswer("/v1/sites", useTick());
   const [told, tell] = useState(NOTHING);
   const edit = ({ site, budget: { rate, concurrency, gap } }) => {
     tell({ site, rate: rate || "", concurrency: concurrency ? String(concurrency) : "", gap: gap ? String(gap) : "" });

@@ -50,7 +50,7 @@ export function useEnd(isOn = true) {
 
 /** A table that scrolls in itself. `columns`: {name, of, wide, number}. */
 export function Table({ label, columns, rows, id, selected, onSelect, rowClass, isFollowed }) {
-  const box = useEnd(isFollowed);
+  const box = useEnd(Boolean(isFollowed));
   const all = selected && rows.length > 0 && rows.every((row) => selected.has(id(row)));
   const pick = (names, isOn) => {
     const next = new Set(selected);

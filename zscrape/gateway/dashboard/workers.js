@@ -4,7 +4,7 @@ import { html } from "./preact.js";
 import { path, post } from "./api.js";
 import { t } from "./words.js";
 import { bytes, count, duration, shortId } from "./format.js";
-import { useAnswer, useChanges } from "./live.js";
+import { useAnswer, useTick } from "./live.js";
 import { Badge, Bar, Empty, Fault, State, act, confirm } from "./ui.js";
 
 async function drain(worker, reload) {
@@ -42,7 +42,7 @@ function Card({ worker, can, reload }) {
 }
 
 export function Workers({ can }) {
-  const { data, error, reload } = useAnswer("/v1/workers", useChanges());
+  const { data, error, reload } = useAnswer("/v1/workers", useTick());
   return html`<div class="row"><h1 class="fill">${t("nav.workers")}</h1>${can.admin && html`<a class="button" href="#/keys">${t("workers.add")}</a>`}</div>
     <${Fault} error=${error} retry=${reload} />
     ${data && data.workers.length === 0 && html`<${Empty} text=${t("workers.none")} command="zscrape token create" />`}
