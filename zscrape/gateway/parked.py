@@ -50,12 +50,16 @@ class ParkedTasks:
         self._on_open = on_open
         self._watching: dict[TaskId, asyncio.Task[None]] = {}
         self._woken: dict[TaskId, set[str]] = {}  # by which questions
+        self._is_closed = False
 
     def parked(self, task: TaskRow, is_new: bool) -> None:
         """Wake a task once its question has ended; `is_new`: nobody has been told of that yet."""
         self._leave(task.id)
+        if self._is_closed:
+            return
         loop = asyncio.get_running_loop()
         watching = loop.create_task(self._watch(task, is_new=is_new), name=f"parked {task.id}")
+        watching.add_done_callback(_tell_fault)
         self._watching[task.id] = watching
 
     def forget(self, task_id: TaskId) -> None:
@@ -65,6 +69,7 @@ class ParkedTasks:
 
     async def close(self) -> None:
         """Leave what is parked to the next gateway."""
+        self._is_closed = True
         left = [*self._watching.values()]
         self._watching.clear()
         for watching in left:
@@ -91,6 +96,13 @@ class ParkedTasks:
         woken.add(question.id)
         self._watching.pop(task.id)
         self._tasks.wake(task.id)
+
+
+def _tell_fault(watching: asyncio.Task[None]) -> None:
+    """Let a fault of ours reach the loop's handler; a task that is left is cancelled."""
+    error = None if watching.cancelled() else watching.exception()
+    if error is not None:
+        raise error
 
 
 async def _patiently(look: Callable[[_Asked], Awaitable[_Found]], asked: _Asked) -> _Found:
