@@ -75,6 +75,7 @@ class Stored:
     lost_count: int = 0
     rest_until: float = 0.0
     last_code: OutcomeCode | None = None
+    parked_on: str = ""
 
     def copy(self) -> Stored:
         """Return what is committed of it."""
@@ -95,6 +96,7 @@ class Child:
     is_asking: bool = False  # it goes on when it has been told
     is_told: bool = False
     ends_as: OutcomeCode | None = None  # once it has been told
+    parks: bool = False  # it ends to wait for a person
 
 
 @dataclass
@@ -224,6 +226,7 @@ class SimWorker:
             at += rng.uniform(0, 0.8)
             life.at(at, partial(self.say, child, self.link, "emit"))
         code = rng.choice((OutcomeCode.OK, OutcomeCode.OK, OutcomeCode.OK, OutcomeCode.BLOCKED))
+        child.parks = rng.random() < 0.15
         if rng.random() < 0.3:
             at += rng.uniform(0, 0.8)
             life.at(at, partial(self.ask, child, self.link))
@@ -285,6 +288,8 @@ class SimWorker:
         self.over(child)
         data = f"{child.attempt[1]}:{len(child.records)}".encode()
         outcome = Outcome(code, data=data)
+        if child.parks and not child.is_stopping:
+            outcome = Outcome(OutcomeCode.CANCELLED, parked_on=f"h{child.attempt[1]}")
         self.soon(lambda: link.finished(*child.attempt, outcome, now=self.life.now), link)
 
     def over(self, child: Child) -> None:
@@ -471,6 +476,7 @@ class Life:
             case fx.TaskAssigned(task_id, attempt, worker_id):
                 stored = self.open_task(task_id)
                 self.ensure(attempt > stored.attempt, f"{task_id}: attempt {attempt} again")
+                self.ensure(not stored.parked_on, f"{task_id}: runs while it is parked")
                 stored.attempt, stored.worker_id = attempt, worker_id
             case fx.TaskQueued():
                 self.queued(effect)
@@ -487,6 +493,7 @@ class Life:
                 if worker_id is not None:
                     self.ensure_won(stored, outcome)
                 stored.outcome, stored.finished_at = outcome, self.now
+                stored.parked_on = ""
             case _:
                 pass
 
@@ -500,12 +507,20 @@ class Life:
         """Store that a task waits, and why again."""
         stored = self.open_task(fact.task_id)
         self.ensure(fact.attempt == stored.attempt, f"{fact.task_id}: queued as {fact.attempt}")
-        stored.worker_id = None
+        stored.worker_id, stored.parked_on = None, fact.parked_on
+        if fact.parked_on:
+            self.wake_later(stored)
+            return
         stored.last_code, stored.rest_until = fact.code, self.now + fact.delay_s
         if fact.code is OutcomeCode.WORKER_LOST:
             stored.lost_count += 1
         elif fact.delay_s:
             stored.try_count += 1
+
+    def wake_later(self, stored: Stored) -> None:
+        """Let a person answer some time; a gateway that is down then asks again when it is up."""
+        call = partial(Dispatcher.wake, task_id=stored.spec.id)
+        self.at(self.rng.uniform(0, 8), lambda: self.on_gateway(partial(call, now=self.now)))
 
     def send(self, peer: bytes, message: Any) -> None:
         """Send what may leave at once; a Run waits until the number of its attempt is stored."""
@@ -597,7 +612,7 @@ class Life:
                 self.part_with(stored)
         tasks = [stored for stored in self.store.values() if stored.outcome is None]
         for stored in tasks:
-            if stored.worker_id is not None:
+            if stored.worker_id is not None or stored.parked_on:
                 self.restore(stored, stored.worker_id)
         since = self.now - self.heartbeat.lease_s - self.heartbeat.margin_s
         for stored in self.store.values():
@@ -606,7 +621,7 @@ class Life:
                 call = partial(Dispatcher.restore_lock, key=lock.key, holder=stored.spec.id)
                 self.on_gateway(partial(call, now=self.now))
         for stored in tasks:
-            if stored.worker_id is None:
+            if stored.worker_id is None and not stored.parked_on:
                 self.restore(stored, None)
 
     def part_with(self, stored: Stored) -> None:
@@ -628,6 +643,7 @@ class Life:
             rest_s=max(0.0, stored.rest_until - self.now) if is_resting else 0.0,
             last_code=stored.last_code,
             is_last=stored.is_last,
+            parked_on=stored.parked_on,
         )
         call = partial(
             Dispatcher.restore,

@@ -293,6 +293,8 @@ class Outcome(Struct, frozen=True, array_like=True):
 
     `fields` fill the placeholders of the catalogue's text for `code`. What a script raised
     is in `error_type`, `error_message` and `traceback` (the script's own frames).
+    With `parked_on` the attempt has ended only so that its slot is free: its task goes on, by
+    another attempt, once the question to a person that this names is answered.
     """
 
     code: OutcomeCode
@@ -305,6 +307,7 @@ class Outcome(Struct, frozen=True, array_like=True):
     prepare_s: float = 0.0  # script and environment made ready
     run_s: float = 0.0  # the script itself
     usage: Usage = Usage()
+    parked_on: str = ""
 
     @property
     def is_ok(self) -> bool:

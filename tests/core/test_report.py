@@ -83,6 +83,13 @@ def running(rig: Rig) -> None:
     rig.hear("a", Started("t", 1))
 
 
+def person(rig: Rig) -> None:
+    """Its attempt has ended to wait for a person."""
+    rig.join("a")
+    rig.submit("t")
+    rig.done("a", "t", outcome=Outcome(OutcomeCode.CANCELLED, parked_on="h-1"))
+
+
 SCENES: list[Callable[[Rig], None]] = [
     no_worker,
     no_matching_worker,
@@ -94,6 +101,7 @@ SCENES: list[Callable[[Rig], None]] = [
     lease,
     assigned,
     running,
+    person,
 ]
 
 
@@ -116,7 +124,7 @@ def test_every_reason_of_the_catalogue_has_a_scene() -> None:
     """No reason is promised that the dispatcher never gives; some are the gateway's own."""
     reasons = {f"explain.{scene.__name__}" for scene in SCENES}
 
-    told_by_gateway = {"finished", "elsewhere", "person", "site_wait"}
+    told_by_gateway = {"finished", "elsewhere", "site_wait"}
     assert reasons | {f"explain.{reason}" for reason in told_by_gateway} == EXPLAIN.keys()
 
 

@@ -69,6 +69,10 @@ class LoopRouter:
         """End a task."""
         self.perform(self.dispatcher.cancel(task_id, now=time.monotonic()))
 
+    def wake(self, task_id: TaskId) -> None:
+        """Queue a parked task again."""
+        self.perform(self.dispatcher.wake(task_id, now=time.monotonic()))
+
     def drain_worker(self, worker_id: WorkerId, *, is_draining: bool) -> None:
         """Drain a worker or put it to work again."""
         now = time.monotonic()

@@ -238,3 +238,28 @@ async def test_task_that_waits_for_a_person_is_in_flight(tmp_path: Path) -> None
     assert row is not None
     assert (row.status, row.handoff) == (TaskState.WAITING, "h-1")
     assert after.ledger.staying() == {"asking"}
+
+
+async def test_parked_task_comes_before_those_that_wait(tmp_path: Path) -> None:
+    """Without an attempt it holds its lock: it is parked again, and no drain waits for it."""
+    path = tmp_path / "zscrape.db"
+    store = SqlTaskStore(Database(path))
+    state = {"status": TaskState.WAITING, "attempts": 1, "handoff": "h-1"}
+    await store.add(*task("queued"))
+    await store.add(*task("parked", **state))
+    await store.add(*task("call", origin="scrape", **state))
+    await store.close()
+    after = After(path)
+    heard: list[tuple[str, bool]] = []
+    after.ledger.on_parked = lambda row, is_new: heard.append((row.id, is_new))
+
+    recovered = await after.recover()
+    after.ledger.apply(TaskQueued("parked", 1, parked_on="h-1"))
+    staying = after.ledger.staying()
+    await after.store.close()
+
+    calls = [(call.spec.id, call.worker_id, call.history.parked_on) for call in after.router.calls]
+    assert calls == [("parked", None, "h-1"), ("queued", None, "")]
+    assert recovered == Recovered(2, 0, 1, 0)
+    assert heard == [("parked", False)]
+    assert staying == set()

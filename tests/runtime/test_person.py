@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from zscrape.runtime.person import ask
+from zscrape.runtime.person import Parked, ask
 
 PNG = b"\x89PNG\r\n\x1a\nrest"
 
@@ -40,6 +40,36 @@ def test_names_are_fields() -> None:
         ("person", {"prompt": "Go on?", "fields": {"answer": {}}}),
         ("person", {"prompt": "Log in", "fields": {"user": {}, "password": {}}, "timeout_s": 60}),
     ]
+
+
+def test_the_slot_is_given_back_until_there_is_an_answer() -> None:
+    """The question says which of its kind it is; parked, the attempt is to end."""
+    asked: list[Any] = []
+    answers: list[dict[str, Any]] = [{"parked": "h-1"}, {"answer": {"parked": "yes"}}]
+
+    def pass_on(_kind: str, body: Any) -> Any:
+        asked.append(body)
+        return answers.pop(0)
+
+    def put() -> dict[str, Any]:
+        return ask(
+            pass_on,
+            lambda *_file: None,
+            1,
+            prompt="?",
+            image=None,
+            fields=["parked"],
+            timeout_s=None,
+            place=2,
+        )
+
+    with pytest.raises(Parked) as caught:
+        put()
+    answer = put()
+
+    assert caught.value.question == "h-1"
+    assert answer == {"parked": "yes"}
+    assert [each["free_slot"] for each in asked] == [2, 2]
 
 
 def test_fields_are_told_as_they_are() -> None:

@@ -30,6 +30,24 @@ def test_claim_without_its_fields_has_whole_words(code: str, fields: dict[str, s
     assert not any("{" in each for each in words)
 
 
+@pytest.mark.parametrize(
+    ("fields", "code", "question"),
+    [
+        ({"handoff": "h-0a1b"}, OutcomeCode.CANCELLED, "h-0a1b"),
+        ({"handoff": "x"}, OutcomeCode.CRASHED, ""),
+        ({"handoff": 7}, OutcomeCode.CRASHED, ""),
+        ({}, OutcomeCode.CRASHED, ""),
+    ],
+)
+def test_parked_attempt_names_its_question(
+    fields: dict[str, str | int | float], code: OutcomeCode, question: str
+) -> None:
+    """An attempt that ends to wait for a person says for which question, or has crashed."""
+    outcome = verdict.of_answer(Answer("parked", fields=fields), RUN)
+
+    assert (outcome.code, outcome.parked_on) == (code, question)
+
+
 def test_limits_are_ours_and_the_reason_is_the_childs() -> None:
     """A child cannot say what its limit was; why it failed, only it knows."""
     told = Answer("memory_limit", memory_bytes=5, fields={"limit_bytes": 1})

@@ -139,6 +139,14 @@ class Dispatcher:
         self._lives.abort(task, Outcome(OutcomeCode.CANCELLED), now=now)
         return self._flush(now)
 
+    def wake(self, task_id: TaskId, *, now: float) -> list[DispatcherEffect]:
+        """Queue a parked task again. Nothing happens to one that is not parked (any more)."""
+        task = self._lives.parked.get(task_id)
+        if task is None:
+            return []
+        self._lives.wake(task, now=now)
+        return self._flush(now)
+
     def break_lock(self, key: str, *, is_forced: bool, now: float) -> list[DispatcherEffect]:
         """End the holder of a key; by force free the key before its attempt is known to be over.
 
@@ -214,7 +222,8 @@ class Dispatcher:
         which they were accepted. A task with a lock that has had an attempt rests for a lease.
         Without a `worker_id` it is queued. Else it is held for that worker, which has a lease
         and its margin to say that it still has attempt `attempt`; then it is lost as any. Of an
-        adopted one it is asked, wherever it stands with this gateway.
+        adopted one it is asked, wherever it stands with this gateway. A parked one comes with
+        those in flight: it holds its lock.
         """
         worker = None if worker_id is None else self._members.expect(worker_id, now)
         self._lives.restore(spec, attempt=attempt, history=history, worker=worker, now=now)

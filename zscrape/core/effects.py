@@ -47,7 +47,8 @@ class TaskQueued(Struct, frozen=True):
     """The task was accepted, or is to be tried again (`attempt` is the last one, 0 for none).
 
     `code` says why the last attempt did not end the task; `delay_s` how long it rests first;
-    `message` what the script raised, cut to what a person reads.
+    `message` what the script raised, cut to what a person reads. With `parked_on` it is not
+    queued: it waits, without a slot, for the answer to this question.
     """
 
     task_id: TaskId
@@ -55,6 +56,7 @@ class TaskQueued(Struct, frozen=True):
     code: OutcomeCode | None = None
     delay_s: float = 0.0
     message: str = ""
+    parked_on: str = ""
 
 
 class TaskAssigned(Struct, frozen=True):

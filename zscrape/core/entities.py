@@ -82,6 +82,7 @@ class Task(Struct, eq=False):
     evidence_at: float = 0.0  # last sign of the attempt
     lease_until: float = 0.0  # before this the attempt may run; only with a lock
     rest_until: float = 0.0  # iff at REST or LEASE
+    parked_on: str = ""  # the question to a person, iff at PARK
     waits_since: float = 0.0  # iff it waits
     last_code: OutcomeCode | None = None  # why it rests
     lock: Lock | None = None
@@ -108,7 +109,7 @@ class Task(Struct, eq=False):
         """The next moment at which time alone changes this task; infinite if there is none."""
         if self.place is Place.QUEUE or self.place is Place.LINE:
             return min(self.schedule_at, self.match_at, self.deadline_at)
-        if self.place in IN_FLIGHT:
+        if self.place in IN_FLIGHT or self.place is Place.PARK:
             return self.deadline_at
         return min(self.rest_until, self.deadline_at)
 

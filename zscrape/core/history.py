@@ -18,4 +18,5 @@ class History(Struct, frozen=True, kw_only=True):
     last_code: OutcomeCode | None = None  # why it rests
     # Another gateway has sent its last attempt, perhaps: its worker is asked for that.
     is_adopted: bool = False
+    parked_on: str = ""  # the question to a person that it waits for, without an attempt
     is_last: bool = False  # nobody waits for another attempt: the last one's end is its own

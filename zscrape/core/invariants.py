@@ -32,12 +32,19 @@ def check_lives(lives: Lives) -> None:
 def _check_task(lives: Lives, task: Task) -> None:
     name = f"task {task.id}"
     ensure(task.place is not Place.FINAL, f"{name}: a final task is forgotten")
-    ensure(task.id in lives.waiting or task.place in IN_FLIGHT, f"{name}: waits or is in flight")
+    is_parked = task.place is Place.PARK
+    is_somewhere = task.id in lives.waiting or task.place in IN_FLIGHT or is_parked
+    ensure(is_somewhere, f"{name}: waits, is parked or is in flight")
+    ensure(is_parked == (lives.parked.get(task.id) is task), f"{name}: a parked task is known")
+    ensure(is_parked == bool(task.parked_on), f"{name}: only a parked task waits for a person")
     if task.place in WAITING:
         ensure(task.worker is None, f"{name}: a waiting task has no attempt in flight")
         ensure(lives.waiting.get(task.id) is task, f"{name}: a waiting task is known to wait")
         told = report.explain(lives, task.id, now=task.waits_since)
         ensure(told is not None, f"{name}: a waiting task can say why")
+    elif is_parked:
+        ensure(task.worker is None, f"{name}: a parked task has no attempt in flight")
+        ensure(task.id not in lives.waiting, f"{name}: a parked task does not wait for a slot")
     else:
         ensure(task.id not in lives.waiting, f"{name}: an attempt in flight does not wait")
         worker = task.worker
@@ -125,6 +132,8 @@ def _check_counts(lives: Lives) -> None:
     ensure(not lives.ready and not lives.freed, "nothing is left to assign")
     for task_id in lives.waiting:
         ensure(task_id in lives.tasks, f"task {task_id}: a final task does not wait")
+    for task_id in lives.parked:
+        ensure(task_id in lives.tasks, f"task {task_id}: a final task is not parked")
     for demand in lives.pool.demands.values():
         alive = [entry[3] for entry in demand.heap if entry[3].is_queued]
         ensure(demand.queued_count == len(alive), "demand: its queued tasks are counted")

@@ -56,6 +56,7 @@ class Lives:
     def __init__(self, *, heartbeat: HeartbeatPolicy, policy: QueuePolicy) -> None:
         self.tasks: dict[TaskId, Task] = {}
         self.waiting: dict[TaskId, Task] = {}  # longest waiting first
+        self.parked: dict[TaskId, Task] = {}  # without a slot, until they are woken
         self.running_count = 0
         self.queue = Queue()
         self.pool = Pool(self.queue)
@@ -122,21 +123,15 @@ class Lives:
         now: float,
     ) -> None:
         """Take a task known from before a restart, held for `worker` if that is only expected."""
-        task = self._admit(spec, now)
-        task.attempt = attempt
-        task.received_count = history.received_count
-        task.try_count, task.lost_count = history.try_count, history.lost_count
-        task.is_last = history.is_last
-        if history.last_code is not None:
-            self._route(task, history.last_code)
-        task.accepted_at -= history.age_s
-        task.deadline_at -= history.age_s
-        task.lease_until = now + self._heartbeat.lease_s
-        if attempt:
-            task.match_at = inf
+        task = self._recall(spec, attempt, history, now)
         key = _key(spec)
         is_held = worker is not None and (worker.is_expected or history.is_adopted)
         is_free = key not in self.locks.by_key or key in self.strange
+        if history.parked_on and is_free:
+            if key is not None:
+                self._seize(task, key)
+            self._park(task, history.parked_on)
+            return
         if worker is not None and is_held and is_free:
             if key is not None:
                 self._seize(task, key)
@@ -165,6 +160,22 @@ class Lives:
         else:
             self.out.append(TaskQueued(task.id, attempt))
             self.enqueue(task)
+
+    def _recall(self, spec: TaskSpec, attempt: int, history: History, now: float) -> Task:
+        """Take a task in with all that it has been through."""
+        task = self._admit(spec, now)
+        task.attempt = attempt
+        task.received_count = history.received_count
+        task.try_count, task.lost_count = history.try_count, history.lost_count
+        task.is_last = history.is_last
+        if history.last_code is not None:
+            self._route(task, history.last_code)
+        task.accepted_at -= history.age_s
+        task.deadline_at -= history.age_s
+        task.lease_until = now + self._heartbeat.lease_s
+        if attempt:
+            task.match_at = inf
+        return task
 
     def ask_for(self, worker: Worker) -> None:
         """Ask a worker for the attempts that another gateway has sent it."""
@@ -333,6 +344,9 @@ class Lives:
     def answered(self, task: Task, worker: Worker, outcome: Outcome, *, now: float) -> None:
         """End the attempt of `task` with its outcome: the task's last word, or another try."""
         self.detach(task, worker)
+        if outcome.parked_on and not task.is_last:
+            self._park(task, outcome.parked_on)
+            return
         task.try_count += 1
         policy = task.spec.retry
         if retry.is_deadly(outcome):
@@ -408,6 +422,20 @@ class Lives:
         self.out.append(TaskQueued(task.id, task.attempt, code, until - now, message))
         self._wait(task, now)
 
+    def _park(self, task: Task, question: str) -> None:
+        """Let a task wait for a person: nothing but its lock stays held, and no try is counted."""
+        task.move(Place.PARK)
+        task.parked_on = question
+        self.parked[task.id] = task
+        self.out.append(TaskQueued(task.id, task.attempt, parked_on=question))
+        self.deadlines.wake(task, task.next_at)
+
+    def wake(self, task: Task, *, now: float) -> None:
+        """Queue a parked task again."""
+        del self.parked[task.id]
+        task.parked_on = ""
+        self.requeue(task, None, now=now)
+
     def adopt(self, task: Task, worker: Worker, *, is_owed: bool, now: float) -> None:
         """Take back a loss: `worker` still has the last attempt of `task`, or its outcome."""
         self.queue.remove(task)
@@ -463,6 +491,7 @@ class Lives:
         task.move(Place.FINAL)
         del self.tasks[task.id]
         self.waiting.pop(task.id, None)
+        self.parked.pop(task.id, None)
         self.deadlines.clear(task)
         task.demand.task_count -= 1
         client = task.spec.client

@@ -35,19 +35,19 @@ def explain(lives: Lives, task_id: TaskId, *, now: float) -> Explanation | None:
             delay_s = max(0.0, task.rest_until - now)
             fields: Fields = {"attempt": task.attempt, "code": code, "delay_s": delay_s}
             return Explanation("retry_later", fields)
-        case Place.LEASE:
-            delay_s = max(0.0, task.rest_until - now)
-            where: Fields = {
-                "attempt": task.attempt,
-                "worker_id": task.worker_id,
-                "delay_s": delay_s,
-            }
-            return Explanation("lease", where)
-        case Place.ASSIGNED | Place.RUNNING:
-            reason = "running" if task.place is Place.RUNNING else "assigned"
-            return Explanation(reason, {"attempt": task.attempt, "worker_id": task.worker_id})
+        case Place.LEASE | Place.PARK | Place.ASSIGNED | Place.RUNNING:
+            return _attempted(task, now)
         case _:
             return _queued(lives, task)
+
+
+def _attempted(task: Task, now: float) -> Explanation:
+    where: Fields = {"attempt": task.attempt, "worker_id": task.worker_id}
+    if task.place is Place.PARK:
+        return Explanation("person", {**where, "worker_id": "-", "handoff": task.parked_on})
+    if task.place is Place.LEASE:
+        return Explanation("lease", {**where, "delay_s": max(0.0, task.rest_until - now)})
+    return Explanation("running" if task.place is Place.RUNNING else "assigned", where)
 
 
 def _line(task: Task) -> Explanation:
@@ -107,7 +107,9 @@ def snapshot(lives: Lives, *, now: float) -> Snapshot:
     oldest = next(iter(lives.waiting.values()), None)
     return Snapshot(
         queued_count=len(lives.waiting),
-        assigned_count=len(lives.tasks) - len(lives.waiting) - lives.running_count,
+        assigned_count=(
+            len(lives.tasks) - len(lives.waiting) - len(lives.parked) - lives.running_count
+        ),
         running_count=lives.running_count,
         slot_count=sum(worker.slots for worker in taking),
         free_slot_count=sum(max(0, worker.capacity - worker.in_flight_count) for worker in taking),

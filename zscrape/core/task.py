@@ -3,6 +3,7 @@
     NEW ──► LINE ──► QUEUE ──► ASSIGNED ──► RUNNING ──► FINAL
      │                ▲ ▲          │            │
      └────────────────┘ ├── REST ◄─┤   (retry)  │
+                        ├── PARK ◄─┤   (waits for a person)
                         └── LEASE ◄┴────────────┘   (lost while it held a lock)
 
 Every place but FINAL leads to FINAL too: a task can be cancelled anywhere.
@@ -27,18 +28,24 @@ class Place(IntEnum):
     ASSIGNED = 5
     RUNNING = 6
     FINAL = 7
+    PARK = 8  # its attempt has ended to wait for a person: holds no slot until it is woken
 
 
 WAITING = frozenset({Place.LINE, Place.QUEUE, Place.REST, Place.LEASE})
 IN_FLIGHT = frozenset({Place.ASSIGNED, Place.RUNNING})
 
 MOVES: dict[Place, frozenset[Place]] = {
-    Place.NEW: frozenset({Place.LINE, Place.QUEUE, Place.REST, Place.LEASE, Place.ASSIGNED}),
+    Place.NEW: frozenset(
+        {Place.LINE, Place.QUEUE, Place.REST, Place.LEASE, Place.PARK, Place.ASSIGNED}
+    ),
     Place.LINE: frozenset({Place.QUEUE, Place.FINAL}),
     Place.QUEUE: frozenset({Place.ASSIGNED, Place.RUNNING, Place.FINAL}),
     Place.REST: frozenset({Place.QUEUE, Place.FINAL}),
+    Place.PARK: frozenset({Place.QUEUE, Place.FINAL}),
     Place.LEASE: frozenset({Place.QUEUE, Place.ASSIGNED, Place.RUNNING, Place.FINAL}),
-    Place.ASSIGNED: frozenset({Place.RUNNING, Place.QUEUE, Place.REST, Place.LEASE, Place.FINAL}),
-    Place.RUNNING: frozenset({Place.QUEUE, Place.REST, Place.LEASE, Place.FINAL}),
+    Place.ASSIGNED: frozenset(
+        {Place.RUNNING, Place.QUEUE, Place.REST, Place.LEASE, Place.PARK, Place.FINAL}
+    ),
+    Place.RUNNING: frozenset({Place.QUEUE, Place.REST, Place.LEASE, Place.PARK, Place.FINAL}),
     Place.FINAL: frozenset(),
 }

@@ -22,6 +22,7 @@ _Name = Annotated[str, Meta(pattern=r"\A[A-Za-z_][A-Za-z0-9_.-]{0,63}\Z")]
 _Short = Annotated[str, Meta(max_length=1_000)]
 _FileName = Annotated[str, Meta(pattern=r"\A(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,128}\Z")]
 _Choices = Annotated[list[str | int | float], Meta(min_length=1, max_length=200)]
+_Place = Annotated[int, Meta(ge=1, le=100)]
 _Timeout = Annotated[float, Meta(gt=0, le=TIMEOUT_LIMIT_S)]
 
 
@@ -50,13 +51,24 @@ class Question(Struct, frozen=True, forbid_unknown_fields=True):
     fields: Annotated[dict[_Name, Field], Meta(max_length=50)]
     image: Image | None = None
     timeout_s: _Timeout | None = None
+    # Which of the questions of its run for which the script gives its slot back; None: it does not.
+    free_slot: _Place | None = None
 
     @property
     def mark(self) -> str:
-        """What equal questions share; a question with another picture is another one."""
+        """What equal questions share; a question with another picture is another one.
+
+        Not so where the slot is given back: run again, a script sees another picture of the same.
+        """
+        if self.free_slot is not None:
+            return _digest((self.prompt, self.fields, self.free_slot))
         picture = "" if self.image is None else self.image.sha256 or self.image.name
-        told = msgspec.json.encode((self.prompt, self.fields, picture), order="deterministic")
-        return hashlib.blake2b(told, digest_size=16).hexdigest()
+        return _digest((self.prompt, self.fields, picture))
+
+
+def _digest(told: tuple[Any, ...]) -> str:
+    encoded = msgspec.json.encode(told, order="deterministic")
+    return hashlib.blake2b(encoded, digest_size=16).hexdigest()
 
 
 class AnswerRequest(Struct, frozen=True, forbid_unknown_fields=True):

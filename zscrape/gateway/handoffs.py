@@ -26,11 +26,12 @@ from zscrape.errors import (
 )
 from zscrape.gateway.events import Bell
 from zscrape.gateway.handoffbody import TIMEOUT_S, Question, decode_answer, decode_question
+from zscrape.gateway.parked import ParkedTasks, Waking
 from zscrape.model import Attempt, OutcomeCode, TaskId
 from zscrape.store.handoffs import HandoffQuery, HandoffRow, HandoffStatus, HandoffStore
 from zscrape.store.tasks import TaskRow
 
-QUESTION_LIMIT_COUNT: Final = 100  # of one attempt
+QUESTION_LIMIT_COUNT: Final = 100  # of one attempt; of one task, where it gives its slot back
 _LOOK_S: Final = 2.0  # between looks at what another gateway may have ended
 _SWEEP_S: Final = 3600.0
 _read_question = msgspec.json.Decoder(Question).decode
@@ -60,8 +61,12 @@ class Asked(Protocol):
         ...
 
 
-class Parking(Protocol):
+class Parking(Waking, Protocol):
     """What is needed of the service of tasks."""
+
+    def hear_parked(self, listener: Callable[[TaskRow, bool], None]) -> None:
+        """Tell this listener of tasks that wait for a person without a slot."""
+        ...
 
     def live(self, task_id: TaskId) -> TaskRow | None:
         """Return a task that has not ended."""
@@ -100,11 +105,16 @@ class Handoffs:
         self._swept_at = 0.0
         self._writing: set[asyncio.Task[Any]] = set()
         self._is_closing = False
+        self._slotless = ParkedTasks(store, tasks, ended=self._ended, on_open=on_open)
+        tasks.hear_parked(self._slotless.parked)
 
     # ---- scripts ---------------------------------------------------------------------
 
     async def answer_script(self, asked: Asked) -> bytes:
         """Wait until a person has answered; asked again, go on waiting.
+
+        Where the script gives its slot back nobody waits: it is told the answer, if there is
+        one by now, or that it is parked and has to end.
 
         Raises:
             HandoffInvalid, TooManyHandoffs: It is not asked.
@@ -112,7 +122,10 @@ class Handoffs:
             NotFound: Its task has ended.
             StorageError: It cannot be kept.
         """
-        row, is_new = await self._open(asked, decode_question(asked.body))
+        question = decode_question(asked.body)
+        row, is_new = await self._open(asked, question)
+        if question.free_slot is not None:
+            return await self._answer_slotless(row)
         attempt = (row.task_id, row.attempt)
         if row.status is HandoffStatus.OPEN:
             self._park(attempt, row.id)
@@ -127,25 +140,31 @@ class Handoffs:
                 raise
             finally:
                 self._unpark(attempt)
-        if row.status is HandoffStatus.ANSWERED:
-            return row.answer
-        if row.status is HandoffStatus.EXPIRED:
-            raise HandoffExpired(limit_s=round(row.expires_at - row.created_at, 3))
-        raise HandoffDismissed(actor=row.actor)
+        return _answer_of(row)
+
+    async def _answer_slotless(self, row: HandoffRow) -> bytes:
+        if row.status is HandoffStatus.OPEN and row.expires_at > self._clock():
+            return b'{"parked":"%b"}' % row.id.encode()
+        if row.status is HandoffStatus.OPEN:
+            row = await self._ended(row)
+        return b'{"answer":%b}' % _answer_of(row)
 
     async def _open(self, asked: Asked, question: Question) -> tuple[HandoffRow, bool]:
         """Return the question, and whether nobody has been asked it before."""
         task = self._tasks.live(asked.task_id)
         if task is None:
             raise NotFound(kind="task", name=asked.task_id[:80])
-        handoff_id = _id_of(asked)
+        handoff_id = _id_of(asked, question)
         known = await self._store.get(handoff_id)
         if known is not None:
             return known, False
-        if await self._store.count(asked.task_id, asked.attempt) >= QUESTION_LIMIT_COUNT:
+        is_slotless = question.free_slot is not None
+        count = await self._store.count(asked.task_id, asked.attempt)
+        if max(count, task.handoff_count if is_slotless else 0) >= QUESTION_LIMIT_COUNT:
             raise TooManyHandoffs(limit_count=QUESTION_LIMIT_COUNT)
         now = self._clock()
-        await self._store.close_task(asked.task_id, at=now, attempt=asked.attempt)
+        if not is_slotless:  # of those, one may still be asked again
+            await self._store.close_task(asked.task_id, at=now, attempt=asked.attempt)
         await self._sweep(now)
         row = HandoffRow(
             id=handoff_id,
@@ -162,7 +181,7 @@ class Handoffs:
         task.handoff_count += 1
         # A person has answered and the worker was lost: that is no reason to ask again. What
         # an attempt has used, and failed all the same, is asked anew.
-        is_lost = task.last_error == OutcomeCode.WORKER_LOST.value
+        is_lost = task.last_error == OutcomeCode.WORKER_LOST.value and not is_slotless
         return await self._store.open(row, is_answer_kept=is_lost), True
 
     async def _ended(self, row: HandoffRow) -> HandoffRow:
@@ -266,12 +285,14 @@ class Handoffs:
 
     def ended(self, row: TaskRow) -> None:
         """Close what a task that ends has open, and forget what it was answered."""
+        self._slotless.forget(row.id)
         if row.handoff_count:
             self._later(self._store.close_task(row.id, at=self._clock()))
 
     async def close(self) -> None:
         """Leave what is open to the next gateway, and finish what is being written."""
         self._is_closing = True
+        await self._slotless.close()
         self._bell.close()
         await asyncio.gather(*self._writing, return_exceptions=True)
 
@@ -293,7 +314,25 @@ def question_of(row: HandoffRow) -> Question:
     return _read_question(row.question)
 
 
-def _id_of(asked: Asked) -> str:
-    """Return one id for one question, however often it is asked."""
-    told = f"{asked.task_id}/{asked.attempt}/{asked.request}".encode()
-    return "h-" + hashlib.blake2b(told, digest_size=12).hexdigest()
+def _answer_of(row: HandoffRow) -> bytes:
+    """Return the answer to a question that has ended.
+
+    Raises:
+        HandoffExpired, HandoffDismissed: There is none.
+    """
+    if row.status is HandoffStatus.ANSWERED:
+        return row.answer
+    if row.status is HandoffStatus.EXPIRED:
+        raise HandoffExpired(limit_s=round(row.expires_at - row.created_at, 3))
+    raise HandoffDismissed(actor=row.actor)
+
+
+def _id_of(asked: Asked, question: Question) -> str:
+    """Return one id for one question, however often it is asked.
+
+    Where a script gives its slot back, its attempts share their questions.
+    """
+    told = f"{asked.task_id}/{asked.attempt}/{asked.request}"
+    if question.free_slot is not None:
+        told = f"{asked.task_id}/slot/{question.mark}"
+    return "h-" + hashlib.blake2b(told.encode(), digest_size=12).hexdigest()

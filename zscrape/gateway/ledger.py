@@ -72,6 +72,14 @@ def let_pass(_row: TaskRow) -> None:
     """Add nothing: the listener where there is none."""
 
 
+# Hears of a task that waits for a person without a slot; False: since before a restart.
+ParkedListener: TypeAlias = Callable[[TaskRow, bool], None]
+
+
+def wake_nobody(_row: TaskRow, _is_new: bool) -> None:
+    """Leave it parked: the listener where there is none."""
+
+
 _ARTIFACT = msgspec.json.Decoder(SavedFile)
 _PROGRESS = msgspec.json.Decoder(_Progress)
 _ENCODE = msgspec.json.Encoder().encode
@@ -102,6 +110,7 @@ class Ledger:
         self._clock = clock
         self._on_invalid = on_invalid
         self._on_end = on_end
+        self.on_parked: ParkedListener = wake_nobody
         self._distrusted: set[TaskId] = set()  # live ones of which `on_invalid` has heard
         self._live: dict[TaskId, TaskRow] = {}
         self._is_idle = asyncio.Event()
@@ -182,7 +191,7 @@ class Ledger:
         return {
             row.id
             for row in self._live.values()
-            if not row.is_durable or row.status in IN_FLIGHT_STATES
+            if not row.is_durable or (row.status in IN_FLIGHT_STATES and row.worker_id)
         }
 
     def _left(self, task_id: TaskId) -> None:
@@ -201,6 +210,9 @@ class Ledger:
         row = self._live.get(fact.task_id)
         if row is None:
             return
+        if fact.parked_on:
+            self._parked(row, fact)
+            return
         if row.status is TaskState.QUEUED and row.last_number and fact.code is None:
             return  # it has been told: by the gateway before a restart
         now = self._clock()
@@ -217,6 +229,17 @@ class Ledger:
             self._left(row.id)
         if fact.code is not None and fact.code is not OutcomeCode.WORKER_LOST:
             self._tell_stored(row.id, fact.attempt)
+
+    def _parked(self, row: TaskRow, fact: TaskQueued) -> None:
+        """Note that a task waits for a person without an attempt."""
+        is_told = row.status is TaskState.WAITING and row.worker_id is None
+        row.status, row.handoff, row.worker_id = TaskState.WAITING, fact.parked_on, None
+        if not is_told:  # before a restart, by the gateway of then
+            self.note_state(row, self._clock())
+            self._tell_stored(row.id, fact.attempt)
+        if row.is_durable:
+            self._left(row.id)
+        self.on_parked(row, not is_told)
 
     def _assigned(self, fact: TaskAssigned) -> None:
         row = self._live.get(fact.task_id)

@@ -22,6 +22,7 @@ from zscrape.model import (
     RunSpec,
     TaskId,
     TaskSpec,
+    TaskState,
     WorkerId,
 )
 from zscrape.store.records import decode_spec
@@ -101,10 +102,20 @@ async def _recover(
     in_flight = [
         each for each in taken if each.row.status in IN_FLIGHT_STATES and each.row.worker_id
     ]
-    waiting = [each for each in taken if each.row.status not in IN_FLIGHT_STATES]
+    # What waits for a person without an attempt holds its lock: it comes before those that wait.
+    parked = [each for each in taken if _is_parked(each)]
+    waiting = [
+        each
+        for each in taken
+        if each.row.status not in IN_FLIGHT_STATES
+        or (not each.row.worker_id and not _is_parked(each))
+    ]
     for each in in_flight:
         _open(ledger, each)
         _restore(router, each, each.row.worker_id, now, is_adopted=is_shared)
+    for each in parked:
+        _open(ledger, each)
+        _restore(router, each, None, now)
     _restore_locks(router, ended)
     ended_count = 0
     for each in waiting:
@@ -114,7 +125,14 @@ async def _recover(
             ended_count += 1
         else:
             _restore(router, each, None, now)
-    return Recovered(len(waiting) - ended_count, len(in_flight), ended_count, damaged_count)
+    queued_count = len(waiting) + len(parked) - ended_count
+    return Recovered(queued_count, len(in_flight), ended_count, damaged_count)
+
+
+def _is_parked(taken: Taken) -> bool:
+    row = taken.row
+    is_waiting = row.status is TaskState.WAITING and not row.worker_id
+    return is_waiting and bool(row.handoff) and taken.spec is not None
 
 
 def _open(ledger: Ledger, taken: Taken) -> None:
@@ -144,6 +162,7 @@ def _restore(
         last_code=_code(row.last_error),
         is_last=is_last,
         is_adopted=is_adopted,
+        parked_on=row.handoff if _is_parked(taken) else "",
     )
     router.restore(spec, attempt=row.attempts, worker_id=worker_id, history=history)
 

@@ -217,6 +217,10 @@ class Router:
         """End a task; one that is unknown or final is left alone."""
         self._act(self._dispatcher.cancel(task_id, now=time.monotonic()))
 
+    def wake(self, task_id: TaskId) -> None:
+        """Queue a parked task again; see `Dispatcher.wake`."""
+        self._act(self._dispatcher.wake(task_id, now=time.monotonic()))
+
     def restore(
         self, spec: TaskSpec, *, attempt: int, worker_id: WorkerId | None, history: History
     ) -> None:

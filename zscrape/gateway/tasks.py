@@ -46,6 +46,7 @@ from zscrape.gateway.ledger import (
     EndListener,
     InvalidListener,
     Ledger,
+    ParkedListener,
     StoredListener,
     let_pass,
     tell_nobody,
@@ -96,6 +97,10 @@ class TaskRouter(Protocol):
 
     def cancel(self, task_id: TaskId) -> None:
         """End a task; one that is unknown or final is left alone."""
+        ...
+
+    def wake(self, task_id: TaskId) -> None:
+        """Queue a parked task again; one that is not parked is left alone."""
         ...
 
     def drain_worker(self, worker_id: WorkerId, *, is_draining: bool) -> None:
@@ -537,6 +542,18 @@ class TaskService:
     def unpark(self, task_id: TaskId, attempt: int) -> None:
         """Let a task that waited for a person go on."""
         self._ledger.unpark(task_id, attempt)
+
+    def hear_parked(self, listener: ParkedListener) -> None:
+        """Tell this listener of tasks that wait for a person without a slot."""
+        self._ledger.on_parked = listener
+
+    def wake(self, task_id: TaskId) -> None:
+        """Queue a parked task again."""
+        self._router.wake(task_id)
+
+    def drop_parked(self, task_id: TaskId) -> None:
+        """End a task that is parked on nothing that could wake it."""
+        self._router.cancel(task_id)
 
     def fence(self, task_id: TaskId) -> asyncio.Future[None] | None:
         """Return what must be done before an attempt of this task may be sent."""

@@ -52,8 +52,8 @@ EXPLAIN: Final[dict[str, Text]] = {
         "스크립트가 {site} 사이트 예산을 {waited_s:.1f}초째 기다리고 있습니다. 먼저 차례가 오는 작업은 {ahead_count}개입니다.",
     ),
     "explain.person": Text(
-        "Attempt {attempt} on worker {worker_id} waits until a person answers hand-off {handoff}: zscrape handoffs show {handoff}",
-        "워커 {worker_id}의 시도 {attempt}이(가) 사람 확인 요청 {handoff}의 답을 기다립니다: zscrape handoffs show {handoff}",
+        "It waits until a person answers hand-off {handoff} (attempt {attempt}, worker {worker_id}): zscrape handoffs show {handoff}",
+        "사람 확인 요청 {handoff}의 답을 기다립니다(시도 {attempt}, 워커 {worker_id}): zscrape handoffs show {handoff}",
     ),
     "explain.elsewhere": Text(
         "Another gateway looks after the task ({status}).",

@@ -126,7 +126,8 @@ def _answer(said: Said, payload: bytes, confine: Callable[[str], None] | None = 
         head = b'{"code":"ok","cpu_us":%d,"memory_bytes":%d,"known_count":%d}' % told
     else:
         head = _head({**failure, "cpu_us": cpu_us, "memory_bytes": memory_bytes})
-        _tell_recording(said)
+        if failure["code"] != "parked":
+            _tell_recording(said)
     said.channel.send(frames.ANSWER, len(head).to_bytes(4, "big") + head + data)
 
 

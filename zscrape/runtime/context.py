@@ -199,6 +199,7 @@ class Context:
         self._kept_budget: Budget | None = None
         self._state: State | None = None
         self._asked_count = 0  # of people
+        self._slotless_count = 0  # of these, with `free_slot`
         self._last_progress: tuple[float, str] | None = None
 
     @property
@@ -388,8 +389,16 @@ class Context:
         image: bytes | None = None,
         fields: dict[str, dict[str, Any]] | list[str] | tuple[str, ...] = ("answer",),
         timeout_s: float | None = None,
+        free_slot: bool = False,
     ) -> dict[str, Any]:
         """Ask a person, and wait for the answer; the attempt's time limit stands meanwhile.
+
+        With `free_slot` nothing waits but the task: this attempt ends here, without a retry
+        being counted, and its slot is free for others. Once there is an answer the script runs
+        again from its beginning, and this call returns it at once, as does every earlier one of
+        this kind: its n-th, if that asks the same. So it is for scripts that come to the same
+        question again by themselves. What the attempt has sent until here it sends again; a
+        lock stays held, and the deadline of the whole task goes on.
 
         Args:
             prompt: What is asked, as the person is to read it.
@@ -398,6 +407,9 @@ class Context:
                 `integer`, `number`, `boolean`), `title`, `description`, `required`, `enum`,
                 and `secret` for what is not to be seen while it is typed.
             timeout_s: How long people have; by default half an hour.
+            free_slot: Give the slot back until there is an answer. Answers then stand for the
+                whole task, further tries after a failure included; another prompt, or other
+                fields, are another question; another picture is not.
 
         Raises:
             AskRefused: Nobody answers (`handoff_expired`, `handoff_dismissed`), or it is no
@@ -405,9 +417,10 @@ class Context:
             TypeError: An argument is of a type that is not named here.
             ValueError: `image` is no picture.
         """
-        from zscrape.runtime.person import ask
+        from zscrape.runtime.person import Parked, ask
 
         self._asked_count += 1
+        self._slotless_count += bool(free_slot)
         began_at = time.monotonic()
         try:
             return ask(
@@ -418,7 +431,10 @@ class Context:
                 image=image,
                 fields=fields,
                 timeout_s=timeout_s,
+                place=self._slotless_count if free_slot else None,
             )
+        except Parked as parked:
+            self._said.end(Ended("parked", handoff=parked.question))
         finally:
             self._put_off(time.monotonic() - began_at)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 
 from zscrape.model import Outcome, OutcomeCode, RunSpec
@@ -27,6 +28,7 @@ _CODES = {
 }
 # A script that ignores SIGXCPU is killed at its hard limit; the sum is read a moment later.
 _CPU_SLACK_S = 0.5
+_QUESTION = re.compile(r"h-[0-9a-f]{1,64}", re.ASCII)
 _NO_REASON = "it gave no reason"
 
 
@@ -36,6 +38,8 @@ def of_answer(answer: Answer, run: RunSpec) -> Outcome:
         if len(answer.data) > run.limits.result_size_bytes:
             return _failed(OutcomeCode.RESULT_INVALID, reason="it is too large")
         return Outcome(OutcomeCode.OK, data=answer.data)
+    if answer.code == "parked":
+        return _parked(answer)
     code = _CODES.get(answer.code)
     if code is None:
         return _failed(OutcomeCode.CRASHED, reason="it was ended by a signal that nobody sent here")
@@ -46,6 +50,18 @@ def of_answer(answer: Answer, run: RunSpec) -> Outcome:
         error_message=answer.error_message,
         traceback=answer.traceback,
     )
+
+
+def _parked(answer: Answer) -> Outcome:
+    """Return the end of an attempt whose task waits for a person without it.
+
+    It goes by the name of a cancelled one, for whoever does not know of parking. That the
+    question is open, and its task's, is for the gateway to see.
+    """
+    question = str(answer.fields.get("handoff", ""))
+    if not _QUESTION.fullmatch(question):
+        return _failed(OutcomeCode.CRASHED, reason="it waits for a question that nobody has asked")
+    return Outcome(OutcomeCode.CANCELLED, parked_on=question)
 
 
 def _fields(code: OutcomeCode, answer: Answer, run: RunSpec) -> dict[str, str | int | float]:
