@@ -8,6 +8,7 @@ import pytest
 
 from zscrape import errors
 from zscrape.errors import (
+    GroupForbidden,
     NotFound,
     ScriptNotFound,
     TokenInvalid,
@@ -52,6 +53,8 @@ def test_words_may_differ_from_the_code() -> None:
     assert ScriptNotFound(name="a").text_key == "script_not_found"
     assert ScriptNotFound(name="a", nearest="b").text_key == "script_not_found.nearest"
     assert VersionInvalid(requested="?").text_key == "version_invalid"
+    assert GroupForbidden(scope="", name="a", allowed="b").text_key == "group_forbidden"
+    assert GroupForbidden(scope="", name="", allowed="b").text_key == "group_forbidden.none"
 
 
 def test_tokens_that_somebody_has_signed_are_no_guesses() -> None:

@@ -85,3 +85,17 @@ def test_no_rate_is_no_limit() -> None:
     assert rate_of(2.5) == Rate(2.5, 5)
     assert rate_of(0.1) == Rate(0.1, 1)
     assert Rate(2.0, 10).window_s == 5
+
+
+def test_what_others_have_taken_is_a_debt() -> None:
+    """A bucket that is shared is worth what all have left of it; an unknown one stays unknown."""
+    buckets, rate = Buckets(), Rate(1.0, 5)
+    buckets.take("a", rate, now=0.0)
+    buckets.settle("a", -2.0, now=0.0)
+    buckets.settle("nobody", 3.0, now=0.0)
+
+    assert not buckets.take("a", rate, now=2.5).is_allowed
+    assert buckets.take("a", rate, now=3.5).is_allowed
+    assert buckets.rate_of("a") == rate
+    assert buckets.rate_of("nobody") is None
+    assert len(buckets) == 1

@@ -123,3 +123,12 @@ def test_a_parked_task_without_its_lock_waits_for_that(rig: Rig) -> None:
 
     assert why == "lock_held"
     assert runs == [("w1", "a", 2)]
+
+
+def test_a_parked_task_without_a_lock_is_parked_after_a_restart(rig: Rig) -> None:
+    """It waits for nothing but its person."""
+    rig.join("w1")
+    history = History(parked_on="h-1")
+    rig.call(rig.dispatcher.restore, spec("a"), attempt=1, worker_id=None, history=history)
+
+    assert rig.runs(rig.call(rig.dispatcher.wake, "a")) == [("w1", "a", 2)]

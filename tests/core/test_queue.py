@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, strategies as st
 
-from tests.core.rig import spec
+from tests.core.rig import Rig, spec
 from zscrape.core.entities import Demand, Kind, Task
 from zscrape.core.queue import Queue
+from zscrape.errors import ClientQueueFull
+from zscrape.model import QueuePolicy
 
 
 def demand_of(*kinds: Kind) -> Demand:
@@ -128,3 +131,17 @@ def test_a_task_that_leaves_its_demand_is_found_at_another() -> None:
 
     assert [entry[3] for entry in first.heap] == [other]
     assert [queue.take(kind), queue.take(kind), queue.take(kind)] == [other, task, None]
+
+
+def test_tasks_at_other_gateways_count() -> None:
+    """A client's limit is one for all gateways that share what they know."""
+    rig = Rig(QueuePolicy(client_limit_count=2))
+    rig.submit("a", client="one")
+    mine = rig.dispatcher.client_counts()
+    rig.dispatcher.count_elsewhere({"one": 1})
+
+    assert mine == {"one": 1}
+    with pytest.raises(ClientQueueFull):
+        rig.submit("b", client="one")
+    rig.dispatcher.count_elsewhere({})
+    rig.submit("b", client="one")
