@@ -107,7 +107,7 @@ def test_address_with_a_hash_may_be_asked_for() -> None:
         ("-rmore.txt", "requirement_option"),
         ("-c limits.txt", "requirement_option"),
         ("--index-url https://example.com/packages", "requirement_option"),
-        ("--extra-index-url=https://example.com/packages", "requirement_option"),
+        ("--extra-index-url=elsewhere", "requirement_option"),
         ("-i https://example.com/packages", "requirement_option"),
         ("--find-links /tmp", "requirement_option"),
         ("--trusted-host example.com", "requirement_option"),
