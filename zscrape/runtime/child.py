@@ -78,9 +78,10 @@ CHANNEL_FD = 3
 _said = Said(Channel(CHANNEL_FD), 0)
 _set_traceback = vars(BaseException)["__traceback__"].__set__
 _DEPTH_LIMIT_COUNT = sys.getrecursionlimit()
-# Never written to, so it costs no memory; given back when a script has used all that it may,
-# so that there is room to say so.
-_reserve: bytearray | None = bytearray(4 * 1024 * 1024)
+# Never written to, so it costs no memory (a `bytearray` would be filled with zeros, and its
+# thousand pages be part of every fork); given back when a script has used all that it may, so
+# that there is room to say so.
+_reserve: bytes | None = bytes(4 * 1024 * 1024)
 _running: Said | None = None  # set iff a script's code is running: where SIGTERM may strike
 # Of a process that may run several attempts: how it was before the first, and what it has loaded.
 _standing: Standing | None = None

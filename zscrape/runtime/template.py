@@ -33,6 +33,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from zscrape.runtime import child, chromium, limits, marker, network, strays
+from zscrape.runtime.atfork import Hooks
 from zscrape.runtime.landlock import RULESET_FD
 from zscrape.runtime.sandbox import Sandbox, read_plan
 
@@ -52,7 +53,15 @@ _REHEARSALS_COUNT = 60
 class Template:
     """The loop and what it knows: the children that it has not yet reaped."""
 
-    def __init__(self, control_fd: int, scratch: str, isolation: str, kit: str, plan: str) -> None:
+    def __init__(
+        self,
+        control_fd: int,
+        scratch: str,
+        isolation: str,
+        kit: str,
+        plan: str,
+        hooks: Hooks,
+    ) -> None:
         null = os.open("/dev/null", os.O_RDWR)
         self._null, self._errors = _lift(null), _lift(2)
         self._control = _socket.socket(fileno=_lift(control_fd))
@@ -62,6 +71,7 @@ class Template:
         self._scratch = scratch.encode()
         self._is_exec = isolation == "exec"
         self._kit = kit
+        self._hooks = hooks
         self._has_browser = has_browser(kit)
         self._plan = plan
         self._sandbox = Sandbox(read_plan(plan), is_forked=not self._is_exec)
@@ -157,6 +167,7 @@ class Template:
         from this would go on as a second template, and end the children of the first.
         """
         try:
+            self._hooks.register()
             os.setsid()
             os.nice(_NICE)
             marker.put(self._owner, number)
@@ -308,8 +319,11 @@ def has_browser(kit: str) -> bool:
 def warm(kit: str) -> None:
     """Import and try out what scripts with this kit will use, so that no child has to."""
     if "http" in kit.split(","):
+        # Its command line brings rich and pygments: 9 MB more in every fork. None: not there.
+        sys.modules["httpx._main"] = None  # type: ignore[assignment]
         from zscrape.runtime import ctx_http
 
+        del sys.modules["httpx._main"]
         ctx_http.warm()
     if has_browser(kit):
         from zscrape.runtime import ctx_browser
@@ -325,10 +339,12 @@ def serve(arguments: list[str]) -> None:
     os.umask(0o077)
     os.environ.pop("LD_BIND_NOW", None)  # it was for this process, not for what scripts start
     limits.forbid_core_dumps()
+    hooks = Hooks()
     try:
         if isolation == "fork":
             network.watch()
-            warm(kit)
+            with hooks:
+                warm(kit)
             child.rehearse(scratch, _REHEARSALS_COUNT)
     except Exception as error:
         refuse(control_fd, error)
@@ -337,7 +353,7 @@ def serve(arguments: list[str]) -> None:
         asked = limits.Limits(*map(int, own_limits.split(",")))
         limits.apply(asked, has_browser=has_browser(kit))
     _prepare_interpreter()
-    Template(control_fd, scratch, isolation, kit, plan).serve()
+    Template(control_fd, scratch, isolation, kit, plan, hooks).serve()
 
 
 def refuse(control_fd: int, error: Exception) -> None:
