@@ -19,7 +19,7 @@ export function NewSchedule({ values }) {
   const scripts = useAnswer("/v1/scripts");
   const [told, tell] = useState({ name: "", script: values.script || "", kind: "cron", cron: "0 6 * * *", interval: "1h", timezone: zone(), overlap: "" });
   const shown = useAnswer(told.script ? path`/v1/scripts/${told.script}` : null);
-  const form = useForm(shown.data && shown.data.name === told.script ? shown.data.parameters : null, values.from);
+  const form = useForm(shown.data && shown.data.name === told.script ? shown.data.parameters : null, { name: told.script, from: values.from });
   const [next, setNext] = useState(null);
   const [error, setError] = useState(null);
   const set = (name) => (value) => tell((before) => ({ ...before, [name]: value }));

@@ -157,8 +157,8 @@ export function Telling() {
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** A line chart over time. `lines`: {label, values, colour}; `words` tell the same to who does not see it. */
-export function Chart({ label, at, lines, words, format, theme }) {
+/** A line chart over time. `lines`: {label, values, colour}; `words` tell the same in a sentence. */
+export function Chart({ label, at, lines, words, format, theme, least }) {
   const place = useRef(null);
   const plot = useRef(null);
   const data = [at, ...lines.map((line) => line.values)];
@@ -171,7 +171,7 @@ export function Chart({ label, at, lines, words, format, theme }) {
         legend: { show: false },
         cursor: { show: false },
         padding: [8, 18, 0, 0],
-        scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(high || 0, 1e-3) * 1.1] } },
+        scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(high || 0, least) * 1.1] } },
         axes: [
           { ...axis, space: 70, size: 28, values: (_, marks) => marks.map((mark) => new Date(mark * 1000).toTimeString().slice(0, 5)) },
           { ...axis, size: 54, space: 34, values: (_, marks) => marks.map((mark) => format(mark)) },
@@ -194,6 +194,7 @@ export function Chart({ label, at, lines, words, format, theme }) {
   });
   return html`<figure class="chart">
     <figcaption>${label}<span class="keys">${lines.map((line) => html`<span><i class=${`key ${line.colour.slice(2)}`}></i>${line.label}</span>`)}</span></figcaption>
-    <div ref=${place} role="img" aria-label=${words}></div>
+    <p class="hint">${words}</p>
+    <div ref=${place} role="img" aria-label=${label}></div>
   </figure>`;
 }
