@@ -8,11 +8,13 @@ from zscrape.messages.catalogue import Text
 from zscrape.messages.doctor import DOCTOR
 from zscrape.messages.options import OPTIONS
 from zscrape.messages.publishing import PUBLISHING
+from zscrape.messages.services import SERVICES
 
 CLI: Final[dict[str, Text]] = {
     **OPTIONS,
     **DOCTOR,
     **PUBLISHING,
+    **SERVICES,
     # ---- frame -----------------------------------------------------------------------
     "cli.usage": Text("Usage:", "사용법:"),
     "cli.options": Text("Options", "옵션"),
