@@ -171,24 +171,38 @@ async def test_a_schedule_from_its_making_to_its_end(screen: Screen, site: Site)
     await screen.fill("#cron", "nonsense")
     await screen.until("document.querySelector('form .wrong')")
     await screen.fill("#cron", "0 6 * * *")
-    await screen.until("document.querySelectorAll('form ol li').length === 5")
+    await screen.until("document.querySelectorAll('form ol li').length === 10")
     await screen.fill("#p-name", "Ada")
     await screen.click("Create schedule")
     await screen.see("every morning", "It has not come due yet.")
     (kept,) = site.call("GET", "/v1/schedules")["schedules"]
+    await screen.click("Change")
+    await screen.until("document.querySelector('#p-name')?.value === 'Ada'")
+    await screen.click("Mondays at 9")
+    await screen.until("document.querySelector('form ol li')?.textContent.includes('Mon')")
+    await screen.fill("#p-name", "Grace")
+    await screen.fill("#timezone", "Asia/Seoul")
+    await screen.click("More")
+    await screen.fill("#overlap", "queue_one")
+    await screen.click("Keep the changes")
+    await screen.see("Asia/Seoul", "Wait, one at most")
+    (changed,) = site.call("GET", "/v1/schedules")["schedules"]
     await screen.click("Pause")
     await screen.see("paused", "Resume")
     await screen.click("Resume")
     await screen.see("Pause")
     await screen.click("Run now")
-    await screen.see("completed", "hello Ada")
+    await screen.see("completed", "hello Grace")
     await screen.go(f"/schedules/{kept['id']}")
     await screen.until("document.querySelectorAll('.strip li').length === 1")
+    await screen.until("find('td a', 'completed')")
     await screen.click("Remove")
     await screen.click("Remove", "dialog button")
     await screen.see("There are no schedules yet.")
 
     assert kept["parameters"] == {"name": "Ada"}
+    assert changed["id"] == kept["id"]
+    assert (changed["cron"], changed["parameters"]) == ("0 9 * * 1", {"name": "Grace"})
     assert site.call("GET", "/v1/schedules")["schedules"] == []
 
 
@@ -397,6 +411,7 @@ async def test_every_page_is_whole(
         *PAGES,
         *(f"/tasks/{each}" for each in (done, failed, running, asking)),
         f"/schedules/{schedule}",
+        f"/schedules/{schedule}/change",
     ):
         await screen.go(route)
         await screen.settle()

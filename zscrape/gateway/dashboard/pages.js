@@ -9,7 +9,7 @@ import { Scripts } from "./scripts.js";
 import { Script } from "./script.js";
 import { Schedules } from "./schedules.js";
 import { Schedule } from "./schedule.js";
-import { NewSchedule } from "./newschedule.js";
+import { ChangeSchedule, NewSchedule } from "./newschedule.js";
 import { Workers } from "./workers.js";
 import { Handoffs } from "./handoffs.js";
 import { Sites } from "./sites.js";
@@ -26,6 +26,7 @@ export const PAGES = [
   { name: "script", path: "/scripts/:id", scopes: ["read", "run"], component: Script, isListed: false, listedAs: "scripts" },
   { name: "schedules", path: "/schedules", scopes: ["read"], component: Schedules },
   { name: "newschedule", path: "/schedules/new", scopes: [], component: NewSchedule, isListed: false, listedAs: "schedules" },
+  { name: "changeschedule", path: "/schedules/:id/change", scopes: [], component: ChangeSchedule, isListed: false, listedAs: "schedules" },
   { name: "schedule", path: "/schedules/:id", scopes: ["read"], component: Schedule, isListed: false, listedAs: "schedules" },
   { name: "handoffs", path: "/handoffs", scopes: ["read", "run"], component: Handoffs },
   { name: "workers", path: "/workers", scopes: ["read"], component: Workers },
