@@ -17,7 +17,8 @@ pytestmark = [
 
 PAGES = (
     *("/", "/tasks", "/scripts", "/scripts/shop", "/schedules", "/schedules/new?script=shop"),
-    *("/handoffs", "/workers", "/sites", "/locks", "/deadletters", "/keys", "/audit"),
+    *("/handoffs", "/workers", "/sites", "/locks", "/deadletters", "/sessions", "/secrets"),
+    *("/keys", "/audit"),
 )
 RETRIED = {"retry": {"max": 1, "backoff": [0.05], "on": ["script_error"]}}
 
@@ -316,6 +317,57 @@ async def test_keys_and_tokens_are_made_and_revoked(screen: Screen, site: Site) 
     await screen.see("keys.create", "keys.revoke", "tokens.create")
 
     assert key.startswith("zs_")
+
+
+async def test_a_secret_is_kept_granted_and_removed(screen: Screen, site: Site) -> None:
+    """Its value goes in and is shown nowhere; to grant it later its value need not be known."""
+    await screen.go("/secrets")
+    await screen.fill("#secretname", "shop.password")
+    await screen.fill("#secretvalue", "open sesame")
+    await screen.click("Keep the secret")
+    await screen.see("shop.password is kept.", "nobody yet")
+    await screen.click("Change: shop.password")
+    await screen.fill("#secretscripts", "shop, shop_*")
+    await screen.click("Keep the secret")
+    await screen.see("shop, shop_*")
+    shown = await screen.run("return document.documentElement.outerHTML")
+    (kept,) = site.call("GET", "/v1/secrets")["secrets"]
+    await screen.click("Remove: shop.password")
+    await screen.click("Remove", "dialog button")
+    await screen.see("There are no secrets.")
+
+    assert "open sesame" not in shown
+    assert (kept["name"], kept["scripts"]) == ("shop.password", ["shop", "shop_*"])
+
+
+async def test_a_session_is_kept_from_cookies_of_any_kind(screen: Screen, site: Site) -> None:
+    """A header, a browser's JSON and a cookies.txt are read; anything else is told."""
+    lines = ".shop.example\tTRUE\t/\tTRUE\t0\tsid\tone\n#HttpOnly_shop.example\tFALSE\t/\tFALSE\t1\ta\tb"
+    document = '[{"name": "sid", "value": "one", "expirationDate": 4102444800, "sameSite": "lax"}]'
+    await screen.go("/sessions")
+    await screen.fill("#site", "shop.example")
+    await screen.fill("#account", "buyer/1")
+    await screen.fill("#cookies", "no cookies here")
+    await screen.click("Keep the session")
+    await screen.see("There are no cookies in it")
+    counts = []
+    for cookies in ("sid=one=1; lang=ko; theme=dark", document, lines):
+        await screen.fill("#site", "shop.example")
+        await screen.fill("#account", "buyer 1")
+        await screen.fill("#sessionscripts", "shop")
+        await screen.fill("#cookies", cookies)
+        await screen.click("Keep the session")
+        await screen.until("document.querySelector('#cookies').value === ''")
+        (kept,) = site.call("GET", "/v1/sessions")["sessions"]
+        counts.append(kept["cookie_count"])
+    shown = await screen.run("return document.documentElement.outerHTML")
+    await screen.click("Remove: shop.example buyer 1")
+    await screen.click("Remove", "dialog button")
+    await screen.see("There are no sessions.")
+
+    assert counts == [3, 1, 2]
+    assert kept["scripts"] == ["shop"]
+    assert "one=1" not in shown
 
 
 async def test_a_key_that_may_only_read_sees_no_button_that_it_may_not_press(

@@ -15,6 +15,8 @@ import { Handoffs } from "./handoffs.js";
 import { Sites } from "./sites.js";
 import { Locks } from "./locks.js";
 import { DeadLetters } from "./deadletters.js";
+import { Sessions } from "./sessions.js";
+import { Secrets } from "./secrets.js";
 import { Keys } from "./keys.js";
 import { Audit } from "./audit.js";
 
@@ -33,6 +35,8 @@ export const PAGES = [
   { name: "sites", path: "/sites", scopes: ["read"], component: Sites },
   { name: "locks", path: "/locks", scopes: ["read"], component: Locks },
   { name: "deadletters", path: "/deadletters", scopes: ["read", "run"], component: DeadLetters },
+  { name: "sessions", path: "/sessions", scopes: [], component: Sessions },
+  { name: "secrets", path: "/secrets", scopes: [], component: Secrets },
   { name: "keys", path: "/keys", scopes: [], component: Keys },
   { name: "audit", path: "/audit", scopes: [], component: Audit },
 ];
