@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from zscrape.config import Settings
     from zscrape.gateway.serve import Ready as GatewayReady
     from zscrape.ops.role import Role
+    from zscrape.ops.systemd import Systemd
     from zscrape.worker.serve import Ready as WorkerReady
 
 _TIED = click.Option(["--tied"], is_flag=True, hidden=True)
@@ -102,9 +104,16 @@ def _start_log(terminal: Terminal, settings: Settings) -> None:
     )
 
 
-def _run(serving: Coroutine[Any, Any, int]) -> int:
+def _run(serving: Coroutine[Any, Any, int], systemd: Systemd) -> int:
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(serving)
+        return runner.run(systemd.watch(serving))
+
+
+def _systemd() -> Systemd:
+    """Return the service manager that has started this process, if one has."""
+    from zscrape.ops.systemd import Systemd
+
+    return Systemd.take(os.environ)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -145,18 +154,20 @@ def gateway(terminal: Terminal, config_file: Path | None, tied: bool, **values: 
     settings = _gateway_settings(config_file, values)
     _start_log(terminal, settings)
     _tie(tied)
+    systemd = _systemd()
     from zscrape.gateway.serve import serve
 
     def on_ready(ready: GatewayReady) -> None:
+        systemd.ready(f"http={ready.http} link={ready.link}")
         _say_ready(terminal, http=ready.http, link=ready.link)
         _hint(terminal, "cli.gateway.ready", key_path=ready.key_path, link=ready.link)
         _hint(terminal, "cli.gateway.dashboard", url=ready.dashboard)
 
     async def serving() -> int:
-        await serve(settings, on_ready=on_ready)
+        await serve(settings, on_ready=on_ready, on_stopping=systemd.stopping)
         return OK
 
-    return _run(serving())
+    return _run(serving(), systemd)
 
 
 def join_options() -> list[click.Parameter]:
@@ -191,13 +202,19 @@ def _run_worker(terminal: Terminal, *, tied: bool, **values: Any) -> int:
     settings = read_worker_settings(**values)
     _start_log(terminal, settings)
     _tie(tied)
-    from zscrape.worker.serve import serve
+    systemd = _systemd()
+    from zscrape.worker.serve import Tellers, serve
+
+    def on_dialling() -> None:
+        # Started, though no gateway may be there yet: it would be no use to start it again.
+        systemd.ready("dialling")
 
     def on_ready(ready: WorkerReady) -> None:
+        systemd.status(f"joined as {ready.worker_id} with {ready.slots} slots")
         _say_ready(terminal, worker_id=ready.worker_id, slots=ready.slots, link=ready.link)
 
     _hint(terminal, "cli.worker.dialling", link=settings.worker.join)
-    return _run(serve(settings, on_ready=on_ready))
+    return _run(serve(settings, Tellers(on_ready, on_dialling, systemd.stopping)), systemd)
 
 
 @click.pass_context
@@ -251,7 +268,8 @@ def up(
     arguments += [part for tag in tags for part in ("--tag", tag)]
     arguments += ["--network", network] if network else []
     arguments += [part for each in network_allow for part in ("--network-allow", each)]
-    return _run(_up(terminal, settings, arguments))
+    systemd = _systemd()
+    return _run(_up(terminal, settings, arguments, systemd), systemd)
 
 
 def _with_samples(settings: Settings) -> Settings:
@@ -270,7 +288,9 @@ def _with_samples(settings: Settings) -> Settings:
     return replace(settings, repositories=(*settings.repositories, samples))
 
 
-async def _up(terminal: Terminal, settings: Settings, arguments: list[str]) -> int:
+async def _up(
+    terminal: Terminal, settings: Settings, arguments: list[str], systemd: Systemd
+) -> int:
     from zscrape.gateway.serve import serve
     from zscrape.ops.role import Role, RoleError
 
@@ -283,6 +303,7 @@ async def _up(terminal: Terminal, settings: Settings, arguments: list[str]) -> i
         """Tell when the whole is ready; a gateway whose only worker has ended is of no use."""
         try:
             worker = await asyncio.to_thread(role.wait_ready)
+            systemd.ready(f"http={gateway.http} link={gateway.link}")
             _say_ready(terminal, http=gateway.http, link=gateway.link)
             _hint(terminal, "cli.gateway.ready", key_path=gateway.key_path, link=gateway.link)
             _hint(terminal, "cli.gateway.dashboard", url=gateway.dashboard)
@@ -305,7 +326,7 @@ async def _up(terminal: Terminal, settings: Settings, arguments: list[str]) -> i
         roles.append(role)
         watching.append(asyncio.create_task(watch(role, ready)))
 
-    serving = asyncio.create_task(serve(settings, on_ready=on_ready))
+    serving = asyncio.create_task(serve(settings, on_ready=on_ready, on_stopping=systemd.stopping))
     try:
         await serving
     except asyncio.CancelledError:
