@@ -15,10 +15,10 @@ from zscrape.cli import main
 CONFIGS = Path(__file__).parents[2] / "configs"
 HANDBOOK = (CONFIGS / "README.md").read_text("utf-8")
 # Each rule from its name on: promtool reads the file as YAML in another test.
-RULES = dict(
-    re.match(r"(\w+)\n(.*)", each, re.DOTALL).groups()  # type: ignore[union-attr]
+RULES = {
+    each.partition("\n")[0]: each
     for each in (CONFIGS / "alerts.yml").read_text("utf-8").split("- alert: ")[1:]
-)
+}
 HEADINGS = re.findall(r"^#+ (.+)$", HANDBOOK, re.MULTILINE)
 COMMANDS = sorted(set(re.findall(r"(?:^\$ |^|`)(zscrape [a-z][^`\n]*)", HANDBOOK, re.MULTILINE)))
 
