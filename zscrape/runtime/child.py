@@ -100,9 +100,7 @@ def serve(confine: Callable[[str], None], leave: Callable[[int], NoReturn] = os.
     """
     status = 1
     try:
-        payload = _said.channel.receive()
-        if payload is not None:
-            _answer(_said, payload, confine)
+        _serve_one(_said, _said.channel, confine)
         status = 0
     except BrokenPipeError:  # the worker is gone: nobody is left to tell
         status = 0
@@ -110,10 +108,15 @@ def serve(confine: Callable[[str], None], leave: Callable[[int], NoReturn] = os.
         leave(status)
 
 
-def _answer(said: Said, payload: bytes, confine: Callable[[str], None] | None = None) -> None:
+def _serve_one(said: Said, channel: Channel, confine: Callable[[str], None]) -> None:
+    payload = channel.receive()
+    if payload is not None:
+        _answer(said, payload, confine)
+
+
+def _answer(said: Said, payload: bytes, confine: Callable[[str], None]) -> None:
     request = payload.split(b"\0", len(FIELDS))
-    if confine is not None:
-        confine(request[2].decode())
+    confine(request[2].decode())
     cpu_s = int(request[6])
     if cpu_s:
         limits.apply_cpu(cpu_s)
@@ -339,7 +342,9 @@ def _flush() -> None:
         flush(first)
 
 
-def rehearse(scratch: str, times_count: int) -> None:
+def rehearse(
+    scratch: str, times_count: int, confine: Callable[[str], None] = lambda _folder: None
+) -> None:
     """Run a small script `times_count` times in this process, as a child would.
 
     Called in the template before its first fork. What runs often here is specialised, its
@@ -362,8 +367,7 @@ def rehearse(scratch: str, times_count: int) -> None:
     reader, writer = os.pipe()
     for payload in (from_source, from_code) * times_count:
         os.write(writer, (len(payload) + 1).to_bytes(4, "big") + frames.REQUEST + payload)
-        heard = Channel(reader).receive()
-        _answer(Said(Channel(null), 0), heard or b"")
+        _serve_one(Said(Channel(null), 0), Channel(reader), confine)
         limits.rehearse()
         sys.path[:] = kept_path
         del sys.modules["main"]
