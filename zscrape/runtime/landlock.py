@@ -55,6 +55,9 @@ _ETC = (
 )
 DEVICES = ("null", "zero", "full", "random", "urandom")
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt")
+# What the system has read of its fonts. Without it each process of a browser that shows text
+# opens and parses every font there is. It names what lies in `/usr/share/fonts`, no more.
+FONT_CACHE = "/var/cache/fontconfig"
 
 
 def handled(abi: int) -> int:
@@ -198,7 +201,8 @@ class _Rules:
             self.add(path, _READ_AND_RUN)
         for path in ("/etc",) if is_wide else (f"/etc/{name}" for name in _ETC):
             self.add(path, _READ)
-        self.add("/proc", _READ)
+        for path in ("/proc", FONT_CACHE):
+            self.add(path, _READ)
         for path in ("/dev",) if is_wide else (f"/dev/{name}" for name in DEVICES):
             self.add(path, _USE_DEVICE)
         if has_own_shm:

@@ -73,6 +73,7 @@ class Template:
         scratch: str,
         isolation: str,
         kit: str,
+        preload: str,
         plan: str,
         hooks: Hooks,
     ) -> None:
@@ -85,7 +86,7 @@ class Template:
         os.dup2(self._null, RULESET_FD, False)  # a place that nothing else takes
         self._scratch = scratch.encode()
         self._is_exec = isolation == "exec"
-        self._kit = kit
+        self._kit, self._preload = kit, preload
         self._has_browser = has_browser(kit)
         self._plan = plan
         self._sandbox = Sandbox(read_plan(plan), is_forked=not self._is_exec)
@@ -229,7 +230,8 @@ class Template:
     def _become_fresh(self, folder: str) -> None:
         os.set_inheritable(child.CHANNEL_FD, True)
         launch = f"{os.path.dirname(__file__)}/launch.py"  # noqa: PTH120 - pathlib is not loaded here
-        arguments = [*_EXEC_ARGUMENTS, launch, "child", self._kit, folder, self._plan]
+        own = [self._kit, self._preload, folder, self._plan]
+        arguments = [*_EXEC_ARGUMENTS, launch, "child", *own]
         os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - a fresh interpreter is what `exec` asks for
 
     def _kill(self, child_id: bytes, number: int) -> None:
@@ -386,9 +388,34 @@ def warm(kit: str) -> None:
         ctx_browser.warm()
 
 
+def import_ahead(preload: str) -> None:
+    """Import the modules that a manifest's `preload` names, so that no child has to.
+
+    Raises:
+        Exception: Whatever one of them raises.
+        RuntimeError: One of them has started a thread, which no child would have.
+    """
+    _import(preload)
+    if preload and len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208 - pathlib is not loaded here
+        raise RuntimeError(
+            f"preload: {preload} starts threads, which children forked from it would not have;"
+            " import it in the script"
+        )
+
+
+def _import(preload: str) -> None:
+    for name in preload.split(",") if preload else ():
+        __import__(name)
+
+
 def serve(arguments: list[str]) -> None:
-    """Run as a template: control descriptor, scratch, isolation, kit, limits or `-`, plan."""
-    control_fd, scratch, isolation, kit, own_limits, plan = int(arguments[0]), *arguments[1:6]
+    """Run as a template.
+
+    Args:
+        arguments: Control descriptor, scratch, isolation, kit, preload, limits or `-`, plan.
+    """
+    control_fd, scratch, isolation, kit, preload = int(arguments[0]), *arguments[1:5]
+    own_limits, plan = arguments[5:7]
     os.set_inheritable(control_fd, False)
     os.umask(0o077)
     os.environ.pop("LD_BIND_NOW", None)  # it was for this process, not for what scripts start
@@ -399,6 +426,7 @@ def serve(arguments: list[str]) -> None:
             network.watch()
             with hooks:
                 warm(kit)
+                import_ahead(preload)
             child.rehearse(scratch, 1)  # whatever it loads must be there before the sandbox is
     except Exception as error:
         refuse(control_fd, error)
@@ -407,7 +435,7 @@ def serve(arguments: list[str]) -> None:
         asked = limits.Limits(*map(int, own_limits.split(",")))
         limits.apply(asked, has_browser=has_browser(kit))
     _prepare_interpreter()
-    template = Template(control_fd, scratch, isolation, kit, plan, hooks)
+    template = Template(control_fd, scratch, isolation, kit, preload, plan, hooks)
     if isolation == "fork":
         template.rehearse(_REHEARSALS_COUNT)
     gc.collect()
@@ -422,14 +450,15 @@ def refuse(control_fd: int, error: Exception) -> None:
 
 
 def serve_child(arguments: list[str]) -> None:
-    """Run as one child in a fresh interpreter: kit, private folder, plan."""
-    kit, folder, plan = arguments[:3]
+    """Run as one child in a fresh interpreter: kit, preload, private folder, plan."""
+    kit, preload, folder, plan = arguments[:4]
     os.set_inheritable(child.CHANNEL_FD, False)
     sandbox = Sandbox(read_plan(plan), is_forked=False)
     sandbox.prepare_ruleset(folder)
     os.closerange(RULESET_FD + 1, 65536)
     network.watch()
     warm(kit)
+    _import(preload)
     _prepare_interpreter()
     if has_browser(kit):
         chromium.start_ahead(chromium.home(), sandbox.confine_ahead)
