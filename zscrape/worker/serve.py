@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import os
 import secrets
 import signal
@@ -41,6 +42,9 @@ from zscrape.worker.recipe import environment_policy
 from zscrape.worker.slots import SlotPolicy, Slots
 
 _CLEAN_INTERVAL_S = 3600.0
+# How many objects may be made beyond those that have gone before garbage is looked for. What an
+# attempt leaves is small, and looking takes longer the more attempts are under way.
+_GARBAGE_COUNT = 10_000
 _EXIT_OK = 0
 _EXIT_INVALID = 3  # contract section 5: invalid input or environment
 _ORDERLY = frozenset({"drained", "left"})
@@ -157,6 +161,13 @@ def _tell_layers(log: Any, layers: Isolation) -> None:
         log.warning("isolation_missing", layer=layer, reason=why)
 
 
+def _settle_memory() -> None:
+    """Leave what has been loaded out of every look for garbage: it is there to stay."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_COUNT)
+
+
 def _links(settings: Settings, identity: Identity, slot_count: int) -> dict[str, WorkerLink]:
     """Return this worker's half of the dialogue with each gateway, by its address."""
     return {
@@ -268,6 +279,7 @@ async def _serve(
     layers = slots.layers
     require_layers(layers, settings.isolation.require)
     await send_canary(slots)
+    _settle_memory()
     _tell_layers(log, layers)
     for link in links.values():
         told = facts(layers.active, slots.network_strength.name, policy.browser_slots or 0)
