@@ -307,7 +307,7 @@ def has_browser(kit: str) -> bool:
 
 def warm(kit: str) -> None:
     """Import and try out what scripts with this kit will use, so that no child has to."""
-    if "http" in kit.split(","):
+    if "http" in kit.split(",") or has_browser(kit):  # visits go by what `ctx.http` knows
         from zscrape.runtime import ctx_http
 
         ctx_http.warm()
