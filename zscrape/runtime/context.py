@@ -308,7 +308,8 @@ class Context:
         kit.
 
         Args:
-            **options: `headless` (True), `viewport` (width and height), `locale` (`"ko-KR"`),
+            **options: `headless` (True; False: with windows, on the display `DISPLAY` or on
+                none), `viewport` (width and height), `locale` (`"ko-KR"`),
                 `proxy` (`"http://user:password@host:port"`), `user_agent`, `block` (kinds of
                 requests such as `"image"` and `"font"`, or addresses with `*`), `wait` (`"load"`,
                 or `"dom"` to go on before pictures are there), `cookies` (True: in common with
