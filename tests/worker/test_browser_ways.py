@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,24 @@ async def staged(root: Path, **policy: Any) -> AsyncIterator[Stage]:
         await made.slots.close()
 
 
+@contextmanager
+def displayed() -> Iterator[str]:
+    """Run an X server with a screen in memory; the block gets its name."""
+    reader, writer = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1400x1000x24", "-nolisten", "tcp"],
+        pass_fds=[writer],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(writer)
+    try:
+        with os.fdopen(reader) as told:
+            yield f":{told.readline().strip()}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
 async def run(stage: Stage, source: str, params: Any = None) -> Ran:
     """Run a script with a browser."""
     options = {"kit": KIT, "limits": LIMITS, "timeout_s": 50.0, "network": "any"}
@@ -131,8 +149,7 @@ async def test_windows_need_no_display(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("Xvfb") is None, reason="needs Debian's package xvfb")
 async def test_windows_are_on_the_display_that_is_named(tmp_path: Path) -> None:
-    """Where scripts may reach an X server, its screen is the browser's; one that is not there
-    is named with what to do."""
+    """A display that scripts may reach is the browser's; one that is not there is an error."""
     source = """
         import os
 
@@ -141,23 +158,11 @@ async def test_windows_are_on_the_display_that_is_named(tmp_path: Path) -> None:
             async with ctx.browser(headless=False) as tab:
                 return await tab.value("[screen.width, screen.height]")
     """
-    reader, writer = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1400x1000x24", "-nolisten", "tcp"],
-        pass_fds=[writer],
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(writer)
-    try:
-        with os.fdopen(reader) as told:
-            display = f":{told.readline().strip()}"
-        open_layers = frozenset({"user", "view", "landlock"})
+    open_layers = frozenset({"user", "view", "landlock"})
+    with displayed() as display:
         async with staged(tmp_path / "display", skip_layers=open_layers) as stage:
             ran = await run(stage, source, {"display": display})
             lost = await run(stage, source, {"display": ":7177"})
-    finally:
-        server.terminate()
-        server.wait()
 
     assert ran.data == [1400, 1000]
     assert "no display answers at DISPLAY=:7177" in lost.outcome.error_message
