@@ -163,7 +163,9 @@ async def assemble(
         script_buckets=limits.scripts,
         limit_of=entrance.keys.task_limit_of,
     )
-    sites = await open_sites(identity, lambda each: service.live(each) is not None, parts)
+    sites = await open_sites(
+        identity, lambda each: service.live(each) is not None, parts, settings.scripts
+    )
     remembering = _remember(settings, database, vault, service, parts)
     ends.append(remembering.keys.ended)
     handoffs = _handoffs(settings, identity, service, deliveries, ends)

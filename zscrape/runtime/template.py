@@ -374,7 +374,7 @@ def has_browser(kit: str) -> bool:
 
 def warm(kit: str) -> None:
     """Import and try out what scripts with this kit will use, so that no child has to."""
-    if "http" in kit.split(","):
+    if "http" in kit.split(",") or has_browser(kit):  # visits go by what `ctx.http` knows
         # Its command line brings rich and pygments: 9 MB more in every fork. None: not there.
         sys.modules["httpx._main"] = None  # type: ignore[assignment]
         from zscrape.runtime import ctx_http
