@@ -50,9 +50,9 @@ class Used(NamedTuple):
 
     main_us: float
     threads_us: float
-    faults_count: int
+    faults_count: float
     children_us: float
-    children_faults_count: int
+    children_faults_count: float
 
     def since(self, before: Used) -> Used:
         """Return what it has used since then."""

@@ -48,4 +48,4 @@ def run(
         if link is None:
             return
         address = f"{layout}/{link.attributes['href']}"
-        time.sleep(pause_s)
+        time.sleep(pause_s)  # noqa: TID251 - a shop reader is polite

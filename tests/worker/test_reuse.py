@@ -100,7 +100,7 @@ async def test_nobody_else_gets_the_process(repeated: Repeated, other: dict[str,
 @pytest.mark.parametrize(
     "deed",
     [
-        "import threading, time; threading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
+        "import _thread, time; _thread.start_new_thread(time.sleep, (60,))",
         "import subprocess; subprocess.Popen(['sleep', '60'])",
         "import subprocess; subprocess.Popen(['sleep', '60'], start_new_session=True)",
         "os.fork() or os._exit(0)",
@@ -117,7 +117,9 @@ async def test_nobody_else_gets_the_process(repeated: Repeated, other: dict[str,
 )
 async def test_a_process_that_is_not_as_it_was_is_replaced(repeated: Repeated, deed: str) -> None:
     """Whatever a script leaves behind that could harm the next attempt ends with its process."""
-    source = f"import os\ndef run(is_bad, ctx):\n    if is_bad:\n        {deed}\n    return os.getpid()"
+    source = (
+        f"import os\ndef run(is_bad, ctx):\n    if is_bad:\n        {deed}\n    return os.getpid()"
+    )
     name = repeated.stage.write(source)
 
     first = await repeated.run(name, {"is_bad": False})

@@ -27,6 +27,7 @@ from zscrape.gateway.api import (
     catalogue,
     dashboard,
     deadletters,
+    dialects,
     docs,
     export,
     handoffs,
@@ -37,6 +38,8 @@ from zscrape.gateway.api import (
     output,
     overview,
     schedules,
+    scrapyd,
+    scrapyrt,
     scripts,
     scriptstate,
     secrets,
@@ -52,6 +55,7 @@ from zscrape.gateway.api import (
 from zscrape.gateway.api.doors import guarded, open_paths
 from zscrape.gateway.api.exchange import (
     CLIENT,
+    JSON_TYPE,
     PROBLEM_TYPE,
     REQUEST_ID,
     ClientGone,
@@ -110,6 +114,8 @@ def build_app(state: GatewayState) -> Starlette:
             *metrics.routes(is_open=state.policy.is_metrics_open),
             *status.routes(),
             *docs.routes(),
+            *scrapyd.routes(),
+            *scrapyrt.routes(),
         ]
     )
     edge = Middleware(Edge, state=state, scrape=scrape, open_paths=open_paths(routes))
@@ -167,8 +173,9 @@ class Edge:
                 check_room(scope, state.policy)
             send_on: Send = answer.send
             if not (is_open or is_webhook):
+                shown = dialects.key_headers(scope["path"], headers)
                 client = scope[CLIENT] = state.access.authenticate(
-                    headers, peer_of(scope), method=scope["method"]
+                    shown, peer_of(scope), method=scope["method"]
                 )
                 check_rate(scope, state, client)
                 send_on = while_current(send_on, lambda: state.access.is_current(client))
@@ -187,8 +194,12 @@ class Edge:
         if answer.is_started:
             raise error  # half an answer has left: only the connection's end can tell
         lang = language_of(headers, self._state.policy.lang)
-        body = problem_document(error, request_id_of(scope), lang)
-        told = refusal_headers(error)
+        request_id, told = request_id_of(scope), refusal_headers(error)
+        foreign = dialects.refusal(scope["path"], error, request_id, lang)
+        if foreign is not None:
+            await send_whole(answer.send, *foreign, JSON_TYPE, told)
+            return
+        body = problem_document(error, request_id, lang)
         await send_whole(answer.send, error.http_status, body, PROBLEM_TYPE, told)
 
 
@@ -221,5 +232,9 @@ async def _http_error(request: Request, error: Exception) -> Response:
         raise error
     headers: dict[bytes, bytes] = dict(request.scope["headers"])
     lang = language_of(headers, request.app.state.gateway.policy.lang)
-    body = problem_document(told, request_id_of(request.scope), lang)
+    request_id = request_id_of(request.scope)
+    foreign = dialects.refusal(request.scope["path"], told, request_id, lang)
+    if foreign is not None:
+        return Response(foreign[1], foreign[0], error.headers, JSON_TYPE.decode())
+    body = problem_document(told, request_id, lang)
     return Response(body, told.http_status, headers=error.headers, media_type=PROBLEM_TYPE.decode())

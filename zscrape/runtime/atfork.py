@@ -36,6 +36,11 @@ class Hooks:
         else:  # new random numbers, say
             self._register(**hooks)
 
+    @property
+    def has_any(self) -> bool:
+        """True iff something was held back."""
+        return bool(self._held)
+
     def register(self) -> None:
         """Register in this process what was held back."""
         for hooks in self._held:

@@ -287,6 +287,8 @@ class Slots:
             if needs_environment(run):
                 await self._prepare_environment(running, folder)
                 return
+            if run.preload:
+                await self._warm(run, "")
             child = self._take_for(running, "")
         except ZscrapeError as error:
             running.fail(_refused(error))
@@ -305,7 +307,6 @@ class Slots:
         if self._environments is None:
             raise EnvironmentFailed(reason=text("environment_error.none", "en"))
         run = running.assignment.run
-        limits = _child_limits(run.limits)
         began_at = self._loop.time()
         try:
             environment = await self._environments.ensure(run)
@@ -320,8 +321,7 @@ class Slots:
                 built = text("event.environment_built", "en", seconds=environment.built_s)
                 tail = environment.log.splitlines()[-_LOG_TAIL_COUNT:]
                 running.note("info", "\n".join((built, *tail)))
-            network = self._egress.cap(run.network)
-            await self._templates.warm(run.kit, limits, environment.python, network)
+            await self._warm(run, environment.python)
             child = self._take_for(running, environment.python)
         finally:
             # Its template holds it from here on, for as long as that lives.
@@ -339,9 +339,13 @@ class Slots:
                 return child
         return self._take(assignment.run, python)
 
+    async def _warm(self, run: RunSpec, python: str) -> None:
+        limits, network = _child_limits(run.limits), self._egress.cap(run.network)
+        await self._templates.warm(run.kit, limits, python, network, run.preload)
+
     def _take(self, run: RunSpec, python: str = "") -> Child:
-        network = self._egress.cap(run.network)
-        return self._templates.take(run.kit, _child_limits(run.limits), python, network)
+        limits, network = _child_limits(run.limits), self._egress.cap(run.network)
+        return self._templates.take(run.kit, limits, python, network, run.preload)
 
     def _on_prepared(self, running: Running, preparing: asyncio.Task[None]) -> None:
         """A fault of ours while preparing must not keep the slot until the time limit."""

@@ -10,17 +10,20 @@ import { Form, fieldsOf, placed, read, textsOf } from "./form.js";
 import { TaskTable } from "./tasktable.js";
 import { go } from "./route.js";
 
+const NOTHING = {};
+
 /** The form of a script's parameters, filled with those of an earlier task, or with `given`. */
-export function useForm(schema, { name = "", from, given = {} }) {
+export function useForm(schema, { name = "", from, given = NOTHING }) {
   const fields = useMemo(() => (schema ? fieldsOf(schema, name) : []), [schema, name]);
   const before = useAnswer(from ? path`/v1/tasks/${from}` : null);
-  const [texts, set] = useState({});
+  const [texts, set] = useState(null);
   const [wrong, setWrong] = useState({});
   useEffect(() => {
     set(textsOf(fields, before.data ? before.data.parameters : given));
     setWrong({});
   }, [fields, before.data, JSON.stringify(given)]);
-  return { fields, texts, set, wrong, setWrong };
+  const isReady = Boolean(schema && texts && (!from || before.data || before.error));
+  return { fields, texts: texts || NOTHING, set, wrong, setWrong, isReady };
 }
 
 const parsed = (value) => {

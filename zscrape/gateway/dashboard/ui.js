@@ -6,13 +6,13 @@ import { ago, when } from "./format.js";
 
 export { html };
 
-const TONES = {
+export const STATE_TONES = {
   completed: "good", failed: "bad", timed_out: "bad", cancelled: "muted", running: "info", assigned: "info",
   queued: "muted", waiting: "warn", live: "good", draining: "warn", suspect: "warn", lost: "bad", active: "good",
   revoked: "bad", expired: "muted", used_up: "muted", paused: "warn", fired: "good", ok: "good", delivered: "good",
 };
 
-export const State = ({ of }) => html`<span class=${`badge ${TONES[of] || "muted"}`}>${t(`state.${of}`)}</span>`;
+export const State = ({ of }) => html`<span class=${`badge ${STATE_TONES[of] || "muted"}`}>${t(`state.${of}`)}</span>`;
 export const Badge = ({ tone = "muted", children }) => html`<span class=${`badge ${tone}`}>${children}</span>`;
 export const Code = ({ children }) => html`<code>${children}</code>`;
 export const Moment = ({ at }) => (at ? html`<time datetime=${typeof at === "string" ? at : new Date(at * 1000).toISOString()} title=${when(at)}>${ago(at)}</time>` : html`<span>–</span>`);
