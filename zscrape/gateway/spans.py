@@ -9,6 +9,8 @@ What is under way is known to this gateway alone: one that takes a task over beg
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -34,7 +36,7 @@ from zscrape.core.effects import (
 from zscrape.model import OutcomeCode, TaskId
 from zscrape.store.tasks import TaskRow
 
-_CLOSE_S: Final = 5.0  # a collector that does not answer holds nobody up for longer
+_CLOSE_S: Final = 3.0  # a collector that does not answer holds nobody up for longer
 _CHANGES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _W3C: Final = TraceContextTextMapPropagator()
 _CALL: ContextVar[Span | None] = ContextVar("zscrape_call_span", default=None)
@@ -64,9 +66,19 @@ class Spans:
         self._live: dict[TaskId, _Live] = {}
 
     async def close(self) -> None:
-        """Tell what has not been told yet."""
-        closing = asyncio.get_running_loop().run_in_executor(None, self._provider.shutdown)
-        await asyncio.wait((closing,), timeout=_CLOSE_S)
+        """Tell what has not been told yet, as far as the collector takes it in time."""
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+
+        def shut_down() -> None:
+            self._provider.shutdown()
+            with contextlib.suppress(RuntimeError):  # the loop did not wait so long
+                loop.call_soon_threadsafe(over.set)
+
+        # A daemon: the loop's own threads are waited for however long a collector is silent.
+        threading.Thread(target=shut_down, name="last spans", daemon=True).start()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_S):
+                await over.wait()
 
     # ---- tasks -----------------------------------------------------------------------
 

@@ -35,6 +35,8 @@ SCRAPYD: Final = frozenset(
         "delproject",
     )
 )
+# What no call of theirs can do here: a deployment must not look as if it had gone well.
+_UNSERVED: Final = frozenset({"/addversion.json", "/delversion.json", "/delproject.json"})
 SCRAPYRT: Final = frozenset({"/crawl.json"})
 PATHS: Final = SCRAPYD | SCRAPYRT
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -72,9 +74,10 @@ def refusal(path: str, error: ZscrapeError, request_id: str, lang: str) -> tuple
     if path not in SCRAPYD:
         return None
     # Scrapyd tells what is wrong with a call by its body: its clients read no other.
-    is_honest = error.http_status >= 500 or error.http_status in _HONEST_STATUS
+    status = 501 if path in _UNSERVED and isinstance(error, InvalidRequest) else error.http_status
+    is_honest = status >= 500 or status in _HONEST_STATUS
     view = {"status": "error", "message": words_of(error, lang), "request_id": request_id}
-    return error.http_status if is_honest else 200, encode(view)
+    return status if is_honest else 200, encode(view)
 
 
 def words_of(error: ZscrapeError, lang: str) -> str:
