@@ -194,6 +194,28 @@ async def test_eggs_and_other_bodies_are_refused(client: httpx.AsyncClient) -> N
     assert (wrong.status_code, wrong.json()["status"]) == (405, "error")
 
 
+@pytest.mark.parametrize(
+    ("path", "content", "media", "words"),
+    [
+        ("/schedule.json", b"a&" * 400_000, "application/x-www-form-urlencoded", "1000 fields"),
+        ("/schedule.json", b"\xff=\xfe&%00=%00", "application/x-www-form-urlencoded", "project"),
+        ("/crawl.json", b'{"request":' * 50_000, "application/json", ""),
+        ("/crawl.json", b"[]", "application/json", ""),
+        ("/crawl.json", b"\xff", "application/json", ""),
+    ],
+)
+async def test_hostile_bodies_are_refused_in_the_dialect(
+    client: httpx.AsyncClient, path: str, content: bytes, media: str, words: str
+) -> None:
+    """Too many fields, bytes that are no text and endless nesting are errors like any other."""
+    headers = {"Content-Type": media}
+    answer = await client.post(path, content=content, headers=headers)
+
+    assert answer.status_code in (200, 400)
+    assert answer.json()["status"] == "error"
+    assert words in answer.json()["message"]
+
+
 async def test_refusals_speak_korean(client: httpx.AsyncClient) -> None:
     """Words are in the reader's language here too."""
     headers = {"Accept-Language": "ko"}

@@ -39,6 +39,7 @@ SCRAPYD: Final = frozenset(
 _UNSERVED: Final = frozenset({"/addversion.json", "/delversion.json", "/delproject.json"})
 SCRAPYRT: Final = frozenset({"/crawl.json"})
 PATHS: Final = SCRAPYD | SCRAPYRT
+_FIELD_COUNT: Final = 1_000
 _FORM: Final = "application/x-www-form-urlencoded"
 # Of these the status alone tells: they are the cluster's, not the call's.
 _HONEST_STATUS: Final = frozenset({401, 403, 405, 429})
@@ -103,11 +104,18 @@ async def fields_of(request: Request) -> dict[str, list[str]]:
         body = await body_of(request)
         if body and given != _FORM:
             raise field_fault("Content-Type", "dialect_form", given=given[:80])
-        pairs += parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+        pairs += _pairs(body.decode("utf-8", "replace"))
     found: dict[str, list[str]] = {}
     for name, value in pairs:
         found.setdefault(name, []).append(value)
     return found
+
+
+def _pairs(form: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(form, keep_blank_values=True, max_num_fields=_FIELD_COUNT)
+    except ValueError as error:  # half a million of them would hold everybody up
+        raise field_fault("body", "dialect_fields", limit=_FIELD_COUNT) from error
 
 
 def required(fields: Mapping[str, Any], name: str) -> str:
