@@ -13,7 +13,9 @@ import msgspec
 from msgspec import UNSET
 
 from zscrape.client.calls import Answer, Broken, Call
+from zscrape.client.failures import ClientError
 from zscrape.client.finding import Gateway, find_gateway
+from zscrape.messages import text
 
 CALL_TIMEOUT_S: Final = 30.0
 _UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -26,11 +28,19 @@ def gateway_of(
     """Return the gateway that a client is made for.
 
     Raises:
-        ClientError: None is known.
+        ClientError: None is known, or its address is none.
     """
-    if isinstance(gateway, Gateway):
-        return gateway
-    return find_gateway(url=gateway, key=key, home=home, lang=lang)
+    if not isinstance(gateway, Gateway):
+        gateway = find_gateway(url=gateway, key=key, home=home, lang=lang)
+    try:
+        parts = httpx.URL(gateway.url)
+        is_address = parts.scheme in ("http", "https") and bool(parts.host)
+    except httpx.InvalidURL:
+        is_address = False
+    if not is_address:
+        words = text("client.address_invalid", lang, url=gateway.url, source=gateway.source)
+        raise ClientError("config_invalid", words)
+    return gateway
 
 
 def request_options(call: Call[Any], timeout_s: float) -> dict[str, Any]:

@@ -401,6 +401,10 @@ CLI: Final[dict[str, Text]] = {
         "No gateway is known: {path} is not there. Start one with zscrape up, or give --url and --key (ZSCRAPE_URL and ZSCRAPE_API_KEY in the environment).",
         "게이트웨이를 알 수 없습니다. {path} 파일이 없습니다. zscrape up 으로 시작하거나 --url과 --key(환경 변수로는 ZSCRAPE_URL과 ZSCRAPE_API_KEY)를 지정하십시오.",
     ),
+    "client.address_invalid": Text(
+        "{url} ({source}) is no address of a gateway. Write it as http://HOST:PORT or https://HOST:PORT.",
+        "{url}({source})은(는) 게이트웨이 주소가 아닙니다. http://호스트:포트 또는 https://호스트:포트 형식으로 쓰십시오.",
+    ),
     "client.file_invalid": Text(
         "{path} cannot be used: {reason}. Start the gateway again to have it written anew.",
         "{path}을(를) 쓸 수 없습니다: {reason}. 게이트웨이를 다시 시작하면 새로 만들어집니다.",
