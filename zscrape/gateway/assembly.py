@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import time
 from collections.abc import Iterable
@@ -49,6 +50,7 @@ from zscrape.gateway.siteopen import open_sites
 from zscrape.gateway.sites import Sites
 from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.gateway.tasks import TaskPolicy, TaskService
+from zscrape.gateway.tracers import open_spans
 from zscrape.gateway.vault import Vault
 from zscrape.log import get_logger
 from zscrape.model import TaskId
@@ -182,7 +184,13 @@ async def assemble(
     questions.over_listeners += [sites.over, remembering.sessions.over]
     parts.push_async_callback(handoffs.close)  # before the questions: what is open stays open
 
+    spans = open_spans(os.environ, log, parts)
+    if spans is not None:
+        ends.append(spans.ended)
+
     def apply(fact: DispatcherEffect) -> None:
+        if spans is not None:
+            spans.note(fact)  # before the task's end is told to those who listen
         service.apply(fact)
         questions.note(fact)
         counters.note(fact)
@@ -220,6 +228,7 @@ async def assemble(
         schedules=schedules,
         handoffs=handoffs,
         counters=counters,
+        around=None if spans is None else spans.around,
         policy=_http_policy(settings),
         report=lambda event, request_id, error: log.error(
             event, request_id=request_id, exc_info=error

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from msgspec import Struct
+from starlette.types import ASGIApp
 
 from zscrape.gateway.access import Access
 from zscrape.gateway.audit import Auditor
@@ -75,6 +76,7 @@ class GatewayState:
     is_draining: bool = False  # set when the gateway begins to end
     # Told of what should not happen: the event, the request's id, the error.
     report: Callable[[str, str, BaseException], None] = _say_nothing
+    around: Callable[[ASGIApp], ASGIApp] | None = None  # stands around every call: traces
     pulse: Pulse = field(init=False)  # figures over the last hour
 
     def __post_init__(self) -> None:
