@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -353,7 +354,8 @@ async def test_a_session_is_kept_from_cookies_of_any_kind(screen: Screen, site: 
     await screen.fill("#cookies", "no cookies here")
     await screen.click("Keep the session")
     await screen.see("There are no cookies in it")
-    counts = []
+    counts: list[int] = []
+    kept: dict[str, Any] = {}
     for cookies in ("sid=one=1; lang=ko; theme=dark", document, lines):
         await screen.fill("#site", "shop.example")
         await screen.fill("#account", "buyer 1")
