@@ -32,6 +32,7 @@ from bench import (
     scripts,
     slots,
     soak,
+    stages,
     store,
 )
 
@@ -41,6 +42,7 @@ PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "isolation": isolation.measure,
     "link": link.measure,
     "path": path.measure,
+    "stages": stages.measure,
     "batch": batch.measure,
     "browser": browser.measure,
     "dashboard": dashboard.measure,

@@ -482,3 +482,30 @@ async def test_every_page_is_whole(
     site.call("DELETE", f"/v1/schedules/{schedule}")
 
     assert found == {}, json.dumps(found, indent=1, ensure_ascii=False)
+
+
+async def test_the_api_is_tried_on_its_own_page(screen: Screen, site: Site) -> None:
+    """`/docs` lists every operation, calls as who is signed in, and with a key that is typed."""
+    await screen.load("/docs")
+    await screen.until("document.querySelectorAll('.opblock').length > 60")
+    listed = await screen.run("return document.querySelectorAll('.opblock').length")
+    told = site.call("GET", "/openapi.json")["paths"]
+    shown = "#operations-me-get_v1_me"
+    await screen.click(None, f"{shown} .opblock-summary-control")
+    await screen.click("Execute")
+    await screen.until(f"document.querySelector('{shown} .live-responses-table')")
+    by_session = await screen.run(f"return document.querySelector('{shown}').innerText")
+    await screen.run("document.cookie = 'x=1'; await fetch('/logout', {method: 'POST'})")
+    await screen.click("Authorize")
+    await screen.fill(".modal-ux input", site.key_with("read"))
+    await screen.click("Authorize", ".modal-ux button")
+    await screen.click("Close", ".modal-ux button")
+    await screen.click("Execute")
+    await screen.until(f"document.querySelector('{shown}').innerText.includes('<i>test</i>')")
+    markup = await screen.run(
+        "return [...document.querySelectorAll('i')].filter((each) => each.textContent === 'test')"
+    )
+
+    assert listed == sum(len(methods) for methods in told.values())
+    assert '"scopes"' in by_session
+    assert markup == []
