@@ -73,7 +73,7 @@ class Gateway:
         assert url.port is not None
         self._host, self._port, self._link = url.hostname, url.port, ready["link"]
         with (self.folder / "home" / "client.toml").open("rb") as file:
-            self._key = tomllib.load(file)["key"]
+            self._key: str = tomllib.load(file)["key"]
         return time.perf_counter() - began_at
 
     def start_worker(self) -> None:

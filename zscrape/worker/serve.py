@@ -281,8 +281,7 @@ async def _serve(
         told = facts(layers.active, slots.network_strength.name, policy.browser_slots or 0)
         link.introduce(told)
     loop = asyncio.get_running_loop()
-    cleaning = loop.create_task(_clean(cache, slots, environments))
-    background: list[asyncio.Task[None]] = [cleaning]
+    background = [loop.create_task(_clean(cache, slots, environments))]
     signal_count = 0
 
     def on_signal() -> None:
