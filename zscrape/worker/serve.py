@@ -37,6 +37,7 @@ from zscrape.worker.fetching import Fetcher
 from zscrape.worker.fleet import Fleet
 from zscrape.worker.identity import Identity, facts
 from zscrape.worker.isolation import Isolation
+from zscrape.worker.leftovers import Leftovers
 from zscrape.worker.network import network_policy
 from zscrape.worker.recipe import environment_policy
 from zscrape.worker.slots import SlotPolicy, Slots
@@ -213,6 +214,7 @@ def _agents(
     credentials: list[Credentials],
     teller: _Teller,
     cache: ScriptCache,
+    leftovers: Leftovers,
 ) -> list[Agent]:
     return [
         Agent(
@@ -221,6 +223,7 @@ def _agents(
             on_fact=teller.tell,
             on_silence=teller.tell_silence,
             warm=cache.warm,
+            leftovers=leftovers.take,
         )
         for each in credentials
     ]
@@ -245,7 +248,8 @@ async def _serve(
     parts.push_async_callback(cache.close)
     links = _links(settings, identity, slot_count)
     credentials = _credentials(settings, identity)
-    fleet = Fleet(_agents(links, credentials, teller, cache), slot_count)
+    leftovers = Leftovers()
+    fleet = Fleet(_agents(links, credentials, teller, cache, leftovers), slot_count)
     parts.callback(fleet.close)
 
     fetcher = Fetcher(_own_repositories(settings, cache), fleet.fetch)
@@ -272,7 +276,11 @@ async def _serve(
     parts.push_async_callback(environments.close)
     with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
         await environments.open()
-    slots = Slots(policy, ensure, fleet, environments)
+    slots = Slots(
+        *(policy, ensure, fleet, environments),
+        leftovers=leftovers,
+        is_kept=lambda pin: cache.has(pin.digest),
+    )
     with usable(policy.scratch_dir, "--home"):
         await slots.start()
     parts.push_async_callback(slots.close)
@@ -285,8 +293,7 @@ async def _serve(
         told = facts(layers.active, slots.network_strength.name, policy.browser_slots or 0)
         link.introduce(told)
     loop = asyncio.get_running_loop()
-    cleaning = loop.create_task(_clean(cache, slots, environments))
-    background: list[asyncio.Task[None]] = [cleaning]
+    background = [loop.create_task(_clean(cache, slots, environments))]
     signal_count = 0
 
     def on_signal() -> None:
