@@ -21,6 +21,7 @@ from rich.table import Table
 from bench import (
     batch,
     browser,
+    dashboard,
     dispatcher,
     environments,
     http,
@@ -44,6 +45,7 @@ PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "stages": stages.measure,
     "batch": batch.measure,
     "browser": browser.measure,
+    "dashboard": dashboard.measure,
     "scripts": scripts.measure,
     "environments": environments.measure,
     "http": http.measure,
@@ -67,6 +69,10 @@ GOALS: dict[str, tuple[float, bool]] = {
     # Beside Chromium's own start and the page's load: ours around it, and with one that waits.
     "browser.cold_ratio": (1.3, False),
     "browser.warm_ratio": (0.5, False),
+    "dashboard.first_paint_ms": (1_000, False),
+    "dashboard.first_visit_kb": (300, False),
+    "dashboard.event_p50_ms": (100, False),
+    "dashboard.streams_share": (0.90, True),
     "scripts.ensure_us": (50, False),
     "scripts.git_unchanged_ratio": (1.5, False),
     "environments.warm_ratio": (1.3, False),

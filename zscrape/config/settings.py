@@ -15,7 +15,7 @@ from zscrape.config.values import (
     parse_http,
     parse_size,
 )
-from zscrape.model import MIB, HeartbeatPolicy, Network, QueuePolicy
+from zscrape.model import MIB, HeartbeatPolicy, Network, QueuePolicy, SiteBudget
 from zscrape.spelling import most_like
 
 
@@ -142,6 +142,7 @@ class ScriptDefaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tags: tuple[str, ...] = ()
     rate: float | None = None  # tasks a second that may be asked of it
     parameters: dict[str, Any] = {}
+    sites: dict[str, SiteBudget] = {}  # above those of its manifest, site by site
 
 
 class Settings(Struct, frozen=True, kw_only=True):

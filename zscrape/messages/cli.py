@@ -400,8 +400,12 @@ CLI: Final[dict[str, Text]] = {
     ),
     # ---- the client's own failures ---------------------------------------------------
     "client.gateway_unknown": Text(
-        "No gateway is known: {path} is not there. Start one with zscrape up, or give --url and --key.",
-        "게이트웨이를 알 수 없습니다. {path} 파일이 없습니다. zscrape up 으로 시작하거나 --url과 --key를 지정하십시오.",
+        "No gateway is known: {path} is not there. Start one with zscrape up, or give --url and --key (ZSCRAPE_URL and ZSCRAPE_API_KEY in the environment).",
+        "게이트웨이를 알 수 없습니다. {path} 파일이 없습니다. zscrape up 으로 시작하거나 --url과 --key(환경 변수로는 ZSCRAPE_URL과 ZSCRAPE_API_KEY)를 지정하십시오.",
+    ),
+    "client.address_invalid": Text(
+        "{url} ({source}) is no address of a gateway. Write it as http://HOST:PORT or https://HOST:PORT.",
+        "{url}({source})은(는) 게이트웨이 주소가 아닙니다. http://호스트:포트 또는 https://호스트:포트 형식으로 쓰십시오.",
     ),
     "client.file_invalid": Text(
         "{path} cannot be used: {reason}. Start the gateway again to have it written anew.",
@@ -421,8 +425,8 @@ CLI: Final[dict[str, Text]] = {
         "{shown} of {count} are shown.", "{count}개 중 {shown}개를 표시합니다."
     ),
     "client.gateway_unreachable": Text(
-        "The gateway at {url} does not answer ({reason}). Is it running? Start one with zscrape up, or check --url.",
-        "{url} 게이트웨이가 응답하지 않습니다({reason}). 실행 중인지 보십시오. zscrape up 으로 시작하거나 --url을 확인하십시오.",
+        "The gateway at {url} does not answer ({reason}). Is it running? Start one with zscrape up, or check --url (ZSCRAPE_URL).",
+        "{url} 게이트웨이가 응답하지 않습니다({reason}). 실행 중인지 보십시오. zscrape up 으로 시작하거나 --url(ZSCRAPE_URL)을 확인하십시오.",
     ),
     "client.answer_invalid": Text(
         "What answers at {url} is no zscrape gateway (HTTP {status}). Check --url.",
