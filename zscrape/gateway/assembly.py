@@ -269,7 +269,7 @@ def _link(
     parts: contextlib.AsyncExitStack,
 ) -> Link:
     with usable(settings.home, "--home"):
-        keys = LinkKeys(settings.home)
+        keys = LinkKeys(settings.home, settings.gateway.link_secret)
     gatekeeper = Gatekeeper(local_key=keys.local.public)
     router = Router(
         identity.dispatcher(settings, identity.boot),
