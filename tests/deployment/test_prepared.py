@@ -13,6 +13,8 @@ from tests.cli.conftest import Zscrape, clean_environ
 from tests.faults.services import SCRIPTS, Service, until
 from zscrape.client import Client, find_gateway
 from zscrape.config import SettingError, load, parse_token, unknown_environment
+from zscrape.gateway.linkkeys import LinkKeys
+from zscrape.gateway.sealing import derive_sealer, read_sealer
 from zscrape.ops import health
 from zscrape.ops.preparing import prepare
 from zscrape.worker.pulse import Beat
@@ -154,3 +156,19 @@ def test_verb_tells_by_its_exit_code(tmp_path: Path, zscrape: Zscrape) -> None:
     assert far["ok"] is False
     assert far["parts"][0]["status"] == "unreachable"
     assert prepared["made"] == ["link_secret", "api_key", "join_token"]
+
+
+def test_homes_of_one_secret_are_one_gateway(tmp_path: Path) -> None:
+    """Keys of the link and of secrets are the same in both; what a home has already stays."""
+    one, two, old = (tmp_path / name for name in ("one", "two", "old"))
+    old_key = LinkKeys(old).pair
+    for home in (one, two, old):
+        LinkKeys(home, "s" * 40)
+        derive_sealer(home / "secrets.key", "s" * 40)
+
+    sealed = read_sealer(one / "secrets.key").seal("login", "hunter2")
+
+    assert LinkKeys(one).public_keys == LinkKeys(two).public_keys
+    assert LinkKeys(one).local.secret != LinkKeys(one).pair.secret
+    assert LinkKeys(old).pair == old_key
+    assert read_sealer(two / "secrets.key").open("login", sealed) == "hunter2"

@@ -24,7 +24,8 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
 
     http: str = "127.0.0.1:8000"  # host:port; port 0 takes a free one
     link: str = "tcp://127.0.0.1:5555"
-    # The link's first keys come from it: gateways with the same one are one to workers; secret.
+    # A new home's keys come from it, the link's and that of secrets: gateways that share a
+    # database have the same one, and are one to workers; secret.
     link_secret: str | None = None
     join_addresses: tuple[str, ...] = ()  # what join tokens say to dial; else where `link` is
     insecure: bool = False  # allows HTTP, which is not encrypted, beyond loopback

@@ -35,7 +35,7 @@ from zscrape.gateway.robots import RobotsFiles
 from zscrape.gateway.router import Router
 from zscrape.gateway.scheduler import Scheduler
 from zscrape.gateway.schedules import Schedules
-from zscrape.gateway.sealing import KEY_FILE
+from zscrape.gateway.sealing import KEY_FILE, derive_sealer
 from zscrape.gateway.sharing import (
     Identity,
     host_name,
@@ -451,6 +451,9 @@ async def _open_vault(settings: Settings, database: SqlTaskStore | None) -> Vaul
         StorageError: The database cannot be read.
     """
     log = get_logger()
+    if settings.gateway.link_secret is not None:
+        with usable(settings.home, "--home"):
+            derive_sealer(settings.home / KEY_FILE, settings.gateway.link_secret)
     vault = Vault(
         MemorySecrets() if database is None else SqlSecrets(database.database),
         settings.home / KEY_FILE,
