@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -342,7 +343,10 @@ async def test_a_secret_is_kept_granted_and_removed(screen: Screen, site: Site) 
 
 async def test_a_session_is_kept_from_cookies_of_any_kind(screen: Screen, site: Site) -> None:
     """A header, a browser's JSON and a cookies.txt are read; anything else is told."""
-    lines = ".shop.example\tTRUE\t/\tTRUE\t0\tsid\tone\n#HttpOnly_shop.example\tFALSE\t/\tFALSE\t1\ta\tb"
+    lines = (
+        ".shop.example\tTRUE\t/\tTRUE\t0\tsid\tone\n"
+        "#HttpOnly_shop.example\tFALSE\t/\tFALSE\t1\ta\tb"
+    )
     document = '[{"name": "sid", "value": "one", "expirationDate": 4102444800, "sameSite": "lax"}]'
     await screen.go("/sessions")
     await screen.fill("#site", "shop.example")
@@ -350,7 +354,8 @@ async def test_a_session_is_kept_from_cookies_of_any_kind(screen: Screen, site: 
     await screen.fill("#cookies", "no cookies here")
     await screen.click("Keep the session")
     await screen.see("There are no cookies in it")
-    counts = []
+    counts: list[int] = []
+    kept: dict[str, Any] = {}
     for cookies in ("sid=one=1; lang=ko; theme=dark", document, lines):
         await screen.fill("#site", "shop.example")
         await screen.fill("#account", "buyer 1")

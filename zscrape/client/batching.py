@@ -15,7 +15,7 @@ from zscrape.client.failures import ClientError, Document
 from zscrape.client.manner import Manner
 from zscrape.client.options import TaskOptions, Unpack
 from zscrape.client.submitting import new_key, submit_many
-from zscrape.client.talk import Flow, Give, Left, Pause, Talk, patiently
+from zscrape.client.talk import Flow, Give, Left, Pause, Talk, let_go, patiently
 from zscrape.client.taskcalls import cancel_many, task, wait_many
 from zscrape.client.tasks import Task
 from zscrape.messages import text
@@ -183,7 +183,7 @@ def batch(
         yield from _run(manner, state)
     except (Left, ClientError):
         if state.flying:
-            yield from patiently(manner, cancel_many(ids=list(state.flying)))
+            yield from let_go(manner, cancel_many(ids=list(state.flying)))
         raise
 
 

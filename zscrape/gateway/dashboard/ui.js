@@ -28,10 +28,28 @@ export function Fault({ error, retry }) {
   </div>`;
 }
 
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    tell(t("keys.copied"));
+  } catch {
+    tell(t("keys.copy_by_hand"), "warn"); // without TLS a browser has no clipboard for pages
+  }
+}
+
+/** What is to be pasted into a terminal, and a button that copies it. */
+export const Command = ({ text }) => html`<div class="copied">
+  <pre class="command" tabindex="0"><code>${text}</code></pre>
+  <button type="button" class="small" aria-label=${`${t("do.copy")}: ${text.slice(0, 40)}`} onClick=${() => copy(text)}>${t("do.copy")}</button>
+</div>`;
+
+/** A name that may be broken where a reader expects it. */
+export const Name = ({ of }) => of.split(/(?<=[_.-])/).map((part) => html`${part}<wbr />`);
+
 /** Nothing is there: what to do, with the command that does it. */
 export const Empty = ({ text, command, children }) => html`<div class="empty">
   <p>${text}</p>
-  ${command && html`<pre class="command" tabindex="0"><code>${command}</code></pre>`}
+  ${command && html`<${Command} text=${command} />`}
   ${children}
 </div>`;
 
