@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from http import HTTPStatus
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -76,6 +77,8 @@ from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.gateway.webhook import comes_signed
 
 __all__ = ["GatewayState", "HttpPolicy", "build_app"]
+
+_PAGES: Final = (dashboard.ROOT, docs.ROOT)  # files of pages: the same for everybody
 
 
 def build_app(state: GatewayState) -> Starlette:
@@ -165,7 +168,7 @@ class Edge:
         try:
             check_host(headers, state.policy.shield)
             is_webhook = scope["path"] == catalogue.WEBHOOK_PATH and comes_signed(headers)
-            is_open = scope["path"] in self._open_paths or scope["path"].startswith(dashboard.ROOT)
+            is_open = scope["path"] in self._open_paths or scope["path"].startswith(_PAGES)
             if not is_open:
                 check_room(scope, state.policy)
             send_on: Send = answer.send

@@ -36,7 +36,7 @@ from zscrape.gateway.robots import RobotsFiles
 from zscrape.gateway.router import Router
 from zscrape.gateway.scheduler import Scheduler
 from zscrape.gateway.schedules import Schedules
-from zscrape.gateway.sealing import KEY_FILE
+from zscrape.gateway.sealing import KEY_FILE, derive_sealer
 from zscrape.gateway.sharing import (
     Identity,
     host_name,
@@ -147,7 +147,10 @@ async def assemble(
         catalogue=catalogue,
         store=store,
         hub=hub,
-        policy=TaskPolicy(schedule_timeout_s=settings.schedule_timeout_s),
+        policy=TaskPolicy(
+            schedule_timeout_s=settings.schedule_timeout_s,
+            reuse_limit=settings.gateway.reuse_limit,
+        ),
         defaults=settings.scripts,
         on_end=lambda row: _tell_end(ends, row),
         on_invalid=lambda row, kind, fault: log.warning(
@@ -162,7 +165,9 @@ async def assemble(
         script_buckets=limits.scripts,
         limit_of=entrance.keys.task_limit_of,
     )
-    sites = await open_sites(identity, lambda each: service.live(each) is not None, parts)
+    sites = await open_sites(
+        identity, lambda each: service.live(each) is not None, parts, settings.scripts
+    )
     remembering = _remember(settings, database, vault, service, parts)
     ends.append(remembering.keys.ended)
     handoffs = _handoffs(settings, identity, service, deliveries, ends)
@@ -278,7 +283,7 @@ def _link(
     parts: contextlib.AsyncExitStack,
 ) -> Link:
     with usable(settings.home, "--home"):
-        keys = LinkKeys(settings.home)
+        keys = LinkKeys(settings.home, settings.gateway.link_secret)
     gatekeeper = Gatekeeper(local_key=keys.local.public)
     router = Router(
         identity.dispatcher(settings, identity.boot),
@@ -460,6 +465,9 @@ async def _open_vault(settings: Settings, database: SqlTaskStore | None) -> Vaul
         StorageError: The database cannot be read.
     """
     log = get_logger()
+    if settings.gateway.link_secret is not None:
+        with usable(settings.home, "--home"):
+            derive_sealer(settings.home / KEY_FILE, settings.gateway.link_secret)
     vault = Vault(
         MemorySecrets() if database is None else SqlSecrets(database.database),
         settings.home / KEY_FILE,
