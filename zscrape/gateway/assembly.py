@@ -36,7 +36,7 @@ from zscrape.gateway.robots import RobotsFiles
 from zscrape.gateway.router import Router
 from zscrape.gateway.scheduler import Scheduler
 from zscrape.gateway.schedules import Schedules
-from zscrape.gateway.sealing import KEY_FILE
+from zscrape.gateway.sealing import KEY_FILE, derive_sealer
 from zscrape.gateway.sharing import (
     Identity,
     host_name,
@@ -283,7 +283,7 @@ def _link(
     parts: contextlib.AsyncExitStack,
 ) -> Link:
     with usable(settings.home, "--home"):
-        keys = LinkKeys(settings.home)
+        keys = LinkKeys(settings.home, settings.gateway.link_secret)
     gatekeeper = Gatekeeper(local_key=keys.local.public)
     router = Router(
         identity.dispatcher(settings, identity.boot),
@@ -465,6 +465,9 @@ async def _open_vault(settings: Settings, database: SqlTaskStore | None) -> Vaul
         StorageError: The database cannot be read.
     """
     log = get_logger()
+    if settings.gateway.link_secret is not None:
+        with usable(settings.home, "--home"):
+            derive_sealer(settings.home / KEY_FILE, settings.gateway.link_secret)
     vault = Vault(
         MemorySecrets() if database is None else SqlSecrets(database.database),
         settings.home / KEY_FILE,

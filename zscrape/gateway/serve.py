@@ -171,19 +171,16 @@ async def _follow(vault: Vault) -> None:
 
 def _secrets(settings: Settings) -> Iterator[str]:
     """Yield what no log line may show."""
-    if settings.gateway.webhook_secret:
-        yield settings.gateway.webhook_secret
-    if settings.gateway.jwt_secret:
-        yield settings.gateway.jwt_secret
+    gateway = settings.gateway
+    plain = (
+        *(gateway.link_secret, gateway.webhook_secret, gateway.webhook_signing_secret),
+        *(gateway.jwt_secret, gateway.blob_secret_key, gateway.database_url),
+    )
+    yield from filter(None, plain)
     if settings.gateway.database_url:
-        yield settings.gateway.database_url
         password = urlsplit(settings.gateway.database_url).password
         if password:
             yield unquote(password)
-    if settings.gateway.webhook_signing_secret:
-        yield settings.gateway.webhook_signing_secret
-    if settings.gateway.blob_secret_key:
-        yield settings.gateway.blob_secret_key
     for repository in settings.repositories:
         for name in REPOSITORY_SECRETS:
             value = getattr(repository, name)

@@ -64,6 +64,10 @@ EVENTS: Final[dict[str, Text]] = {
         "임대를 갱신하는 중에 zscrape 내부 오류가 발생했습니다. 로그에 트레이스백이 있습니다.",
     ),
     "event.gateway_stopped": Text("The gateway has stopped.", "게이트웨이가 멈췄습니다."),
+    "event.pulse_unwritten": Text(
+        "The worker's sign of life cannot be written to {path}: {reason}. `zscrape health` will take it for hung.",
+        "워커의 생존 표시를 {path}에 쓸 수 없습니다: {reason}. `zscrape health`는 워커가 멈춘 것으로 판단합니다.",
+    ),
     "event.systemd_unreachable": Text(
         "systemd cannot be told how this service is: {reason}. With WatchdogSec= it will be started anew.",
         "이 서비스의 상태를 systemd에 알릴 수 없습니다: {reason}. WatchdogSec=이 설정되어 있으면 다시 시작됩니다.",
