@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import uvicorn
 from msgspec import Struct
+from starlette.types import ASGIApp
 
 from zscrape.config import REPOSITORY_SECRETS, Settings, refuse_unsafe, usable
 from zscrape.errors import ConfigError, StorageError
@@ -50,7 +51,12 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> None:
+async def serve(
+    settings: Settings,
+    *,
+    on_ready: Callable[[Ready], None],
+    on_stopping: Callable[[], None] = lambda: None,
+) -> None:
     """Run a gateway until SIGTERM or SIGINT.
 
     The first signal drains: no new task is taken, and calls and running attempts get
@@ -70,7 +76,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
     for secret in _secrets(settings):
         hide(secret)
     async with contextlib.AsyncExitStack() as parts:  # whatever fails, the others are let go
-        await _serve(settings, key, trust, parts, on_ready)
+        await _serve(settings, key, trust, parts, (on_ready, on_stopping))
     log.info("gateway_stopped")
 
 
@@ -79,8 +85,9 @@ async def _serve(
     key: str,
     trust: Trust,
     parts: contextlib.AsyncExitStack,
-    on_ready: Callable[[Ready], None],
+    tellers: tuple[Callable[[Ready], None], Callable[[], None]],
 ) -> None:
+    on_ready, on_stopping = tellers
     listener = _listen(settings.gateway.http)
     parts.callback(listener.close)
     tls = tls_of(settings)
@@ -104,6 +111,7 @@ async def _serve(
             dashboard = f"{url}/login?code={gateway.entrance.access.new_link()}"
             on_ready(Ready(url, endpoint, settings.home, key_path, dashboard))
             await stop.first(serving)
+            on_stopping()
             await _drain(gateway, stop, settings.gateway.shutdown_grace_s)
             for each in beside:
                 each.cancel()
@@ -163,19 +171,16 @@ async def _follow(vault: Vault) -> None:
 
 def _secrets(settings: Settings) -> Iterator[str]:
     """Yield what no log line may show."""
-    if settings.gateway.webhook_secret:
-        yield settings.gateway.webhook_secret
-    if settings.gateway.jwt_secret:
-        yield settings.gateway.jwt_secret
+    gateway = settings.gateway
+    plain = (
+        *(gateway.link_secret, gateway.webhook_secret, gateway.webhook_signing_secret),
+        *(gateway.jwt_secret, gateway.blob_secret_key, gateway.database_url),
+    )
+    yield from filter(None, plain)
     if settings.gateway.database_url:
-        yield settings.gateway.database_url
         password = urlsplit(settings.gateway.database_url).password
         if password:
             yield unquote(password)
-    if settings.gateway.webhook_signing_secret:
-        yield settings.gateway.webhook_signing_secret
-    if settings.gateway.blob_secret_key:
-        yield settings.gateway.blob_secret_key
     for repository in settings.repositories:
         for name in REPOSITORY_SECRETS:
             value = getattr(repository, name)
@@ -204,7 +209,10 @@ def _server(state: GatewayState, settings: Settings, tls: Tls | None) -> _Server
     limits = ConnectionLimits(
         connection_count=state.policy.connection_limit, body_timeout_s=gateway.body_timeout_s
     )
-    config = HttpConfig(build_app(state), limits, tls=tls, proxies=gateway.forwarded_allow)
+    app: ASGIApp = build_app(state)
+    if state.around is not None:
+        app = state.around(app)
+    config = HttpConfig(app, limits, tls=tls, proxies=gateway.forwarded_allow)
     return _Server(config)
 
 

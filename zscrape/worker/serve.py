@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import os
 import secrets
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, assert_never
@@ -35,11 +37,17 @@ from zscrape.worker.environments import (
 from zscrape.worker.fetching import Fetcher
 from zscrape.worker.fleet import Fleet
 from zscrape.worker.identity import Identity, facts
+from zscrape.worker.isolation import Isolation
+from zscrape.worker.leftovers import Leftovers
 from zscrape.worker.network import network_policy
+from zscrape.worker.pulse import Beat, pulse
 from zscrape.worker.recipe import environment_policy
 from zscrape.worker.slots import SlotPolicy, Slots
 
 _CLEAN_INTERVAL_S = 3600.0
+# How many objects may be made beyond those that have gone before garbage is looked for. What an
+# attempt leaves is small, and looking takes longer the more attempts are under way.
+_GARBAGE_COUNT = 10_000
 _EXIT_OK = 0
 _EXIT_INVALID = 3  # contract section 5: invalid input or environment
 _ORDERLY = frozenset({"drained", "left"})
@@ -61,7 +69,15 @@ class Ready(Struct, frozen=True):
     link: str
 
 
-async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> int:
+class Tellers(Struct, frozen=True):
+    """Whom a worker tells of the steps of its life."""
+
+    on_ready: Callable[[Ready], None]  # it has joined
+    on_dialling: Callable[[], None] = lambda: None  # it could run scripts; gateways may be late
+    on_stopping: Callable[[], None] = lambda: None
+
+
+async def serve(settings: Settings, tellers: Tellers) -> int:
     """Run a worker until it is told to stop; returns the exit code.
 
     The first SIGTERM or SIGINT drains it: it ends what it runs and takes nothing new. The
@@ -75,7 +91,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> int
         with usable(settings.home, "--home"):
             identity = Identity(settings.home)
         parts.callback(identity.release)
-        return await _serve(settings, identity, parts, on_ready)
+        return await _serve(settings, identity, parts, tellers)
 
 
 def _own_repositories(settings: Settings, cache: ScriptCache) -> list[Repository]:
@@ -142,6 +158,42 @@ def _tell_environment(log: Any, fact: EnvironmentFact) -> None:
             assert_never(fact)
 
 
+class _Leaving:
+    """Signals: the first one drains, the second one insists."""
+
+    def __init__(
+        self, fleet: Fleet, on_first: Callable[[], None], background: list[asyncio.Task[None]]
+    ) -> None:
+        self.count = 0
+        self._fleet = fleet
+        self._on_first = on_first
+        self._background = background
+
+    def on_signal(self) -> None:
+        """Take note of one."""
+        self.count += 1
+        if self.count == 1:
+            get_logger().info("worker_stopping")
+            self._on_first()
+            self._fleet.drain()
+        elif self.count == 2:
+            leaving = asyncio.get_running_loop().create_task(self._fleet.leave())
+            self._background.append(leaving)
+
+
+def _tell_layers(log: Any, layers: Isolation) -> None:
+    log.info("isolation_ready", layers=", ".join(layers.active))
+    for layer, why in layers.missing.items():
+        log.warning("isolation_missing", layer=layer, reason=why)
+
+
+def _settle_memory() -> None:
+    """Leave what has been loaded out of every look for garbage: it is there to stay."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_COUNT)
+
+
 def _links(settings: Settings, identity: Identity, slot_count: int) -> dict[str, WorkerLink]:
     """Return this worker's half of the dialogue with each gateway, by its address."""
     return {
@@ -187,6 +239,7 @@ def _agents(
     credentials: list[Credentials],
     teller: _Teller,
     cache: ScriptCache,
+    leftovers: Leftovers,
 ) -> list[Agent]:
     return [
         Agent(
@@ -195,6 +248,7 @@ def _agents(
             on_fact=teller.tell,
             on_silence=teller.tell_silence,
             warm=cache.warm,
+            leftovers=leftovers.take,
         )
         for each in credentials
     ]
@@ -204,12 +258,12 @@ async def _serve(
     settings: Settings,
     identity: Identity,
     parts: contextlib.AsyncExitStack,
-    on_ready: Callable[[Ready], None],
+    tellers: Tellers,
 ) -> int:
     log = get_logger().bind(worker_id=identity.id)
     slot_count = settings.worker.slots or os.cpu_count() or 1
     ready = Ready(identity.id, slot_count, ",".join(_addresses(settings)))
-    teller = _Teller(log, lambda: on_ready(ready))
+    teller = _Teller(log, lambda: tellers.on_ready(ready))
     with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
         cache = ScriptCache(
             settings.cache_dir,
@@ -219,7 +273,8 @@ async def _serve(
     parts.push_async_callback(cache.close)
     links = _links(settings, identity, slot_count)
     credentials = _credentials(settings, identity)
-    fleet = Fleet(_agents(links, credentials, teller, cache), slot_count)
+    leftovers = Leftovers()
+    fleet = Fleet(_agents(links, credentials, teller, cache, leftovers), slot_count)
     parts.callback(fleet.close)
 
     fetcher = Fetcher(_own_repositories(settings, cache), fleet.fetch)
@@ -246,37 +301,37 @@ async def _serve(
     parts.push_async_callback(environments.close)
     with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
         await environments.open()
-    slots = Slots(policy, ensure, fleet, environments)
+    slots = Slots(
+        *(policy, ensure, fleet, environments),
+        leftovers=leftovers,
+        is_kept=lambda pin: cache.has(pin.digest),
+    )
     with usable(policy.scratch_dir, "--home"):
         await slots.start()
     parts.push_async_callback(slots.close)
     layers = slots.layers
     require_layers(layers, settings.isolation.require)
     await send_canary(slots)
-    log.info("isolation_ready", layers=", ".join(layers.active))
-    for layer, why in layers.missing.items():
-        log.warning("isolation_missing", layer=layer, reason=why)
+    _settle_memory()
+    _tell_layers(log, layers)
     for link in links.values():
         told = facts(layers.active, slots.network_strength.name, policy.browser_slots or 0)
         link.introduce(told)
     loop = asyncio.get_running_loop()
     cleaning = loop.create_task(_clean(cache, slots, environments))
     background: list[asyncio.Task[None]] = [cleaning]
-    signal_count = 0
-
-    def on_signal() -> None:
-        nonlocal signal_count
-        signal_count += 1
-        if signal_count == 1:
-            log.info("worker_stopping")
-            fleet.drain()
-        elif signal_count == 2:  # the second one insists
-            background.append(loop.create_task(fleet.leave()))
-
+    leaving = _Leaving(fleet, tellers.on_stopping, background)
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
+        loop.add_signal_handler(number, leaving.on_signal)
+
+    def look() -> Beat:
+        counts = fleet.joined_count, len(links)
+        return Beat(identity.id, os.getpid(), time.time(), *counts, is_draining=leaving.count > 0)
+
+    tellers.on_dialling()
     try:
-        end = await fleet.run(slots)
+        with pulse(identity.pulse_path, look):
+            end = await fleet.run(slots)
     finally:
         background[0].cancel()
         await asyncio.gather(*background, return_exceptions=True)
