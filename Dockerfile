@@ -41,8 +41,8 @@ LABEL org.opencontainers.image.title="zscrape" \
       org.opencontainers.image.licenses="Apache-2.0"
 RUN groupadd --gid 10001 zscrape \
     && useradd --no-log-init --uid 10001 --gid 10001 --home-dir /var/lib/zscrape \
-        --shell /usr/sbin/nologin --create-home zscrape \
-    && chmod 0700 /var/lib/zscrape
+        --shell /usr/sbin/nologin --no-create-home zscrape \
+    && install --directory --mode=0700 --owner=10001 --group=10001 /var/lib/zscrape
 COPY --from=build /opt/zscrape /opt/zscrape
 ENV PATH=/opt/zscrape/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

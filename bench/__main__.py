@@ -1,8 +1,8 @@
 """One command for every figure: `python -m bench [--json FILE] [--only NAME]`.
 
-`python -m bench peers` runs other systems on the same work beside ours, each in an environment
-of its own that it makes; `python -m bench soak` is another thing: faults for ten minutes, and
-exact books at the end.
+`python -m bench compare STORED NEW` holds a run to an earlier one, by ratios. `python -m bench
+peers` runs other systems on the same work beside ours, each in an environment of its own that it
+makes. `python -m bench soak` is another thing: faults for ten minutes, and exact books at the end.
 
 Each part measures its own baseline in the same run, interleaved; only ratios mean anything
 on a machine that is shared. The goals are those that the project has set itself.
@@ -23,6 +23,7 @@ from rich.table import Table
 from bench import (
     batch,
     browser,
+    compare,
     dashboard,
     dispatcher,
     environments,
@@ -124,13 +125,13 @@ def main() -> None:
 
 def main_of_peers() -> None:
     """Measure other systems beside ours, print a table, and write JSON when asked."""
-    from bench.peers import compare
+    from bench.peers import compare as peers
 
-    parser = argparse.ArgumentParser(prog="python -m bench peers", description=compare.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench peers", description=peers.__doc__)
     parser.add_argument("--json", type=Path, help="write the figures there")
     parser.add_argument("--only", nargs="*", help="parts of the names of systems to run")
     arguments = parser.parse_args(sys.argv[2:])
-    _write(arguments.json, compare.measure(Console(width=_TABLE_WIDTH), arguments.only or []))
+    _write(arguments.json, peers.measure(Console(width=_TABLE_WIDTH), arguments.only or []))
 
 
 def _write(path: Path | None, figures: dict[str, float]) -> None:
@@ -140,6 +141,8 @@ def _write(path: Path | None, figures: dict[str, float]) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["compare"]:
+        sys.exit(compare.main(sys.argv[2:], GOALS))
     if sys.argv[1:2] == ["peers"]:
         main_of_peers()
         sys.exit()

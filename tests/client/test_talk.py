@@ -329,3 +329,20 @@ def test_history_is_gone_through_page_by_page() -> None:
     assert [each.id for each in played.given] == ["b", "a"]
     assert [each.params.get("cursor") for each in played.calls] == [None, "c"]
     assert {each.params["status"] for each in played.calls} == {"failed"}
+
+
+def test_batch_asks_for_more_at_once_the_faster_they_end() -> None:
+    """Thousands of short tasks do not cost a call each."""
+    names = [str(number) for number in range(7)]
+
+    played = Played(
+        batch(MANNER, "s", pages(7)),
+        accepted(*names),
+        ended("0"),
+        ended("1", "2"),
+        ended(*names[3:]),
+    )
+
+    counts = [each.body["count"] for each in played.calls if each.path.endswith("wait")]
+    assert counts == [1, 2, 4]
+    assert len(played.given) == 7

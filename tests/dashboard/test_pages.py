@@ -399,6 +399,19 @@ async def test_a_key_that_may_only_read_sees_no_button_that_it_may_not_press(
     assert buttons == 0
 
 
+async def test_an_address_that_was_cut_off_or_made_up_opens_a_page(
+    screen: Screen, site: Site
+) -> None:
+    """What is not there is told; a value that a script does not take is refused in words."""
+    for route in ("/tasks/%E0%A4%A", "/schedules/none", "/scripts/none?version=%", "/nowhere"):
+        await screen.load(f"/#{route}")
+        await screen.until("document.querySelector('main .fault') || find('h2', 'The last hour')")
+    await screen.load("/#/scripts/shop?p.title=%3Cb%3E&p.rows=many&p.nothing=1")
+    await screen.until("document.querySelector('#p-title')?.value === '<b>'")
+    await screen.click("Run")
+    await screen.until("document.querySelector('#p-rows[aria-invalid=true]')")
+
+
 async def test_language_and_theme_are_switched_and_kept(screen: Screen, site: Site) -> None:
     """Without a new load, and still so after one."""
     await screen.click("한국어")

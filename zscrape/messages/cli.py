@@ -370,6 +370,10 @@ CLI: Final[dict[str, Text]] = {
         "Worker {worker_id} has joined with {slots} slots.",
         "워커 {worker_id}이(가) 슬롯 {slots}개로 합류했습니다.",
     ),
+    "cli.up.open": Text(
+        "Open the dashboard in a browser (this link works once, for ten minutes; another: zscrape dashboard):\n{url}",
+        "브라우저에서 대시보드를 여십시오(한 번, 10분 동안 유효한 링크. 새 링크: zscrape dashboard).\n{url}",
+    ),
     "cli.up.next": Text(
         "In another terminal: zscrape scripts list; zscrape run NAME. Stop with Ctrl-C.",
         "다른 터미널에서: zscrape scripts list, zscrape run 이름. 종료: Ctrl-C.",

@@ -250,7 +250,7 @@ class Tab(pydoll_tab.Tab):
         if self._visits is None and are_wanted(wanted):
             line, http = self._own_line(), self._browser.ctx.http
             self._visits = Visits(
-                line, self._target_id, http, pace=wanted.pace, has_robots=wanted.robots
+                line, self._target_id or "", http, pace=wanted.pace, has_robots=wanted.robots
             )
             await self._visits.begin()
         if wanted.locale:
