@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from zscrape import __version__
 from zscrape.gateway.envelope import Envelope, Problem, TaskSummary
+from zscrape.gateway.examples import BODIES, PARAMETERS
 from zscrape.gateway.operations import JSON, OPERATIONS, Operation, Schema
 
 _REFERENCE: Final = "#/components/schemas/{name}"
@@ -100,10 +101,10 @@ def _operation(route: Route, method: str) -> dict[str, Any]:
     if known.is_open:
         told["security"] = []
     if known.body is not None:
-        told["requestBody"] = {
-            "required": known.is_body_needed,
-            "content": {JSON: {"schema": _schema(known.body)}},
-        }
+        content: dict[str, Any] = {"schema": _schema(known.body)}
+        if (method, route.path) in BODIES:
+            content["example"] = BODIES[method, route.path]
+        told["requestBody"] = {"required": known.is_body_needed, "content": {JSON: content}}
     return told
 
 
@@ -126,10 +127,12 @@ def told_path(path: str) -> str:
 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:
-    return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in _PARAMETER.findall(told_path(path))
-    ]
+    found = []
+    for name in _PARAMETER.findall(told_path(path)):
+        told = {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        example = PARAMETERS.get(name) if name != "name" or path.startswith("/v1/scripts") else None
+        found.append(told if example is None else {**told, "example": example})
+    return found
 
 
 def _query(known: Operation) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from msgspec import Struct
+from starlette.types import ASGIApp
 
 from zscrape.gateway.access import Access
 from zscrape.gateway.audit import Auditor
@@ -76,6 +77,7 @@ class GatewayState:
     is_draining: bool = False  # set when the gateway begins to end
     # Told of what should not happen: the event, the request's id, the error.
     report: Callable[[str, str, BaseException], None] = _say_nothing
+    around: Callable[[ASGIApp], ASGIApp] | None = None  # stands around every call: traces
     pulse: Pulse = field(init=False)  # figures over the last hour
     feed: Feed = field(init=False)  # the same, to all who watch
 

@@ -15,9 +15,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from pydoll.browser import tab as pydoll_tab
-from pydoll.exceptions import CommandFailed, PydollException
+from pydoll.exceptions import CommandFailed, NavigationError, PydollException
 
 from zscrape.runtime.intercept import Blocker, Captured, Capturing, blocked_patterns
+from zscrape.runtime.visits import Visits, are_wanted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -40,6 +41,32 @@ class Tab(pydoll_tab.Tab):
     """One page of a browser."""
 
     _browser: Any  # `ctx_browser.PipeBrowser`, which knows this class
+    _visits: Visits | None = None
+
+    # ---- visits ----------------------------------------------------------------------
+
+    async def go_to(self, url: str, timeout: int = 300) -> None:
+        """Visit an address once its site may be asked, and wait until it is loaded.
+
+        Args:
+            url: Where to go.
+            timeout: Seconds for the page, those for its turn not counted.
+
+        Raises:
+            RobotsDisallowed: robots.txt forbids it, or where it leads to.
+            NavigationError: The page cannot be had.
+        """
+        if self._visits is not None:
+            await self._visits.admit(url)
+        try:
+            await super().go_to(url, timeout)
+        except NavigationError:
+            self._raise_refusal()
+            raise
+
+    def _raise_refusal(self) -> None:
+        if self._visits is not None:
+            self._visits.raise_refusal()
 
     # ---- waiting ---------------------------------------------------------------------
 
@@ -48,10 +75,12 @@ class Tab(pydoll_tab.Tab):
 
         Raises:
             TimeoutError: There was none in time.
+            RobotsDisallowed: The page was not asked for.
         """
         query: Any = self.query  # its types have whole seconds only
         found: WebElement | None = await query(selector, timeout=timeout, raise_exc=False)
         if found is None:
+            self._raise_refusal()
             here = await self._here()
             raise TimeoutError(f"no element {selector} within {timeout:g} s at {here}")
         return found
@@ -61,10 +90,12 @@ class Tab(pydoll_tab.Tab):
 
         Raises:
             TimeoutError: It did not in time.
+            RobotsDisallowed: The page was not asked for.
         """
         ends_at = asyncio.get_running_loop().time() + timeout
         while text not in str(await self.value("document.body?.innerText ?? ''")):
             if asyncio.get_running_loop().time() >= ends_at:
+                self._raise_refusal()
                 raise TimeoutError(f"no text {text!r} within {timeout:g} s at {await self._here()}")
             await asyncio.sleep(_LOOK_S)
 
@@ -148,7 +179,12 @@ class Tab(pydoll_tab.Tab):
     # ---- the page --------------------------------------------------------------------
 
     async def html(self) -> str:
-        """Return the document as it stands now."""
+        """Return the document as it stands now.
+
+        Raises:
+            RobotsDisallowed: It was not asked for.
+        """
+        self._raise_refusal()
         found = await self.value("document.documentElement?.outerHTML ?? ''")
         return f"<!DOCTYPE html>\n{found}"
 
@@ -211,6 +247,12 @@ class Tab(pydoll_tab.Tab):
         command = {"method": "Emulation.setDeviceMetricsOverride", "params": size}
         handler: Any = self._connection_handler
         await handler.execute_command_nowait(command)
+        if self._visits is None and are_wanted(wanted):
+            line, http = self._own_line(), self._browser.ctx.http
+            self._visits = Visits(
+                line, self._target_id or "", http, pace=wanted.pace, has_robots=wanted.robots
+            )
+            await self._visits.begin()
         if wanted.locale:
             await self._call("Emulation.setLocaleOverride", {"locale": wanted.locale})
             agent = wanted.user_agent or (await self._browser.get_version())["userAgent"]
@@ -221,6 +263,8 @@ class Tab(pydoll_tab.Tab):
 
     async def leave(self) -> None:
         """Let go of the page."""
+        if self._visits is not None:
+            await self._visits.close()
         found: Blocker | None = getattr(self, "_requests", None)
         if found is not None:
             await found.close()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import os
 import secrets
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, assert_never
@@ -38,10 +40,14 @@ from zscrape.worker.identity import Identity, facts
 from zscrape.worker.isolation import Isolation
 from zscrape.worker.leftovers import Leftovers
 from zscrape.worker.network import network_policy
+from zscrape.worker.pulse import Beat, pulse
 from zscrape.worker.recipe import environment_policy
 from zscrape.worker.slots import SlotPolicy, Slots
 
 _CLEAN_INTERVAL_S = 3600.0
+# How many objects may be made beyond those that have gone before garbage is looked for. What an
+# attempt leaves is small, and looking takes longer the more attempts are under way.
+_GARBAGE_COUNT = 10_000
 _EXIT_OK = 0
 _EXIT_INVALID = 3  # contract section 5: invalid input or environment
 _ORDERLY = frozenset({"drained", "left"})
@@ -152,10 +158,40 @@ def _tell_environment(log: Any, fact: EnvironmentFact) -> None:
             assert_never(fact)
 
 
+class _Leaving:
+    """Signals: the first one drains, the second one insists."""
+
+    def __init__(
+        self, fleet: Fleet, on_first: Callable[[], None], background: list[asyncio.Task[None]]
+    ) -> None:
+        self.count = 0
+        self._fleet = fleet
+        self._on_first = on_first
+        self._background = background
+
+    def on_signal(self) -> None:
+        """Take note of one."""
+        self.count += 1
+        if self.count == 1:
+            get_logger().info("worker_stopping")
+            self._on_first()
+            self._fleet.drain()
+        elif self.count == 2:
+            leaving = asyncio.get_running_loop().create_task(self._fleet.leave())
+            self._background.append(leaving)
+
+
 def _tell_layers(log: Any, layers: Isolation) -> None:
     log.info("isolation_ready", layers=", ".join(layers.active))
     for layer, why in layers.missing.items():
         log.warning("isolation_missing", layer=layer, reason=why)
+
+
+def _settle_memory() -> None:
+    """Leave what has been loaded out of every look for garbage: it is there to stay."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_COUNT)
 
 
 def _links(settings: Settings, identity: Identity, slot_count: int) -> dict[str, WorkerLink]:
@@ -276,29 +312,26 @@ async def _serve(
     layers = slots.layers
     require_layers(layers, settings.isolation.require)
     await send_canary(slots)
+    _settle_memory()
     _tell_layers(log, layers)
     for link in links.values():
         told = facts(layers.active, slots.network_strength.name, policy.browser_slots or 0)
         link.introduce(told)
     loop = asyncio.get_running_loop()
-    background = [loop.create_task(_clean(cache, slots, environments))]
-    signal_count = 0
-
-    def on_signal() -> None:
-        nonlocal signal_count
-        signal_count += 1
-        if signal_count == 1:
-            log.info("worker_stopping")
-            tellers.on_stopping()
-            fleet.drain()
-        elif signal_count == 2:  # the second one insists
-            background.append(loop.create_task(fleet.leave()))
-
+    cleaning = loop.create_task(_clean(cache, slots, environments))
+    background: list[asyncio.Task[None]] = [cleaning]
+    leaving = _Leaving(fleet, tellers.on_stopping, background)
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
+        loop.add_signal_handler(number, leaving.on_signal)
+
+    def look() -> Beat:
+        counts = fleet.joined_count, len(links)
+        return Beat(identity.id, os.getpid(), time.time(), *counts, is_draining=leaving.count > 0)
+
     tellers.on_dialling()
     try:
-        end = await fleet.run(slots)
+        with pulse(identity.pulse_path, look):
+            end = await fleet.run(slots)
     finally:
         background[0].cancel()
         await asyncio.gather(*background, return_exceptions=True)
