@@ -112,4 +112,6 @@ class Machine:
     def close(self) -> None:
         """Take it away."""
         self.lose()
+        # By itself it would stay as long as the namespace has connections that wait for answers.
+        _run("ip", "link", "delete", f"{self._name}h")
         _run("ip", "netns", "delete", self._name)
