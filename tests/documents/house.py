@@ -69,6 +69,7 @@ class House:
                 "https://example.com": self.site,
                 "https://shop.example": self.site,
                 "tcp://10.0.0.1:5555": "tcp://127.0.0.1:0",
+                "tcp://0.0.0.0:5555": "tcp://127.0.0.1:0",
             }
             self._lay_out()
             self._forker = self._start_forker()

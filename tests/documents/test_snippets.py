@@ -33,7 +33,7 @@ RUN: Final = [name for name in ("README.md", "configs/README.md") if (ROOT / nam
 KOREAN: Final = "README.ko.md"
 # What cannot be run here, by how a command begins, and why. It is printed at the end of the test.
 ELSEWHERE: Final = {
-    r"pip install": "the first steps of the continuous integration are these two commands",
+    r"pip install": "the continuous integration begins with installing and its two commands",
     r"SCRIPT_REPOSITORY_TYPE=git ": "needs a Git host; tests/e2e/test_repositories.py has one",
     r"ZSCRAPE_DATABASE_URL=": "needs PostgreSQL; tests/e2e/test_two_gateways.py has one",
     r"zscrape worker --join TOKEN_OF_A": "joins those two gateways",
@@ -185,9 +185,10 @@ def test_what_is_not_run_is_known(capsys: pytest.CaptureFixture[str]) -> None:
     commands = [(each, command) for each in of("console") for command in commands_of(each)]
     left_out = [(str(each), command.text, elsewhere(command)) for each, command in commands]
     left_out = [each for each in left_out if each[2]]
+    left_out += [(str(each), each.text, "is shown, not run") for each in of("text")]
     with capsys.disabled():
         for place, command, why in left_out:
-            sys.stdout.write(f"\n  not run, {place}: {command[:60]}: {why}")
+            sys.stdout.write(f"\n  not run, {place}: {command[:60].strip()!r}: {why}")
 
     assert len(left_out) < len(commands) / 4 or "configs/README.md" in RUN
 

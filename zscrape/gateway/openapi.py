@@ -24,6 +24,9 @@ _BODILESS: Final = frozenset({"GET", "HEAD", "DELETE"})
 _ANY_BODY: Final = Operation(body={"type": "object"}, is_body_needed=False)
 _NO_BODY: Final = Operation()
 _KEY: Final[list[dict[str, list[str]]]] = [{"key": []}, {"api_key": []}]
+# The groups of calls with which a reader begins and ends.
+_FIRST: Final = ("scrape", "tasks", "scripts", "schedules")
+_LAST: Final = "gateway"
 # What each of the headers that many calls know is for.
 _HEADERS: Final[Mapping[str, Schema]] = {
     "Accept-Language": {"type": "string", "examples": ["en", "ko"]},
@@ -53,6 +56,7 @@ def describe(routes: Iterable[BaseRoute]) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "security": _KEY,
+        "tags": _tags(paths),
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": dict(sorted(components.items())),
@@ -117,8 +121,17 @@ def _words(endpoint: Any) -> tuple[str, str]:
 
 
 def _tag(path: str) -> str:
+    if path == "/scrape":
+        return _FIRST[0]
     parts = [part for part in path.split("/") if part and part != "v1"]
-    return parts[0] if path.startswith("/v1/") and parts else "gateway"
+    return parts[0] if path.startswith("/v1/") and parts else _LAST
+
+
+def _tags(paths: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return the groups of calls, those that most readers look for first."""
+    found = {each["tags"][0] for methods in paths.values() for each in methods.values()}
+    between = sorted(found - {*_FIRST, _LAST})
+    return [{"name": each} for each in (*_FIRST, *between, _LAST) if each in found]
 
 
 def told_path(path: str) -> str:
