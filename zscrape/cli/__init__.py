@@ -40,9 +40,11 @@ VERBS: Final = {
     "smoke": "zscrape.cli.smoke:smoke",
     "seed": "zscrape.cli.seed:seed",
     "completion": "zscrape.cli.completion:completion",
+    "health": "zscrape.cli.health:health",
     "doctor": "zscrape.cli.doctor:doctor",
     "backup": "zscrape.cli.storage:backup",
     "restore": "zscrape.cli.storage:restore",
+    "bundle": "zscrape.cli.bundle:bundle",
 }
 
 

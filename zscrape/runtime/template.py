@@ -18,6 +18,7 @@ Control messages are short ASCII datagrams of lines, ids are the worker's:
       that the template itself has)             N id errno                not forked
     K id signal                                 X id status cpu_us kb     ended and reaped
     S ns  end what ended attempts have left,    S count                   strays still seen
+                                                O count                   strays that were ended
       and shared memory older than that
     W  (nothing but reap)
 
@@ -299,17 +300,22 @@ class Template:
             users: By child, the user that was its alone and is not yet given to another.
         """
         patience = strays.Patience()
+        ended: set[int] = set()
         while True:
             found = self._abandoned()
             if not found:
-                return 0
+                break
+            ended.update(found)
             for uid in {users[self._strays[pid]] for pid in found if self._strays[pid] in users}:
                 strays.end_user(uid)
             for pid in found:
                 strays.end_group_of(pid)
             if not patience.wait(found):
-                return len(found)
+                break
             self._collect(users)
+        if ended:
+            self._told.append(b"O %d" % len(ended))
+        return len(found)
 
     def _abandoned(self) -> list[int]:
         """Return our children that are no child of the worker's, and whose child has ended."""
@@ -375,7 +381,7 @@ def has_browser(kit: str) -> bool:
 
 def warm(kit: str) -> None:
     """Import and try out what scripts with this kit will use, so that no child has to."""
-    if "http" in kit.split(","):
+    if "http" in kit.split(",") or has_browser(kit):  # visits go by what `ctx.http` knows
         # Its command line brings rich and pygments: 9 MB more in every fork. None: not there.
         sys.modules["httpx._main"] = None  # type: ignore[assignment]
         from zscrape.runtime import ctx_http

@@ -9,6 +9,7 @@ import gc
 import os
 import secrets
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
@@ -36,7 +37,9 @@ from zscrape.worker.fetching import Fetcher
 from zscrape.worker.fleet import Fleet
 from zscrape.worker.identity import Identity, facts
 from zscrape.worker.isolation import Isolation
+from zscrape.worker.leftovers import Leftovers
 from zscrape.worker.network import network_policy
+from zscrape.worker.pulse import Beat, pulse
 from zscrape.worker.recipe import environment_policy
 from zscrape.worker.slots import SlotPolicy, Slots
 
@@ -160,6 +163,29 @@ def _tell_environment(log: Any, fact: EnvironmentFact) -> None:
             assert_never(fact)
 
 
+class _Leaving:
+    """Signals: the first one drains, the second one insists."""
+
+    def __init__(
+        self, fleet: Fleet, on_first: Callable[[], None], background: list[asyncio.Task[None]]
+    ) -> None:
+        self.count = 0
+        self._fleet = fleet
+        self._on_first = on_first
+        self._background = background
+
+    def on_signal(self) -> None:
+        """Take note of one."""
+        self.count += 1
+        if self.count == 1:
+            get_logger().info("worker_stopping")
+            self._on_first()
+            self._fleet.drain()
+        elif self.count == 2:
+            leaving = asyncio.get_running_loop().create_task(self._fleet.leave())
+            self._background.append(leaving)
+
+
 def _tell_layers(log: Any, layers: Isolation) -> None:
     log.info("isolation_ready", layers=", ".join(layers.active))
     for layer, why in layers.missing.items():
@@ -220,6 +246,7 @@ def _agents(
     credentials: list[Credentials],
     teller: _Teller,
     cache: ScriptCache,
+    leftovers: Leftovers,
 ) -> list[Agent]:
     return [
         Agent(
@@ -228,6 +255,7 @@ def _agents(
             on_fact=teller.tell,
             on_silence=teller.tell_silence,
             warm=cache.warm,
+            leftovers=leftovers.take,
         )
         for each in credentials
     ]
@@ -252,7 +280,8 @@ async def _serve(
     parts.push_async_callback(cache.close)
     links = _links(settings, identity, slot_count)
     credentials = _credentials(settings, identity)
-    fleet = Fleet(_agents(links, credentials, teller, cache), slot_count)
+    leftovers = Leftovers()
+    fleet = Fleet(_agents(links, credentials, teller, cache, leftovers), slot_count)
     parts.callback(fleet.close)
 
     fetcher = Fetcher(_own_repositories(settings, cache), fleet.fetch)
@@ -279,7 +308,11 @@ async def _serve(
     parts.push_async_callback(environments.close)
     with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
         await environments.open()
-    slots = Slots(policy, ensure, fleet, environments)
+    slots = Slots(
+        *(policy, ensure, fleet, environments),
+        leftovers=leftovers,
+        is_kept=lambda pin: cache.has(pin.digest),
+    )
     with usable(policy.scratch_dir, "--home"):
         await slots.start()
     parts.push_async_callback(slots.close)
@@ -292,23 +325,18 @@ async def _serve(
     loop = asyncio.get_running_loop()
     cleaning = loop.create_task(_clean(cache, slots, environments))
     background: list[asyncio.Task[None]] = [cleaning]
-    signal_count = 0
-
-    def on_signal() -> None:
-        nonlocal signal_count
-        signal_count += 1
-        if signal_count == 1:
-            log.info("worker_stopping")
-            tellers.on_stopping()
-            fleet.drain()
-        elif signal_count == 2:  # the second one insists
-            background.append(loop.create_task(fleet.leave()))
-
+    leaving = _Leaving(fleet, tellers.on_stopping, background)
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
+        loop.add_signal_handler(number, leaving.on_signal)
+
+    def look() -> Beat:
+        counts = fleet.joined_count, len(links)
+        return Beat(identity.id, os.getpid(), time.time(), *counts, is_draining=leaving.count > 0)
+
     tellers.on_dialling()
     try:
-        end = await fleet.run(slots)
+        with pulse(identity.pulse_path, look):
+            end = await fleet.run(slots)
     finally:
         background[0].cancel()
         await asyncio.gather(*background, return_exceptions=True)
