@@ -123,6 +123,21 @@ def test_dry_run_writes_nothing_and_hides_the_token(zscrape: Zscrape, user_units
     assert not user_units.exists()
 
 
+def test_way_to_the_network_is_kept_apart(zscrape: Zscrape, user_units: Path) -> None:
+    """A service inherits nothing, so proxies of this shell go along, in a file of their own."""
+    home = Path(str(zscrape.environ["ZSCRAPE_HOME"]))
+    zscrape.environ |= {"HTTPS_PROXY": 'http://me:pass"$%word@proxy:3128', "NO_PROXY": None}
+    told = zscrape.json("worker", "install", "--join", JOIN, "--user", "--init", "systemd")
+    unit = (user_units / "zscrape-worker.service").read_text()
+    file = home / "zscrape-worker.env"
+
+    assert "HTTPS_PROXY" in told["variables"]
+    assert f"\nEnvironmentFile={file}\n" in unit
+    assert "proxy:3128" not in unit + json.dumps(told)
+    assert 'HTTPS_PROXY="http://me:pass\\"$%word@proxy:3128"\n' in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
 def test_uninstall_leaves_the_home(zscrape: Zscrape, user_units: Path) -> None:
     """What `install` wrote is gone again, the rest of the home is not; twice is no fault."""
     home = Path(str(zscrape.environ["ZSCRAPE_HOME"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from string import Template
 from typing import Final
 
@@ -12,7 +13,7 @@ Description=zscrape worker
 $network
 [Service]
 Type=exec
-ExecStart=$command
+${variables}ExecStart=$command
 # 3: its settings are wrong or the gateway refuses it, which no further start mends.
 Restart=on-failure
 RestartSec=5
@@ -32,13 +33,17 @@ WantedBy=$target
 """)
 
 
-def worker_unit(command: list[str], *, mark: str, is_user: bool, stop_limit_s: int) -> str:
-    """Return the unit that runs a worker by `command`."""
+def worker_unit(
+    command: list[str], *, mark: str, variables: Path | None, is_user: bool, stop_limit_s: int
+) -> str:
+    """Return the unit that runs a worker by `command`, with the variables in a file if any."""
+    escaped = str(variables).replace("%", "%%")
     # A user's own manager knows nothing of the machine's network.
     network = "" if is_user else "Wants=network-online.target\nAfter=network-online.target\n"
     return _WORKER.substitute(
         mark=mark,
         network=network,
+        variables="" if variables is None else f"EnvironmentFile={escaped}\n",
         command=" ".join(map(quoted, command)),
         stop_limit_s=stop_limit_s,
         target="default.target" if is_user else "multi-user.target",

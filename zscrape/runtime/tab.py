@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from pydoll.elements.web_element import WebElement
 
+    from zscrape.runtime.ctx_browser import Options
     from zscrape.runtime.ctx_http import Page
 
 __all__ = ["Captured", "Tab", "blocked_patterns"]
@@ -241,18 +242,8 @@ class Tab(pydoll_tab.Tab):
     async def prepare(self) -> None:
         """Make it what the script has asked for, before its first page."""
         wanted = self._browser.wanted
-        width, height = wanted.viewport
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        # Nobody waits: what comes later is done later, and the page may still be starting.
-        command = {"method": "Emulation.setDeviceMetricsOverride", "params": size}
-        handler: Any = self._connection_handler
-        await handler.execute_command_nowait(command)
-        if self._visits is None and are_wanted(wanted):
-            line, http = self._own_line(), self._browser.ctx.http
-            self._visits = Visits(
-                line, self._target_id or "", http, pace=wanted.pace, has_robots=wanted.robots
-            )
-            await self._visits.begin()
+        # Each wait for an answer is one for a browser that is still starting: they are one.
+        await asyncio.gather(self._take_size(*wanted.viewport), self._watch_visits(wanted))
         if wanted.locale:
             await self._call("Emulation.setLocaleOverride", {"locale": wanted.locale})
             agent = wanted.user_agent or (await self._browser.get_version())["userAgent"]
@@ -260,6 +251,19 @@ class Tab(pydoll_tab.Tab):
             await self._call("Network.setUserAgentOverride", told)
         if wanted.blocked:
             await self._blocker().add(wanted.blocked)
+
+    async def _take_size(self, width: int, height: int) -> None:
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        command = {"method": "Emulation.setDeviceMetricsOverride", "params": size}
+        handler: Any = self._connection_handler
+        await handler.execute_command_nowait(command)  # what comes later is done later
+
+    async def _watch_visits(self, wanted: Options) -> None:
+        if self._visits is None and are_wanted(wanted):
+            page_id, http = self._target_id or "", self._browser.ctx.http
+            pace, has_robots = wanted.pace, wanted.robots
+            self._visits = Visits(self._own_line(), page_id, http, pace=pace, has_robots=has_robots)
+            await self._visits.begin()
 
     async def leave(self) -> None:
         """Let go of the page."""

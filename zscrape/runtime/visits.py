@@ -62,9 +62,9 @@ class Visits:
             for stage in ("Request", "Response")
         ]
         await self._line.register_callback("Fetch.requestPaused", self._on_paused)
-        await self._line.execute_command(
-            {"method": "Fetch.enable", "params": {"patterns": patterns}}
-        )
+        command = {"method": "Fetch.enable", "params": {"patterns": patterns}}
+        # The browser does what it is told in turn: this comes before any visit.
+        await self._line.execute_command_nowait(command)
 
     async def admit(self, url: str) -> None:
         """Wait until an address may be visited, before the browser is told to: it has no patience.

@@ -28,19 +28,21 @@ export function Fault({ error, retry }) {
   </div>`;
 }
 
-async function copy(text) {
+async function copy(text, shown) {
+  getSelection().selectAllChildren(shown);
   try {
     await navigator.clipboard.writeText(text);
-    tell(t("keys.copied"));
   } catch {
-    tell(t("keys.copy_by_hand"), "warn"); // without TLS a browser has no clipboard for pages
+    // Without TLS a browser has no clipboard for pages, but still the copying of what is marked.
+    if (!document.execCommand("copy")) return tell(t("keys.copy_by_hand"), "warn");
   }
+  return tell(t("keys.copied"));
 }
 
 /** What is to be pasted into a terminal, and a button that copies it. */
 export const Command = ({ text }) => html`<div class="copied">
   <pre class="command" tabindex="0"><code>${text}</code></pre>
-  <button type="button" class="small" aria-label=${`${t("do.copy")}: ${text.slice(0, 40)}`} onClick=${() => copy(text)}>${t("do.copy")}</button>
+  <button type="button" class="small" aria-label=${`${t("do.copy")}: ${text.slice(0, 40)}`} onClick=${(event) => copy(text, event.currentTarget.previousElementSibling)}>${t("do.copy")}</button>
 </div>`;
 
 /** A name that may be broken where a reader expects it. */
