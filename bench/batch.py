@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from bench.path import Cluster, cluster
+from bench.path import Cluster, Script, cluster
 
 ROUND_COUNT = 3
 SPINE_S = 4.0
@@ -47,7 +47,10 @@ def measure() -> dict[str, float]:
     """Return the medians of both rates, and of their ratio round by round."""
     spine: list[float] = []
     batch: list[float] = []
-    with tempfile.TemporaryDirectory() as scratch, cluster({_SCRIPT: _SOURCE}) as running:
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        cluster({_SCRIPT: Script(_SOURCE, {"kit": []})}) as running,
+    ):
         running.drive(_SCRIPT, in_flight=4, seconds=1.0)  # warm
         for number in range(ROUND_COUNT):
             latencies = running.drive(_SCRIPT, in_flight=SPINE_IN_FLIGHT, seconds=SPINE_S)

@@ -202,6 +202,7 @@ class RunSpec(Struct, frozen=True, array_like=True):
     sites: tuple[tuple[str, SiteBudget], ...] = ()  # budgets that it names, by site
     expect: Expect | None = None
     key_kept_s: float | None = None  # how long keys of items are known; None: as the gateway is set
+    reuse_count: int = 1  # attempts that one process may run, one after the other
 
 
 # Further tries where a request or a manifest asks for retries without saying how many.
@@ -286,6 +287,7 @@ class Usage(Struct, frozen=True, array_like=True):
     fetch_s: float = 0.0  # until its script was there
     environment_s: float = 0.0  # until its environment was there; 0.0: it needs none of its own
     has_built: bool = False  # its environment was built for it
+    has_fetched: bool = False  # its script was not on the worker yet
 
 
 class Outcome(Struct, frozen=True, array_like=True):
@@ -344,10 +346,11 @@ class WorkerFacts(Struct, frozen=True, array_like=True):
 
 
 class Load(Struct, frozen=True, array_like=True):
-    """How busy a worker's machine is, 0 to 100 each."""
+    """How busy a worker's machine is, 0 to 100 each, and what it has had to clear away."""
 
     cpu_percent: float = 0.0
     memory_percent: float = 0.0
+    leftover_count: int = 0  # processes that attempts left behind, in this session; only rises
 
 
 # ---- policies ------------------------------------------------------------------------
@@ -426,6 +429,7 @@ class Snapshot(Struct, frozen=True):
     free_slot_count: int
     oldest_queued_s: float  # 0.0 iff nothing waits
     workers: tuple[WorkerSnapshot, ...]
+    missed_beat_count: int = 0  # of all workers since the start; only rises
 
 
 class LockSnapshot(Struct, frozen=True):

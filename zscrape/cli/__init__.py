@@ -39,6 +39,7 @@ VERBS: Final = {
     "doctor": "zscrape.cli.doctor:doctor",
     "backup": "zscrape.cli.storage:backup",
     "restore": "zscrape.cli.storage:restore",
+    "bundle": "zscrape.cli.bundle:bundle",
 }
 
 

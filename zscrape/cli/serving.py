@@ -13,7 +13,17 @@ import click
 
 from zscrape.cli import manner
 from zscrape.cli.terminal import Terminal
-from zscrape.cli.verbs import FAILED, OK, Flag, config_option, home_option, verb
+from zscrape.cli.verbs import (
+    FAILED,
+    OK,
+    Family,
+    Flag,
+    UsageFault,
+    common_options,
+    config_option,
+    home_option,
+    verb,
+)
 
 if TYPE_CHECKING:
     from zscrape.config import Settings
@@ -131,6 +141,12 @@ def _hint(terminal: Terminal, key: str, **fields: object) -> None:
         terminal.note(key, **fields)
 
 
+def _invite(terminal: Terminal, url: str) -> None:
+    """Show a person where to go on: the last thing that is said, and the one that stands out."""
+    if sys.stderr.isatty() and not terminal.is_json:
+        click.secho(terminal.words("cli.up.open", url=url), err=True, bold=True)
+
+
 def _tie(is_tied: bool) -> None:
     if is_tied:
         from zscrape.ops.role import end_with_parent
@@ -160,27 +176,23 @@ def gateway(terminal: Terminal, config_file: Path | None, tied: bool, **values: 
     return _run(serving(), systemd)
 
 
-@verb(
-    "worker",
-    Flag(["--join"], help="cli.option.join"),
-    *_slot_options(),
-    home_option(),
-    config_option(),
-    _TIED,
-)
-def worker(
-    terminal: Terminal,
-    join: str | None,
-    slots: int | None,
-    tags: tuple[str, ...],
-    network: str | None,
-    network_allow: tuple[str, ...],
-    home: Path | None,
+def join_options() -> list[click.Parameter]:
+    """Options of a worker that joins a gateway."""
+    return [Flag(["--join"], help="cli.option.join"), *_slot_options()]
+
+
+def read_worker_settings(
+    *,
     config_file: Path | None,
-    tied: bool,
-) -> int:
-    """Run a worker until it is told to stop, or is drained."""
-    settings = read_settings(
+    home: Path | None,
+    join: str | None = None,
+    slots: int | None = None,
+    tags: tuple[str, ...] = (),
+    network: str | None = None,
+    network_allow: tuple[str, ...] = (),
+) -> Settings:
+    """Return a worker's settings, and speak the language that they say."""
+    return read_settings(
         config_file,
         home=home,
         worker__join=join,
@@ -189,6 +201,11 @@ def worker(
         worker__network=network,
         worker__network_allow=network_allow,
     )
+
+
+def _run_worker(terminal: Terminal, *, tied: bool, **values: Any) -> int:
+    """Run a worker until it is told to stop, or is drained."""
+    settings = read_worker_settings(**values)
     _start_log(terminal, settings)
     _tie(tied)
     systemd = _systemd()
@@ -204,6 +221,36 @@ def worker(
 
     _hint(terminal, "cli.worker.dialling", link=settings.worker.join)
     return _run(serve(settings, Tellers(on_ready, on_dialling, systemd.stopping)), systemd)
+
+
+@click.pass_context
+def _worker(ctx: click.Context, **values: Any) -> int:
+    """Run a worker, unless one of its verbs is asked for.
+
+    Raises:
+        UsageFault: Options stand before that verb, where they would mean nothing.
+    """
+    if ctx.invoked_subcommand is None:
+        return _run_worker(Terminal.now(), **values)
+    source = click.core.ParameterSource.COMMANDLINE
+    early = [name for name in values if ctx.get_parameter_source(name) is source]
+    if early:
+        names = [p.opts[0] for p in ctx.command.params if p.name in early]
+        raise UsageFault("cli.usage.early", option=names[0], name=ctx.invoked_subcommand, ctx=ctx)
+    return OK
+
+
+worker = Family(
+    "worker",
+    help="cli.worker",
+    lazy={
+        "install": "zscrape.cli.service:install",
+        "uninstall": "zscrape.cli.service:uninstall",
+    },
+    params=[*join_options(), home_option(), config_option(), _TIED, *common_options()],
+    callback=_worker,
+    invoke_without_command=True,
+)
 
 
 @verb("up", *_listen_options(), *_slot_options(), home_option(), config_option(), _TIED)
@@ -265,10 +312,10 @@ async def _up(
             systemd.ready(f"http={gateway.http} link={gateway.link}")
             _say_ready(terminal, http=gateway.http, link=gateway.link)
             _hint(terminal, "cli.gateway.ready", key_path=gateway.key_path, link=gateway.link)
-            _hint(terminal, "cli.gateway.dashboard", url=gateway.dashboard)
             _hint(terminal, "cli.up.scripts", folder=settings.repositories[0].url)
             _hint(terminal, "cli.up.worker", worker_id=worker["worker_id"], slots=worker["slots"])
             _hint(terminal, "cli.up.next")
+            _invite(terminal, gateway.dashboard)
             await asyncio.to_thread(role.wait)
             failures.append(terminal.words("cli.up.worker_ended"))
         except RoleError as error:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from zscrape.config.repositories import environment_repository, fields_of, read_repositories
+from zscrape.config.scriptsites import read_script_sites
 from zscrape.config.secretfiles import with_files
 from zscrape.config.settings import (
     REPOSITORY_ENVIRONMENT,
@@ -248,7 +249,9 @@ class _Reader:
             place = f"{source}.{name}"
             if not isinstance(table, dict):
                 raise wrong(place, table, "[scripts.NAME]")
-            found[name] = ScriptDefaults(**fields_of(ScriptDefaults, table, place))
+            rest = {key: value for key, value in table.items() if key != "sites"}
+            sites = read_script_sites(table.get("sites", {}), f"{place}.sites")
+            found[name] = ScriptDefaults(**fields_of(ScriptDefaults, rest, place), sites=sites)
         return found
 
     def _raw(self, name: str) -> tuple[Any, str]:

@@ -15,7 +15,7 @@ from zscrape.config.values import (
     parse_http,
     parse_size,
 )
-from zscrape.model import MIB, HeartbeatPolicy, Network, QueuePolicy
+from zscrape.model import MIB, HeartbeatPolicy, Network, QueuePolicy, SiteBudget
 from zscrape.spelling import most_like
 
 
@@ -54,6 +54,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     depth_limit: int = 32
     inline_limit_bytes: int = MIB  # a larger answer is linked, not inlined
     max_wait_s: float = 300.0  # the longest `?wait=` and `Prefer: wait`
+    reuse_limit: int = 10_000  # the most that `reuse` of a manifest may be; 1: nobody shares
     shutdown_grace_s: float = 10.0
     store: Literal["sqlite", "memory"] = "sqlite"  # memory: nothing outlives the process
     database_url: str | None = None  # postgresql://..., for several gateways; secret
@@ -144,6 +145,7 @@ class ScriptDefaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tags: tuple[str, ...] = ()
     rate: float | None = None  # tasks a second that may be asked of it
     parameters: dict[str, Any] = {}
+    sites: dict[str, SiteBudget] = {}  # above those of its manifest, site by site
 
 
 class Settings(Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import uvicorn
 from msgspec import Struct
+from starlette.types import ASGIApp
 
 from zscrape.config import REPOSITORY_SECRETS, Settings, refuse_unsafe, usable
 from zscrape.errors import ConfigError, StorageError
@@ -208,7 +209,10 @@ def _server(state: GatewayState, settings: Settings, tls: Tls | None) -> _Server
     limits = ConnectionLimits(
         connection_count=state.policy.connection_limit, body_timeout_s=gateway.body_timeout_s
     )
-    config = HttpConfig(build_app(state), limits, tls=tls, proxies=gateway.forwarded_allow)
+    app: ASGIApp = build_app(state)
+    if state.around is not None:
+        app = state.around(app)
+    config = HttpConfig(app, limits, tls=tls, proxies=gateway.forwarded_allow)
     return _Server(config)
 
 

@@ -202,6 +202,10 @@ EVENTS: Final[dict[str, Text]] = {
     "event.worker_joined": Text(
         "Worker {worker_id} has joined.", "워커 {worker_id}이(가) 합류했습니다."
     ),
+    "event.traces_unavailable": Text(
+        "OTEL_EXPORTER_OTLP_ENDPOINT asks for traces, but what makes them is not installed ({reason}). Install it with: pip install 'zscrape[otel]', or set OTEL_SDK_DISABLED=true.",
+        "OTEL_EXPORTER_OTLP_ENDPOINT가 추적을 요청하지만 필요한 패키지가 없습니다({reason}). pip install 'zscrape[otel]'로 설치하거나 OTEL_SDK_DISABLED=true로 끄십시오.",
+    ),
     "event.worker_suspected": Text(
         "The connection of worker {worker_id} broke; it gets nothing new until it is back.",
         "워커 {worker_id}의 연결이 끊겼습니다. 돌아올 때까지 새 작업을 보내지 않습니다.",

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from zscrape.client import Client, ClientError, Document
+from zscrape.client.batching import faults_of
 from zscrape.ops.journal import Entry, Journal
 from zscrape.ops.operation import Operation
 from zscrape.ops.targets import Target
@@ -197,7 +198,7 @@ class Batch:
             self._waiting.extendleft(reversed(piece))
             self._wait_out(error)
             return False
-        faults = _faults_of(error, len(piece)) if error.code in _OF_TARGETS else {}
+        faults = faults_of(error, len(piece)) if error.code in _OF_TARGETS else {}
         if not faults:
             raise error
         for place, target in enumerate(piece):
@@ -332,19 +333,6 @@ class Batch:
         except ClientError as error:
             told = self._operation.words_of(error)
             self._operation.warn("cli.batch.not_cancelled", count=len(self._flying), reason=told)
-
-
-def _faults_of(error: ClientError, count: int) -> dict[int, str]:
-    """Return which targets of a call are at fault, by the pointers of its problems."""
-    faults: dict[int, list[str]] = {}
-    for problem in error.problems:
-        parts = str(problem.get("pointer", "")).split("/")
-        if parts[:2] == ["", "tasks"] and len(parts) > 2 and parts[2].isdigit():
-            place = int(parts[2])
-            if place < count:
-                told = f"/{'/'.join(parts[3:])} {problem.get('reason', '')}".strip()
-                faults.setdefault(place, []).append(told)
-    return {place: "; ".join(told) for place, told in faults.items()}
 
 
 def _reason_of(view: Document) -> str:

@@ -70,6 +70,7 @@ class Said:
     """What one attempt has said so far; the attempt and its `ctx` share it."""
 
     __slots__ = (
+        "asking",
         "bodies",
         "channel",
         "emitter",
@@ -85,6 +86,7 @@ class Said:
     def __init__(self, channel: frames.Channel, limit_bytes: int) -> None:
         self.channel = channel
         self.limit_bytes = limit_bytes
+        self.asking: Asking | None = None  # made with the first question
         self.size_bytes = 0
         self.bodies: list[bytes] = []  # the items; they are the data if nothing is returned
         self.emitter: Emitter | None = None  # made with the first key
@@ -308,11 +310,14 @@ class Context:
         kit.
 
         Args:
-            **options: `headless` (True), `viewport` (width and height), `locale` (`"ko-KR"`),
+            **options: `headless` (True; False: with windows, on the display `DISPLAY` or on
+                none), `viewport` (width and height), `locale` (`"ko-KR"`),
                 `proxy` (`"http://user:password@host:port"`), `user_agent`, `block` (kinds of
                 requests such as `"image"` and `"font"`, or addresses with `*`), `wait` (`"load"`,
                 or `"dom"` to go on before pictures are there), `cookies` (True: in common with
-                `ctx.http`), `arguments` (further ones for Chromium).
+                `ctx.http`), `robots` (None: robots.txt is obeyed as `ctx.http` does), `pace` (what
+                waits for the budget of its site: `"pages"`, `"all"` requests of a page, `"none"`),
+                `arguments` (further ones for Chromium).
 
         Raises:
             RuntimeError: The script's kit has no browser.
@@ -356,7 +361,7 @@ class Context:
             if self._asking is None:
                 from zscrape.runtime.asking import Asking
 
-                self._asking = Asking(self._said.channel)
+                self._asking = self._said.asking = Asking(self._said.channel)
         return self._asking.ask(kind, body, timeout_s=timeout_s)
 
     def throttle(self, site: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import os
 import secrets
 import signal
@@ -37,12 +38,16 @@ from zscrape.worker.fetching import Fetcher
 from zscrape.worker.fleet import Fleet
 from zscrape.worker.identity import Identity, facts
 from zscrape.worker.isolation import Isolation
+from zscrape.worker.leftovers import Leftovers
 from zscrape.worker.network import network_policy
 from zscrape.worker.pulse import Beat, pulse
 from zscrape.worker.recipe import environment_policy
 from zscrape.worker.slots import SlotPolicy, Slots
 
 _CLEAN_INTERVAL_S = 3600.0
+# How many objects may be made beyond those that have gone before garbage is looked for. What an
+# attempt leaves is small, and looking takes longer the more attempts are under way.
+_GARBAGE_COUNT = 10_000
 _EXIT_OK = 0
 _EXIT_INVALID = 3  # contract section 5: invalid input or environment
 _ORDERLY = frozenset({"drained", "left"})
@@ -182,6 +187,13 @@ def _tell_layers(log: Any, layers: Isolation) -> None:
         log.warning("isolation_missing", layer=layer, reason=why)
 
 
+def _settle_memory() -> None:
+    """Leave what has been loaded out of every look for garbage: it is there to stay."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_COUNT)
+
+
 def _links(settings: Settings, identity: Identity, slot_count: int) -> dict[str, WorkerLink]:
     """Return this worker's half of the dialogue with each gateway, by its address."""
     return {
@@ -227,6 +239,7 @@ def _agents(
     credentials: list[Credentials],
     teller: _Teller,
     cache: ScriptCache,
+    leftovers: Leftovers,
 ) -> list[Agent]:
     return [
         Agent(
@@ -235,6 +248,7 @@ def _agents(
             on_fact=teller.tell,
             on_silence=teller.tell_silence,
             warm=cache.warm,
+            leftovers=leftovers.take,
         )
         for each in credentials
     ]
@@ -259,7 +273,8 @@ async def _serve(
     parts.push_async_callback(cache.close)
     links = _links(settings, identity, slot_count)
     credentials = _credentials(settings, identity)
-    fleet = Fleet(_agents(links, credentials, teller, cache), slot_count)
+    leftovers = Leftovers()
+    fleet = Fleet(_agents(links, credentials, teller, cache, leftovers), slot_count)
     parts.callback(fleet.close)
 
     fetcher = Fetcher(_own_repositories(settings, cache), fleet.fetch)
@@ -286,13 +301,18 @@ async def _serve(
     parts.push_async_callback(environments.close)
     with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
         await environments.open()
-    slots = Slots(policy, ensure, fleet, environments)
+    slots = Slots(
+        *(policy, ensure, fleet, environments),
+        leftovers=leftovers,
+        is_kept=lambda pin: cache.has(pin.digest),
+    )
     with usable(policy.scratch_dir, "--home"):
         await slots.start()
     parts.push_async_callback(slots.close)
     layers = slots.layers
     require_layers(layers, settings.isolation.require)
     await send_canary(slots)
+    _settle_memory()
     _tell_layers(log, layers)
     for link in links.values():
         told = facts(layers.active, slots.network_strength.name, policy.browser_slots or 0)

@@ -143,6 +143,13 @@ class Template:
         self._in(_WATCH_DELAY_S, "watch", self._watch)
         return child
 
+    def resume(self, child: Child) -> None:
+        """Watch a child again that has run an attempt and is given another."""
+        self.unwatch(child)
+        if child not in self._unwatched:
+            self._unwatched.append(child)
+            self._in(_WATCH_DELAY_S, "watch", self._watch)
+
     def refill(self) -> None:
         """Fork what has been taken: a batch at once, the last few when there is time."""
         if self._is_dear:
@@ -406,6 +413,8 @@ class Template:
                 self._ended(int(words[1]), Exit(None, reason=reason))
             case b"S":
                 self._on_swept(int(words[1]))
+            case b"O":
+                self._scratch.leftovers.add(int(words[1]))
             case b"L":
                 self._supervise(int(words[1]))
             case b"E":
@@ -456,7 +465,7 @@ class Template:
         os.close(self._errors_fd)
         if not self.failure and not self.ready.done():
             self.failure = words
-        strays.end_adopted(self._scratch.owner)
+        self._scratch.leftovers.add(strays.end_adopted(self._scratch.owner))
         reason = self.failure or f"its template process ended: {words}"
         for child_id in list(self.children):
             self._ended(child_id, Exit(None, reason=reason, is_template_lost=is_lost))

@@ -9,12 +9,14 @@ import { Scripts } from "./scripts.js";
 import { Script } from "./script.js";
 import { Schedules } from "./schedules.js";
 import { Schedule } from "./schedule.js";
-import { NewSchedule } from "./newschedule.js";
+import { ChangeSchedule, NewSchedule } from "./newschedule.js";
 import { Workers } from "./workers.js";
 import { Handoffs } from "./handoffs.js";
 import { Sites } from "./sites.js";
 import { Locks } from "./locks.js";
 import { DeadLetters } from "./deadletters.js";
+import { Sessions } from "./sessions.js";
+import { Secrets } from "./secrets.js";
 import { Keys } from "./keys.js";
 import { Audit } from "./audit.js";
 
@@ -26,15 +28,27 @@ export const PAGES = [
   { name: "script", path: "/scripts/:id", scopes: ["read", "run"], component: Script, isListed: false, listedAs: "scripts" },
   { name: "schedules", path: "/schedules", scopes: ["read"], component: Schedules },
   { name: "newschedule", path: "/schedules/new", scopes: [], component: NewSchedule, isListed: false, listedAs: "schedules" },
+  { name: "changeschedule", path: "/schedules/:id/change", scopes: [], component: ChangeSchedule, isListed: false, listedAs: "schedules" },
   { name: "schedule", path: "/schedules/:id", scopes: ["read"], component: Schedule, isListed: false, listedAs: "schedules" },
   { name: "handoffs", path: "/handoffs", scopes: ["read", "run"], component: Handoffs },
   { name: "workers", path: "/workers", scopes: ["read"], component: Workers },
   { name: "sites", path: "/sites", scopes: ["read"], component: Sites },
   { name: "locks", path: "/locks", scopes: ["read"], component: Locks },
   { name: "deadletters", path: "/deadletters", scopes: ["read", "run"], component: DeadLetters },
+  { name: "sessions", path: "/sessions", scopes: [], component: Sessions },
+  { name: "secrets", path: "/secrets", scopes: [], component: Secrets },
   { name: "keys", path: "/keys", scopes: [], component: Keys },
   { name: "audit", path: "/audit", scopes: [], component: Audit },
 ];
+
+// Addresses are typed and cut off by people: what is no escape stands for itself.
+const decoded = (part) => {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+};
 
 const matching = (pattern, path) => {
   const wanted = pattern.split("/");
@@ -42,7 +56,7 @@ const matching = (pattern, path) => {
   if (wanted.length !== given.length) return null;
   const parameters = {};
   for (const [place, part] of wanted.entries()) {
-    if (part.startsWith(":") && given[place]) parameters[part.slice(1)] = decodeURIComponent(given[place]);
+    if (part.startsWith(":") && given[place]) parameters[part.slice(1)] = decoded(given[place]);
     else if (part !== given[place]) return null;
   }
   return parameters;
