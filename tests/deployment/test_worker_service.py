@@ -138,7 +138,7 @@ def test_dry_run_writes_nothing_and_hides_the_token(zscrape: Zscrape, user_units
 
     assert result.exit_code == 0
     assert "[Service]" in result.stdout
-    assert "systemctl --user enable --now zscrape-worker.service" in result.stdout
+    assert "systemctl --user restart zscrape-worker.service" in result.stdout
     assert f"loginctl enable-linger {getpass.getuser()}" in result.stdout
     assert token not in result.output
     assert not user_units.exists()

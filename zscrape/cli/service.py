@@ -42,25 +42,22 @@ def install(terminal: Terminal, name: str, is_now: bool, is_dry_run: bool, **val
     terminal = Terminal.now()
     from zscrape.ops.service import act, install as write_files
 
-    if not is_dry_run:
-        write_files(service)
-        if is_now:
-            act(service.start)
-    if terminal.is_json:
-        terminal.answer(_document(service, service.start, is_started=is_now and not is_dry_run))
-        return OK
+    is_started = is_now and not is_dry_run
     if is_dry_run:
         _show(terminal, service)
-    terminal.say(
-        "cli.worker.install.dry" if is_dry_run else "cli.worker.install.done",
-        unit=service.unit,
-        settings=service.settings,
-    )
-    if is_now and not is_dry_run:
+    else:
+        write_files(service)
+    # Told before anything is started: the files are there, whatever becomes of that.
+    key = "cli.worker.install.dry" if is_dry_run else "cli.worker.install.done"
+    terminal.say(key, unit=service.unit, settings=service.settings)
+    if is_started:
+        act(service.start)
         terminal.say("cli.worker.install.started", name=service.name)
     else:
         terminal.say("cli.worker.install.next")
         _commands(terminal, service.start)
+    if terminal.is_json:
+        terminal.answer(_document(service, service.start, is_started=is_started))
     return OK
 
 

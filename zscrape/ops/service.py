@@ -104,7 +104,9 @@ def plan_worker(
             stop_limit_s=STOP_LIMIT_S,
         )
         systemctl = ["systemctl", *(["--user"] if is_user else [])]
-        start = [[*systemctl, "daemon-reload"], [*systemctl, "enable", "--now", unit.name]]
+        # Started anew where it runs already, perhaps by what this replaces.
+        start = [[*systemctl, "daemon-reload"]]
+        start += [[*systemctl, verb, unit.name] for verb in ("enable", "restart")]
         if is_user:  # else it ends when its user signs out, and waits for the user after a boot
             start.append(["loginctl", "enable-linger", user])
         stop = [[*systemctl, verb, unit.name] for verb in ("stop", "disable")]
