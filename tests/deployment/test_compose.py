@@ -169,3 +169,22 @@ def test_nginx_takes_the_balancer_s_settings(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.system
+def test_prometheus_takes_its_settings(tmp_path: Path) -> None:
+    """`promtool` finds no fault in them, nor in the rules they name."""
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("needs the Debian package prometheus")
+    for path in (CONFIGS / "compose" / "prometheus.yml", CONFIGS / "alerts.yml"):
+        shutil.copy(path, tmp_path)
+
+    done = subprocess.run(
+        [promtool, "check", "config", tmp_path / "prometheus.yml"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stderr
