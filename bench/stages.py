@@ -109,6 +109,27 @@ def _ahead(template_pid: int) -> tuple[float, float]:
     )
 
 
+def _held_mb(pid: int, *kinds: str) -> float:
+    """Return what a process holds of some kinds, as `smaps_rollup` names them."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(each.split()[1]) for each in lines if each.startswith(kinds)) / 1000
+
+
+def _idle_mb(running: Cluster) -> dict[str, float]:
+    """Return what the cluster holds while nothing runs, and what one more spare would add."""
+    told: dict[str, float] = {}
+    for name, pid in processes(running).items():
+        told[f"{name}_pss_mb"] = _held_mb(pid, "Pss:")
+        if name.startswith("template_"):
+            spares = list(_below(pid))
+            told[f"{name}_pss_mb"] += sum(_held_mb(spare, "Pss:") for spare in spares)
+            told[f"{name}_spare_mb"] = median(
+                _held_mb(spare, "Private_Dirty:", "Private_Clean:") for spare in spares
+            )
+    told["pss_mb"] = sum(value for name, value in told.items() if name.endswith("_pss_mb"))
+    return {f"idle_{name}": value for name, value in told.items()}
+
+
 def bare_us(mb: int, count: int = 400) -> tuple[float, float]:
     """Return the processor time of one fork, parent's and child's, of a process of this size."""
     command = [sys.executable, "-I", "-c", _BARE, str(mb * 1_000_000), str(count)]
@@ -163,7 +184,8 @@ def measure(
             for kit in KITS:
                 for name, value in _round(running, kit, in_flight, seconds).items():
                     note(f"{kit}_{name}", value)
-    result = {name: median(values) for name, values in figures.items()}
+        idle = _idle_mb(running)
+    result = {name: median(values) for name, values in figures.items()} | idle
     fork_us = result["fork_parent_us"] + result["fork_child_us"]
     for kit in KITS:
         result[f"{kit}_total_ratio"] = result[f"{kit}_total_us"] / fork_us
