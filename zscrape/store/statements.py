@@ -15,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy import Table
 from sqlalchemy.dialects import sqlite
 
-from zscrape.store.records import COLUMNS, LOADED_COLUMNS, change_of, load
+from zscrape.store.records import COLUMNS, LOADED_COLUMNS, SOUGHT_BY, change_of, load
 from zscrape.store.schema import BLOBS, CHUNKS, RESULTS, TASKS
 from zscrape.store.tasks import TaskRow
 
@@ -29,6 +29,11 @@ _SIZES: Final = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 def keep_tasks(writer: sqlite3.Connection, records: Sequence[Sequence[Any]]) -> None:
     """Write tasks, those that are there already over what is there."""
     _insert(writer, TASKS, records)
+
+
+def change_tasks(writer: sqlite3.Connection, records: Sequence[Sequence[Any]]) -> None:
+    """Write tasks of which nothing has changed that stands in an index: that is a third of it."""
+    _insert(writer, TASKS, records, kept=SOUGHT_BY)
 
 
 def keep_chunks(writer: sqlite3.Connection, records: Sequence[Sequence[Any]]) -> None:
@@ -46,17 +51,24 @@ def keep_blobs(writer: sqlite3.Connection, records: Sequence[Sequence[Any]]) -> 
     _insert(writer, BLOBS, records)
 
 
-def _insert(writer: sqlite3.Connection, table: Table, records: Sequence[Sequence[Any]]) -> None:
+def _insert(
+    writer: sqlite3.Connection,
+    table: Table,
+    records: Sequence[Sequence[Any]],
+    *,
+    kept: Sequence[str] = (),
+) -> None:
     place = 0
     for size in _SIZES:
         while len(records) - place >= size:
             values = chain.from_iterable(records[place : place + size])
-            writer.execute(_text(table, size), tuple(values))
+            writer.execute(_text(table, size, kept), tuple(values))
             place += size
 
 
 @cache
-def _text(table: Table, size: int) -> str:
+def _text(table: Table, size: int, kept: Sequence[str] = ()) -> str:
+    """Return the statement for so many rows; of those that are there, `kept` stay."""
     columns = COLUMNS if table is TASKS else tuple(column.name for column in table.columns)
     statement: Any = sqlite.insert(table)
     if table is TASKS:
@@ -70,7 +82,7 @@ def _text(table: Table, size: int) -> str:
             "created_at",
             "group_name",
         }
-        changed = {name: new[name] for name in COLUMNS if name not in known}
+        changed = {name: new[name] for name in COLUMNS if name not in {*known, *kept}}
         statement = statement.on_conflict_do_update(index_elements=["id"], set_=changed)
     else:
         keys = [column.name for column in table.primary_key]
