@@ -9,6 +9,7 @@ from zlib import crc32
 
 from msgspec import Struct, field
 
+from zscrape.model import TaskState
 from zscrape.store.far import BlobRow, FarPart, FarPolicy, Moved
 from zscrape.store.records import (
     Loaded,
@@ -79,6 +80,14 @@ class LiveTask(Struct, eq=False):
     def is_done(self) -> bool:
         """True iff it has ended and all of it is on the disk."""
         return not self.is_dirty and self.writing is None and self.row.finished_at is not None
+
+    @property
+    def says_nothing_new(self) -> bool:
+        """True iff its log has only that it is queued, and it is on the disk, where it is that.
+
+        A restart would tell it anew: not worth a row before something has happened to it.
+        """
+        return self.is_known and self.row.last_number == 1 and self.row.status is TaskState.QUEUED
 
     @property
     def is_due(self) -> bool:
