@@ -31,6 +31,7 @@ from bench import (
     scripts,
     slots,
     soak,
+    stages,
     store,
 )
 
@@ -40,6 +41,7 @@ PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "isolation": isolation.measure,
     "link": link.measure,
     "path": path.measure,
+    "stages": stages.measure,
     "batch": batch.measure,
     "browser": browser.measure,
     "scripts": scripts.measure,

@@ -62,11 +62,12 @@ def _start(scripts: Path, *arguments: str) -> tuple[subprocess.Popen[str], dict[
 class Cluster:
     """A gateway and a worker as processes, and how to call them."""
 
-    def __init__(self, http: str, key: str) -> None:
+    def __init__(self, http: str, key: str, gateway_pid: int, worker_pid: int) -> None:
         url = urlsplit(http)
         assert url.hostname is not None
         assert url.port is not None
         self.http, self.key = http, key
+        self.gateway_pid, self.worker_pid = gateway_pid, worker_pid
         self._host, self._port = url.hostname, url.port
 
     def request(self, script_name: str) -> bytes:
@@ -105,7 +106,7 @@ def cluster(more: Mapping[str, str] | None = None) -> Iterator[Cluster]:
         try:
             with (home / "gateway" / "client.toml").open("rb") as file:
                 key = tomllib.load(file)["key"]
-            yield Cluster(ready["http"], key)
+            yield Cluster(ready["http"], key, gateway.pid, worker.pid)
         finally:
             for process in (worker, gateway):
                 process.terminate()

@@ -16,8 +16,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from zscrape import client as client_module
-from zscrape.client import Client, ClientError, Event, Gateway, find_gateway, read_events
+from zscrape.client import (
+    NO_RETRY,
+    Client,
+    ClientError,
+    Event,
+    Gateway,
+    Retry,
+    find_gateway,
+    read_events,
+)
 
 Answer = Callable[[Request], Response]
 KEY = "zs_test"
@@ -78,7 +86,8 @@ def stand_in(shared_stand_in: StandIn) -> StandIn:
 @pytest.fixture
 def client(stand_in: StandIn) -> Iterator[Client]:
     """A client of the stand-in, speaking Korean."""
-    with Client(Gateway(stand_in.url, KEY, "test"), lang="ko") as client:
+    gateway, soon = Gateway(stand_in.url, KEY, "test"), Retry(first_s=0.001)
+    with Client(gateway, lang="ko", retry=NO_RETRY, reconnect=soon) as client:
         yield client
 
 
@@ -278,7 +287,7 @@ def test_silent_address_is_unreachable() -> None:
     """An address where nothing listens is told with the next step."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    with Client(Gateway(url, KEY, "test")) as client, pytest.raises(ClientError) as caught:
+    with Client(url, KEY, retry=NO_RETRY) as client, pytest.raises(ClientError) as caught:
         client.status()
 
     assert caught.value.code == "gateway_unreachable"
@@ -315,11 +324,8 @@ def test_events_end_with_the_result(stand_in: StandIn, client: Client) -> None:
     ]
 
 
-def test_broken_stream_is_taken_up_after_the_last_event(
-    stand_in: StandIn, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_broken_stream_is_taken_up_after_the_last_event(stand_in: StandIn, client: Client) -> None:
     """A connection that breaks costs nothing: the next one goes on behind the last event."""
-    monkeypatch.setattr(client_module, "_RECONNECT_FIRST_S", 0.001)
     stand_in.answers = [
         stream("id: 7\nevent: item\ndata: 1\n\n"),
         stream(),
@@ -336,11 +342,8 @@ def test_broken_stream_is_taken_up_after_the_last_event(
     ]
 
 
-def test_stream_that_never_comes_back_is_an_error(
-    stand_in: StandIn, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stream_that_never_comes_back_is_an_error(stand_in: StandIn, client: Client) -> None:
     """After a few tries in vain the error is told instead of waiting for ever."""
-    monkeypatch.setattr(client_module, "_RECONNECT_FIRST_S", 0.001)
     stand_in.answers = [stream()]
 
     with pytest.raises(ClientError) as caught:

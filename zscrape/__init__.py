@@ -1,6 +1,7 @@
 """zscrape: a broker-less cluster that runs versioned scraping scripts on demand.
 
-Importing this package stays free: what script authors name is only looked up when asked for.
+Importing this package stays free: what programs and script authors name is only looked up
+when asked for.
 """
 
 from __future__ import annotations
@@ -8,6 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from zscrape.client import (
+        AsyncClient as AsyncClient,
+        Client as Client,
+        ClientError as ClientError,
+    )
     from zscrape.runtime.context import Context as Context
     from zscrape.runtime.httperrors import (
         Blocked as Blocked,
@@ -21,9 +27,12 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "AsyncClient",
     "Blocked",
     "BodyTooLarge",
     "CaptchaRequired",
+    "Client",
+    "ClientError",
     "Context",
     "HttpError",
     "LoginExpired",
@@ -34,11 +43,16 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load what script authors write in annotations and `except` on first use (PEP 562)."""
+    """Load what programs and script authors name on first use (PEP 562)."""
     if name == "Context":
         from zscrape.runtime.context import Context
 
         return Context
+    if name in ("AsyncClient", "Client", "ClientError"):
+        from importlib import import_module
+
+        # By its name: the runtime of children imports this module, and must not know that one.
+        return getattr(import_module("zscrape.client"), name)
     if name == "CaptchaRequired":
         from zscrape.runtime.outcomes import CaptchaRequired
 

@@ -202,6 +202,7 @@ class RunSpec(Struct, frozen=True, array_like=True):
     sites: tuple[tuple[str, SiteBudget], ...] = ()  # budgets that it names, by site
     expect: Expect | None = None
     key_kept_s: float | None = None  # how long keys of items are known; None: as the gateway is set
+    reuse_count: int = 1  # attempts that one process may run, one after the other
 
 
 # Further tries where a request or a manifest asks for retries without saying how many.

@@ -195,6 +195,7 @@ class Run(_Message, frozen=True):
     params: bytes
     secrets: dict[str, str] = {}  # values by name: filled in as it leaves, kept nowhere
     trace_id: str = ""  # by which others know the call
+    client: str = ""  # whose task it is: nobody else's runs in a process that it leaves behind
 
 
 class Prepare(_Message, frozen=True):

@@ -58,9 +58,12 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A gateway and a worker as processes."""
-    cluster = Cluster(tmp_path_factory.mktemp("cluster"), SCRIPTS)
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    """A gateway and a worker as processes, with the scripts of these tests or of the file."""
+    scripts = getattr(request.module, "SCRIPTS", SCRIPTS)
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"), scripts)
     try:
         cluster.start_worker("worker", slots=3)
         yield Site(cluster)

@@ -17,7 +17,8 @@ pytestmark = [
 
 PAGES = (
     *("/", "/tasks", "/scripts", "/scripts/shop", "/schedules", "/schedules/new?script=shop"),
-    *("/handoffs", "/workers", "/sites", "/locks", "/deadletters", "/keys", "/audit"),
+    *("/handoffs", "/workers", "/sites", "/locks", "/deadletters", "/sessions", "/secrets"),
+    *("/keys", "/audit"),
 )
 RETRIED = {"retry": {"max": 1, "backoff": [0.05], "on": ["script_error"]}}
 
@@ -171,24 +172,38 @@ async def test_a_schedule_from_its_making_to_its_end(screen: Screen, site: Site)
     await screen.fill("#cron", "nonsense")
     await screen.until("document.querySelector('form .wrong')")
     await screen.fill("#cron", "0 6 * * *")
-    await screen.until("document.querySelectorAll('form ol li').length === 5")
+    await screen.until("document.querySelectorAll('form ol li').length === 10")
     await screen.fill("#p-name", "Ada")
     await screen.click("Create schedule")
     await screen.see("every morning", "It has not come due yet.")
     (kept,) = site.call("GET", "/v1/schedules")["schedules"]
+    await screen.click("Change")
+    await screen.until("document.querySelector('#p-name')?.value === 'Ada'")
+    await screen.click("Mondays at 9")
+    await screen.until("document.querySelector('form ol li')?.textContent.includes('Mon')")
+    await screen.fill("#p-name", "Grace")
+    await screen.fill("#timezone", "Asia/Seoul")
+    await screen.click("More")
+    await screen.fill("#overlap", "queue_one")
+    await screen.click("Keep the changes")
+    await screen.see("Asia/Seoul", "Wait, one at most")
+    (changed,) = site.call("GET", "/v1/schedules")["schedules"]
     await screen.click("Pause")
     await screen.see("paused", "Resume")
     await screen.click("Resume")
     await screen.see("Pause")
     await screen.click("Run now")
-    await screen.see("completed", "hello Ada")
+    await screen.see("completed", "hello Grace")
     await screen.go(f"/schedules/{kept['id']}")
     await screen.until("document.querySelectorAll('.strip li').length === 1")
+    await screen.until("find('td a', 'completed')")
     await screen.click("Remove")
     await screen.click("Remove", "dialog button")
     await screen.see("There are no schedules yet.")
 
     assert kept["parameters"] == {"name": "Ada"}
+    assert changed["id"] == kept["id"]
+    assert (changed["cron"], changed["parameters"]) == ("0 9 * * 1", {"name": "Grace"})
     assert site.call("GET", "/v1/schedules")["schedules"] == []
 
 
@@ -304,6 +319,57 @@ async def test_keys_and_tokens_are_made_and_revoked(screen: Screen, site: Site) 
     assert key.startswith("zs_")
 
 
+async def test_a_secret_is_kept_granted_and_removed(screen: Screen, site: Site) -> None:
+    """Its value goes in and is shown nowhere; to grant it later its value need not be known."""
+    await screen.go("/secrets")
+    await screen.fill("#secretname", "shop.password")
+    await screen.fill("#secretvalue", "open sesame")
+    await screen.click("Keep the secret")
+    await screen.see("shop.password is kept.", "nobody yet")
+    await screen.click("Change: shop.password")
+    await screen.fill("#secretscripts", "shop, shop_*")
+    await screen.click("Keep the secret")
+    await screen.see("shop, shop_*")
+    shown = await screen.run("return document.documentElement.outerHTML")
+    (kept,) = site.call("GET", "/v1/secrets")["secrets"]
+    await screen.click("Remove: shop.password")
+    await screen.click("Remove", "dialog button")
+    await screen.see("There are no secrets.")
+
+    assert "open sesame" not in shown
+    assert (kept["name"], kept["scripts"]) == ("shop.password", ["shop", "shop_*"])
+
+
+async def test_a_session_is_kept_from_cookies_of_any_kind(screen: Screen, site: Site) -> None:
+    """A header, a browser's JSON and a cookies.txt are read; anything else is told."""
+    lines = ".shop.example\tTRUE\t/\tTRUE\t0\tsid\tone\n#HttpOnly_shop.example\tFALSE\t/\tFALSE\t1\ta\tb"
+    document = '[{"name": "sid", "value": "one", "expirationDate": 4102444800, "sameSite": "lax"}]'
+    await screen.go("/sessions")
+    await screen.fill("#site", "shop.example")
+    await screen.fill("#account", "buyer/1")
+    await screen.fill("#cookies", "no cookies here")
+    await screen.click("Keep the session")
+    await screen.see("There are no cookies in it")
+    counts = []
+    for cookies in ("sid=one=1; lang=ko; theme=dark", document, lines):
+        await screen.fill("#site", "shop.example")
+        await screen.fill("#account", "buyer 1")
+        await screen.fill("#sessionscripts", "shop")
+        await screen.fill("#cookies", cookies)
+        await screen.click("Keep the session")
+        await screen.until("document.querySelector('#cookies').value === ''")
+        (kept,) = site.call("GET", "/v1/sessions")["sessions"]
+        counts.append(kept["cookie_count"])
+    shown = await screen.run("return document.documentElement.outerHTML")
+    await screen.click("Remove: shop.example buyer 1")
+    await screen.click("Remove", "dialog button")
+    await screen.see("There are no sessions.")
+
+    assert counts == [3, 1, 2]
+    assert kept["scripts"] == ["shop"]
+    assert "one=1" not in shown
+
+
 async def test_a_key_that_may_only_read_sees_no_button_that_it_may_not_press(
     screen: Screen, site: Site
 ) -> None:
@@ -397,6 +463,7 @@ async def test_every_page_is_whole(
         *PAGES,
         *(f"/tasks/{each}" for each in (done, failed, running, asking)),
         f"/schedules/{schedule}",
+        f"/schedules/{schedule}/change",
     ):
         await screen.go(route)
         await screen.settle()
@@ -410,3 +477,30 @@ async def test_every_page_is_whole(
     site.call("DELETE", f"/v1/schedules/{schedule}")
 
     assert found == {}, json.dumps(found, indent=1, ensure_ascii=False)
+
+
+async def test_the_api_is_tried_on_its_own_page(screen: Screen, site: Site) -> None:
+    """`/docs` lists every operation, calls as who is signed in, and with a key that is typed."""
+    await screen.load("/docs")
+    await screen.until("document.querySelectorAll('.opblock').length > 60")
+    listed = await screen.run("return document.querySelectorAll('.opblock').length")
+    told = site.call("GET", "/openapi.json")["paths"]
+    shown = "#operations-me-get_v1_me"
+    await screen.click(None, f"{shown} .opblock-summary-control")
+    await screen.click("Execute")
+    await screen.until(f"document.querySelector('{shown} .live-responses-table')")
+    by_session = await screen.run(f"return document.querySelector('{shown}').innerText")
+    await screen.run("document.cookie = 'x=1'; await fetch('/logout', {method: 'POST'})")
+    await screen.click("Authorize")
+    await screen.fill(".modal-ux input", site.key_with("read"))
+    await screen.click("Authorize", ".modal-ux button")
+    await screen.click("Close", ".modal-ux button")
+    await screen.click("Execute")
+    await screen.until(f"document.querySelector('{shown}').innerText.includes('<i>test</i>')")
+    markup = await screen.run(
+        "return [...document.querySelectorAll('i')].filter((each) => each.textContent === 'test')"
+    )
+
+    assert listed == sum(len(methods) for methods in told.values())
+    assert '"scopes"' in by_session
+    assert markup == []

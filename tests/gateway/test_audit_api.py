@@ -26,6 +26,9 @@ PLAIN = {
     ("DELETE", "/v1/tasks/{task_id}"),
     ("POST", "/v1/scripts/{name}/run"),
     ("POST", "/v1/scripts/{name}/validate"),
+    ("POST", "/schedule.json"),
+    ("POST", "/cancel.json"),
+    ("POST", "/crawl.json"),
 }
 
 

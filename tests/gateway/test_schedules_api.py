@@ -237,6 +237,18 @@ async def test_prototype_manual_runs_in_a_row_answer_409(gateway, client):
     assert first.json()["request_id"] in told[0]["message"]
 
 
+async def test_an_occurrence_tells_how_its_task_stands(gateway, client):
+    """What became of a due moment is the state of its task, beside that it was started."""
+    gateway.worker()
+    await make(client)
+
+    task_id = (await client.post("/v1/schedules/nightly/trigger")).json()["request_id"]
+    await client.get(f"/v1/tasks/{task_id}?wait=20")
+    (told,) = await occurrences(client)
+
+    assert (told["status"], told["task_status"]) == ("fired", "completed")
+
+
 async def test_a_trigger_is_a_task_of_the_schedule(gateway, client):
     """A triggered task says which schedule it is of, and how it came; a paused one runs, too."""
     gateway.worker()

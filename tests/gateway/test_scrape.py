@@ -171,6 +171,25 @@ async def test_expired(make):
     assert (answer.status_code, answer.json()["error"]["code"]) == (504, "expired")
 
 
+@pytest.mark.parametrize(("limit", "count"), [(1, 1), (3, 3), (100, 7)])
+async def test_reuse_of_processes_is_capped(make, folder, limit, count):
+    """A worker hears how many attempts may share a process, and whose they are."""
+    home = folder / "scripts" / "again"
+    home.mkdir()
+    (home / "main.py").write_text("def run():\n    return 1")
+    (home / "metadata.json").write_text('{"name": "again", "version": "1.0.0", "reuse": 7}')
+    gateway = make(tasks=TaskPolicy(reuse_limit=limit))
+    worker = gateway.worker(hold)
+    async with gateway.client() as client:
+        asked = asyncio.create_task(client.post("/scrape", json={"script_name": "again"}))
+        run = await worker.runs.get()
+        worker.ok(run)
+        await asked
+
+    assert run.run.reuse_count == count
+    assert bool(run.client) == (count > 1)
+
+
 async def test_no_matching_worker(gateway, client):
     """With no worker that could run it the answer is soon 503 with Retry-After."""
     gateway.worker(tags=("us",))

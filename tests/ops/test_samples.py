@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import zscrape
+from zscrape.messages.dashboardstart import DASHBOARD_START
 from zscrape.ops.samples import samples_folder
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
@@ -39,3 +40,11 @@ def test_an_installed_package_brings_its_own(
     monkeypatch.setattr(zscrape, "__file__", str(tmp_path / "zscrape" / "__init__.py"))
 
     assert samples_folder() == tmp_path / "zscrape" / "_samples"
+
+
+async def test_the_dashboard_knows_every_sample_in_korean(tmp_path: Path) -> None:
+    """What a sample says of itself stands in the catalogue, letter for letter."""
+    catalogue = Catalogue([DirectoryRepository(samples_folder())], ScriptCache(tmp_path))
+    told = {each.name: each.description for each in await catalogue.scripts()}
+
+    assert {name: DASHBOARD_START[f"ui.sample.{name}"].en for name in told} == told

@@ -308,27 +308,23 @@ def test_any_bytes_are_a_manifest_or_a_list_of_faults(raw: bytes) -> None:
         parse_manifest(raw, "sample")
 
 
-@pytest.mark.parametrize("name", ["reuse"])
-def test_a_field_that_nobody_enforces_yet_is_told(name: str) -> None:
-    """A script that relies on it is told that this version does not hold it to it."""
-    asked: dict[str, Any] = {
-        "reuse": 5,
-    }
-    found = parse_manifest(manifest(**{name: asked[name]}), "sample")
+def test_reuse_beside_a_browser_is_told_to_have_no_effect() -> None:
+    """Whoever wants a browser that is kept learns that there is none, and why."""
+    found = parse_manifest(manifest(reuse=5, kit=["browser"]), "sample")
 
     assert [(each["pointer"], each["code"]) for each in found.notices] == [
-        (f"/{name}", "not_enforced")
+        ("/reuse", "no_reuse_with_browser")
     ]
     assert found.warnings == ()
+    assert run_spec(found, PIN).reuse_count == 1
 
 
-def test_a_field_that_asks_for_nothing_needs_no_enforcing() -> None:
-    """Empty lists and full isolation are what is in force."""
-    found = parse_manifest(
-        manifest(sites={}, secrets=[], reuse=1, expect=None, network=None), "sample"
-    )
+def test_reuse_reaches_the_worker_and_is_told_of_by_nobody() -> None:
+    """The number of attempts of one process goes with every task."""
+    found = parse_manifest(manifest(reuse=5), "sample")
 
     assert found.notices == ()
+    assert run_spec(found, PIN).reuse_count == 5
 
 
 def test_names_that_nobody_knows_are_told_up_to_a_number() -> None:

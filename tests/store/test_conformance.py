@@ -346,7 +346,9 @@ async def test_pages_by_script_origin_and_moment(open_store: Opener) -> None:
         by_origin = await store.page(TaskQuery(origin="scrape"))
         by_script = await store.page(TaskQuery(script_name="other"))
         by_moment = await store.page(TaskQuery(since=2.0))
+        by_id = await store.page(TaskQuery(ids=frozenset({"t1", "t3", "t9"})))
 
+        assert [row.id for row in by_id.rows] == ["t3", "t1"]
         assert [row.id for row in by_origin.rows] == ["t2"]
         assert [row.id for row in by_script.rows] == ["t3"]
         assert [row.id for row in by_moment.rows] == ["t3", "t2"]

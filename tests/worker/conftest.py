@@ -129,14 +129,18 @@ class Stage:
         deadline_s = options.pop("deadline_s", None)
         is_exclusive = options.pop("is_exclusive", False)
         secrets = options.pop("values", {})
+        client = options.pop("client", "")
         settings: dict[str, Any] = {"kit": (), "timeout_s": 10.0, **options}
         run = RunSpec(Pin("test", name, "1.0.0", "sha256:0"), limits=limits, **settings)
         deadline_at = None
         if deadline_s is not None:
             deadline_at = asyncio.get_running_loop().time() + deadline_s
         raw = msgspec.json.encode({} if params is None else params)
+        task_id = f"task-{self._count}"
         ran = Ran(
-            Assignment(f"task-{self._count}", 1, run, raw, deadline_at, is_exclusive, secrets)
+            Assignment(
+                task_id, 1, run, raw, deadline_at, is_exclusive, secrets=secrets, client=client
+            )
         )
         self._ran[ran.assignment.task_id] = ran
         self.slots.begin(ran.assignment)

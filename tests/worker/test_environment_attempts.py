@@ -362,7 +362,7 @@ async def test_least_used_templates_are_closed_beyond_a_number(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More environments than are kept warm: the one used longest ago is closed."""
-    monkeypatch.setattr(templates, "_ENVIRONMENT_COUNT", 1)
+    monkeypatch.setattr(templates, "_RARE_COUNT", 1)
     first = await place.stage.run(TELL, requirements=ONE)
     await place.stage.until_quiet()
     before = place.template_names

@@ -14,6 +14,7 @@ from tests.worker.conftest import Stage
 from zscrape.config.values import SettingError
 from zscrape.messages import text
 from zscrape.model import LAYERS
+from zscrape.runtime.landlock import FONT_CACHE
 from zscrape.worker import isolation
 from zscrape.worker.canary import require_layers, send_canary
 from zscrape.worker.isolation import SKIPPED, STAGING, Isolation, examine, first_uid
@@ -242,14 +243,32 @@ async def test_view_shows_what_is_needed_and_nothing_else(stage: Stage) -> None:
         import os
         def run():
             return {
-                "there": [os.path.exists(p) for p in ("/home", "/run", "/var", "/srv", "/boot")],
+                "there": [os.path.exists(p) for p in ("/home", "/run", "/var/log", "/srv")],
                 "system": [os.path.exists(p) for p in ("/usr/bin", "/etc/passwd", "/dev/null")],
                 "writable": os.access("/usr", os.W_OK) or os.access("/", os.W_OK),
             }
     """
     told = (await stage.run(source)).data
 
-    assert told == {"there": [False] * 5, "system": [True] * 3, "writable": False}
+    assert told == {"there": [False] * 4, "system": [True] * 3, "writable": False}
+
+
+@in_one_loop
+@pytest.mark.skipif(not Path(FONT_CACHE).is_dir(), reason="needs Debian's package fontconfig")
+async def test_what_the_system_knows_of_its_fonts_can_be_read_alone(stage: Stage) -> None:
+    """The font cache is open to read, so that browsers parse no fonts; nothing lies beside it."""
+    needs(stage, "view", "landlock")
+    source = """
+        import os
+        def run(folder):
+            for name in os.listdir(folder):
+                open(f"{folder}/{name}", "rb").close()
+            beside = [os.path.exists(f"/var/{name}") for name in ("log", "lib", "cache/apt")]
+            return {"beside": beside, "writable": os.access(folder, os.W_OK)}
+    """
+    ran = await stage.run(source, {"folder": FONT_CACHE})
+
+    assert ran.data == {"beside": [False] * 3, "writable": False}
 
 
 @in_one_loop

@@ -5,21 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from zscrape.cli.verbs import UsageFault
 from zscrape.client import Document
-
-_JSON_TYPES: Final[dict[type, str]] = {
-    bool: "boolean",
-    int: "integer",
-    float: "number",
-    list: "array",
-    dict: "object",
-    type(None): "null",
-}
+from zscrape.scripts.textvalues import is_text, parse
 
 
 def read_parameters(given: Sequence[str], schema: Callable[[], Document]) -> Document:
@@ -44,7 +36,7 @@ def read_parameters(given: Sequence[str], schema: Callable[[], Document]) -> Doc
         name, has_value, value = piece.partition("=")
         if not has_value or not name:
             raise UsageFault("cli.usage.parameter", given=piece)
-        parsed = _parse(value)
+        parsed = parse(value)
         found[name] = value if parsed is None else parsed[0]
         unsure.pop(name, None)
         if parsed is not None:
@@ -52,36 +44,9 @@ def read_parameters(given: Sequence[str], schema: Callable[[], Document]) -> Doc
     if unsure:
         properties = schema().get("properties", {})
         for name, (value, parsed_value) in unsure.items():
-            wanted = _types(properties.get(name, {}))
-            if "string" in wanted and not _fits(parsed_value, wanted):
+            if is_text(parsed_value, properties.get(name, {})):
                 found[name] = value
     return found
-
-
-def _parse(value: str) -> tuple[Any] | None:
-    """Return the JSON value in a tuple, or None when it is not JSON."""
-    try:
-        return (msgspec.json.decode(value),)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
-
-
-def _types(schema: Any) -> set[str]:
-    """Return the JSON types that a schema names, through `anyOf` and `oneOf`."""
-    if not isinstance(schema, dict):
-        return set()
-    named = schema.get("type", [])
-    found = {named} if isinstance(named, str) else set(named)
-    if any(isinstance(value, str) for value in schema.get("enum", ())):
-        found.add("string")
-    for part in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
-        found |= _types(part)
-    return found
-
-
-def _fits(value: Any, wanted: set[str]) -> bool:
-    kind = _JSON_TYPES.get(type(value), "string")
-    return kind != "string" and (kind in wanted or (kind == "integer" and "number" in wanted))
 
 
 def _read_file(name: str) -> Document:

@@ -31,7 +31,8 @@ def open_client(
     Raises:
         ClientError: None of them names one.
     """
-    from zscrape.client import Client, find_gateway
+    from zscrape.client import NO_RETRY, Client, find_gateway
 
     gateway = find_gateway(url=url, key=key, home=home, lang=terminal.lang)
-    return Client(gateway, lang=terminal.lang)
+    # Whoever waits at a terminal is told at once; verbs of many targets have their own patience.
+    return Client(gateway, lang=terminal.lang, retry=NO_RETRY)

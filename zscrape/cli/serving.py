@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -12,12 +13,23 @@ import click
 
 from zscrape.cli import manner
 from zscrape.cli.terminal import Terminal
-from zscrape.cli.verbs import FAILED, OK, Flag, config_option, home_option, verb
+from zscrape.cli.verbs import (
+    FAILED,
+    OK,
+    Family,
+    Flag,
+    UsageFault,
+    common_options,
+    config_option,
+    home_option,
+    verb,
+)
 
 if TYPE_CHECKING:
     from zscrape.config import Settings
     from zscrape.gateway.serve import Ready as GatewayReady
     from zscrape.ops.role import Role
+    from zscrape.ops.systemd import Systemd
     from zscrape.worker.serve import Ready as WorkerReady
 
 _TIED = click.Option(["--tied"], is_flag=True, hidden=True)
@@ -92,9 +104,16 @@ def _start_log(terminal: Terminal, settings: Settings) -> None:
     )
 
 
-def _run(serving: Coroutine[Any, Any, int]) -> int:
+def _run(serving: Coroutine[Any, Any, int], systemd: Systemd) -> int:
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(serving)
+        return runner.run(systemd.watch(serving))
+
+
+def _systemd() -> Systemd:
+    """Return the service manager that has started this process, if one has."""
+    from zscrape.ops.systemd import Systemd
+
+    return Systemd.take(os.environ)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -135,41 +154,39 @@ def gateway(terminal: Terminal, config_file: Path | None, tied: bool, **values: 
     settings = _gateway_settings(config_file, values)
     _start_log(terminal, settings)
     _tie(tied)
+    systemd = _systemd()
     from zscrape.gateway.serve import serve
 
     def on_ready(ready: GatewayReady) -> None:
+        systemd.ready(f"http={ready.http} link={ready.link}")
         _say_ready(terminal, http=ready.http, link=ready.link)
         _hint(terminal, "cli.gateway.ready", key_path=ready.key_path, link=ready.link)
         _hint(terminal, "cli.gateway.dashboard", url=ready.dashboard)
 
     async def serving() -> int:
-        await serve(settings, on_ready=on_ready)
+        await serve(settings, on_ready=on_ready, on_stopping=systemd.stopping)
         return OK
 
-    return _run(serving())
+    return _run(serving(), systemd)
 
 
-@verb(
-    "worker",
-    Flag(["--join"], help="cli.option.join"),
-    *_slot_options(),
-    home_option(),
-    config_option(),
-    _TIED,
-)
-def worker(
-    terminal: Terminal,
-    join: str | None,
-    slots: int | None,
-    tags: tuple[str, ...],
-    network: str | None,
-    network_allow: tuple[str, ...],
-    home: Path | None,
+def join_options() -> list[click.Parameter]:
+    """Options of a worker that joins a gateway."""
+    return [Flag(["--join"], help="cli.option.join"), *_slot_options()]
+
+
+def read_worker_settings(
+    *,
     config_file: Path | None,
-    tied: bool,
-) -> int:
-    """Run a worker until it is told to stop, or is drained."""
-    settings = read_settings(
+    home: Path | None,
+    join: str | None = None,
+    slots: int | None = None,
+    tags: tuple[str, ...] = (),
+    network: str | None = None,
+    network_allow: tuple[str, ...] = (),
+) -> Settings:
+    """Return a worker's settings, and speak the language that they say."""
+    return read_settings(
         config_file,
         home=home,
         worker__join=join,
@@ -178,15 +195,56 @@ def worker(
         worker__network=network,
         worker__network_allow=network_allow,
     )
+
+
+def _run_worker(terminal: Terminal, *, tied: bool, **values: Any) -> int:
+    """Run a worker until it is told to stop, or is drained."""
+    settings = read_worker_settings(**values)
     _start_log(terminal, settings)
     _tie(tied)
-    from zscrape.worker.serve import serve
+    systemd = _systemd()
+    from zscrape.worker.serve import Tellers, serve
+
+    def on_dialling() -> None:
+        # Started, though no gateway may be there yet: it would be no use to start it again.
+        systemd.ready("dialling")
 
     def on_ready(ready: WorkerReady) -> None:
+        systemd.status(f"joined as {ready.worker_id} with {ready.slots} slots")
         _say_ready(terminal, worker_id=ready.worker_id, slots=ready.slots, link=ready.link)
 
     _hint(terminal, "cli.worker.dialling", link=settings.worker.join)
-    return _run(serve(settings, on_ready=on_ready))
+    return _run(serve(settings, Tellers(on_ready, on_dialling, systemd.stopping)), systemd)
+
+
+@click.pass_context
+def _worker(ctx: click.Context, **values: Any) -> int:
+    """Run a worker, unless one of its verbs is asked for.
+
+    Raises:
+        UsageFault: Options stand before that verb, where they would mean nothing.
+    """
+    if ctx.invoked_subcommand is None:
+        return _run_worker(Terminal.now(), **values)
+    source = click.core.ParameterSource.COMMANDLINE
+    early = [name for name in values if ctx.get_parameter_source(name) is source]
+    if early:
+        names = [p.opts[0] for p in ctx.command.params if p.name in early]
+        raise UsageFault("cli.usage.early", option=names[0], name=ctx.invoked_subcommand, ctx=ctx)
+    return OK
+
+
+worker = Family(
+    "worker",
+    help="cli.worker",
+    lazy={
+        "install": "zscrape.cli.service:install",
+        "uninstall": "zscrape.cli.service:uninstall",
+    },
+    params=[*join_options(), home_option(), config_option(), _TIED, *common_options()],
+    callback=_worker,
+    invoke_without_command=True,
+)
 
 
 @verb("up", *_listen_options(), *_slot_options(), home_option(), config_option(), _TIED)
@@ -210,7 +268,8 @@ def up(
     arguments += [part for tag in tags for part in ("--tag", tag)]
     arguments += ["--network", network] if network else []
     arguments += [part for each in network_allow for part in ("--network-allow", each)]
-    return _run(_up(terminal, settings, arguments))
+    systemd = _systemd()
+    return _run(_up(terminal, settings, arguments, systemd), systemd)
 
 
 def _with_samples(settings: Settings) -> Settings:
@@ -229,7 +288,9 @@ def _with_samples(settings: Settings) -> Settings:
     return replace(settings, repositories=(*settings.repositories, samples))
 
 
-async def _up(terminal: Terminal, settings: Settings, arguments: list[str]) -> int:
+async def _up(
+    terminal: Terminal, settings: Settings, arguments: list[str], systemd: Systemd
+) -> int:
     from zscrape.gateway.serve import serve
     from zscrape.ops.role import Role, RoleError
 
@@ -242,6 +303,7 @@ async def _up(terminal: Terminal, settings: Settings, arguments: list[str]) -> i
         """Tell when the whole is ready; a gateway whose only worker has ended is of no use."""
         try:
             worker = await asyncio.to_thread(role.wait_ready)
+            systemd.ready(f"http={gateway.http} link={gateway.link}")
             _say_ready(terminal, http=gateway.http, link=gateway.link)
             _hint(terminal, "cli.gateway.ready", key_path=gateway.key_path, link=gateway.link)
             _hint(terminal, "cli.gateway.dashboard", url=gateway.dashboard)
@@ -264,7 +326,7 @@ async def _up(terminal: Terminal, settings: Settings, arguments: list[str]) -> i
         roles.append(role)
         watching.append(asyncio.create_task(watch(role, ready)))
 
-    serving = asyncio.create_task(serve(settings, on_ready=on_ready))
+    serving = asyncio.create_task(serve(settings, on_ready=on_ready, on_stopping=systemd.stopping))
     try:
         await serving
     except asyncio.CancelledError:

@@ -51,6 +51,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     depth_limit: int = 32
     inline_limit_bytes: int = MIB  # a larger answer is linked, not inlined
     max_wait_s: float = 300.0  # the longest `?wait=` and `Prefer: wait`
+    reuse_limit: int = 10_000  # the most that `reuse` of a manifest may be; 1: nobody shares
     shutdown_grace_s: float = 10.0
     store: Literal["sqlite", "memory"] = "sqlite"  # memory: nothing outlives the process
     database_url: str | None = None  # postgresql://..., for several gateways; secret

@@ -324,6 +324,7 @@ class Lives:
             spec.run,
             spec.params,
             trace_id=spec.trace_id,
+            client=spec.client if spec.run.reuse_count > 1 else "",
         )
         self.out.append(Send(worker.peer, run))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from http import HTTPStatus
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -26,6 +27,7 @@ from zscrape.gateway.api import (
     catalogue,
     dashboard,
     deadletters,
+    dialects,
     docs,
     export,
     handoffs,
@@ -36,6 +38,8 @@ from zscrape.gateway.api import (
     output,
     overview,
     schedules,
+    scrapyd,
+    scrapyrt,
     scripts,
     scriptstate,
     secrets,
@@ -51,6 +55,7 @@ from zscrape.gateway.api import (
 from zscrape.gateway.api.doors import guarded, open_paths
 from zscrape.gateway.api.exchange import (
     CLIENT,
+    JSON_TYPE,
     PROBLEM_TYPE,
     REQUEST_ID,
     ClientGone,
@@ -72,6 +77,8 @@ from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.gateway.webhook import comes_signed
 
 __all__ = ["GatewayState", "HttpPolicy", "build_app"]
+
+_PAGES: Final = (dashboard.ROOT, docs.ROOT)  # files of pages: the same for everybody
 
 
 def build_app(state: GatewayState) -> Starlette:
@@ -107,6 +114,8 @@ def build_app(state: GatewayState) -> Starlette:
             *metrics.routes(is_open=state.policy.is_metrics_open),
             *status.routes(),
             *docs.routes(),
+            *scrapyd.routes(),
+            *scrapyrt.routes(),
         ]
     )
     edge = Middleware(Edge, state=state, scrape=scrape, open_paths=open_paths(routes))
@@ -159,13 +168,14 @@ class Edge:
         try:
             check_host(headers, state.policy.shield)
             is_webhook = scope["path"] == catalogue.WEBHOOK_PATH and comes_signed(headers)
-            is_open = scope["path"] in self._open_paths or scope["path"].startswith(dashboard.ROOT)
+            is_open = scope["path"] in self._open_paths or scope["path"].startswith(_PAGES)
             if not is_open:
                 check_room(scope, state.policy)
             send_on: Send = answer.send
             if not (is_open or is_webhook):
+                shown = dialects.key_headers(scope["path"], headers)
                 client = scope[CLIENT] = state.access.authenticate(
-                    headers, peer_of(scope), method=scope["method"]
+                    shown, peer_of(scope), method=scope["method"]
                 )
                 check_rate(scope, state, client)
                 send_on = while_current(send_on, lambda: state.access.is_current(client))
@@ -184,8 +194,12 @@ class Edge:
         if answer.is_started:
             raise error  # half an answer has left: only the connection's end can tell
         lang = language_of(headers, self._state.policy.lang)
-        body = problem_document(error, request_id_of(scope), lang)
-        told = refusal_headers(error)
+        request_id, told = request_id_of(scope), refusal_headers(error)
+        foreign = dialects.refusal(scope["path"], error, request_id, lang)
+        if foreign is not None:
+            await send_whole(answer.send, *foreign, JSON_TYPE, told)
+            return
+        body = problem_document(error, request_id, lang)
         await send_whole(answer.send, error.http_status, body, PROBLEM_TYPE, told)
 
 
@@ -218,5 +232,9 @@ async def _http_error(request: Request, error: Exception) -> Response:
         raise error
     headers: dict[bytes, bytes] = dict(request.scope["headers"])
     lang = language_of(headers, request.app.state.gateway.policy.lang)
-    body = problem_document(told, request_id_of(request.scope), lang)
+    request_id = request_id_of(request.scope)
+    foreign = dialects.refusal(request.scope["path"], told, request_id, lang)
+    if foreign is not None:
+        return Response(foreign[1], foreign[0], error.headers, JSON_TYPE.decode())
+    body = problem_document(told, request_id, lang)
     return Response(body, told.http_status, headers=error.headers, media_type=PROBLEM_TYPE.decode())

@@ -145,7 +145,10 @@ async def assemble(
         catalogue=catalogue,
         store=store,
         hub=hub,
-        policy=TaskPolicy(schedule_timeout_s=settings.schedule_timeout_s),
+        policy=TaskPolicy(
+            schedule_timeout_s=settings.schedule_timeout_s,
+            reuse_limit=settings.gateway.reuse_limit,
+        ),
         defaults=settings.scripts,
         on_end=lambda row: _tell_end(ends, row),
         on_invalid=lambda row, kind, fault: log.warning(

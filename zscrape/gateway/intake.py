@@ -41,12 +41,13 @@ _ENCODE: Final = msgspec.json.Encoder().encode
 
 
 class TaskPolicy(Struct, frozen=True):
-    """How long tasks may wait."""
+    """How long tasks may wait, and how few processes they may share."""
 
     schedule_timeout_s: float = 300.0  # for a slot
     # While somebody waits at the other end of an open call, that no worker matches is soon an
     # answer; long enough for a worker that is reconnecting (its back-off starts at 0.2 s).
     match_timeout_s: float = 3.0
+    reuse_limit: int = 10_000  # attempts that one process may run, whatever a manifest says
 
 
 class Prepared(Struct, frozen=True):
@@ -177,7 +178,7 @@ class Intake:
         policy = self._policy
         spec = TaskSpec(
             id=row.id,
-            run=script.run,
+            run=self._limited(script.run),
             params=given,
             priority=request.priority,
             client=client,
@@ -192,6 +193,11 @@ class Intake:
             trace_id=trace_id,
         )
         return Prepared(row=row, spec=spec, max_age_s=request.max_age, is_own_only=is_own_only)
+
+    def _limited(self, run: RunSpec) -> RunSpec:
+        if run.reuse_count <= self._policy.reuse_limit:
+            return run
+        return msgspec.structs.replace(run, reuse_count=max(self._policy.reuse_limit, 1))
 
     def _check_rate(self, name: str, default: ScriptDefaults | None) -> None:
         rate = None if default is None or default.rate is None else rate_of(default.rate)

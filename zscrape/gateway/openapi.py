@@ -30,11 +30,11 @@ _HEADERS: Final[Mapping[str, Schema]] = {
 
 
 def describe(routes: Iterable[BaseRoute]) -> dict[str, Any]:
-    """Return the OpenAPI document of these routes."""
+    """Return the OpenAPI document of these routes; what others have designed is told by them."""
     served = [
         (route, method)
         for route in routes
-        if isinstance(route, Route)
+        if isinstance(route, Route) and route.include_in_schema
         for method in sorted((route.methods or set()) - {"HEAD"})
     ]
     structs = _structs(served)

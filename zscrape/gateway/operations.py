@@ -356,7 +356,10 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers={"200": {"text/plain": _TEXT, "application/openmetrics-text": _TEXT}}
     ),
     ("GET", "/openapi.json"): Operation(is_open=True),
-    ("GET", "/docs"): Operation(answers={"200": {"text/html": _TEXT}}, is_open=True),
+    ("GET", "/docs"): Operation(answers={"200": {HTML: _TEXT}, "304": None}, is_open=True),
+    ("GET", "/docs/{digest}/{name}"): Operation(
+        answers={"200": {"text/javascript": _TEXT, "text/css": _TEXT}, "304": None}, is_open=True
+    ),
     ("GET", "/v1/pressure"): Operation(
         answers={
             "200": {JSON: _OBJECT, "text/plain": _TEXT},

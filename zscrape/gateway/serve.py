@@ -50,7 +50,12 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> None:
+async def serve(
+    settings: Settings,
+    *,
+    on_ready: Callable[[Ready], None],
+    on_stopping: Callable[[], None] = lambda: None,
+) -> None:
     """Run a gateway until SIGTERM or SIGINT.
 
     The first signal drains: no new task is taken, and calls and running attempts get
@@ -70,7 +75,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> Non
     for secret in _secrets(settings):
         hide(secret)
     async with contextlib.AsyncExitStack() as parts:  # whatever fails, the others are let go
-        await _serve(settings, key, trust, parts, on_ready)
+        await _serve(settings, key, trust, parts, (on_ready, on_stopping))
     log.info("gateway_stopped")
 
 
@@ -79,8 +84,9 @@ async def _serve(
     key: str,
     trust: Trust,
     parts: contextlib.AsyncExitStack,
-    on_ready: Callable[[Ready], None],
+    tellers: tuple[Callable[[Ready], None], Callable[[], None]],
 ) -> None:
+    on_ready, on_stopping = tellers
     listener = _listen(settings.gateway.http)
     parts.callback(listener.close)
     tls = tls_of(settings)
@@ -104,6 +110,7 @@ async def _serve(
             dashboard = f"{url}/login?code={gateway.entrance.access.new_link()}"
             on_ready(Ready(url, endpoint, settings.home, key_path, dashboard))
             await stop.first(serving)
+            on_stopping()
             await _drain(gateway, stop, settings.gateway.shutdown_grace_s)
             for each in beside:
                 each.cancel()

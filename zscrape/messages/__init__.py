@@ -17,6 +17,7 @@ from zscrape.messages.capsules import CAPSULES
 from zscrape.messages.catalogue import Text
 from zscrape.messages.cli import CLI
 from zscrape.messages.dashboard import DASHBOARD
+from zscrape.messages.dialects import DIALECTS
 from zscrape.messages.environments import ENVIRONMENTS
 from zscrape.messages.errors import ERRORS
 from zscrape.messages.events import EVENTS
@@ -57,6 +58,7 @@ CATALOGUE: Final[dict[str, Text]] = {
     **TOP,
     **ACCESS,
     **DASHBOARD,
+    **DIALECTS,
     **ASKING,
     **HANDOFFS,
     **CAPSULES,

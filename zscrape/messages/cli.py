@@ -8,11 +8,13 @@ from zscrape.messages.catalogue import Text
 from zscrape.messages.doctor import DOCTOR
 from zscrape.messages.options import OPTIONS
 from zscrape.messages.publishing import PUBLISHING
+from zscrape.messages.services import SERVICES
 
 CLI: Final[dict[str, Text]] = {
     **OPTIONS,
     **DOCTOR,
     **PUBLISHING,
+    **SERVICES,
     # ---- frame -----------------------------------------------------------------------
     "cli.usage": Text("Usage:", "사용법:"),
     "cli.options": Text("Options", "옵션"),
@@ -404,6 +406,19 @@ CLI: Final[dict[str, Text]] = {
     "client.file_invalid": Text(
         "{path} cannot be used: {reason}. Start the gateway again to have it written anew.",
         "{path}을(를) 쓸 수 없습니다: {reason}. 게이트웨이를 다시 시작하면 새로 만들어집니다.",
+    ),
+    "client.not_completed": Text(
+        "Task {id} has not completed: it is {status}. Wait for its end with client.wait(id).",
+        "작업 {id}이(가) 완료되지 않았습니다. 지금 상태는 {status}입니다. client.wait(id)로 끝나기를 기다리십시오.",
+    ),
+    "client.wait_over": Text(
+        "Task {id} was still {status} after {wait:g} s. It goes on: wait again, or end it with client.cancel(id).",
+        "작업 {id}이(가) {wait:g}초가 지나도 {status} 상태입니다. 작업은 계속됩니다. 다시 기다리거나 client.cancel(id)로 끝내십시오.",
+    ),
+    "client.view.items": Text("{count} items", "항목 {count}개"),
+    "client.view.files": Text("Files:", "파일:"),
+    "client.view.more": Text(
+        "{shown} of {count} are shown.", "{count}개 중 {shown}개를 표시합니다."
     ),
     "client.gateway_unreachable": Text(
         "The gateway at {url} does not answer ({reason}). Is it running? Start one with zscrape up, or check --url.",

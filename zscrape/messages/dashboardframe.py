@@ -8,6 +8,7 @@ from zscrape.messages.catalogue import Text
 
 DASHBOARD_FRAME: Final[dict[str, Text]] = {
     "ui.nav.label": Text("Pages", "페이지"),
+    "ui.nav.menu": Text("Menu", "메뉴"),
     "ui.nav.skip": Text("Skip to content", "본문으로 건너뛰기"),
     "ui.nav.overview": Text("Overview", "개요"),
     "ui.nav.tasks": Text("Tasks", "작업"),
@@ -17,6 +18,7 @@ DASHBOARD_FRAME: Final[dict[str, Text]] = {
     "ui.nav.schedules": Text("Schedules", "일정"),
     "ui.nav.schedule": Text("Schedule", "일정"),
     "ui.nav.newschedule": Text("New schedule", "새 일정"),
+    "ui.nav.changeschedule": Text("Change the schedule", "일정 변경"),
     "ui.nav.handoffs": Text("Hand-offs", "사람 확인 요청"),
     "ui.nav.sites": Text("Sites", "사이트"),
     "ui.nav.workers": Text("Workers", "워커"),
@@ -72,6 +74,7 @@ DASHBOARD_FRAME: Final[dict[str, Text]] = {
     "ui.do.copy": Text("Copy", "복사"),
     "ui.do.download": Text("Download", "내려받기"),
     "ui.do.find": Text("Find", "찾기"),
+    "ui.do.keep": Text("Keep the changes", "변경 저장"),
     "ui.do.open": Text("Open", "열기"),
     "ui.do.pause": Text("Pause", "일시 중지"),
     "ui.do.remove": Text("Remove", "삭제"),
@@ -79,6 +82,7 @@ DASHBOARD_FRAME: Final[dict[str, Text]] = {
     "ui.do.retry": Text("Retry", "다시 실행"),
     "ui.do.revoke": Text("Revoke", "폐기"),
     "ui.do.run": Text("Run", "실행"),
+    "ui.do.run_again": Text("Run again", "다시 실행"),
     "ui.do.run_changed": Text("Run again with changes", "값을 바꿔 다시 실행"),
     "ui.do.schedule": Text("Schedule", "일정 만들기"),
     "ui.do.select": Text("Choose {name}", "{name} 선택"),
@@ -136,18 +140,21 @@ DASHBOARD_FRAME: Final[dict[str, Text]] = {
     "ui.overview.recent": Text("What ran last", "최근 작업"),
     "ui.chart.throughput": Text("Ended per minute", "분당 종료"),
     "ui.chart.throughput.words": Text(
-        "In the last hour {completed} tasks completed and {failed} failed.",
+        "Completed in the last hour: {completed}. Failed: {failed}.",
         "최근 1시간 동안 작업 {completed}개가 완료되고 {failed}개가 실패했습니다.",
+    ),
+    "ui.chart.latency.none": Text(
+        "No task has ended in the last hour.", "최근 1시간 동안 끝난 작업이 없습니다."
     ),
     "ui.chart.latency": Text("From request to end", "요청부터 종료까지"),
     "ui.chart.latency.words": Text(
-        "Of the last hour: median {p50}, 95 of 100 within {p95}, 99 of 100 within {p99}.",
-        "최근 1시간: 중앙값 {p50}, 100개 중 95개는 {p95} 이내, 99개는 {p99} 이내.",
+        "Median {p50}; 95 of 100 within {p95}, 99 within {p99}.",
+        "중앙값 {p50}. 100개 중 95개는 {p95}, 99개는 {p99} 이내.",
     ),
     "ui.chart.queue": Text("Waiting and running", "대기와 실행"),
     "ui.chart.queue.words": Text(
-        "{queued} tasks wait and {running} run.",
-        "작업 {queued}개가 대기하고 {running}개가 실행 중입니다.",
+        "Waiting now: {queued}. Running: {running}.",
+        "지금 대기 {queued}개, 실행 중 {running}개.",
     ),
     "ui.task.script": Text("Script", "스크립트"),
     "ui.task.state": Text("State", "상태"),

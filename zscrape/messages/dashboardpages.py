@@ -90,6 +90,26 @@ DASHBOARD_PAGES: Final[dict[str, Text]] = {
     ),
     "ui.schedules.interval.label": Text("Interval", "간격"),
     "ui.schedules.interval.hint": Text("Such as 90s, 5m, 1h30m or 2d.", "예: 90s, 5m, 1h30m, 2d."),
+    "ui.schedules.pause_after": Text("Pause after failures in a row", "연속 실패 시 일시 중지"),
+    "ui.schedules.pause_after.hint": Text("0: never.", "0이면 멈추지 않습니다."),
+    "ui.schedules.hours": Text("Only within these hours", "이 시간대에만"),
+    "ui.schedules.hours.hint": Text(
+        "Such as 09:00-18:00, or 22:00-06:00 over night; several with commas between them.",
+        "예: 09:00-18:00, 밤을 넘기면 22:00-06:00. 여러 개는 쉼표로 구분하십시오.",
+    ),
+    "ui.schedules.jitter": Text("Spread by up to (seconds)", "무작위 지연 상한(초)"),
+    "ui.schedules.jitter.hint": Text(
+        "Moments are put off by chance, so that not all begin at once.",
+        "한꺼번에 시작하지 않도록 시각을 무작위로 늦춥니다.",
+    ),
+    "ui.schedules.version.hint": Text(
+        "Without one, the newest each time.", "비워 두면 매번 최신 버전을 씁니다."
+    ),
+    "ui.often.quarter": Text("Every 15 minutes", "15분마다"),
+    "ui.often.hour": Text("Every hour", "매시 정각"),
+    "ui.often.day": Text("Every day at 6", "매일 6시"),
+    "ui.often.workday": Text("Workdays at 9", "평일 9시"),
+    "ui.often.week": Text("Mondays at 9", "월요일 9시"),
     "ui.schedules.timezone": Text("Time zone", "시간대"),
     "ui.schedules.every": Text("every {span}", "{span}마다"),
     "ui.schedules.next": Text("Next", "다음 실행"),

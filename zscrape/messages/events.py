@@ -64,6 +64,10 @@ EVENTS: Final[dict[str, Text]] = {
         "임대를 갱신하는 중에 zscrape 내부 오류가 발생했습니다. 로그에 트레이스백이 있습니다.",
     ),
     "event.gateway_stopped": Text("The gateway has stopped.", "게이트웨이가 멈췄습니다."),
+    "event.systemd_unreachable": Text(
+        "systemd cannot be told how this service is: {reason}. With WatchdogSec= it will be started anew.",
+        "이 서비스의 상태를 systemd에 알릴 수 없습니다: {reason}. WatchdogSec=이 설정되어 있으면 다시 시작됩니다.",
+    ),
     "event.webhook_failed": Text(
         "{host} could not be told of the end of task {task_id} (tries: {tries}): {reason}",
         "작업 {task_id}의 종료를 {host}에 알리지 못했습니다(시도: {tries}회): {reason}",

@@ -111,8 +111,9 @@ SCRIPTS: Final[dict[str, Text]] = {
         "signed with the key {key_id}, which is not among `trusted_keys`; not verified",
         "`trusted_keys`에 없는 키 {key_id}(으)로 서명되어 확인하지 못했습니다",
     ),
-    "problem.not_enforced": Text(
-        "not enforced by this version", "이 버전에서는 아직 적용되지 않습니다"
+    "problem.no_reuse_with_browser": Text(
+        "has no effect: with the kit `browser` each attempt has a process of its own",
+        "효과가 없습니다: 키트 `browser`를 쓰면 시도마다 별도의 프로세스에서 실행됩니다",
     ),
     "problem.unpublished": Text(
         "needed to publish, not to run", "게시하려면 필요합니다(실행에는 불필요)"

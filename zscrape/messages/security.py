@@ -87,13 +87,10 @@ SECURITY: Final[dict[str, Text]] = {
         "이 게이트웨이의 이름은 {host}이(가) 아닙니다. 주소로 호출하거나 gateway.hosts에 이름을 추가하십시오.",
     ),
     "docs.intro": Text(
-        "The HTTP API of this gateway. Calls carry a key: Authorization: Bearer KEY. For programs:",
-        "이 게이트웨이의 HTTP API입니다. 호출에는 키가 필요합니다: Authorization: Bearer KEY. 프로그램용 문서:",
+        "The HTTP API of this gateway. Whoever is signed in on the dashboard calls by that session; others press Authorize and give a key. For programs:",
+        "이 게이트웨이의 HTTP API입니다. 대시보드에 로그인했다면 그 세션으로 호출하고, 아니라면 Authorize를 눌러 키를 입력하십시오. 프로그램용 문서:",
     ),
-    "docs.schemas": Text("Schemas", "스키마"),
-    "docs.body": Text("Body", "본문"),
-    "docs.parameters": Text("Parameters", "매개변수"),
-    "docs.answers": Text("Answers", "응답"),
+    "docs.dashboard": Text("dashboard", "대시보드"),
     # ---- the command line ------------------------------------------------------------
     "cli.secrets": Text(
         "Keep values that scripts need and nobody should see: passwords, tokens.",

@@ -16,7 +16,8 @@ import msgspec
 from msgspec import Struct
 
 from zscrape.client import Client, ClientError, Document
-from zscrape.ops.batchends import End, faults_of, reason_of
+from zscrape.client.batching import faults_of
+from zscrape.ops.batchends import End, reason_of
 from zscrape.ops.journal import Entry, Journal
 from zscrape.ops.operation import Operation
 from zscrape.ops.targets import Target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from zscrape.client import ClientError, Document
+from zscrape.client import Document
 from zscrape.ops.journal import State
 from zscrape.ops.targets import Target
 
@@ -26,19 +26,6 @@ class End(Struct, frozen=True):
         if self.task_id:
             fields |= {"request_id": self.task_id, "attempts": self.attempt_count}
         return fields
-
-
-def faults_of(error: ClientError, count: int) -> dict[int, str]:
-    """Return which targets of a call are at fault, by the pointers of its problems."""
-    faults: dict[int, list[str]] = {}
-    for problem in error.problems:
-        parts = str(problem.get("pointer", "")).split("/")
-        if parts[:2] == ["", "tasks"] and len(parts) > 2 and parts[2].isdigit():
-            place = int(parts[2])
-            if place < count:
-                told = f"/{'/'.join(parts[3:])} {problem.get('reason', '')}".strip()
-                faults.setdefault(place, []).append(told)
-    return {place: "; ".join(told) for place, told in faults.items()}
 
 
 def reason_of(view: Document) -> str:

@@ -22,7 +22,7 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 
 from zscrape import __version__
-from zscrape.client import Client, ClientError, find_gateway
+from zscrape.client import NO_RETRY, Client, ClientError, find_gateway
 from zscrape.config import (
     CLIENT_FILE,
     JOIN_FILE,
@@ -363,7 +363,7 @@ def _gateway(case: _Case) -> Iterator[Check]:
         yield Check("gateway", "warning", error.words)
         return
     try:
-        with Client(gateway, lang=case.lang) as client:
+        with Client(gateway, lang=case.lang, retry=NO_RETRY) as client:
             status = client.status()
             workers: list[dict[str, Any]] = client.workers().get("workers", [])
     except ClientError as error:

@@ -39,11 +39,16 @@ class Asking:
 
         self._channel = channel
         self._pid = os.getpid()
-        self._count = 0
+        self._count = self._told_count = 0
         self._waiting: dict[int, Any] = {}  # the answer by number; None: not yet
         self._has_news = threading.Condition()
         self._is_reading = False
         self._held = b""
+
+    @property
+    def is_settled(self) -> bool:
+        """True iff every question was answered, and nothing else has come."""
+        return self._told_count == self._count and not self._held
 
     def ask(self, kind: str, body: Any, *, timeout_s: float | None = None) -> Any:
         """Ask, and return what the gateway says.
@@ -122,6 +127,7 @@ class Asking:
                 return
             frame, self._held = self._held[5:end], self._held[end:]
             told = json.loads(frame)
+            self._told_count += 1
             with self._has_news:
                 if told["request"] in self._waiting:
                     self._waiting[told["request"]] = told

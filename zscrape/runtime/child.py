@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
+    from zscrape.runtime.reuse import Standing
+
 _scan = JSONDecoder().scan_once  # type: ignore[attr-defined] # in C, without the regular expressions around it
 _GENERATOR = type(_ for _ in ())
 
@@ -59,7 +61,9 @@ FIELDS = (
     "code_size",
     "secrets_size",
     "trace_id",
+    "left_count",
 )
+# `left_count`: how many more attempts this process may run after this one.
 # Modes. RUN_PLAIN: the code is that of a plain script. REPLAY: sites answer as they did once.
 RUN, RUN_PLAIN, COMPILE, REPLAY = b"r", b"p", b"c", b"y"
 
@@ -74,10 +78,14 @@ CHANNEL_FD = 3
 _said = Said(Channel(CHANNEL_FD), 0)
 _set_traceback = vars(BaseException)["__traceback__"].__set__
 _DEPTH_LIMIT_COUNT = sys.getrecursionlimit()
-# Never written to, so it costs no memory; given back when a script has used all that it may,
-# so that there is room to say so.
-_reserve: bytearray | None = bytearray(4 * 1024 * 1024)
+# Never written to, so it costs no memory (a `bytearray` would be filled with zeros, and its
+# thousand pages be part of every fork); given back when a script has used all that it may, so
+# that there is room to say so.
+_reserve: bytes | None = bytes(4 * 1024 * 1024)
 _running: Said | None = None  # set iff a script's code is running: where SIGTERM may strike
+# Of a process that may run several attempts: how it was before the first, and what it has loaded.
+_standing: Standing | None = None
+_loaded: Callable[..., Any] | None = None
 
 
 def on_sigterm(_number: int, _frame: Any) -> None:
@@ -93,6 +101,8 @@ def on_sigterm(_number: int, _frame: Any) -> None:
 def serve(confine: Callable[[str], None], leave: Callable[[int], NoReturn] = os._exit) -> None:
     """Wait for one request, run it, answer, exit. Never returns.
 
+    Where the script asks for `reuse`, and all went well, it waits for the next one instead.
+
     Args:
         confine: Keeps this process to the folder of a script, from before it is loaded.
         leave: Bound here because a script may replace `os._exit`.
@@ -100,8 +110,11 @@ def serve(confine: Callable[[str], None], leave: Callable[[int], NoReturn] = os.
     status = 1
     try:
         payload = _said.channel.receive()
-        if payload is not None:
-            _answer(_said, payload, confine)
+        if payload is not None and _answer(_said, payload, confine):
+            while (payload := _said.channel.receive()) is not None and _answer(
+                Said(_said.channel, 0), payload
+            ):
+                pass
         status = 0
     except BrokenPipeError:  # the worker is gone: nobody is left to tell
         status = 0
@@ -109,19 +122,28 @@ def serve(confine: Callable[[str], None], leave: Callable[[int], NoReturn] = os.
         leave(status)
 
 
-def _answer(said: Said, payload: bytes, confine: Callable[[str], None] | None = None) -> None:
+def _answer(said: Said, payload: bytes, confine: Callable[[str], None] | None = None) -> bool:
+    """Run what is asked for and answer; True iff another request may follow."""
     request = payload.split(b"\0", len(FIELDS))
     if confine is not None:
         confine(request[2].decode())
-    cpu_s = int(request[6])
-    if cpu_s:
+    cpu_s, left_count = int(request[6]), int(request[13])
+    used_us = 0
+    if left_count or _standing is not None:
+        used_us = _stand(cpu_s, left_count)
+    elif cpu_s:
         limits.apply_cpu(cpu_s)
     said.limit_bytes = int(request[8])
     gc.enable()  # frozen and off in the template; the script makes its own garbage
     failure, data = _attempt(request, said)
     _flush()
+    is_kept = left_count > 0 and failure is None and _is_kept(said)
     cpu_us, memory_bytes = limits.usage()
-    if failure is None:
+    cpu_us -= used_us
+    if is_kept:
+        told = (cpu_us, memory_bytes, said.known_count)
+        head = b'{"code":"ok","cpu_us":%d,"memory_bytes":%d,"known_count":%d,"is_kept":true}' % told
+    elif failure is None:
         told = (cpu_us, memory_bytes, said.known_count)
         head = b'{"code":"ok","cpu_us":%d,"memory_bytes":%d,"known_count":%d}' % told
     else:
@@ -129,6 +151,27 @@ def _answer(said: Said, payload: bytes, confine: Callable[[str], None] | None = 
         if failure["code"] != "parked":
             _tell_recording(said)
     said.channel.send(frames.ANSWER, len(head).to_bytes(4, "big") + head + data)
+    return is_kept
+
+
+def _stand(cpu_s: int, left_count: int) -> int:
+    """Begin one of several attempts; return the processor time (us) that earlier ones have used."""
+    global _standing  # noqa: PLW0603 - it is this process's
+    limits.apply_cpu_again(cpu_s, left_count)
+    if _standing is not None:
+        return limits.usage()[0]
+    from zscrape.runtime.reuse import Standing
+
+    _standing = Standing()
+    return 0
+
+
+def _is_kept(said: Said) -> bool:
+    """True iff this process may run another attempt; whatever keeps it from saying so: no."""
+    try:
+        return _loaded is not None and _standing is not None and _standing.is_kept(said)
+    except BaseException:  # noqa: BLE001 - a script may have replaced anything
+        return False
 
 
 def _tell_recording(said: Said) -> None:
@@ -189,9 +232,13 @@ def _head(failure: dict[str, Any]) -> bytes:
 
 
 def _run(request: list[bytes], said: Said) -> Any:
-    _, _, folder_raw, entry_raw, _, _, _, _, _, mode, code_size_raw, secrets_size_raw, _, rest = (
-        request
-    )
+    global _loaded  # noqa: PLW0603 - it is this process's
+    folder_raw, entry_raw = request[2:4]
+    mode, code_size_raw, secrets_size_raw = request[9:12]
+    rest = request[-1]
+    if _loaded is not None:
+        params_raw = rest[: len(rest) - int(secrets_size_raw)]
+        return _call(_loaded, _params(params_raw), request, said)
     folder, entry_point, code_size = folder_raw.decode(), entry_raw.decode(), int(code_size_raw)
     params_size = len(rest) - code_size - int(secrets_size_raw)
     if mode == COMPILE:
@@ -204,8 +251,15 @@ def _run(request: list[bytes], said: Said) -> Any:
         script = load(folder, entry_point)
     if script.is_plain:
         return run_plain(script, params_raw)
-    params: dict[str, Any] = {} if params_raw == b"{}" else _scan(params_raw.decode(), 0)[0]
-    return _call(script.function(), params, request, said)
+    function = script.function()
+    if _standing is not None:
+        _loaded = function
+    return _call(function, _params(params_raw), request, said)
+
+
+def _params(params_raw: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = {} if params_raw == b"{}" else _scan(params_raw.decode(), 0)[0]
+    return found
 
 
 def _context(params: dict[str, Any], request: list[bytes], said: Said) -> Context:
@@ -223,7 +277,7 @@ def _context(params: dict[str, Any], request: list[bytes], said: Said) -> Contex
 
 
 def _secrets(request: list[bytes]) -> dict[str, str]:
-    code_size, secrets_size, rest = int(request[10]), int(request[11]), request[13]
+    code_size, secrets_size, rest = int(request[10]), int(request[11]), request[-1]
     if not secrets_size:
         return {}
     end = len(rest) - code_size
@@ -356,8 +410,8 @@ def rehearse(scratch: str, times_count: int) -> None:
     size = str(len(code)).encode()
     common = b"0\0001\0%b\0main.py\0rehearsal\000300.0\0000\000512000000\0" % folder.encode()
     common += b"67108864\0"
-    from_source = common + RUN + b'\0000\0000\0\0{"value":1}'
-    from_code = common + RUN + b"\0" + size + b'\0000\0\0{"value":1}' + code
+    from_source = common + RUN + b'\0000\0000\0\0000\0{"value":1}'
+    from_code = common + RUN + b"\0" + size + b'\0000\0\0000\0{"value":1}' + code
     reader, writer = os.pipe()
     for payload in (from_source, from_code) * times_count:
         os.write(writer, (len(payload) + 1).to_bytes(4, "big") + frames.REQUEST + payload)

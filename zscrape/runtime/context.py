@@ -70,6 +70,7 @@ class Said:
     """What one attempt has said so far; the attempt and its `ctx` share it."""
 
     __slots__ = (
+        "asking",
         "bodies",
         "channel",
         "emitter",
@@ -85,6 +86,7 @@ class Said:
     def __init__(self, channel: frames.Channel, limit_bytes: int) -> None:
         self.channel = channel
         self.limit_bytes = limit_bytes
+        self.asking: Asking | None = None  # made with the first question
         self.size_bytes = 0
         self.bodies: list[bytes] = []  # the items; they are the data if nothing is returned
         self.emitter: Emitter | None = None  # made with the first key
@@ -356,7 +358,7 @@ class Context:
             if self._asking is None:
                 from zscrape.runtime.asking import Asking
 
-                self._asking = Asking(self._said.channel)
+                self._asking = self._said.asking = Asking(self._said.channel)
         return self._asking.ask(kind, body, timeout_s=timeout_s)
 
     def throttle(self, site: str) -> None:

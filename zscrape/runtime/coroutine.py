@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 
 _CLEANUP_S = 1.0  # for left-over tasks, then again for asynchronous generators
 
+last_loop: Any = None  # of the last script that was driven; open
+
 
 def run(driven: Coroutine[Any, Any, Any], said: Said) -> Any:
     """Return what `driven` returns; whatever else it started is cancelled."""
     import asyncio
 
-    loop = asyncio.new_event_loop()
+    global last_loop  # noqa: PLW0603 - a process that runs another script must let go of it
+    loop = last_loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
         return loop.run_until_complete(driven)

@@ -55,6 +55,9 @@ _ETC = (
 )
 DEVICES = ("null", "zero", "full", "random", "urandom")
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt")
+# What the system has read of its fonts. Without it each process of a browser that shows text
+# opens and parses every font there is. It names what lies in `/usr/share/fonts`, no more.
+FONT_CACHE = "/var/cache/fontconfig"
 
 
 def handled(abi: int) -> int:
@@ -85,25 +88,43 @@ class Grants:
         rules = _Rules(has_scopes=True)
         rules.add_common(read, has_own_shm=has_own_shm, is_wide=is_kept)
         self._create = rules.create
-        self._add_all = [_add_rule(ruleset_fd, rule) for rule in rules.told]
+        # The kernel copies a rule when it is added: one buffer serves for all rulesets.
+        self._told = rules.told
         self._restrict = _restrict_self(ruleset_fd)
         self._own, self._script = (
             (access & rules.handled).to_bytes(8, "little") for access in (_OWN, _READ_AND_RUN)
         )
 
-    def prepare(self, folder: str) -> None:
-        """Have a ruleset ready that grants all this, and `folder` as one's own.
+    def make(self, folder: str) -> int:
+        """Return the descriptor of a ruleset that grants all this, and `folder` as one's own.
 
         Raises:
             OSError: The folder is not there.
         """
         ruleset_fd = self._create()
+        try:
+            for rule in self._told:
+                syscalls.landlock_add_rule(ruleset_fd, rule)
+            _grant(ruleset_fd, folder, self._own)
+        except OSError:
+            os.close(ruleset_fd)
+            raise
+        return ruleset_fd
+
+    def prepare(self, folder: str) -> None:
+        """Have such a ruleset ready in its place.
+
+        Raises:
+            OSError: The folder is not there.
+        """
+        ruleset_fd = self.make(folder)
         if ruleset_fd != self._fd:
             os.dup2(ruleset_fd, self._fd, False)
             os.close(ruleset_fd)
-        for add in self._add_all:
-            add()
-        self._grant(folder, self._own)
+
+    def rehearse(self, script_folder: str) -> None:
+        """Do what `enforce` does with a ruleset that nobody will be under."""
+        _grant(self._fd, script_folder, self._script)
 
     def enforce(self, script_folder: str) -> None:
         """Grant the script's folder to read, and enforce the ruleset from here on.
@@ -111,7 +132,7 @@ class Grants:
         Raises:
             OSError: The folder is not there, or the kernel refuses.
         """
-        self._grant(script_folder, self._script)
+        _grant(self._fd, script_folder, self._script)
         self._restrict()
         os.close(self._fd)
 
@@ -124,12 +145,13 @@ class Grants:
         self._restrict()
         os.close(self._fd)
 
-    def _grant(self, folder: str, access: bytes) -> None:
-        fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            syscalls.landlock_add_rule(self._fd, access + fd.to_bytes(4, "little"))
-        finally:
-            os.close(fd)
+
+def _grant(ruleset_fd: int, folder: str, access: bytes) -> None:
+    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        syscalls.landlock_add_rule(ruleset_fd, access + fd.to_bytes(4, "little"))
+    finally:
+        os.close(fd)
 
 
 def keep_together(read: list[str], write: list[str], *, has_own_shm: bool) -> None:
@@ -171,6 +193,7 @@ class _Rules:
         )
         self.told: list[bytes] = []
         self._fds: list[int] = []
+        self._allowed: list[tuple[str, int]] = []
 
     def add_common(self, read: list[str], *, has_own_shm: bool, is_wide: bool = False) -> None:
         """Add what is the same for all children; wide rules name folders in place of files."""
@@ -178,7 +201,8 @@ class _Rules:
             self.add(path, _READ_AND_RUN)
         for path in ("/etc",) if is_wide else (f"/etc/{name}" for name in _ETC):
             self.add(path, _READ)
-        self.add("/proc", _READ)
+        for path in ("/proc", FONT_CACHE):
+            self.add(path, _READ)
         for path in ("/dev",) if is_wide else (f"/dev/{name}" for name in DEVICES):
             self.add(path, _USE_DEVICE)
         if has_own_shm:
@@ -186,6 +210,11 @@ class _Rules:
 
     def add(self, path: str, access: int) -> None:
         """Allow what lies beneath a path, unless this system does not have it."""
+        real = os.path.realpath(path)
+        for above, given in self._allowed:  # `/lib` is `/usr/lib`, mostly
+            if not access & ~given and f"{real}/".startswith(f"{above}/"):
+                return
+        self._allowed.append((real, access))
         try:
             fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
         except OSError:  # or this user may not

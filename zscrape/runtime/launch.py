@@ -25,7 +25,7 @@ def prepare(arguments: list[str]) -> None:
     # be written; what the compiler leaves in memory would be copied with every fork.
     from zscrape.runtime import sandbox, template
 
-    control_fd, _scratch, _isolation, kit, _limits, plan, answer_fd = arguments
+    control_fd, _scratch, _isolation, kit, _preload, _limits, plan, answer_fd = arguments
     try:
         sandbox.confine_template(sandbox.read_plan(plan))
         if answer_fd != "-":

@@ -47,6 +47,19 @@ def apply_cpu(cpu_s: int) -> None:
     _lower(resource.RLIMIT_CPU, cpu_s, cpu_s + CPU_GRACE_S)
 
 
+def apply_cpu_again(cpu_s: int, times_count: int) -> None:
+    """Allow `cpu_s` more seconds, and as many at each of `times_count` later calls.
+
+    A hard limit can't be raised, so it is that of all of them together: in the end the limit of
+    time is what ends a script that ignores SIGXCPU.
+    """
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    used_s = usage()[0] // 1_000_000 + 1
+    if hard == resource.RLIM_INFINITY:
+        hard = used_s + (cpu_s + CPU_GRACE_S) * (times_count + 1)
+    _lower(resource.RLIMIT_CPU, min(used_s + cpu_s, hard), hard)
+
+
 def apply_process_count(count: int) -> None:
     """Allow this user `count` processes: the kernel counts those that run besides, too."""
     _lower(resource.RLIMIT_NPROC, count, count)

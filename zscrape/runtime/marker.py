@@ -10,7 +10,7 @@ from __future__ import annotations
 import resource
 import zlib
 
-_RLIMIT_LOCKS = 10
+RLIMIT_LOCKS = 10
 _LINE = b"Max file locks"
 _ID_BITS = 32
 _ID_MASK = (1 << _ID_BITS) - 1
@@ -22,21 +22,26 @@ def owner_of(root: str) -> int:
     return zlib.crc32(root.encode("utf-8", "surrogateescape")) & _OWNER_MASK or 1
 
 
+def mark_of(owner: int, child_id: int) -> int:
+    """Return what a child of a worker is marked with."""
+    return owner << _ID_BITS | child_id & _ID_MASK
+
+
 def put(owner: int, child_id: int) -> None:
     """Mark this process and all that it will start, for good.
 
     One that is under such a limit already keeps it: most likely it is the mark of another
     worker, in an attempt of which this one runs.
     """
-    if resource.getrlimit(_RLIMIT_LOCKS)[1] == resource.RLIM_INFINITY:
-        mark = owner << _ID_BITS | child_id & _ID_MASK
-        resource.setrlimit(_RLIMIT_LOCKS, (mark, mark))
+    if resource.getrlimit(RLIMIT_LOCKS)[1] == resource.RLIM_INFINITY:
+        mark = mark_of(owner, child_id)
+        resource.setrlimit(RLIMIT_LOCKS, (mark, mark))
 
 
 def read(pid: int) -> tuple[int, int]:
     """Return the owner and the child that a process belongs to; zeros if it bears no mark."""
     try:
-        mark = resource.prlimit(pid, _RLIMIT_LOCKS)[1]
+        mark = resource.prlimit(pid, RLIMIT_LOCKS)[1]
     except PermissionError:  # it is another user's
         mark = _told(pid)
     except OSError:  # it is gone

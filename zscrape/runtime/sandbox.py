@@ -3,8 +3,8 @@
 Three moments, each cheaper for what the one before has done:
 
     confine_template   once, before the template is executed: view, privileges, system calls
-    Sandbox.enter      in a child that waits: its user, its private folder
-    Sandbox.confine    when its attempt begins: the one script that it may read
+    Sandbox.steps      in a child that waits: its user, its rights
+    Sandbox.confine    when its attempt begins: its private folder, the one script that it may read
 
 A layer that this machine lacks is left out of the plan by the worker, which has tried each of
 them (`probe.py`) and tells people which are in force.
@@ -14,11 +14,19 @@ from __future__ import annotations
 
 import os
 from json.decoder import JSONDecoder
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from zscrape.runtime import seccomp, syscalls
 from zscrape.runtime.landlock import Grants, keep_together
 from zscrape.runtime.shm import SharedMemory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# A call and its arguments. What a child does for itself is made a list of these before it is
+# forked: making it in the child would write to pages that are still shared, and those faults
+# take far longer than most calls.
+Step: TypeAlias = "tuple[Callable[..., object], tuple[Any, ...]]"
 
 
 class Plan(NamedTuple):
@@ -74,6 +82,9 @@ class Sandbox:
         self._grants = None
         self._shm = SharedMemory() if plan.has("view") else None
         self._filter = seccomp.limits_filter() if plan.has("seccomp") else None
+        self._show_self = syscalls.Prepared(
+            "prctl", syscalls.PRCTL, syscalls.PR_SET_DUMPABLE, 1, 0, 0, 0
+        )
         if plan.has("landlock"):
             has_own_shm = plan.has("view")
             if is_forked:
@@ -90,23 +101,28 @@ class Sandbox:
         """Return the user that a private folder belongs to, and the child that works in it."""
         return self._plan.first_uid + int(folder)
 
-    def enter(self, folder: str) -> None:
-        """Become the user of a private folder, with no more rights than that user.
-
-        Raises:
-            OSError: The kernel refuses.
-        """
+    def steps(self, folder: str) -> list[Step]:
+        """Return how a child becomes the user of a private folder, with that user's rights only."""
+        steps: list[Step] = []
         if self.has_own_user:
             uid = self.user_of(folder)
-            os.setgroups([])
-            os.setresgid(uid, uid, uid)
-            os.setresuid(uid, uid, uid)
+            steps.append((os.setresgid, (uid, uid, uid)))
+            steps.append((os.setresuid, (uid, uid, uid)))
             # A change of user hides `/proc/self` from its own process; libraries read it.
-            syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
+            steps.append((self._show_self, ()))
         elif os.geteuid() == 0:
-            syscalls.drop_capabilities()
+            steps.append((syscalls.drop_capabilities, ()))
         if self._filter is not None:
-            self._filter.install()
+            steps.append((self._filter.install, ()))
+        return steps
+
+    def make_ruleset(self, folder: str) -> int:
+        """Return a descriptor of all rules but the script's, for one child; -1 if there are none.
+
+        Raises:
+            OSError: The kernel refuses, or the folder is gone.
+        """
+        return -1 if self._grants is None else self._grants.make(f"{self._plan.scratch}/{folder}")
 
     def prepare_ruleset(self, folder: str) -> None:
         """Have all rules but the script's ready, at a known descriptor.
@@ -125,6 +141,13 @@ class Sandbox:
         """
         if self._grants is not None:
             self._grants.enforce(script_folder)
+
+    def rehearse(self) -> None:
+        """Do in a template what children do there, so that it touches less of each: see `child`."""
+        syscalls.Prepared("prctl", syscalls.PRCTL, syscalls.PR_GET_DUMPABLE, 0, 0, 0, 0)()
+        if self._grants is not None:
+            self._grants.prepare(self._plan.scratch)
+            self._grants.rehearse(self._plan.scratch)
 
     def confine_ahead(self) -> None:
         """Keep what a waiting child has started to the child's own folder, for good.

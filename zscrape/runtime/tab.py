@@ -207,7 +207,10 @@ class Tab(pydoll_tab.Tab):
         wanted = self._browser.wanted
         width, height = wanted.viewport
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        await self._call("Emulation.setDeviceMetricsOverride", size)
+        # Nobody waits: what comes later is done later, and the page may still be starting.
+        command = {"method": "Emulation.setDeviceMetricsOverride", "params": size}
+        handler: Any = self._connection_handler
+        await handler.execute_command_nowait(command)
         if wanted.locale:
             await self._call("Emulation.setLocaleOverride", {"locale": wanted.locale})
             agent = wanted.user_agent or (await self._browser.get_version())["userAgent"]

@@ -27,14 +27,18 @@ Before all that, `launch.py prepare` may say `L number`: see `notify.hand_over`.
 from __future__ import annotations
 
 import _socket
+import errno
 import gc
 import os
+import resource
 import sys
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zscrape.runtime import child, chromium, limits, marker, network, strays
+from zscrape.runtime.atfork import Hooks
 from zscrape.runtime.landlock import RULESET_FD
-from zscrape.runtime.sandbox import Sandbox, read_plan
+from zscrape.runtime.sandbox import Sandbox, Step, read_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,24 +53,52 @@ _NICE = 10
 _REHEARSALS_COUNT = 60
 
 
+class _Birth(NamedTuple):
+    """A child that is about to be forked, and how it becomes one."""
+
+    child_id: bytes
+    folder: str
+    home: bytes
+    steps: list[Step]
+    ruleset_fd: int
+    error_number: int  # why it cannot be forked, or zero
+
+
 class Template:
     """The loop and what it knows: the children that it has not yet reaped."""
 
-    def __init__(self, control_fd: int, scratch: str, isolation: str, kit: str, plan: str) -> None:
+    def __init__(
+        self,
+        control_fd: int,
+        scratch: str,
+        isolation: str,
+        kit: str,
+        preload: str,
+        plan: str,
+        hooks: Hooks,
+    ) -> None:
         null = os.open("/dev/null", os.O_RDWR)
         self._null, self._errors = _lift(null), _lift(2)
         self._control = _socket.socket(fileno=_lift(control_fd))
         os.close(null)
         os.close(control_fd)
         os.dup2(self._null, child.CHANNEL_FD, False)
+        os.dup2(self._null, RULESET_FD, False)  # a place that nothing else takes
         self._scratch = scratch.encode()
         self._is_exec = isolation == "exec"
-        self._kit = kit
+        self._kit, self._preload = kit, preload
         self._has_browser = has_browser(kit)
         self._plan = plan
         self._sandbox = Sandbox(read_plan(plan), is_forked=not self._is_exec)
         # The kernel does not hold root to a process count.
         self._has_process_limit = os.geteuid() != 0 or self._sandbox.has_own_user
+        # Another worker's mark stays: see `marker`.
+        self._has_mark = resource.getrlimit(marker.RLIMIT_LOCKS)[1] == resource.RLIM_INFINITY
+        self._first_steps: list[Step] = [(hooks.register, ())] if hooks.has_any else []
+        self._first_steps += [(os.setsid, ()), (os.nice, (_NICE,))]
+        self._confine = self._sandbox.confine
+        if self._sandbox.has_own_user:
+            os.setgroups([])
         self._ids: dict[int, bytes] = {}  # pid to id
         self._pids: dict[bytes, int] = {}
         self._folders: dict[int, str] = {}  # pid to the name of its private folder
@@ -74,6 +106,14 @@ class Template:
         self._owner = marker.owner_of(scratch)
         self._strays: dict[int, int] = {}  # pid to the number of the child that started it
         self._told: list[bytes] = []
+
+    def rehearse(self, times_count: int) -> None:
+        """Do what children do before and when their attempts begin: see `child.rehearse`."""
+        steps: list[Step] = [(os.getppid, ())] * 8
+        for _ in range(times_count):
+            _take(steps)
+            self._sandbox.rehearse()
+        os.dup2(self._null, RULESET_FD, False)
 
     def serve(self) -> None:
         """Obey the worker until it is gone, then leave nothing behind."""
@@ -110,71 +150,85 @@ class Template:
     def _fork_all(self, words: list[bytes], ancillary: list[Any]) -> None:
         """Fork a batch. All that a fork can inherit is set here first, where it costs less."""
         fds = memoryview(ancillary[0][2]).cast("i")
+        # All of them before the first fork: after each, what is written to is copied anew.
+        births = [self._birth(words, at) for at in range(3, len(words), 2)]
         at = 0
-        for index in range(3, len(words), 2):
-            child_id = words[index]
-            self._move_to(words[index + 1])
+        for birth in births:
             os.dup2(fds[at], child.CHANNEL_FD, False)
             os.dup2(fds[at + 1], 1)
             os.dup2(fds[at + 2], 2)
             at += 3
-            try:
-                pid = os.fork()
-            except OSError as error:
-                self._told.append(b"N %b %d" % (child_id, error.errno or 0))
-                continue
-            if pid == 0:
-                self._become(words, int(child_id), words[index + 1].decode())
-            self._folders[pid] = words[index + 1].decode()
-            self._ids[pid] = child_id
-            self._pids[child_id] = pid
-            self._told.append(b"P %b %d" % (child_id, pid))
+            self._fork(birth)
         os.dup2(self._null, child.CHANNEL_FD, False)
+        os.dup2(self._null, RULESET_FD, False)
         os.dup2(self._null, 1)
         os.dup2(self._errors, 2)
         for fd in fds:
             os.close(fd)
 
-    def _move_to(self, folder: bytes) -> None:
-        home = self._scratch + b"/" + folder
-        os.chdir(home)
-        # What `os.environ[...] = ...` does, at a third of the pages that it touches.
-        known = os.environ._data  # type: ignore[attr-defined]  # noqa: SLF001
-        for name in (b"HOME", b"TMPDIR"):
-            os.putenv(name, home)
-            known[name] = home
+    def _birth(self, words: list[bytes], at: int) -> _Birth:
+        child_id, name = words[at], words[at + 1]
+        folder = name.decode()
+        steps = [*self._first_steps]
+        if self._has_mark:
+            mark = marker.mark_of(self._owner, int(child_id))
+            steps.append((resource.setrlimit, (marker.RLIMIT_LOCKS, (mark, mark))))
+        steps += self._sandbox.steps(folder)
+        steps.append((os.closerange, (RULESET_FD + 1, 65536)))
+        if words[2] != b"-":
+            asked = limits.Limits(*map(int, words[2].split(b",")))
+            steps.append((partial(limits.apply, asked, has_browser=self._has_browser), ()))
+        if self._has_process_limit:
+            steps.append((limits.apply_process_count, (int(words[1]),)))
+        ruleset_fd, error_number = -1, 0
+        if not self._is_exec:
+            try:
+                ruleset_fd = self._sandbox.make_ruleset(folder)
+            except OSError as error:
+                error_number = error.errno or errno.EIO
+        home = self._scratch + b"/" + name
+        return _Birth(child_id, folder, home, steps, ruleset_fd, error_number)
 
-    def _become(
-        self,
-        words: list[bytes],
-        number: int,
-        folder: str,
-        leave: Callable[[int], NoReturn] = os._exit,
-    ) -> None:
+    def _fork(self, birth: _Birth) -> None:
+        child_id, folder, home, _steps, ruleset_fd, error_number = birth
+        pid = -1
+        try:
+            if ruleset_fd >= 0:
+                os.dup2(ruleset_fd, RULESET_FD, False)
+                os.close(ruleset_fd)
+            os.chdir(home)
+            # What `os.environ[...] = ...` does, at a third of the pages that it touches.
+            known = os.environ._data  # type: ignore[attr-defined]  # noqa: SLF001
+            for name in (b"HOME", b"TMPDIR"):
+                os.putenv(name, home)
+                known[name] = home
+            if not error_number:
+                pid = os.fork()
+        except OSError as error:
+            error_number = error.errno or errno.EIO
+        if pid < 0:
+            self._told.append(b"N %b %d" % (child_id, error_number))
+            return
+        if pid == 0:
+            self._become(birth)
+        self._folders[pid] = folder
+        self._ids[pid] = child_id
+        self._pids[child_id] = pid
+        self._told.append(b"P %b %d" % (child_id, pid))
+
+    def _become(self, birth: _Birth, leave: Callable[[int], NoReturn] = os._exit) -> None:
         """Turn this fork into a spare child: in its own session, limited, with nothing of ours.
 
         `leave` is bound here because a script may replace `os._exit`: a child that came back
         from this would go on as a second template, and end the children of the first.
         """
         try:
-            os.setsid()
-            os.nice(_NICE)
-            marker.put(self._owner, number)
-            self._sandbox.enter(folder)
-            if not self._is_exec:
-                self._sandbox.prepare_ruleset(folder)
-            os.closerange(RULESET_FD + 1, 65536)
-            if words[2] != b"-":
-                asked = limits.Limits(*map(int, words[2].split(b",")))
-                limits.apply(asked, has_browser=self._has_browser)
-            if self._has_process_limit:
-                limits.apply_process_count(int(words[1]))
+            _take(birth.steps)
             if self._is_exec:
-                self._become_fresh(folder)
+                self._become_fresh(birth.folder)
             if self._has_browser:
-                home = f"{self._scratch.decode()}/{folder}"
-                chromium.start_ahead(home, self._sandbox.confine_ahead)
-            child.serve(self._sandbox.confine)
+                chromium.start_ahead(birth.home.decode(), self._sandbox.confine_ahead)
+            child.serve(self._confine)
         except Exception as error:  # noqa: BLE001 - a child that cannot be set up must say why
             os.write(2, f"zscrape: {type(error).__name__}: {error}".encode("utf-8", "replace"))
         finally:
@@ -183,7 +237,8 @@ class Template:
     def _become_fresh(self, folder: str) -> None:
         os.set_inheritable(child.CHANNEL_FD, True)
         launch = f"{os.path.dirname(__file__)}/launch.py"  # noqa: PTH120 - pathlib is not loaded here
-        arguments = [*_EXEC_ARGUMENTS, launch, "child", self._kit, folder, self._plan]
+        own = [self._kit, self._preload, folder, self._plan]
+        arguments = [*_EXEC_ARGUMENTS, launch, "child", *own]
         os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - a fresh interpreter is what `exec` asks for
 
     def _kill(self, child_id: bytes, number: int) -> None:
@@ -290,10 +345,15 @@ class Template:
                 return
 
 
+def _take(steps: list[Step]) -> None:
+    for call, arguments in steps:
+        call(*arguments)
+
+
 def _lift(fd: int) -> int:
-    """Return a copy of `fd` above the place of a child's channel."""
+    """Return a copy of `fd` above the places of a child's channel and ruleset."""
     low = []
-    while (copy := os.dup(fd)) <= child.CHANNEL_FD:
+    while (copy := os.dup(fd)) <= RULESET_FD:
         low.append(copy)
     for each in low:
         os.close(each)
@@ -308,8 +368,11 @@ def has_browser(kit: str) -> bool:
 def warm(kit: str) -> None:
     """Import and try out what scripts with this kit will use, so that no child has to."""
     if "http" in kit.split(","):
+        # Its command line brings rich and pygments: 9 MB more in every fork. None: not there.
+        sys.modules["httpx._main"] = None  # type: ignore[assignment]
         from zscrape.runtime import ctx_http
 
+        del sys.modules["httpx._main"]
         ctx_http.warm()
     if has_browser(kit):
         from zscrape.runtime import ctx_browser
@@ -318,17 +381,45 @@ def warm(kit: str) -> None:
         ctx_browser.warm()
 
 
+def import_ahead(preload: str) -> None:
+    """Import the modules that a manifest's `preload` names, so that no child has to.
+
+    Raises:
+        Exception: Whatever one of them raises.
+        RuntimeError: One of them has started a thread, which no child would have.
+    """
+    _import(preload)
+    if preload and len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208 - pathlib is not loaded here
+        raise RuntimeError(
+            f"preload: {preload} starts threads, which children forked from it would not have;"
+            " import it in the script"
+        )
+
+
+def _import(preload: str) -> None:
+    for name in preload.split(",") if preload else ():
+        __import__(name)
+
+
 def serve(arguments: list[str]) -> None:
-    """Run as a template: control descriptor, scratch, isolation, kit, limits or `-`, plan."""
-    control_fd, scratch, isolation, kit, own_limits, plan = int(arguments[0]), *arguments[1:6]
+    """Run as a template.
+
+    Args:
+        arguments: Control descriptor, scratch, isolation, kit, preload, limits or `-`, plan.
+    """
+    control_fd, scratch, isolation, kit, preload = int(arguments[0]), *arguments[1:5]
+    own_limits, plan = arguments[5:7]
     os.set_inheritable(control_fd, False)
     os.umask(0o077)
     os.environ.pop("LD_BIND_NOW", None)  # it was for this process, not for what scripts start
     limits.forbid_core_dumps()
+    hooks = Hooks()
     try:
         if isolation == "fork":
             network.watch()
-            warm(kit)
+            with hooks:
+                warm(kit)
+            import_ahead(preload)
             child.rehearse(scratch, _REHEARSALS_COUNT)
     except Exception as error:
         refuse(control_fd, error)
@@ -337,7 +428,12 @@ def serve(arguments: list[str]) -> None:
         asked = limits.Limits(*map(int, own_limits.split(",")))
         limits.apply(asked, has_browser=has_browser(kit))
     _prepare_interpreter()
-    Template(control_fd, scratch, isolation, kit, plan).serve()
+    template = Template(control_fd, scratch, isolation, kit, preload, plan, hooks)
+    if isolation == "fork":
+        template.rehearse(_REHEARSALS_COUNT)
+    gc.collect()
+    gc.freeze()  # a collection in a child would copy every page it visits
+    template.serve()
 
 
 def refuse(control_fd: int, error: Exception) -> None:
@@ -347,14 +443,15 @@ def refuse(control_fd: int, error: Exception) -> None:
 
 
 def serve_child(arguments: list[str]) -> None:
-    """Run as one child in a fresh interpreter: kit, private folder, plan."""
-    kit, folder, plan = arguments[:3]
+    """Run as one child in a fresh interpreter: kit, preload, private folder, plan."""
+    kit, preload, folder, plan = arguments[:4]
     os.set_inheritable(child.CHANNEL_FD, False)
     sandbox = Sandbox(read_plan(plan), is_forked=False)
     sandbox.prepare_ruleset(folder)
     os.closerange(RULESET_FD + 1, 65536)
     network.watch()
     warm(kit)
+    _import(preload)
     _prepare_interpreter()
     if has_browser(kit):
         chromium.start_ahead(chromium.home(), sandbox.confine_ahead)
@@ -368,5 +465,5 @@ def _prepare_interpreter() -> None:
         )
     child.install_sigterm()
     gc.collect()
-    gc.freeze()  # a collection in a child would copy every page it visits
+    gc.freeze()
     gc.disable()

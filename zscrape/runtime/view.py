@@ -15,7 +15,7 @@ import os
 from typing import NamedTuple
 
 from zscrape.runtime import syscalls
-from zscrape.runtime.landlock import DEVICES, SYSTEM
+from zscrape.runtime.landlock import DEVICES, FONT_CACHE, SYSTEM
 
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWUSER = 0x10000000
@@ -58,6 +58,7 @@ def enter(view: View, staging: str) -> None:
     syscalls.mount("zscrape", staging, "tmpfs", _MS_NOSUID | _MS_NODEV, "size=1m,mode=755")
     for path in (*SYSTEM, "/etc"):
         _show_system(staging, path)
+    _show(staging, FONT_CACHE, _READ_ONLY | _NO_SUID | _NO_DEVICES)
     for path in _without_inner([os.path.realpath(path) for path in view.read] + view.read):
         _show(staging, path, _READ_ONLY | _NO_SUID | _NO_DEVICES)
     _show_file_behind_link(staging, "/etc/resolv.conf")

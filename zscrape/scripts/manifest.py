@@ -50,8 +50,6 @@ DEFAULT_ENTRY_POINT: Final = "main.py"
 DEFAULT_PYTHON_VERSION: Final = ">=3.8"
 KITS: Final = frozenset({"http", "browser"})
 
-_NOT_ENFORCED: Final = ("reuse",)
-_ASKS_NOTHING: Final[Mapping[str, tuple[Any, ...]]] = {"reuse": (None, 1)}
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _ENTRY_POINT = re.compile(r"(?P<file>[^:]+\.py)(?::(?P<function>[^\W\d]\w{0,99}))?")
 _MODULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
@@ -141,6 +139,8 @@ def run_spec(
         sites=tuple(manifest.sites.items()),
         expect=manifest.expect,
         key_kept_s=None if kept_days is None else kept_days * DAY_S,
+        # What a browser has been told by one page is not for the next attempt.
+        reuse_count=1 if "browser" in manifest.kit else manifest.reuse_count,
     )
 
 
@@ -160,18 +160,17 @@ def parse_manifest(raw: bytes, folder_name: str, defaults: ManifestDefaults = ST
         **_placing(reader),
         **_promises(reader),
         warnings=tuple(reader.unknown()),
-        notices=tuple(_not_enforced(source)),
+        notices=tuple(_without_effect(source)),
     )
     if reader.problems:
         raise ManifestInvalid(name=folder_name, problems=reader.problems[:PROBLEM_COUNT_LIMIT])
     return manifest
 
 
-def _not_enforced(source: Mapping[str, Any]) -> Iterator[Problem]:
-    """Tell of fields that ask for what nobody holds the script to yet."""
-    for name in _NOT_ENFORCED:
-        if source.get(name) not in _ASKS_NOTHING.get(name, (None, [], {})):
-            yield problem(pointer_to(name), "not_enforced")
+def _without_effect(source: Mapping[str, Any]) -> Iterator[Problem]:
+    """Tell of what is right by itself, and comes to nothing beside the rest."""
+    if source.get("reuse", 1) != 1 and "browser" in (source.get("kit") or ()):
+        yield problem(pointer_to("reuse"), "no_reuse_with_browser")
 
 
 def _object(raw: bytes, folder_name: str) -> dict[str, Any]:

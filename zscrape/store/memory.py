@@ -321,7 +321,8 @@ def _kinds(row: TaskRow) -> tuple[tuple[bytes, str], ...]:
 
 def _fits(row: TaskRow, query: TaskQuery) -> bool:
     return (
-        (not query.statuses or row.status in query.statuses)
+        (not query.ids or row.id in query.ids)
+        and (not query.statuses or row.status in query.statuses)
         and (not query.script_name or row.script_name == query.script_name)
         and (not query.origin or row.origin == query.origin)
         and (not query.client or row.client == query.client)

@@ -115,6 +115,9 @@ def page(reader: sqlite3.Connection, query: TaskQuery) -> list[Loaded]:
         values += query.groups
     if query.is_dead_letter:
         conditions.append("is_dead_letter")
+    if query.ids:
+        conditions.append(f"id IN ({', '.join('?' * len(query.ids))})")
+        values += sorted(query.ids)
     if query.statuses:
         conditions.append(f"status IN ({', '.join('?' * len(query.statuses))})")
         values += sorted(query.statuses)

@@ -151,6 +151,7 @@ class TaskRow(Struct, kw_only=True, gc=False, omit_defaults=True):
 class TaskQuery(Struct, frozen=True, kw_only=True):
     """Which tasks are asked for. Newest first; `before` is the cursor of the page before."""
 
+    ids: frozenset[TaskId] = frozenset()  # of these alone; empty: any
     statuses: frozenset[TaskState] = frozenset()  # empty: any
     script_name: str = ""
     origin: str = ""

@@ -436,6 +436,7 @@ class Agent:
                         is_exclusive=run.lease_ms > 0,
                         secrets=run.secrets,
                         trace_id=run.trace_id,
+                        client=run.client,
                     )
                 )
             case Ready(run=run):

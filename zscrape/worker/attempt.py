@@ -32,6 +32,7 @@ from zscrape.worker.parking import PERSON, Clock
 from zscrape.worker.pump import Pump
 from zscrape.worker.quota import FolderWatch
 from zscrape.worker.recordings import record_of
+from zscrape.worker.reusing import is_alone
 from zscrape.worker.speech import Speech, Violation
 from zscrape.worker.watch import TreeWatch
 from zscrape.worker.yields import Yields
@@ -56,6 +57,7 @@ class Assignment(msgspec.Struct, frozen=True):
     is_exclusive: bool = False  # another may begin as soon as this one is told to be over
     secrets: dict[str, str] = {}  # values by name, as far as they are granted
     trace_id: str = ""  # by which others know the call
+    client: str = ""  # whose it is
     is_replay: bool = False  # sites answer as they did once: what asks `replay` says
 
 
@@ -101,6 +103,8 @@ class Running:
             hide(value)  # from this worker's own log
         self._child: Child | None = None
         self.preparing: asyncio.Task[None] | None = None
+        self.keep: Callable[[Child], None] | None = None  # takes a child that may run another
+        self._is_kept = False
         self._begun_at = loop.time()
         self._started_at = 0.0
         self.fetch_s = self.environment_s = 0.0  # until script and environment were there
@@ -126,10 +130,13 @@ class Running:
         self, child: Child, folder: str, code: Code | None = None, *, is_compile_only: bool = False
     ) -> None:
         """Give the attempt to `child`: one write, and the script runs."""
+        run = self.assignment.run
         self._child = child
+        child.run_count += 1
+        left_count = 0 if self.keep is None else run.reuse_count - child.run_count
         child.on_exit = self._on_exit
         child.on_long = self._on_long
-        run, now = self.assignment.run, self._loop.time()
+        now = self._loop.time()
         ends_at = self._clock.begin(run.timeout_s)
         self._started_at = now
         budget = self._budget = Budget(self._limits.output_size_bytes)
@@ -140,7 +147,9 @@ class Running:
         self._inquiry = Inquiry(self._loop, mask, pass_on=self._ask)
         self._write(
             child,
-            memoryview(_request(self.assignment, folder, ends_at - now, code, is_compile_only)),
+            memoryview(
+                _request(self.assignment, folder, ends_at - now, code, left_count, is_compile_only)
+            ),
         )
         self._pump.add(child.channel_fd, self._on_channel)
         if self._unsent:
@@ -256,7 +265,16 @@ class Running:
                 outcome = Outcome(OutcomeCode.EMPTY_RESULT, fields=fault)
         ended = (outcome, answer.cpu_us / 1e6, answer.memory_bytes)
         child = self._child
-        if self.assignment.is_exclusive and child is not None:
+        self._is_kept = (
+            answer.is_kept
+            and outcome.is_ok
+            and self.guard.code is None
+            and self.keep is not None
+            and child is not None
+            and child.run_count < self.assignment.run.reuse_count
+            and is_alone(child)
+        )
+        if self.assignment.is_exclusive and child is not None and not self._is_kept:
             # It has answered, and its threads and processes may still be at work.
             self._answered = ended
             self._is_deaf = True
@@ -362,6 +380,7 @@ class Running:
         child = self._child
         if child is None:
             return
+        how = msgspec.structs.replace(how, cpu_s=max(how.cpu_s - child.used_cpu_s, 0.0))
         self._drain_pipes(child)
         if self._answered is not None:
             self._finish(*self._answered)
@@ -380,7 +399,9 @@ class Running:
         if self._tree is not None and self._folder is not None:
             self._tree.close()
             self._folder.close()
-            cpu_s, memory_bytes = self._tree.cpu_s(cpu_s), self._tree.peak_bytes(memory_bytes)
+            used_cpu_s = 0.0 if child is None else child.used_cpu_s
+            cpu_s = self._tree.cpu_s(cpu_s + used_cpu_s) - used_cpu_s
+            memory_bytes = self._tree.peak_bytes(memory_bytes)
         item_count = output_bytes = 0
         if child is not None:
             for stream in (self._out, self._err):
@@ -416,21 +437,30 @@ class Running:
             self._listener.on_finished(self.assignment.task_id, self.assignment.attempt, outcome)
         finally:
             if child is not None:
-                self._let_go(child)
+                self._let_go(child, cpu_s)
 
-    def _let_go(self, child: Child) -> None:
+    def _let_go(self, child: Child, cpu_s: float) -> None:
         child.on_exit = child.on_long = None
         self._child = None
         for fd in (child.channel_fd, child.out_fd, child.err_fd):
             self._pump.remove(fd)
-        child.hang_up()
         child.template.unwatch(child)
+        if self._is_kept and self.keep is not None and self.guard.code is None:
+            child.used_cpu_s += cpu_s
+            self.keep(child)
+            return
+        child.hang_up()
         if child.exited is None:
             child.template.expect_exit(child, _LATE_EXIT_S)
 
 
 def _request(
-    assignment: Assignment, folder: str, timeout_s: float, code: Code | None, is_compile_only: bool
+    assignment: Assignment,
+    folder: str,
+    timeout_s: float,
+    code: Code | None,
+    left_count: int,
+    is_compile_only: bool,
 ) -> bytes:
     """Return the frame that a child waits for: see `FIELDS` in `zscrape.runtime.child`."""
     run = assignment.run
@@ -450,7 +480,7 @@ def _request(
     head = (
         f"{assignment.task_id}\0{assignment.attempt}\0{folder}\0{run.entry_point}\0{run.pin.name}\0"
         f"{timeout_s:.3f}\0{max(cpu_s, 1)}\0{limits.memory_bytes}\0{limits.result_size_bytes}\0"
-        f"{mode.decode()}\0{len(content)}\0{len(secrets)}\0{assignment.trace_id}\0"
+        f"{mode.decode()}\0{len(content)}\0{len(secrets)}\0{assignment.trace_id}\0{left_count}\0"
     ).encode()
     parts = (frames.REQUEST, head, assignment.params, secrets, content)
     return b"".join((sum(map(len, parts)).to_bytes(4, "big"), *parts))

@@ -40,6 +40,9 @@ class Keeper(Protocol):
     def refill(self) -> None:
         """Fork what has been taken."""
 
+    def resume(self, child: Child) -> None:
+        """Watch a child again that has run an attempt and is given another."""
+
     def strays_of(self, child: Child) -> list[int]:
         """Return what the child has started that has lost its parent, zombies included."""
 
@@ -69,8 +72,10 @@ class Child:
         "out_fd",
         "pid",
         "pidfd",
+        "run_count",
         "taken_at",
         "template",
+        "used_cpu_s",
     )
 
     def __init__(self, child_id: int, template: Keeper, folder: str) -> None:
@@ -83,6 +88,8 @@ class Child:
         self.kill_at = 0.0  # when its end is overdue, by the loop's clock
         self.exited: Exit | None = None
         self.on_exit: Callable[[Exit], None] | None = None  # set iff an attempt has it
+        self.run_count = 0  # attempts that it was given
+        self.used_cpu_s = 0.0  # by those that are over
         self.on_long: Callable[[], None] | None = None  # it has been running for a while
 
     def connect(self) -> tuple[int, int, int]:

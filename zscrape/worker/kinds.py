@@ -43,6 +43,12 @@ class Kind(Struct, frozen=True):
     own_limits: Limits | None
     python: str = ""  # the interpreter of an environment; empty: the worker's own
     network: Network = "public"
+    preload: str = ""  # modules, comma separated, that its children start with
+
+    @property
+    def is_rare(self) -> bool:
+        """True iff it is for few scripts: started when one of them comes, closed when none does."""
+        return bool(self.python or self.preload)
 
     @property
     def name(self) -> str:
@@ -50,7 +56,8 @@ class Kind(Struct, frozen=True):
         network = "" if self.network == "public" else f"+network={self.network}"
         environment = f"@{Path(self.python).parents[1].name[:12]}" if self.python else ""
         limits = "" if self.own_limits is not None else "+limits"
-        return f"{self.kit}{environment}{limits}{network}"
+        preload = f"+{self.preload}" if self.preload else ""
+        return f"{self.kit}{preload}{environment}{limits}{network}"
 
 
 def clean_environ(extra: dict[str, str]) -> dict[str, str]:
@@ -82,7 +89,8 @@ def start_process(
     python = kind.python or policy.python
     plan = policy.layers.plan(python, scratch_root)
     answer = "-" if answer_fd < 0 else str(answer_fd)
-    arguments = (str(control_fd), scratch_root, policy.isolation, kind.kit, own, plan, answer)
+    roles = (str(control_fd), scratch_root, policy.isolation)
+    arguments = (*roles, kind.kit, kind.preload, own, plan, answer)
     return subprocess.Popen(
         # Without `site`: what an environment's `.pth` files run comes after `prepare`, which
         # takes away the ways to gain rights.

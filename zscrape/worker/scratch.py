@@ -130,6 +130,23 @@ async def _remove_aside(path: str) -> bool:
     return await asyncio.to_thread(remove_tree, path)
 
 
+def is_emptied(path: str, *, is_trying: bool) -> bool:
+    """True iff a folder is empty, or, if that is to be tried, everything in it could be removed."""
+    try:
+        if not os.listdir(path):  # noqa: PTH208 - as above
+            return True
+        if not is_trying:
+            return False
+        top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            _flatten(top)
+        finally:
+            os.close(top)
+    except OSError:
+        return False
+    return True
+
+
 def remove_tree(path: str) -> bool:
     """Remove a folder and all that is in it; return False if something could not be removed.
 

@@ -35,6 +35,7 @@ from zscrape.worker.environments import (
 from zscrape.worker.fetching import Fetcher
 from zscrape.worker.fleet import Fleet
 from zscrape.worker.identity import Identity, facts
+from zscrape.worker.isolation import Isolation
 from zscrape.worker.network import network_policy
 from zscrape.worker.recipe import environment_policy
 from zscrape.worker.slots import SlotPolicy, Slots
@@ -61,7 +62,15 @@ class Ready(Struct, frozen=True):
     link: str
 
 
-async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> int:
+class Tellers(Struct, frozen=True):
+    """Whom a worker tells of the steps of its life."""
+
+    on_ready: Callable[[Ready], None]  # it has joined
+    on_dialling: Callable[[], None] = lambda: None  # it could run scripts; gateways may be late
+    on_stopping: Callable[[], None] = lambda: None
+
+
+async def serve(settings: Settings, tellers: Tellers) -> int:
     """Run a worker until it is told to stop; returns the exit code.
 
     The first SIGTERM or SIGINT drains it: it ends what it runs and takes nothing new. The
@@ -75,7 +84,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[Ready], None]) -> int
         with usable(settings.home, "--home"):
             identity = Identity(settings.home)
         parts.callback(identity.release)
-        return await _serve(settings, identity, parts, on_ready)
+        return await _serve(settings, identity, parts, tellers)
 
 
 def _own_repositories(settings: Settings, cache: ScriptCache) -> list[Repository]:
@@ -142,6 +151,12 @@ def _tell_environment(log: Any, fact: EnvironmentFact) -> None:
             assert_never(fact)
 
 
+def _tell_layers(log: Any, layers: Isolation) -> None:
+    log.info("isolation_ready", layers=", ".join(layers.active))
+    for layer, why in layers.missing.items():
+        log.warning("isolation_missing", layer=layer, reason=why)
+
+
 def _links(settings: Settings, identity: Identity, slot_count: int) -> dict[str, WorkerLink]:
     """Return this worker's half of the dialogue with each gateway, by its address."""
     return {
@@ -204,12 +219,12 @@ async def _serve(
     settings: Settings,
     identity: Identity,
     parts: contextlib.AsyncExitStack,
-    on_ready: Callable[[Ready], None],
+    tellers: Tellers,
 ) -> int:
     log = get_logger().bind(worker_id=identity.id)
     slot_count = settings.worker.slots or os.cpu_count() or 1
     ready = Ready(identity.id, slot_count, ",".join(_addresses(settings)))
-    teller = _Teller(log, lambda: on_ready(ready))
+    teller = _Teller(log, lambda: tellers.on_ready(ready))
     with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
         cache = ScriptCache(
             settings.cache_dir,
@@ -253,9 +268,7 @@ async def _serve(
     layers = slots.layers
     require_layers(layers, settings.isolation.require)
     await send_canary(slots)
-    log.info("isolation_ready", layers=", ".join(layers.active))
-    for layer, why in layers.missing.items():
-        log.warning("isolation_missing", layer=layer, reason=why)
+    _tell_layers(log, layers)
     for link in links.values():
         told = facts(layers.active, slots.network_strength.name, policy.browser_slots or 0)
         link.introduce(told)
@@ -269,12 +282,14 @@ async def _serve(
         signal_count += 1
         if signal_count == 1:
             log.info("worker_stopping")
+            tellers.on_stopping()
             fleet.drain()
         elif signal_count == 2:  # the second one insists
             background.append(loop.create_task(fleet.leave()))
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
+    tellers.on_dialling()
     try:
         end = await fleet.run(slots)
     finally:

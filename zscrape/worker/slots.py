@@ -10,6 +10,7 @@ await slots.close()          # nothing that was started here is left
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -32,6 +33,7 @@ from zscrape.worker.isolation import examine
 from zscrape.worker.kinds import TemplateFailed, TemplatePolicy, clean_environ
 from zscrape.worker.network import Egress, NetworkPolicy, Strength
 from zscrape.worker.pump import Pump
+from zscrape.worker.reusing import Reusing, Use
 from zscrape.worker.scratch import Scratch
 from zscrape.worker.supervisor.keeper import Supervisor
 from zscrape.worker.templates import Templates
@@ -111,6 +113,7 @@ class Slots:
         if layers.has_own_users:
             self._scratch.give_to(layers.first_uid)
         self._pump = Pump(self._loop)
+        self._reusing = Reusing(self._loop, self._pump, self._policy.slot_count)
         ahead = {chromium.AHEAD_VARIABLE: "1"} if self._policy.browser_ahead > 0 else {}
         policy = TemplatePolicy(
             python=python,
@@ -251,6 +254,7 @@ class Slots:
         for task in self._readying:
             task.cancel()
         await asyncio.gather(*self._readying, return_exceptions=True)
+        await self._reusing.close()
         await self._templates.close()
         await asyncio.to_thread(self._egress.close)
         if self._supervisor is not None:
@@ -283,7 +287,9 @@ class Slots:
             if needs_environment(run):
                 await self._prepare_environment(running, folder)
                 return
-            child = self._take(run)
+            if run.preload:
+                await self._warm(run, "")
+            child = self._take_for(running, "")
         except ZscrapeError as error:
             running.fail(_refused(error))
         except (TemplateFailed, OSError) as error:
@@ -301,7 +307,6 @@ class Slots:
         if self._environments is None:
             raise EnvironmentFailed(reason=text("environment_error.none", "en"))
         run = running.assignment.run
-        limits = _child_limits(run.limits)
         began_at = self._loop.time()
         try:
             environment = await self._environments.ensure(run)
@@ -316,17 +321,31 @@ class Slots:
                 built = text("event.environment_built", "en", seconds=environment.built_s)
                 tail = environment.log.splitlines()[-_LOG_TAIL_COUNT:]
                 running.note("info", "\n".join((built, *tail)))
-            network = self._egress.cap(run.network)
-            await self._templates.warm(run.kit, limits, environment.python, network)
-            child = self._take(run, environment.python)
+            await self._warm(run, environment.python)
+            child = self._take_for(running, environment.python)
         finally:
             # Its template holds it from here on, for as long as that lives.
             self._environments.release(environment.python)
         self._launch(running, child, str(folder), environment.python)
 
+    def _take_for(self, running: Running, python: str) -> Child:
+        """Return a child for an attempt: one that has run others, where its script wants that."""
+        assignment = running.assignment
+        if assignment.run.reuse_count > 1 and not assignment.is_replay:
+            use = Use(assignment.client, assignment.run, python)
+            running.keep = functools.partial(self._reusing.offer, use)
+            child = self._reusing.take(use)
+            if child is not None:
+                return child
+        return self._take(assignment.run, python)
+
+    async def _warm(self, run: RunSpec, python: str) -> None:
+        limits, network = _child_limits(run.limits), self._egress.cap(run.network)
+        await self._templates.warm(run.kit, limits, python, network, run.preload)
+
     def _take(self, run: RunSpec, python: str = "") -> Child:
-        network = self._egress.cap(run.network)
-        return self._templates.take(run.kit, _child_limits(run.limits), python, network)
+        limits, network = _child_limits(run.limits), self._egress.cap(run.network)
+        return self._templates.take(run.kit, limits, python, network, run.preload)
 
     def _on_prepared(self, running: Running, preparing: asyncio.Task[None]) -> None:
         """A fault of ours while preparing must not keep the slot until the time limit."""
@@ -338,6 +357,9 @@ class Slots:
 
     def _launch(self, running: Running, child: Child, folder: str, python: str) -> None:
         run = running.assignment.run
+        if child.run_count:  # it has the script already
+            running.launch(child, folder)
+            return
         # What one interpreter has compiled is nothing to another.
         key = self._codes.key(folder, run.entry_point, f"{','.join(run.kit)}@{python}")
         code = None if key is None else self._codes.get(key)

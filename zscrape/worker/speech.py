@@ -54,6 +54,7 @@ class Answer(Struct):
     cpu_us: _Count = 0
     memory_bytes: _Count = 0
     known_count: _Count = 0  # items left out because an earlier run had their keys
+    is_kept: bool = False  # its process may run another attempt
     fields: Annotated[dict[_Name, _Field], Meta(max_length=16)] = {}
     error_type: _Name = ""
     error_message: _Message = ""

@@ -143,6 +143,13 @@ class Template:
         self._in(_WATCH_DELAY_S, "watch", self._watch)
         return child
 
+    def resume(self, child: Child) -> None:
+        """Watch a child again that has run an attempt and is given another."""
+        self.unwatch(child)
+        if child not in self._unwatched:
+            self._unwatched.append(child)
+            self._in(_WATCH_DELAY_S, "watch", self._watch)
+
     def refill(self) -> None:
         """Fork what has been taken: a batch at once, the last few when there is time."""
         if self._is_dear:

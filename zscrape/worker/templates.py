@@ -18,10 +18,11 @@ from zscrape.worker.template import Template
 _READY_TIMEOUT_S = 30.0
 _SHRINK_INTERVAL_S = 30.0
 _RESTART_DELAY_S = 1.0
-# Templates of environments start when a script asks for them, which costs it 100 ms and more,
-# and hold 20 MB and more each. These are kept warm: lately used, and not too many.
-_ENVIRONMENT_IDLE_S = 300.0
-_ENVIRONMENT_COUNT = 8
+# Templates of environments, and those that preload modules, start when a script asks for them,
+# which costs it 100 ms and more, and hold 20 MB and more each. These are kept warm: lately used,
+# and not too many.
+_RARE_IDLE_S = 300.0
+_RARE_COUNT = 8
 # What a dead template leaves behind comes to us one after the other: see `end_adopted`.
 _ADOPTED_LOOKS_S = (0.1, 0.2, 0.5)
 
@@ -54,7 +55,7 @@ class Templates:
         self._pump = pump
         self._scratch = scratch
         self._templates: dict[Kind, Template] = {}
-        self._used_at: dict[Kind, float] = {}  # of templates of environments
+        self._used_at: dict[Kind, float] = {}  # of rare templates
         self._closing: set[Template] = set()
         self._watchers: set[asyncio.Task[None]] = set()
         self._shrinking: asyncio.TimerHandle | None = None
@@ -74,27 +75,39 @@ class Templates:
         self._shrink()
 
     async def warm(
-        self, kit: tuple[str, ...], wanted: Limits, python: str, network: Network
+        self,
+        kit: tuple[str, ...],
+        wanted: Limits,
+        python: str,
+        network: Network,
+        preload: tuple[str, ...],
     ) -> None:
-        """Return when there is a template of an environment that can be taken from at once.
+        """Return when there is a rare template that can be taken from at once.
 
         Raises:
             TemplateFailed: It cannot be started.
         """
-        kind = self._kind(kit, wanted, python, network)
+        kind = self._kind(kit, wanted, python, network, preload)
         template = self._get(kind)
         self._used_at[kind] = asyncio.get_running_loop().time()
         await _ready(template)
 
-    def take(self, kit: tuple[str, ...], wanted: Limits, python: str, network: Network) -> Child:
+    def take(
+        self,
+        kit: tuple[str, ...],
+        wanted: Limits,
+        python: str,
+        network: Network,
+        preload: tuple[str, ...] = (),
+    ) -> Child:
         """Return a child of this kit under these limits, starting a template if there is none.
 
         Raises:
             TemplateFailed: It cannot be started.
         """
-        kind = self._kind(kit, wanted, python, network)
+        kind = self._kind(kit, wanted, python, network, preload)
         template = self._get(kind)
-        if python:
+        if kind.is_rare:
             self._used_at[kind] = asyncio.get_running_loop().time()
         return template.take(wanted)
 
@@ -124,9 +137,16 @@ class Templates:
             await asyncio.gather(self._adopting, return_exceptions=True)
         await asyncio.to_thread(strays.end_adopted, self._scratch.owner)
 
-    def _kind(self, kit: tuple[str, ...], wanted: Limits, python: str, network: Network) -> Kind:
+    def _kind(
+        self,
+        kit: tuple[str, ...],
+        wanted: Limits,
+        python: str,
+        network: Network,
+        preload: tuple[str, ...] = (),
+    ) -> Kind:
         own = self._standard if wanted == self._standard else None
-        return Kind(",".join(kit), own, python, network)
+        return Kind(",".join(kit), own, python, network, ",".join(preload))
 
     def _get(self, kind: Kind) -> Template:
         template = self._templates.get(kind)
@@ -142,6 +162,7 @@ class Templates:
         self._templates[kind] = template
         if kind.python:
             self._hold(kind.python)
+        if kind.is_rare:
             self._used_at[kind] = template.started_at
             self._close_idle(template.started_at)
         watcher = asyncio.get_running_loop().create_task(self._watch(template))
@@ -165,7 +186,7 @@ class Templates:
         if self._templates.get(kind) is template:
             del self._templates[kind]
             self._used_at.pop(kind, None)
-            if not template.failure and not kind.python:  # those start when they are asked for
+            if not template.failure and not kind.is_rare:  # those start when they are asked for
                 self._start(kind)
 
     def _end_adopted_soon(self) -> None:
@@ -183,12 +204,12 @@ class Templates:
                 del looks[0]
 
     def _close_idle(self, now: float) -> None:
-        """Close templates of environments that nobody has used for long, or beyond those kept."""
+        """Close rare templates that nobody has used for long, or beyond those kept."""
         kinds = sorted(self._used_at, key=self._used_at.__getitem__, reverse=True)
         for index, kind in enumerate(kinds):
-            is_old = now - self._used_at[kind] > _ENVIRONMENT_IDLE_S
+            is_old = now - self._used_at[kind] > _RARE_IDLE_S
             template = self._templates[kind]
-            if (is_old or index >= _ENVIRONMENT_COUNT) and template.is_idle:
+            if (is_old or index >= _RARE_COUNT) and template.is_idle:
                 del self._templates[kind], self._used_at[kind]
                 self._closing.add(template)
                 template.close()

@@ -30,7 +30,7 @@ ROOT: Final = "/ui/"
 _FOLDER: Final = "zscrape.gateway.dashboard"
 _PAGE: Final = "index.html"
 _WORDS: Final = "words.json"
-_TYPES: Final = {
+TYPES: Final = {
     "html": "text/html; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
     "css": "text/css; charset=utf-8",
@@ -43,7 +43,7 @@ POLICY: Final = (
     " img-src 'self' blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none';"
     " require-trusted-types-for 'script'; trusted-types 'none'"
 )
-_FOR_EVER: Final = "public, max-age=31536000, immutable"
+FOR_EVER: Final = "public, max-age=31536000, immutable"
 _HEADERS: Final = {"X-Robots-Tag": "noindex"}
 
 
@@ -62,7 +62,7 @@ def assets() -> dict[str, Asset]:
     found = {
         each.name: each.read_bytes()
         for each in files(_FOLDER).iterdir()
-        if each.name.rpartition(".")[2] in _TYPES and each.name != _PAGE
+        if each.name.rpartition(".")[2] in TYPES and each.name != _PAGE
     }
     words = {key.removeprefix("ui."): [each.en, each.ko] for key, each in DASHBOARD.items()}
     found[_WORDS] = msgspec.json.encode(words)
@@ -97,7 +97,7 @@ def _path(name: str) -> str:
 def _asset(name: str, content: bytes) -> Asset:
     # A moment in it would make other bytes of the same.
     packed = gzip.compress(content, 9, mtime=0)
-    media_type = _TYPES[name.rpartition(".")[2]]
+    media_type = TYPES[name.rpartition(".")[2]]
     return Asset(content, packed, media_type, f'"{hashlib.sha256(content).hexdigest()[:16]}"')
 
 
@@ -105,7 +105,7 @@ def _asset(name: str, content: bytes) -> Asset:
 async def front(request: Request) -> Response:
     """`GET /`: the dashboard; it asks for itself who is signed in."""
     headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
-    return _told(request, page(language(request)), {**headers, "Vary": "Accept-Language"})
+    return delivered(request, page(language(request)), {**headers, "Vary": "Accept-Language"})
 
 
 @needs("open")
@@ -117,10 +117,11 @@ async def asset(request: Request) -> Response:
         raise NotFound(kind="path", name=request.url.path[:200])
     # A page that stood open while the gateway became another asks for what was before.
     is_current = request.path_params["digest"] == digest()
-    return _told(request, found, {"Cache-Control": _FOR_EVER if is_current else "no-store"})
+    return delivered(request, found, {"Cache-Control": FOR_EVER if is_current else "no-store"})
 
 
-def _told(request: Request, found: Asset, headers: dict[str, str]) -> Response:
+def delivered(request: Request, found: Asset, headers: dict[str, str]) -> Response:
+    """Return a file as the browser takes it: packed or not, or the word that it has it."""
     vary = ", ".join(filter(None, ("Accept-Encoding", headers.get("Vary"))))
     told = {**headers, **_HEADERS, "ETag": found.tag, "Vary": vary}
     if request.headers.get("if-none-match") == found.tag:

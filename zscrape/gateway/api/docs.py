@@ -1,36 +1,41 @@
-"""`/openapi.json` and `/docs`: the API describes itself, offline and without scripts."""
+"""`/openapi.json` and `/docs`: the API describes itself, offline.
+
+The page is Swagger UI as its makers ship it (`zscrape/gateway/viewer`), packed once and given as
+it lies there. It may load its own files and call this gateway, and nothing else; no script and
+no style stands in the page.
+"""
 
 from __future__ import annotations
 
-import base64
+import gzip
 import hashlib
+from functools import lru_cache
 from html import escape
+from importlib.resources import files
 from typing import Any, Final
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from zscrape import __version__
+from zscrape.errors import NotFound
+from zscrape.gateway.api import dashboard
+from zscrape.gateway.api.dashboard import Asset
 from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import check_query, language
 from zscrape.gateway.openapi import describe
 from zscrape.messages import text
 
-_STYLE: Final = """
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h2 { margin-top: 2.5rem; border-bottom: 1px solid; }
-summary { cursor: pointer; padding: .35rem 0; }
-code, pre { font: .9rem/1.45 ui-monospace, monospace; }
-pre { overflow-x: auto; padding: .75rem; border: 1px solid; border-radius: .4rem; }
-.method { display: inline-block; min-width: 4.5rem; font-weight: 700; }
-table { border-collapse: collapse; } td, th { padding: .15rem .9rem .15rem 0; text-align: left; }
-"""
-_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_PAGE_POLICY: Final = (
-    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'; "
-    "base-uri 'none'; form-action 'none'"
+ROOT: Final = "/docs/"
+_FOLDER: Final = "zscrape.gateway.viewer"
+_PAGE: Final = "index.html"
+# Pictures of the viewer stand in its style as `data:`. It makes markup of texts that it has cleaned
+# itself, so no Trusted Types here; a script in a text would still not run.
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
+    " img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 
@@ -42,14 +47,6 @@ async def document(request: Request) -> Response:
     return Response(content, media_type="application/json")
 
 
-@needs("open")
-async def page(request: Request) -> Response:
-    """`GET /docs`: the same for people, on one page that loads nothing."""
-    check_query(request, ())
-    headers = {"Content-Security-Policy": _PAGE_POLICY, "Vary": "Accept-Language"}
-    return HTMLResponse(_page(_document(request), language(request)), headers=headers)
-
-
 def _document(request: Request) -> dict[str, Any]:
     """Return the description, drawn once: the routes of a running gateway do not change."""
     state = request.app.state
@@ -59,58 +56,70 @@ def _document(request: Request) -> dict[str, Any]:
     return found
 
 
-def _page(told: dict[str, Any], lang: str) -> str:
-    tags: dict[str, list[str]] = {}
-    for path, methods in told["paths"].items():
-        for method, operation in methods.items():
-            tags.setdefault(operation["tags"][0], []).append(_shown(method, path, operation, lang))
-    sections = "".join(f"<h2>{escape(tag)}</h2>{''.join(each)}" for tag, each in tags.items())
-    schemas = "".join(
-        f"<details><summary><code>{escape(name)}</code></summary>{_json(schema)}</details>"
-        for name, schema in told["components"]["schemas"].items()
-    )
-    intro = escape(text("docs.intro", lang))
-    return (
-        f'<!doctype html><html lang="{lang}"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>zscrape {escape(told['info']['version'])}</title><style>{_STYLE}</style></head>"
-        f"<body><h1>zscrape {escape(told['info']['version'])}</h1><p>{intro} "
-        f'<a href="/openapi.json">openapi.json</a></p>{sections}'
-        f"<h2>{escape(text('docs.schemas', lang))}</h2>{schemas}</body></html>"
-    )
+@needs("open")
+async def page(request: Request) -> Response:
+    """`GET /docs`: the same for people, who can try each call there."""
+    check_query(request, ())
+    headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
+    shown = _page(language(request))
+    return dashboard.delivered(request, shown, {**headers, "Vary": "Accept-Language"})
 
 
-def _shown(method: str, path: str, operation: dict[str, Any], lang: str) -> str:
-    rows = "".join(
-        f"<tr><td><code>{escape(each['name'])}</code></td><td>{each['in']}</td>"
-        f"<td><code>{escape(msgspec.json.encode(each['schema']).decode())}</code></td></tr>"
-        for each in operation["parameters"]
-    )
-    body = operation.get("requestBody")
-    told_body = ""
-    if body is not None:
-        schema = body["content"]["application/json"]["schema"]
-        told_body = f"<h4>{escape(text('docs.body', lang))}</h4>{_json(schema)}"
-    answers = _json({status: _media(each) for status, each in operation["responses"].items()})
-    return (
-        f'<details><summary><span class="method">{method.upper()}</span><code>{escape(path)}</code>'
-        f" &mdash; {escape(operation['summary'])}</summary>"
-        f"<p>{escape(operation.get('description', ''))}</p>"
-        f"<h4>{escape(text('docs.parameters', lang))}</h4><table>{rows}</table>{told_body}"
-        f"<h4>{escape(text('docs.answers', lang))}</h4>{answers}</details>"
-    )
+@needs("open")
+async def asset(request: Request) -> Response:
+    """`GET /docs/{digest}/{name}`: one of the files of that page."""
+    name = request.path_params["name"]
+    found = assets().get(name)
+    if found is None:
+        raise NotFound(kind="path", name=request.url.path[:200])
+    is_current = request.path_params["digest"] == digest()
+    headers = {"Cache-Control": dashboard.FOR_EVER if is_current else "no-store"}
+    return dashboard.delivered(request, found, headers)
 
 
-def _media(answer: dict[str, Any]) -> Any:
-    content = answer.get("content")
-    if not content:
-        return answer["description"]
-    return {media: each["schema"] for media, each in content.items()}
+@lru_cache(maxsize=1)
+def assets() -> dict[str, Asset]:
+    """Return every file by its name."""
+    found = {}
+    for each in files(_FOLDER).iterdir():
+        name = each.name.removesuffix(".gz")
+        kind = dashboard.TYPES.get(name.rpartition(".")[2])
+        if kind is None or name == _PAGE:
+            continue
+        content = each.read_bytes()
+        if name == each.name:
+            found[name] = _asset(content, gzip.compress(content, 9, mtime=0), kind)
+        else:
+            found[name] = _asset(gzip.decompress(content), content, kind)
+    return found
 
 
-def _json(value: Any) -> str:
-    shown = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-    return f"<pre>{escape(shown)}</pre>"
+@lru_cache(maxsize=1)
+def digest() -> str:
+    """Return what stands for all of the files together."""
+    told = " ".join(f"{name} {each.tag}" for name, each in sorted(assets().items()))
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=4)
+def _page(lang: str) -> Asset:
+    shown = (files(_FOLDER) / _PAGE).read_text("utf-8")
+    values = {
+        "lang": lang,
+        "version": __version__,
+        "base": f"{ROOT}{digest()}/",
+        "icon": f"{dashboard.ROOT}{dashboard.digest()}/icon.svg",
+        "intro": escape(text("docs.intro", lang)),
+        "dashboard": escape(text("docs.dashboard", lang)),
+    }
+    for name, value in values.items():
+        shown = shown.replace(f"{{{{{name}}}}}", value)
+    content = shown.encode()
+    return _asset(content, gzip.compress(content, 9, mtime=0), dashboard.TYPES["html"])
+
+
+def _asset(content: bytes, packed: bytes, media_type: str) -> Asset:
+    return Asset(content, packed, media_type, f'"{hashlib.sha256(content).hexdigest()[:16]}"')
 
 
 def routes() -> list[BaseRoute]:
@@ -118,4 +127,5 @@ def routes() -> list[BaseRoute]:
     return [
         Route("/openapi.json", document, methods=["GET"]),
         Route("/docs", page, methods=["GET"]),
+        Route(f"{ROOT}{{digest}}/{{name}}", asset, methods=["GET"]),
     ]

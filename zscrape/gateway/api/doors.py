@@ -105,7 +105,13 @@ def _guarded(route: BaseRoute) -> BaseRoute:
         return route
     # As what it stands before: with its words and its decision, or seen to have none.
     enter = wraps(route.endpoint)(_entrance(route.endpoint, door))
-    return Route(route.path, enter, methods=sorted(route.methods or ()), name=route.name)
+    return Route(
+        route.path,
+        enter,
+        methods=sorted(route.methods or ()),
+        name=route.name,
+        include_in_schema=route.include_in_schema,
+    )
 
 
 def _entrance(endpoint: _Call, door: Door) -> _Call:

@@ -35,6 +35,7 @@ from zscrape.gateway.schedulebody import decode_schedule
 from zscrape.gateway.schedules import Schedules
 from zscrape.messages import text
 from zscrape.store.schedules import Occurrence, OccurrenceStatus, ScheduleRecord
+from zscrape.store.tasks import TaskQuery
 
 _SHOWN_COUNT: Final = 10
 _PAGE_LIMIT_COUNT: Final = 1_000
@@ -202,7 +203,8 @@ async def occurrences(request: Request) -> Response:
     )
     cursor = str(round(found[limit - 1].due_at * 1000)) if len(found) > limit else None
     lang = language(request)
-    views = [_occurrence_view(each, lang) for each in found[:limit]]
+    statuses = await _task_statuses(request, found[:limit])
+    views = [_occurrence_view(each, statuses, lang) for each in found[:limit]]
     return told({"schedule_id": record.id, "occurrences": views, "next_cursor": cursor})
 
 
@@ -258,7 +260,16 @@ def _moments(table: Timetable, now: float, count: int) -> list[str]:
     return [each.astimezone(zone).isoformat() for each in found if each is not None]
 
 
-def _occurrence_view(each: Occurrence, lang: str) -> dict[str, Any]:
+async def _task_statuses(request: Request, found: list[Occurrence]) -> dict[str, str]:
+    """Return how the tasks of occurrences stand; those kept no more are left out."""
+    ids = frozenset(each.task_id for each in found if each.task_id)
+    if not ids:
+        return {}
+    page = await gateway_of(request).store.page(TaskQuery(ids=ids, limit=len(ids)))
+    return {row.id: row.status.value for row in page.rows}
+
+
+def _occurrence_view(each: Occurrence, statuses: dict[str, str], lang: str) -> dict[str, Any]:
     detail: dict[str, Any] = msgspec.json.decode(each.detail)
     code = detail.pop("code", None) or each.reason or None
     words = None
@@ -270,6 +281,7 @@ def _occurrence_view(each: Occurrence, lang: str) -> dict[str, Any]:
         "due_at": moment(each.due_at),
         "status": each.status.value,
         "request_id": each.task_id or None,
+        "task_status": statuses.get(each.task_id),
         "manual": each.is_manual,
         "at": moment(each.at),
         "code": code,

@@ -41,8 +41,8 @@ function useTheme() {
 
 const may = (me, page) => me.scopes.includes("admin") || page.scopes.some((scope) => me.scopes.includes(scope));
 
-function Navigation({ me, active }) {
-  return html`<nav id="pages" aria-label=${t("nav.label")}><ul>
+function Navigation({ me, active, isOpen }) {
+  return html`<nav id="pages" class=${isOpen ? "open" : ""} aria-label=${t("nav.label")}><ul>
     ${PAGES.filter((page) => page.isListed !== false && may(me, page)).map((page) => html`<li key=${page.name}>
       <a href=${`#${page.path}`} aria-current=${page.name === active ? "page" : null}>${t(`nav.${page.name}`)}</a>
     </li>`)}
@@ -76,8 +76,6 @@ function Frame({ me, theme, choose, shown }) {
     if (main && !isFirst.current) main.focus({ preventScroll: true });
     isFirst.current = false;
     scrollTo(0, 0);
-    const chosen = document.querySelector("#pages [aria-current]");
-    if (chosen) chosen.scrollIntoView({ block: "nearest", inline: "nearest" });
   }, [page.name, parameters.id]);
   const can = useMemo(() => ({
     run: may(me, { scopes: ["run"] }),
@@ -89,18 +87,33 @@ function Frame({ me, theme, choose, shown }) {
     location.reload();
   };
   const Page = page.component;
+  const [isOpen, open] = useState(false); // the menu, where it does not stand beside the page
+  useEffect(() => open(false), [route]);
+  useEffect(() => {
+    if (!isOpen) return undefined;
+    const onKeyDown = (event) => {
+      if (event.key !== "Escape") return;
+      open(false);
+      document.getElementById("menu").focus();
+    };
+    addEventListener("keydown", onKeyDown);
+    return () => removeEventListener("keydown", onKeyDown);
+  }, [isOpen]);
   return html`
     <a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.getElementById("main").focus(); }}>${t("nav.skip")}</a>
     <header>
       <a class="brand" href="#/"><img src=${new URL("icon.svg", import.meta.url).href} alt="" width="24" height="24" />zscrape</a>
       <${Link} />
       <span class="fill"></span>
-      <span class="who" title=${me.scopes.join(" ")}>${me.name || me.id}</span>
-      <${Switches} theme=${theme} choose=${choose} />
-      <button type="button" class="plain" onClick=${signOut}>${t("session.out")}</button>
+      <button type="button" id="menu" aria-expanded=${isOpen ? "true" : "false"} aria-controls="pages" onClick=${() => open(!isOpen)}><i aria-hidden="true"></i>${t("nav.menu")}</button>
+      <div class=${`tools ${isOpen ? "open" : ""}`}>
+        <span class="who" title=${me.scopes.join(" ")}>${me.name || me.id}</span>
+        <${Switches} theme=${theme} choose=${choose} />
+        <button type="button" class="plain" onClick=${signOut}>${t("session.out")}</button>
+      </div>
     </header>
     <div class="frame">
-      <${Navigation} me=${me} active=${page.listedAs || page.name} />
+      <${Navigation} me=${me} active=${page.listedAs || page.name} isOpen=${isOpen} />
       <main id="main" tabindex="-1">
         ${may(me, page)
           ? html`<${Page} key=${route.split("?")[0]} ...${parameters} values=${values} can=${can} theme=${shown} />`

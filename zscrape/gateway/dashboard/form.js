@@ -4,7 +4,7 @@
 // script has it is not sent, so that another version's default counts there.
 
 import { html } from "./preact.js";
-import { t } from "./words.js";
+import { sampleWords, t } from "./words.js";
 import { Field } from "./ui.js";
 
 const OTHERS = "…";
@@ -38,12 +38,12 @@ function kindOf(schema) {
   return "json";
 }
 
-/** What a schema asks for, field by field. */
-export function fieldsOf(root) {
+/** What a schema asks for, field by field; `script`: whose it is. */
+export function fieldsOf(root, script = "") {
   const needed = new Set(root.required || []);
   const fields = Object.entries(root.properties || {}).map(([name, given]) => {
     const [schema, hasNull] = plain(resolved(given, root));
-    return { name, schema: resolved(schema, root), hasNull, isNeeded: needed.has(name), kind: kindOf(resolved(schema, root)), standard: given.default ?? schema.default };
+    return { name, schema: resolved(schema, root), hasNull, isNeeded: needed.has(name), script, kind: kindOf(resolved(schema, root)), standard: given.default ?? schema.default };
   });
   if (root.additionalProperties !== false && !root.$ref) fields.push({ name: OTHERS, schema: { type: "object" }, kind: "json", isRest: true, standard: undefined });
   return fields;
@@ -141,7 +141,7 @@ function Input({ field, text, set, isWrong }) {
 }
 
 const hint = (field) => {
-  const parts = [field.isRest ? t("form.rest") : field.schema.description, field.kind === "lines" && t("form.lines"), field.kind === "json" && !field.isRest && t("form.json")];
+  const parts = [field.isRest ? t("form.rest") : sampleWords(`${field.script}.${field.name}`, field.schema.description), field.kind === "lines" && t("form.lines"), field.kind === "json" && !field.isRest && t("form.json")];
   return parts.filter(Boolean).join(" ");
 };
 

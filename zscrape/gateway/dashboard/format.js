@@ -38,6 +38,12 @@ export function when(moment) {
   return new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" }).format(asDate(moment));
 }
 
+/** A moment to the minute with its weekday, in the zone that a schedule counts in. */
+export function whenIn(moment, zone) {
+  const parts = { weekday: "short", year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+  return new Intl.DateTimeFormat(locale(), { ...parts, timeZone: zone }).format(asDate(moment));
+}
+
 export function clock(moment) {
   if (!moment) return "–";
   return new Intl.DateTimeFormat(locale(), { timeStyle: "medium", hourCycle: "h23" }).format(asDate(moment));

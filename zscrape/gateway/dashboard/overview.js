@@ -5,6 +5,7 @@ import { t } from "./words.js";
 import { count, duration } from "./format.js";
 import { useAnswer, useChanges, useLive } from "./live.js";
 import { Badge, Bar, Chart, Empty, Fault, Stat } from "./ui.js";
+import { FirstSteps } from "./firststeps.js";
 import { WaitingBanner } from "./handoffs.js";
 import { TaskTable } from "./tasktable.js";
 
@@ -31,13 +32,13 @@ function Charts({ overview, theme }) {
   const whole = (value) => (Number.isInteger(value) ? count(value) : "");
   const { hour } = overview;
   return html`<div class="charts">
-    <${Chart} theme=${theme} label=${t("chart.throughput")} at=${at} format=${whole}
+    <${Chart} theme=${theme} label=${t("chart.throughput")} at=${at} format=${whole} least=${1}
       words=${t("chart.throughput.words", { completed: count(hour.completed_count), failed: count(hour.failed_count) })}
       lines=${[{ label: t("overview.completed"), values: of("completed_count"), colour: "--good", isFilled: true }, { label: t("overview.failed"), values: of("failed_count"), colour: "--bad" }]} />
-    <${Chart} theme=${theme} label=${t("chart.latency")} at=${at} format=${duration}
-      words=${t("chart.latency.words", { p50: duration(hour.p50_s), p95: duration(hour.p95_s), p99: duration(hour.p99_s) })}
+    <${Chart} theme=${theme} label=${t("chart.latency")} at=${at} format=${duration} least=${0.01}
+      words=${hour.p50_s === null ? t("chart.latency.none") : t("chart.latency.words", { p50: duration(hour.p50_s), p95: duration(hour.p95_s), p99: duration(hour.p99_s) })}
       lines=${[{ label: "p50", values: of("p50_s"), colour: "--accent", hasGaps: true }, { label: "p95", values: of("p95_s"), colour: "--warn", hasGaps: true }, { label: "p99", values: of("p99_s"), colour: "--bad", hasGaps: true }]} />
-    <${Chart} theme=${theme} label=${t("chart.queue")} at=${at} format=${whole}
+    <${Chart} theme=${theme} label=${t("chart.queue")} at=${at} format=${whole} least=${1}
       words=${t("chart.queue.words", { queued: count(overview.queue_length), running: count(overview.running_count) })}
       lines=${[{ label: t("overview.queue"), values: of("queue_length"), colour: "--warn", isFilled: true }, { label: t("overview.running"), values: of("running_count"), colour: "--accent" }]} />
   </div>`;
@@ -70,9 +71,11 @@ export function Overview({ can, theme }) {
     ${overview && html`
       ${overview.status === "draining" && html`<div class="banner">${t("overview.draining")}</div>`}
       ${overview.active_workers === 0 && overview.uptime_s > STARTING_S && html`<${NoWorker} can=${can} />`}
-      <${WaitingBanner} turn=${turn} />
-      <${Figures} overview=${overview} />`}
-    ${hasNone && html`<${Empty} text=${t("overview.nothing")} command="zscrape run noop -p hello=world"><a class="button primary" href="#/scripts">${t("overview.start")}</a><//>`}
+      <${WaitingBanner} turn=${turn} />`}
+    ${recent.data && failed.data && html`<${FirstSteps} recent=${recent.data} failed=${failed.data.tasks} can=${can}>
+      ${hasNone && html`<${Empty} text=${t("overview.nothing")} command="zscrape run noop -p hello=world"><a class="button primary" href="#/scripts">${t("overview.start")}</a><//>`}
+    <//>`}
+    ${overview && html`<${Figures} overview=${overview} />`}
     ${failed.error && html`<${Fault} error=${failed.error} retry=${failed.reload} />`}
     ${failed.data && failed.data.tasks.length > 0 && html`<section aria-labelledby="failed">
       <h2 id="failed">${t("overview.failures")}</h2>

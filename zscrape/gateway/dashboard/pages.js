@@ -9,12 +9,14 @@ import { Scripts } from "./scripts.js";
 import { Script } from "./script.js";
 import { Schedules } from "./schedules.js";
 import { Schedule } from "./schedule.js";
-import { NewSchedule } from "./newschedule.js";
+import { ChangeSchedule, NewSchedule } from "./newschedule.js";
 import { Workers } from "./workers.js";
 import { Handoffs } from "./handoffs.js";
 import { Sites } from "./sites.js";
 import { Locks } from "./locks.js";
 import { DeadLetters } from "./deadletters.js";
+import { Sessions } from "./sessions.js";
+import { Secrets } from "./secrets.js";
 import { Keys } from "./keys.js";
 import { Audit } from "./audit.js";
 
@@ -26,12 +28,15 @@ export const PAGES = [
   { name: "script", path: "/scripts/:id", scopes: ["read", "run"], component: Script, isListed: false, listedAs: "scripts" },
   { name: "schedules", path: "/schedules", scopes: ["read"], component: Schedules },
   { name: "newschedule", path: "/schedules/new", scopes: [], component: NewSchedule, isListed: false, listedAs: "schedules" },
+  { name: "changeschedule", path: "/schedules/:id/change", scopes: [], component: ChangeSchedule, isListed: false, listedAs: "schedules" },
   { name: "schedule", path: "/schedules/:id", scopes: ["read"], component: Schedule, isListed: false, listedAs: "schedules" },
   { name: "handoffs", path: "/handoffs", scopes: ["read", "run"], component: Handoffs },
   { name: "workers", path: "/workers", scopes: ["read"], component: Workers },
   { name: "sites", path: "/sites", scopes: ["read"], component: Sites },
   { name: "locks", path: "/locks", scopes: ["read"], component: Locks },
   { name: "deadletters", path: "/deadletters", scopes: ["read", "run"], component: DeadLetters },
+  { name: "sessions", path: "/sessions", scopes: [], component: Sessions },
+  { name: "secrets", path: "/secrets", scopes: [], component: Secrets },
   { name: "keys", path: "/keys", scopes: [], component: Keys },
   { name: "audit", path: "/audit", scopes: [], component: Audit },
 ];

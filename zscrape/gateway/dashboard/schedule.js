@@ -3,9 +3,9 @@
 import { html, useState } from "./preact.js";
 import { call, path, query } from "./api.js";
 import { t } from "./words.js";
-import { brief, when } from "./format.js";
+import { brief, whenIn } from "./format.js";
 import { useAnswer, useChanges } from "./live.js";
-import { Badge, Fault, Moment, Pager, Table, act, confirm } from "./ui.js";
+import { Badge, Fault, Moment, Pager, State, Table, act, confirm } from "./ui.js";
 import { Standing, Strip, TONES, setPaused, timing, trigger } from "./schedules.js";
 import { go } from "./route.js";
 
@@ -21,7 +21,7 @@ function Occurrences({ id, turn }) {
     { name: t("schedules.due"), of: (each) => html`<${Moment} at=${each.due_at} />${each.manual && html` <${Badge}>${t("schedules.manual")}<//>`}` },
     { name: t("task.state"), of: (each) => html`<${Badge} tone=${TONES[each.status]}>${t(`occurrence.${each.status}`)}<//>` },
     { name: t("task.why"), of: (each) => each.message || "", class: "long" },
-    { name: t("nav.task"), of: (each) => (each.request_id ? html`<a href=${`#/tasks/${each.request_id}`}>${t("do.open")}</a>` : "–") },
+    { name: t("nav.task"), of: (each) => (each.request_id ? html`<a href=${`#/tasks/${each.request_id}`}>${each.task_status ? html`<${State} of=${each.task_status} />` : t("do.open")}</a>` : "–") },
   ];
   return html`<${Fault} error=${error} retry=${reload} />
     ${data && data.occurrences.length > 0 && html`<${Table} label=${t("schedules.occurrences")} columns=${columns} rows=${data.occurrences} id=${(each) => each.due_at} />
@@ -51,14 +51,14 @@ export function Schedule({ id, can }) {
       <div class="row"><h1 class="fill">${schedule.name} <${Standing} schedule=${schedule} /></h1>
         <div class="row actions">
           ${can.run && html`<button type="button" class="primary" onClick=${() => trigger(schedule)}>${t("schedules.trigger")}</button>`}
-          ${can.admin && html`<button type="button" onClick=${() => setPaused(schedule, !schedule.paused, reload)}>${t(schedule.paused ? "do.resume" : "do.pause")}</button>
+          ${can.admin && html`<a class="button" href=${`#/schedules/${schedule.id}/change`}>${t("do.change")}</a><button type="button" onClick=${() => setPaused(schedule, !schedule.paused, reload)}>${t(schedule.paused ? "do.resume" : "do.pause")}</button>
             <button type="button" class="danger" onClick=${() => remove(schedule)}>${t("do.remove")}</button>`}
         </div></div>
       <${Strip} id=${schedule.id} turn=${turn} limit=${60} />
       <div class="columns">
         <section aria-labelledby="facts"><h2 id="facts">${t("task.facts")}</h2>${schedule.damaged ? t("schedules.damaged") : html`<${Facts} schedule=${schedule} />`}</section>
         <section aria-labelledby="next"><h2 id="next">${t("schedules.next")}</h2>
-          ${(schedule.next || []).length ? html`<ol class="plainlist">${schedule.next.map((each) => html`<li>${when(each)}</li>`)}</ol>` : html`<p class="muted">${t("schedules.no_next")}</p>`}</section>
+          ${(schedule.next || []).length ? html`<ol class="moments">${schedule.next.map((each) => html`<li>${whenIn(each, schedule.timezone)}</li>`)}</ol>` : html`<p class="muted">${t("schedules.no_next")}</p>`}</section>
       </div>
       <section aria-labelledby="occurrences"><h2 id="occurrences">${t("schedules.occurrences")}</h2><${Occurrences} id=${schedule.id} turn=${turn} /></section>`}`;
 }

@@ -5,7 +5,7 @@ import { path, post, query } from "./api.js";
 import { t } from "./words.js";
 import { duration, when } from "./format.js";
 import { useAnswer, useChanges } from "./live.js";
-import { Badge, Empty, Fault, Moment, Pager, Table, act } from "./ui.js";
+import { Badge, Empty, Fault, Moment, Pager, STATE_TONES, Table, act } from "./ui.js";
 import { go } from "./route.js";
 
 export const TONES = { fired: "good", claimed: "info", skipped_due_to_lock: "warn", missed: "bad", failed_to_start: "bad" };
@@ -14,10 +14,11 @@ export const TONES = { fired: "good", claimed: "info", skipped_due_to_lock: "war
 export function Strip({ id, turn, limit = 20 }) {
   const { data } = useAnswer(path`/v1/schedules/${id}/occurrences` + query({ limit }), turn);
   if (!data) return null;
-  if (!data.occurrences.length) return html`<span class="muted">${t("schedules.not_yet")}</span>`;
+  if (!data.occurrences.length) return html`<span class="muted notyet">${t("schedules.not_yet")}</span>`;
   return html`<ol class="strip" aria-label=${t("schedules.occurrences")}>${[...data.occurrences].reverse().map((each) => {
-    const words = `${when(each.due_at)}: ${t(`occurrence.${each.status}`)}${each.message ? `. ${each.message}` : ""}`;
-    const box = html`<i class=${TONES[each.status] || "muted"}></i><span class="hidden">${words}</span>`;
+    const became = each.status === "fired" && each.task_status ? t(`state.${each.task_status}`) : t(`occurrence.${each.status}`);
+    const words = `${when(each.due_at)}: ${became}${each.message ? `. ${each.message}` : ""}`;
+    const box = html`<i class=${(each.status === "fired" && STATE_TONES[each.task_status]) || TONES[each.status] || "muted"}></i><span class="hidden">${words}</span>`;
     return html`<li key=${each.due_at} title=${words}>${each.request_id ? html`<a href=${`#/tasks/${each.request_id}`}>${box}</a>` : box}</li>`;
   })}</ol>`;
 }

@@ -2,7 +2,7 @@
 
 import { html, useEffect, useMemo, useState } from "./preact.js";
 import { call, path, post, query } from "./api.js";
-import { t } from "./words.js";
+import { sampleWords, t } from "./words.js";
 import { bytes, duration } from "./format.js";
 import { useAnswer, useChanges } from "./live.js";
 import { Badge, Fault, Field, Select, Table, act, confirm } from "./ui.js";
@@ -10,21 +10,35 @@ import { Form, fieldsOf, placed, read, textsOf } from "./form.js";
 import { TaskTable } from "./tasktable.js";
 import { go } from "./route.js";
 
-/** The form of a script's parameters, filled with those of an earlier task. */
-export function useForm(schema, from) {
-  const fields = useMemo(() => (schema ? fieldsOf(schema) : []), [schema]);
+const NOTHING = {};
+
+/** The form of a script's parameters, filled with those of an earlier task, or with `given`. */
+export function useForm(schema, { name = "", from, given = NOTHING }) {
+  const fields = useMemo(() => (schema ? fieldsOf(schema, name) : []), [schema, name]);
   const before = useAnswer(from ? path`/v1/tasks/${from}` : null);
-  const [texts, set] = useState({});
+  const [texts, set] = useState(null);
   const [wrong, setWrong] = useState({});
   useEffect(() => {
-    set(textsOf(fields, before.data ? before.data.parameters : {}));
+    set(textsOf(fields, before.data ? before.data.parameters : given));
     setWrong({});
-  }, [fields, before.data]);
-  return { fields, texts, set, wrong, setWrong };
+  }, [fields, before.data, JSON.stringify(given)]);
+  const isReady = Boolean(schema && texts && (!from || before.data || before.error));
+  return { fields, texts: texts || NOTHING, set, wrong, setWrong, isReady };
 }
 
-function Run({ script, version, from }) {
-  const form = useForm(script.parameters, from);
+const parsed = (value) => {
+  try {
+    return JSON.parse(value);
+  } catch {
+    return value; // a text without its quotes
+  }
+};
+
+/** Parameters that stand in the address, as `p.NAME=VALUE`. */
+const givenIn = (values) => Object.fromEntries(Object.entries(values).filter(([name]) => name.startsWith("p.")).map(([name, value]) => [name.slice(2), parsed(value)]));
+
+function Run({ script, version, values }) {
+  const form = useForm(script.parameters, { name: script.name, from: values.from, given: givenIn(values) });
   const [timeout, limit] = useState("");
   const [error, setError] = useState(null);
   const [isBusy, setBusy] = useState(false);
@@ -94,11 +108,11 @@ export function Script({ id, values, can }) {
     ${script && html`
       <div class="row"><h1 class="fill">${script.name} <small class="muted">${script.version}</small></h1>
         ${can.admin && html`<a class="button" href=${`#/schedules/new?${new URLSearchParams({ script: script.name })}`}>${t("do.schedule")}</a>`}</div>
-      <p>${script.description}</p>
+      <p>${sampleWords(script.name, script.description)}</p>
       ${script.warnings.map((each) => html`<p class="banner">${each.reason}</p>`)}
       <div class="columns">
         <section aria-labelledby="run" class="panel"><h2 id="run">${t("script.run")}</h2>
-          ${can.run ? html`<${Run} script=${script} version=${values.version} from=${values.from} />` : html`<p>${t("error.scope", { scope: "run" })}</p>`}</section>
+          ${can.run ? html`<${Run} script=${script} version=${values.version} values=${values} />` : html`<p>${t("error.scope", { scope: "run" })}</p>`}</section>
         <div>
           <${Versions} script=${script} can=${can} shown=${script.version} reload=${reload} />
           <section aria-labelledby="facts"><h2 id="facts">${t("script.facts")}</h2><${Facts} script=${script} /></section>

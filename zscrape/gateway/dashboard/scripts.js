@@ -2,7 +2,7 @@
 
 import { html, useState } from "./preact.js";
 import { post } from "./api.js";
-import { t } from "./words.js";
+import { sampleWords, t } from "./words.js";
 import { count } from "./format.js";
 import { useAnswer } from "./live.js";
 import { Badge, Empty, Fault, Table, act } from "./ui.js";
@@ -11,7 +11,7 @@ const link = (script, text) => html`<a href=${`#/scripts/${encodeURIComponent(sc
 
 const COLUMNS = () => [
   { name: t("scripts.name"), of: (script) => link(script, script.name), class: "name" },
-  { name: t("scripts.description"), of: (script) => html`${script.description}${script.problems.map((each) => html`<p class="wrong">${each.reason}</p>`)}`, class: "long" },
+  { name: t("scripts.description"), of: (script) => html`${sampleWords(script.name, script.description)}${script.problems.map((each) => html`<p class="wrong">${each.reason}</p>`)}`, class: "long" },
   { name: t("scripts.version"), of: (script) => html`${script.version || "–"}${script.version_count > 1 && html` <small class="muted">${t("scripts.more", { count: count(script.version_count - 1) })}</small>`}` },
   { name: t("scripts.tags"), of: (script) => script.tags.map((tag) => html`<${Badge}>${tag}<//> `), wide: true },
   { name: t("scripts.repository"), of: (script) => script.repository, wide: true },
@@ -24,7 +24,7 @@ export function Scripts({ can }) {
     await act(() => post("/v1/scripts/refresh"), (found) => t(found.changed ? "scripts.changed" : "scripts.unchanged"));
     reload();
   };
-  const fits = (script) => `${script.name} ${script.description} ${script.tags.join(" ")}`.toLowerCase().includes(wanted.toLowerCase());
+  const fits = (script) => `${script.name} ${script.description} ${sampleWords(script.name, script.description)} ${script.tags.join(" ")}`.toLowerCase().includes(wanted.toLowerCase());
   const rows = data ? data.scripts.filter(fits) : [];
   return html`<div class="row"><h1 class="fill">${t("nav.scripts")}</h1>${can.admin && html`<button type="button" onClick=${refresh}>${t("scripts.refresh")}</button>`}</div>
     <${Fault} error=${error} retry=${reload} />

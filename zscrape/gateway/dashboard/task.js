@@ -8,6 +8,7 @@ import { useAnswer, useChanges } from "./live.js";
 import { Bar, Fault, Moment, State, act, confirm } from "./ui.js";
 import { isFinal, retry } from "./tasktable.js";
 import { useTaskStream } from "./taskstream.js";
+import { StepsLink } from "./firststeps.js";
 import { Items } from "./items.js";
 import { Artifacts } from "./artifacts.js";
 import { TaskQuestions } from "./handoffs.js";
@@ -24,7 +25,7 @@ function Actions({ task, can, reload }) {
   const again = `#/scripts/${encodeURIComponent(task.script_name)}?${new URLSearchParams({ ...(task.version && { version: task.version }), from: task.request_id })}`;
   return html`<div class="row actions">
     ${!isFinal(task.status) && html`<button type="button" class="danger" onClick=${() => cancel(task.request_id, task.script_name, reload)}>${t("do.cancel_task")}</button>`}
-    ${isFinal(task.status) && html`<button type="button" class="primary" onClick=${() => retry(task.request_id)}>${t("do.retry")}</button>`}
+    ${isFinal(task.status) && html`<button type="button" class="primary" onClick=${() => retry(task.request_id)}>${t(task.status === "completed" ? "do.run_again" : "do.retry")}</button>`}
     <a class="button" href=${again}>${t("do.run_changed")}</a>
     ${can.admin && html`<a class="button" href=${`#/schedules/new?${new URLSearchParams({ script: task.script_name, from: task.request_id })}`}>${t("do.schedule")}</a>`}
   </div>`;
@@ -118,6 +119,7 @@ export function Task({ id, can }) {
     <${Progress} task=${task} progress=${found.progress} />
     ${task.error && html`<${Failure} id=${id} error=${task.error} dropped=${task.dropped_reason} hasCapsule=${task.attempts > 0 && ["failed", "timed_out"].includes(task.status)} />`}
     ${!isOver && task.last_error && html`<p class="banner"><strong>${t("task.last_error")}</strong> <code>${task.last_error}</code> ${task.last_error_message || ""}${task.next_retry_at && html` · ${t("task.next_retry")}: <${Moment} at=${task.next_retry_at} />`}</p>`}
+    ${isOver && html`<${StepsLink} task=${task} can=${can} />`}
     ${found.isCut && html`<p class="banner">${t("task.cut")}</p>`}
     <${Items} task=${task} live=${found.items} liveCount=${found.itemCount} isOver=${isOver} />
     <${Result} task=${task} />

@@ -6,13 +6,13 @@ import { ago, when } from "./format.js";
 
 export { html };
 
-const TONES = {
+export const STATE_TONES = {
   completed: "good", failed: "bad", timed_out: "bad", cancelled: "muted", running: "info", assigned: "info",
   queued: "muted", waiting: "warn", live: "good", draining: "warn", suspect: "warn", lost: "bad", active: "good",
   revoked: "bad", expired: "muted", used_up: "muted", paused: "warn", fired: "good", ok: "good", delivered: "good",
 };
 
-export const State = ({ of }) => html`<span class=${`badge ${TONES[of] || "muted"}`}>${t(`state.${of}`)}</span>`;
+export const State = ({ of }) => html`<span class=${`badge ${STATE_TONES[of] || "muted"}`}>${t(`state.${of}`)}</span>`;
 export const Badge = ({ tone = "muted", children }) => html`<span class=${`badge ${tone}`}>${children}</span>`;
 export const Code = ({ children }) => html`<code>${children}</code>`;
 export const Moment = ({ at }) => (at ? html`<time datetime=${typeof at === "string" ? at : new Date(at * 1000).toISOString()} title=${when(at)}>${ago(at)}</time>` : html`<span>–</span>`);
@@ -157,8 +157,8 @@ export function Telling() {
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** A line chart over time. `lines`: {label, values, colour}; `words` tell the same to who does not see it. */
-export function Chart({ label, at, lines, words, format, theme }) {
+/** A line chart over time. `lines`: {label, values, colour}; `words` tell the same in a sentence. */
+export function Chart({ label, at, lines, words, format, theme, least }) {
   const place = useRef(null);
   const plot = useRef(null);
   const data = [at, ...lines.map((line) => line.values)];
@@ -171,7 +171,7 @@ export function Chart({ label, at, lines, words, format, theme }) {
         legend: { show: false },
         cursor: { show: false },
         padding: [8, 18, 0, 0],
-        scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(high || 0, 1e-3) * 1.1] } },
+        scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(high || 0, least) * 1.1] } },
         axes: [
           { ...axis, space: 70, size: 28, values: (_, marks) => marks.map((mark) => new Date(mark * 1000).toTimeString().slice(0, 5)) },
           { ...axis, size: 54, space: 34, values: (_, marks) => marks.map((mark) => format(mark)) },
@@ -194,6 +194,7 @@ export function Chart({ label, at, lines, words, format, theme }) {
   });
   return html`<figure class="chart">
     <figcaption>${label}<span class="keys">${lines.map((line) => html`<span><i class=${`key ${line.colour.slice(2)}`}></i>${line.label}</span>`)}</span></figcaption>
-    <div ref=${place} role="img" aria-label=${words}></div>
+    <p class="hint">${words}</p>
+    <div ref=${place} role="img" aria-label=${label}></div>
   </figure>`;
 }

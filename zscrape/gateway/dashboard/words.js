@@ -4,7 +4,7 @@ let catalogue = {};
 let current = "en";
 const listeners = new Set();
 
-const kept = (name) => {
+export const kept = (name) => {
   try {
     return localStorage.getItem(name);
   } catch {
@@ -56,3 +56,6 @@ export function t(key, fields = {}) {
   if (!entry) return key;
   return entry[current === "ko" ? 1 : 0].replace(/\{(\w+)\}/g, (whole, name) => (name in fields ? String(fields[name]) : whole));
 }
+
+/** What a sample says of itself, in the page's language; what others have written stays as it is. */
+export const sampleWords = (name, own) => (catalogue[`sample.${name}`]?.[0] === own ? t(`sample.${name}`) : own);

@@ -1,0 +1,79 @@
+"""Modules that a manifest has imported once, before its attempts."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.worker.conftest import Stage, is_alive, until
+from zscrape.model import OutcomeCode
+from zscrape.worker import templates
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+_TELLS = """
+import sys
+ahead = {name for name in ("sqlite3", "xml.etree.ElementTree") if name in sys.modules}
+def run():
+    return sorted(ahead)
+"""
+
+
+async def test_attempts_begin_with_what_they_preload(stage: Stage) -> None:
+    """Its modules are there before any of the script's code; other scripts do not have them."""
+    name = stage.write(_TELLS)
+    options = {"preload": ("sqlite3", "xml.etree.ElementTree")}
+
+    loaded = [stage.begin(name, **options) for _ in range(2)]
+    plain = stage.begin(name)
+    for each in (*loaded, plain):
+        await each.finished.wait()
+
+    assert [each.data for each in loaded] == [["sqlite3", "xml.etree.ElementTree"]] * 2
+    assert plain.data == []
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("no_such_module_anywhere", "No module named 'no_such_module_anywhere'"),
+        ("concurrent.futures._no", "No module named 'concurrent.futures._no'"),
+    ],
+)
+async def test_a_module_that_is_not_there_is_told(stage: Stage, source: str, words: str) -> None:
+    """Each attempt says which module is missing, and other scripts run on."""
+    name = stage.write(_TELLS)
+
+    missing = stage.begin(name, preload=(source,))
+    await missing.finished.wait()
+    plain = stage.begin(name)
+    await plain.finished.wait()
+
+    assert missing.outcome.code is OutcomeCode.ENVIRONMENT_ERROR
+    assert words in str(missing.outcome.fields["reason"])
+    assert plain.data == []
+
+
+async def test_its_template_goes_when_nobody_needs_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A template with further modules is closed after a while, and starts again when asked for."""
+    name = stage.write(_TELLS)
+    first = stage.begin(name, preload=("sqlite3",))
+    await first.finished.wait()
+    await stage.until_quiet()
+    pids = [pid for kind, pid in stage.slots.template_pids.items() if "sqlite3" in kind]
+
+    monkeypatch.setattr(templates, "_RARE_IDLE_S", 0.0)
+    stage.slots._templates._close_idle(first_time(stage) + 1)
+    await until(lambda: not any(map(is_alive, pids)))
+    monkeypatch.undo()
+    second = stage.begin(name, preload=("sqlite3",))
+    await second.finished.wait()
+
+    assert pids
+    assert second.data == ["sqlite3"]
+
+
+def first_time(stage: Stage) -> float:
+    """Return the time of the stage's loop."""
+    return stage.slots._loop.time()

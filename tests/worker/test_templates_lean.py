@@ -1,0 +1,68 @@
+"""What a template does not carry into each fork, and what its children have all the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.worker.conftest import Stage
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+_LOCKS = """
+    import logging, os, threading
+
+    def run():
+        held, done = threading.Event(), threading.Event()
+        handler = logging.StreamHandler()
+
+        def hold():
+            with handler.lock:
+                held.set()
+                done.wait(20)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait(20)
+        pid = os.fork()
+        if pid == 0:
+            is_free = handler.lock.acquire(timeout=5)
+            os._exit(threading.active_count() if is_free else 99)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        done.set()
+        thread.join()
+        return status
+"""
+_RANDOM = """
+    import random
+    def run():
+        return random.random()
+"""
+_HELD = """
+    def run():
+        with open("/proc/self/status") as file:
+            for line in file:
+                if line.startswith("RssAnon:"):
+                    return int(line.split()[1]) * 1024
+"""
+
+
+async def test_a_script_that_forks_has_its_locks_made_anew(stage: Stage) -> None:
+    """In a fork of a script its handlers' locks are free and its other threads are gone."""
+    ran = await stage.run(_LOCKS, kit=("http",))
+
+    assert ran.data == 1
+
+
+async def test_each_child_has_random_numbers_of_its_own(stage: Stage) -> None:
+    """Attempts of one template do not draw the same numbers."""
+    drawn = [(await stage.run(_RANDOM, kit=("http",))).data for _ in range(3)]
+
+    assert len(set(drawn)) == 3
+
+
+@pytest.mark.parametrize(("kit", "limit_bytes"), [((), 8_500_000), (("http",), 27_000_000)])
+async def test_a_child_begins_small(stage: Stage, kit: tuple[str, ...], limit_bytes: int) -> None:
+    """What a child holds when its script begins is little: each page of it is part of a fork."""
+    ran = await stage.run(_HELD, kit=kit)
+
+    assert ran.data < limit_bytes

@@ -1,0 +1,52 @@
+"""The text of systemd units."""
+
+from __future__ import annotations
+
+from string import Template
+from typing import Final
+
+_WORKER: Final = Template("""\
+# $mark. Settings are in the file behind --config.
+[Unit]
+Description=zscrape worker
+$network
+[Service]
+Type=exec
+ExecStart=$command
+# 3: its settings are wrong or the gateway refuses it, which no further start mends.
+Restart=on-failure
+RestartSec=5
+RestartPreventExitStatus=3
+# The worker alone is asked to stop: it ends what it runs and takes nothing new. Whatever is left
+# then is killed.
+KillMode=mixed
+TimeoutStopSec=$stop_limit_s
+# The attempts' own control groups.
+Delegate=yes
+UMask=0077
+LimitNOFILE=65536
+LimitCORE=0
+
+[Install]
+WantedBy=$target
+""")
+
+
+def worker_unit(command: list[str], *, mark: str, is_user: bool, stop_limit_s: int) -> str:
+    """Return the unit that runs a worker by `command`."""
+    # A user's own manager knows nothing of the machine's network.
+    network = "" if is_user else "Wants=network-online.target\nAfter=network-online.target\n"
+    return _WORKER.substitute(
+        mark=mark,
+        network=network,
+        command=" ".join(map(quoted, command)),
+        stop_limit_s=stop_limit_s,
+        target="default.target" if is_user else "multi-user.target",
+    )
+
+
+def quoted(word: str) -> str:
+    """Return a word as systemd's command lines want it (systemd.service(5), COMMAND LINES)."""
+    escaped = word.replace("%", "%%").replace("$", "$$").replace("\\", "\\\\").replace('"', '\\"')
+    plain = escaped == word and word and not any(each in word for each in " \t'; ")
+    return word if plain else f'"{escaped}"'

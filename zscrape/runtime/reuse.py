@@ -1,0 +1,114 @@
+"""Whether a process that has run an attempt may run another one, for scripts that ask for it.
+
+The next attempt finds the script loaded and what it keeps in its modules; that is what
+`reuse` is for, and what it gives up. It must not find what would harm it without anybody having
+meant it: threads at work, limits, timers and handlers that the last one has changed, descriptors
+that pile up, memory that is nearly used up. A process that is not as it was is replaced. What
+it says of itself only its own script could have forged; processes that were left behind are for
+the worker to see.
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found] # `signal` without the enums around it
+import _thread
+import os
+import resource
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from zscrape.runtime import coroutine
+from zscrape.runtime.limits import HEADROOM_BYTES
+
+if TYPE_CHECKING:
+    from zscrape.runtime.context import Said
+
+_KINDS: Final = (
+    resource.RLIMIT_AS,
+    resource.RLIMIT_CORE,
+    resource.RLIMIT_DATA,
+    resource.RLIMIT_FSIZE,
+    resource.RLIMIT_NOFILE,
+    resource.RLIMIT_NPROC,
+    resource.RLIMIT_STACK,
+)
+_TIMERS: Final = (_signal.ITIMER_REAL, _signal.ITIMER_VIRTUAL, _signal.ITIMER_PROF)
+_HANDLED: Final = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGCHLD, _signal.SIGXCPU)
+# More open descriptors than this, and the next attempt may find none: connections that a script
+# keeps on purpose are fewer.
+_LEFT_OPEN_COUNT: Final = 64
+_SETTLE_S: Final = 0.1  # for threads of a loop that have nothing left to do
+_LOOK_S: Final = 0.0005
+
+
+class Standing:
+    """What a process has before its first attempt, and must have before each further one."""
+
+    def __init__(self) -> None:
+        self._home = os.environ["HOME"]
+        self._limits = _limits()
+        self._handlers = _handlers()
+        self._streams = _streams()
+        self._first_fd = _lowest_fd()
+        self._memory_bytes = (resource.getrlimit(resource.RLIMIT_DATA)[1] - HEADROOM_BYTES) // 2
+
+    def is_kept(self, said: Said) -> bool:
+        """True iff another attempt may follow one that went well; makes ready for it."""
+        _settle_loop()
+        if _thread._count() or (said.asking is not None and not said.asking.is_settled):  # noqa: SLF001 - `threading` need not be there
+            return False
+        if _limits() != self._limits or _handlers() != self._handlers or any(map(_timer, _TIMERS)):
+            return False
+        if _streams() != self._streams or _lowest_fd() - self._first_fd > _LEFT_OPEN_COUNT:
+            return False
+        if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > self._memory_bytes > 0:
+            return False
+        os.umask(0o077)
+        os.chdir(self._home)
+        return True
+
+
+def _settle_loop() -> None:
+    """Let go of a script's event loop and of its threads, if they have nothing left to do."""
+    loop = coroutine.last_loop
+    if loop is None:
+        return
+    import asyncio
+
+    ending = loop.create_task(loop.shutdown_default_executor())
+    done, _ = loop.run_until_complete(asyncio.wait({ending}, timeout=_SETTLE_S))
+    if not done:
+        return
+    coroutine.last_loop = None
+    asyncio.set_event_loop(None)
+    loop.close()
+    # A thread that was joined is still about to leave; nothing tells when it has.
+    ends_at = time.monotonic() + _SETTLE_S
+    while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < ends_at:  # noqa: PTH208 - pathlib is not loaded here
+        time.sleep(_LOOK_S)  # noqa: TID251 - for what announces itself to nobody
+
+
+def _limits() -> tuple[Any, ...]:
+    return tuple(map(resource.getrlimit, _KINDS))
+
+
+def _handlers() -> tuple[Any, ...]:
+    return tuple(map(_signal.getsignal, _HANDLED))
+
+
+def _streams() -> tuple[Any, ...]:
+    """Return the streams themselves: a script that has put its own there has changed them."""
+    return sys.stdin, sys.stdout, sys.stderr
+
+
+def _timer(kind: int) -> float:
+    left_s: float = _signal.getitimer(kind)[0]
+    return left_s
+
+
+def _lowest_fd() -> int:
+    """Return the lowest descriptor that is free."""
+    fd = os.dup(0)
+    os.close(fd)
+    return fd
