@@ -168,6 +168,8 @@ class LiveTask(Struct, eq=False):
 
     def _part(self, spilled: list[LogEntry], data: bytes | None, far: FarPolicy) -> FarPart | None:
         """Return what may have to go outside; None when nothing is large."""
+        if not spilled and data is None:  # nearly always
+            return None
         beyond = frozenset(
             attempt for attempt, size in self.item_bytes.items() if size > far.items_bytes
         )
