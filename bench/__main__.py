@@ -1,6 +1,8 @@
 """One command for every figure: `python -m bench [--json FILE] [--only NAME]`.
 
-`python -m bench soak` is another thing: faults for ten minutes, and exact books at the end.
+`python -m bench compare STORED NEW` holds a run to an earlier one, by ratios. `python -m bench
+peers` runs other systems on the same work beside ours, each in an environment of its own that it
+makes. `python -m bench soak` is another thing: faults for ten minutes, and exact books at the end.
 
 Each part measures its own baseline in the same run, interleaved; only ratios mean anything
 on a machine that is shared. The goals are those that the project has set itself.
@@ -21,6 +23,8 @@ from rich.table import Table
 from bench import (
     batch,
     browser,
+    compare,
+    dashboard,
     dispatcher,
     edge,
     environments,
@@ -52,6 +56,7 @@ PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "starts": starts.measure,
     "batch": batch.measure,
     "browser": browser.measure,
+    "dashboard": dashboard.measure,
     "scripts": scripts.measure,
     "environments": environments.measure,
     "http": http.measure,
@@ -87,6 +92,10 @@ GOALS: dict[str, tuple[float, bool]] = {
     # Beside Chromium's own start and the page's load: ours around it, and with one that waits.
     "browser.cold_ratio": (1.3, False),
     "browser.warm_ratio": (0.5, False),
+    "dashboard.first_paint_ms": (1_000, False),
+    "dashboard.first_visit_kb": (300, False),
+    "dashboard.event_p50_ms": (100, False),
+    "dashboard.streams_share": (0.90, True),
     "scripts.ensure_us": (50, False),
     "scripts.git_unchanged_ratio": (1.5, False),
     "environments.warm_ratio": (1.3, False),
@@ -98,6 +107,9 @@ GOALS: dict[str, tuple[float, bool]] = {
     "schedules.idle_cpu_percent_10000": (1.0, False),
     "schedules.due_p99_ms_100": (250, False),
 }
+
+
+_TABLE_WIDTH = 150  # of peers, wherever it goes to
 
 
 def verdict(name: str, value: float) -> tuple[str, str]:
@@ -128,12 +140,32 @@ def main() -> None:
     for name, value in figures.items():
         table.add_row(name, f"{value:,.3f}", *verdict(name, value))
     console.print(table)
-    if arguments.json:
+    _write(arguments.json, figures)
+
+
+def main_of_peers() -> None:
+    """Measure other systems beside ours, print a table, and write JSON when asked."""
+    from bench.peers import compare as peers
+
+    parser = argparse.ArgumentParser(prog="python -m bench peers", description=peers.__doc__)
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--only", nargs="*", help="parts of the names of systems to run")
+    arguments = parser.parse_args(sys.argv[2:])
+    _write(arguments.json, peers.measure(Console(width=_TABLE_WIDTH), arguments.only or []))
+
+
+def _write(path: Path | None, figures: dict[str, float]) -> None:
+    if path is not None:
         machine = {"python": platform.python_version(), "platform": platform.platform()}
-        arguments.json.write_text(json.dumps({"machine": machine, "figures": figures}, indent=2))
+        path.write_text(json.dumps({"machine": machine, "figures": figures}, indent=2))
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["compare"]:
+        sys.exit(compare.main(sys.argv[2:], GOALS))
+    if sys.argv[1:2] == ["peers"]:
+        main_of_peers()
+        sys.exit()
     if sys.argv[1:2] == ["soak"]:
         sys.exit(soak.main(sys.argv[2:]))
     main()

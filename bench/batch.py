@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from bench.path import Cluster, cluster
+from bench.path import Cluster, Script, cluster
 
 ROUND_COUNT = 3
 SPINE_S = 4.0
@@ -52,7 +52,10 @@ def measure() -> dict[str, float]:
     """Return the medians of both rates, and of their ratio round by round."""
     spine: list[float] = []
     batch: list[float] = []
-    with tempfile.TemporaryDirectory() as scratch, cluster({_SCRIPT: _SOURCE}) as running:
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        cluster({_SCRIPT: Script(_SOURCE, {"kit": []})}) as running,
+    ):
         running.drive(_SCRIPT, in_flight=4, seconds=1.0)  # warm
         _batch_per_s(running, Path(scratch), 10)  # the first one after an installation compiles
         for _ in range(ROUND_COUNT):

@@ -10,7 +10,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from statistics import median
 
 import httpx
@@ -82,12 +83,19 @@ def _compare(url: str) -> dict[str, float]:
     }
 
 
-def measure() -> dict[str, float]:
-    """Return the time of a page by each client, and their ratio."""
+@contextmanager
+def site() -> Iterator[str]:
+    """Run the server; gives its address."""
     server = subprocess.Popen([sys.executable, "-c", _SERVER], stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
-        return _compare(f"http://127.0.0.1:{int(server.stdout.readline())}")
+        yield f"http://127.0.0.1:{int(server.stdout.readline())}"
     finally:
         server.kill()
         server.wait()
+
+
+def measure() -> dict[str, float]:
+    """Return the time of a page by each client, and their ratio."""
+    with site() as url:
+        return _compare(url)

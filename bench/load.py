@@ -8,6 +8,7 @@ import time
 from statistics import quantiles
 
 _HEADER_END = b"\r\n\r\n"
+_COMPLETED = b'"status":"completed"'
 
 
 class Connection:
@@ -51,7 +52,11 @@ def request_bytes(host: str, port: int, path: str, body: bytes, key: str) -> byt
 
 
 def drive(host: str, port: int, request: bytes, *, in_flight: int, seconds: float) -> list[float]:
-    """Keep `in_flight` requests open for `seconds`; returns the latency of each, in seconds."""
+    """Keep `in_flight` requests open for `seconds`; returns the latency of each, in seconds.
+
+    Raises:
+        RuntimeError: A task did not complete.
+    """
     latencies: list[float] = []
     with selectors.DefaultSelector() as selector:
         connections = [Connection(host, port, request) for _ in range(in_flight)]
@@ -62,7 +67,10 @@ def drive(host: str, port: int, request: bytes, *, in_flight: int, seconds: floa
         while time.perf_counter() < end_at:
             for key, _ in selector.select(1.0):
                 connection = key.data
-                if connection.receive() is not None:
+                body = connection.receive()
+                if body is not None:
+                    if _COMPLETED not in body:
+                        raise RuntimeError(f"a task that failed: {body[:400]!r}")
                     latencies.append(time.perf_counter() - connection.sent_at)
                     connection.send()
         for connection in connections:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from bench.bare import fork_p50_s, fork_rate
@@ -33,26 +33,35 @@ _NOOP = "def run():\n    return None\n"
 _MODULES = "import sys\n\ndef run():\n    return sorted(sys.modules)\n"
 
 
-def _write_scripts(folder: Path, more: Mapping[str, str]) -> None:
-    scripts = [
-        (f"{what}_{kit}", source, parts)
+class Script(NamedTuple):
+    """A script: its source, and what its manifest says besides name and version."""
+
+    source: str
+    manifest: Mapping[str, Any]
+
+
+def _write_scripts(folder: Path, more: Mapping[str, Script]) -> None:
+    scripts = {
+        f"{what}_{kit}": Script(source, {"kit": parts})
         for kit, parts in KITS.items()
         for what, source in (("noop", _NOOP), ("modules", _MODULES))
-    ]
-    for name, source, parts in [*scripts, *((name, more[name], []) for name in more)]:
+    }
+    for name, script in {**scripts, **more}.items():
         (folder / name).mkdir(parents=True)
-        manifest = {"name": name, "version": "1.0.0", "kit": parts}
+        manifest = {"name": name, "version": "1.0.0", **script.manifest}
         (folder / name / "metadata.json").write_text(json.dumps(manifest))
-        (folder / name / "main.py").write_text(source)
+        (folder / name / "main.py").write_text(script.source)
 
 
-def _start(scripts: Path, *arguments: str) -> tuple[subprocess.Popen[str], dict[str, Any]]:
-    environ = {"SCRIPT_REPOSITORY_TYPE": "dir", "SCRIPT_REPOSITORY_URL": str(scripts)}
+def _start(
+    scripts: Path, environ: Mapping[str, str], *arguments: str
+) -> tuple[subprocess.Popen[str], dict[str, Any]]:
+    repository = {"SCRIPT_REPOSITORY_TYPE": "dir", "SCRIPT_REPOSITORY_URL": str(scripts)}
     process = subprocess.Popen(
         [sys.executable, "-m", "zscrape", *arguments, "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, **environ},
+        env={**os.environ, **repository, **environ},
         text=True,
     )
     assert process.stdout is not None
@@ -70,37 +79,57 @@ class Cluster:
         self.gateway_pid, self.worker_pid = gateway_pid, worker_pid
         self._host, self._port = url.hostname, url.port
 
-    def request(self, script_name: str) -> bytes:
-        """Return a whole call of a script without parameters."""
-        body = json.dumps({"script_name": script_name}).encode()
+    def request(self, script_name: str, parameters: Mapping[str, Any] | None = None) -> bytes:
+        """Return a whole call of a script."""
+        body = json.dumps({"script_name": script_name, "parameters": parameters or {}}).encode()
         return request_bytes(self._host, self._port, "/scrape", body, self.key)
 
-    def data(self, script_name: str) -> Any:
+    def data(self, script_name: str, parameters: Mapping[str, Any] | None = None) -> Any:
         """Call a script once and return its data."""
-        connection = Connection(self._host, self._port, self.request(script_name))
+        request = self.request(script_name, parameters)
+        connection = Connection(self._host, self._port, request)
         connection.send()
         while (body := connection.receive()) is None:
             pass
         connection.socket.close()
         return json.loads(body)["data"]
 
-    def drive(self, script_name: str, *, in_flight: int, seconds: float = ROUND_S) -> list[float]:
+    def drive(
+        self,
+        script_name: str,
+        *,
+        in_flight: int,
+        seconds: float = ROUND_S,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> list[float]:
         """Keep calls of a script open; returns the latency of each, in seconds."""
-        request = self.request(script_name)
+        request = self.request(script_name, parameters)
         return drive(self._host, self._port, request, in_flight=in_flight, seconds=seconds)
 
 
 @contextmanager
-def cluster(more: Mapping[str, str] | None = None) -> Iterator[Cluster]:
-    """Run a gateway and a worker as processes; `more` are further lean scripts by name."""
+def cluster(
+    more: Mapping[str, Script] | None = None, environ: Mapping[str, str] | None = None
+) -> Iterator[Cluster]:
+    """Run a gateway and a worker as processes; `more` are further scripts by name."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         scripts = home / "scripts"
         _write_scripts(scripts, more or {})
         addresses = ("--http", "127.0.0.1:0", "--link", "tcp://127.0.0.1:0")
-        gateway, ready = _start(scripts, "gateway", "--home", str(home / "gateway"), *addresses)
+        gateway, ready = _start(
+            *(scripts, environ or {}, "gateway", "--home", str(home / "gateway"), *addresses)
+        )
         worker, _ = _start(
-            *(scripts, "worker", "--home", str(home / "gateway"), "--join", ready["link"]),
+            *(
+                scripts,
+                environ or {},
+                "worker",
+                "--home",
+                str(home / "gateway"),
+                "--join",
+                ready["link"],
+            ),
             *("--slots", str(SLOT_COUNT)),
         )
         try:

@@ -73,7 +73,7 @@ class Gateway:
         assert url.port is not None
         self._host, self._port, self._link = url.hostname, url.port, ready["link"]
         with (self.folder / "home" / "client.toml").open("rb") as file:
-            self._key = tomllib.load(file)["key"]
+            self._key: str = tomllib.load(file)["key"]
         return time.perf_counter() - began_at
 
     def start_worker(self) -> None:
@@ -105,11 +105,27 @@ class Gateway:
         request = request_bytes(self._host, self._port, path, raw, self._key)
         return drive(self._host, self._port, request, in_flight=in_flight, seconds=ROUND_S)
 
+    @property
+    def address(self) -> str:
+        """Host and port."""
+        return f"{self._host}:{self._port}"
+
+    @property
+    def key(self) -> str:
+        """The key of its admin."""
+        return self._key
+
     def get(self, path: str) -> Any:
         """Return what the gateway answers."""
-        headers = {"Authorization": f"Bearer {self._key}"}
-        url = f"http://{self._host}:{self._port}{path}"
-        with urlopen(Request(url, headers=headers), timeout=60) as answer:
+        return self._call(path, None)
+
+    def post(self, path: str, body: Any) -> Any:
+        """Return what the gateway answers to a body."""
+        return self._call(path, json.dumps(body).encode())
+
+    def _call(self, path: str, body: bytes | None) -> Any:
+        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
+        with urlopen(Request(f"http://{self.address}{path}", body, headers), timeout=60) as answer:
             return json.load(answer)
 
     def close(self) -> None:

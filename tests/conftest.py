@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # What these wait for are processes, leases and clocks: begun last, one of them alone would keep
 # everybody waiting at the end of a run.
-_WAITING: Final = ("faults", "e2e", "dashboard")
+_WAITING: Final = ("faults", "e2e", "dashboard", "documents")
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -371,3 +371,12 @@ def test_event_format_is_the_standard_s() -> None:
     events = list(read_events(iter(lines)))
 
     assert events == [Event("message", "", "a\nb"), Event("x", "", 1)]
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "gateway", "ftp://x", "http://", "http://[::1"])
+def test_what_is_no_address_is_told_at_once(url: str) -> None:
+    """A slip in an address is not tried again and again, and the right form is shown."""
+    with pytest.raises(ClientError, match="http://HOST:PORT") as caught:
+        Client(url, KEY)
+
+    assert caught.value.code == "config_invalid"

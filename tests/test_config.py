@@ -9,6 +9,7 @@ import pytest
 from zscrape import config
 from zscrape.config import SettingError, load
 from zscrape.messages import CATALOGUE, placeholders, text
+from zscrape.model import SiteBudget
 
 
 @pytest.fixture(autouse=True)
@@ -336,7 +337,8 @@ def test_script_defaults_are_read(tmp_path: Path, settings_file: Path) -> None:
     write(
         settings_file,
         '[scripts.watch]\nversion = "^1"\ntimeout_s = 9\ntags = ["kr"]\n'
-        "parameters = { pages = 2 }\n",
+        "parameters = { pages = 2 }\n"
+        'sites = { "Shop.example" = { rate = "30/min", gap = 0.5 }, "*" = { concurrency = 1 } }\n',
     )
 
     settings = load(environ=environ(tmp_path), file=settings_file)
@@ -345,6 +347,10 @@ def test_script_defaults_are_read(tmp_path: Path, settings_file: Path) -> None:
     assert settings.scripts["watch"].timeout_s == 9
     assert settings.scripts["watch"].tags == ("kr",)
     assert settings.scripts["watch"].parameters == {"pages": 2}
+    assert settings.scripts["watch"].sites == {
+        "shop.example": SiteBudget(rate_per_s=0.5, gap_s=0.5),
+        "*": SiteBudget(concurrency_count=1),
+    }
 
 
 # ---- faults --------------------------------------------------------------------------
@@ -362,6 +368,11 @@ def test_script_defaults_are_read(tmp_path: Path, settings_file: Path) -> None:
         ("[scripts]\na = 3\n", "value", "3", "[scripts.NAME]"),
         ("[scripts.a]\ntimeout_s = -3\n", "value", "-3.0", "> 0"),
         ("[scripts.a]\ntags = 3\n", "value", "3", "[text, ...]"),
+        ("[scripts.a]\nsites = 3\n", "value", "3", '"example.com".rate'),
+        ('[scripts.a.sites]\n"a b" = {}\n', "value", "a b", '"example.com".rate'),
+        ('[scripts.a.sites."a.b"]\nrat = 3\n', "unknown", "rat", "rate"),
+        ('[scripts.a.sites."a.b"]\nrate = "fast"\n', "value", "fast", "2/s"),
+        ('[scripts.a.sites."a.b"]\nconcurrency = 0\n', "value", "0", "> 0"),
         ("[scripts.a]\nparameters = 3\n", "value", "3", "{ name = value }"),
         ("[worker]\nslots = 0\n", "value", "0", "> 0"),
         ("[worker]\nslots = true\n", "value", "True", "int"),

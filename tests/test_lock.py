@@ -19,7 +19,8 @@ def test_lock_has_what_the_project_asks_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     pinned = dict(re.findall(r"^([\w.-]+)(?:\[.*?\])?==([^\s;]+)", LOCK, re.MULTILINE))
 
-    for line in (*project["dependencies"], *project["optional-dependencies"]["postgres"]):
+    extras = project["optional-dependencies"]
+    for line in (*project["dependencies"], *extras["postgres"], *extras["otel"]):
         asked = Requirement(line)
         found = pinned.get(canonicalize_name(asked.name))
         assert found is not None, asked.name

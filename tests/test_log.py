@@ -188,3 +188,15 @@ def test_closed_pipe_does_not_end_what_is_logged_about(monkeypatch: pytest.Monke
         monkeypatch.undo()
         with contextlib.suppress(OSError):
             pipe.close()
+
+
+def test_unconfigured_process_logs_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """A verb that sets up nothing still answers on standard output alone, and masks secrets."""
+    structlog.reset_defaults()
+
+    log.get_logger().warning("repository_stale", api_token=SECRET)
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "repository_stale" in err
+    assert SECRET not in err

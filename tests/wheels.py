@@ -41,20 +41,32 @@ def make_wheel(
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def repack(folder: Path, *names: str) -> None:
+def repack(folder: Path, *names: str, compression: int = zipfile.ZIP_DEFLATED) -> None:
     """Write a wheel of each installed package, with the very files that are installed."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         found = metadata.distribution(name)
-        tag = next(
+        tags = [
             line.partition(": ")[2]
             for line in (found.read_text("WHEEL") or "").splitlines()
             if line.startswith("Tag: ")
-        )
+        ]
+        tag = next((each for each in tags if each.startswith("py3-")), tags[0])
         stem = f"{found.metadata['Name'].replace('-', '_')}-{found.version}"
-        with zipfile.ZipFile(folder / f"{stem}-{tag}.whl", "w", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(folder / f"{stem}-{tag}.whl", "w", compression) as archive:
             for each in found.files or ():
                 place = Path(str(found.locate_file(each)))
+                if each.parts[:3] == ("..", "..", "..") and each.parts[3] == "bin":
+                    script = f"{stem}.data/scripts/{each.name}"
+                    if is_binary(place):  # what is no entry point: uv, for one
+                        archive.write(place, script)
+                    continue
                 is_inside = ".." not in each.parts and "__pycache__" not in each.parts
                 if is_inside and each.name not in ("INSTALLER", "REQUESTED", "direct_url.json"):
                     archive.write(place, str(each))
+
+
+def is_binary(path: Path) -> bool:
+    """True iff a file is a program of machine code."""
+    with path.open("rb") as file:
+        return file.read(4) == b"\x7fELF"

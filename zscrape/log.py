@@ -19,7 +19,14 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
 import msgspec
+
+# What structlog's own console does with `rich` nothing here uses: 4 MB of every process.
+if _is_alone := "rich" not in sys.modules:
+    sys.modules["rich"] = None  # type: ignore[assignment]
 import structlog
+
+if _is_alone:
+    del sys.modules["rich"]
 
 Words: TypeAlias = Callable[..., str]  # text(key, lang, **fields); the key itself when unknown
 _Fields: TypeAlias = MutableMapping[str, Any]
@@ -45,23 +52,10 @@ def configure(
         verbose: Debug lines too, and the libraries' own.
         words: Turns an event into words; None leaves `message` out.
     """
-    level = logging.DEBUG if verbose else logging.INFO
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        _stamp,
-        structlog.processors.format_exc_info,
-        _mask_names,
-        _Speaker(lang, words),
-    ]
+    shared = _shared(lang, words)
     mask: Any = _mask_values
     render: Any = _as_json if json else _AsText(has_colours=sys.stderr.isatty())
-    structlog.configure(
-        processors=[*shared, render, mask],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=_StandardError,
-        cache_logger_on_first_use=False,  # a second `configure` must reach loggers in use
-    )
+    _set_up([*shared, render, mask], logging.DEBUG if verbose else logging.INFO)
     formatter = structlog.stdlib.ProcessorFormatter(
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
@@ -77,8 +71,34 @@ def configure(
     )
 
 
+def _shared(lang: str, words: Words | None) -> list[Any]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        _stamp,
+        structlog.processors.format_exc_info,
+        _mask_names,
+        _Speaker(lang, words),
+    ]
+
+
+def _set_up(processors: list[Any], level: int) -> None:
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=_StandardError,
+        cache_logger_on_first_use=False,  # a second `configure` must reach loggers in use
+    )
+
+
 def get_logger(**bound: Any) -> Any:
-    """Return a logger with `bound` fields on every line of it."""
+    """Return a logger with `bound` fields on every line of it.
+
+    A process that has not said how it logs writes text: also that to standard error, since a
+    verb that serves nothing answers on standard output all the same.
+    """
+    if not structlog.is_configured():
+        _set_up([*_shared("en", None), _AsText(has_colours=False), _mask_values], logging.INFO)
     return structlog.get_logger(**bound)
 
 

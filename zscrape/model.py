@@ -287,6 +287,7 @@ class Usage(Struct, frozen=True, array_like=True):
     fetch_s: float = 0.0  # until its script was there
     environment_s: float = 0.0  # until its environment was there; 0.0: it needs none of its own
     has_built: bool = False  # its environment was built for it
+    has_fetched: bool = False  # its script was not on the worker yet
 
 
 class Outcome(Struct, frozen=True, array_like=True):
@@ -345,10 +346,11 @@ class WorkerFacts(Struct, frozen=True, array_like=True):
 
 
 class Load(Struct, frozen=True, array_like=True):
-    """How busy a worker's machine is, 0 to 100 each."""
+    """How busy a worker's machine is, 0 to 100 each, and what it has had to clear away."""
 
     cpu_percent: float = 0.0
     memory_percent: float = 0.0
+    leftover_count: int = 0  # processes that attempts left behind, in this session; only rises
 
 
 # ---- policies ------------------------------------------------------------------------
@@ -427,6 +429,7 @@ class Snapshot(Struct, frozen=True):
     free_slot_count: int
     oldest_queued_s: float  # 0.0 iff nothing waits
     workers: tuple[WorkerSnapshot, ...]
+    missed_beat_count: int = 0  # of all workers since the start; only rises
 
 
 class LockSnapshot(Struct, frozen=True):

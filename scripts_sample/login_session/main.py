@@ -1,6 +1,6 @@
 """Log in by the form of a page, then read what only members see."""
 
-GUEST = {"user": "guest", "password": "tea"}
+GUEST = {"user": "guest", "password": "warm-tea"}
 
 
 def run(

@@ -72,6 +72,36 @@ def test_leaving_a_stream_ends_its_task(client: Client) -> None:
     assert client.wait(task.id, timeout_s=30).status == "cancelled"
 
 
+async def test_cancelled_listener_ends_the_task(cluster: Cluster) -> None:
+    """A program that gives up waiting, by a timeout of its own, leaves nothing running."""
+    endless = {"count": 1_000, "pause_s": 1.0}
+    begun = asyncio.Event()
+    async with AsyncClient(home=cluster.home) as client:
+
+        async def listen() -> None:
+            async for _ in client.stream("steps", endless, idempotency_key="given-up"):
+                begun.set()
+
+        listening = asyncio.create_task(listen())
+        await begun.wait()
+        listening.cancel()
+        await asyncio.wait([listening])
+        task = await client.submit("steps", endless, idempotency_key="given-up")
+        ended = await client.wait(task.id, timeout_s=30)
+
+    assert listening.cancelled()
+    assert ended.status == "cancelled"
+
+
+def test_large_data_is_to_be_had(client: Client) -> None:
+    """What is too large for an answer is a call of its own."""
+    task = client.run("big")
+
+    assert task.data is None
+    assert client.data(task.id) == "x" * 2_000_000
+    assert task.id in [each.id for each in client.all_tasks(script="big", limit=1)]
+
+
 def test_wait_that_is_over_leaves_the_task_running(client: Client) -> None:
     """The error says that the task goes on, and what can be done."""
     task = client.submit("steps", {"count": 1_000, "pause_s": 1.0})

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import click
 import pytest
 
 from tests.cli.conftest import Cluster, clean_environ
@@ -56,6 +57,23 @@ def test_table_in_a_pipe_is_aligned_and_plain(capsys: pytest.CaptureFixture[str]
     assert lines[1] == "가나    1"
     assert lines[2] == "abcdef  22"
     assert lines[3].endswith("x" * 200)
+
+
+@pytest.mark.parametrize(("width", "is_drawn"), [(120, True), (60, False)])
+def test_a_table_is_drawn_where_words_stay_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int, is_drawn: bool
+) -> None:
+    """On a terminal too narrow for it no heading falls apart: lines are long instead."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    names = ["id", "status", "script", "version", "attempts", "error"]
+    Terminal(Manner()).table(names, [["0" * 36, "completed", "noop", "1.0.0", 1, "no " * 30]])
+
+    lines = click.unstyle(capsys.readouterr().out).splitlines()
+    heading = next(line for line in lines if "status" in line)
+    assert heading.split() == names
+    assert any("completed" in line for line in lines)
+    assert ("─" in "".join(lines)) is is_drawn
 
 
 def test_people_s_words_are_silent_for_machines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from zscrape.client import NO_RETRY, ClientError, Retry
 from zscrape.client.batching import batch
 from zscrape.client.calls import Answer, Broken, Call, call
 from zscrape.client.manner import Manner
-from zscrape.client.streaming import items, stream
+from zscrape.client.streaming import all_tasks, items, stream
 from zscrape.client.submitting import retry, run, submission, submit_many
 from zscrape.client.talk import Give, Left, Lines, Open, Pause, Send, patiently
 from zscrape.client.taskcalls import task
@@ -307,3 +307,42 @@ def test_endless_parameters_are_taken_as_they_are_needed() -> None:
     )
 
     assert len(taken) == 2
+
+
+def test_listener_who_has_gone_is_told_of_no_error() -> None:
+    """Ending what nobody waits for any more is tried once, and is not worth an error."""
+    queued = answer(202, {"request_id": "t", "status": "queued"})
+
+    played = Played(stream(MANNER, "s"), queued, answer(), event(1, "item", 1), GONE, take=1)
+
+    assert played.value is Left
+    assert played.waits == []
+
+
+def test_history_is_gone_through_page_by_page() -> None:
+    """Every task comes once, whatever the size of a page."""
+    first = answer(200, {"tasks": [{"request_id": "b"}], "next_cursor": "c"})
+    last = answer(200, {"tasks": [{"request_id": "a"}], "next_cursor": None})
+
+    played = Played(all_tasks(MANNER, status="failed"), first, last)
+
+    assert [each.id for each in played.given] == ["b", "a"]
+    assert [each.params.get("cursor") for each in played.calls] == [None, "c"]
+    assert {each.params["status"] for each in played.calls} == {"failed"}
+
+
+def test_batch_asks_for_more_at_once_the_faster_they_end() -> None:
+    """Thousands of short tasks do not cost a call each."""
+    names = [str(number) for number in range(7)]
+
+    played = Played(
+        batch(MANNER, "s", pages(7)),
+        accepted(*names),
+        ended("0"),
+        ended("1", "2"),
+        ended(*names[3:]),
+    )
+
+    counts = [each.body["count"] for each in played.calls if each.path.endswith("wait")]
+    assert counts == [1, 2, 4]
+    assert len(played.given) == 7

@@ -242,6 +242,19 @@ def test_silent_worker_loses_its_task_to_another(rig: Rig) -> None:
     assert rig.runs(effects) == [("b", "t", 2)]
 
 
+def test_beats_that_do_not_come_are_counted(rig: Rig) -> None:
+    """Each interval without a word of a worker counts; one that beats in time does not."""
+    rig.join("a")
+    rig.join("b")
+
+    rig.pass_time(2.0, "a", "b")
+    before = rig.dispatcher.snapshot(now=2.0).missed_beat_count
+    rig.pass_time(6.0, "b")
+
+    assert before == 0
+    assert rig.dispatcher.snapshot(now=6.0).missed_beat_count in (1, 2)
+
+
 def test_gateway_that_stood_still_forgives(rig: Rig) -> None:
     """After a standstill workers have their whole time again, and so have their attempts."""
     rig.join("a")

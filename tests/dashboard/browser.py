@@ -81,7 +81,11 @@ class Screen:
         """Return what a script in the page returns; it may await."""
         wrapped = f"(async () => {{ {_FIND} {script} }})()"
         told = await self._send(
-            "Runtime.evaluate", expression=wrapped, awaitPromise=True, returnByValue=True
+            "Runtime.evaluate",
+            expression=wrapped,
+            awaitPromise=True,
+            returnByValue=True,
+            userGesture=True,  # a press is a person's: only then may a page write a clipboard
         )
         result = told["result"]
         if "exceptionDetails" in result:

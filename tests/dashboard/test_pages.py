@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -306,7 +307,9 @@ async def test_keys_and_tokens_are_made_and_revoked(screen: Screen, site: Site) 
     await screen.click("Make the key")
     await screen.see("Keep it now", "<b>reports</b>")
     key = await screen.run("return document.querySelector('.banner .command').textContent")
-    await screen.click("Close")
+    await screen.click(f"Copy: {key[:40]}")
+    await screen.see("Copied.")
+    await screen.click("Close", ".banner button")
     await screen.miss(key)
     await screen.click("Revoke: <b>reports</b>")
     await screen.click("Revoke", "dialog button")
@@ -342,7 +345,10 @@ async def test_a_secret_is_kept_granted_and_removed(screen: Screen, site: Site) 
 
 async def test_a_session_is_kept_from_cookies_of_any_kind(screen: Screen, site: Site) -> None:
     """A header, a browser's JSON and a cookies.txt are read; anything else is told."""
-    lines = ".shop.example\tTRUE\t/\tTRUE\t0\tsid\tone\n#HttpOnly_shop.example\tFALSE\t/\tFALSE\t1\ta\tb"
+    lines = (
+        ".shop.example\tTRUE\t/\tTRUE\t0\tsid\tone\n"
+        "#HttpOnly_shop.example\tFALSE\t/\tFALSE\t1\ta\tb"
+    )
     document = '[{"name": "sid", "value": "one", "expirationDate": 4102444800, "sameSite": "lax"}]'
     await screen.go("/sessions")
     await screen.fill("#site", "shop.example")
@@ -350,7 +356,8 @@ async def test_a_session_is_kept_from_cookies_of_any_kind(screen: Screen, site: 
     await screen.fill("#cookies", "no cookies here")
     await screen.click("Keep the session")
     await screen.see("There are no cookies in it")
-    counts = []
+    counts: list[int] = []
+    kept: dict[str, Any] = {}
     for cookies in ("sid=one=1; lang=ko; theme=dark", document, lines):
         await screen.fill("#site", "shop.example")
         await screen.fill("#account", "buyer 1")
@@ -392,6 +399,19 @@ async def test_a_key_that_may_only_read_sees_no_button_that_it_may_not_press(
     assert "Audit" not in menu
     assert "Workers" in menu
     assert buttons == 0
+
+
+async def test_an_address_that_was_cut_off_or_made_up_opens_a_page(
+    screen: Screen, site: Site
+) -> None:
+    """What is not there is told; a value that a script does not take is refused in words."""
+    for route in ("/tasks/%E0%A4%A", "/schedules/none", "/scripts/none?version=%", "/nowhere"):
+        await screen.load(f"/#{route}")
+        await screen.until("document.querySelector('main .fault') || find('h2', 'The last hour')")
+    await screen.load("/#/scripts/shop?p.title=%3Cb%3E&p.rows=many&p.nothing=1")
+    await screen.until("document.querySelector('#p-title')?.value === '<b>'")
+    await screen.click("Run")
+    await screen.until("document.querySelector('#p-rows[aria-invalid=true]')")
 
 
 async def test_language_and_theme_are_switched_and_kept(screen: Screen, site: Site) -> None:

@@ -110,6 +110,27 @@ def test_what_was_set_is_kept_whole(zscrape: Zscrape, user_units: Path, tmp_path
     assert repository.redirect_allow == ("10.0.0.0/8",)
 
 
+SHARED = (
+    *("Type", "NotifyAccess", "TimeoutStartSec", "WatchdogSec", "Restart", "RestartSec"),
+    *("RestartPreventExitStatus", "KillMode", "TimeoutStopSec", "OOMPolicy", "UMask"),
+    *("LimitNOFILE", "LimitCORE", "TasksMax", "StartLimitIntervalSec", "StartLimitBurst"),
+)
+
+
+def test_written_unit_lives_as_the_shipped_one_does(zscrape: Zscrape) -> None:
+    """How a worker is started, watched and stopped is the same in both units."""
+    shipped = (Path(__file__).parents[2] / "configs/systemd/zscrape-worker.service").read_text()
+    arguments = ("--join", JOIN, "--system", "--dry-run", "--init", "systemd")
+    written = zscrape.json("worker", "install", *arguments)["unit_text"]
+
+    def told(unit: str) -> dict[str, str]:
+        pairs = (line.partition("=") for line in unit.splitlines() if "=" in line)
+        return {name: value for name, _, value in pairs if name in SHARED}
+
+    assert set(told(written)) == set(SHARED)
+    assert told(written) == told(shipped)
+
+
 def test_dry_run_writes_nothing_and_hides_the_token(zscrape: Zscrape, user_units: Path) -> None:
     """`--dry-run` shows both files and the commands; the token is masked."""
     token = JoinToken.of((JOIN,), (bytes(32),), bytes(range(32))).text()
@@ -121,6 +142,21 @@ def test_dry_run_writes_nothing_and_hides_the_token(zscrape: Zscrape, user_units
     assert f"loginctl enable-linger {getpass.getuser()}" in result.stdout
     assert token not in result.output
     assert not user_units.exists()
+
+
+def test_way_to_the_network_is_kept_apart(zscrape: Zscrape, user_units: Path) -> None:
+    """A service inherits nothing, so proxies of this shell go along, in a file of their own."""
+    home = Path(str(zscrape.environ["ZSCRAPE_HOME"]))
+    zscrape.environ |= {"HTTPS_PROXY": 'http://me:pass"$%word@proxy:3128', "NO_PROXY": None}
+    told = zscrape.json("worker", "install", "--join", JOIN, "--user", "--init", "systemd")
+    unit = (user_units / "zscrape-worker.service").read_text()
+    file = home / "zscrape-worker.env"
+
+    assert "HTTPS_PROXY" in told["variables"]
+    assert f"\nEnvironmentFile={file}\n" in unit
+    assert "proxy:3128" not in unit + json.dumps(told)
+    assert 'HTTPS_PROXY="http://me:pass\\"$%word@proxy:3128"\n' in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 def test_uninstall_leaves_the_home(zscrape: Zscrape, user_units: Path) -> None:

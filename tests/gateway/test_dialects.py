@@ -156,8 +156,6 @@ async def test_projects_spiders_and_versions(gateway: Any) -> None:
             "visible ASCII",
         ),
         ("/cancel.json", {"project": "page"}, "job: this parameter is required"),
-        ("/delversion.json", {"project": "page", "version": "1"}, "scripts publish"),
-        ("/delproject.json", {"project": "page"}, "scripts publish"),
     ],
 )
 async def test_what_cannot_be_done_says_why(
@@ -182,12 +180,40 @@ async def test_unknown_job_has_no_state(client: httpx.AsyncClient) -> None:
 async def test_eggs_and_other_bodies_are_refused(client: httpx.AsyncClient) -> None:
     """An egg is not read, and a body that is no form is told as such."""
     egg = await client.post("/addversion.json", data={"project": "p"}, files={"egg": b"x" * 9_000})
+    gone = [
+        await client.post(f"/{name}.json", data={"project": "page", "version": "1"})
+        for name in ("delversion", "delproject")
+    ]
     other = await client.post("/schedule.json", json={"project": "page"})
     wrong = await client.get("/schedule.json")
 
-    assert "scripts publish" in egg.json()["message"]
+    # Whoever deploys by the status must see that nothing was deployed.
+    assert [each.status_code for each in (egg, *gone)] == [501] * 3
+    assert all("scripts publish" in each.json()["message"] for each in (egg, *gone))
     assert "application/json" in other.json()["message"]
     assert (wrong.status_code, wrong.json()["status"]) == (405, "error")
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "media", "words"),
+    [
+        ("/schedule.json", b"a&" * 400_000, "application/x-www-form-urlencoded", "1000 fields"),
+        ("/schedule.json", b"\xff=\xfe&%00=%00", "application/x-www-form-urlencoded", "project"),
+        ("/crawl.json", b'{"request":' * 50_000, "application/json", ""),
+        ("/crawl.json", b"[]", "application/json", ""),
+        ("/crawl.json", b"\xff", "application/json", ""),
+    ],
+)
+async def test_hostile_bodies_are_refused_in_the_dialect(
+    client: httpx.AsyncClient, path: str, content: bytes, media: str, words: str
+) -> None:
+    """Too many fields, bytes that are no text and endless nesting are errors like any other."""
+    headers = {"Content-Type": media}
+    answer = await client.post(path, content=content, headers=headers)
+
+    assert answer.status_code in (200, 400)
+    assert answer.json()["status"] == "error"
+    assert words in answer.json()["message"]
 
 
 async def test_refusals_speak_korean(client: httpx.AsyncClient) -> None:

@@ -16,7 +16,16 @@ from zscrape.gateway.counters import (
     Counters,
     Histogram,
 )
-from zscrape.model import Outcome, OutcomeCode, TaskState, Usage
+from zscrape.model import (
+    Load,
+    Outcome,
+    OutcomeCode,
+    TaskState,
+    Usage,
+    WorkerFacts,
+    WorkerSnapshot,
+    WorkerStatus,
+)
 from zscrape.store.tasks import TaskRow
 
 # Contract section 8, by name; a family of counters is told without its `_total`.
@@ -27,6 +36,7 @@ CONTRACT = (
     *("zscrape_prepare_seconds", "zscrape_child_seconds", "zscrape_oldest_queued_seconds"),
     *("zscrape_fetch_seconds", "zscrape_environment_seconds", "zscrape_environments"),
     *("zscrape_site_budget_wait_seconds", "zscrape_schedule_occurrences"),
+    *("zscrape_scripts", "zscrape_heartbeats_missed", "zscrape_orphans_killed"),
 )
 
 
@@ -148,6 +158,44 @@ def test_attempts_are_counted_by_how_they_ended():
     assert (counters.prepare.sum, counters.child.sum) == (0.02, 3.0)
     assert (counters.fetch.sum, counters.environment.sum) == (0.001, 0.01)
     assert counters.environments == {"kept": 0, "built": 1}
+
+
+def test_scripts_are_counted_by_whether_they_were_there():
+    """An attempt whose script had to be fetched is no hit of the cache."""
+    counters = Counters()
+
+    for has_fetched in (True, False, False):
+        row = ended(attempts=1, assigned_at=100.1, started_at=100.2)
+        row.outcome = Outcome(code=OutcomeCode.OK, usage=Usage(has_fetched=has_fetched))
+        counters.ended(row)
+
+    assert counters.scripts == {"kept": 2, "fetched": 1}
+
+
+def test_what_workers_clear_away_is_added_up():
+    """A worker tells its sum since it started; one that has started anew begins at zero."""
+    counters = Counters()
+
+    for one, other in ((2, 0), (2, 5), (1, 6), (4, None)):
+        told = {"one": one, "other": other}
+        counters.look(
+            WorkerSnapshot(
+                id=name,
+                status=WorkerStatus.LIVE,
+                slots=1,
+                in_flight_count=0,
+                tags=(),
+                facts=WorkerFacts(),
+                load=Load(leftover_count=count),
+                running=(),
+                warm_count=0,
+                last_heard_s=0.0,
+            )
+            for name, count in told.items()
+            if count is not None
+        )
+
+    assert counters.leftover_count == 2 + 5 + 1 + 1 + 3
 
 
 def test_a_histogram_counts_each_value_once():

@@ -50,6 +50,18 @@ async def test_every_route_is_described(gateway, client):
     assert len({each["operationId"] for each in operations}) == len(operations)
 
 
+async def test_the_main_call_comes_first(client):
+    """Groups begin with what most readers look for; every call is in one of them."""
+    document = (await client.get("/openapi.json")).json()
+    names = [each["name"] for each in document["tags"]]
+    used = {each["tags"][0] for methods in document["paths"].values() for each in methods.values()}
+
+    assert names[:4] == ["scrape", "tasks", "scripts", "schedules"]
+    assert names[-1] == "gateway"
+    assert set(names) == used
+    assert document["paths"]["/scrape"]["post"]["summary"].startswith("Run a script")
+
+
 async def test_references_and_patterns_are_sound(client):
     """Every reference leads somewhere, and no pattern is Python's alone."""
     answer = await client.get("/openapi.json")

@@ -30,11 +30,13 @@ class Desk:
     def __init__(self) -> None:
         self.now = 1000.0
         self.live = {"a", "b", "c"}
+        self.of_scripts: dict[str, dict[str, SiteBudget]] = {}
         self.sites = Sites(
             budgets=SiteBudgets(VolatileDatabase((SITE_BUDGETS,))),
             ledger=LocalLedger(lambda: self.now),
             owner="g1",
             is_live=lambda task_id: task_id in self.live,
+            of_scripts=self.of_scripts,
         )
         self._count = 0
 
@@ -173,6 +175,21 @@ async def test_a_manifest_holds_for_who_shares_the_site(desk: Desk) -> None:
     assert (told.site, told.budget, told.source) == ("example", {"concurrency": 1}, "scripts")
     assert told.claimed_by == ("script-a", "script-b", "script-c")
     assert (told.in_use_count, told.waiting_count) == (2, 1)
+
+
+async def test_settings_of_a_script_stand_above_its_manifest(desk: Desk) -> None:
+    """What `[scripts.NAME]` says of a site holds in place of the manifest's word on it alone."""
+    desk.of_scripts["script-a"] = {"a.example": ONE}
+    wide = {"a.example": SiteBudget(concurrency_count=9), "b.example": ONE}
+    await desk.take("a", named=wide)
+    second = desk.taking("a", named=wide)
+    await settle()
+    was_waiting = not second.done()
+    names = await desk.names()
+    second.cancel()
+
+    assert was_waiting
+    assert names == ["a.example"]
 
 
 async def test_a_default_holds_for_every_site(desk: Desk) -> None:

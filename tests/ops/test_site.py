@@ -168,7 +168,7 @@ def test_it_can_be_started_again() -> None:
 
 def test_members_need_the_token_of_their_form(client: httpx.Client) -> None:
     """Only a login with the form's own token leads to the orders."""
-    sent = {"user": "guest", "password": "tea"}
+    sent = {"user": "guest", "password": "warm-tea"}
     stranger = client.post("/login", data=sent)
     token = LexborHTMLParser(client.get("/login").content).css_first("[name=csrf_token]")
     assert token is not None

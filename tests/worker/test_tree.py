@@ -180,6 +180,24 @@ async def test_swarm_ends_with_its_attempt(own: Stage, swarm: str) -> None:
     assert took_s < 1.0
 
 
+async def test_what_was_left_behind_is_counted_once(own: Stage) -> None:
+    """A process that escaped from its attempt is told of, and then no more."""
+    await own.run("def run():\n    return 1\n")
+    before = own.slots._scratch.leftovers.take()
+    await own.run(ESCAPE + "def run():\n    return escape()\n")
+    found = 0
+
+    def is_counted() -> bool:
+        nonlocal found
+        found += own.slots._scratch.leftovers.take()
+        return found > 0
+
+    await until(is_counted)
+
+    assert before == 0
+    assert found == 1
+
+
 async def test_escaped_process_ends_with_the_worker(own: Stage) -> None:
     """A worker that is closed ends what its attempts have hidden away."""
     ran = own.begin(own.write(ESCAPE + "def run(ctx):\n    ctx.emit(escape())\n    time.sleep(60)"))

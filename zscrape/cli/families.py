@@ -103,6 +103,7 @@ token = Family(
         "list": "zscrape.cli.token:list_tokens",
         "revoke": "zscrape.cli.token:revoke",
         "rotate-key": "zscrape.cli.token:rotate_key",
+        "prepare": "zscrape.cli.preparing:prepare",
     },
 )
 workers = Family(

@@ -116,6 +116,7 @@ def _document(service: Service, commands: list[list[str]], *, is_started: bool) 
         "unit": service.unit,
         "unit_text": service.unit_text,
         "settings": service.settings,
+        "variables": sorted(service.environ),
         "commands": [shlex.join(command) for command in commands],
         "is_started": is_started,
     }
@@ -130,6 +131,9 @@ def _show(terminal: Terminal, service: Service) -> None:
     ):
         terminal.plain(f"# {path}")
         terminal.plain(content)
+    if service.environ:
+        terminal.plain(f"# {service.variables}")
+        terminal.plain("".join(f"{name}=...\n" for name in service.environ))
 
 
 def _commands(terminal: Terminal, commands: list[list[str]]) -> None:

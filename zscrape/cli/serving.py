@@ -154,6 +154,12 @@ def _hint(terminal: Terminal, key: str, **fields: object) -> None:
         terminal.note(key, **fields)
 
 
+def _invite(terminal: Terminal, url: str) -> None:
+    """Show a person where to go on: the last thing that is said, and the one that stands out."""
+    if sys.stderr.isatty() and not terminal.is_json:
+        click.secho(terminal.words("cli.up.open", url=url), err=True, bold=True)
+
+
 def _tie(is_tied: bool) -> None:
     if is_tied:
         from zscrape.ops.role import end_with_parent
@@ -233,7 +239,7 @@ def _run_worker(terminal: Terminal, *, tied: bool, **values: Any) -> int:
 
 
 @click.pass_context
-def _worker(ctx: click.Context, **values: Any) -> int:
+def _worker(ctx: click.Context, /, **values: Any) -> int:
     """Run a worker, unless one of its verbs is asked for.
 
     Raises:
@@ -321,10 +327,10 @@ async def _up(
             systemd.ready(f"http={gateway.http} link={gateway.link}")
             _say_ready(terminal, http=gateway.http, link=gateway.link)
             _hint(terminal, "cli.gateway.ready", key_path=gateway.key_path, link=gateway.link)
-            _hint(terminal, "cli.gateway.dashboard", url=gateway.dashboard)
             _hint(terminal, "cli.up.scripts", folder=settings.repositories[0].url)
             _hint(terminal, "cli.up.worker", worker_id=worker["worker_id"], slots=worker["slots"])
             _hint(terminal, "cli.up.next")
+            _invite(terminal, gateway.dashboard)
             await asyncio.to_thread(role.wait)
             failures.append(terminal.words("cli.up.worker_ended"))
         except RoleError as error:

@@ -38,6 +38,7 @@ _STATUS_STYLES = {
     "warning": "yellow",
     "broken": "red",
 }
+_LEAST_WIDTH = 12  # below which words fall apart; a table that needs less takes less
 
 
 class Terminal:
@@ -129,15 +130,16 @@ class Terminal:
         return [self.words(f"cli.column.{name}") for name in names]
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Write a table: drawn on a terminal, in aligned columns into a pipe."""
+        """Write a table: drawn on a terminal that is wide enough, else in aligned columns."""
         cells = [[show(value) for value in row] for row in rows]
-        if sys.stdout.isatty():
-            self._draw(columns, cells)
-            return
         widths = [
             max(cell_width(line[number]) for line in [list(columns), *cells])
             for number in range(len(columns))
         ]
+        least = [widths[0], *(min(width, _LEAST_WIDTH) for width in widths[1:])] if widths else []
+        if sys.stdout.isatty() and sum(least) + 2 * len(least) <= self.console.width:
+            self._draw(columns, cells, least)
+            return
         for line in [list(columns), *cells]:
             padded = (
                 value + " " * (width - cell_width(value))
@@ -145,15 +147,17 @@ class Terminal:
             )
             click.echo("  ".join(padded).rstrip())
 
-    def _draw(self, columns: Sequence[str], rows: list[list[str]]) -> None:
+    def _draw(self, columns: Sequence[str], rows: list[list[str]], least: list[int]) -> None:
         from rich import box
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-        for number, column in enumerate(columns):
+        table = Table(
+            box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0)
+        )
+        for number, (column, width) in enumerate(zip(columns, least, strict=True)):
             # The first column is the name or the id, which is copied: it stays in one piece.
-            table.add_column(column, overflow="fold", no_wrap=number == 0)
+            table.add_column(column, overflow="fold", no_wrap=number == 0, min_width=width)
         for row in rows:
             table.add_row(*(Text(value, style=_STATUS_STYLES.get(value, "")) for value in row))
         self.console.print(table)

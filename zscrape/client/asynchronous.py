@@ -131,6 +131,7 @@ class AsyncClient:
     cancel_many = _asks(taskcalls.cancel_many)
     explain = _asks(taskcalls.explain)
     result = _asks(taskcalls.result)
+    data = _asks(taskcalls.data)
     artifacts = _asks(taskcalls.artifacts)
     artifact = _asks(taskcalls.artifact)
     capsule = _asks(taskcalls.capsule)
@@ -200,6 +201,7 @@ class AsyncClient:
     download = _talks(saving.download)
 
     batch = _streams(batching.batch)
+    all_tasks = _streams(streaming.all_tasks)
     stream = _streams(streaming.stream)
     follow = _streams(streaming.follow)
     events = _streams(streaming.events)
@@ -224,21 +226,21 @@ class AsyncClient:
 
     async def _iterate(self, flow: Flow[T]) -> AsyncGenerator[T, None]:
         async with _Line(self._http, self._timeout_s) as line:
-            came: Any = None
-            while True:
-                try:
-                    effect = flow.send(came)
-                except StopIteration:
-                    return
-                if not isinstance(effect, Give):
-                    came = await line.perform(effect)
-                    continue
-                came = None
-                try:
-                    yield effect.value
-                except GeneratorExit:
-                    await self._leave(flow, line)
-                    raise
+            try:
+                came: Any = None
+                while True:
+                    try:
+                        effect = flow.send(came)
+                    except StopIteration:
+                        return
+                    if isinstance(effect, Give):
+                        came = None
+                        yield effect.value
+                    else:
+                        came = await line.perform(effect)
+            except (GeneratorExit, asyncio.CancelledError):
+                await self._leave(flow, line)
+                raise
 
     async def _leave(self, flow: Flow[Any], line: _Line) -> None:
         try:

@@ -15,7 +15,7 @@ from zscrape.client.failures import ClientError, Document
 from zscrape.client.manner import Manner
 from zscrape.client.options import TaskOptions, Unpack
 from zscrape.client.submitting import new_key, submit_many
-from zscrape.client.talk import Flow, Give, Left, Pause, Talk, patiently
+from zscrape.client.talk import Flow, Give, Left, Pause, Talk, let_go, patiently
 from zscrape.client.taskcalls import cancel_many, task, wait_many
 from zscrape.client.tasks import Task
 from zscrape.messages import text
@@ -25,6 +25,7 @@ _PIECE_COUNT: Final = 200
 _PIECE_BYTES: Final = 700_000  # below the gateway's limit of 1 MiB (contract section 9)
 _WINDOW_LIMIT: Final = 1_000  # as many as one call waits for
 _FULL_PAUSE_S: Final = 0.5
+_HELD_S: Final = 0.2  # the longest that an end is held back for others
 # Refusals that pass: those tasks are submitted again.
 _PASSING: Final = frozenset({"queue_full", "client_queue_full", "draining", "rate_limited"})
 
@@ -69,14 +70,14 @@ class _Batch:
 
     def __init__(self, wanted: Iterator[_Wanted], window: int) -> None:
         self._wanted = wanted
-        self._window = window
+        self.window = window
         self.waiting: deque[_Wanted] = deque()
         self.flying: dict[str, _Wanted] = {}
         self.is_full = False  # the gateway took the last ones not
 
     def piece(self) -> list[_Wanted]:
         """Take those of the next call."""
-        room = min(self._window - len(self.flying), _PIECE_COUNT)
+        room = min(self.window - len(self.flying), _PIECE_COUNT)
         if self.is_full and self.flying:
             return []
         piece: list[_Wanted] = []
@@ -183,19 +184,48 @@ def batch(
         yield from _run(manner, state)
     except (Left, ClientError):
         if state.flying:
-            yield from patiently(manner, cancel_many(ids=list(state.flying)))
+            yield from let_go(manner, cancel_many(ids=list(state.flying)))
         raise
 
 
+class _Tide:
+    """How many ends are worth an answer: one of slow tasks, more the faster they come.
+
+    A call for every end would cost more than the tasks; waiting for many would hold back what
+    has ended.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = max(1, limit)
+        self.count = 1
+
+    @property
+    def wait_s(self) -> float:
+        """The longest wait in one call."""
+        return _POLL_S if self.count == 1 else _HELD_S
+
+    def took(self, elapsed_s: float) -> None:
+        """Note how long so many ends took."""
+        if elapsed_s < _HELD_S / 2:
+            self.count = min(self._limit, self.count * 2)
+        else:
+            self.count = max(1, self.count // 2)
+
+
 def _run(manner: Manner, state: _Batch) -> Flow[Ended]:
+    tide = _Tide(state.window // 2)
     while True:
         piece = state.piece()
         if piece:
             for refused in (yield from _submit(manner, state, piece)):
                 yield Give(refused)
         if state.flying:
-            call = wait_many(list(state.flying), wait_s=_POLL_S, data=True)
-            for ended in state.landed((yield from patiently(manner, call))):
+            ids, began_at = list(state.flying), time.monotonic()
+            count = min(tide.count, len(ids))
+            call = wait_many(ids, wait_s=tide.wait_s, count=count, data=True)
+            landed = state.landed((yield from patiently(manner, call)))
+            tide.took(time.monotonic() - began_at)
+            for ended in landed:
                 yield Give(ended)
         elif state.is_full:
             yield Pause(_FULL_PAUSE_S)

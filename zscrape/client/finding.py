@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from zscrape import __version__
 from zscrape.client.failures import ClientError
-from zscrape.config import CLIENT_FILE, default_home, is_loopback
+from zscrape.config import CLIENT_FILE, default_home, is_loopback, with_files
 from zscrape.messages import text
 
 _CLIENT_TLS: Final = ssl.PROTOCOL_TLS_CLIENT
@@ -48,7 +48,7 @@ def find_gateway(
     Raises:
         ClientError: `gateway_unknown`, or `client.toml` cannot be read.
     """
-    environ = os.environ if environ is None else environ
+    environ = with_files(os.environ if environ is None else environ)
     home = home or Path(environ.get("ZSCRAPE_HOME") or default_home(environ))
     asked_url = url or environ.get("ZSCRAPE_URL") or ""
     asked_key = key or environ.get("ZSCRAPE_API_KEY") or ""

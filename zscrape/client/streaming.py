@@ -16,17 +16,18 @@ from zscrape.client.talk import (
     Left,
     Lines,
     Pause,
-    Talk,
+    let_go,
     next_lines,
     opened,
     patiently,
     pieces,
 )
-from zscrape.client.taskcalls import cancel
+from zscrape.client.taskcalls import cancel, tasks
 from zscrape.client.tasks import Task, failure_of
 
 # The gateway pings an open stream every 15 s: three missed ones mean that it is gone.
 _SILENCE_S: Final = 45.0
+_PAGE_COUNT: Final = 500
 
 
 def _get(path: str, **options: Any) -> Call[Any]:
@@ -74,6 +75,18 @@ def _documents(manner: Manner, call: Call[Any]) -> Flow[Any]:
         for line in found:
             if line:
                 yield Give(json_or_text(line))
+
+
+def all_tasks(manner: Manner, /, **filters: Any) -> Flow[Task]:
+    """Go through the whole history, newest first: `status script origin since`."""
+    page: Document = {"next_cursor": filters.pop("cursor", None)}
+    while True:
+        asked = {"limit": _PAGE_COUNT, **filters, "cursor": page["next_cursor"]}
+        page = yield from patiently(manner, tasks(**asked))
+        for each in page["tasks"]:
+            yield Give(Task(each, lang=manner.lang))
+        if page["next_cursor"] is None:
+            return
 
 
 # ---- events --------------------------------------------------------------------------
@@ -161,12 +174,8 @@ def stream(
     try:
         yield from follow(manner, task.id)
     except Left:
-        yield from _let_go(manner, task.id)
+        yield from let_go(manner, cancel(task.id))
         raise
-
-
-def _let_go(manner: Manner, task_id: str) -> Talk[None]:
-    yield from patiently(manner, cancel(task_id))
 
 
 def _require(result: Any, manner: Manner) -> None:

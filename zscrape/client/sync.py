@@ -134,6 +134,7 @@ class Client:
     cancel_many = _asks(taskcalls.cancel_many)
     explain = _asks(taskcalls.explain)
     result = _asks(taskcalls.result)
+    data = _asks(taskcalls.data)
     artifacts = _asks(taskcalls.artifacts)
     artifact = _asks(taskcalls.artifact)
     capsule = _asks(taskcalls.capsule)
@@ -203,6 +204,7 @@ class Client:
     download = _talks(saving.download)
 
     batch = _streams(batching.batch)
+    all_tasks = _streams(streaming.all_tasks)
     stream = _streams(streaming.stream)
     follow = _streams(streaming.follow)
     events = _streams(streaming.events)
@@ -227,21 +229,21 @@ class Client:
 
     def _iterate(self, flow: Flow[T]) -> Generator[T, None, None]:
         with _Line(self._http, self._timeout_s) as line:
-            came: Any = None
-            while True:
-                try:
-                    effect = flow.send(came)
-                except StopIteration:
-                    return
-                if not isinstance(effect, Give):
-                    came = line.perform(effect)
-                    continue
-                came = None
-                try:
-                    yield effect.value
-                except GeneratorExit:
-                    self._leave(flow, line)
-                    raise
+            try:
+                came: Any = None
+                while True:
+                    try:
+                        effect = flow.send(came)
+                    except StopIteration:
+                        return
+                    if isinstance(effect, Give):
+                        came = None
+                        yield effect.value
+                    else:
+                        came = line.perform(effect)
+            except (GeneratorExit, KeyboardInterrupt):
+                self._leave(flow, line)
+                raise
 
     def _leave(self, flow: Flow[Any], line: _Line) -> None:
         try:

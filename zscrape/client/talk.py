@@ -15,13 +15,16 @@ Whoever stops iterating makes the conversation's next effect raise `Left`.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeAlias, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from zscrape.client.calls import Answer, Broken, Call, refusal, unreachable
-from zscrape.client.manner import Manner, Retry
+from zscrape.client.failures import ClientError
+from zscrape.client.manner import NO_RETRY, Manner, Retry
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -110,6 +113,12 @@ def _pause_s(
     if came.status not in _PASSING:
         return None
     return retry.pause_s(tries, refusal(came, manner).retry_after_s)
+
+
+def let_go(manner: Manner, call: Call[Any]) -> Talk[None]:
+    """Make a last call for a listener who has gone: once, and nobody is told whether it did."""
+    with contextlib.suppress(ClientError):
+        yield from patiently(msgspec.structs.replace(manner, retry=NO_RETRY), call)
 
 
 def pieces(manner: Manner) -> Generator[Effect | Give[bytes], Any, None]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from zscrape.client.calls import (
     MANY_S,
     Answer,
@@ -82,6 +84,19 @@ def explain(task_id: str) -> Call[Document]:
 def result(task_id: str) -> Call[bytes]:
     """Return a task's data, however large, as JSON text."""
     return Call(method="GET", path=at("tasks", task_id, "result"), read=as_bytes)
+
+
+def data(task_id: str) -> Call[Any]:
+    """Return a task's data, however large: what stands in a task is up to 1 MiB.
+
+    Raises:
+        ClientError: `not_found`: it has none.
+    """
+    return Call(method="GET", path=at("tasks", task_id, "result"), read=_data, timeout_s=MANY_S)
+
+
+def _data(answer: Answer, manner: Manner) -> Any:
+    return msgspec.json.decode(as_bytes(answer, manner))
 
 
 def artifacts(task_id: str) -> Call[list[Artifact]]:

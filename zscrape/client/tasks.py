@@ -74,7 +74,7 @@ class Task(dict[str, Any]):
 
     @property
     def data(self) -> Any:
-        """What the script gave back; None also when that is too large: see `Client.result`."""
+        """What the script gave back; None also of more than 1 MiB: see `Client.data`."""
         return self.get("data")
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -12,7 +13,9 @@ import msgspec
 from msgspec import UNSET
 
 from zscrape.client.calls import Answer, Broken, Call
+from zscrape.client.failures import ClientError
 from zscrape.client.finding import Gateway, find_gateway
+from zscrape.messages import text
 
 CALL_TIMEOUT_S: Final = 30.0
 _UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -25,11 +28,19 @@ def gateway_of(
     """Return the gateway that a client is made for.
 
     Raises:
-        ClientError: None is known.
+        ClientError: None is known, or its address is none.
     """
-    if isinstance(gateway, Gateway):
-        return gateway
-    return find_gateway(url=gateway, key=key, home=home, lang=lang)
+    if not isinstance(gateway, Gateway):
+        gateway = find_gateway(url=gateway, key=key, home=home, lang=lang)
+    try:
+        parts = httpx.URL(gateway.url)
+        is_address = parts.scheme in ("http", "https") and bool(parts.host)
+    except httpx.InvalidURL:
+        is_address = False
+    if not is_address:
+        words = text("client.address_invalid", lang, url=gateway.url, source=gateway.source)
+        raise ClientError("config_invalid", words)
+    return gateway
 
 
 def request_options(call: Call[Any], timeout_s: float) -> dict[str, Any]:
@@ -41,13 +52,23 @@ def request_options(call: Call[Any], timeout_s: float) -> dict[str, Any]:
         "method": call.method,
         "url": call.path,
         "params": call.params,
-        "headers": dict(call.headers),
+        "headers": {**call.headers, **_trace_headers()},
         "timeout": httpx.Timeout(timeout_s, read=silence_s),
     }
     if call.body is not UNSET:  # httpx's own way of writing large bodies is a slow one
         options["content"] = msgspec.json.encode(call.body)
         options["headers"]["Content-Type"] = "application/json"
     return options
+
+
+def _trace_headers() -> dict[str, str]:
+    """Return what makes a call part of the trace of a program that traces itself."""
+    headers: dict[str, str] = {}
+    if "opentelemetry.trace" in sys.modules:  # nobody else has one, nor wants to load it
+        from opentelemetry.propagate import inject
+
+        inject(headers)
+    return headers
 
 
 def head_of(response: httpx.Response, content: bytes = b"") -> Answer:

@@ -13,6 +13,7 @@ from zscrape.config.load import CLIENT_FILE, FILE_NAME, default_home, load, loca
 from zscrape.config.private import require_private
 from zscrape.config.refusals import is_weak, refusals, refuse_unsafe
 from zscrape.config.repositories import REPOSITORY_TYPES, repository_values
+from zscrape.config.secretfiles import with_files
 from zscrape.config.settings import (
     JOIN_FILE,
     REPOSITORY_ENVIRONMENT,
@@ -82,4 +83,5 @@ __all__ = [
     "settings_known",
     "unknown_environment",
     "usable",
+    "with_files",
 ]

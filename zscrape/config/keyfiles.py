@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hmac
 import os
 import stat
 import tomllib
@@ -40,6 +41,11 @@ def pair_of(secret: bytes) -> KeyPair:
     from zmq.utils import z85
 
     return KeyPair(z85.decode(zmq.curve_public(z85.encode(secret))), secret)
+
+
+def derived_pair(secret: str, purpose: str) -> KeyPair:
+    """Return the pair that everybody with the same secret gets for a purpose."""
+    return pair_of(hmac.digest(secret.encode(), f"zscrape {purpose}".encode(), "sha256"))
 
 
 def key_text(key: bytes) -> str:

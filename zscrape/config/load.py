@@ -12,6 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from zscrape.config.repositories import environment_repository, fields_of, read_repositories
+from zscrape.config.scriptsites import read_script_sites
+from zscrape.config.secretfiles import with_files
 from zscrape.config.settings import (
     REPOSITORY_ENVIRONMENT,
     SECRETS,
@@ -33,6 +35,7 @@ from zscrape.model import HeartbeatPolicy, QueuePolicy
 from zscrape.spelling import most_like
 
 FILE_NAME: Final = "zscrape.toml"
+_SECRET_LENGTH: Final = 32
 # In the home folder: the gateway's address and its first key, for clients on its machine.
 CLIENT_FILE: Final = "client.toml"
 
@@ -57,7 +60,7 @@ def load(
             cannot be read.
     """
     flags = {name: value for name, value in (flags or {}).items() if value is not None}
-    environ = os.environ if environ is None else environ
+    environ = with_files(os.environ if environ is None else environ)
     home = Path(flags.get("home") or environ.get("ZSCRAPE_HOME") or default_home(environ))
     path = _find_file(file, environ, home)
     table = {} if path is None else _read_file(path)
@@ -86,9 +89,12 @@ def _gateway(values: Mapping[str, Any], sources: Mapping[str, str]) -> GatewaySe
     """Return the settings.
 
     Raises:
-        SettingError: Large files are to go into a bucket that has no name.
+        SettingError: Large files are to go into a bucket that has no name, or the link's
+            secret can be guessed.
     """
     gateway = GatewaySettings(**values)
+    if gateway.link_secret is not None and len(gateway.link_secret) < _SECRET_LENGTH:
+        raise wrong(sources["gateway.link_secret"], MASK, f">= {_SECRET_LENGTH} characters")
     if gateway.blobs == "s3" and not gateway.blob_bucket:
         raise SettingError(
             source=sources["gateway.blobs"],
@@ -243,7 +249,9 @@ class _Reader:
             place = f"{source}.{name}"
             if not isinstance(table, dict):
                 raise wrong(place, table, "[scripts.NAME]")
-            found[name] = ScriptDefaults(**fields_of(ScriptDefaults, table, place))
+            rest = {key: value for key, value in table.items() if key != "sites"}
+            sites = read_script_sites(table.get("sites", {}), f"{place}.sites")
+            found[name] = ScriptDefaults(**fields_of(ScriptDefaults, rest, place), sites=sites)
         return found
 
     def _raw(self, name: str) -> tuple[Any, str]:

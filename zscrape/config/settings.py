@@ -15,7 +15,7 @@ from zscrape.config.values import (
     parse_http,
     parse_size,
 )
-from zscrape.model import MIB, HeartbeatPolicy, Network, QueuePolicy
+from zscrape.model import MIB, HeartbeatPolicy, Network, QueuePolicy, SiteBudget
 from zscrape.spelling import most_like
 
 
@@ -24,6 +24,9 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
 
     http: str = "127.0.0.1:8000"  # host:port; port 0 takes a free one
     link: str = "tcp://127.0.0.1:5555"
+    # A new home's keys come from it, the link's and that of secrets: gateways that share a
+    # database have the same one, and are one to workers; secret.
+    link_secret: str | None = None
     join_addresses: tuple[str, ...] = ()  # what join tokens say to dial; else where `link` is
     insecure: bool = False  # allows HTTP, which is not encrypted, beyond loopback
     api_key: str | None = None  # adopted as an admin key, for containers; secret
@@ -142,6 +145,7 @@ class ScriptDefaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tags: tuple[str, ...] = ()
     rate: float | None = None  # tasks a second that may be asked of it
     parameters: dict[str, Any] = {}
+    sites: dict[str, SiteBudget] = {}  # above those of its manifest, site by site
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -216,6 +220,7 @@ _CLIENT_NAMES: Final = ("ZSCRAPE_URL", "ZSCRAPE_CONFIG")  # known, but no settin
 SECRETS: Final = frozenset(
     {
         "gateway.api_key",
+        "gateway.link_secret",
         "gateway.webhook_secret",
         "gateway.webhook_signing_secret",
         "gateway.jwt_secret",
@@ -224,6 +229,8 @@ SECRETS: Final = frozenset(
         "worker.index_url",
     }
 )
+# Not masked as settings, and yet secrets: a join token, and what goes with a secret key.
+SECRETS_BESIDE: Final = frozenset({"worker.join", "gateway.blob_access_key"})
 REPOSITORY_SECRETS: Final = frozenset({"token", "password", "secret_key"})
 
 
@@ -267,6 +274,7 @@ def unknown_environment(environ: Mapping[str, str]) -> dict[str, str]:
     into every container beside a service of that name.
     """
     known = [environment_name(setting.name) for setting in settings_known()] + [*_CLIENT_NAMES]
+    known += [f"{environment_name(name)}_FILE" for name in (*SECRETS, *SECRETS_BESIDE)]
     strangers = [
         name
         for name in environ

@@ -58,6 +58,7 @@ class Lives:
         self.waiting: dict[TaskId, Task] = {}  # longest waiting first
         self.parked: dict[TaskId, Task] = {}  # without a slot, until they are woken
         self.running_count = 0
+        self.missed_beat_count = 0  # since the start
         self.queue = Queue()
         self.pool = Pool(self.queue)
         self.locks = Locks()

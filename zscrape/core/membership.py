@@ -24,6 +24,8 @@ from zscrape.wire import (
 # Sessions of a worker that are remembered as replaced, so that two processes with one
 # worker id do not push each other out for ever.
 _PAST_SESSION_COUNT = 8
+# A worker is late that was not heard for so many intervals: one, and room for the way.
+_LATE_BEATS = 1.5
 
 
 class Membership:
@@ -322,8 +324,10 @@ class Membership:
         queued_count = len(self._lives.waiting)
         self.has_urged = queued_count > 0
         out = self._lives.out
+        late_at = now - _LATE_BEATS * self._heartbeat.interval_s
         for worker in self._pool.workers.values():
             if worker.peer:
+                self._lives.missed_beat_count += worker.heard_at < late_at
                 beat = GatewayHeartbeat(
                     self._boot, worker.beat_seq, queued_count, worker.is_draining
                 )

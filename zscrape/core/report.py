@@ -115,6 +115,7 @@ def snapshot(lives: Lives, *, now: float) -> Snapshot:
         free_slot_count=sum(max(0, worker.capacity - worker.in_flight_count) for worker in taking),
         oldest_queued_s=0.0 if oldest is None else max(0.0, now - oldest.waits_since),
         workers=tuple(_worker(worker, now) for worker in workers),
+        missed_beat_count=lives.missed_beat_count,
     )
 
 

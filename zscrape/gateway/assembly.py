@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import time
 from collections.abc import Iterable
@@ -35,7 +36,7 @@ from zscrape.gateway.robots import RobotsFiles
 from zscrape.gateway.router import Router
 from zscrape.gateway.scheduler import Scheduler
 from zscrape.gateway.schedules import Schedules
-from zscrape.gateway.sealing import KEY_FILE
+from zscrape.gateway.sealing import KEY_FILE, derive_sealer
 from zscrape.gateway.sharing import (
     Identity,
     host_name,
@@ -49,6 +50,7 @@ from zscrape.gateway.siteopen import open_sites
 from zscrape.gateway.sites import Sites
 from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.gateway.tasks import TaskPolicy, TaskService
+from zscrape.gateway.tracers import open_spans
 from zscrape.gateway.vault import Vault
 from zscrape.log import get_logger
 from zscrape.model import TaskId
@@ -163,7 +165,9 @@ async def assemble(
         script_buckets=limits.scripts,
         limit_of=entrance.keys.task_limit_of,
     )
-    sites = await open_sites(identity, lambda each: service.live(each) is not None, parts)
+    sites = await open_sites(
+        identity, lambda each: service.live(each) is not None, parts, settings.scripts
+    )
     remembering = _remember(settings, database, vault, service, parts)
     ends.append(remembering.keys.ended)
     handoffs = _handoffs(settings, identity, service, deliveries, ends)
@@ -180,7 +184,13 @@ async def assemble(
     questions.over_listeners += [sites.over, remembering.sessions.over]
     parts.push_async_callback(handoffs.close)  # before the questions: what is open stays open
 
+    spans = open_spans(os.environ, log, parts)
+    if spans is not None:
+        ends.append(spans.ended)
+
     def apply(fact: DispatcherEffect) -> None:
+        if spans is not None:
+            spans.note(fact)  # before the task's end is told to those who listen
         service.apply(fact)
         questions.note(fact)
         counters.note(fact)
@@ -218,6 +228,7 @@ async def assemble(
         schedules=schedules,
         handoffs=handoffs,
         counters=counters,
+        around=None if spans is None else spans.around,
         policy=_http_policy(settings),
         report=lambda event, request_id, error: log.error(
             event, request_id=request_id, exc_info=error
@@ -272,7 +283,7 @@ def _link(
     parts: contextlib.AsyncExitStack,
 ) -> Link:
     with usable(settings.home, "--home"):
-        keys = LinkKeys(settings.home)
+        keys = LinkKeys(settings.home, settings.gateway.link_secret)
     gatekeeper = Gatekeeper(local_key=keys.local.public)
     router = Router(
         identity.dispatcher(settings, identity.boot),
@@ -454,6 +465,9 @@ async def _open_vault(settings: Settings, database: SqlTaskStore | None) -> Vaul
         StorageError: The database cannot be read.
     """
     log = get_logger()
+    if settings.gateway.link_secret is not None:
+        with usable(settings.home, "--home"):
+            derive_sealer(settings.home / KEY_FILE, settings.gateway.link_secret)
     vault = Vault(
         MemorySecrets() if database is None else SqlSecrets(database.database),
         settings.home / KEY_FILE,

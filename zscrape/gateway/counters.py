@@ -7,6 +7,7 @@ A task costs a few additions here; names, labels and text are made when somebody
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable
 from typing import Final
 
 from zscrape.core.effects import (
@@ -17,7 +18,7 @@ from zscrape.core.effects import (
     WorkerLost,
     WorkerSuspected,
 )
-from zscrape.model import Outcome, OutcomeCode
+from zscrape.model import Outcome, OutcomeCode, WorkerId, WorkerSnapshot
 from zscrape.store.tasks import TaskRow
 
 # Upper bounds in seconds: a no-op answers in 5 ms, a script's default timeout is 300 s.
@@ -80,6 +81,7 @@ class Counters:
         self.prepare = Histogram(LONG_S)  # script and environment made ready
         self.fetch = Histogram(LONG_S)  # the script alone
         self.environment = Histogram(LONG_S)  # the environment alone, where one is needed
+        self.scripts = {"kept": 0, "fetched": 0}
         self.environments = {"kept": 0, "built": 0}
         self.child = Histogram(LONG_S)  # the script itself
         self.cpu_s = 0.0  # of scripts
@@ -89,6 +91,8 @@ class Counters:
         self.workers_suspected_count = 0
         self.workers_lost = dict.fromkeys(_LOST_REASONS, 0)
         self.ignored_count = 0
+        self.leftover_count = 0  # processes of attempts that workers have ended
+        self._leftovers: dict[WorkerId, int] = {}  # as each worker told last
         self._scripts = Names(SCRIPT_LIMIT_COUNT)
         self._clients = Names(CLIENT_LIMIT_COUNT)
 
@@ -122,9 +126,18 @@ class Counters:
             usage = outcome.usage
             self.cpu_s += usage.cpu_s
             self.fetch.add(usage.fetch_s)
+            _add(self.scripts, "fetched" if usage.has_fetched else "kept")
             if usage.environment_s:
                 self.environment.add(usage.environment_s)
                 _add(self.environments, "built" if usage.has_built else "kept")
+
+    def look(self, workers: Iterable[WorkerSnapshot]) -> None:
+        """Add what workers have cleared away since the last look; one anew begins at zero."""
+        told = {worker.id: worker.load.leftover_count for worker in workers}
+        for worker_id, count in told.items():
+            before = self._leftovers.get(worker_id, 0)
+            self.leftover_count += count - before if count >= before else count
+        self._leftovers = told
 
     def note(self, fact: DispatcherEffect) -> None:
         """Count a fact that is not a task's end."""

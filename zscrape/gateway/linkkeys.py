@@ -13,6 +13,7 @@ from zscrape.config import JOIN_FILE, JoinToken
 from zscrape.config.keyfiles import (
     KeyPair,
     broken,
+    derived_pair,
     key_bytes,
     key_text,
     new_pair,
@@ -24,20 +25,31 @@ from zscrape.config.keyfiles import (
 LINK_FILE: Final = "link.toml"
 
 
+def first_pair(secret: str | None, purpose: str) -> KeyPair:
+    """Return the pair that a home begins with: that of the secret, else one that nobody has."""
+    return new_pair() if secret is None else derived_pair(secret, purpose)
+
+
 class LinkKeys:
     """What the gateway proves itself by, now and after the next change of keys.
+
+    At a home's first start they are drawn by lot, or come from `secret`, so that gateways with
+    the same one are one gateway to workers, and tokens can be made before any has started.
 
     Raises:
         ConfigError: The file can be read by others, or holds no keys.
         OSError: It cannot be written.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, secret: str | None = None) -> None:
         self._home = home
         self._path = home / LINK_FILE
         table = read_private(self._path)
         if table is None:
-            made = {"secret": key_text(new_pair().secret), "local": key_text(new_pair().secret)}
+            made = {
+                "secret": key_text(first_pair(secret, "link").secret),
+                "local": key_text(first_pair(secret, "join").secret),
+            }
             write_private(self._path, made, is_new=True)
             table = read_private(self._path) or made
         try:

@@ -62,6 +62,7 @@ class Collected(Struct, frozen=True):
 
 def collect(state: GatewayState) -> Collected:
     """Look at a gateway; to be called in its loop."""
+    state.counters.look(state.router.snapshot().workers)
     return Collected((*_founding(state), *_tasks(state.counters), *_now(state), *_process()))
 
 
@@ -122,6 +123,11 @@ def _workers(snapshot: Snapshot) -> _Families:
         "Time since the last word of the worker that is silent the longest.",
         max((worker.last_heard_s for worker in snapshot.workers), default=0.0),
     )
+    yield _count(
+        "zscrape_heartbeats_missed",
+        "Heartbeat intervals in which a worker was not heard.",
+        snapshot.missed_beat_count,
+    )
 
 
 def _tasks(counters: Counters) -> _Families:
@@ -134,12 +140,23 @@ def _tasks(counters: Counters) -> _Families:
         _fill(family, (), getattr(counters, name))
         yield family
     yield _counts(
+        "zscrape_scripts",
+        "Scripts that attempts needed: kept ones are hits of the worker's cache.",
+        "source",
+        counters.scripts,
+    )
+    yield _counts(
         "zscrape_environments",
         "Environments that attempts needed: kept ones are hits of the cache.",
         "source",
         counters.environments,
     )
     yield _count("zscrape_script_cpu_seconds", "Processor time of scripts.", counters.cpu_s)
+    yield _count(
+        "zscrape_orphans_killed",
+        "Processes that attempts left behind and workers have ended.",
+        counters.leftover_count,
+    )
     yield _count("zscrape_items", "Items of tasks that have ended.", counters.item_count)
     yield _counts(
         "zscrape_dead_letters",

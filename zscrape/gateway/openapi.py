@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from zscrape import __version__
 from zscrape.gateway.envelope import Envelope, Problem, TaskSummary
+from zscrape.gateway.examples import BODIES, PARAMETERS
 from zscrape.gateway.operations import JSON, OPERATIONS, Operation, Schema
 
 _REFERENCE: Final = "#/components/schemas/{name}"
@@ -23,6 +24,9 @@ _BODILESS: Final = frozenset({"GET", "HEAD", "DELETE"})
 _ANY_BODY: Final = Operation(body={"type": "object"}, is_body_needed=False)
 _NO_BODY: Final = Operation()
 _KEY: Final[list[dict[str, list[str]]]] = [{"key": []}, {"api_key": []}]
+# The groups of calls with which a reader begins and ends.
+_FIRST: Final = ("scrape", "tasks", "scripts", "schedules")
+_LAST: Final = "gateway"
 # What each of the headers that many calls know is for.
 _HEADERS: Final[Mapping[str, Schema]] = {
     "Accept-Language": {"type": "string", "examples": ["en", "ko"]},
@@ -52,6 +56,7 @@ def describe(routes: Iterable[BaseRoute]) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "security": _KEY,
+        "tags": _tags(paths),
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": dict(sorted(components.items())),
@@ -100,10 +105,10 @@ def _operation(route: Route, method: str) -> dict[str, Any]:
     if known.is_open:
         told["security"] = []
     if known.body is not None:
-        told["requestBody"] = {
-            "required": known.is_body_needed,
-            "content": {JSON: {"schema": _schema(known.body)}},
-        }
+        content: dict[str, Any] = {"schema": _schema(known.body)}
+        if (method, route.path) in BODIES:
+            content["example"] = BODIES[method, route.path]
+        told["requestBody"] = {"required": known.is_body_needed, "content": {JSON: content}}
     return told
 
 
@@ -116,8 +121,17 @@ def _words(endpoint: Any) -> tuple[str, str]:
 
 
 def _tag(path: str) -> str:
+    if path == "/scrape":
+        return _FIRST[0]
     parts = [part for part in path.split("/") if part and part != "v1"]
-    return parts[0] if path.startswith("/v1/") and parts else "gateway"
+    return parts[0] if path.startswith("/v1/") and parts else _LAST
+
+
+def _tags(paths: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return the groups of calls, those that most readers look for first."""
+    found = {each["tags"][0] for methods in paths.values() for each in methods.values()}
+    between = sorted(found - {*_FIRST, _LAST})
+    return [{"name": each} for each in (*_FIRST, *between, _LAST) if each in found]
 
 
 def told_path(path: str) -> str:
@@ -126,10 +140,12 @@ def told_path(path: str) -> str:
 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:
-    return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in _PARAMETER.findall(told_path(path))
-    ]
+    found = []
+    for name in _PARAMETER.findall(told_path(path)):
+        told = {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        example = PARAMETERS.get(name) if name != "name" or path.startswith("/v1/scripts") else None
+        found.append(told if example is None else {**told, "example": example})
+    return found
 
 
 def _query(known: Operation) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from zscrape.gateway.requests import (
     TaskRequest,
     WaitRequest,
 )
+from zscrape.gateway.schedulebody import ScheduleRequest
 from zscrape.gateway.scriptstate import StateRequest
 from zscrape.gateway.secretrequests import SecretRequest
 from zscrape.gateway.selections import LetterSelection, TaskSelection
@@ -332,8 +333,8 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         query={"script": _TEXT, "limit": _whole(1, 1_000), "cursor": _TEXT},
         answers={"200": {JSON: _listed("schedules", _OBJECT)}},
     ),
-    ("POST", "/v1/schedules"): Operation(body=_OBJECT, answers={"201": {JSON: _OBJECT}}),
-    ("POST", "/v1/schedules/preview"): Operation(body=_OBJECT),
+    ("POST", "/v1/schedules"): Operation(body=ScheduleRequest, answers={"201": {JSON: _OBJECT}}),
+    ("POST", "/v1/schedules/preview"): Operation(body=ScheduleRequest),
     ("PATCH", "/v1/schedules/{schedule}"): Operation(body=_OBJECT),
     ("POST", "/v1/schedules/{schedule}/trigger"): Operation(answers={"202": {JSON: _OBJECT}}),
     ("GET", "/v1/schedules/{schedule}/occurrences"): Operation(

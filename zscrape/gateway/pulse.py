@@ -36,9 +36,11 @@ class _Minute:
         self.durations: list[float] = []
         self.queued_count = 0
         self.running_count = 0
+        self._ordered: list[float] | None = None  # the durations, since the last look
 
     def add(self, end: Ended) -> None:
         self.counts[end.status] = self.counts.get(end.status, 0) + 1
+        self._ordered = None
         duration_s = max(0.0, end.finished_at - end.created_at)
         if len(self.durations) < _KEPT_COUNT:
             self.durations.append(duration_s)
@@ -48,6 +50,12 @@ class _Minute:
         if place < _KEPT_COUNT:
             self.durations[place] = duration_s
 
+    def ordered(self) -> list[float]:
+        """Return the durations in order; a minute that has passed is not sorted again."""
+        if self._ordered is None:
+            self._ordered = sorted(self.durations)
+        return self._ordered
+
     def view(self) -> dict[str, Any]:
         """Return what is told of it."""
         completed_count = self.counts.get(TaskState.COMPLETED.value, 0)
@@ -56,7 +64,7 @@ class _Minute:
             "completed_count": completed_count,
             "failed_count": sum(self.counts.values()) - completed_count - cancelled_count,
             "cancelled_count": cancelled_count,
-            **_percentiles(self.durations),
+            **_percentiles(self.ordered()),
             "queue_length": self.queued_count,
             "running_count": self.running_count,
         }
@@ -95,15 +103,21 @@ class Pulse:
         minute.queued_count = max(minute.queued_count, found.queued_count)
         minute.running_count = max(minute.running_count, found.running_count)
 
-    async def document(self, figures: Callable[[], dict[str, Any]]) -> bytes:
+    async def document(
+        self, figures: Callable[[], dict[str, Any]], *, fresh_s: float = _FRESH_S
+    ) -> bytes:
         """Return the figures and the last hour as JSON; the same bytes to all who ask at once.
+
+        Args:
+            figures: What else is told.
+            fresh_s: So old may a reading be that was made for somebody else.
 
         Raises:
             StorageError: The store cannot be read.
         """
         async with self._turn:
             now = self._clock()
-            if not 0 <= now - self._made_at < _FRESH_S:
+            if not 0 <= now - self._made_at < fresh_s:
                 await self._read(now)
                 self._document = encode({**figures(), "hour": self._view(now)})
                 self._made_at = now
@@ -118,11 +132,12 @@ class Pulse:
         for number in range(last - MINUTE_COUNT + 1, last + 1):
             minute = self._minutes.get(number) or _Minute()
             told.append({"at": number * _MINUTE_S, **minute.view()})
-            durations += minute.durations
+            durations += minute.ordered()
         sums = {
             name: sum(minute[name] for minute in told)
             for name in ("completed_count", "failed_count", "cancelled_count")
         }
+        durations.sort()  # of runs that are in order: they are merged (Timsort)
         return {"minutes": told, **sums, **_percentiles(durations)}
 
     async def _read(self, now: float) -> None:
@@ -141,9 +156,8 @@ class Pulse:
         return self._minutes.setdefault(int(at // _MINUTE_S), _Minute())
 
 
-def _percentiles(durations: list[float]) -> dict[str, float | None]:
+def _percentiles(ordered: list[float]) -> dict[str, float | None]:
     """Return the nearest-rank percentiles; None of nothing."""
-    ordered = sorted(durations)
     told: dict[str, float | None] = {}
     for percent in _PERCENTS:
         rank = -(-len(ordered) * percent // 100)  # rounded up

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
+import hmac
 import os
 from pathlib import Path
 from typing import Final
@@ -73,18 +75,29 @@ def read_sealer(path: Path) -> Sealer:
     return Sealer(path, key)
 
 
-def make_sealer(path: Path) -> Sealer:
-    """Return what seals secrets, with a new key in this file.
+def derive_sealer(path: Path, secret: str) -> None:
+    """Have a home folder without a key begin with the one that this secret stands for.
+
+    Raises:
+        OSError: It cannot be written; nothing is left.
+    """
+    if not path.exists():
+        with contextlib.suppress(FileExistsError):  # another process was first
+            make_sealer(path, hmac.digest(secret.encode(), b"zscrape secrets", "sha256"))
+
+
+def make_sealer(path: Path, key: bytes | None = None) -> Sealer:
+    """Return what seals secrets, with a new key in this file; None: one that nobody has.
 
     Raises:
         FileExistsError: There is one: it may be all that opens what is sealed.
         OSError: It cannot be written; nothing is left.
     """
+    key = key or os.urandom(_KEY_BYTES)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            key = os.urandom(_KEY_BYTES)
             file.write(base64.b64encode(key) + b"\n")
             file.flush()
             os.fsync(file.fileno())

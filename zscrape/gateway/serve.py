@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import uvicorn
 from msgspec import Struct
+from starlette.types import ASGIApp
 
 from zscrape.config import REPOSITORY_SECRETS, Settings, refuse_unsafe, usable
 from zscrape.errors import ConfigError, StorageError
@@ -170,19 +171,16 @@ async def _follow(vault: Vault) -> None:
 
 def _secrets(settings: Settings) -> Iterator[str]:
     """Yield what no log line may show."""
-    if settings.gateway.webhook_secret:
-        yield settings.gateway.webhook_secret
-    if settings.gateway.jwt_secret:
-        yield settings.gateway.jwt_secret
+    gateway = settings.gateway
+    plain = (
+        *(gateway.link_secret, gateway.webhook_secret, gateway.webhook_signing_secret),
+        *(gateway.jwt_secret, gateway.blob_secret_key, gateway.database_url),
+    )
+    yield from filter(None, plain)
     if settings.gateway.database_url:
-        yield settings.gateway.database_url
         password = urlsplit(settings.gateway.database_url).password
         if password:
             yield unquote(password)
-    if settings.gateway.webhook_signing_secret:
-        yield settings.gateway.webhook_signing_secret
-    if settings.gateway.blob_secret_key:
-        yield settings.gateway.blob_secret_key
     for repository in settings.repositories:
         for name in REPOSITORY_SECRETS:
             value = getattr(repository, name)
@@ -211,7 +209,10 @@ def _server(state: GatewayState, settings: Settings, tls: Tls | None) -> _Server
     limits = ConnectionLimits(
         connection_count=state.policy.connection_limit, body_timeout_s=gateway.body_timeout_s
     )
-    config = HttpConfig(build_app(state), limits, tls=tls, proxies=gateway.forwarded_allow)
+    app: ASGIApp = build_app(state)
+    if state.around is not None:
+        app = state.around(app)
+    config = HttpConfig(app, limits, tls=tls, proxies=gateway.forwarded_allow)
     return _Server(config)
 
 

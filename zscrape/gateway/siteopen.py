@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from zscrape.config.settings import ScriptDefaults
 from zscrape.gateway.sharing import Identity
 from zscrape.gateway.siteledger import LocalLedger, SharedLedger
 from zscrape.gateway.sites import Sites
@@ -16,7 +17,10 @@ from zscrape.store.volatile import VolatileDatabase
 
 
 async def open_sites(
-    identity: Identity, is_live: Callable[[TaskId], bool], parts: contextlib.AsyncExitStack
+    identity: Identity,
+    is_live: Callable[[TaskId], bool],
+    parts: contextlib.AsyncExitStack,
+    scripts: Mapping[str, ScriptDefaults],
 ) -> Sites:
     """Return the sites of a gateway; what it opens is let go with `parts`.
 
@@ -31,6 +35,7 @@ async def open_sites(
         owner=identity.gateway_id,
         is_shared=shared is not None,
         is_live=is_live,
+        of_scripts={name: each.sites for name, each in scripts.items()},
     )
     parts.push_async_callback(sites.close)
     await sites.start()

@@ -60,7 +60,11 @@ class Sites:
         clock: Callable[[], float] = time.time,
         is_shared: bool = False,
         is_live: Callable[[TaskId], bool] = lambda task_id: True,
+        of_scripts: Mapping[str, Mapping[str, SiteBudget]] | None = None,
     ) -> None:
+        self._of_scripts = (
+            {} if of_scripts is None else of_scripts
+        )  # from settings: above what manifests say
         self._budgets = budgets
         self._ledger = ledger
         self._owner = owner
@@ -121,7 +125,7 @@ class Sites:
             InvalidRequest: It is no such question.
         """
         question = decode_question(asked.body)
-        named = dict(asked.run.sites)
+        named = self._named(asked.run)
         if not question.host:
             return _ENCODE({"sites": sorted({*named, *self._rows, *self._active})})
         host = site_name(question.host)
@@ -159,7 +163,7 @@ class Sites:
         """
         told = decode_seen(asked.body)
         held = self._held.get((asked.task_id, asked.attempt), _Held({}))
-        named = dict(asked.run.sites)
+        named = self._named(asked.run)
         own = f"{asked.task_id}/{asked.attempt}/"
         for each in told.reports:
             is_own = not each.token or each.token.startswith(own)
@@ -167,10 +171,14 @@ class Sites:
                 self._take_in(each, held, named)
         return b"{}"
 
+    def _named(self, run: RunSpec) -> dict[str, SiteBudget]:
+        """Return the budgets that a script brings along, by site."""
+        return {**dict(run.sites), **self._of_scripts.get(run.pin.name, {})}
+
     @asynccontextmanager
     async def visit(self, host: str, run: RunSpec) -> AsyncIterator[None]:
         """Ask a site once for a script, from here, within its budget."""
-        named = dict(run.sites)
+        named = self._named(run)
         site = self._site_of(host, named)
         claims = claims_of(run.pin.name, host, named, None)
         if self._is_free(site, claims):

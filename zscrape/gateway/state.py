@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from msgspec import Struct
+from starlette.types import ASGIApp
 
 from zscrape.gateway.access import Access
 from zscrape.gateway.audit import Auditor
 from zscrape.gateway.counters import Counters
 from zscrape.gateway.events import EventHub
+from zscrape.gateway.feed import Feed
 from zscrape.gateway.handoffs import Handoffs
 from zscrape.gateway.joining import Joining
 from zscrape.gateway.keyring import KeyRing
@@ -75,8 +77,11 @@ class GatewayState:
     is_draining: bool = False  # set when the gateway begins to end
     # Told of what should not happen: the event, the request's id, the error.
     report: Callable[[str, str, BaseException], None] = _say_nothing
+    around: Callable[[ASGIApp], ASGIApp] | None = None  # stands around every call: traces
     pulse: Pulse = field(init=False)  # figures over the last hour
+    feed: Feed = field(init=False)  # the same, to all who watch
 
     def __post_init__(self) -> None:
         """Make what is made of the other parts."""
         self.pulse = Pulse(self.store, self.router.snapshot)
+        self.feed = Feed(self.hub)

@@ -169,6 +169,30 @@ CLI: Final[dict[str, Text]] = {
         "Give the link another key, after an overlap in which workers learn it.",
         "링크의 키를 바꿉니다. 그 전에 워커가 새 키를 알 수 있는 기간을 둡니다.",
     ),
+    "cli.token.prepare": Text(
+        "Write the secrets of a cluster before it starts: link secret, admin key, join token.\nFor containers: ZSCRAPE_LINK_SECRET_FILE and ZSCRAPE_API_KEY_FILE for gateways, ZSCRAPE_JOIN_FILE for workers. What is there stays; the token is made anew.\nExample: zscrape token prepare secrets --address tcp://gateway:5555",
+        "클러스터를 시작하기 전에 필요한 비밀 값을 파일로 만듭니다: 링크 비밀 값, 관리자 키, 합류 토큰.\n컨테이너용입니다. 게이트웨이에는 ZSCRAPE_LINK_SECRET_FILE과 ZSCRAPE_API_KEY_FILE, 워커에는 ZSCRAPE_JOIN_FILE을 지정합니다. 이미 있는 값은 그대로 두고 토큰만 새로 만듭니다.\n예: zscrape token prepare secrets --address tcp://gateway:5555",
+    ),
+    "cli.token.prepared": Text(
+        "In {folder}: written {made}; kept {kept}. Keep the folder to yourself, and out of version control.",
+        "{folder}: 작성 {made}, 유지 {kept}. 이 폴더는 다른 사람에게 공개하지 말고 버전 관리에도 넣지 마십시오.",
+    ),
+    "cli.health": Text(
+        "Is what runs from this home folder alive? Exit code 0 or 1; for health checks of containers.\nA gateway is asked at its address; a worker's loop leaves a sign of life every few seconds. --ready asks for more.\nExamples: zscrape health; zscrape health --ready; zscrape health --url http://gateway:8000",
+        "이 홈 폴더에서 실행 중인 게이트웨이와 워커가 살아 있는지 확인합니다. 종료 코드는 0 또는 1이며, 컨테이너 상태 확인에 씁니다.\n게이트웨이에는 주소로 물어보고, 워커는 몇 초마다 남기는 생존 표시를 봅니다. --ready는 더 엄격하게 확인합니다.\n예: zscrape health, zscrape health --ready, zscrape health --url http://gateway:8000",
+    ),
+    "cli.health.nothing": Text(
+        "Nothing runs from {home}: no gateway has been started there, and no worker.",
+        "{home}에서 실행 중인 것이 없습니다. 게이트웨이도 워커도 시작되지 않았습니다.",
+    ),
+    "cli.health.late": Text(
+        "its loop has not been heard of for {silent_s:.0f} s",
+        "{silent_s:.0f}초 동안 루프의 소식이 없습니다",
+    ),
+    "cli.health.joined": Text(
+        "joined {joined_count} of {gateway_count} gateways",
+        "게이트웨이 {gateway_count}개 중 {joined_count}개에 합류함",
+    ),
     "cli.doctor": Text(
         "Check this machine, this home folder and the gateway.",
         "이 컴퓨터, 홈 폴더, 게이트웨이를 점검합니다.",
@@ -346,6 +370,10 @@ CLI: Final[dict[str, Text]] = {
         "Worker {worker_id} has joined with {slots} slots.",
         "워커 {worker_id}이(가) 슬롯 {slots}개로 합류했습니다.",
     ),
+    "cli.up.open": Text(
+        "Open the dashboard in a browser (this link works once, for ten minutes; another: zscrape dashboard):\n{url}",
+        "브라우저에서 대시보드를 여십시오(한 번, 10분 동안 유효한 링크. 새 링크: zscrape dashboard).\n{url}",
+    ),
     "cli.up.next": Text(
         "In another terminal: zscrape scripts list; zscrape run NAME. Stop with Ctrl-C.",
         "다른 터미널에서: zscrape scripts list, zscrape run 이름. 종료: Ctrl-C.",
@@ -400,8 +428,12 @@ CLI: Final[dict[str, Text]] = {
     ),
     # ---- the client's own failures ---------------------------------------------------
     "client.gateway_unknown": Text(
-        "No gateway is known: {path} is not there. Start one with zscrape up, or give --url and --key.",
-        "게이트웨이를 알 수 없습니다. {path} 파일이 없습니다. zscrape up 으로 시작하거나 --url과 --key를 지정하십시오.",
+        "No gateway is known: {path} is not there. Start one with zscrape up, or give --url and --key (ZSCRAPE_URL and ZSCRAPE_API_KEY in the environment).",
+        "게이트웨이를 알 수 없습니다. {path} 파일이 없습니다. zscrape up 으로 시작하거나 --url과 --key(환경 변수로는 ZSCRAPE_URL과 ZSCRAPE_API_KEY)를 지정하십시오.",
+    ),
+    "client.address_invalid": Text(
+        "{url} ({source}) is no address of a gateway. Write it as http://HOST:PORT or https://HOST:PORT.",
+        "{url}({source})은(는) 게이트웨이 주소가 아닙니다. http://호스트:포트 또는 https://호스트:포트 형식으로 쓰십시오.",
     ),
     "client.file_invalid": Text(
         "{path} cannot be used: {reason}. Start the gateway again to have it written anew.",
@@ -421,8 +453,8 @@ CLI: Final[dict[str, Text]] = {
         "{shown} of {count} are shown.", "{count}개 중 {shown}개를 표시합니다."
     ),
     "client.gateway_unreachable": Text(
-        "The gateway at {url} does not answer ({reason}). Is it running? Start one with zscrape up, or check --url.",
-        "{url} 게이트웨이가 응답하지 않습니다({reason}). 실행 중인지 보십시오. zscrape up 으로 시작하거나 --url을 확인하십시오.",
+        "The gateway at {url} does not answer ({reason}). Is it running? Start one with zscrape up, or check --url (ZSCRAPE_URL).",
+        "{url} 게이트웨이가 응답하지 않습니다({reason}). 실행 중인지 보십시오. zscrape up 으로 시작하거나 --url(ZSCRAPE_URL)을 확인하십시오.",
     ),
     "client.answer_invalid": Text(
         "What answers at {url} is no zscrape gateway (HTTP {status}). Check --url.",

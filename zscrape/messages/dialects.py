@@ -14,6 +14,10 @@ DIALECTS: Final[dict[str, Text]] = {
         "{pointer}: expected a form (application/x-www-form-urlencoded), not {given}.",
         "{pointer}: application/x-www-form-urlencoded 형식이어야 하는데 {given} 형식입니다.",
     ),
+    "http.dialect_fields": Text(
+        "{pointer}: a form has at most {limit} fields.",
+        "{pointer}: 양식의 필드는 최대 {limit}개입니다.",
+    ),
     "http.dialect_project": Text(
         "{pointer}: there is no project {given}. A script is a project of its own name with one spider, and the project default holds all scripts: use project={known} or project=default.",
         "{pointer}: {given} 프로젝트가 없습니다. 스크립트 하나가 같은 이름의 프로젝트이자 그 안의 스파이더 하나이고, default 프로젝트에는 모든 스크립트가 있습니다. project={known} 또는 project=default로 지정하십시오.",

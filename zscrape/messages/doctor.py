@@ -64,6 +64,14 @@ DOCTOR: Final[dict[str, Text]] = {
         "{source}: there are no keys for {value} in {expected}. On the gateway's machine, `zscrape token create` prints the line to start this worker by. On the same machine, start the gateway first and give the worker the same --home.",
         "{source}: {expected}에 {value}의 키가 없습니다. 게이트웨이 컴퓨터에서 `zscrape token create`를 실행하면 이 워커를 시작할 명령이 나옵니다. 같은 컴퓨터라면 게이트웨이를 먼저 시작하고 워커에 같은 --home을 지정하십시오.",
     ),
+    "config_invalid.secret_file": Text(
+        "The secret of {source} cannot be read: {reason}. The file must hold the value and be readable for this process's user.",
+        "{source}의 비밀 값을 읽을 수 없습니다: {reason}. 파일에 값이 들어 있어야 하고, 이 프로세스의 사용자가 읽을 수 있어야 합니다.",
+    ),
+    "config_invalid.secret_twice": Text(
+        "{source} names a file, and {value} is given as well. Leave one of them out.",
+        "{source}에 파일이 지정되어 있는데 {value}도 함께 지정되었습니다. 둘 중 하나만 지정하십시오.",
+    ),
     "config_invalid.no_bucket": Text(
         "{source}: large files are to go to S3, but no bucket is named. Set {expected} (ZSCRAPE_BLOB_BUCKET).",
         "{source}: 큰 파일을 S3에 보관하도록 설정했지만 버킷 이름이 없습니다. {expected}(ZSCRAPE_BLOB_BUCKET)을 정하십시오.",

@@ -64,6 +64,10 @@ EVENTS: Final[dict[str, Text]] = {
         "임대를 갱신하는 중에 zscrape 내부 오류가 발생했습니다. 로그에 트레이스백이 있습니다.",
     ),
     "event.gateway_stopped": Text("The gateway has stopped.", "게이트웨이가 멈췄습니다."),
+    "event.pulse_unwritten": Text(
+        "The worker's sign of life cannot be written to {path}: {reason}. `zscrape health` will take it for hung.",
+        "워커의 생존 표시를 {path}에 쓸 수 없습니다: {reason}. `zscrape health`는 워커가 멈춘 것으로 판단합니다.",
+    ),
     "event.systemd_unreachable": Text(
         "systemd cannot be told how this service is: {reason}. With WatchdogSec= it will be started anew.",
         "이 서비스의 상태를 systemd에 알릴 수 없습니다: {reason}. WatchdogSec=이 설정되어 있으면 다시 시작됩니다.",
@@ -197,6 +201,10 @@ EVENTS: Final[dict[str, Text]] = {
     ),
     "event.worker_joined": Text(
         "Worker {worker_id} has joined.", "워커 {worker_id}이(가) 합류했습니다."
+    ),
+    "event.traces_unavailable": Text(
+        "OTEL_EXPORTER_OTLP_ENDPOINT asks for traces, but what makes them is not installed ({reason}). Install it with: pip install 'zscrape[otel]', or set OTEL_SDK_DISABLED=true.",
+        "OTEL_EXPORTER_OTLP_ENDPOINT가 추적을 요청하지만 필요한 패키지가 없습니다({reason}). pip install 'zscrape[otel]'로 설치하거나 OTEL_SDK_DISABLED=true로 끄십시오.",
     ),
     "event.worker_suspected": Text(
         "The connection of worker {worker_id} broke; it gets nothing new until it is back.",

@@ -41,6 +41,14 @@ OPTIONS: Final[dict[str, Text]] = {
         "`zscrape token create`가 출력한 토큰, 또는 홈이 같은 게이트웨이의 링크 주소.",
     ),
     "cli.option.token_name": Text("A name to know the token by.", "토큰을 구별할 이름."),
+    "cli.option.prepare_address": Text(
+        "Where workers will dial a gateway: tcp://host:port; again for each gateway.",
+        "워커가 접속할 게이트웨이 주소(tcp://호스트:포트). 게이트웨이마다 반복합니다.",
+    ),
+    "cli.option.is_ready": Text(
+        "Ask for more: the gateway takes tasks, the worker has joined a gateway.",
+        "더 엄격하게 확인합니다: 게이트웨이가 작업을 받고, 워커가 게이트웨이에 합류해 있어야 합니다.",
+    ),
     "cli.option.token_uses": Text(
         "How many workers may join by it; any number.",
         "합류할 수 있는 워커 수. 기본값은 제한 없음.",

@@ -1,4 +1,4 @@
-"""Words about workers as services of a machine."""
+"""Words about machines: workers as their services, bundles for those without internet."""
 
 from __future__ import annotations
 
@@ -60,6 +60,40 @@ SERVICES: Final[dict[str, Text]] = {
     ),
     "cli.worker.uninstall.fault": Text(
         "Could not be run: {command}: {reason}", "실행하지 못했습니다: {command}: {reason}"
+    ),
+    "cli.bundle": Text(
+        "Put zscrape, scripts and their packages into one archive, for machines without internet.\nThere: unpack it and run sh install.sh. Example: zscrape bundle zscrape.tar.gz price_watch@^1.2 --platform aarch64",
+        "zscrape, 스크립트, 필요한 패키지를 인터넷이 없는 컴퓨터용 아카이브 하나에 담습니다.\n그 컴퓨터에서 풀고 sh install.sh를 실행합니다. 예: zscrape bundle zscrape.tar.gz price_watch@^1.2 --platform aarch64",
+    ),
+    "cli.option.bundle_platform": Text(
+        "Kind of machine it is for: x86_64, aarch64, manylinux2014_aarch64; may be given again. This machine's.",
+        "대상 컴퓨터 종류: x86_64, aarch64, manylinux2014_aarch64. 여러 번 지정할 수 있습니다. 기본값은 이 컴퓨터의 종류.",
+    ),
+    "cli.option.bundle_python": Text(
+        "Version of Python there, such as 3.12; this machine's.",
+        "대상 컴퓨터의 파이썬 버전. 예: 3.12. 기본값은 이 컴퓨터의 버전.",
+    ),
+    "cli.usage.bundle_python": Text(
+        "--python {given}: a version from 3.11 on was expected, such as 3.12.",
+        "--python {given}: 3.12처럼 3.11 이상의 버전이어야 합니다.",
+    ),
+    "cli.bundle.taking": Text("Taking along {target} ...", "{target} 담는 중 ..."),
+    "cli.bundle.left_out": Text("{target} is left out: {reason}", "{target} 제외: {reason}"),
+    "cli.bundle.no_wheel": Text(
+        "Not everything has a wheel for {platform}: {reason} A newer one may: --platform aarch64 and x86_64 mean manylinux_2_28.",
+        "{platform}용 휠이 없는 패키지가 있습니다: {reason} 더 새로운 플랫폼에는 있을 수 있습니다. --platform aarch64와 x86_64는 manylinux_2_28을 뜻합니다.",
+    ),
+    "cli.bundle.unresolved": Text(
+        "The packages could not be had for {platform}: {reason}",
+        "{platform}용 패키지를 가져올 수 없습니다: {reason}",
+    ),
+    "cli.bundle.done": Text(
+        "{path}: {size_mb:.1f} MB, {count} scripts.",
+        "{path}: {size_mb:.1f} MB, 스크립트 {count}개.",
+    ),
+    "cli.bundle.next": Text(
+        "There: tar xf {name} && sh {folder}/install.sh --prefix /opt/zscrape",
+        "대상 컴퓨터에서: tar xf {name} && sh {folder}/install.sh --prefix /opt/zscrape",
     ),
     "cli.usage.early": Text(
         "{option} stands before {name}, where it means nothing. Put it after {name}.",

@@ -179,8 +179,11 @@ async def run_here(
         listener = _Listener(on_event, lang, replay)
         listener.memory = LocalMemory(script.run, listener.answer, lang)
         closing.push_async_callback(listener.memory.close)
-        if script.run.sites:
-            listener.sites = LocalSites(script.run, listener.answer, lang)
+        own = settings.scripts.get(name)
+        sites = {**dict(script.run.sites), **(own.sites if own is not None else {})}
+        if sites:
+            run = msgspec.structs.replace(script.run, sites=tuple(sites.items()))
+            listener.sites = LocalSites(run, listener.answer, lang)
             closing.push_async_callback(listener.sites.close)
         policy = SlotPolicy(
             slot_count=1,

@@ -12,6 +12,7 @@ import pwd
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -31,6 +32,7 @@ from zscrape.config.keyfiles import write_private
 from zscrape.errors import ConfigError
 from zscrape.messages import text
 from zscrape.ops.units import worker_unit
+from zscrape.worker.interpreters import PASSED_ENVIRON
 
 Init = Literal["systemd", "launchd"]
 
@@ -52,6 +54,8 @@ class Service(Struct, frozen=True, kw_only=True):
     unit_text: str
     settings: Path  # with the join token: for its owner only
     table: dict[str, Any]
+    variables: Path  # how this shell reaches the network: services inherit nothing of it
+    environ: dict[str, str]
     start: list[list[str]]
     stop: list[list[str]]
     forget: list[list[str]]  # once its files are gone
@@ -77,17 +81,28 @@ def plan_worker(
     if settings.sources["worker.join"] == "default":
         raise ConfigError(source="--join", reason=text("cli.worker.install.no_join", lang))
     file = settings.home / f"{name}.toml"
+    variables = settings.home / f"{name}.env"
+    # Proxies may be named with a password, so they are no part of the unit, which all can read.
+    environ = {
+        name: os.environ[name] for name in sorted(PASSED_ENVIRON - {"PATH"}) if os.environ.get(name)
+    }
     command = [*_program(), "worker", "--home", str(settings.home), "--config", str(file)]
     user = pwd.getpwuid(os.geteuid()).pw_name
     if init == "launchd":
         folder = Path.home() / "Library/LaunchAgents" if is_user else Path("/Library/LaunchDaemons")
         unit = folder / f"{name}.plist"
-        unit_text = _plist(name, command, settings.home / f"{name}.log")
+        unit_text = _plist(name, command, settings.home / f"{name}.log", environ)
         start = [["launchctl", "load", "-w", str(unit)]]
         stop, forget = [["launchctl", "unload", "-w", str(unit)]], []
     else:
         unit = _unit_folder(is_user) / f"{name}.service"
-        unit_text = worker_unit(command, mark=MARK, is_user=is_user, stop_limit_s=STOP_LIMIT_S)
+        unit_text = worker_unit(
+            command,
+            mark=MARK,
+            variables=variables if environ else None,
+            is_user=is_user,
+            stop_limit_s=STOP_LIMIT_S,
+        )
         systemctl = ["systemctl", *(["--user"] if is_user else [])]
         start = [[*systemctl, "daemon-reload"], [*systemctl, "enable", "--now", unit.name]]
         if is_user:  # else it ends when its user signs out, and waits for the user after a boot
@@ -102,6 +117,8 @@ def plan_worker(
         unit_text=unit_text,
         settings=file,
         table=_table(settings),
+        variables=variables,
+        environ=environ if init == "systemd" else {},
         start=start,
         stop=stop,
         forget=forget,
@@ -130,10 +147,13 @@ def install(service: Service) -> None:
     _refuse_foreign(service.unit)
     with usable(service.settings, "--home"):
         write_private(service.settings, service.table)
+        if service.environ:
+            write_variables(service.variables, service.environ)
     with usable(service.unit, "--user"):
         service.unit.parent.mkdir(parents=True, exist_ok=True)
         service.unit.write_text(service.unit_text, encoding="utf-8")
-        service.unit.chmod(0o644)
+        # launchd's file has the variables in it, and is read by its owner's launchd only.
+        service.unit.chmod(0o600 if service.init == "launchd" else 0o644)
 
 
 def uninstall(service: Service) -> list[ConfigError]:
@@ -158,6 +178,7 @@ def uninstall(service: Service) -> list[ConfigError]:
     with usable(service.unit, "--user"):
         service.unit.unlink(missing_ok=True)
         service.settings.unlink(missing_ok=True)
+        service.variables.unlink(missing_ok=True)
     attempt(service.forget)
     return faults
 
@@ -235,7 +256,19 @@ def _inline(repository: RepositorySettings) -> str:
     return "{" + ", ".join(pairs) + "}"
 
 
-def _plist(name: str, command: list[str], log: Path) -> str:
+def write_variables(path: Path, environ: Mapping[str, str]) -> None:
+    """Write variables for systemd, for their owner only."""
+    lines = [f"{name}={msgspec.json.encode(value).decode()}\n" for name, value in environ.items()]
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.writelines(lines)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _plist(name: str, command: list[str], log: Path, environ: Mapping[str, str]) -> str:
     content = {
         "Label": name,
         "ProgramArguments": command,
@@ -247,6 +280,7 @@ def _plist(name: str, command: list[str], log: Path) -> str:
         "StandardOutPath": str(log),
         "StandardErrorPath": str(log),
         "Umask": 0o077,
+        "EnvironmentVariables": dict(environ),
     }
     told = plistlib.dumps(content, sort_keys=False).decode()
     head, _, rest = told.partition("<plist")

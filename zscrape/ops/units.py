@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from string import Template
 from typing import Final
 
@@ -9,36 +10,50 @@ _WORKER: Final = Template("""\
 # $mark. Settings are in the file behind --config.
 [Unit]
 Description=zscrape worker
-$network
+${network}StartLimitIntervalSec=300
+StartLimitBurst=10
+
 [Service]
-Type=exec
-ExecStart=$command
+Type=notify
+NotifyAccess=main
+${variables}ExecStart=$command
+# Ready once it could run scripts: it waits for its gateways as long as it takes.
+TimeoutStartSec=120
+# The beats come from the loop that does the work: one that hangs is killed and started anew.
+WatchdogSec=30
 # 3: its settings are wrong or the gateway refuses it, which no further start mends.
-Restart=on-failure
-RestartSec=5
+Restart=always
+RestartSec=1
 RestartPreventExitStatus=3
 # The worker alone is asked to stop: it ends what it runs and takes nothing new. Whatever is left
 # then is killed.
 KillMode=mixed
 TimeoutStopSec=$stop_limit_s
+# An attempt that the kernel ends for want of memory is that attempt's matter.
+OOMPolicy=continue
 # The attempts' own control groups.
 Delegate=yes
 UMask=0077
 LimitNOFILE=65536
 LimitCORE=0
+TasksMax=8192
 
 [Install]
 WantedBy=$target
 """)
 
 
-def worker_unit(command: list[str], *, mark: str, is_user: bool, stop_limit_s: int) -> str:
-    """Return the unit that runs a worker by `command`."""
+def worker_unit(
+    command: list[str], *, mark: str, variables: Path | None, is_user: bool, stop_limit_s: int
+) -> str:
+    """Return the unit that runs a worker by `command`, with the variables in a file if any."""
+    escaped = str(variables).replace("%", "%%")
     # A user's own manager knows nothing of the machine's network.
     network = "" if is_user else "Wants=network-online.target\nAfter=network-online.target\n"
     return _WORKER.substitute(
         mark=mark,
         network=network,
+        variables="" if variables is None else f"EnvironmentFile={escaped}\n",
         command=" ".join(map(quoted, command)),
         stop_limit_s=stop_limit_s,
         target="default.target" if is_user else "multi-user.target",

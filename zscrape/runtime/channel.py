@@ -23,7 +23,9 @@ TELL = b"t"
 
 ARTIFACT_LIMIT_BYTES = 8 * 1024 * 1024  # of one file, before it is written as text
 
-_FIRST_READ_BYTES = 4096  # a request is small, and untouched memory is dear in a fresh process
+# A request is small, and untouched memory is dear in a fresh process: with its header this is
+# the largest object that the interpreter takes from its own pools.
+_FIRST_READ_BYTES = 512 - 33
 _READ_BYTES = 65536
 _JOIN_BYTES = 65536  # below it one copy is cheaper than a second system call
 
@@ -65,7 +67,7 @@ class Channel:
             return data[5:]
         parts, size = [data], len(data)
         while size < end:
-            more = os.read(self._fd, _READ_BYTES)
+            more = os.read(self._fd, min(end - size, _READ_BYTES))
             if not more:
                 return None
             parts.append(more)

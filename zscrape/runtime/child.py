@@ -109,11 +109,8 @@ def serve(confine: Callable[[str], None], leave: Callable[[int], NoReturn] = os.
     """
     status = 1
     try:
-        payload = _said.channel.receive()
-        if payload is not None and _answer(_said, payload, confine):
-            while (payload := _said.channel.receive()) is not None and _answer(
-                Said(_said.channel, 0), payload
-            ):
+        if _serve_one(_said, _said.channel, confine):
+            while _serve_one(Said(_said.channel, 0), _said.channel):
                 pass
         status = 0
     except BrokenPipeError:  # the worker is gone: nobody is left to tell
@@ -122,7 +119,12 @@ def serve(confine: Callable[[str], None], leave: Callable[[int], NoReturn] = os.
         leave(status)
 
 
-def _answer(said: Said, payload: bytes, confine: Callable[[str], None] | None = None) -> bool:
+def _serve_one(said: Said, channel: Channel, confine: Callable[[str], None] | None = None) -> bool:
+    payload = channel.receive()
+    return payload is not None and _answer(said, payload, confine)
+
+
+def _answer(said: Said, payload: bytes, confine: Callable[[str], None] | None) -> bool:
     """Run what is asked for and answer; True iff another request may follow."""
     request = payload.split(b"\0", len(FIELDS))
     if confine is not None:
@@ -392,7 +394,7 @@ def _flush() -> None:
         flush(first)
 
 
-def rehearse(scratch: str, times_count: int) -> None:
+def rehearse(scratch: str, times_count: int, confine: Callable[[str], None] | None = None) -> None:
     """Run a small script `times_count` times in this process, as a child would.
 
     Called in the template before its first fork. What runs often here is specialised, its
@@ -415,8 +417,7 @@ def rehearse(scratch: str, times_count: int) -> None:
     reader, writer = os.pipe()
     for payload in (from_source, from_code) * times_count:
         os.write(writer, (len(payload) + 1).to_bytes(4, "big") + frames.REQUEST + payload)
-        heard = Channel(reader).receive()
-        _answer(Said(Channel(null), 0), heard or b"")
+        _serve_one(Said(Channel(null), 0), Channel(reader), confine)
         limits.rehearse()
         sys.path[:] = kept_path
         del sys.modules["main"]

@@ -55,6 +55,10 @@ _FLAGS = (
     "--disable-blink-features=AutomationControlled",
     "--remote-debugging-pipe",
 )
+# A whole browser with windows, drawn to no screen: it needs no display, and no attempt shares one.
+_NO_SCREEN = ("--ozone-platform=headless", "--ozone-override-screen-size=1920,1080")
+_DISPLAY_VARIABLE = "DISPLAY"
+_NO_DISPLAY = "Missing X server"
 _FIRST_PAGE = "about:blank"
 _READ_AT, _WRITE_AT = 3, 4  # where Chromium looks for its pipes
 _LIFTED_FROM = 10
@@ -140,7 +144,14 @@ class Chromium:
                 told = file.read()[-_ERRORS_TAIL_BYTES:]
         except OSError:
             return ""
-        return told.decode("utf-8", "replace").strip()
+        words = told.decode("utf-8", "replace").strip()
+        if _NO_DISPLAY in words:
+            named = os.environ.get(_DISPLAY_VARIABLE, "")
+            return (
+                f"no display answers at DISPLAY={named}: start one (Debian's package xvfb:"
+                f" Xvfb {named}), let the script reach it, or unset DISPLAY, and none is needed"
+            )
+        return words
 
     def end(self) -> None:
         """Hang up and kill it. Nobody waits: a profile that is thrown away need not be saved."""
@@ -181,7 +192,8 @@ def start(
 
     Args:
         folder: A path that is not there yet; all that it writes lies beneath.
-        is_headless: Without a window.
+        is_headless: Without a window. Else it has windows: on the display that `DISPLAY` names,
+            or on none.
         arguments: Further arguments for it.
         confine: Called in the process that becomes Chromium.
 
@@ -194,7 +206,7 @@ def start(
     command = [
         program,
         *_FLAGS,
-        *(("--headless=new",) if is_headless else ()),
+        *_screen(is_headless=is_headless),
         f"--user-data-dir={folder}/profile",
         *arguments,
         _FIRST_PAGE,
@@ -213,6 +225,12 @@ def start(
     os.set_blocking(our_read, False)
     os.set_blocking(our_write, False)
     return Chromium(pid, folder, our_read, our_write)
+
+
+def _screen(*, is_headless: bool) -> tuple[str, ...]:
+    if is_headless:
+        return ("--headless=new",)
+    return ("--ozone-platform=x11",) if os.environ.get(_DISPLAY_VARIABLE) else _NO_SCREEN
 
 
 def _pipe() -> tuple[int, int]:

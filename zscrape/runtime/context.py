@@ -310,11 +310,14 @@ class Context:
         kit.
 
         Args:
-            **options: `headless` (True), `viewport` (width and height), `locale` (`"ko-KR"`),
+            **options: `headless` (True; False: with windows, on the display `DISPLAY` or on
+                none), `viewport` (width and height), `locale` (`"ko-KR"`),
                 `proxy` (`"http://user:password@host:port"`), `user_agent`, `block` (kinds of
                 requests such as `"image"` and `"font"`, or addresses with `*`), `wait` (`"load"`,
                 or `"dom"` to go on before pictures are there), `cookies` (True: in common with
-                `ctx.http`), `arguments` (further ones for Chromium).
+                `ctx.http`), `robots` (None: robots.txt is obeyed as `ctx.http` does), `pace` (what
+                waits for the budget of its site: `"pages"`, `"all"` requests of a page, `"none"`),
+                `arguments` (further ones for Chromium).
 
         Raises:
             RuntimeError: The script's kit has no browser.

@@ -26,7 +26,7 @@ from pydoll.connection import ConnectionHandler
 from pydoll.constants import PageLoadState
 from pydoll.interactions import iframe
 
-from zscrape.runtime import chromium, devtools
+from zscrape.runtime import chromium, devtools, visits
 from zscrape.runtime.blocking import Blocking, BlockingLoop
 from zscrape.runtime.tab import Tab, blocked_patterns
 
@@ -76,10 +76,14 @@ class Options:
         block: Iterable[str] = (),
         wait: str = "load",
         cookies: bool = True,
+        robots: bool | None = None,
+        pace: str = visits.PAGES,
         arguments: Sequence[str] = (),
     ) -> None:
         if wait not in _LOADED:
             raise ValueError(f"wait {wait!r} is not one of: {', '.join(_LOADED)}")
+        if pace not in visits.PACES:
+            raise ValueError(f"pace {pace!r} is not one of: {', '.join(visits.PACES)}")
         width, height = viewport
         if not (0 < width <= 10_000 and 0 < height <= 10_000):
             raise ValueError(f"viewport {viewport!r} is not a width and a height in pixels")
@@ -91,6 +95,8 @@ class Options:
         self.blocked = blocked_patterns(block)
         self.load_state = _LOADED[wait]
         self.cookies = cookies
+        self.robots = robots
+        self.pace = pace
         self.arguments = tuple(arguments)
 
 
@@ -168,6 +174,8 @@ class BrowserContext:
         except chromium.BrowserMissing as error:
             self._ctx.end_for_environment(str(error))
         try:
+            if visits.are_wanted(self._options):
+                _ = self._ctx.http  # made while Chromium starts
             self._wire = devtools.Wire(running)
             self._browser = PipeBrowser(self._ctx, self._options, self._wire)
             patience_s = min(_START_PATIENCE_S, max(self._ctx.deadline, 1.0))

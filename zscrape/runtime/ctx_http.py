@@ -134,6 +134,11 @@ class Http:
         return self._client.cookies
 
     @property
+    def transport(self) -> Transport:
+        """What stands before every request; the visits of a browser go by it, too."""
+        return self._transport
+
+    @property
     def asynchronous(self) -> AsyncHttp:
         """The same client for coroutines: `page = await ctx.http.asynchronous.get(url)`."""
         if self._asynchronous is None:

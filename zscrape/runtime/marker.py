@@ -8,7 +8,6 @@ through `exec`, `setsid` and any number of forks, can only be lowered, and is re
 from __future__ import annotations
 
 import resource
-import zlib
 
 RLIMIT_LOCKS = 10
 _LINE = b"Max file locks"
@@ -19,7 +18,10 @@ _OWNER_MASK = (1 << 30) - 1  # with the id below the largest limit that every to
 
 def owner_of(root: str) -> int:
     """Return the number of the worker whose private folders lie in `root`, never zero."""
-    return zlib.crc32(root.encode("utf-8", "surrogateescape")) & _OWNER_MASK or 1
+    number = 0x811C9DC5  # FNV-1a: what zlib's library maps would be part of every fork
+    for byte in root.encode("utf-8", "surrogateescape"):
+        number = (number ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return number & _OWNER_MASK or 1
 
 
 def mark_of(owner: int, child_id: int) -> int:

@@ -142,9 +142,12 @@ class Sandbox:
         if self._grants is not None:
             self._grants.enforce(script_folder)
 
-    def rehearse(self) -> None:
-        """Do in a template what children do there, so that it touches less of each: see `child`."""
+    def rehearse_steps(self) -> None:
+        """Make calls like those of `steps` in a template: see `child.rehearse`."""
         syscalls.Prepared("prctl", syscalls.PRCTL, syscalls.PR_GET_DUMPABLE, 0, 0, 0, 0)()
+
+    def rehearse_confine(self, _script_folder: str) -> None:
+        """Do what `confine` does, and confine nothing."""
         if self._grants is not None:
             self._grants.prepare(self._plan.scratch)
             self._grants.rehearse(self._plan.scratch)

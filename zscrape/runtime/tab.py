@@ -15,15 +15,17 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from pydoll.browser import tab as pydoll_tab
-from pydoll.exceptions import CommandFailed, PydollException
+from pydoll.exceptions import CommandFailed, NavigationError, PydollException
 
 from zscrape.runtime.intercept import Blocker, Captured, Capturing, blocked_patterns
+from zscrape.runtime.visits import Visits, are_wanted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from pydoll.elements.web_element import WebElement
 
+    from zscrape.runtime.ctx_browser import Options
     from zscrape.runtime.ctx_http import Page
 
 __all__ = ["Captured", "Tab", "blocked_patterns"]
@@ -40,6 +42,32 @@ class Tab(pydoll_tab.Tab):
     """One page of a browser."""
 
     _browser: Any  # `ctx_browser.PipeBrowser`, which knows this class
+    _visits: Visits | None = None
+
+    # ---- visits ----------------------------------------------------------------------
+
+    async def go_to(self, url: str, timeout: int = 300) -> None:
+        """Visit an address once its site may be asked, and wait until it is loaded.
+
+        Args:
+            url: Where to go.
+            timeout: Seconds for the page, those for its turn not counted.
+
+        Raises:
+            RobotsDisallowed: robots.txt forbids it, or where it leads to.
+            NavigationError: The page cannot be had.
+        """
+        if self._visits is not None:
+            await self._visits.admit(url)
+        try:
+            await super().go_to(url, timeout)
+        except NavigationError:
+            self._raise_refusal()
+            raise
+
+    def _raise_refusal(self) -> None:
+        if self._visits is not None:
+            self._visits.raise_refusal()
 
     # ---- waiting ---------------------------------------------------------------------
 
@@ -48,10 +76,12 @@ class Tab(pydoll_tab.Tab):
 
         Raises:
             TimeoutError: There was none in time.
+            RobotsDisallowed: The page was not asked for.
         """
         query: Any = self.query  # its types have whole seconds only
         found: WebElement | None = await query(selector, timeout=timeout, raise_exc=False)
         if found is None:
+            self._raise_refusal()
             here = await self._here()
             raise TimeoutError(f"no element {selector} within {timeout:g} s at {here}")
         return found
@@ -61,10 +91,12 @@ class Tab(pydoll_tab.Tab):
 
         Raises:
             TimeoutError: It did not in time.
+            RobotsDisallowed: The page was not asked for.
         """
         ends_at = asyncio.get_running_loop().time() + timeout
         while text not in str(await self.value("document.body?.innerText ?? ''")):
             if asyncio.get_running_loop().time() >= ends_at:
+                self._raise_refusal()
                 raise TimeoutError(f"no text {text!r} within {timeout:g} s at {await self._here()}")
             await asyncio.sleep(_LOOK_S)
 
@@ -148,7 +180,12 @@ class Tab(pydoll_tab.Tab):
     # ---- the page --------------------------------------------------------------------
 
     async def html(self) -> str:
-        """Return the document as it stands now."""
+        """Return the document as it stands now.
+
+        Raises:
+            RobotsDisallowed: It was not asked for.
+        """
+        self._raise_refusal()
         found = await self.value("document.documentElement?.outerHTML ?? ''")
         return f"<!DOCTYPE html>\n{found}"
 
@@ -205,12 +242,8 @@ class Tab(pydoll_tab.Tab):
     async def prepare(self) -> None:
         """Make it what the script has asked for, before its first page."""
         wanted = self._browser.wanted
-        width, height = wanted.viewport
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        # Nobody waits: what comes later is done later, and the page may still be starting.
-        command = {"method": "Emulation.setDeviceMetricsOverride", "params": size}
-        handler: Any = self._connection_handler
-        await handler.execute_command_nowait(command)
+        # Each wait for an answer is one for a browser that is still starting: they are one.
+        await asyncio.gather(self._take_size(*wanted.viewport), self._watch_visits(wanted))
         if wanted.locale:
             await self._call("Emulation.setLocaleOverride", {"locale": wanted.locale})
             agent = wanted.user_agent or (await self._browser.get_version())["userAgent"]
@@ -219,8 +252,23 @@ class Tab(pydoll_tab.Tab):
         if wanted.blocked:
             await self._blocker().add(wanted.blocked)
 
+    async def _take_size(self, width: int, height: int) -> None:
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        command = {"method": "Emulation.setDeviceMetricsOverride", "params": size}
+        handler: Any = self._connection_handler
+        await handler.execute_command_nowait(command)  # what comes later is done later
+
+    async def _watch_visits(self, wanted: Options) -> None:
+        if self._visits is None and are_wanted(wanted):
+            page_id, http = self._target_id or "", self._browser.ctx.http
+            pace, has_robots = wanted.pace, wanted.robots
+            self._visits = Visits(self._own_line(), page_id, http, pace=pace, has_robots=has_robots)
+            await self._visits.begin()
+
     async def leave(self) -> None:
         """Let go of the page."""
+        if self._visits is not None:
+            await self._visits.close()
         found: Blocker | None = getattr(self, "_requests", None)
         if found is not None:
             await found.close()

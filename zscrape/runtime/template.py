@@ -18,6 +18,7 @@ Control messages are short ASCII datagrams of lines, ids are the worker's:
       that the template itself has)             N id errno                not forked
     K id signal                                 X id status cpu_us kb     ended and reaped
     S ns  end what ended attempts have left,    S count                   strays still seen
+                                                O count                   strays that were ended
       and shared memory older than that
     W  (nothing but reap)
 
@@ -59,7 +60,7 @@ class _Birth(NamedTuple):
     child_id: bytes
     folder: str
     home: bytes
-    steps: list[Step]
+    steps: list[Step]  # the last of them never returns
     ruleset_fd: int
     error_number: int  # why it cannot be forked, or zero
 
@@ -112,7 +113,8 @@ class Template:
         steps: list[Step] = [(os.getppid, ())] * 8
         for _ in range(times_count):
             _take(steps)
-            self._sandbox.rehearse()
+            self._sandbox.rehearse_steps()
+        child.rehearse(self._scratch.decode(), times_count, self._sandbox.rehearse_confine)
         os.dup2(self._null, RULESET_FD, False)
 
     def serve(self) -> None:
@@ -179,7 +181,8 @@ class Template:
             asked = limits.Limits(*map(int, words[2].split(b",")))
             steps.append((partial(limits.apply, asked, has_browser=self._has_browser), ()))
         if self._has_process_limit:
-            steps.append((limits.apply_process_count, (int(words[1]),)))
+            most = limits.possible(resource.RLIMIT_NPROC, int(words[1]))
+            steps.append((resource.setrlimit, (resource.RLIMIT_NPROC, most)))
         ruleset_fd, error_number = -1, 0
         if not self._is_exec:
             try:
@@ -187,11 +190,21 @@ class Template:
             except OSError as error:
                 error_number = error.errno or errno.EIO
         home = self._scratch + b"/" + name
+        steps += self._last_steps(folder, home)
         return _Birth(child_id, folder, home, steps, ruleset_fd, error_number)
 
+    def _last_steps(self, folder: str, home: bytes) -> list[Step]:
+        """Return how a child that is limited begins to wait for its attempt."""
+        if self._is_exec:
+            return [(self._become_fresh, (folder,))]
+        serve: Step = (child.serve, (self._confine,))
+        if not self._has_browser:
+            return [serve]
+        return [(chromium.start_ahead, (home.decode(), self._sandbox.confine_ahead)), serve]
+
     def _fork(self, birth: _Birth) -> None:
-        child_id, folder, home, _steps, ruleset_fd, error_number = birth
-        pid = -1
+        child_id, folder, home, steps, ruleset_fd, error_number = birth
+        become, pid = _become, -1
         try:
             if ruleset_fd >= 0:
                 os.dup2(ruleset_fd, RULESET_FD, False)
@@ -206,33 +219,15 @@ class Template:
                 pid = os.fork()
         except OSError as error:
             error_number = error.errno or errno.EIO
+        if pid == 0:
+            become(steps)
         if pid < 0:
             self._told.append(b"N %b %d" % (child_id, error_number))
             return
-        if pid == 0:
-            self._become(birth)
         self._folders[pid] = folder
         self._ids[pid] = child_id
         self._pids[child_id] = pid
         self._told.append(b"P %b %d" % (child_id, pid))
-
-    def _become(self, birth: _Birth, leave: Callable[[int], NoReturn] = os._exit) -> None:
-        """Turn this fork into a spare child: in its own session, limited, with nothing of ours.
-
-        `leave` is bound here because a script may replace `os._exit`: a child that came back
-        from this would go on as a second template, and end the children of the first.
-        """
-        try:
-            _take(birth.steps)
-            if self._is_exec:
-                self._become_fresh(birth.folder)
-            if self._has_browser:
-                chromium.start_ahead(birth.home.decode(), self._sandbox.confine_ahead)
-            child.serve(self._confine)
-        except Exception as error:  # noqa: BLE001 - a child that cannot be set up must say why
-            os.write(2, f"zscrape: {type(error).__name__}: {error}".encode("utf-8", "replace"))
-        finally:
-            leave(1)
 
     def _become_fresh(self, folder: str) -> None:
         os.set_inheritable(child.CHANNEL_FD, True)
@@ -305,17 +300,22 @@ class Template:
             users: By child, the user that was its alone and is not yet given to another.
         """
         patience = strays.Patience()
+        ended: set[int] = set()
         while True:
             found = self._abandoned()
             if not found:
-                return 0
+                break
+            ended.update(found)
             for uid in {users[self._strays[pid]] for pid in found if self._strays[pid] in users}:
                 strays.end_user(uid)
             for pid in found:
                 strays.end_group_of(pid)
             if not patience.wait(found):
-                return len(found)
+                break
             self._collect(users)
+        if ended:
+            self._told.append(b"O %d" % len(ended))
+        return len(found)
 
     def _abandoned(self) -> list[int]:
         """Return our children that are no child of the worker's, and whose child has ended."""
@@ -345,6 +345,20 @@ class Template:
                 return
 
 
+def _become(steps: list[Step], leave: Callable[[int], NoReturn] = os._exit) -> None:
+    """Turn this fork into a spare child: in its own session, limited, with nothing of ours.
+
+    `leave` is bound here because a script may replace `os._exit`: a child that came back
+    from this would go on as a second template, and end the children of the first.
+    """
+    try:
+        _take(steps)
+    except Exception as error:  # noqa: BLE001 - a child that cannot be set up must say why
+        os.write(2, f"zscrape: {type(error).__name__}: {error}".encode("utf-8", "replace"))
+    finally:
+        leave(1)
+
+
 def _take(steps: list[Step]) -> None:
     for call, arguments in steps:
         call(*arguments)
@@ -367,7 +381,7 @@ def has_browser(kit: str) -> bool:
 
 def warm(kit: str) -> None:
     """Import and try out what scripts with this kit will use, so that no child has to."""
-    if "http" in kit.split(","):
+    if "http" in kit.split(",") or has_browser(kit):  # visits go by what `ctx.http` knows
         # Its command line brings rich and pygments: 9 MB more in every fork. None: not there.
         sys.modules["httpx._main"] = None  # type: ignore[assignment]
         from zscrape.runtime import ctx_http
@@ -419,8 +433,8 @@ def serve(arguments: list[str]) -> None:
             network.watch()
             with hooks:
                 warm(kit)
-            import_ahead(preload)
-            child.rehearse(scratch, _REHEARSALS_COUNT)
+                import_ahead(preload)
+            child.rehearse(scratch, 1)  # whatever it loads must be there before the sandbox is
     except Exception as error:
         refuse(control_fd, error)
         raise

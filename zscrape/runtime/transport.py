@@ -17,6 +17,8 @@ from zscrape.runtime.bodies import Body
 from zscrape.runtime.retrying import retry_after_s
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from zscrape.runtime.gate import Gate, Tape
     from zscrape.runtime.robots import Robots
 
@@ -79,6 +81,21 @@ class Transport(httpx.BaseTransport):
         if codings:
             del response.headers["content-encoding"]
         return response
+
+    def admit(self, url: str, *, has_robots: bool, has_budget: bool) -> None:
+        """Wait until `url` may be asked by somebody else: a browser.
+
+        Raises:
+            RobotsDisallowed: The site's robots.txt forbids it.
+        """
+        if has_robots and self.robots is not None:
+            self.robots.check(url)
+        if has_budget:
+            self.gate.before(url)
+
+    def note_answer(self, url: str, status: int, headers: Mapping[str, str]) -> None:
+        """Hear how a site has answered whom `admit` has let pass; status 0: it has not."""
+        self.gate.after(url, status, retry_after_s(headers))
 
     def close(self) -> None:
         """Close every connection."""

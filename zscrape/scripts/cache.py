@@ -75,6 +75,7 @@ class ScriptCache:
         self._max_age_s = max_age_h * _HOUR_S
         self._max_size_bytes = max_size_bytes
         self._known: dict[str, Fingerprint] = {}
+        self._folders: dict[str, Path] = {}  # of those known: making a path costs as much as a look
         self._used_at: dict[str, float] = {}
         self._flights: Flights[str, Path] = Flights()
         self._serials = itertools.count(1)
@@ -145,7 +146,7 @@ class ScriptCache:
             and fingerprint.holds()
         ):
             self._mark_used(pin.digest)
-            return self.trees / pin.digest[7:]
+            return self._folders[pin.digest]
         return await self._flights.join(pin.digest, lambda: self._ensure(pin, fetch))
 
     # ---- out -------------------------------------------------------------------------
@@ -288,6 +289,7 @@ class ScriptCache:
             self._to_quarantine(digest)
             return None
         self._known[digest] = tree.fingerprint
+        self._folders[digest] = self.trees / digest[7:]
         return tree
 
     def _to_quarantine(self, digest: str) -> None:

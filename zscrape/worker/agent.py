@@ -120,7 +120,8 @@ class Agent:
     """One worker's side of one link; made and used in one running event loop.
 
     `on_fact` hears GatewayJoined, GatewayLost and AttemptFenced; `warm` tells the digests of
-    scripts that can start at once; `on_silence` hears the address of a gateway that does not
+    scripts that can start at once, `leftovers` how many processes attempts have left behind
+    since it was asked last; `on_silence` hears the address of a gateway that does not
     answer a worker that it does not know yet.
     """
 
@@ -132,6 +133,7 @@ class Agent:
         on_fact: Callable[[LinkEffect], None],
         on_silence: Callable[[str], None],
         warm: Callable[[], tuple[str, ...]],
+        leftovers: Callable[[], int] = int,
     ) -> None:
         self._link = link
         self._credentials = credentials
@@ -141,6 +143,8 @@ class Agent:
         self._monitor: zmq.Socket[bytes] | None = None
         self._on_fact = on_fact
         self._warm = warm
+        self._leftovers = leftovers
+        self._leftover_count = 0  # told to this gateway
         self._work: Work  # given to `run`: its attempts report to this agent
         self._context = zmq.Context()
         self._socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
@@ -399,7 +403,9 @@ class Agent:
         if self._exit.done():
             return
         self._loop.call_later(_OBSERVE_INTERVAL_S, self._observe)
-        load = Load(psutil.cpu_percent(), psutil.virtual_memory().percent)
+        self._leftover_count += self._leftovers()
+        memory_percent = psutil.virtual_memory().percent
+        load = Load(psutil.cpu_percent(), memory_percent, self._leftover_count)
         self._link.observe(load=load, warm=self._warm())
 
     def _act(self, effects: Iterable[LinkEffect]) -> None:

@@ -108,7 +108,7 @@ class Running:
         self._begun_at = loop.time()
         self._started_at = 0.0
         self.fetch_s = self.environment_s = 0.0  # until script and environment were there
-        self.has_built = False
+        self.has_built = self.has_fetched = False
         self._unsent = memoryview(b"")
         self._tree: TreeWatch | None = None  # both set iff it has run for a while
         self._folder: FolderWatch | None = None
@@ -430,6 +430,7 @@ class Running:
                 self.fetch_s,
                 self.environment_s,
                 self.has_built,
+                self.has_fetched,
             ),
         )
         self._on_over(self)

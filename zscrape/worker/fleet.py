@@ -38,6 +38,11 @@ class Fleet:
         ends = await asyncio.gather(*(agent.run(_Port(self, agent)) for agent in self._agents))
         return next((end for end in ends if end.reason not in ("drained", "left")), ends[0])
 
+    @property
+    def joined_count(self) -> int:
+        """How many gateways know this worker now."""
+        return sum(agent.side.is_joined for agent in self._agents)
+
     def close(self) -> None:
         """Let go of every socket; again is no error."""
         for agent in self._agents:

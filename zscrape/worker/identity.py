@@ -19,6 +19,7 @@ from zscrape import __version__
 from zscrape.core.admission import is_worker_id
 from zscrape.errors import ConfigError
 from zscrape.model import WorkerFacts
+from zscrape.worker.pulse import SUFFIX as PULSE_SUFFIX
 
 # Programs that scraping scripts ask for by `system_requirements`; a worker tells which it has.
 PROGRAMS = (
@@ -58,6 +59,11 @@ class Identity:
     def key_path(self) -> Path:
         """Where the keys of this id's worker are kept."""
         return Path(self._file.name).with_suffix(".key")
+
+    @property
+    def pulse_path(self) -> Path:
+        """Where this id's worker tells that it lives."""
+        return Path(self._file.name).with_suffix(PULSE_SUFFIX)
 
     def _choose(self) -> str:
         # A host's name may have characters that no worker id has.

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from zscrape.runtime import marker
 from zscrape.worker.isolation import STAGING
+from zscrape.worker.leftovers import Leftovers
 from zscrape.worker.processes import end_processes_in
 from zscrape.worker.strays import end_marked
 
@@ -33,8 +34,9 @@ _CLOSE_PAUSE_S = 0.05
 class Scratch:
     """The folders of one worker process, all inside one folder of its own."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, leftovers: Leftovers | None = None) -> None:
         self._base = base
+        self.leftovers = leftovers or Leftovers()
         self.root = str(base / f"{os.getpid()}-{_birth(os.getpid())}")
         self.owner = marker.owner_of(self.root)  # whose mark the children bear
         self._made_count = 0
@@ -56,7 +58,7 @@ class Scratch:
 
     def _open(self) -> None:
         self._base.mkdir(parents=True, exist_ok=True)
-        _sweep(self._base)
+        self.leftovers.add(_sweep(self._base))
         Path(self.root).mkdir()
         Path(self.root).chmod(_ROOT_MODE)
         (Path(self.root) / STAGING).mkdir(mode=_MODE)
@@ -210,8 +212,12 @@ def _clear_files(folder: int) -> list[str]:
 # ---- what a dead worker left behind ---------------------------------------------------
 
 
-def _sweep(base: Path) -> None:
-    """Remove the folders of workers that are no more, and end processes that work in them."""
+def _sweep(base: Path) -> int:
+    """Remove the folders of workers that are no more, and end processes that work in them.
+
+    Returns how many processes bore the mark of such a worker.
+    """
+    ended: set[int] = set()
     for left in base.iterdir():
         pid_text, _, birth = left.name.partition("-")
         if not pid_text.isdigit() or not birth.isdigit():
@@ -219,8 +225,9 @@ def _sweep(base: Path) -> None:
         if _birth(int(pid_text)) == birth:
             continue  # its worker lives
         end_processes_in(left)
-        end_marked(marker.owner_of(str(left)))
+        end_marked(marker.owner_of(str(left)), ended)
         remove_tree(str(left))
+    return len(ended)
 
 
 def _birth(pid: int) -> str:

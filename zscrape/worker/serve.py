@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import os
 import secrets
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from msgspec import Struct
 
@@ -20,7 +22,6 @@ from zscrape.core.link import WorkerLink
 from zscrape.log import get_logger, hide
 from zscrape.model import Pin, ReconnectPolicy
 from zscrape.scripts.cache import ScriptCache
-from zscrape.scripts.repository import Repository, open_repositories
 from zscrape.worker import browsers
 from zscrape.worker.agent import Agent
 from zscrape.worker.canary import require_layers, send_canary
@@ -36,11 +37,19 @@ from zscrape.worker.fetching import Fetcher
 from zscrape.worker.fleet import Fleet
 from zscrape.worker.identity import Identity, facts
 from zscrape.worker.isolation import Isolation
+from zscrape.worker.leftovers import Leftovers
 from zscrape.worker.network import network_policy
+from zscrape.worker.pulse import Beat, pulse
 from zscrape.worker.recipe import environment_policy
 from zscrape.worker.slots import SlotPolicy, Slots
 
+if TYPE_CHECKING:
+    from zscrape.scripts.repository import Repository
+
 _CLEAN_INTERVAL_S = 3600.0
+# How many objects may be made beyond those that have gone before garbage is looked for. What an
+# attempt leaves is small, and looking takes longer the more attempts are under way.
+_GARBAGE_COUNT = 10_000
 _EXIT_OK = 0
 _EXIT_INVALID = 3  # contract section 5: invalid input or environment
 _ORDERLY = frozenset({"drained", "left"})
@@ -91,6 +100,9 @@ def _own_repositories(settings: Settings, cache: ScriptCache) -> list[Repository
     """Open the repositories that this worker was given; by default it has none of its own."""
     if settings.sources.get("repositories") == "default":
         return []
+    # What reads manifests is 3 MB that most workers have no use for.
+    from zscrape.scripts.repository import open_repositories
+
     with usable(settings.home, "--home"):
         return open_repositories(settings, cache)
 
@@ -151,10 +163,42 @@ def _tell_environment(log: Any, fact: EnvironmentFact) -> None:
             assert_never(fact)
 
 
+class _Leaving:
+    """Signals: the first one drains, the second one insists."""
+
+    def __init__(
+        self, fleet: Fleet, on_first: Callable[[], None], background: list[asyncio.Task[None]]
+    ) -> None:
+        self.count = 0
+        self._fleet = fleet
+        self._on_first = on_first
+        self._background = background
+
+    def on_signal(self) -> None:
+        """Take note of one."""
+        self.count += 1
+        if self.count == 1:
+            get_logger().info("worker_stopping")
+            self._on_first()
+            self._fleet.drain()
+        elif self.count == 2:
+            leaving = asyncio.get_running_loop().create_task(self._fleet.leave())
+            self._background.append(leaving)
+
+
 def _tell_layers(log: Any, layers: Isolation) -> None:
     log.info("isolation_ready", layers=", ".join(layers.active))
     for layer, why in layers.missing.items():
         log.warning("isolation_missing", layer=layer, reason=why)
+
+
+async def _try_out(slots: Slots, settings: Settings) -> None:
+    """Have one attempt go well before others come, then settle down."""
+    require_layers(slots.layers, settings.isolation.require)
+    await send_canary(slots)
+    gc.collect()  # what is loaded now is there to stay: no further look for garbage is at it
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_COUNT)
 
 
 def _links(settings: Settings, identity: Identity, slot_count: int) -> dict[str, WorkerLink]:
@@ -202,6 +246,7 @@ def _agents(
     credentials: list[Credentials],
     teller: _Teller,
     cache: ScriptCache,
+    leftovers: Leftovers,
 ) -> list[Agent]:
     return [
         Agent(
@@ -210,6 +255,7 @@ def _agents(
             on_fact=teller.tell,
             on_silence=teller.tell_silence,
             warm=cache.warm,
+            leftovers=leftovers.take,
         )
         for each in credentials
     ]
@@ -234,7 +280,8 @@ async def _serve(
     parts.push_async_callback(cache.close)
     links = _links(settings, identity, slot_count)
     credentials = _credentials(settings, identity)
-    fleet = Fleet(_agents(links, credentials, teller, cache), slot_count)
+    leftovers = Leftovers()
+    fleet = Fleet(_agents(links, credentials, teller, cache, leftovers), slot_count)
     parts.callback(fleet.close)
 
     fetcher = Fetcher(_own_repositories(settings, cache), fleet.fetch)
@@ -261,13 +308,16 @@ async def _serve(
     parts.push_async_callback(environments.close)
     with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
         await environments.open()
-    slots = Slots(policy, ensure, fleet, environments)
+    slots = Slots(
+        *(policy, ensure, fleet, environments),
+        leftovers=leftovers,
+        is_kept=lambda pin: cache.has(pin.digest),
+    )
     with usable(policy.scratch_dir, "--home"):
         await slots.start()
     parts.push_async_callback(slots.close)
     layers = slots.layers
-    require_layers(layers, settings.isolation.require)
-    await send_canary(slots)
+    await _try_out(slots, settings)
     _tell_layers(log, layers)
     for link in links.values():
         told = facts(layers.active, slots.network_strength.name, policy.browser_slots or 0)
@@ -275,23 +325,18 @@ async def _serve(
     loop = asyncio.get_running_loop()
     cleaning = loop.create_task(_clean(cache, slots, environments))
     background: list[asyncio.Task[None]] = [cleaning]
-    signal_count = 0
-
-    def on_signal() -> None:
-        nonlocal signal_count
-        signal_count += 1
-        if signal_count == 1:
-            log.info("worker_stopping")
-            tellers.on_stopping()
-            fleet.drain()
-        elif signal_count == 2:  # the second one insists
-            background.append(loop.create_task(fleet.leave()))
-
+    leaving = _Leaving(fleet, tellers.on_stopping, background)
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
+        loop.add_signal_handler(number, leaving.on_signal)
+
+    def look() -> Beat:
+        counts = fleet.joined_count, len(links)
+        return Beat(identity.id, os.getpid(), time.time(), *counts, is_draining=leaving.count > 0)
+
     tellers.on_dialling()
     try:
-        end = await fleet.run(slots)
+        with pulse(identity.pulse_path, look):
+            end = await fleet.run(slots)
     finally:
         background[0].cancel()
         await asyncio.gather(*background, return_exceptions=True)

@@ -31,6 +31,7 @@ from zscrape.worker.codes import CodeKey, Codes
 from zscrape.worker.environments import Environments, needs_environment
 from zscrape.worker.isolation import examine
 from zscrape.worker.kinds import TemplateFailed, TemplatePolicy, clean_environ
+from zscrape.worker.leftovers import Leftovers
 from zscrape.worker.network import Egress, NetworkPolicy, Strength
 from zscrape.worker.pump import Pump
 from zscrape.worker.reusing import Reusing, Use
@@ -72,13 +73,17 @@ class Slots:
         ensure: Callable[[Pin], Awaitable[Path]],
         listener: SlotListener,
         environments: Environments | None = None,
+        *,
+        leftovers: Leftovers | None = None,
+        is_kept: Callable[[Pin], bool] = lambda _: True,
     ) -> None:
         self._policy = policy
         self._ensure = ensure
         self._listener = listener
         self._environments = environments
         self._running: dict[Attempt, Running] = {}
-        self._scratch = Scratch(policy.scratch_dir)
+        self._is_kept = is_kept  # a script that need not be fetched
+        self._scratch = Scratch(policy.scratch_dir, leftovers)
         self._codes = Codes()
         self._beside: set[Running] = set()  # attempts of our own
         self._egress = Egress(policy.network)
@@ -282,6 +287,7 @@ class Slots:
                 await self._browsers.acquire()
                 self._with_browser.add(running)
             began_at = self._loop.time()
+            running.has_fetched = not self._is_kept(run.pin)
             folder = await self._ensure(run.pin)
             running.fetch_s = self._loop.time() - began_at
             if needs_environment(run):

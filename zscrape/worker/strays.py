@@ -49,13 +49,13 @@ def end_adopted(owner: int) -> int:
             seen.update(found)
 
 
-def end_marked(owner: int) -> int:
+def end_marked(owner: int, seen: set[int] | None = None) -> int:
     """Kill every process of this machine that bears the mark of a dead worker.
 
-    Returns how many were still there after some seconds of trying.
+    Returns how many were still there after some seconds of trying; `seen` gets all of them.
     """
     ends_at = time.monotonic() + _MARKED_LIMIT_S
-    seen: set[int] = set()
+    seen = set() if seen is None else seen
     clean_count = 0
     while clean_count < _CLEAN_LOOKS_COUNT:
         found = [pid for pid in _numbers() if _kill_marked(pid, owner)]

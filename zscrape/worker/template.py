@@ -413,6 +413,8 @@ class Template:
                 self._ended(int(words[1]), Exit(None, reason=reason))
             case b"S":
                 self._on_swept(int(words[1]))
+            case b"O":
+                self._scratch.leftovers.add(int(words[1]))
             case b"L":
                 self._supervise(int(words[1]))
             case b"E":
@@ -463,7 +465,7 @@ class Template:
         os.close(self._errors_fd)
         if not self.failure and not self.ready.done():
             self.failure = words
-        strays.end_adopted(self._scratch.owner)
+        self._scratch.leftovers.add(strays.end_adopted(self._scratch.owner))
         reason = self.failure or f"its template process ended: {words}"
         for child_id in list(self.children):
             self._ended(child_id, Exit(None, reason=reason, is_template_lost=is_lost))

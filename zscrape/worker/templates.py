@@ -198,7 +198,9 @@ class Templates:
         looks = list(_ADOPTED_LOOKS_S)
         while looks:
             await asyncio.sleep(looks[0])
-            if await asyncio.to_thread(strays.end_adopted, self._scratch.owner):
+            count = await asyncio.to_thread(strays.end_adopted, self._scratch.owner)
+            self._scratch.leftovers.add(count)
+            if count:
                 looks = list(_ADOPTED_LOOKS_S)
             else:
                 del looks[0]

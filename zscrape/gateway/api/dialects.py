@@ -35,8 +35,11 @@ SCRAPYD: Final = frozenset(
         "delproject",
     )
 )
+# What no call of theirs can do here: a deployment must not look as if it had gone well.
+_UNSERVED: Final = frozenset({"/addversion.json", "/delversion.json", "/delproject.json"})
 SCRAPYRT: Final = frozenset({"/crawl.json"})
 PATHS: Final = SCRAPYD | SCRAPYRT
+_FIELD_COUNT: Final = 1_000
 _FORM: Final = "application/x-www-form-urlencoded"
 # Of these the status alone tells: they are the cluster's, not the call's.
 _HONEST_STATUS: Final = frozenset({401, 403, 405, 429})
@@ -72,9 +75,10 @@ def refusal(path: str, error: ZscrapeError, request_id: str, lang: str) -> tuple
     if path not in SCRAPYD:
         return None
     # Scrapyd tells what is wrong with a call by its body: its clients read no other.
-    is_honest = error.http_status >= 500 or error.http_status in _HONEST_STATUS
+    status = 501 if path in _UNSERVED and isinstance(error, InvalidRequest) else error.http_status
+    is_honest = status >= 500 or status in _HONEST_STATUS
     view = {"status": "error", "message": words_of(error, lang), "request_id": request_id}
-    return error.http_status if is_honest else 200, encode(view)
+    return status if is_honest else 200, encode(view)
 
 
 def words_of(error: ZscrapeError, lang: str) -> str:
@@ -100,11 +104,18 @@ async def fields_of(request: Request) -> dict[str, list[str]]:
         body = await body_of(request)
         if body and given != _FORM:
             raise field_fault("Content-Type", "dialect_form", given=given[:80])
-        pairs += parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+        pairs += _pairs(body.decode("utf-8", "replace"))
     found: dict[str, list[str]] = {}
     for name, value in pairs:
         found.setdefault(name, []).append(value)
     return found
+
+
+def _pairs(form: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(form, keep_blank_values=True, max_num_fields=_FIELD_COUNT)
+    except ValueError as error:  # half a million of them would hold everybody up
+        raise field_fault("body", "dialect_fields", limit=_FIELD_COUNT) from error
 
 
 def required(fields: Mapping[str, Any], name: str) -> str:

@@ -58,7 +58,7 @@ def _document(request: Request) -> dict[str, Any]:
 
 @needs("open")
 async def page(request: Request) -> Response:
-    """`GET /docs`: the same for people, who can try each call there."""
+    """`GET /docs`: this page: the calls of this API, each to be tried."""
     check_query(request, ())
     headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
     shown = _page(language(request))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,11 +13,8 @@ from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import check_query, disconnect, gateway_of
 from zscrape.gateway.api.status import figures
 from zscrape.gateway.api.streams import EVENT_STREAM
-from zscrape.gateway.events import ANY, reschedule
+from zscrape.gateway.events import reschedule
 from zscrape.gateway.state import GatewayState
-
-_SHORTEST_S: Final = 0.5  # between two events, however much happens
-_LONGEST_S: Final = 2.0  # what no news tells of: other gateways, workers that come and go
 
 
 @needs("read", "run")
@@ -38,8 +34,8 @@ async def events(request: Request) -> Response:
     return _Stream(gateway_of(request))
 
 
-async def _document(state: GatewayState) -> bytes:
-    return await state.pulse.document(lambda: figures(state))
+async def _document(state: GatewayState, **freshness: float) -> bytes:
+    return await state.pulse.document(lambda: figures(state), **freshness)
 
 
 class _Stream(Response):
@@ -74,22 +70,18 @@ class _Stream(Response):
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         ends_at = loop.time() + state.policy.max_wait_s
-        while not (gone.done() or state.hub.is_closed or loop.time() >= ends_at):
-            news = state.hub.news.watch(ANY)  # before the look: what comes meanwhile is not missed
-            try:
-                chunk = b"event: overview\ndata: %s\n\n" % await _document(state)
+        with state.feed.joined(lambda: _document(state, fresh_s=0.0)):
+            frame = b"event: overview\ndata: %s\n\n" % await _document(state)
+            while not (gone.done() or state.hub.is_closed or loop.time() >= ends_at):
+                following = state.feed.next()  # before the sending: what comes then is not missed
                 reschedule(guard, loop.time() + state.policy.stall_limit_s)
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await send({"type": "http.response.body", "body": frame, "more_body": True})
                 reschedule(guard, None)
-                left_s = ends_at - loop.time()
-                await asyncio.wait((gone,), timeout=max(0.0, min(_SHORTEST_S, left_s)))
-                await asyncio.wait(
-                    (news, gone),
-                    timeout=max(0.0, min(_LONGEST_S, left_s - _SHORTEST_S)),
-                    return_when=asyncio.FIRST_COMPLETED,
+                left_s = max(0.0, ends_at - loop.time())
+                done, _ = await asyncio.wait(
+                    (following, gone), timeout=left_s, return_when=asyncio.FIRST_COMPLETED
                 )
-            finally:
-                state.hub.news.forget(ANY, news)
+                frame = following.result() if following in done else b""
         if not gone.done():
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 

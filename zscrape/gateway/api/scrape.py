@@ -54,7 +54,11 @@ _COMES_AGAIN: Final = frozenset({409, 429, 503})  # told with Retry-After
 
 @needs("run")
 class ScrapeEndpoint:
-    """The ASGI application behind `POST /scrape`."""
+    """`POST /scrape`: run a script, and answer with what it brought on the same call.
+
+    The answer is always the envelope, whatever the outcome; `Accept` may ask for a stream of
+    events or of items instead, and `Prefer: wait=N` for 202 when it takes longer.
+    """
 
     def __init__(self, state: GatewayState) -> None:
         self._state = state

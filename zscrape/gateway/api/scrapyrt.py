@@ -79,7 +79,9 @@ async def _asked(request: Request) -> Mapping[str, Any]:
         MalformedJson, InvalidRequest: It cannot be read.
     """
     if request.method == "POST":
-        return decode_parameters(await body_of(request) or b"{}", at="")
+        body = await body_of(request) or b"{}"
+        check_depth(body, gateway_of(request).policy.depth_limit + 1)  # `crawl_args` is one level
+        return decode_parameters(body, at="")
     asked: dict[str, Any] = dict(request.query_params)
     if "crawl_args" in asked:
         asked["crawl_args"] = decode_parameters(asked["crawl_args"].encode(), at="crawl_args")

@@ -3,7 +3,7 @@
 import { html, useState } from "./preact.js";
 import { keep, kept, t } from "./words.js";
 import { useAnswer } from "./live.js";
-import { Badge } from "./ui.js";
+import { Badge, Command } from "./ui.js";
 
 const SAMPLE = "practice_shop";
 const NAME = "zscrape.steps";
@@ -16,7 +16,7 @@ const Step = ({ name, href, isNext, look }) => html`<li>
 
 /** On a task of the sample that has ended: the way back to the next step. */
 export const StepsLink = ({ task, can }) => (task.script_name === SAMPLE && can.admin && kept(NAME) !== "hidden"
-  ? html`<p><a class="button" href="#/">${t("start.back")}</a></p>`
+  ? html`<p class="onward"><a class="button" href="#/">${t("start.back")}</a></p>`
   : null);
 
 /** Shown until all is done or somebody hides it; `children` stand there where it does not. */
@@ -43,6 +43,6 @@ export function FirstSteps({ recent, failed, can, children }) {
   return html`<section class="panel steps" aria-labelledby="steps">
     <div class="row"><h2 id="steps" class="fill">${t("start.title")}</h2><button type="button" class="small" onClick=${close}>${t("start.hide")}</button></div>
     <ol>${steps.map((step) => html`<${Step} key=${step.name} ...${step} isNext=${step === next} />`)}</ol>
-    ${!next && html`<p>${t("start.own")} <code class="command">zscrape scripts new my_script</code></p>`}
+    ${!next && html`<p>${t("start.own")}</p><${Command} text="zscrape scripts new my_script" />`}
   </section>`;
 }

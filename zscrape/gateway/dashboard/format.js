@@ -40,8 +40,12 @@ export function when(moment) {
 
 /** A moment to the minute with its weekday, in the zone that a schedule counts in. */
 export function whenIn(moment, zone) {
-  const parts = { weekday: "short", year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
-  return new Intl.DateTimeFormat(locale(), { ...parts, timeZone: zone }).format(asDate(moment));
+  const parts = { weekday: "short", year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...(asDate(moment).getSeconds() && { second: "2-digit" }) };
+  try {
+    return new Intl.DateTimeFormat(locale(), { ...parts, timeZone: zone }).format(asDate(moment));
+  } catch {
+    return when(moment); // a zone that the gateway knows and this browser does not
+  }
 }
 
 export function clock(moment) {

@@ -5,23 +5,12 @@ import { call, path, post } from "./api.js";
 import { t } from "./words.js";
 import { count } from "./format.js";
 import { useAnswer } from "./live.js";
-import { Badge, Empty, Fault, Field, Moment, State, Table, act, confirm, tell } from "./ui.js";
+import { Badge, Command, Empty, Fault, Field, Moment, State, Table, act, confirm } from "./ui.js";
 
 const SCOPES = ["run", "read", "admin"];
 
-function Once({ text, hint, close }) {
-  const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(text);
-      tell(t("keys.copied"));
-    } catch {
-      tell(t("keys.copy_by_hand"), "warn");
-    }
-  };
-  return html`<div class="banner good" role="status"><p><strong>${hint}</strong></p>
-    <pre class="command" tabindex="0"><code>${text}</code></pre>
-    <div class="row"><button type="button" onClick=${copy}>${t("do.copy")}</button><button type="button" onClick=${close}>${t("do.close")}</button></div></div>`;
-}
+const Once = ({ text, hint, close }) => html`<div class="banner good" role="status"><p><strong>${hint}</strong></p>
+  <${Command} text=${text} /><button type="button" onClick=${close}>${t("do.close")}</button></div>`;
 
 function NewKey({ reload, show }) {
   const [name, setName] = useState("");

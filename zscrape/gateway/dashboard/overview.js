@@ -4,7 +4,7 @@ import { html } from "./preact.js";
 import { t } from "./words.js";
 import { count, duration } from "./format.js";
 import { useAnswer, useChanges, useLive } from "./live.js";
-import { Badge, Bar, Chart, Empty, Fault, Stat } from "./ui.js";
+import { Badge, Bar, Chart, Command, Empty, Fault, Stat } from "./ui.js";
 import { FirstSteps } from "./firststeps.js";
 import { WaitingBanner } from "./handoffs.js";
 import { TaskTable } from "./tasktable.js";
@@ -46,7 +46,7 @@ function Charts({ overview, theme }) {
 
 const NoWorker = ({ can }) => html`<section class="banner" aria-label=${t("overview.workers")}>
   <p><strong>${t("overview.no_worker")}</strong></p>
-  <pre class="command" tabindex="0"><code>zscrape token create</code></pre>
+  <${Command} text="zscrape token create" />
   ${can.admin && html`<a class="button" href="#/keys">${t("overview.make_token")}</a>`}
 </section>`;
 

@@ -41,13 +41,22 @@ export const PAGES = [
   { name: "audit", path: "/audit", scopes: [], component: Audit },
 ];
 
+// Addresses are typed and cut off by people: what is no escape stands for itself.
+const decoded = (part) => {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+};
+
 const matching = (pattern, path) => {
   const wanted = pattern.split("/");
   const given = path.split("/");
   if (wanted.length !== given.length) return null;
   const parameters = {};
   for (const [place, part] of wanted.entries()) {
-    if (part.startsWith(":") && given[place]) parameters[part.slice(1)] = decodeURIComponent(given[place]);
+    if (part.startsWith(":") && given[place]) parameters[part.slice(1)] = decoded(given[place]);
     else if (part !== given[place]) return null;
   }
   return parameters;

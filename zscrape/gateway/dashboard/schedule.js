@@ -23,8 +23,9 @@ function Occurrences({ id, turn }) {
     { name: t("task.why"), of: (each) => each.message || "", class: "long" },
     { name: t("nav.task"), of: (each) => (each.request_id ? html`<a href=${`#/tasks/${each.request_id}`}>${each.task_status ? html`<${State} of=${each.task_status} />` : t("do.open")}</a>` : "–") },
   ];
+  const shown = data && data.occurrences.some((each) => each.message) ? columns : columns.filter((each) => each.class !== "long");
   return html`<${Fault} error=${error} retry=${reload} />
-    ${data && data.occurrences.length > 0 && html`<${Table} label=${t("schedules.occurrences")} columns=${columns} rows=${data.occurrences} id=${(each) => each.due_at} />
+    ${data && data.occurrences.length > 0 && html`<${Table} label=${t("schedules.occurrences")} columns=${shown} rows=${data.occurrences} id=${(each) => each.due_at} />
     <${Pager} hasBefore=${Boolean(cursor)} next=${data.next_cursor} onFirst=${() => set("")} onNext=${() => set(data.next_cursor)} />`}
     ${data && data.occurrences.length === 0 && html`<p class="muted">${t("schedules.not_yet")}</p>`}`;
 }

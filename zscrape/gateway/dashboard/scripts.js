@@ -5,14 +5,14 @@ import { post } from "./api.js";
 import { sampleWords, t } from "./words.js";
 import { count } from "./format.js";
 import { useAnswer } from "./live.js";
-import { Badge, Empty, Fault, Table, act } from "./ui.js";
+import { Badge, Empty, Fault, Name, Table, act } from "./ui.js";
 
 const link = (script, text) => html`<a href=${`#/scripts/${encodeURIComponent(script.name)}`}>${text}</a>`;
 
 const COLUMNS = () => [
-  { name: t("scripts.name"), of: (script) => link(script, script.name), class: "name" },
+  { name: t("scripts.name"), of: (script) => link(script, html`<${Name} of=${script.name} />`), class: "name" },
   { name: t("scripts.description"), of: (script) => html`${sampleWords(script.name, script.description)}${script.problems.map((each) => html`<p class="wrong">${each.reason}</p>`)}`, class: "long" },
-  { name: t("scripts.version"), of: (script) => html`${script.version || "–"}${script.version_count > 1 && html` <small class="muted">${t("scripts.more", { count: count(script.version_count - 1) })}</small>`}` },
+  { name: t("scripts.version"), of: (script) => html`${script.version || "–"}${script.version_count > 1 && html` <small class="muted">${t("scripts.more", { count: count(script.version_count - 1) })}</small>`}`, wide: true },
   { name: t("scripts.tags"), of: (script) => script.tags.map((tag) => html`<${Badge}>${tag}<//> `), wide: true },
   { name: t("scripts.repository"), of: (script) => script.repository, wide: true },
 ];

@@ -5,7 +5,7 @@ import { path, post } from "./api.js";
 import { has, t } from "./words.js";
 import { brief, count, duration, percent, shortId } from "./format.js";
 import { useAnswer, useChanges } from "./live.js";
-import { Bar, Fault, Moment, State, act, confirm } from "./ui.js";
+import { Bar, Command, Fault, Moment, State, act, confirm } from "./ui.js";
 import { isFinal, retry } from "./tasktable.js";
 import { useTaskStream } from "./taskstream.js";
 import { StepsLink } from "./firststeps.js";
@@ -40,7 +40,7 @@ function Failure({ id, error, dropped, hasCapsule }) {
     ${dropped && html`<p>${t(`dropped.${dropped}`)} <a href="#/deadletters">${t("nav.deadletters")}</a></p>`}
     ${error.problems && error.problems.length > 0 && html`<ul>${error.problems.map((each) => html`<li><code>${each.pointer || "/"}</code> ${each.reason}</li>`)}</ul>`}
     ${error.traceback && html`<details open><summary>${t("task.traceback")}</summary><pre tabindex="0">${error.traceback}</pre></details>`}
-    ${hasCapsule && html`<p><a class="button" download href=${path`/v1/tasks/${id}/capsule`}>${t("task.capsule")}</a> <span class="small">${t("task.capsule.hint")} <code>zscrape run --replay ${id}</code></span></p>`}
+    ${hasCapsule && html`<p><a class="button" download href=${path`/v1/tasks/${id}/capsule`}>${t("task.capsule")}</a> <span class="small">${t("task.capsule.hint")}</span></p><${Command} text=${`zscrape run --replay ${id}`} />`}
   </section>`;
 }
 

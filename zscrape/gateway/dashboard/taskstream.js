@@ -7,6 +7,8 @@ const LINE_LIMIT = 2000; // of the log, the last ones
 const ITEM_LIMIT = 500; // of the items, the last ones
 const EVENT_LIMIT = 20000; // of a task that has ended: then its beginning is shown
 
+const PICTURE_MS = 60; // between two pictures
+
 const EMPTY = { lines: [], items: [], itemCount: 0, states: [], progress: null, result: null, isCut: false, attempt: 0 };
 
 const cut = (list, limit) => (list.length > limit ? list.slice(list.length - limit) : list);
@@ -44,11 +46,13 @@ export function useTaskStream(id) {
     set(EMPTY);
     setLive(true);
     let frame = 0;
+    let drawnAt = 0;
     let seen = 0;
     let close = () => {};
-    // Many events make one picture.
+    // Many events make one picture; the first one after a rest is shown at once.
     const flush = () => {
       frame = 0;
+      drawnAt = performance.now();
       const news = held.current;
       held.current = [];
       set((before) => next(before, news));
@@ -56,7 +60,7 @@ export function useTaskStream(id) {
     const take = (name) => (document) => {
       held.current.push([name, document]);
       seen += 1;
-      if (!frame) frame = setTimeout(flush, 60);
+      if (!frame) frame = setTimeout(flush, Math.max(0, drawnAt + PICTURE_MS - performance.now()));
       if (name === "result" || seen >= EVENT_LIMIT) {
         close();
         setLive(false);

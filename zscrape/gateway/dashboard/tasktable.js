@@ -4,7 +4,7 @@ import { html } from "./preact.js";
 import { path, post } from "./api.js";
 import { t } from "./words.js";
 import { count, duration, percent, shortId } from "./format.js";
-import { Bar, Moment, State, Table, act } from "./ui.js";
+import { Bar, Moment, Name, State, Table, act } from "./ui.js";
 import { go } from "./route.js";
 
 export const isFinal = (status) => ["completed", "failed", "timed_out", "cancelled"].includes(status);
@@ -34,7 +34,7 @@ const COLUMNS = {
 export function TaskTable({ tasks, can, label, has, ...rest }) {
   const more = has.filter((name) => name !== "retry" || can.run).map((name) => ({ ...COLUMNS[name], name: COLUMNS[name].name() }));
   const columns = [
-    { name: t("task.script"), of: (task) => html`<a href=${`#/tasks/${task.request_id}`}>${task.script_name}</a> <small class="muted">${task.version || ""}</small>`, class: "name" },
+    { name: t("task.script"), of: (task) => html`<a href=${`#/tasks/${task.request_id}`}><${Name} of=${task.script_name} /></a> <small class="muted">${task.version || ""}</small>`, class: "name" },
     { name: t("task.state"), of: (task) => html`<${State} of=${task.status} /><${Progress} task=${task} />`, wide: has.includes("retry") },
     ...more.filter((column) => column.class === "long"),
     { name: t("task.items"), of: (task) => count(task.item_count), number: true, wide: true },

@@ -28,10 +28,30 @@ export function Fault({ error, retry }) {
   </div>`;
 }
 
+async function copy(text, shown) {
+  getSelection().selectAllChildren(shown);
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // Without TLS a browser has no clipboard for pages, but still the copying of what is marked.
+    if (!document.execCommand("copy")) return tell(t("keys.copy_by_hand"), "warn");
+  }
+  return tell(t("keys.copied"));
+}
+
+/** What is to be pasted into a terminal, and a button that copies it. */
+export const Command = ({ text }) => html`<div class="copied">
+  <pre class="command" tabindex="0"><code>${text}</code></pre>
+  <button type="button" class="small" aria-label=${`${t("do.copy")}: ${text.slice(0, 40)}`} onClick=${(event) => copy(text, event.currentTarget.previousElementSibling)}>${t("do.copy")}</button>
+</div>`;
+
+/** A name that may be broken where a reader expects it. */
+export const Name = ({ of }) => of.split(/(?<=[_.-])/).map((part) => html`${part}<wbr />`);
+
 /** Nothing is there: what to do, with the command that does it. */
 export const Empty = ({ text, command, children }) => html`<div class="empty">
   <p>${text}</p>
-  ${command && html`<pre class="command" tabindex="0"><code>${command}</code></pre>`}
+  ${command && html`<${Command} text=${command} />`}
   ${children}
 </div>`;
 

@@ -1,6 +1,6 @@
 """The part of the site that is only for members: a login with a CSRF token, and orders.
 
-/login   the form; guest / tea. A token belongs to the cookie that came with its form
+/login   the form; guest / warm-tea. A token belongs to the cookie that came with its form
 /my      the member's orders; without a session it leads back to /login
 /logout  ends the session
 """
@@ -21,7 +21,7 @@ from msgspec import Struct
 from zscrape.ops.site.goods import PRODUCTS
 
 USER: Final = "guest"
-PASSWORD: Final = "tea"  # noqa: S105 - it is on the page itself
+PASSWORD: Final = "warm-tea"  # noqa: S105 - it is on the page itself
 PATHS: Final = ("/login", "/logout", "/my")
 _SESSION, _VISITOR = "ongi_session", "ongi_visitor"
 _KEPT_COUNT = 1000

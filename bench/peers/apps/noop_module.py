@@ -1,0 +1,5 @@
+"""A function that workers import."""
+
+
+def noop():
+    """Do nothing."""
