@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from statistics import median
 
-from bench.path import cluster
+from bench.path import Script, cluster
 
 ROUND_COUNT = 5
 SIZES_BYTES = {"none": 0, "10_kb": 10_000, "1_mb": 1_000_000}
@@ -13,7 +13,9 @@ SIZES_BYTES = {"none": 0, "10_kb": 10_000, "1_mb": 1_000_000}
 def measure() -> dict[str, float]:
     """Return medians over interleaved rounds, one call at a time."""
     scripts = {
-        f"payload_{name}": f"def run():\n    return 'x' * {size_bytes} or None\n"
+        f"payload_{name}": Script(
+            f"def run():\n    return 'x' * {size_bytes} or None\n", {"kit": []}
+        )
         for name, size_bytes in SIZES_BYTES.items()
     }
     took_ms: dict[str, list[float]] = {name: [] for name in SIZES_BYTES}

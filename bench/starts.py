@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from bench.path import cluster
+from bench.path import Script, cluster
 
 ROUND_COUNT = 7
 UP_COUNT = 3
@@ -57,7 +57,10 @@ def _up_s(home: Path) -> float:
 def _first_calls_ms() -> list[float]:
     """Return the time of the first call of each of some scripts that no worker has seen."""
     source = "def run():\n    return None\n"
-    scripts = {f"fresh_{number}": f"{source}# {number}\n" for number in range(SCRIPT_COUNT)}
+    scripts = {
+        f"fresh_{number}": Script(f"{source}# {number}\n", {"kit": []})
+        for number in range(SCRIPT_COUNT)
+    }
     with cluster(scripts) as running:
         running.drive("noop_bare", in_flight=1, seconds=0.5)  # warm
         took_ms = []

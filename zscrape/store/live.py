@@ -87,7 +87,9 @@ class LiveTask(Struct, eq=False):
 
         A restart would tell it anew: not worth a row before something has happened to it.
         """
-        return self.is_known and self.row.last_number == 1 and self.row.status is TaskState.QUEUED
+        if not self.is_known or self.row.last_number != 1:
+            return False
+        return self.row.status is TaskState.QUEUED and self.tail[-1].kind == "state"
 
     @property
     def is_due(self) -> bool:
