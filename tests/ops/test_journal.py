@@ -35,6 +35,18 @@ def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {0}
 
 
+def test_ends_that_are_noted_together_follow_what_they_brought(tmp_path: Path) -> None:
+    """One write has many ends, and rows are on the disk before the end that vouches for them."""
+    with Journal.create(tmp_path, PLAN, TARGETS) as journal:
+        journal.bring("k1", [{"n": 1}])
+        journal.bring("k2", [{"n": 2}])
+        journal.note(Entry("k1", "succeeded", "t1"), Entry("k2", "succeeded", "t2"))
+        seen = Journal.load(tmp_path)
+
+    assert seen.done == {"k1", "k2"}
+    assert list(seen.brought()) == [("k1", [{"n": 1}]), ("k2", [{"n": 2}])]
+
+
 def test_a_torn_line_is_left_out_and_cut_off(tmp_path: Path) -> None:
     """A process that was killed while writing costs one line, and the next one is whole."""
     with Journal.create(tmp_path, PLAN, TARGETS) as journal:

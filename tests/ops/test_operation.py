@@ -71,6 +71,24 @@ def name(target: int) -> str:
     return f"org:{target}"
 
 
+def test_lines_that_are_told_together_are_there_at_its_end(tmp_path: Path) -> None:
+    """One write has the lines of many ends; a line told alone is in the file at once."""
+    with Operation("evaluate", Standard(), home=tmp_path) as operation:
+        operation.begin("all")
+        log = operation.folder / "log.jsonl"
+        with operation.together():
+            for number in range(3):
+                operation.end(f"target {number}")
+        together = log.read_text().splitlines()
+        operation.end("target 3")
+        alone = log.read_text().splitlines()
+
+    assert [json.loads(line)["target"] for line in together[1:]] == [
+        f"target {n}" for n in range(3)
+    ]
+    assert json.loads(alone[-1])["target"] == "target 3"
+
+
 def test_manual_3_1_a_failing_target_stops_no_other(tmp_path: Path) -> None:
     """100 targets of which 14 fail: all are processed, and each failure is named."""
     lines: list[str] = []

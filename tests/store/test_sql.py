@@ -102,6 +102,47 @@ async def test_many_callers_share_a_commit(opened: Open) -> None:
     assert opened.store._begun_count <= 3
 
 
+async def test_a_task_that_goes_on_is_not_written_with_every_other(
+    opened: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody's wait for one task costs no row of another that is going to change again."""
+    monkeypatch.setattr(sql, "BEHIND_S", 60.0)
+    going_on, waited_for, over = task(1), task(2), task(3)
+    await opened.store.add_many([(row, None) for row in (going_on, waited_for, over)])
+    for row in (going_on, waited_for):
+        row.status = TaskState.RUNNING
+        opened.store.append(row, "state", 1, 1.0, b"{}")
+    end(opened.store, over)
+
+    waiting = opened.store.kept("t2", is_urgent=True)
+    assert waiting is not None
+    await waiting
+
+    found = on_disk(path, "SELECT id, status, finished_at FROM tasks ORDER BY seq")
+    assert found == [("t1", "queued", None), ("t2", "running", None), ("t3", "completed", 4.0)]
+    await opened.store.page(TaskQuery())  # who looks at the disk finds all
+    assert on_disk(path, "SELECT status FROM tasks WHERE id = 't1'") == [("running",)]
+
+
+async def test_that_a_kept_task_is_queued_costs_no_row_of_its_own(opened: Open, path: Path) -> None:
+    """It is on the disk as queued: its log's first line goes there with what happens next."""
+    row = task(1)
+    await opened.store.add(row)
+    row.status = TaskState.QUEUED
+    opened.store.append(row, "state", 0, 1.0, b'{"status":"queued"}')
+
+    waiting = opened.store.kept("t1")
+
+    assert waiting is None
+    row.status = TaskState.ASSIGNED
+    opened.store.append(row, "state", 1, 2.0, b'{"status":"assigned"}')
+    waiting = opened.store.kept("t1", is_urgent=True)
+    assert waiting is not None
+    await waiting
+    assert [each.number for each in await opened.store.entries("t1", limit=9)] == [1, 2]
+    assert on_disk(path, "SELECT status FROM tasks") == [("assigned",)]
+
+
 async def test_a_refused_task_leaves_nothing(opened: Open, path: Path) -> None:
     """While the disk refuses nothing new is taken; it goes on by itself afterwards."""
     opened.refuse(True)

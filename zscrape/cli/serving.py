@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from zscrape.ops.systemd import Systemd
     from zscrape.worker.serve import Ready as WorkerReady
 
+_YOUNG_COUNT: Final = 10_000  # new objects between two looks at them; the default is 700
 _TIED = click.Option(["--tied"], is_flag=True, hidden=True)
 
 
@@ -135,6 +137,17 @@ def _say_ready(terminal: Terminal, **told: object) -> None:
     sys.stdout.flush()
 
 
+def _rest_collector() -> None:
+    """Have the garbage collector look no more at what was loaded, and more seldom at the rest.
+
+    Modules and tables are there for as long as the process is. Looking at them again and again
+    was a tenth of a gateway's time under load (perf, 16 calls in flight).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG_COUNT)
+
+
 def _hint(terminal: Terminal, key: str, **fields: object) -> None:
     """Help a person along; where standard error is a file, it holds the log and nothing else."""
     if sys.stderr.isatty():
@@ -168,6 +181,7 @@ def gateway(terminal: Terminal, config_file: Path | None, tied: bool, **values: 
         _say_ready(terminal, http=ready.http, link=ready.link)
         _hint(terminal, "cli.gateway.ready", key_path=ready.key_path, link=ready.link)
         _hint(terminal, "cli.gateway.dashboard", url=ready.dashboard)
+        _rest_collector()
 
     async def serving() -> int:
         await serve(settings, on_ready=on_ready, on_stopping=systemd.stopping)
@@ -218,6 +232,7 @@ def _run_worker(terminal: Terminal, *, tied: bool, **values: Any) -> int:
     def on_ready(ready: WorkerReady) -> None:
         systemd.status(f"joined as {ready.worker_id} with {ready.slots} slots")
         _say_ready(terminal, worker_id=ready.worker_id, slots=ready.slots, link=ready.link)
+        _rest_collector()
 
     _hint(terminal, "cli.worker.dialling", link=settings.worker.join)
     return _run(serve(settings, Tellers(on_ready, on_dialling, systemd.stopping)), systemd)

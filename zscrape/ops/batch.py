@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from zscrape.client import Client, ClientError, Document
 from zscrape.client.batching import faults_of
+from zscrape.ops.batchends import End, reason_of
 from zscrape.ops.journal import Entry, Journal
 from zscrape.ops.operation import Operation
 from zscrape.ops.targets import Target
@@ -164,7 +165,7 @@ class Batch:
                 is_room = False
             else:
                 reason = f"{refusal['code']}: {refusal['message']}"
-                self._end(target, began_at, "failed", reason)
+                self._end(End(target, began_at, "failed", reason))
         if not is_room and not self._flying:
             self._pause(_BACKOFF_S[1])
         return is_room
@@ -203,7 +204,8 @@ class Batch:
             raise error
         for place, target in enumerate(piece):
             if place in faults:
-                self._end(target, time.monotonic(), "failed", f"{error.code}: {faults[place]}")
+                reason = f"{error.code}: {faults[place]}"
+                self._end(End(target, time.monotonic(), "failed", reason))
         self._waiting.extendleft(
             target for place, target in reversed(list(enumerate(piece))) if place not in faults
         )
@@ -252,8 +254,7 @@ class Batch:
             self._wait_out(error)
             return
         self._silent_since = None
-        for view in ended:
-            self._land(view)
+        self._land(ended)
 
     def _wait_s(self) -> float:
         waits = [_POLL_S]
@@ -263,35 +264,43 @@ class Batch:
             waits.append(max(0.0, self._next_at - time.monotonic()))
         return min(waits)
 
-    def _land(self, view: Document, *, is_stopped: bool = False) -> None:
-        """One task has ended."""
-        task_id = view["request_id"]
-        flight = self._flying.pop(task_id, None)
-        if flight is None:
-            return
+    def _land(self, views: Sequence[Document], *, is_stopped: bool = False) -> None:
+        """Some tasks have ended."""
+        ends: list[End] = []
+        try:
+            for view in views:
+                flight = self._flying.pop(view["request_id"], None)
+                if flight is not None:
+                    ends.append(self._end_of(flight, view, is_stopped=is_stopped))
+        finally:  # the rows of one may not be had: the others have ended all the same
+            self._end(*ends)
+
+    def _end_of(self, flight: _Flight, view: Document, *, is_stopped: bool) -> End:
         target = flight.target
+        task_id, attempt_count = view["request_id"], view.get("attempts") or 0
         if is_stopped and view.get("status") == "cancelled":
-            self._journal.note(Entry(target.key, "cancelled", task_id))
-            return
-        fields = {"request_id": task_id, "attempts": view.get("attempts") or 0}
+            return End(target, flight.began_at, "cancelled", "", task_id)
         if view.get("status") == "completed":
             self._journal.bring(target.key, self._rows(view))
-            self._end(target, flight.began_at, "succeeded", "", **fields)
-        else:
-            self._end(target, flight.began_at, "failed", _reason_of(view), **fields)
+            return End(target, flight.began_at, "succeeded", "", task_id, attempt_count)
+        return End(target, flight.began_at, "failed", reason_of(view), task_id, attempt_count)
 
-    def _end(self, target: Target, began_at: float, state: Any, reason: str, **fields: Any) -> None:
-        # First the journal: what was told as ended must not be run again.
-        self._journal.note(Entry(target.key, state, fields.get("request_id", "")))
-        self._operation.end(
-            target.name,
-            state,
-            reason,
-            elapsed_s=time.monotonic() - began_at,
-            is_retried=fields.get("attempts", 0) > 1,
-            **fields,
-            **({"group": target.group} if target.group else {}),
-        )
+    def _end(self, *ends: End) -> None:
+        # First the journal: what was told as ended must not be run again. Each file has one
+        # write for all: one for every end cost more than all else that is done about it.
+        self._journal.note(*(Entry(end.target.key, end.state, end.task_id) for end in ends))
+        now = time.monotonic()
+        with self._operation.together():
+            for end in ends:
+                if end.state != "cancelled":
+                    self._operation.end(
+                        end.target.name,
+                        end.state,
+                        end.reason,
+                        elapsed_s=now - end.began_at,
+                        is_retried=end.attempt_count > 1,
+                        **end.fields,
+                    )
 
     def _rows(self, view: Document) -> list[Any]:
         """Return what a task has brought: its items, else its data."""
@@ -328,17 +337,7 @@ class Batch:
                     count=len(flying),
                     data=self._journal.plan.has_items,
                 )
-                for view in ended:
-                    self._land(view, is_stopped=True)
+                self._land(ended, is_stopped=True)
         except ClientError as error:
             told = self._operation.words_of(error)
             self._operation.warn("cli.batch.not_cancelled", count=len(self._flying), reason=told)
-
-
-def _reason_of(view: Document) -> str:
-    """Return why a task has failed, from the view of a list or the full one."""
-    error = view.get("error")
-    if isinstance(error, dict):
-        return f"{error.get('code')}: {error.get('message')}"
-    code = view.get("error_code") or view.get("status")
-    return f"{code}: {view.get('error_message') or ''}".rstrip(": ")

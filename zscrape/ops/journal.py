@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Final, Literal
+from typing import IO, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -25,6 +25,8 @@ _RUN: Final = "run.json"
 _TARGETS: Final = "targets.jsonl"
 _JOURNAL: Final = "journal.jsonl"
 _ITEMS: Final = "items.jsonl"
+State: TypeAlias = Literal["succeeded", "failed", "cancelled"]
+_LINES: Final = msgspec.json.Encoder().encode_lines
 
 
 class Plan(Struct, frozen=True):
@@ -43,7 +45,7 @@ class Entry(Struct, frozen=True, omit_defaults=True):
     """One end of a target. `cancelled`: by us, when the run was stopped."""
 
     key: str
-    state: Literal["succeeded", "failed", "cancelled"]
+    state: State
     task: str = ""
 
 
@@ -73,9 +75,7 @@ class Journal:
         """Write down a new run."""
         journal = cls(folder, plan, targets)
         try:
-            _write(
-                folder / _TARGETS, b"".join(msgspec.json.encode(each) + b"\n" for each in targets)
-            )
+            _write(folder / _TARGETS, _LINES(targets))
             _write(folder / _RUN, msgspec.json.encode(plan))  # the last: with it a run can go on
         except OSError as error:
             raise ConfigError(source=str(folder), reason=error.strerror or str(error)) from error
@@ -111,11 +111,14 @@ class Journal:
             if file is not None:
                 file.close()
 
-    def note(self, entry: Entry) -> None:
-        """Write down an end."""
-        self._count(entry)
+    def note(self, *entries: Entry) -> None:
+        """Write down ends, all of them at once, after what their tasks have brought."""
+        for entry in entries:
+            self._count(entry)
+        if self._items is not None:
+            self._items.flush()
         if self._file is not None:
-            self._file.write(msgspec.json.encode(entry) + b"\n")
+            self._file.write(_LINES(entries))
             self._file.flush()
 
     def _count(self, entry: Entry) -> None:
@@ -127,8 +130,7 @@ class Journal:
     def bring(self, key: str, rows: list[Any]) -> None:
         """Keep what a target's task has brought; before its end is noted."""
         if self._items is not None:
-            self._items.write(msgspec.json.encode(_Brought(key, rows)) + b"\n")
-            self._items.flush()
+            self._items.write(_LINES((_Brought(key, rows),)))
 
     def brought(self) -> Iterator[tuple[str, list[Any]]]:
         """Yield what the tasks have brought, in the order of their ends, each target once."""

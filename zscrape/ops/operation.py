@@ -13,6 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -230,6 +231,10 @@ class Operation:
         self.note(
             TargetEnd(target, fate, reason, elapsed_s=elapsed_s, is_retried=is_retried), **fields
         )
+
+    def together(self) -> AbstractContextManager[None]:
+        """Let what is told inside go to the log by one call, at its end."""
+        return self._log.together()
 
     def note(self, end: TargetEnd, *, elapsed_s: float | None = None, **fields: Any) -> None:
         """Count a target's end and write it down."""

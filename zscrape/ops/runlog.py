@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final
@@ -13,6 +14,7 @@ from zscrape.ops.masks import Masks
 
 # Told beside the file even when nobody asked for more; the rest is detail.
 _INFO_STATES: Final = ("started", "failed", "warning", "interrupted")
+_ENCODE: Final = msgspec.json.Encoder(enc_hook=str).encode
 
 
 class RunLog:
@@ -40,7 +42,8 @@ class RunLog:
         self._masks = masks
         self._is_verbose = is_verbose
         self._tell = tell
-        self._file: IO[str] | None = None
+        self._file: IO[bytes] | None = None
+        self._is_together = False
 
     @property
     def is_open(self) -> bool:
@@ -50,7 +53,18 @@ class RunLog:
     def open(self, path: Path) -> None:
         """Write to a file from now on; what it has stays."""
         path.touch(mode=0o600)
-        self._file = path.open("a", encoding="utf-8", buffering=1)
+        self._file = path.open("ab")
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let the lines of what is done inside go to the file at its end, by one call."""
+        self._is_together = True
+        try:
+            yield
+        finally:
+            self._is_together = False
+            if self._file is not None:
+                self._file.flush()
 
     def write(
         self, event: str, *, target: str = "", status: str, elapsed_s: float = 0.0, **fields: Any
@@ -71,11 +85,13 @@ class RunLog:
                 for name, value in fields.items()
             },
         }
-        line = msgspec.json.encode(document, enc_hook=str).decode()
+        line = _ENCODE(document)
         if self._file is not None:
-            self._file.write(line + "\n")
+            self._file.write(line + b"\n")
+            if not self._is_together:
+                self._file.flush()
         if self._tell is not None and (is_info or self._is_verbose):
-            self._tell(line)
+            self._tell(line.decode())
 
     def close(self) -> None:
         """Close the file."""

@@ -37,6 +37,7 @@ _HEADER: Final = b"SQLite format 3\x00"
 # A lock that another program holds for so long is told; it is tried again anyhow.
 _BUSY_TIMEOUT_S: Final = 2.0
 _READER_COUNT: Final = 2
+_STATEMENT_COUNT: Final = 256  # that stay prepared
 _PAGE_COUNT: Final = 1_000  # of the log before it is taken over: a torn one loses its tail
 
 
@@ -65,7 +66,11 @@ def home_lock(home: Path) -> Iterator[None]:
 def connect(path: Path, *, is_reader: bool = False) -> sqlite3.Connection:
     """Return a connection that begins no transaction by itself."""
     connection = sqlite3.connect(
-        path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+        path,
+        timeout=_BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=_STATEMENT_COUNT,
     )
     # A flipped bit in a name must not hide the row that its checksum would tell of.
     connection.text_factory = _lenient

@@ -9,8 +9,17 @@ from zlib import crc32
 
 from msgspec import Struct, field
 
+from zscrape.model import TaskState
 from zscrape.store.far import BlobRow, FarPart, FarPolicy, Moved
-from zscrape.store.records import Loaded, Record, encode_log, encode_spec, far_data, record_of
+from zscrape.store.records import (
+    Loaded,
+    Record,
+    encode_log,
+    encode_spec,
+    far_data,
+    record_of,
+    sought_by,
+)
 from zscrape.store.tasks import EntryKind, LogEntry, TaskRow
 
 # What an entry weighs beyond its body.
@@ -34,6 +43,7 @@ class Written(Struct, eq=False):
     freed_attempt: int
     waiters: list[asyncio.Future[None]]
     has_result: bool = False
+    is_slim: bool = False  # nothing has changed that tasks are looked for by
     part: FarPart | None = None  # what of it is to go outside first
     blobs: list[BlobRow] = field(default_factory=list)  # what of it has gone outside
 
@@ -59,7 +69,9 @@ class LiveTask(Struct, eq=False):
     answer_key: bytes | None = None  # iff it is completed: what it was asked
     is_known: bool = False  # it is on the disk
     is_result_kept: bool = False  # its answer too, and that never changes
+    sought_by: Record | None = None  # what of it stands in indexes on the disk
     is_dirty: bool = False
+    is_urgent: bool = False  # iff dirty: somebody waits for it
     touched: int = 0  # iff dirty: the place in the order of changes
     waiters: list[asyncio.Future[None]] = field(default_factory=list)
     writing: Written | None = None
@@ -68,6 +80,24 @@ class LiveTask(Struct, eq=False):
     def is_done(self) -> bool:
         """True iff it has ended and all of it is on the disk."""
         return not self.is_dirty and self.writing is None and self.row.finished_at is not None
+
+    @property
+    def says_nothing_new(self) -> bool:
+        """True iff its log has only that it is queued, and it is on the disk, where it is that.
+
+        A restart would tell it anew: not worth a row before something has happened to it.
+        """
+        if not self.is_known or self.row.last_number != 1:
+            return False
+        return self.row.status is TaskState.QUEUED and self.tail[-1].kind == "state"
+
+    @property
+    def is_due(self) -> bool:
+        """True iff it is worth a row now: if it goes on, it is going to change again.
+
+        A new one always is, since tasks stand in the database in the order in which they came.
+        """
+        return self.is_urgent or not self.is_known or self.row.finished_at is not None
 
     def append(
         self, kind: EntryKind, attempt: int, at: float, body: bytes, limit_bytes: int
@@ -113,31 +143,35 @@ class LiveTask(Struct, eq=False):
         log = encode_log([] if spilled else self.tail)
         data = None if self.is_result_kept else far_data(row)
         part = None if far is None else self._part(spilled, data, far)
+        record = record_of(
+            row,
+            None if is_over else self.spec,
+            log,
+            answer_key=self.answer_key,
+            has_output=self.has_output,
+            owner=owner,
+        )
         written = Written(
             self,
-            record_of(
-                row,
-                None if is_over else self.spec,
-                log,
-                answer_key=self.answer_key,
-                has_output=self.has_output,
-                owner=owner,
-            ),
+            record,
             [] if part else chunks_of(row.id, spilled),
             None if part else result_of(row.id, data),
             len(spilled),
             self.to_free,
             self.waiters,
             data is not None,
+            sought_by(record) == self.sought_by,
             part,
         )
         self.waiters = []
-        self.is_dirty = False
+        self.is_dirty = self.is_urgent = False
         self.writing = written
         return written
 
     def _part(self, spilled: list[LogEntry], data: bytes | None, far: FarPolicy) -> FarPart | None:
         """Return what may have to go outside; None when nothing is large."""
+        if not spilled and data is None:  # nearly always
+            return None
         beyond = frozenset(
             attempt for attempt, size in self.item_bytes.items() if size > far.items_bytes
         )
@@ -157,6 +191,7 @@ class LiveTask(Struct, eq=False):
         """Note that what was taken is on the disk."""
         self.writing = None
         self.is_known = True
+        self.sought_by = sought_by(written.record)
         self.is_result_kept = self.is_result_kept or written.has_result
         if written.freed_attempt == self.to_free:
             self.to_free = 0
@@ -170,6 +205,7 @@ class LiveTask(Struct, eq=False):
         """Note that nothing of what was taken is on the disk."""
         self.writing = None
         self.is_dirty = True
+        self.is_urgent = self.is_urgent or bool(written.waiters)
         self.waiters = [*written.waiters, *self.waiters]
 
 

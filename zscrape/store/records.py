@@ -6,7 +6,8 @@ Source: neither `quick_check` nor SQLite's log notices a flipped byte in a value
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any, Final, TypeAlias
 from zlib import crc32
 
@@ -40,6 +41,12 @@ COLUMNS: Final = (
     "group_name",
 )
 Record: TypeAlias = tuple[Any, ...]
+# What tasks are looked for by, and may change.
+SOUGHT_BY: Final = (
+    *("finished_at", "result_key", "has_output"),
+    *("is_dead_letter", "dropped_reason", "is_unsent", "owner"),
+)
+sought_by: Final[Callable[[Record], Record]] = itemgetter(*map(COLUMNS.index, SOUGHT_BY))
 
 # A larger answer stands in a table of its own: it is not read with every look at its task.
 RESULT_INLINE_BYTES: Final = 64 * 1024

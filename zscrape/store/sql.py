@@ -116,6 +116,7 @@ class SqlTaskStore:
         self._error: StorageError | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_soon = False
+        self._is_all_due = False
 
     @property
     def database(self) -> Database:
@@ -149,7 +150,7 @@ class SqlTaskStore:
         if any((row.client, row.idempotency_key) in self._keys for row, _ in tasks):
             raise KeyTaken
         begun = [self._begin(row, spec) for row, spec in tasks]
-        waited = [self._wait(task.waiters) for task in begun if self._is_promised(task)]
+        waited = [self._wait_urgently(task) for task in begun if self._is_promised(task)]
         if not waited:
             return
         self._flush_soon()
@@ -204,7 +205,8 @@ class SqlTaskStore:
         if kind == "state" and row.outcome is not None and row.outcome.is_ok:
             task.answer_key = result_key(row.digest, row.parameters)
             self._answers[task.answer_key] = task
-        self._touch(task)
+        if self._owner is not None or not task.says_nothing_new:
+            self._touch(task)
         return row.last_number
 
     # ---- tasks that have ended -------------------------------------------------------
@@ -284,15 +286,23 @@ class SqlTaskStore:
         return True
 
     def kept(self, task_id: TaskId, *, is_urgent: bool = False) -> asyncio.Future[None] | None:
-        """Return what is done once the task's state of now is on the disk; None if it is."""
+        """Return what is done once the task's state of now is on the disk; None if it is.
+
+        What is not urgent may take `BEHIND_S`.
+        """
         task = self._live.get(task_id)
         if task is None:
             return None
         if task.is_dirty:
             if is_urgent:
                 self._flush_soon()
+                return self._wait_urgently(task)
             return self._wait(task.waiters)
         return None if task.writing is None else self._wait(task.writing.waiters)
+
+    def _wait_urgently(self, task: LiveTask) -> asyncio.Future[None]:
+        task.is_urgent = True
+        return self._wait(task.waiters)
 
     def _wait(self, waiters: list[asyncio.Future[None]]) -> asyncio.Future[None]:
         future: asyncio.Future[None] = self._loop.create_future()
@@ -307,8 +317,8 @@ class SqlTaskStore:
             self._touch_count += 1
             task.touched = self._touch_count
             self._dirty[task.row.id] = task
-        if self._timer is None and self._writing is None:
-            self._timer = self._loop.call_later(BEHIND_S, self._flush)
+        if self._timer is None:
+            self._timer = self._loop.call_later(BEHIND_S, self._flush_all)
 
     def _flush_soon(self) -> None:
         """Write at the end of this turn of the loop: others may want it in the same turn."""
@@ -316,13 +326,16 @@ class SqlTaskStore:
             self._is_soon = True
             self._loop.call_soon(self._flush)
 
+    def _flush_all(self) -> None:
+        """Write also what nobody waits for, or as soon as the writer is free."""
+        self._timer = None
+        self._is_all_due = True
+        self._flush()
+
     def _flush(self) -> None:
         self._is_soon = False
         if self._writing is not None:
             return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         batch = self._take_batch()
         discarded, self._discarded = self._discarded, []
         if not (batch or discarded or self._barriers) and self._error is None:
@@ -335,7 +348,13 @@ class SqlTaskStore:
     def _take_batch(self) -> list[Written]:
         # While the database refuses, nothing is moved: it is tried anew every second.
         far = None if self._far is None or self._error is not None else self._far.policy
-        ready = (task for task in self._dirty.values() if task.writing is None)
+        is_all = self._is_all_due or self._error is not None or bool(self._barriers)
+        self._is_all_due = False
+        ready = (
+            task
+            for task in self._dirty.values()
+            if task.writing is None and (is_all or task.is_due)
+        )
         taken = [task.take(self._owner, far) for task in islice(ready, _BATCH_COUNT)]
         for written in taken:
             del self._dirty[written.task.row.id]
@@ -373,16 +392,20 @@ class SqlTaskStore:
         self._pass_barriers()
         if self._error is not None:
             # Also when nothing waits to be written: it is how the end of the fault is noticed.
-            self._timer = self._loop.call_later(RETRY_S, self._flush)
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_later(RETRY_S, self._flush_all)
         elif self._is_awaited():
             self._flush()
-        elif self._dirty:
-            self._timer = self._loop.call_later(BEHIND_S, self._flush)
+        elif self._dirty and self._timer is None:
+            self._timer = self._loop.call_later(BEHIND_S, self._flush_all)
 
     def _is_awaited(self) -> bool:
-        if self._barriers or self._discarded or self._moved or len(self._dirty) >= _BATCH_COUNT:
+        if self._is_all_due or self._barriers or self._discarded or self._moved:
             return True
-        return any(task.waiters for task in self._dirty.values())
+        if len(self._dirty) >= _BATCH_COUNT:
+            self._is_all_due = True
+        return self._is_all_due or any(task.is_urgent for task in self._dirty.values())
 
     def _take_success(self, batch: list[Written]) -> None:
         if self._error is not None:
@@ -843,7 +866,8 @@ def _write(writer: sqlite3.Connection, batch: list[Written], discarded: list[Tas
     statements.delete_tasks(writer, discarded)
     gone = frozenset(discarded)
     kept = [written for written in batch if written.record[0] not in gone]
-    statements.keep_tasks(writer, [written.record for written in kept])
+    statements.keep_tasks(writer, [written.record for written in kept if not written.is_slim])
+    statements.change_tasks(writer, [written.record for written in kept if written.is_slim])
     chunks = [chunk for written in kept for chunk in written.chunks]
     if chunks:
         statements.keep_chunks(writer, chunks)

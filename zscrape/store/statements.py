@@ -15,20 +15,27 @@ from typing import Any, Final
 from sqlalchemy import Table
 from sqlalchemy.dialects import sqlite
 
-from zscrape.store.records import COLUMNS, LOADED_COLUMNS, change_of, load
+from zscrape.store.records import COLUMNS, LOADED_COLUMNS, SOUGHT_BY, change_of, load
 from zscrape.store.schema import BLOBS, CHUNKS, RESULTS, TASKS
 from zscrape.store.tasks import TaskRow
 
 SELECT_TASKS: Final = f"SELECT {', '.join(LOADED_COLUMNS)} FROM tasks"  # noqa: S608 - constants
 CHUNK_COLUMNS: Final = tuple(column.name for column in CHUNKS.columns)
 RESULT_COLUMNS: Final = tuple(column.name for column in RESULTS.columns)
-# Powers of two: a few statements that stay prepared, for any number of rows.
-_SIZES: Final = (256, 128, 64, 32, 16, 8, 4, 2, 1)
+# Rows of a statement: up to 32 any number, so that it is mostly one, and of more a few powers
+# of two. They stay prepared; `database.connect` has room for them.
+_SMALL_COUNT: Final = 32
+_SIZES: Final = (256, 128, 64, _SMALL_COUNT)
 
 
 def keep_tasks(writer: sqlite3.Connection, records: Sequence[Sequence[Any]]) -> None:
     """Write tasks, those that are there already over what is there."""
     _insert(writer, TASKS, records)
+
+
+def change_tasks(writer: sqlite3.Connection, records: Sequence[Sequence[Any]]) -> None:
+    """Write tasks of which nothing has changed that stands in an index: that is a third of it."""
+    _insert(writer, TASKS, records, kept=SOUGHT_BY)
 
 
 def keep_chunks(writer: sqlite3.Connection, records: Sequence[Sequence[Any]]) -> None:
@@ -46,21 +53,36 @@ def keep_blobs(writer: sqlite3.Connection, records: Sequence[Sequence[Any]]) -> 
     _insert(writer, BLOBS, records)
 
 
-def _insert(writer: sqlite3.Connection, table: Table, records: Sequence[Sequence[Any]]) -> None:
+def _insert(
+    writer: sqlite3.Connection,
+    table: Table,
+    records: Sequence[Sequence[Any]],
+    *,
+    kept: Sequence[str] = (),
+) -> None:
     place = 0
-    for size in _SIZES:
-        while len(records) - place >= size:
-            values = chain.from_iterable(records[place : place + size])
-            writer.execute(_text(table, size), tuple(values))
-            place += size
+    while left_count := len(records) - place:
+        size = left_count
+        if left_count > _SMALL_COUNT:
+            size = next(each for each in _SIZES if each <= left_count)
+        values = chain.from_iterable(records[place : place + size])
+        writer.execute(_text(table, size, kept), tuple(values))
+        place += size
 
 
 @cache
-def _text(table: Table, size: int) -> str:
+def _text(table: Table, size: int, kept: Sequence[str]) -> str:
+    """Return the statement for so many rows; of those that are there, `kept` stay."""
+    one, values = _text_of_one(table, kept)
+    return one.replace(f"VALUES {values}", f"VALUES {', '.join([values] * size)}")
+
+
+@cache
+def _text_of_one(table: Table, kept: Sequence[str]) -> tuple[str, str]:
+    """Return the statement for one row, and its group of values."""
     columns = COLUMNS if table is TASKS else tuple(column.name for column in table.columns)
     statement: Any = sqlite.insert(table)
     if table is TASKS:
-        new = statement.excluded
         known = {
             "id",
             "client",
@@ -70,19 +92,18 @@ def _text(table: Table, size: int) -> str:
             "created_at",
             "group_name",
         }
-        changed = {name: new[name] for name in COLUMNS if name not in known}
-        statement = statement.on_conflict_do_update(index_elements=["id"], set_=changed)
+        keys = ["id"]
     else:
         keys = [column.name for column in table.primary_key]
-        changed = {name: statement.excluded[name] for name in columns if name not in keys}
-        statement = statement.on_conflict_do_update(index_elements=keys, set_=changed)
+        known = {*keys}
+    changed = {name: statement.excluded[name] for name in columns if name not in {*known, *kept}}
+    statement = statement.on_conflict_do_update(index_elements=keys, set_=changed)
     compiled = statement.compile(dialect=sqlite.dialect(), column_keys=list(columns))
-    one = f"VALUES ({', '.join('?' * len(columns))})"
+    values = f"({', '.join('?' * len(columns))})"
     text = str(compiled)
-    if one not in text or list(compiled.positiontup or ()) != list(columns):
+    if f"VALUES {values}" not in text or list(compiled.positiontup or ()) != list(columns):
         raise AssertionError(f"not as expected: {text}")
-    group = one.removeprefix("VALUES ")
-    return text.replace(one, "VALUES " + ", ".join([group] * size))
+    return text, values
 
 
 def change_task(
