@@ -162,10 +162,10 @@ def test_run_on_a_terminal_draws_progress_and_a_table(cluster: Cluster) -> None:
     """A person sees a progress bar while a task runs, then its rows as a table."""
     environ = clean_environ(ZSCRAPE_HOME=str(cluster.home))
 
-    code, output = on_a_terminal("run", "steps", "-p", "pause_s=0.2", environ=environ)
+    code, output = on_a_terminal("run", "steps", "-p", "pause_s=0.7", environ=environ)
 
     assert code == 0
-    assert "33%" in output
+    assert "33%" in output or "67%" in output  # one is passed over where the machine is busy
     assert "100%" in output
     assert "step 2" in output
     assert "─" in output  # the table's rule

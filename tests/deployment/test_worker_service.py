@@ -110,6 +110,27 @@ def test_what_was_set_is_kept_whole(zscrape: Zscrape, user_units: Path, tmp_path
     assert repository.redirect_allow == ("10.0.0.0/8",)
 
 
+SHARED = (
+    *("Type", "NotifyAccess", "TimeoutStartSec", "WatchdogSec", "Restart", "RestartSec"),
+    *("RestartPreventExitStatus", "KillMode", "TimeoutStopSec", "OOMPolicy", "UMask"),
+    *("LimitNOFILE", "LimitCORE", "TasksMax", "StartLimitIntervalSec", "StartLimitBurst"),
+)
+
+
+def test_written_unit_lives_as_the_shipped_one_does(zscrape: Zscrape) -> None:
+    """How a worker is started, watched and stopped is the same in both units."""
+    shipped = (Path(__file__).parents[2] / "configs/systemd/zscrape-worker.service").read_text()
+    arguments = ("--join", JOIN, "--system", "--dry-run", "--init", "systemd")
+    written = zscrape.json("worker", "install", *arguments)["unit_text"]
+
+    def told(unit: str) -> dict[str, str]:
+        pairs = (line.partition("=") for line in unit.splitlines() if "=" in line)
+        return {name: value for name, _, value in pairs if name in SHARED}
+
+    assert set(told(written)) == set(SHARED)
+    assert told(written) == told(shipped)
+
+
 def test_dry_run_writes_nothing_and_hides_the_token(zscrape: Zscrape, user_units: Path) -> None:
     """`--dry-run` shows both files and the commands; the token is masked."""
     token = JoinToken.of((JOIN,), (bytes(32),), bytes(range(32))).text()

@@ -92,6 +92,8 @@ def commands_end_well(house: House, snippet: Snippet) -> None:
     for command in commands_of(snippet):
         if elsewhere(command):
             continue
+        if command.text.startswith("curl ") and shutil.which("curl") is None:
+            pytest.skip("needs Debian's package curl")
         ran = house.run(command.text)
         wanted = next(
             (ends for start, ends in ENDS.items() if command.text.startswith(start)), (0,)

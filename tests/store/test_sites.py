@@ -87,7 +87,7 @@ async def test_states_that_are_old_are_swept(gateways: list[SiteStates]) -> None
     """What has not changed for long is gone; the clock is the database's."""
     for site in ("old.example", "new.example"):
         await gateways[0].change(site, add)
-    with psycopg.connect(gateways[0]._url, autocommit=True) as connection:
+    with psycopg.connect(gateways[0]._alone.url, autocommit=True) as connection:
         connection.execute("UPDATE site_states SET at = at - 100 WHERE site = 'old.example'")
     recent = await gateways[1].recent(60.0, 10)
     await gateways[1].sweep(60.0)

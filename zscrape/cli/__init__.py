@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
 import click
 
 from zscrape import __version__
 from zscrape.cli.verbs import Family, Flag, common_options
+
+# httpx's own command line, which nothing here calls, loads rich and pygments: 10 MB of a
+# gateway. None: as if it was not installed.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
 VERBS: Final = {
     "demo": "zscrape.cli.demo:demo",

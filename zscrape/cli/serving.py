@@ -224,7 +224,7 @@ def _run_worker(terminal: Terminal, *, tied: bool, **values: Any) -> int:
 
 
 @click.pass_context
-def _worker(ctx: click.Context, **values: Any) -> int:
+def _worker(ctx: click.Context, /, **values: Any) -> int:
     """Run a worker, unless one of its verbs is asked for.
 
     Raises:

@@ -105,8 +105,7 @@ def remove(
     **where: Any,
 ) -> int:
     """Let a script forget one thing, or everything."""
-    if (name is None) != all:
-        raise UsageFault("cli.state.one_or_all")
+    _check_one_or_all(name, is_all=all)
     with open_client(terminal, **where) as client:
         if name is None:
             count = client.clear_state(script).get("removed_count", 0)
@@ -150,8 +149,7 @@ def forget(
     **where: Any,
 ) -> int:
     """Forget keys of items, so that the next run brings them again."""
-    if (name is None) != all:
-        raise UsageFault("cli.state.one_or_all")
+    _check_one_or_all(name, is_all=all)
     with open_client(terminal, **where) as client:
         told = client.forget_item_keys(script, name)
     if terminal.is_json:
@@ -170,3 +168,8 @@ def _read(given: str) -> Any:
         return msgspec.json.decode(given)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise UsageFault("cli.state.not_json", given=given.strip()[:80]) from None
+
+
+def _check_one_or_all(name: str | None, *, is_all: bool) -> None:
+    if (name is None) != is_all:
+        raise UsageFault("cli.state.one_or_all")

@@ -10,23 +10,33 @@ _WORKER: Final = Template("""\
 # $mark. Settings are in the file behind --config.
 [Unit]
 Description=zscrape worker
-$network
+${network}StartLimitIntervalSec=300
+StartLimitBurst=10
+
 [Service]
-Type=exec
+Type=notify
+NotifyAccess=main
 ${variables}ExecStart=$command
+# Ready once it could run scripts: it waits for its gateways as long as it takes.
+TimeoutStartSec=120
+# The beats come from the loop that does the work: one that hangs is killed and started anew.
+WatchdogSec=30
 # 3: its settings are wrong or the gateway refuses it, which no further start mends.
-Restart=on-failure
-RestartSec=5
+Restart=always
+RestartSec=1
 RestartPreventExitStatus=3
 # The worker alone is asked to stop: it ends what it runs and takes nothing new. Whatever is left
 # then is killed.
 KillMode=mixed
 TimeoutStopSec=$stop_limit_s
+# An attempt that the kernel ends for want of memory is that attempt's matter.
+OOMPolicy=continue
 # The attempts' own control groups.
 Delegate=yes
 UMask=0077
 LimitNOFILE=65536
 LimitCORE=0
+TasksMax=8192
 
 [Install]
 WantedBy=$target

@@ -22,7 +22,7 @@ class Limits(NamedTuple):
     """What one child may use; all of them are final once applied."""
 
     memory_bytes: int
-    process_count: int  # not applied with the others: see `apply_process_count`
+    process_count: int  # not applied with the others: the kernel counts those that run besides, too
     open_file_count: int
     file_size_bytes: int
 
@@ -60,9 +60,12 @@ def apply_cpu_again(cpu_s: int, times_count: int) -> None:
     _lower(resource.RLIMIT_CPU, min(used_s + cpu_s, hard), hard)
 
 
-def apply_process_count(count: int) -> None:
-    """Allow this user `count` processes: the kernel counts those that run besides, too."""
-    _lower(resource.RLIMIT_NPROC, count, count)
+def possible(kind: int, wanted: int) -> tuple[int, int]:
+    """Return what can be set of a limit: no more than this process has."""
+    ceiling = resource.getrlimit(kind)[1]
+    if ceiling != resource.RLIM_INFINITY:
+        wanted = min(wanted, ceiling)
+    return wanted, wanted
 
 
 def rehearse() -> None:

@@ -181,7 +181,8 @@ class Template:
             asked = limits.Limits(*map(int, words[2].split(b",")))
             steps.append((partial(limits.apply, asked, has_browser=self._has_browser), ()))
         if self._has_process_limit:
-            steps.append((limits.apply_process_count, (int(words[1]),)))
+            most = limits.possible(resource.RLIMIT_NPROC, int(words[1]))
+            steps.append((resource.setrlimit, (resource.RLIMIT_NPROC, most)))
         ruleset_fd, error_number = -1, 0
         if not self._is_exec:
             try:

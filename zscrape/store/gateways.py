@@ -8,27 +8,18 @@ them forgets the row. Every call runs on a connection of its own: no write makes
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import suppress
 from math import inf
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from msgspec import Struct
 
-from zscrape.errors import LeaseLost, StorageUnavailable
+from zscrape.errors import LeaseLost
 from zscrape.model import TaskId
-from zscrape.store.postgres import (
-    OWNERSHIP_LOCK,
-    Connection,
-    Raw,
-    connect,
-    translated_errors,
-)
-
-Result = TypeVar("Result")
+from zscrape.store.alone import AloneConnection
+from zscrape.store.postgres import OWNERSHIP_LOCK, Connection
 
 LEASE_S: Final = 10.0
 # Beyond a lease before its tasks are taken over: attempts with a lock are ended by then.
@@ -112,11 +103,9 @@ class GatewayLease:
         self.gateway_id = gateway_id
         self.boot = boot
         self.lease_s = lease_s
-        self._url = url
-        self._raw: Raw | None = None
         self._renewed_at = -inf  # monotonic
         self._steady_since = inf
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="store-lease")
+        self._alone = AloneConnection(url, "store-lease")
 
     async def register(self) -> None:
         """Begin this life; an earlier one of the same gateway has ended with that.
@@ -124,7 +113,7 @@ class GatewayLease:
         Raises:
             StorageError: The database cannot be reached or written.
         """
-        await self._run(self._register)
+        await self._alone.run(self._register)
 
     async def renew(self) -> Renewal:
         """Renew the lease, and look what has become of the others.
@@ -133,7 +122,7 @@ class GatewayLease:
             LeaseLost: It has ended; the tasks are others' by now.
             StorageError: The database cannot be reached or written.
         """
-        return await self._run(self._renew)
+        return await self._alone.run(self._renew)
 
     async def adopt(self, limit: int) -> Adopted:
         """Take over some tasks of gateways that are dead; no two gateways get the same.
@@ -142,7 +131,7 @@ class GatewayLease:
             LeaseLost: This gateway is dead itself.
             StorageError: The database cannot be reached or written.
         """
-        return await self._run(lambda connection: self._adopt(connection, limit))
+        return await self._alone.run(lambda connection: self._adopt(connection, limit))
 
     async def take_lock(self, key: str, holder: TaskId, *, is_sure: bool) -> HeldLock | None:
         """Take a key for a task of this gateway; return who has it, None iff it is this gateway.
@@ -153,7 +142,9 @@ class GatewayLease:
             LeaseLost: This gateway has nothing any more.
             StorageError: The database cannot be reached or written.
         """
-        return await self._run(lambda connection: self._take_lock(connection, key, holder, is_sure))
+        return await self._alone.run(
+            lambda connection: self._take_lock(connection, key, holder, is_sure)
+        )
 
     async def free_locks(self, keys: Sequence[str]) -> None:
         """Free keys of this gateway.
@@ -162,7 +153,7 @@ class GatewayLease:
             StorageError: The database cannot be reached or written.
         """
         marks = ", ".join("?" * len(keys))
-        await self._run(
+        await self._alone.run(
             lambda connection: connection.execute(
                 f"DELETE FROM locks WHERE gateway = ? AND key IN ({marks})",  # noqa: S608 - marks
                 (self.gateway_id, *keys),
@@ -175,7 +166,7 @@ class GatewayLease:
         Raises:
             StorageError: The database cannot be reached or read.
         """
-        found = await self._run(
+        found = await self._alone.run(
             lambda connection: connection.execute(
                 "SELECT key, holder FROM locks WHERE gateway = ?", (self.gateway_id,)
             ).fetchall()
@@ -188,7 +179,7 @@ class GatewayLease:
         Raises:
             StorageError: The database cannot be reached or read.
         """
-        found = await self._run(
+        found = await self._alone.run(
             lambda connection: connection.execute(_OTHER_LOCKS, (self.gateway_id,)).fetchall()
         )
         return [
@@ -201,7 +192,7 @@ class GatewayLease:
         Raises:
             StorageError: The database cannot be reached or written.
         """
-        await self._run(lambda connection: connection.execute(_ASK_CANCEL, (task_id,)))
+        await self._alone.run(lambda connection: connection.execute(_ASK_CANCEL, (task_id,)))
 
     async def notify(self, channel: str, texts: Sequence[str]) -> None:
         """Tell the other gateways; outside of any transaction that keeps something.
@@ -209,7 +200,7 @@ class GatewayLease:
         Raises:
             StorageError: The database cannot be reached.
         """
-        await self._run(
+        await self._alone.run(
             lambda connection: [
                 connection.execute("SELECT pg_notify(?, ?)", (channel, text)) for text in texts
             ]
@@ -218,27 +209,10 @@ class GatewayLease:
     async def close(self) -> None:
         """End this life: what is left of its tasks is the others' at once."""
         with suppress(Exception):  # then its lease ends by itself
-            await self._run(self._release)
-        self._pool.shutdown()
-        if self._raw is not None:
-            self._raw.close()
+            await self._alone.run(self._release)
+        await self._alone.close()
 
     # ---- in the thread ---------------------------------------------------------------
-
-    async def _run(self, work: Callable[[Connection], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._transact, work)
-
-    def _transact(self, work: Callable[[Connection], Result]) -> Result:
-        if self._raw is None or self._raw.closed:
-            self._raw = connect(self._url)
-        try:
-            with translated_errors(), self._raw.transaction():
-                return work(Connection(self._raw))
-        except StorageUnavailable:
-            raw, self._raw = self._raw, None
-            with suppress(Exception):  # it is broken already
-                raw.close()
-            raise
 
     def _register(self, connection: Connection) -> None:
         _alone(connection)

@@ -7,16 +7,11 @@ and it holds the row of one site alone, so no two gateways wait for each other.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias
 
-from zscrape.errors import StorageUnavailable
-from zscrape.store.postgres import Connection, Raw, connect, translated_errors
-
-Result = TypeVar("Result")
+from zscrape.store.alone import AloneConnection, Result
+from zscrape.store.postgres import Connection
 
 # Takes the state, empty iff there is none, and the moment; returns the new state with a result.
 SiteWork: TypeAlias = Callable[[bytes, float], tuple[bytes, Result]]
@@ -35,9 +30,7 @@ class SiteStates:
     """The sites in a PostgreSQL database."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
-        self._raw: Raw | None = None
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="store-sites")
+        self._alone = AloneConnection(url, "store-sites")
 
     async def change(self, site: str, work: SiteWork[Result]) -> Result:
         """Change what is known of a site, alone among all gateways; `work` may run again.
@@ -56,7 +49,7 @@ class SiteStates:
             connection.execute(_KEEP, (state, now, site))
             return result
 
-        return await self._run(run)
+        return await self._alone.run(run)
 
     async def recent(self, age_s: float, limit: int) -> list[tuple[str, bytes, float]]:
         """Return the sites that have changed of late, each with its state and the moment.
@@ -64,7 +57,7 @@ class SiteStates:
         Raises:
             StorageError: The database cannot be reached or read.
         """
-        found = await self._run(
+        found = await self._alone.run(
             lambda connection: connection.execute(_RECENT, (age_s, limit)).fetchall()
         )
         return [(site, bytes(state), now) for site, state, now in found]
@@ -75,30 +68,11 @@ class SiteStates:
         Raises:
             StorageError: The database cannot be reached or written.
         """
-        await self._run(lambda connection: connection.execute(_SWEEP, (age_s,)))
+        await self._alone.run(lambda connection: connection.execute(_SWEEP, (age_s,)))
 
     async def close(self) -> None:
         """Let go of the connection."""
-        await asyncio.to_thread(self._pool.shutdown)
-        if self._raw is not None:
-            self._raw.close()
-
-    # ---- in the thread ---------------------------------------------------------------
-
-    async def _run(self, work: Callable[[Connection], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._transact, work)
-
-    def _transact(self, work: Callable[[Connection], Result]) -> Result:
-        if self._raw is None or self._raw.closed:
-            self._raw = connect(self._url)
-        try:
-            with translated_errors(), self._raw.transaction():
-                return work(Connection(self._raw))
-        except StorageUnavailable:
-            raw, self._raw = self._raw, None
-            with suppress(Exception):  # it is broken already
-                raw.close()
-            raise
+        await self._alone.close()
 
 
 def _now(connection: Connection) -> float:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from zscrape.errors import ScriptError
 from zscrape.log import get_logger
 from zscrape.model import Pin
 from zscrape.scripts.bundle import pack
 from zscrape.scripts.digest import tree_digest
-from zscrape.scripts.repository import Repository
+
+if TYPE_CHECKING:
+    from zscrape.scripts.repository import Repository
 
 # An attempt waits meanwhile, and the gateway has the bytes at hand.
 _OWN_LIMIT_S: Final = 20.0

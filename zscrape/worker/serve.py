@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from msgspec import Struct
 
@@ -22,7 +22,6 @@ from zscrape.core.link import WorkerLink
 from zscrape.log import get_logger, hide
 from zscrape.model import Pin, ReconnectPolicy
 from zscrape.scripts.cache import ScriptCache
-from zscrape.scripts.repository import Repository, open_repositories
 from zscrape.worker import browsers
 from zscrape.worker.agent import Agent
 from zscrape.worker.canary import require_layers, send_canary
@@ -43,6 +42,9 @@ from zscrape.worker.network import network_policy
 from zscrape.worker.pulse import Beat, pulse
 from zscrape.worker.recipe import environment_policy
 from zscrape.worker.slots import SlotPolicy, Slots
+
+if TYPE_CHECKING:
+    from zscrape.scripts.repository import Repository
 
 _CLEAN_INTERVAL_S = 3600.0
 # How many objects may be made beyond those that have gone before garbage is looked for. What an
@@ -98,6 +100,9 @@ def _own_repositories(settings: Settings, cache: ScriptCache) -> list[Repository
     """Open the repositories that this worker was given; by default it has none of its own."""
     if settings.sources.get("repositories") == "default":
         return []
+    # What reads manifests is 3 MB that most workers have no use for.
+    from zscrape.scripts.repository import open_repositories
+
     with usable(settings.home, "--home"):
         return open_repositories(settings, cache)
 
@@ -187,9 +192,11 @@ def _tell_layers(log: Any, layers: Isolation) -> None:
         log.warning("isolation_missing", layer=layer, reason=why)
 
 
-def _settle_memory() -> None:
-    """Leave what has been loaded out of every look for garbage: it is there to stay."""
-    gc.collect()
+async def _try_out(slots: Slots, settings: Settings) -> None:
+    """Have one attempt go well before others come, then settle down."""
+    require_layers(slots.layers, settings.isolation.require)
+    await send_canary(slots)
+    gc.collect()  # what is loaded now is there to stay: no further look for garbage is at it
     gc.freeze()
     gc.set_threshold(_GARBAGE_COUNT)
 
@@ -310,9 +317,7 @@ async def _serve(
         await slots.start()
     parts.push_async_callback(slots.close)
     layers = slots.layers
-    require_layers(layers, settings.isolation.require)
-    await send_canary(slots)
-    _settle_memory()
+    await _try_out(slots, settings)
     _tell_layers(log, layers)
     for link in links.values():
         told = facts(layers.active, slots.network_strength.name, policy.browser_slots or 0)

@@ -1,0 +1,34 @@
+"""What the processes of a cluster do not load, since nothing in them needs it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+_TELL = """
+import sys
+import zscrape.cli
+import {module}
+print(*sorted({{name.partition(".")[0] for name, module in sys.modules.items() if module}}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("zscrape.worker.serve", {"rich", "pygments", "jsonschema", "sqlalchemy", "httpx"}),
+        ("zscrape.gateway.serve", {"rich", "pygments", "alembic", "dulwich", "boto3"}),
+    ],
+)
+def test_a_process_loads_no_more_than_it_needs(module: str, absent: set[str]) -> None:
+    """Neither worker nor gateway carries packages that only other parts use."""
+    told = subprocess.run(
+        [sys.executable, "-c", _TELL.format(module=module)],
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+
+    assert absent & set(told.split()) == set()
