@@ -38,6 +38,8 @@ class Fleet:
             base_url=f"http://{gateway.host}:8000",
             headers={"Authorization": f"Bearer {key}"},
             timeout=LIMIT_S,
+            # A connection to a gateway that was lost would be used once more.
+            limits=httpx.Limits(max_keepalive_connections=0),
             trust_env=False,
         )
 

@@ -16,7 +16,7 @@ CONFIGS = ROOT / "configs"
 SHIPPED = sorted(
     path
     for path in (*CONFIGS.rglob("*"), ROOT / "Dockerfile")
-    if path.is_file() and "secrets" not in path.parts and path.name != ".env"
+    if path.is_file() and path.suffix != ".png" and not {"secrets", ".env"} & set(path.parts)
 )
 # Of the client, of Compose, and of deploy.sh: no settings, and known where they are used.
 OTHERS = {
