@@ -13,7 +13,7 @@
 #   rollback    start the version that was deployed before this one
 #
 # Settings by the environment:
-#   ZSCRAPE_VERSION       the tag of the images                     default: latest
+#   ZSCRAPE_VERSION       the tag of the images; production must name one, else: latest
 #   ZSCRAPE_TARGET        compose, kubernetes or process; default: by the environment
 #   ZSCRAPE_HEALTH_URL    where the API answers; Kubernetes needs none
 #   ZSCRAPE_HEALTH_LIMIT  seconds until it must be ready            default: 180
@@ -49,6 +49,11 @@ case $verb in deploy | prepare | check | rollback) ;; *) usage ;; esac
 case $target in compose | kubernetes | process) ;; *) usage ;; esac
 if [ "$target" = process ] && [ -z "${ZSCRAPE_START:-}" ]; then
   say "the target process needs ZSCRAPE_START, the program that starts a version"
+  exit 3
+fi
+
+if [ "$environment:$verb" = production:deploy ] && [ -z "${ZSCRAPE_VERSION:-}" ]; then
+  say "production needs ZSCRAPE_VERSION: what is deployed has to be a version, for a way back"
   exit 3
 fi
 

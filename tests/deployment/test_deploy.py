@@ -165,6 +165,15 @@ def test_wrong_usage_is_told(deployment: Deployment, arguments: tuple[str, ...])
     assert "deploy.sh ENVIRONMENT" in done.stderr
 
 
+def test_production_names_its_version(deployment: Deployment) -> None:
+    """`latest` is no version that one could go back to."""
+    done = deployment.run("production", version="")
+
+    assert done.returncode == 3
+    assert "ZSCRAPE_VERSION" in done.stderr
+    assert not (deployment.folder / "started").exists()
+
+
 @pytest.mark.system
 def test_script_is_clean() -> None:
     """`shellcheck` finds nothing to say about it."""
