@@ -118,8 +118,10 @@ SHARED = (
 
 
 def test_written_unit_lives_as_the_shipped_one_does(zscrape: Zscrape) -> None:
-    """How a worker is started, watched and stopped is the same in both units."""
-    shipped = (Path(__file__).parents[2] / "configs/systemd/zscrape-worker.service").read_text()
+    """How a worker is started, watched and stopped is the same in both units, as root too."""
+    folder = Path(__file__).parents[2] / "configs/systemd"
+    shipped = (folder / "zscrape-worker.service").read_text()
+    as_root = (folder / "zscrape-worker-root.conf").read_text()
     arguments = ("--join", JOIN, "--system", "--dry-run", "--init", "systemd")
     written = zscrape.json("worker", "install", *arguments)["unit_text"]
 
@@ -128,7 +130,7 @@ def test_written_unit_lives_as_the_shipped_one_does(zscrape: Zscrape) -> None:
         return {name: value for name, _, value in pairs if name in SHARED}
 
     assert set(told(written)) == set(SHARED)
-    assert told(written) == told(shipped)
+    assert told(written) == {**told(shipped), **told(as_root)}
 
 
 def test_dry_run_writes_nothing_and_hides_the_token(zscrape: Zscrape, user_units: Path) -> None:

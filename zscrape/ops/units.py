@@ -33,7 +33,7 @@ TimeoutStopSec=$stop_limit_s
 OOMPolicy=continue
 # The attempts' own control groups.
 Delegate=yes
-UMask=0077
+UMask=$umask
 LimitNOFILE=65536
 LimitCORE=0
 TasksMax=8192
@@ -56,6 +56,9 @@ def worker_unit(
         variables="" if variables is None else f"EnvironmentFile={escaped}\n",
         command=" ".join(map(quoted, command)),
         stop_limit_s=stop_limit_s,
+        # The machine's manager runs it as root: its attempts, each a user of its own, read what
+        # it fetches. Keys have modes of their own.
+        umask="0077" if is_user else "0022",
         target="default.target" if is_user else "multi-user.target",
     )
 
