@@ -18,6 +18,7 @@ from pydoll.browser.tab import Tab
 from pydoll.exceptions import CommandFailed
 
 LIMIT_S: Final = 25.0  # of any wait: machines of tests are slow, and nothing here is timed
+_ANSWER_S = 5.0
 _OPTIONS: Final = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -103,14 +104,14 @@ class Screen:
             raise AssertionError(f"never: {condition}\n{self.faults}\n{text[:3000]}") from None
 
     async def _holds(self, condition: str) -> bool:
+        script = (
+            f"for (let turn = 0; turn < 40; turn += 1) {{ if ({condition}) return true;"
+            " await new Promise((resolve) => setTimeout(resolve, 25)); } return false;"
+        )
         try:
-            return bool(
-                await self.run(
-                    f"for (let turn = 0; turn < 40; turn += 1) {{ if ({condition}) return true;"
-                    " await new Promise((resolve) => setTimeout(resolve, 25)); } return false;"
-                )
-            )
-        except (AssertionError, CommandFailed):  # between two pages there is nothing to ask
+            # A page that goes while it is asked may take its answer along.
+            return bool(await asyncio.wait_for(self.run(script), _ANSWER_S))
+        except (AssertionError, CommandFailed, TimeoutError):  # between two pages there is none
             return False
 
     async def see(self, *words: str) -> None:
@@ -141,6 +142,12 @@ class Screen:
         told = f"{json.dumps(selector)}, {json.dumps(words)}"
         await self.until(f"find({told})")
         await self.run(f"find({told}).click()")
+
+    async def sign_out(self) -> None:
+        """Leave; return when the page that is loaded anew after that is there."""
+        await self.run("document.body.dataset.old = 'yes'")
+        await self.click("Sign out")
+        await self.until("!document.body.dataset.old && document.querySelector('#key')")
 
     async def fill(self, selector: str, value: str) -> None:
         """Write into a field, or choose in a list, as a person does."""

@@ -35,8 +35,7 @@ async def test_signing_in_by_a_key(browser: Screen, site: Site) -> None:
     await browser.click(None, "button.primary")
     await browser.until("document.querySelector('#pages')")
     address = await browser.run("return location.href")
-    await browser.click("Sign out")
-    await browser.until("document.querySelector('#key')")
+    await browser.sign_out()
 
     assert "unauthorized" in refused
     assert address.endswith("/")
@@ -382,7 +381,7 @@ async def test_a_key_that_may_only_read_sees_no_button_that_it_may_not_press(
 ) -> None:
     """Pages and buttons follow the session's scopes; a name with markup in it is text."""
     key = site.key_with("read")
-    await screen.click("Sign out")
+    await screen.sign_out()
     await screen.fill("#key", key)
     await screen.click(None, "button.primary")
     await screen.see("<i>test</i>")

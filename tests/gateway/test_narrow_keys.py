@@ -48,8 +48,17 @@ DECIDED = {
         "POST /v1/schedules/{schedule}/trigger",
         "GET /v1/schedules/{schedule}/occurrences",
         "GET /v1/locks",
+        "POST /schedule.json",
+        "POST /cancel.json",
+        "GET /status.json",
+        "GET /listjobs.json",
+        "GET /crawl.json",
+        "POST /crawl.json",
     },
     "scripts": {
+        "GET /listprojects.json",
+        "GET /listspiders.json",
+        "GET /listversions.json",
         "GET /v1/scripts",
         "GET /v1/scripts/{name}",
         "GET /v1/scripts/{name}/versions",
@@ -72,6 +81,7 @@ DECIDED = {
         "GET /v1/overview",
         "GET /v1/overview/events",
         "GET /metrics",
+        "GET /daemonstatus.json",
     },
     "scripts, and no groups": {
         "GET /v1/scripts/{name}/state",
@@ -208,6 +218,32 @@ async def test_locks_of_others_are_none_of_a_narrow_keys_business(gateway, clien
     assert seen["locks"][0]["waiting_count"] == 1
     assert unseen == {"locks": [], "total_count": 0}
     assert [worker["running"] for worker in workers] == [[]]
+
+
+async def test_other_products_calls_keep_to_scripts_and_groups(gateway, client):
+    """In the words of Scrapyd and ScrapyRT a narrow key sees, starts and ends no more."""
+    gateway.worker(hold)
+    south = (await client.post("/v1/tasks", json=asked(SOUTH))).json()["request_id"]
+    foreign = (await client.post("/v1/tasks", json={"script_name": "anything"})).json()
+    made = await make_key(client, scopes=["run", "read"], groups=["north"], scripts=["page"])
+    async with gateway.client(Authorization=f"Bearer {made['key']}") as own:
+        states = [
+            (await own.get("/status.json", params={"job": job})).json()["currstate"]
+            for job in (south, foreign["request_id"])
+        ]
+        ended = await own.post("/cancel.json", data={"project": "default", "job": south})
+        jobs = (await own.get("/listjobs.json")).json()
+        projects = (await own.get("/listprojects.json")).json()["projects"]
+        spider = {"project": "default", "spider": "anything"}
+        started = await own.post("/schedule.json", data=spider)
+        crawled = await own.get("/crawl.json", params={"spider_name": "anything", "url": "u"})
+
+    assert states == [None, None]
+    assert ended.json()["prevstate"] is None
+    assert jobs["pending"] + jobs["running"] + jobs["finished"] == []
+    assert projects == ["default", "page"]
+    assert (started.status_code, crawled.status_code) == (403, 403)
+    assert (await client.get(f"/v1/tasks/{south}")).json()["status"] not in ("cancelled", "failed")
 
 
 async def test_what_a_script_keeps_is_of_all_groups(gateway, client):

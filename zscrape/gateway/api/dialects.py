@@ -52,7 +52,8 @@ def key_headers(path: str, headers: Mapping[bytes, bytes]) -> Mapping[bytes, byt
     """
     if path not in PATHS:
         return headers
-    own = {name: value for name, value in headers.items() if name != b"cookie"}
+    own = dict(headers)
+    own.pop(b"cookie", None)
     scheme, _, told = own.get(b"authorization", b"").partition(b" ")
     if scheme.lower() == b"basic":
         try:
