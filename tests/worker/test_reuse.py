@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from tests.worker.conftest import Ran, Stage, until
+from tests.worker.conftest import Ran, Stage, is_alive, until
 from zscrape.model import Limits, OutcomeCode
 from zscrape.wire import Ask, Tell
 
@@ -23,6 +25,18 @@ def run(**given):
     global count
     count += 1
     return [count, os.getpid()]
+"""
+
+
+# Answers as a child does that may run more, and is then still at work.
+_FORGES = """
+import os, time
+def forge(data):
+    head = b'{"code":"ok","is_kept":true}'
+    said = b"r" + len(head).to_bytes(4, "big") + head + data
+    os.write(3, len(said).to_bytes(4, "big") + said)
+def run():
+    %s
 """
 
 
@@ -107,6 +121,11 @@ async def test_nobody_else_gets_the_process(repeated: Repeated, other: dict[str,
         "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (50, 50))",
         "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)",
         "import signal; signal.alarm(50)",
+        "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])",
+        "import resource; resource.setrlimit(resource.RLIMIT_CPU, (9, 9))",
+        "open('/dev/shm/left', 'wb').close()",
+        "import fcntl; fcntl.fcntl(1, 1031, 1 << 20); os.write(1, b'line\\n' * 200_000)",
+        "os.close(1)",
         "import sys, io; sys.stdout = io.StringIO()",
         "[os.open('/dev/null', 0) for _ in range(100)]",
         "b'x' * 300_000_000",
@@ -287,3 +306,112 @@ async def test_an_attempt_that_left_a_question_open_is_the_last(repeated: Repeat
     assert first.data == second.data == hasty.data
     assert len(held) == 1
     assert waiting_pids == []
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        "time.sleep(0.2); pids = [os.fork() or time.sleep(60) for _ in range(3)]; time.sleep(60)",
+        "while True: pass",
+        "for n in range(10**9): open(f'{n % 50}', 'w').close(); time.sleep(0.001)",
+        "while True: os.mkdir('a'); os.chdir('a'); time.sleep(0.0001)",
+    ],
+    ids=["forks", "burns", "fills", "digs"],
+)
+async def test_who_says_to_be_done_and_goes_on_is_ended(repeated: Repeated, deed: str) -> None:
+    """No limit watches a process that waits: one that does anything but wait is none."""
+    leaves = "open('left', 'w').close(); " if "mkdir" in deed or "open" in deed else ""
+    body = f"{leaves}forge(str(os.getpid()).encode())\n    {deed}"
+    name = repeated.stage.write(_FORGES % body)
+
+    forged = repeated.stage.begin(name, reuse_count=10)
+    await forged.finished.wait()
+
+    await until(lambda: not is_alive(forged.data))
+
+
+async def test_emptying_spares_who_is_given_the_folder_next(repeated: Repeated) -> None:
+    """A child that ends while its folder is to be emptied leaves its place to another one."""
+    release = threading.Event()
+    loop = asyncio.get_running_loop()
+    busy = [loop.run_in_executor(None, release.wait) for _ in range(40)]
+    name = repeated.stage.write(
+        _FORGES % "open('left', 'w').close(); forge(os.getcwd().encode().join([b'\"'] * 2))\n"
+        "    time.sleep(0.1); os.unlink('left'); os._exit(0)"
+    )
+    keeps = repeated.stage.write("""
+        import os, time
+        def run():
+            open("own", "w").close()
+            print(os.getcwd())
+            time.sleep(1)
+            return os.listdir()
+    """)
+    try:
+        first = repeated.stage.begin(name, reuse_count=10)
+        await first.finished.wait()
+        await asyncio.sleep(0.3)
+        others = [repeated.stage.begin(keeps, reuse_count=1) for _ in range(6)]
+        for other in others:
+            await other.until(lambda ran: bool(ran.messages("stdout")))
+    finally:
+        release.set()
+    await asyncio.gather(*busy, *(other.finished.wait() for other in others))
+
+    assert first.data in {other.messages("stdout")[0] for other in others}
+    assert [other.data for other in others] == [["own"]] * 6
+
+
+async def test_the_context_of_an_earlier_attempt_asks_nothing(repeated: Repeated) -> None:
+    """What it would be told late would be taken for the next attempt's request."""
+    name = repeated.stage.write("""
+        import time
+        kept = []
+        def run(ctx):
+            kept.append(ctx)
+            try:
+                kept[0]._ask("state", {}, timeout_s=5 if len(kept) == 1 else 0.05)
+            except (TimeoutError, RuntimeError) as error:
+                time.sleep(0.3)
+                return type(error).__name__
+    """)
+
+    def answer(ask: Ask) -> Tell | None:
+        tell = Tell(ask.task_id, ask.attempt, ask.request, b"{}")
+        if ask.task_id == first.assignment.task_id:
+            return tell
+        asyncio.get_running_loop().call_later(0.15, repeated.stage.slots.tell, tell)
+        return None
+
+    repeated.stage.answer = answer
+    first = repeated.stage.begin(name, reuse_count=10)
+    await first.finished.wait()
+    ran = [await repeated.run(name) for _ in range(2)]
+    repeated.stage.answer = lambda ask: None
+
+    assert [each.outcome.code for each in ran] == [OutcomeCode.OK] * 2
+    assert [each.data for each in ran] == ["RuntimeError"] * 2
+
+
+async def test_what_its_processes_have_used_is_not_given_to_it(repeated: Repeated) -> None:
+    """The kernel counts each process for itself; so does the limit of a later attempt."""
+    name = repeated.stage.write("""
+        import os, time
+        def burn(s):
+            ends_at = time.process_time() + s
+            while time.process_time() < ends_at:
+                pass
+        def run(inner_s, own_s):
+            if os.fork() == 0:
+                burn(inner_s)
+                os._exit(0)
+            os.wait()
+            burn(own_s)
+    """)
+    limits = Limits(cpu_s=1.0)
+
+    for _ in range(3):
+        await repeated.run(name, {"inner_s": 0.9, "own_s": 0.0}, limits=limits)
+    over = await repeated.run(name, {"inner_s": 0.0, "own_s": 2.5}, limits=limits)
+
+    assert over.outcome.code is OutcomeCode.CPU_LIMIT

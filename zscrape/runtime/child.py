@@ -140,6 +140,7 @@ def _answer(said: Said, payload: bytes, confine: Callable[[str], None] | None) -
     failure, data = _attempt(request, said)
     _flush()
     is_kept = left_count > 0 and failure is None and _is_kept(said)
+    said.is_over = is_kept
     cpu_us, memory_bytes = limits.usage()
     cpu_us -= used_us
     if is_kept:

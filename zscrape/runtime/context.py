@@ -76,6 +76,7 @@ class Said:
         "emitter",
         "ended",
         "is_cancelled",
+        "is_over",
         "is_polling",
         "known_count",
         "limit_bytes",
@@ -93,6 +94,7 @@ class Said:
         self.known_count = 0  # items left out because an earlier run had their keys
         self.ended: Ended | None = None  # the first one counts, even if the script swallows it
         self.is_cancelled = False
+        self.is_over = False  # of a process that runs further attempts
         self.recording: Recording | None = None  # iff there may be something to tell
         self.is_polling = False  # the script looks at `ctx.cancelled`: it ends by itself
 
@@ -357,6 +359,8 @@ class Context:
 
     def _ask(self, kind: str, body: Any, *, timeout_s: float | None = None) -> Any:
         """Ask the gateway, and wait for what it says; see `asking.Asking.ask`."""
+        if self._said.is_over:  # its answer would be taken for the next request
+            raise RuntimeError("this attempt is over: every attempt has a ctx of its own")
         with _first_ask:  # threads that ask at once must share one
             if self._asking is None:
                 from zscrape.runtime.asking import Asking

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from zscrape.runtime import coroutine
 from zscrape.runtime.limits import HEADROOM_BYTES
+from zscrape.runtime.shm import FOLDER
 
 if TYPE_CHECKING:
     from zscrape.runtime.context import Said
@@ -51,6 +52,7 @@ class Standing:
         self._handlers = _handlers()
         self._streams = _streams()
         self._first_fd = _lowest_fd()
+        self._shared_count = _shared_count()
         self._memory_bytes = (resource.getrlimit(resource.RLIMIT_DATA)[1] - HEADROOM_BYTES) // 2
 
     def is_kept(self, said: Said) -> bool:
@@ -61,6 +63,8 @@ class Standing:
         if _limits() != self._limits or _handlers() != self._handlers or any(map(_timer, _TIMERS)):
             return False
         if _streams() != self._streams or _lowest_fd() - self._first_fd > _LEFT_OPEN_COUNT:
+            return False
+        if _shared_count() > self._shared_count:
             return False
         if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > self._memory_bytes > 0:
             return False
@@ -90,16 +94,27 @@ def _settle_loop() -> None:
 
 
 def _limits() -> tuple[Any, ...]:
-    return tuple(map(resource.getrlimit, _KINDS))
+    # The soft limit of processor time is set anew for each attempt.
+    return *map(resource.getrlimit, _KINDS), resource.getrlimit(resource.RLIMIT_CPU)[1]
 
 
 def _handlers() -> tuple[Any, ...]:
-    return tuple(map(_signal.getsignal, _HANDLED))
+    blocked = frozenset(_signal.pthread_sigmask(_signal.SIG_BLOCK, ()))
+    return *map(_signal.getsignal, _HANDLED), blocked
 
 
 def _streams() -> tuple[Any, ...]:
     """Return the streams themselves: a script that has put its own there has changed them."""
     return sys.stdin, sys.stdout, sys.stderr
+
+
+def _shared_count() -> int:
+    """Return how many files there are in shared memory, some of them perhaps of neighbours."""
+    try:
+        told = os.statvfs(FOLDER)
+    except OSError:  # there is none for scripts
+        return 0
+    return told.f_files - told.f_ffree
 
 
 def _timer(kind: int) -> float:

@@ -446,7 +446,11 @@ class Running:
         for fd in (child.channel_fd, child.out_fd, child.err_fd):
             self._pump.remove(fd)
         child.template.unwatch(child)
-        if self._is_kept and self.keep is not None and self.guard.code is None:
+        # What a pipe still holds would be taken for the next attempt's.
+        is_drained = self._is_kept and all(
+            _read(fd, 1) is None for fd in (child.out_fd, child.err_fd)
+        )
+        if is_drained and self.keep is not None and self.guard.code is None:
             child.used_cpu_s += cpu_s
             self.keep(child)
             return

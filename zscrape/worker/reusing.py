@@ -9,16 +9,21 @@ when there are more of them than slots.
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Final, NamedTuple
 
 from zscrape.model import RunSpec
 from zscrape.worker import tree
 from zscrape.worker.children import Child
 from zscrape.worker.pump import Pump
-from zscrape.worker.scratch import is_emptied
+from zscrape.worker.scratch import is_emptied, is_empty, opened
 
 _IDLE_S: Final = 30.0
 _LATE_EXIT_S: Final = 1.0
+# A script may forge its answer and go on: what waits is looked at, and must do nothing.
+_LOOK_S: Final = 0.5
+_STIR_S: Final = 0.05  # the processor time that it may use meanwhile
+_EMPTY_LIMIT_S: Final = 2.0
 
 
 class Use(NamedTuple):
@@ -32,6 +37,7 @@ class Use(NamedTuple):
 class _Waiting(NamedTuple):
     use: Use
     since_at: float
+    cpu_s: float  # that it had used by then
 
 
 class Reusing:
@@ -57,18 +63,22 @@ class Reusing:
 
     def offer(self, use: Use, child: Child) -> None:
         """Keep a child whose attempt is over; it is told to end if it can't be kept."""
-        child.on_exit = lambda _how: self._on_exit(child)
-        self._pump.add(child.channel_fd, lambda: self._drop(child))
-        self._waiting[child] = _Waiting(use, self._loop.time())
-        home = child.template.home_of(child)
+        try:
+            folder = opened(child.template.home_of(child))
+        except OSError:
+            self._let_go(child)
+            return
         if self._is_closed:
-            self._drop(child)
-        elif not is_emptied(home, is_trying=False):
-            self._set_aside(use, child, home)
-        elif len(self._waiting) > self._limit_count:
-            self._drop(next(iter(self._waiting)))
-        if self._timer is None and self._waiting:
-            self._timer = self._loop.call_later(_IDLE_S, self._drop_idle)
+            os.close(folder)
+            self._let_go(child)
+        elif is_empty(folder):
+            os.close(folder)
+            self._keep(use, child)
+        elif len(self._emptying) < self._limit_count:
+            self._set_aside(use, child, folder)
+        else:
+            os.close(folder)
+            self._let_go(child)
 
     async def close(self) -> None:
         """Let go of all of them."""
@@ -79,20 +89,35 @@ class Reusing:
         for child in [*self._waiting]:
             self._drop(child)
 
-    def _set_aside(self, use: Use, child: Child, home: str) -> None:
+    def _keep(self, use: Use, child: Child) -> None:
+        child.on_exit = lambda _how: self._on_exit(child)
+        self._pump.add(child.channel_fd, lambda: self._drop(child))
+        self._waiting[child] = _Waiting(use, self._loop.time(), _cpu_s(child))
+        if self._is_closed:  # since its folder was set aside
+            self._drop(child)
+        elif len(self._waiting) > self._limit_count:
+            self._drop(next(iter(self._waiting)))
+        if self._timer is None and self._waiting:
+            self._timer = self._loop.call_later(_LOOK_S, self._look)
+
+    def _set_aside(self, use: Use, child: Child, folder: int) -> None:
         """Have its folder emptied beside the loop; until then nobody is given it."""
-        self._forget(child)
         child.on_exit = lambda _how: None
-        emptying = self._loop.create_task(self._empty(use, child, home))
+        emptying = self._loop.create_task(self._empty(use, child, folder))
         self._emptying.add(emptying)
         emptying.add_done_callback(self._emptying.discard)
 
-    async def _empty(self, use: Use, child: Child, home: str) -> None:
-        is_empty = await asyncio.to_thread(is_emptied, home, is_trying=True)
+    async def _empty(self, use: Use, child: Child, folder: int) -> None:
+        # What fills it meanwhile would do so for ever.
+        ends_at = self._loop.time() + _EMPTY_LIMIT_S
+        ending = self._loop.call_at(ends_at, _end, child, 0.0)
+        is_ready = await asyncio.to_thread(is_emptied, folder)
+        ending.cancel()
+        is_late = self._loop.time() >= ends_at
         if child.exited is not None:
             child.hang_up()
-        elif is_empty:
-            self.offer(use, child)
+        elif is_ready and not is_late and is_alone(child):
+            self._keep(use, child)
         else:
             self._let_go(child)
 
@@ -110,27 +135,40 @@ class Reusing:
         child.on_exit = None
         child.hang_up()
         child.template.unwatch(child)
-        child.template.expect_exit(child, _LATE_EXIT_S)
+        _end(child, _LATE_EXIT_S if is_alone(child) else 0.0)
 
     def _on_exit(self, child: Child) -> None:
         if child in self._waiting:
             self._forget(child)
             child.hang_up()
 
-    def _drop_idle(self) -> None:
+    def _look(self) -> None:
+        """Drop what nobody has needed for a while, and what does anything but wait."""
         self._timer = None
         now = self._loop.time()
         for child, waiting in [*self._waiting.items()]:
-            if now - waiting.since_at >= _IDLE_S:
+            is_idle = now - waiting.since_at >= _IDLE_S
+            if is_idle or not is_alone(child) or _cpu_s(child) - waiting.cpu_s > _STIR_S:
                 self._drop(child)
         if self._waiting:
-            oldest_at = next(iter(self._waiting.values())).since_at
-            self._timer = self._loop.call_at(oldest_at + _IDLE_S, self._drop_idle)
+            self._timer = self._loop.call_later(_LOOK_S, self._look)
 
 
 def is_alone(child: Child) -> bool:
     """True iff nothing that a child has started is there any more, threads included."""
-    if not child.pid:
+    if not child.pid or child.exited is not None:
         return False
-    seen = tree.look(child.pid, child.template.strays_of(child), 1)
-    return len(seen) == 1 and seen[0].thread_count == 1
+    # Strays last: what loses its parent between the two looks is seen by the second.
+    seen = tree.look(child.pid, (), 1)
+    if len(seen) != 1 or seen[0].thread_count != 1 or seen[0].is_zombie:
+        return False
+    return not child.template.strays_of(child)
+
+
+def _end(child: Child, within_s: float) -> None:
+    if child.exited is None:
+        child.template.expect_exit(child, within_s)
+
+
+def _cpu_s(child: Child) -> float:
+    return sum(each.cpu_s for each in tree.look(child.pid, (), 0))

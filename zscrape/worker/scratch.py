@@ -132,21 +132,33 @@ async def _remove_aside(path: str) -> bool:
     return await asyncio.to_thread(remove_tree, path)
 
 
-def is_emptied(path: str, *, is_trying: bool) -> bool:
-    """True iff a folder is empty, or, if that is to be tried, everything in it could be removed."""
+def opened(path: str) -> int:
+    """Return a descriptor of a folder: its name may soon be that of another child's.
+
+    Raises:
+        OSError: It is not there, cannot be read, or there are no descriptors left.
+    """
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+def is_empty(folder: int) -> bool:
+    """True iff there is nothing in an open folder; how much there is costs nothing."""
     try:
-        if not os.listdir(path):  # noqa: PTH208 - as above
-            return True
-        if not is_trying:
-            return False
-        top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            _flatten(top)
-        finally:
-            os.close(top)
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
     except OSError:
         return False
-    return True
+
+
+def is_emptied(folder: int) -> bool:
+    """Remove everything from an open folder and close it; True iff nothing is left."""
+    try:
+        _flatten(folder)
+        return is_empty(folder)
+    except OSError:
+        return False
+    finally:
+        os.close(folder)
 
 
 def remove_tree(path: str) -> bool:

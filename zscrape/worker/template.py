@@ -146,6 +146,7 @@ class Template:
     def resume(self, child: Child) -> None:
         """Watch a child again that has run an attempt and is given another."""
         self.unwatch(child)
+        child.taken_at = time.time()  # what others have left before may be tidied
         if child not in self._unwatched:
             self._unwatched.append(child)
             self._in(_WATCH_DELAY_S, "watch", self._watch)
