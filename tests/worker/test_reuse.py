@@ -97,11 +97,16 @@ async def test_a_script_that_does_not_ask_shares_nothing(repeated: Repeated) -> 
 
 @pytest.mark.parametrize(
     "other",
-    [{"client": "other"}, {"limits": Limits(memory_bytes=300_000_000)}, {"timeout_s": 9.0}],
-    ids=["client", "limits", "time"],
+    [
+        {"client": "other"},
+        {"values": {"token": "rotated since"}},
+        {"limits": Limits(memory_bytes=300_000_000)},
+        {"timeout_s": 9.0},
+    ],
+    ids=["client", "secrets", "limits", "time"],
 )
 async def test_nobody_else_gets_the_process(repeated: Repeated, other: dict[str, Any]) -> None:
-    """Another client's attempt, or one under other limits, begins in a process of its own."""
+    """Another client's attempt, one with other limits or other secrets has its own process."""
     name = repeated.stage.write(_COUNTS)
 
     first = await repeated.run(name)
@@ -179,12 +184,12 @@ async def test_each_attempt_has_its_own_context(repeated: Repeated) -> None:
     """)
 
     ran = [
-        await repeated.run(name, {"n": n}, secrets=("token",), values={"token": "x" * (10 + n)})
+        await repeated.run(name, {"n": n}, secrets=("token",), values={"token": "x" * 10})
         for n in range(3)
     ]
 
     assert len(repeated.waiting_pids) == 1
-    assert [each.data for each in ran] == [[{"n": n, "secret": 10 + n}] for n in range(3)]
+    assert [each.data for each in ran] == [[{"n": n, "secret": 10}] for n in range(3)]
     assert [each.messages("log") for each in ran] == [[f"log {n}"] for n in range(3)]
     assert [each.messages("stdout") for each in ran] == [[f"print {n}"] for n in range(3)]
 

@@ -32,6 +32,7 @@ class Use(NamedTuple):
     client: str
     run: RunSpec
     python: str
+    secrets: dict[str, str]  # one that was rotated is not blanked out of what comes after
 
 
 class _Waiting(NamedTuple):

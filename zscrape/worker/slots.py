@@ -338,7 +338,7 @@ class Slots:
         """Return a child for an attempt: one that has run others, where its script wants that."""
         assignment = running.assignment
         if assignment.run.reuse_count > 1 and not assignment.is_replay:
-            use = Use(assignment.client, assignment.run, python)
+            use = Use(assignment.client, assignment.run, python, assignment.secrets)
             running.keep = functools.partial(self._reusing.offer, use)
             child = self._reusing.take(use)
             if child is not None:
