@@ -49,11 +49,20 @@ class Repeated:
 
     async def run(self, name: str, params: Any = None, **options: Any) -> Ran:
         """Run it once; return when its process waits, or has been given up."""
+        await until(self._is_ready)
         ran = self.stage.begin(name, params, **{**self.options, **options})
         await ran.finished.wait()
         reusing = self.stage.slots._reusing
         await until(lambda: not reusing._emptying)
         return ran
+
+    def _is_ready(self) -> bool:
+        """True iff there are spares: a child is kept once its template has told its number."""
+        templates = self.stage.slots._templates
+        spares = [each for one in templates._templates.values() for each in one._spares.values()]
+        return all(child.pid for child in templates.children()) and all(
+            each.waiting for each in spares
+        )
 
     @property
     def waiting_pids(self) -> list[int]:
@@ -64,8 +73,6 @@ class Repeated:
 @pytest_asyncio.fixture(loop_scope="session")
 async def repeated(stage: Stage) -> AsyncIterator[Repeated]:
     """Runs scripts; when it is done no process waits any more."""
-    # A child can be kept only once its template has told its number.
-    await until(lambda: all(child.pid for child in stage.slots._templates.children()))
     yield Repeated(stage)
     reusing = stage.slots._reusing
     for child in [*reusing._waiting]:

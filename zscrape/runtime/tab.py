@@ -69,6 +69,19 @@ class Tab(pydoll_tab.Tab):
         if self._visits is not None:
             self._visits.raise_refusal()
 
+    # Around each visit pydoll enables these events and disables them again. A wait for either
+    # answer is one for a browser that is busy with the page, or still with its own start.
+
+    async def enable_page_events(self) -> Any:
+        """Hear of loads, dialogs and navigation."""
+        await self._tell("Page.enable", {})
+        self._page_events_enabled = True
+
+    async def disable_page_events(self) -> Any:
+        """Hear of them no more."""
+        await self._tell("Page.disable", {})
+        self._page_events_enabled = False
+
     # ---- waiting ---------------------------------------------------------------------
 
     async def wait_for(self, selector: str, timeout: float = WAIT_S) -> WebElement:
@@ -254,9 +267,7 @@ class Tab(pydoll_tab.Tab):
 
     async def _take_size(self, width: int, height: int) -> None:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        command = {"method": "Emulation.setDeviceMetricsOverride", "params": size}
-        handler: Any = self._connection_handler
-        await handler.execute_command_nowait(command)  # what comes later is done later
+        await self._tell("Emulation.setDeviceMetricsOverride", size)
 
     async def _watch_visits(self, wanted: Options) -> None:
         if self._visits is None and are_wanted(wanted):
@@ -288,6 +299,11 @@ class Tab(pydoll_tab.Tab):
     async def _call(self, method: str, params: dict[str, Any]) -> Any:
         handler: Any = self._connection_handler
         return (await handler.execute_command({"method": method, "params": params}))["result"]
+
+    async def _tell(self, method: str, params: dict[str, Any]) -> None:
+        """Send a command whose answer nobody needs: what is sent later is done later."""
+        handler: Any = self._connection_handler
+        await handler.execute_command_nowait({"method": method, "params": params})
 
     async def _count(self, selector: str) -> int:
         params = {"nodeId": (await self._call("DOM.getDocument", {"depth": 0}))["root"]["nodeId"]}
