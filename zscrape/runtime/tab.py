@@ -69,16 +69,11 @@ class Tab(pydoll_tab.Tab):
         if self._visits is not None:
             self._visits.raise_refusal()
 
-    # Around each visit pydoll enables these events and disables them again. A wait for either
-    # answer is one for a browser that is busy with the page, or still with its own start.
-
-    async def enable_page_events(self) -> Any:
-        """Hear of loads, dialogs and navigation."""
-        await self._tell("Page.enable", {})
-        self._page_events_enabled = True
-
     async def disable_page_events(self) -> Any:
-        """Hear of them no more."""
+        """Hear no more of loads, dialogs and navigation; pydoll does so after each visit.
+
+        Enabling them must be waited for: a page that loads sooner would not be heard of.
+        """
         await self._tell("Page.disable", {})
         self._page_events_enabled = False
 

@@ -1,7 +1,7 @@
 """Limits that the kernel keeps for one process, kept for all processes of an attempt.
 
-Most attempts are over before this begins. It looks ten times a second: first at what costs
-little, and only if that could be too much at what is exact.
+Most attempts are over before this begins. It looks ten times a second, or a little less where
+that costs much: first at what costs little, and only if that could be too much at what is exact.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ _FIRST_LOOK_S = 0.03  # after the attempt has run for 20 ms already: see `Templa
 _LOOK_INTERVAL_S = 0.1
 # A sum that has not grown by more than this since it was last measured is not measured again.
 _GROWTH = 1.05
+# A browser has a dozen processes and a hundred threads to look at, while it keeps all processors
+# busy: looking takes this share of the time at most, as long as the looks are not too rare.
+_SHARE = 0.05
+_LOOK_CAP_S = 0.3
 
 _Fields = Mapping[str, str | int | float]
 
@@ -39,6 +43,7 @@ class TreeWatch:
         self._limits = limits
         self._child = child
         self._end = end
+        self._loop = loop
         self._measured_bytes = 0.0  # the largest sum of resident sets that was looked into
         self._peak_bytes = self._held_bytes = 0
         self._cpu_s: dict[tuple[int, int], tuple[bool, float]] = {}  # stray or not, last seen
@@ -68,11 +73,13 @@ class TreeWatch:
     async def _run(self) -> None:
         await asyncio.sleep(_FIRST_LOOK_S)
         while True:
+            begun_at = self._loop.time()
             over = await self._look()
             if over is not None:
                 self._end(*over)
                 return
-            await asyncio.sleep(_LOOK_INTERVAL_S)
+            pause_s = max(_LOOK_INTERVAL_S, (self._loop.time() - begun_at) / _SHARE)
+            await asyncio.sleep(min(pause_s, _LOOK_CAP_S))
 
     async def _look(self) -> tuple[OutcomeCode, _Fields] | None:
         """Return the limit that the attempt has gone over, if any."""
