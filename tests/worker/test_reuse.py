@@ -249,11 +249,18 @@ async def test_a_later_attempt_is_watched_as_the_first_is(repeated: Repeated) ->
     assert repeated.waiting_pids == []
 
 
-@pytest.mark.parametrize("is_exclusive", [False, True])
-async def test_coroutines_and_locks_keep_a_process_too(
-    repeated: Repeated, is_exclusive: bool
-) -> None:
-    """Threads that only waited for a coroutine's calls are let go; a lock needs no exit."""
+async def test_attempts_with_a_lock_share_nothing(repeated: Repeated) -> None:
+    """A lock is free when its holder has ended, so that no process of one goes on."""
+    name = repeated.stage.write(_COUNTS)
+
+    ran = [await repeated.run(name, is_exclusive=True) for _ in range(2)]
+
+    assert [each.data[0] for each in ran] == [1, 1]
+    assert repeated.waiting_pids == []
+
+
+async def test_coroutines_keep_a_process_too(repeated: Repeated) -> None:
+    """Threads that only waited for a coroutine's calls are let go."""
     name = repeated.stage.write("""
         import asyncio, os
         async def run():
@@ -261,7 +268,7 @@ async def test_coroutines_and_locks_keep_a_process_too(
             return os.getpid()
     """)
 
-    ran = [await repeated.run(name, is_exclusive=is_exclusive) for _ in range(3)]
+    ran = [await repeated.run(name) for _ in range(3)]
 
     assert len({each.data for each in ran}) == 1
 

@@ -274,7 +274,7 @@ class Running:
             and child.run_count < self.assignment.run.reuse_count
             and is_alone(child)
         )
-        if self.assignment.is_exclusive and child is not None and not self._is_kept:
+        if self.assignment.is_exclusive and child is not None:
             # It has answered, and its threads and processes may still be at work.
             self._answered = ended
             self._is_deaf = True

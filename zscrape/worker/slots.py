@@ -337,7 +337,9 @@ class Slots:
     def _take_for(self, running: Running, python: str) -> Child:
         """Return a child for an attempt: one that has run others, where its script wants that."""
         assignment = running.assignment
-        if assignment.run.reuse_count > 1 and not assignment.is_replay:
+        # A lock is free once its holder's process has ended; its own word for that is not enough.
+        is_shared = not (assignment.is_exclusive or assignment.is_replay)
+        if assignment.run.reuse_count > 1 and is_shared:
             use = Use(assignment.client, assignment.run, python, assignment.secrets)
             running.keep = functools.partial(self._reusing.offer, use)
             child = self._reusing.take(use)
