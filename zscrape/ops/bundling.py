@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -21,15 +20,13 @@ from zscrape.ops.airgap.archive import complete, write_archive
 from zscrape.ops.airgap.fetching import Source, fetch
 from zscrape.ops.airgap.ownwheel import write_own_wheel
 from zscrape.ops.airgap.platforms import Platform
-from zscrape.scripts.cache import ScriptCache
+from zscrape.ops.onelook import open_anew
 from zscrape.scripts.catalogue import Catalogue
-from zscrape.scripts.repository import Repository, open_repository
+from zscrape.scripts.repository import Repository
 from zscrape.scripts.script import Script
 from zscrape.scripts.trusted import trust_of
 from zscrape.scripts.writing import place_tree
 from zscrape.worker.recipe import kit_lines
-
-_NEVER_S = 1e9  # one look at each repository is enough
 
 
 class Bundle(Struct, frozen=True):
@@ -125,23 +122,8 @@ async def open_shelf(settings: Settings) -> AsyncIterator[Shelf]:
     Raises:
         ConfigError: One of them cannot be opened.
     """
-    with tempfile.TemporaryDirectory(prefix="zscrape-bundle-") as scratch:
-        cache = ScriptCache(Path(scratch) / "cache")
-        repositories = [
-            open_repository(
-                each,
-                cache=cache,
-                folder=Path(scratch) / "repositories" / each.name,
-                refresh_interval_s=_NEVER_S,
-            )
-            for each in settings.repositories
-        ]
-        try:
-            yield Shelf(repositories, Catalogue(repositories, cache, trust=trust_of(settings)))
-        finally:
-            for repository in repositories:
-                await repository.close()
-            await cache.close()
+    async with open_anew(settings) as (repositories, cache):
+        yield Shelf(repositories, Catalogue(repositories, cache, trust=trust_of(settings)))
 
 
 def begin_bundle(

@@ -6,7 +6,6 @@ now. Nothing of a running gateway is touched, so it makes no difference whether 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
 
@@ -16,15 +15,13 @@ from zscrape.config import Settings
 from zscrape.errors import RepositoryUnavailable, ScriptError, ScriptNotFound, VersionNotFound
 from zscrape.messages import text
 from zscrape.ops.checking import examine_script
-from zscrape.scripts.cache import ScriptCache
+from zscrape.ops.onelook import open_anew
 from zscrape.scripts.digest import tree_digest
 from zscrape.scripts.problems import Problem, told
-from zscrape.scripts.repository import Repository, open_repository
+from zscrape.scripts.repository import Repository
 from zscrape.scripts.script import Script, build_script
 from zscrape.scripts.trust import Trust
 from zscrape.scripts.version import VersionRequest, newest_first
-
-_NEVER_S = 1e9  # one look at each repository is enough
 
 
 class Verdict(Struct, frozen=True):
@@ -77,29 +74,14 @@ async def verify_repositories(
         ScriptNotFound, VersionNotFound, VersionInvalid: A target is not there.
         ConfigError: A repository cannot be opened.
     """
-    with tempfile.TemporaryDirectory(prefix="zscrape-verify-") as scratch:
-        cache = ScriptCache(Path(scratch) / "cache")
-        repositories = [
-            open_repository(
-                each,
-                cache=cache,
-                folder=Path(scratch) / "repositories" / each.name,
-                refresh_interval_s=_NEVER_S,
-            )
-            for each in settings.repositories
-        ]
-        try:
-            for target in targets:
-                async for verdict in _verify_target(repositories, target, trust, lang):
-                    yield verdict
-            if not targets:
-                for repository in repositories:
-                    async for verdict in _verify_all(repository, trust, lang):
-                        yield verdict
-        finally:
+    async with open_anew(settings) as (repositories, _cache):
+        for target in targets:
+            async for verdict in _verify_target(repositories, target, trust, lang):
+                yield verdict
+        if not targets:
             for repository in repositories:
-                await repository.close()
-            await cache.close()
+                async for verdict in _verify_all(repository, trust, lang):
+                    yield verdict
 
 
 async def _verify_all(repository: Repository, trust: Trust, lang: str) -> AsyncIterator[Verdict]:
