@@ -97,26 +97,27 @@ def workers(python: Path, app: str, redis_url: str) -> Iterator[list[int]]:
 def used_s(pids: list[int]) -> float:
     """Return the processor time of processes, of all below them and of what those waited for."""
     total_s = 0.0
-    for pid in pids:
+    for each in _with_children(pids):
         with suppress(psutil.NoSuchProcess):
-            root = psutil.Process(pid)
-            for each in (root, *root.children(recursive=True)):
-                with suppress(psutil.NoSuchProcess):
-                    told = each.cpu_times()
-                    total_s += told.user + told.system + told.children_user + told.children_system
+            told = each.cpu_times()
+            total_s += told.user + told.system + told.children_user + told.children_system
     return total_s
 
 
 def proportional_bytes(pids: list[int]) -> int:
     """Return the memory of processes and of all below them, shared pages counted by their share."""
     total_bytes = 0
+    for each in _with_children(pids):
+        with suppress(psutil.Error):
+            total_bytes += each.memory_full_info().pss
+    return total_bytes
+
+
+def _with_children(pids: list[int]) -> Iterator[psutil.Process]:
     for pid in pids:
         with suppress(psutil.NoSuchProcess):
             root = psutil.Process(pid)
-            for each in (root, *root.children(recursive=True)):
-                with suppress(psutil.Error):
-                    total_bytes += each.memory_full_info().pss
-    return total_bytes
+            yield from (root, *root.children(recursive=True))
 
 
 def _wait_for(port: int) -> None:
