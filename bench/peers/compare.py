@@ -97,8 +97,6 @@ def _driven(python: Path, app: str, redis_url: str, pids: list[int]) -> Figures:
         assert driver.stdout is not None
         if driver.stdout.readline() != "ready\n":
             raise Unavailable(f"{app} could not be loaded")
-        below = [] if pids else [driver.pid]  # a peer that its client starts
-        idle_bytes = services.proportional_bytes([*pids, *below])
         before_s = services.used_s(pids)
         driver.stdin.write("\n")
         driver.stdin.flush()
@@ -108,6 +106,8 @@ def _driven(python: Path, app: str, redis_url: str, pids: list[int]) -> Figures:
         latencies, count, took_s, driver_cpu_s = json.loads(told)
         cpu_s = services.used_s(pids) - before_s if pids else services.used_s([driver.pid])
         task_count = len(latencies) + count
+        # Afterwards: by then all that a peer has is there. The client starts some of them.
+        idle_bytes = services.proportional_bytes(pids or [driver.pid])
         driver.stdin.write("\n")
         driver.stdin.flush()
         driver.wait(30)
