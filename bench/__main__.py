@@ -14,6 +14,7 @@ import argparse
 import json
 import platform
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -145,8 +146,10 @@ def main() -> None:
     figures: dict[str, float] = {}
     for part, measure in PARTS.items():
         if arguments.only is None or part in arguments.only:
-            console.print(f"measuring {part} ...", style="dim")
+            console.print(f"measuring {part} ...", style="dim", end=" ")
+            began_at = time.monotonic()
             figures |= {f"{part}.{name}": value for name, value in measure().items()}
+            console.print(f"{time.monotonic() - began_at:.0f} s", style="dim")
     table = Table("figure", "value", "goal", "", title="zscrape bench, medians")
     table.columns[1].justify = table.columns[2].justify = "right"
     for name, value in figures.items():
