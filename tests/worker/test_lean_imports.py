@@ -19,7 +19,10 @@ print(*sorted({{name.partition(".")[0] for name, module in sys.modules.items() i
     ("module", "absent"),
     [
         ("zscrape.worker.serve", {"rich", "pygments", "jsonschema", "sqlalchemy", "httpx"}),
-        ("zscrape.gateway.serve", {"rich", "pygments", "alembic", "dulwich", "boto3"}),
+        (
+            "zscrape.gateway.serve",
+            {"rich", "pygments", "alembic", "sqlalchemy", "dulwich", "boto3"},
+        ),
     ],
 )
 def test_a_process_loads_no_more_than_it_needs(module: str, absent: set[str]) -> None:
