@@ -313,6 +313,7 @@ async def _serve(
         *(policy, ensure, fleet, environments),
         leftovers=leftovers,
         is_kept=lambda pin: cache.has(pin.digest),
+        held=lambda pin: cache.held(pin.digest),
     )
     with usable(policy.scratch_dir, "--home"):
         await slots.start()
