@@ -15,8 +15,11 @@ from typing import Any, Final
 
 import uvicorn
 from msgspec import Struct
+from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from zscrape.gateway.quick import QuickApp, WholeCall
 
 # Connections that wait to be accepted; also uvicorn's own default.
 BACKLOG: Final = 2048
@@ -96,6 +99,16 @@ class HttpConfig(uvicorn.Config):
             timeout_graceful_shutdown=3,
         )
         self.limits = limits
+        # An application within another one (a proxy's headers, a trace) must see every call.
+        self.quick = None if proxies else _quick_of(app)
+
+
+def _quick_of(app: ASGIApp) -> QuickApp | None:
+    """Return what of an application takes the calls that come whole; None when nothing does."""
+    if not isinstance(app, Starlette):
+        return None
+    quick: QuickApp | None = getattr(app.state, "quick", None)
+    return quick
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -110,7 +123,11 @@ class LimitedProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._is_in_head = False
+        self._is_first = False  # no call before it waits for its answer
         self._answering: RequestResponseCycle | None = None
+        self._quick = config.quick
+        self._held: tuple[RequestResponseCycle, Any] | None = None  # is it whole with this piece?
+        self._whole: WholeCall | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection in, or cut it where far too many are there."""
@@ -121,12 +138,16 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         if beyond_count > 0:
             self.app = _Crowded(self.app)
+            self._quick = None
         self._begin_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell every request under way that nobody waits for it any more."""
         self._disarm()
         self._go_on()
+        if self._whole is not None:
+            self._whole.on_gone()
+            self._whole = None
         answering = self._answering
         # Of pipelined requests uvicorn tells the newest alone; the one that is being answered
         # would write to a closed transport.
@@ -162,6 +183,9 @@ class LimitedProtocol(HttpToolsProtocol):
         """Feed the parser; a head must end in time and within its size."""
         was_in_head = self._is_in_head
         super().data_received(data)
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._begin(*held)
         if self.transport.is_closing():
             return
         if self._timer is None and not self._is_answering:
@@ -181,7 +205,9 @@ class LimitedProtocol(HttpToolsProtocol):
         """Give the body its own time."""
         self._is_in_head = False
         self._arm(self._limits.body_timeout_s + _BODY_GRACE_S)
+        self._is_first = True
         super().on_headers_complete()
+        self._is_first = False
 
     def on_message_complete(self) -> None:
         """The request is here: from now on the gateway is the one that is waited for."""
@@ -190,7 +216,22 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
-        super()._start_asgi_task(cycle, app)
+        quick = self._quick
+        # One that has waited for the answer before it goes the usual way: it may be one of many.
+        if quick is not None and self._is_first and quick.takes(cycle.scope):
+            self._held = cycle, app
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def _begin(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Begin with a call whose head has come with the piece of data that has just been read."""
+        flow = self.flow
+        is_held_up = cycle.more_body or flow.read_paused or flow.write_paused
+        if self._quick is None or is_held_up or self.transport.is_closing():
+            super()._start_asgi_task(cycle, app)
+        else:
+            self._whole = WholeCall(cycle, super()._start_asgi_task)
+            self._quick.begin(self._whole)
 
     @property
     def _is_answering(self) -> bool:
