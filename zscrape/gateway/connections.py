@@ -2,7 +2,8 @@
 
 uvicorn waits for ever for a head and for a body, and keeps whatever a head has brought. One
 timer per connection ends what is not received in time; the endpoints answer 408 before that
-where there is somebody to answer.
+where there is somebody to answer. A request that comes in one piece of data, as nearly all do,
+needs no timer: they are set when a piece has been read, and one for idle connections runs on.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -122,6 +124,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self.logger = _LOGGER
         self._timer: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
+        self._due_s = 0.0  # what the timer is to be set to once a piece of data has been read
+        self._is_reading = False
+        self._idle_at = inf  # since when nothing is asked
         self._is_in_head = False
         self._is_first = False  # no call before it waits for its answer
         self._answering: RequestResponseCycle | None = None
@@ -145,6 +150,8 @@ class LimitedProtocol(HttpToolsProtocol):
         """Tell every request under way that nobody waits for it any more."""
         self._disarm()
         self._go_on()
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
         if self._whole is not None:
             self._whole.on_gone()
             self._whole = None
@@ -175,12 +182,47 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection; what its client has not read by then holds it no longer."""
+        self.timeout_keep_alive_task = None
+        left_s = self._idle_at + self.timeout_keep_alive - self.loop.time()
+        if left_s > 0.0:
+            if left_s != inf:
+                self._wait_idle(left_s)
+            return
         super().timeout_keep_alive_handler()
         if self._stalled is None and self.transport.get_write_buffer_size():
             self._stalled = self.loop.call_later(self._limits.stall_timeout_s, self.transport.abort)
 
+    def _wait_idle(self, delay_s: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            delay_s, self.timeout_keep_alive_handler
+        )
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_at = inf  # the timer runs on: to cancel it each time costs more than its look
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, or wait for it as long as an idle connection may."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._unset_keepalive_if_required()
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_at = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._wait_idle(self.timeout_keep_alive)
+
     def data_received(self, data: bytes) -> None:
         """Feed the parser; a head must end in time and within its size."""
+        self._is_reading = True
+        self._read(data)
+        self._is_reading = False
+        if self._due_s and not self.transport.is_closing():
+            self._set_timer(self._due_s)
+
+    def _read(self, data: bytes) -> None:
         was_in_head = self._is_in_head
         super().data_received(data)
         if self._held is not None:
@@ -188,7 +230,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._begin(*held)
         if self.transport.is_closing():
             return
-        if self._timer is None and not self._is_answering:
+        if self._timer is None and not self._due_s and not self._is_answering:
             self._begin_head()  # line ends between two requests: they have stopped uvicorn's timer
         if was_in_head and self._is_in_head:
             self._head_bytes += len(data)
@@ -245,12 +287,20 @@ class LimitedProtocol(HttpToolsProtocol):
         self._arm(self._limits.head_timeout_s)
 
     def _arm(self, delay_s: float) -> None:
+        if self._is_reading:
+            self._due_s = delay_s
+        else:
+            self._set_timer(delay_s)
+
+    def _set_timer(self, delay_s: float) -> None:
+        self._due_s = 0.0
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self.loop.call_later(delay_s, self._expire, delay_s)
 
     def _disarm(self) -> None:
         self._is_in_head = False
+        self._due_s = 0.0
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
