@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from zscrape.core.effects import (
     DispatcherEffect,
@@ -36,6 +36,8 @@ class FactTeller:
         self.listener(fact)
 
     def _write(self, fact: DispatcherEffect) -> None:
+        if type(fact) not in _TOLD:  # of a task's facts most are not
+            return
         log = self._log
         match fact:
             case TaskFinished(task_id=task_id, attempt=attempt, outcome=outcome):
@@ -86,6 +88,11 @@ class FactTeller:
                 peer=fact.peer.hex(),
                 suppressed_count=suppressed_count,
             )
+
+
+_TOLD: Final = frozenset(
+    {TaskFinished, TaskQueued, WorkerJoined, WorkerSuspected, WorkerLost, Ignored}
+)
 
 
 def _no_trace(_task_id: TaskId) -> str:

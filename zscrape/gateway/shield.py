@@ -39,6 +39,7 @@ _STANDING: Final[RawHeaders] = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 ]
+_STANDING_LINES: Final = b"".join(b"%b: %b\r\n" % each for each in _STANDING)
 _STANDING_NAMES: Final = frozenset(name for name, _ in _STANDING)
 
 
@@ -113,14 +114,27 @@ def shielded(send: Send, scope: Scope, headers: dict[bytes, bytes], policy: Shie
             own: RawHeaders = list(message.get("headers", ()))
             said = _STANDING_NAMES.intersection(name.lower() for name, _ in own)
             own += [each for each in _STANDING if each[0] not in said] if said else _STANDING
-            if policy.origins:
-                own += _cors(headers, policy)
-            if RATE in scope:
-                own += rate_headers(scope[RATE])
+            own += _of_call(scope, headers, policy)
             message = {**message, "headers": own}
         await send(message)
 
     return send_shielded
+
+
+def shielded_head(
+    told: RawHeaders, scope: Scope, headers: dict[bytes, bytes], policy: ShieldPolicy
+) -> bytes:
+    """Return as lines the headers of an answer, none of them standing, and what every one has."""
+    lines = [b"%b: %b\r\n" % each for each in told]
+    lines.append(_STANDING_LINES)
+    lines += [b"%b: %b\r\n" % each for each in _of_call(scope, headers, policy)]
+    return b"".join(lines)
+
+
+def _of_call(scope: Scope, headers: dict[bytes, bytes], policy: ShieldPolicy) -> RawHeaders:
+    """Return what an answer carries for who has called."""
+    own: RawHeaders = _cors(headers, policy) if policy.origins else []
+    return own + rate_headers(scope[RATE]) if RATE in scope else own
 
 
 def _cors(headers: dict[bytes, bytes], policy: ShieldPolicy) -> RawHeaders:
