@@ -40,7 +40,7 @@ _EVENTS: Final = int(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLO
 class _Connection(Struct):
     remote: Remote | None
     heard_count: int = 0
-    allowed_bytes: int = FIRST_LIMIT_BYTES  # of all that it has sent
+    allowed_bytes: int | None = FIRST_LIMIT_BYTES  # of all that it has sent; None: to be reckoned
 
 
 class Guard:
@@ -107,10 +107,14 @@ class Guard:
         """Cut who has sent more than may be without coming to an end."""
         self._timer = self._loop.call_later(_LOOK_S, self._look)
         for descriptor, connection in [*self._connections.items()]:
-            received_bytes = _received_bytes(descriptor)
             heard_count = self._heard(descriptor)
             if heard_count != connection.heard_count:
+                # The kernel is asked by the next look only, if nothing was heard until then.
                 connection.heard_count = heard_count
+                connection.allowed_bytes = None
+                continue
+            received_bytes = _received_bytes(descriptor)
+            if connection.allowed_bytes is None:
                 connection.allowed_bytes = received_bytes + LIMIT_BYTES
             elif received_bytes > connection.allowed_bytes:
                 self._cut(descriptor, connection, "no end of a message")
