@@ -457,6 +457,7 @@ class Running:
         child.hang_up()
         if child.exited is None:
             child.template.expect_exit(child, _LATE_EXIT_S)
+        child.template.refill()  # not sooner: what forks takes a processor from what runs
 
 
 def _request(
