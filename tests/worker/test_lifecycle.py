@@ -55,6 +55,19 @@ async def test_killed_template_is_started_again(own: Stage) -> None:
     assert len(survivors) <= 1  # the spare of the other kit
 
 
+async def test_an_attempt_that_needs_nothing_is_launched_at_once(own: Stage) -> None:
+    """The script runs when `begin` returns; what has to be made first is waited for beside it."""
+    at_once = own.begin(own.write("def run():\n    return 1"))
+    is_started_at_once = at_once.started.is_set()
+    later = own.begin(own.write("def run():\n    return 2"), preload=("json",))
+    is_later_started_at_once = later.started.is_set()
+    await asyncio.gather(at_once.finished.wait(), later.finished.wait())
+
+    assert is_started_at_once
+    assert not is_later_started_at_once
+    assert (at_once.data, later.data) == (1, 2)
+
+
 async def test_killed_template_leaves_no_zombie(own: Stage) -> None:
     """What a script had started is ended and reaped when its template dies, not only killed."""
     source = (

@@ -65,7 +65,6 @@ from zscrape.store.handoffs import HandoffStore
 from zscrape.store.linkkeys import LinkKeyStore
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 from zscrape.store.schedules import ScheduleStore
-from zscrape.store.schema import HANDOFFS, OCCURRENCES, SCHEDULES
 from zscrape.store.secrets import MemorySecrets, SqlSecrets
 from zscrape.store.sql import SqlTaskStore
 from zscrape.store.tasks import TaskRow, TaskStore
@@ -331,7 +330,7 @@ def _handoffs(
     """Return what people are asked by running scripts."""
     database = identity.database
     handoffs = Handoffs(
-        HandoffStore(VolatileDatabase((HANDOFFS,)) if database is None else database.database),
+        HandoffStore(VolatileDatabase(("handoffs",)) if database is None else database.database),
         service,
         is_shared=identity.shared is not None,
         kept_s=settings.gateway.task_kept_days * 86_400.0,
@@ -404,7 +403,7 @@ def _schedules(
 ) -> tuple[Scheduler, Schedules]:
     """Return what fires schedules, and what people work with them by."""
     store = identity.database
-    database = VolatileDatabase((SCHEDULES, OCCURRENCES)) if store is None else store.database
+    database = VolatileDatabase(("schedules", "occurrences")) if store is None else store.database
     kept = ScheduleStore(database)
     kept_days = settings.gateway.task_kept_days
     scheduler = Scheduler(

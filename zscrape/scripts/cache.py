@@ -130,6 +130,18 @@ class ScriptCache:
         self._mark_used(digest)
         return digest
 
+    def held(self, digest: str) -> Path | None:
+        """Return the verified folder of an entry that has not changed; None: see `ensure`."""
+        fingerprint = self._known.get(digest)
+        if (
+            fingerprint is None
+            or len(fingerprint.paths) > _INLINE_STAT_COUNT
+            or not fingerprint.holds()
+        ):
+            return None
+        self._mark_used(digest)
+        return self._folders[digest]
+
     async def ensure(self, pin: Pin, fetch: Fetch) -> Path:
         """Return the verified folder of a pin, fetching it if it is not here.
 
@@ -140,14 +152,9 @@ class ScriptCache:
             IntegrityFailure: What `fetch` gave, twice, is not what the pin says.
             VersionNotFound: `fetch` does not have it.
         """
-        fingerprint = self._known.get(pin.digest)
-        if (
-            fingerprint is not None
-            and len(fingerprint.paths) <= _INLINE_STAT_COUNT
-            and fingerprint.holds()
-        ):
-            self._mark_used(pin.digest)
-            return self._folders[pin.digest]
+        folder = self.held(pin.digest)
+        if folder is not None:
+            return folder
         return await self._flights.join(pin.digest, lambda: self._ensure(pin, fetch))
 
     # ---- out -------------------------------------------------------------------------

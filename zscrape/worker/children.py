@@ -49,6 +49,9 @@ class Keeper(Protocol):
     def home_of(self, child: Child) -> str:
         """Return the path of the child's private folder."""
 
+    def is_home_untouched(self, child: Child) -> bool:
+        """True iff nothing has ever been changed in that folder, which one look tells."""
+
     def reap(self) -> None:
         """Wait for what has ended."""
 

@@ -145,7 +145,6 @@ class Template:
 
     def resume(self, child: Child) -> None:
         """Watch a child again that has run an attempt and is given another."""
-        self.unwatch(child)
         child.taken_at = time.time()  # what others have left before may be tidied
         if child not in self._unwatched:
             self._unwatched.append(child)
@@ -278,6 +277,8 @@ class Template:
                 continue
             if child.on_long is not None:
                 child.on_long()
+            if child.pidfd >= 0:  # since an attempt that it has run before
+                continue
             try:
                 child.pidfd = os.pidfd_open(child.pid)
             except OSError:  # it has ended, or there are no descriptors left: ask until it ends
@@ -348,6 +349,10 @@ class Template:
     def home_of(self, child: Child) -> str:
         """Return the path of the child's private folder."""
         return f"{self._scratch.root}/{child.folder}"
+
+    def is_home_untouched(self, child: Child) -> bool:
+        """True iff nothing has ever been changed in that folder, which one look tells."""
+        return self._scratch.is_untouched(child.folder)
 
     def reap(self) -> None:
         """Have what has ended waited for, strays too: nothing else may speak to it for long."""
