@@ -13,11 +13,11 @@ from msgspec import Struct
 
 from zscrape.config import Settings, usable
 from zscrape.core.bucket import rate_of
-from zscrape.core.effects import DispatcherEffect
+from zscrape.core.effects import TaskAssigned, TaskFinished, TaskQueued
 from zscrape.errors import NotFound
 from zscrape.gateway.asked import Answerer, Asked, Questions
 from zscrape.gateway.connections import room_for
-from zscrape.gateway.counters import Counters
+from zscrape.gateway.counters import COUNTED, Counters
 from zscrape.gateway.deliveries import Deliveries, WebhookPolicy
 from zscrape.gateway.entrance import Entrance, open_entrance
 from zscrape.gateway.events import EventHub
@@ -186,15 +186,11 @@ async def assemble(
     spans = open_spans(os.environ, log, parts)
     if spans is not None:
         ends.append(spans.ended)
-
-    def apply(fact: DispatcherEffect) -> None:
-        if spans is not None:
-            spans.note(fact)  # before the task's end is told to those who listen
-        service.apply(fact)
-        questions.note(fact)
-        counters.note(fact)
-
-    teller.listener = apply
+        teller.listen(spans.note)  # before the task's end is told to those who wait for it
+    for kind, apply in service.appliers.items():
+        teller.listen(apply, (kind,))
+    teller.listen(questions.note, (TaskQueued, TaskAssigned, TaskFinished))
+    teller.listen(counters.note, COUNTED)
     teller.trace_of = service.trace_of
     if identity.shared is not None:
         await join(

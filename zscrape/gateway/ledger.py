@@ -128,7 +128,7 @@ class Ledger:
         self._is_idle.set()
         self._staying: set[TaskId] = set()  # those that `drained` waits for
         self._has_left = asyncio.Event()
-        self._appliers: dict[type, Callable[[Any], None]] = {
+        self.appliers: Mapping[type, Callable[[Any], None]] = {
             TaskQueued: self._queued,
             TaskAssigned: self._assigned,
             TaskAdopted: self._adopted,
@@ -213,7 +213,7 @@ class Ledger:
 
     def apply(self, effect: DispatcherEffect) -> None:
         """Take in a fact of the dispatcher; those about no task are for others."""
-        applier = self._appliers.get(type(effect))
+        applier = self.appliers.get(type(effect))
         if applier is not None:
             applier(effect)
 

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -39,6 +40,7 @@ _STANDING: Final[RawHeaders] = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 ]
+_HOST_LENGTH: Final = 255  # of a name that is remembered: they are strangers' words
 _STANDING_LINES: Final = b"".join(b"%b: %b\r\n" % each for each in _STANDING)
 _STANDING_NAMES: Final = frozenset(name for name, _ in _STANDING)
 
@@ -70,8 +72,16 @@ def check_host(headers: dict[bytes, bytes], policy: ShieldPolicy) -> None:
     if policy.hosts is None:
         return
     given = headers.get(b"host")
-    if given is not None and _bare(given) not in policy.hosts:
+    if given is None:
+        return
+    bare = _bare_once(given) if len(given) <= _HOST_LENGTH else _bare(given)
+    if bare not in policy.hosts:
         raise HostUnknown(host=given[:100].decode("latin-1"))
+
+
+@lru_cache(maxsize=64)
+def _bare_once(host: bytes) -> str:
+    return _bare(host)
 
 
 def _bare(host: bytes) -> str:

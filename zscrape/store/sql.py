@@ -214,7 +214,8 @@ class SqlTaskStore:
         if kind == "state" and row.outcome is not None and row.outcome.is_ok:
             task.answer_key = result_key(row.digest, row.parameters)
             self._answers[task.answer_key] = task
-        if self._owner is not None or not task.says_nothing_new:
+        is_touched = task.is_dirty and self._timer is not None
+        if not is_touched and (self._owner is not None or not task.says_nothing_new):
             self._touch(task)
         return row.last_number
 
