@@ -47,7 +47,9 @@ _HELD = """
             told = {words[0]: int(words[1]) for words in map(str.split, file) if len(words) == 3}
         return (told["Anonymous:"] - told["AnonHugePages:"]) * 1024
 """
-_ENLARGE = "from zscrape.runtime.hugetext import enlarge; raise SystemExit(enlarge() == 0)"
+_ENLARGE = (
+    "from zscrape.runtime.hugepages import enlarge_code; raise SystemExit(enlarge_code() == 0)"
+)
 _HUGE = """
     def run():
         with open("/proc/self/smaps_rollup") as file:

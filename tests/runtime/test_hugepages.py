@@ -1,4 +1,4 @@
-"""The interpreter's code in huge pages: where the machine has them, and where it does not."""
+"""The interpreter's code and objects in huge pages, where the machine has them and where not."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from zscrape.runtime.hugetext import BLOCK_BYTES
+from zscrape.runtime.hugepages import BLOCK_BYTES
 
 _ENLARGE = """
 import json, os, resource, sys
-from zscrape.runtime import hugetext
+from zscrape.runtime import hugepages
 
 def of_code():
     return [line for line in open("/proc/self/maps") if "r-xp" in line]
@@ -19,7 +19,7 @@ def of_code():
 before = of_code()
 {arrange}
 try:
-    size = hugetext.enlarge()
+    size = hugepages.enlarge_code()
 except OSError:
     size = -1
 pid = os.fork()
@@ -27,6 +27,20 @@ if pid == 0:
     os._exit(sum(json.loads("[1, 2, 3]")))
 status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 print(size, status, before == of_code())
+"""
+
+
+_OBJECTS = """
+import os
+from zscrape.runtime import hugepages
+
+made = [str(number) for number in range(200_000)]
+size = hugepages.enlarge_objects()
+is_same = made == [str(number) for number in range(200_000)]
+pid = os.fork()
+if pid == 0:
+    os._exit(made[199_999] != "199999")
+print(size, is_same, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
 
 
@@ -51,9 +65,9 @@ def test_code_in_huge_pages_still_runs() -> None:
     "arrange",
     [
         "resource.setrlimit(resource.RLIMIT_AS, (1 << 20, -1))",
-        "hugetext._COLLAPSE = 9999",
-        "hugetext._MAY_MOVE_FIXED = 2",
-        "hugetext.syscalls.MACHINE = 'another'",
+        "hugepages._COLLAPSE = 9999",
+        "hugepages._MAY_MOVE_FIXED = 2",
+        "hugepages.syscalls.MACHINE = 'another'",
     ],
 )
 def test_what_the_machine_refuses_changes_nothing(arrange: str) -> None:
@@ -62,3 +76,15 @@ def test_what_the_machine_refuses_changes_nothing(arrange: str) -> None:
 
     assert size <= 0
     assert (status, is_as_it_was) == (6, True)
+
+
+def test_objects_in_huge_pages_keep_their_values() -> None:
+    """What a process has made is the same afterwards, in huge pages, and so it is in its forks."""
+    told = subprocess.run(
+        [sys.executable, "-c", _OBJECTS], capture_output=True, check=True, text=True
+    ).stdout.split()
+    if told[0] == "0":
+        pytest.skip("this machine gives no huge pages")
+
+    assert int(told[0]) % BLOCK_BYTES == 0
+    assert told[1:] == ["True", "0"]
