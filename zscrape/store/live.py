@@ -158,8 +158,8 @@ class LiveTask(Struct, eq=False):
         written = Written(
             self,
             record,
-            [] if part else chunks_of(row.id, spilled),
-            None if part else result_of(row.id, data),
+            [] if part or not spilled else chunks_of(row.id, spilled),
+            None if part or data is None else result_of(row.id, data),
             len(spilled),
             self.to_free,
             self.waiters,
