@@ -121,6 +121,17 @@ async def test_busy_template_is_left_alone(own: Stage, monkeypatch: pytest.Monke
     assert own.slots.template_pids[""] == before
 
 
+async def test_spares_are_replaced_while_attempts_go_on(own: Stage) -> None:
+    """What long attempts have taken is there again before any of them is over."""
+    name = own.write(SLEEPER)
+    long = [own.begin(name, timeout_s=60.0) for _ in range(2)]
+    await asyncio.gather(*(ran.until(lambda ran: bool(ran.records)) for ran in long))
+    await until(lambda: len(own.slots.child_pids) >= len(long) + own.policy.slot_count + 1)
+    is_over = [ran.finished.is_set() for ran in long]
+
+    assert is_over == [False, False]
+
+
 async def test_killed_spare_is_replaced(own: Stage) -> None:
     """A spare that somebody kills costs at most its own place."""
     for pid in own.slots.child_pids:

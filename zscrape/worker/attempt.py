@@ -318,6 +318,7 @@ class Running:
         """Take what the pipes hold now, bounded: the script may be writing all the while."""
         self._is_drained = True
         for fd, stream in ((child.out_fd, self._out), (child.err_fd, self._err)):
+            data: bytes | None = None
             for _ in range(2):
                 data = _read(fd, _PIPE_BYTES)
                 if not data:
@@ -457,6 +458,7 @@ class Running:
         child.hang_up()
         if child.exited is None:
             child.template.expect_exit(child, _LATE_EXIT_S)
+        child.template.refill()  # not sooner: what forks takes a processor from what runs
 
 
 def _request(

@@ -37,6 +37,9 @@ class Keeper(Protocol):
     def unwatch(self, child: Child) -> None:
         """Close the descriptor that tells the child's end, if it has one."""
 
+    def refill_soon(self) -> None:
+        """Fork what has been taken once an attempt is over, or shortly; if none is left, now."""
+
     def refill(self) -> None:
         """Fork what has been taken."""
 

@@ -400,7 +400,7 @@ class Slots:
         is_dear = "browser" in run.kit
         if key is not None and code is None and not is_dear and self._codes.claim(key):
             self._compile(running.assignment, folder, key, python)
-        child.template.refill()
+        child.template.refill_soon()
 
     def _compile(self, assignment: Assignment, folder: str, key: CodeKey, python: str) -> None:
         """Have a child compile the script, beside its first attempt, for all that come after."""
