@@ -17,7 +17,7 @@ print(*sorted({{name.partition(".")[0] for name, module in sys.modules.items() i
 
 # What only some of the work needs, or another process.
 _OF_OTHERS = {"rich", "pygments", "alembic", "sqlalchemy", "dulwich", "boto3"}
-_ON_USE = {"jsonschema", "httpx", "packaging", "prometheus_client", "zoneinfo"}
+_ON_USE = {"jsonschema", "httpx", "packaging", "prometheus_client", "zoneinfo", "semver", "tarfile"}
 
 
 @pytest.mark.parametrize(
