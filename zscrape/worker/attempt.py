@@ -318,6 +318,7 @@ class Running:
         """Take what the pipes hold now, bounded: the script may be writing all the while."""
         self._is_drained = True
         for fd, stream in ((child.out_fd, self._out), (child.err_fd, self._err)):
+            data: bytes | None = b""
             for _ in range(2):
                 data = _read(fd, _PIPE_BYTES)
                 if not data:

@@ -82,6 +82,7 @@ class Child:
         "taken_at",
         "template",
         "used_cpu_s",
+        "watch_at",
     )
 
     def __init__(self, child_id: int, template: Keeper, folder: str) -> None:
@@ -91,6 +92,7 @@ class Child:
         self.pid = 0  # until the template has told it
         self.pidfd = -1  # open iff its end is watched for
         self.taken_at = 0.0  # when an attempt took it, by the clock
+        self.watch_at = 0.0  # when its attempt is to be watched, by the loop's clock
         self.kill_at = 0.0  # when its end is overdue, by the loop's clock
         self.exited: Exit | None = None
         self.on_exit: Callable[[Exit], None] | None = None  # set iff an attempt has it
