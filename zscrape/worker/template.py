@@ -113,6 +113,7 @@ class Template:
         ours.setblocking(False)
         self._control = ours
         self._pidfd = os.pidfd_open(self.process.pid)
+        self._eye = tree.Eye(self.process.pid)
         self._pump.add(ours.fileno(), self._on_control)
         self._pump.add(self._pidfd, self._on_gone)
 
@@ -368,7 +369,7 @@ class Template:
         """Return what the child has started that has lost its parent, zombies included."""
         known = {each.pid for each in self.children.values()}
         mark = (self._scratch.owner, child.id)
-        below = tree.children(self.process.pid, 1)
+        below = self._eye.children()
         return [pid for pid in below if pid not in known and marker.read(pid) == mark]
 
     def home_of(self, child: Child) -> str:
@@ -485,6 +486,7 @@ class Template:
             return
         self._pump.remove(self._pidfd)
         os.close(self._pidfd)
+        self._eye.close()
         self._drain_control()
         self._pump.remove(self._control.fileno())
         self._control.close()
