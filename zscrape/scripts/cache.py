@@ -72,6 +72,7 @@ class ScriptCache:
         self, root: Path, max_age_h: float = 168, max_size_bytes: int = 2_000_000_000
     ) -> None:
         self._root = root.absolute()
+        self._trees = str(self.trees)  # looked into with every request: making it costs more
         self._max_age_s = max_age_h * _HOUR_S
         self._max_size_bytes = max_size_bytes
         self._known: dict[str, Fingerprint] = {}
@@ -94,7 +95,7 @@ class ScriptCache:
 
     def has(self, digest: str) -> bool:
         """True iff an entry is there (it is verified when it is used, not now)."""
-        return is_digest(digest) and os.path.lexists(f"{self.trees}/{digest[7:]}")
+        return is_digest(digest) and os.path.lexists(f"{self._trees}/{digest[7:]}")
 
     def path(self, digest: str) -> Path:
         """Return the folder of a digest, whether it is there or not.
