@@ -94,7 +94,7 @@ class Dispatcher:
         self._pool = self._lives.pool
         self._lost_after_s = heartbeat.lost_after_s
         self._is_refusing = False
-        self._store_notes = StoreNotes(self._lives)
+        self._store_notes = StoreNotes(self._lives, beat_interval_s=heartbeat.interval_s)
         self._is_store_behind = is_store_behind
         self._handlers: dict[type, Callable[[Worker, Any, float], None]] = {
             Heartbeat: self._heard_beat,

@@ -26,8 +26,10 @@ NOTE_LIMIT_COUNT = 256
 class StoreNotes:
     """Outcomes that are kept, and whose workers have not been told yet."""
 
-    def __init__(self, lives: Lives) -> None:
+    def __init__(self, lives: Lives, *, beat_interval_s: float) -> None:
         self._lives = lives
+        # A worker that is heard no more should have been told before it is given up.
+        self._delay_s = min(NOTE_DELAY_S, beat_interval_s / 2)
         self._untold: dict[Worker, list[Attempt]] = {}
         self._owed: dict[Attempt, Worker] = {}  # heard and not stored yet
         self._large: set[Attempt] = set()  # of these
@@ -62,7 +64,7 @@ class StoreNotes:
             attempts = self._untold[worker] = []
         attempts.append(attempt)
         if self.next_at == inf:
-            self.next_at = now + NOTE_DELAY_S
+            self.next_at = now + self._delay_s
         if worker.is_leaving or size_bytes >= NOTE_LARGE_BYTES:
             self.hasten(now)
         if len(attempts) >= NOTE_LIMIT_COUNT:
