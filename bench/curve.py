@@ -45,14 +45,11 @@ _OPEN = _LIBRARY.crypto_box_open_easy
 _BOX_BY = _LIBRARY.crypto_box_easy_afternm
 _OPEN_BY = _LIBRARY.crypto_box_open_easy_afternm
 _SHARE = _LIBRARY.crypto_box_beforenm
+_TEXT: Final = ctypes.c_char_p
 for _function in (_BOX, _OPEN):
-    _function.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulonglong] + 3 * [
-        ctypes.c_char_p
-    ]
+    _function.argtypes = [_TEXT, _TEXT, ctypes.c_ulonglong, _TEXT, _TEXT, _TEXT]
 for _function in (_BOX_BY, _OPEN_BY):
-    _function.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulonglong] + 2 * [
-        ctypes.c_char_p
-    ]
+    _function.argtypes = [_TEXT, _TEXT, ctypes.c_ulonglong, _TEXT, _TEXT]
 
 
 def _box(data: bytes, nonce: bytes, public: bytes, secret: bytes) -> bytes:

@@ -26,7 +26,16 @@ from zscrape.gateway.guard import Guard
 from zscrape.gateway.handshakes import Handshakes, close_in
 from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.severing import remote_of, sever
-from zscrape.model import Explanation, LockSnapshot, RunSpec, Snapshot, TaskId, TaskSpec, WorkerId
+from zscrape.model import (
+    Attempt,
+    Explanation,
+    LockSnapshot,
+    RunSpec,
+    Snapshot,
+    TaskId,
+    TaskSpec,
+    WorkerId,
+)
 
 # Plain ints: building pyzmq's flag enums costs more than the call (10 % of a worker's samples).
 _NOBLOCK = int(zmq.NOBLOCK)
@@ -255,10 +264,10 @@ class Router:
         """Return the keys that are held here, each with its holder."""
         return self._dispatcher.held_keys()
 
-    def stored(self, task_id: TaskId, attempt: int) -> None:
-        """Note that the end of an attempt is stored: its worker may forget it."""
+    def stored(self, attempts: Iterable[Attempt]) -> None:
+        """Note that the ends of attempts are stored: their workers may forget them."""
         if not self._socket.closed:
-            self._act(self._dispatcher.stored(task_id, attempt, now=time.monotonic()))
+            self._act(self._dispatcher.stored(attempts, now=time.monotonic()))
 
     def drain_worker(self, worker_id: WorkerId, *, is_draining: bool) -> None:
         """Let a worker finish what it runs and take nothing new, or take work again.
