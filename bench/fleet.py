@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import TypeAlias
 
 import psutil
 import uvloop
@@ -119,9 +120,10 @@ class _Product:
         return None
 
 
-async def _through(
-    make: Callable[[LinkKeys], _Product | BareRouter], worker_count: int
-) -> dict[str, float]:
+_Make: TypeAlias = Callable[[LinkKeys], _Product | BareRouter]
+
+
+async def _through(make: _Make, worker_count: int) -> dict[str, float]:
     """Return what beats cost, tasks per second, and how many a second of our own time carries."""
     with tempfile.TemporaryDirectory() as folder:
         keys = LinkKeys(Path(folder))
@@ -157,7 +159,7 @@ async def _spent(router: _Product | BareRouter) -> tuple[int, float, float]:
 def measure() -> dict[str, float]:
     """Return what 1,000 workers cost, and medians of tasks through their sockets."""
     result = _beats()
-    cases = {
+    cases: dict[str, tuple[_Make, int]] = {
         "through_10": (_Product, 10),
         f"through_{WORKER_COUNT}": (_Product, WORKER_COUNT),
         f"bare_{WORKER_COUNT}": (BareRouter, WORKER_COUNT),
