@@ -81,6 +81,7 @@ GOALS: dict[str, tuple[float, bool]] = {
     "edge.p50_ratio": (2.7, False),
     "edge.cpu_256_to_16": (1.1, False),
     "fleet.through_1000_per_s": (20_000, True),
+    "fleet.through_1000_beats_cpu_percent_ratio": (1.4, False),
     "fleet.beating_cpu_percent": (2.5, False),
     "fleet.beating_mb": (80, False),
     "fleet.call_ratio": (1.1, False),
