@@ -8,9 +8,10 @@ import time
 import pytest
 from hypothesis import given, strategies as st
 
+from zscrape.core.nesting import depth_of
 from zscrape.errors import MalformedJson
 from zscrape.gateway.faults import FieldFault, read_fault
-from zscrape.gateway.requests import check_depth, decode_task, depth_of
+from zscrape.gateway.requests import check_depth, decode_task
 
 _DOCUMENTS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(alphabet='ab"\\[]{},:\n한'),

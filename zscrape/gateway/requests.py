@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from zscrape.core.nesting import depth_of
 from zscrape.errors import BodyTooLarge
 from zscrape.gateway.faults import field_fault, read_fault
 from zscrape.model import OutcomeCode, Overlap
@@ -17,8 +18,6 @@ _Body = TypeVar("_Body")
 # What msgspec lets out beside its own error (measured on 0.22); ValueError is a number of
 # more digits than Python turns into an int, UnicodeError is one too.
 _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
-_OPENINGS_TO_ONE: Final = bytes.maketrans(b"{}", b"[]")
-_NO_BRACKETS: Final = bytes(sorted(set(range(256)) - set(b"[]{}")))
 
 TIMEOUT_LIMIT_S: Final = 86_400  # one day
 BATCH_LIMIT_COUNT: Final = 1_000  # tasks in one call
@@ -131,30 +130,6 @@ _KNOWN: Final = (
     *WebhookRequest.__struct_fields__,
 )
 _KNOWN_OF_MANY: Final = (*_KNOWN, "idempotency_key")
-
-
-def depth_of(document: bytes, limit: int) -> int:
-    """Return how deeply `document` nests, counted no further than `limit + 1`.
-
-    Every step runs in C, so a hostile megabyte of brackets costs milliseconds: strings and
-    all else are cut out, then each round of removing `[]` takes one level away.
-    """
-    if document.count(b"[") + document.count(b"{") <= limit:
-        return 0  # it cannot nest deeper than it has openings
-    brackets = _without_strings(document).translate(_OPENINGS_TO_ONE, _NO_BRACKETS)
-    depth = 0
-    while brackets and depth <= limit:
-        inner = brackets.replace(b"[]", b"")
-        if inner == brackets:
-            return depth  # unbalanced: the decoder will say where
-        brackets, depth = inner, depth + 1
-    return depth
-
-
-def _without_strings(document: bytes) -> bytes:
-    # Escapes first, so that every quotation mark left opens or closes a string.
-    bare = document.replace(b"\\\\", b"").replace(b'\\"', b"")
-    return b"".join(bare.split(b'"')[::2])
 
 
 def check_depth(document: bytes, limit: int) -> None:

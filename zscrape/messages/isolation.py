@@ -11,6 +11,10 @@ ISOLATION: Final[dict[str, Text]] = {
         "{source}: an ordinary script fails on this worker: {value}. zscrape doctor tells more; a layer can be left out by isolation.skip.",
         "{source}: 이 워커에서는 평범한 스크립트도 실패합니다: {value}. 자세한 것은 zscrape doctor로 확인하고, 특정 계층은 isolation.skip으로 뺄 수 있습니다.",
     ),
+    "config_invalid.kernel": Text(
+        "The kernel refuses {source}, without which no attempt's processes can be held together: {reason}. A worker runs on Linux itself, not under an emulation of its calls such as qemu-user; zscrape doctor tells what this machine has.",
+        "커널이 {source}을(를) 거부합니다: {reason}. 이것이 없으면 시도의 프로세스들을 한데 묶어 둘 수 없습니다. 워커는 qemu-user처럼 시스템 호출을 흉내 내는 환경이 아니라 실제 Linux에서 실행하십시오. 이 머신에 무엇이 있는지는 zscrape doctor로 확인할 수 있습니다.",
+    ),
     "config_invalid.layer": Text(
         "{source}: the layer {value} is not in force here: {expected}. Mend that, or no longer require it.",
         "{source}: {value} 계층이 여기서는 적용되지 않습니다: {expected}. 원인을 고치거나 필수 목록에서 빼십시오.",
@@ -92,6 +96,10 @@ ISOLATION: Final[dict[str, Text]] = {
     "doctor.cost.no_new_privileges": Text(
         "set-user-id programs can be run by scripts.",
         "스크립트가 set-user-id 프로그램을 실행할 수 있습니다.",
+    ),
+    "doctor.cost.tree": Text(
+        "processes could outlive their attempts, and no worker starts.",
+        "프로세스가 시도보다 오래 남을 수 있어 워커가 시작되지 않습니다.",
     ),
     "doctor.cost.user": Text(
         "attempts share the worker's user, and its limit of processes.",

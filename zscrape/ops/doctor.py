@@ -166,7 +166,7 @@ def _layers(case: _Case) -> Iterator[Check]:
                 key = "layer.view.processes"
             yield case.tell(name, "ok", key, reason=strength.reason)
             continue
-        is_required = layer in settings.isolation.require
+        is_required = layer in (*settings.isolation.require, "tree")
         cost = text(f"doctor.cost.{layer}", case.lang)
         status: Status = "broken" if is_required else "warning"
         yield case.tell(name, status, "layer.missing", reason=reason, cost=cost)

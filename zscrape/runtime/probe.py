@@ -27,6 +27,7 @@ def tell(plan: Plan) -> None:
     """
     found: dict[str, str] = {}
     layers: dict[str, Callable[[], None]] = {
+        "tree": _adopt_orphans,
         "no_new_privileges": _forbid_new_privileges,
         "seccomp": _filter_calls,
         "landlock": lambda: _keep_to_folder(plan),
@@ -63,6 +64,10 @@ def _try(layer: Callable[[], None]) -> str:
         told = pipe.read().decode("utf-8", "replace")
     _, status = os.waitpid(pid, 0)
     return told if status == 0 else f"it ended its process ({os.waitstatus_to_exitcode(status)})"
+
+
+def _adopt_orphans() -> None:
+    syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
 
 
 def _forbid_new_privileges() -> None:

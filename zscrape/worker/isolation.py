@@ -24,7 +24,7 @@ LAUNCH = str(Path(limits.__file__).with_name("launch.py"))
 SKIPPED = "isolation.skip"  # the reason for a layer that the settings leave out
 STAGING = "view"  # the folder in a worker's scratch folder that a view is built on
 
-_TRIED = ("no_new_privileges", "user", "view", "landlock", "seccomp")
+_TRIED = ("tree", "no_new_privileges", "user", "view", "landlock", "seccomp")
 
 _PACKAGE = str(Path(limits.__file__).parents[1])
 _PROBE_TIMEOUT_S = 20.0

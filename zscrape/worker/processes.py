@@ -8,7 +8,10 @@ import signal
 import time
 from pathlib import Path
 
+from zscrape.config.values import SettingError
+
 _PR_SET_CHILD_SUBREAPER = 36
+_ADOPTION = "prctl(PR_SET_CHILD_SUBREAPER)"
 _COUNT_MAX_AGE_S = 1.0
 
 _counted_at = float("-inf")
@@ -20,10 +23,14 @@ def adopt() -> None:
 
     A process number cannot be reused before its parent has waited for it, so what is adopted
     can be signalled without hitting a stranger.
+
+    Raises:
+        ConfigError: The kernel does not; one that is only emulated (qemu-user) may not.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl PR_SET_CHILD_SUBREAPER")
+        reason = os.strerror(ctypes.get_errno())
+        raise SettingError(source=_ADOPTION, reason=reason, fault="kernel", value=_ADOPTION)
 
 
 def user_process_count() -> int:

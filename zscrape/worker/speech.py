@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from zscrape.core.nesting import READABLE_DEPTH, depth_of
 from zscrape.model import MIB, Limits, OutcomeCode
 from zscrape.runtime import channel as frames
 from zscrape.worker.capture import CUT_MARK, Budget, Line
@@ -226,6 +227,7 @@ class Speech:
         """Return a record as we write it: each key once, and of the stream that it came by."""
         limit_bytes, mask = self._limits.line_length_bytes, self._mask
         try:
+            _check_depth(payload)
             record = _decode_log(payload)
         except RecursionError:  # in a field that is skipped; a script may do that in earnest
             return _encode(_TOO_DEEP)
@@ -246,7 +248,8 @@ class Speech:
 
 
 def check_json(document: bytes) -> None:
-    """Raise one of `DECODE_ERRORS` unless `document` is JSON in UTF-8."""
+    """Raise one of `DECODE_ERRORS` unless `document` is JSON in UTF-8 that any Python reads."""
+    _check_depth(document)
     if len(document) <= _WHOLE_LIMIT_BYTES:
         _decode_any(document)
         return
@@ -254,6 +257,11 @@ def check_json(document: bytes) -> None:
     _walk(document)
     if holds_unreadable_number(document):
         raise msgspec.ValidationError("a number is out of range")
+
+
+def _check_depth(document: bytes) -> None:
+    if depth_of(document, READABLE_DEPTH) > READABLE_DEPTH:
+        raise RecursionError
 
 
 def _checked_progress(payload: bytes, mask: Mask | None) -> bytes:
