@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
+import sys
+
 import pytest
 
 from tests.worker.conftest import Stage
@@ -39,10 +43,17 @@ _RANDOM = """
 """
 _HELD = """
     def run():
-        with open("/proc/self/status") as file:
-            for line in file:
-                if line.startswith("RssAnon:"):
-                    return int(line.split()[1]) * 1024
+        with open("/proc/self/smaps_rollup") as file:
+            told = {words[0]: int(words[1]) for words in map(str.split, file) if len(words) == 3}
+        return (told["Anonymous:"] - told["AnonHugePages:"]) * 1024
+"""
+_ENLARGE = (
+    "from zscrape.runtime.hugepages import enlarge_code; raise SystemExit(enlarge_code() == 0)"
+)
+_HUGE = """
+    def run():
+        with open("/proc/self/smaps_rollup") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("AnonHugePages:"))
 """
 
 
@@ -62,7 +73,19 @@ async def test_each_child_has_random_numbers_of_its_own(stage: Stage) -> None:
 
 @pytest.mark.parametrize(("kit", "limit_bytes"), [((), 8_500_000), (("http",), 27_000_000)])
 async def test_a_child_begins_small(stage: Stage, kit: tuple[str, ...], limit_bytes: int) -> None:
-    """What a child holds when its script begins is little: each page of it is part of a fork."""
+    """A child begins with little, but for huge pages: each other one is part of a fork."""
     ran = await stage.run(_HELD, kit=kit)
 
     assert ran.data < limit_bytes
+
+
+async def test_children_inherit_code_in_huge_pages(stage: Stage) -> None:
+    """Where the machine gives huge pages a child runs code that its template has put into them."""
+    command = [sys.executable, "-c", _ENLARGE]
+    told = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=False)
+    if told.returncode != 0:
+        pytest.skip("this machine gives no huge pages, or the code does not fill one")
+
+    ran = await stage.run(_HUGE)
+
+    assert ran.data >= 2048

@@ -36,7 +36,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zscrape.runtime import child, chromium, limits, marker, network, strays
+from zscrape.runtime import child, chromium, hugepages, limits, marker, network, strays
 from zscrape.runtime.atfork import Hooks
 from zscrape.runtime.landlock import RULESET_FD
 from zscrape.runtime.sandbox import Sandbox, Step, read_plan
@@ -435,6 +435,7 @@ def serve(arguments: list[str]) -> None:
                 warm(kit)
                 import_ahead(preload)
             child.rehearse(scratch, 1)  # whatever it loads must be there before the sandbox is
+            _enlarge(hugepages.enlarge_code)
     except Exception as error:
         refuse(control_fd, error)
         raise
@@ -447,7 +448,16 @@ def serve(arguments: list[str]) -> None:
         template.rehearse(_REHEARSALS_COUNT)
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page it visits
+    if isolation == "fork":
+        _enlarge(hugepages.enlarge_objects)
     template.serve()
+
+
+def _enlarge(part: Callable[[], int]) -> None:
+    try:
+        part()
+    except OSError:  # it costs its forks more, that is all
+        return
 
 
 def refuse(control_fd: int, error: Exception) -> None:

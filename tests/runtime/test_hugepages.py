@@ -1,0 +1,90 @@
+"""The interpreter's code and objects in huge pages, where the machine has them and where not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from zscrape.runtime.hugepages import BLOCK_BYTES
+
+_ENLARGE = """
+import json, os, resource, sys
+from zscrape.runtime import hugepages
+
+def of_code():
+    return [line for line in open("/proc/self/maps") if "r-xp" in line]
+
+before = of_code()
+{arrange}
+try:
+    size = hugepages.enlarge_code()
+except OSError:
+    size = -1
+pid = os.fork()
+if pid == 0:
+    os._exit(sum(json.loads("[1, 2, 3]")))
+status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+print(size, status, before == of_code())
+"""
+
+
+_OBJECTS = """
+import os
+from zscrape.runtime import hugepages
+
+made = bytearray(range(256)) * 32768  # large enough to have whole blocks, wherever it lies
+size = hugepages.enlarge_objects()
+is_same = made == bytes(range(256)) * 32768
+pid = os.fork()
+if pid == 0:
+    os._exit(made[-1] != 255)
+print(size, is_same, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def _tell(arrange: str) -> tuple[int, int, bool]:
+    """Run it in an interpreter of its own; return the size, a fork's result, whether all stayed."""
+    command = [sys.executable, "-c", _ENLARGE.format(arrange=arrange)]
+    told = subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()
+    return int(told[0]), int(told[1]), told[2] == "True"
+
+
+def test_code_in_huge_pages_still_runs() -> None:
+    """An interpreter whose code has been put into huge pages works, and so do its forks."""
+    size, status, is_as_it_was = _tell("")
+    if size <= 0:
+        pytest.skip("this machine gives no huge pages, or the code does not fill one")
+
+    assert size % BLOCK_BYTES == 0
+    assert (status, is_as_it_was) == (6, False)
+
+
+@pytest.mark.parametrize(
+    "arrange",
+    [
+        "resource.setrlimit(resource.RLIMIT_AS, (1 << 20, -1))",
+        "hugepages._COLLAPSE = 9999",
+        "hugepages._MAY_MOVE_FIXED = 2",
+        "hugepages.syscalls.MACHINE = 'another'",
+    ],
+)
+def test_what_the_machine_refuses_changes_nothing(arrange: str) -> None:
+    """Without memory, huge pages or a known machine the code stays where it was, and runs."""
+    size, status, is_as_it_was = _tell(arrange)
+
+    assert size <= 0
+    assert (status, is_as_it_was) == (6, True)
+
+
+def test_objects_in_huge_pages_keep_their_values() -> None:
+    """What a process has made is the same afterwards, in huge pages, and so it is in its forks."""
+    told = subprocess.run(
+        [sys.executable, "-c", _OBJECTS], capture_output=True, check=True, text=True
+    ).stdout.split()
+    if told[0] == "0":
+        pytest.skip("this machine gives no huge pages")
+
+    assert int(told[0]) % BLOCK_BYTES == 0
+    assert told[1:] == ["True", "0"]
