@@ -6,17 +6,22 @@ one (OWASP, "CSV Injection"), and what a script brought from a site must not run
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from zscrape.errors import TableTooLarge
+from zscrape.onuse import on_use
+
+if TYPE_CHECKING:
+    import csv
+else:
+    csv = on_use("csv")
 
 XLSX_TYPE: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 

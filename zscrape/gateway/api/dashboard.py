@@ -11,8 +11,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 from functools import lru_cache
-from importlib.resources import files
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
@@ -25,6 +24,12 @@ from zscrape.errors import NotFound
 from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import language
 from zscrape.messages.dashboard import DASHBOARD
+from zscrape.onuse import on_use
+
+if TYPE_CHECKING:
+    from importlib import resources
+else:
+    resources = on_use("importlib.resources")
 
 ROOT: Final = "/ui/"
 _FOLDER: Final = "zscrape.gateway.dashboard"
@@ -61,7 +66,7 @@ def assets() -> dict[str, Asset]:
     """Return every file by its name."""
     found = {
         each.name: each.read_bytes()
-        for each in files(_FOLDER).iterdir()
+        for each in resources.files(_FOLDER).iterdir()
         if each.name.rpartition(".")[2] in TYPES and each.name != _PAGE
     }
     words = {key.removeprefix("ui."): [each.en, each.ko] for key, each in DASHBOARD.items()}
@@ -83,7 +88,7 @@ def page(lang: str) -> Asset:
     """Return the page that loads them."""
     scripts = [name for name in assets() if name.endswith(".js") and name != "uplot.js"]
     preloads = "".join(f'<link rel="modulepreload" href="{_path(name)}">\n' for name in scripts)
-    template = (files(_FOLDER) / _PAGE).read_text("utf-8")
+    template = (resources.files(_FOLDER) / _PAGE).read_text("utf-8")
     values = {"lang": lang, "base": _path(""), "preloads": preloads, "version": __version__}
     for name, value in values.items():
         template = template.replace(f"{{{{{name}}}}}", value)

@@ -11,8 +11,7 @@ import gzip
 import hashlib
 from functools import lru_cache
 from html import escape
-from importlib.resources import files
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from starlette.requests import Request
@@ -27,6 +26,12 @@ from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import check_query, language
 from zscrape.gateway.openapi import describe
 from zscrape.messages import text
+from zscrape.onuse import on_use
+
+if TYPE_CHECKING:
+    from importlib import resources
+else:
+    resources = on_use("importlib.resources")
 
 ROOT: Final = "/docs/"
 _FOLDER: Final = "zscrape.gateway.viewer"
@@ -81,7 +86,7 @@ async def asset(request: Request) -> Response:
 def assets() -> dict[str, Asset]:
     """Return every file by its name."""
     found = {}
-    for each in files(_FOLDER).iterdir():
+    for each in resources.files(_FOLDER).iterdir():
         name = each.name.removesuffix(".gz")
         kind = dashboard.TYPES.get(name.rpartition(".")[2])
         if kind is None or name == _PAGE:
@@ -103,7 +108,7 @@ def digest() -> str:
 
 @lru_cache(maxsize=4)
 def _page(lang: str) -> Asset:
-    shown = (files(_FOLDER) / _PAGE).read_text("utf-8")
+    shown = (resources.files(_FOLDER) / _PAGE).read_text("utf-8")
     values = {
         "lang": lang,
         "version": __version__,
