@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
@@ -37,7 +38,12 @@ class VolatileDatabase:
     """
 
     def __init__(self, tables: Iterable[Table] | None = None) -> None:
-        self._connection = sqlite3.connect(":memory:", isolation_level=None)
+        # The collector may close it in any thread; statements have the loop's alone.
+        self._connection = sqlite3.connect(
+            ":memory:", isolation_level=None, check_same_thread=False
+        )
+        # Nobody closes what is gone with its owner: Python warns of that from 3.13 on.
+        weakref.finalize(self, self._connection.close)
         engine = create_engine("sqlite://", creator=lambda: self._connection, poolclass=StaticPool)
         METADATA.create_all(engine, tables=None if tables is None else list(tables))
 
