@@ -1,4 +1,4 @@
-"""One command for every figure: `python -m bench [--json FILE] [--only NAME]`.
+"""One command for every figure: `python -m bench [--json FILE] [--only NAME ...]`.
 
 `python -m bench compare STORED NEW` holds a run to an earlier one, by ratios. `python -m bench
 peers` runs other systems on the same work beside ours, each in an environment of its own that it
@@ -14,6 +14,7 @@ import argparse
 import json
 import platform
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,9 +22,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import (
+    arrivals,
     batch,
     browser,
     compare,
+    connections,
     dashboard,
     dispatcher,
     edge,
@@ -31,6 +34,7 @@ from bench import (
     fleet,
     http,
     isolation,
+    items,
     link,
     path,
     payload,
@@ -46,13 +50,16 @@ from bench import (
 PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "dispatcher": dispatcher.measure,
     "edge": edge.measure,
+    "connections": connections.measure,
     "fleet": fleet.measure,
     "slots": slots.measure,
     "isolation": isolation.measure,
     "link": link.measure,
     "path": path.measure,
     "stages": stages.measure,
+    "arrivals": arrivals.measure,
     "payload": payload.measure,
+    "items": items.measure,
     "starts": starts.measure,
     "batch": batch.measure,
     "browser": browser.measure,
@@ -79,10 +86,16 @@ GOALS: dict[str, tuple[float, bool]] = {
     "isolation.added_cpu_us": (1500, False),
     # A tenth of a task at 1,000 tasks a second: what encryption may cost the whole path.
     "link.curve_added_us": (100, False),
+    "path.bare_p50_ratio_to_b": (1.0, False),
+    "path.bare_p99_ratio_to_b": (1.5, False),
+    "path.bare_rate_ratio_16_to_b": (0.8, True),
+    "path.bare_rate_ratio_64_to_b": (0.8, True),
     "path.http_p50_ratio": (2.0, False),
     "path.bare_p50_ratio": (2.0, False),
     "path.http_rate_ratio_16": (0.45, True),
     "path.bare_rate_ratio_16": (0.45, True),
+    "stages.cpu_ratio_64_to_16": (1.1, False),
+    "stages.idle_pss_mb": (60, False),
     "payload.10_kb_ratio": (1.15, False),
     "payload.1_mb_p50_ms": (12, False),
     "starts.cli_ms": (150, False),
@@ -127,14 +140,16 @@ def main() -> None:
     """Measure, print a table, and write JSON when asked."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--json", type=Path, help="write the figures there")
-    parser.add_argument("--only", choices=sorted(PARTS), help="measure one part")
+    parser.add_argument("--only", nargs="+", choices=sorted(PARTS), help="measure these parts")
     arguments = parser.parse_args()
     console = Console()
     figures: dict[str, float] = {}
     for part, measure in PARTS.items():
-        if arguments.only in (None, part):
-            console.print(f"measuring {part} ...", style="dim")
+        if arguments.only is None or part in arguments.only:
+            console.print(f"measuring {part} ...", style="dim", end=" ")
+            began_at = time.monotonic()
             figures |= {f"{part}.{name}": value for name, value in measure().items()}
+            console.print(f"{time.monotonic() - began_at:.0f} s", style="dim")
     table = Table("figure", "value", "goal", "", title="zscrape bench, medians")
     table.columns[1].justify = table.columns[2].justify = "right"
     for name, value in figures.items():

@@ -79,6 +79,60 @@ def drive(host: str, port: int, request: bytes, *, in_flight: int, seconds: floa
     return latencies
 
 
+def drive_at(
+    host: str,
+    port: int,
+    request: bytes,
+    *,
+    rate_per_s: float,
+    seconds: float,
+    connection_count: int,
+) -> tuple[list[float], float]:
+    """Send requests when they are due, evenly spaced, whether or not others are answered.
+
+    Returns:
+        The latency of each in seconds, from the moment at which it was due (however late a
+        connection was free), and how many were answered per second until the last one was.
+
+    Raises:
+        RuntimeError: A task did not complete.
+    """
+    latencies: list[float] = []
+    total = max(int(rate_per_s * seconds), 2)
+    due_at: dict[Connection, float] = {}
+    # epoll waits for whole milliseconds.
+    with selectors.SelectSelector() as selector:
+        free = [Connection(host, port, request) for _ in range(connection_count)]
+        for connection in free:
+            selector.register(connection.socket, selectors.EVENT_READ, connection)
+        everyone = list(free)
+        began_at = time.perf_counter()
+        sent_count = 0
+        while len(latencies) < total:
+            next_at = began_at + sent_count / rate_per_s
+            while free and sent_count < total and next_at <= time.perf_counter():
+                connection = free.pop()
+                due_at[connection] = next_at
+                connection.send()
+                sent_count += 1
+                next_at = began_at + sent_count / rate_per_s
+            is_waiting = bool(free) and sent_count < total
+            timeout_s = max(next_at - time.perf_counter(), 0.0) if is_waiting else 1.0
+            for key, _ in selector.select(timeout_s):
+                connection = key.data
+                body = connection.receive()
+                if body is not None:
+                    if _COMPLETED not in body:
+                        raise RuntimeError(f"a task that failed: {body[:400]!r}")
+                    latencies.append(time.perf_counter() - due_at.pop(connection))
+                    free.append(connection)
+        took_s = time.perf_counter() - began_at
+        for connection in everyone:
+            selector.unregister(connection.socket)
+            connection.socket.close()
+    return latencies, total / took_s
+
+
 def percentile(values: list[float], percent: int) -> float:
     """Return a percentile of at least two values."""
     return quantiles(values, n=100, method="inclusive")[percent - 1]

@@ -2,7 +2,8 @@
 
 Two no-op scripts: one that asks for no part of the kit and runs in the lean template, and one
 with the kit that a script gets by default. Each is compared with a process that has imported
-the same modules as its template (asked of a child of that template) and only forks.
+the same modules as its template (asked of a child of that template) and only forks, and both
+with B, which forks as a process of 14 MB with `threading` and `logging` does.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from statistics import median
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from bench.bare import fork_p50_s, fork_rate
+from bench.bare import fork_p50_s, fork_rate, loops
 from bench.load import Connection, drive, percentile, request_bytes
 
 ROUND_COUNT = 5
@@ -28,6 +29,8 @@ ROUND_S = 2.0
 SLOT_COUNT = 4
 IN_FLIGHT_COUNTS = (16, 64)
 KITS: dict[str, list[str]] = {"bare": [], "http": ["http"]}
+# B: as anybody's worker is before it imports what it works with.
+B_MODULES = ["json", "threading", "logging", "concurrent.futures"]
 
 _NOOP = "def run():\n    return None\n"
 _MODULES = "import sys\n\ndef run():\n    return sorted(sys.modules)\n"
@@ -78,6 +81,11 @@ class Cluster:
         self.http, self.key = http, key
         self.gateway_pid, self.worker_pid = gateway_pid, worker_pid
         self._host, self._port = url.hostname, url.port
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of the gateway."""
+        return self._host, self._port
 
     def request(self, script_name: str, parameters: Mapping[str, Any] | None = None) -> bytes:
         """Return a whole call of a script."""
@@ -154,6 +162,10 @@ def measure() -> dict[str, float]:
         for kit in KITS:
             running.drive(f"noop_{kit}", in_flight=4, seconds=1.0)  # warm
         for _ in range(ROUND_COUNT):
+            took_s = loops(B_MODULES, 1)[0]
+            note("b_p50_ms", median(took_s) * 1e3)
+            note("b_p99_ms", percentile(took_s, 99) * 1e3)
+            note("b_per_s", fork_rate(B_MODULES))
             for kit in KITS:
                 note(f"{kit}_fork_p50_ms", fork_p50_s(modules[kit]) * 1e3)
                 latencies = running.drive(f"noop_{kit}", in_flight=1)
@@ -169,4 +181,8 @@ def measure() -> dict[str, float]:
         for in_flight in IN_FLIGHT_COUNTS:
             rate = result[f"{kit}_scrape_{in_flight}_in_flight_per_s"]
             result[f"{kit}_rate_ratio_{in_flight}"] = rate / result[f"{kit}_fork_per_s"]
+            result[f"{kit}_rate_ratio_{in_flight}_to_b"] = rate / result["b_per_s"]
+        for percent in ("p50", "p99"):
+            ours_ms, b_ms = result[f"{kit}_scrape_{percent}_ms"], result[f"b_{percent}_ms"]
+            result[f"{kit}_{percent}_ratio_to_b"] = ours_ms / b_ms
     return result

@@ -24,6 +24,7 @@ from bench.path import KITS, Cluster, cluster
 ROUND_COUNT = 5
 ROUND_S = 2.0
 IN_FLIGHT_COUNT = 16
+MANY_COUNT = 64  # a task must not cost more because others wait
 _TICK_US = 1e6 / os.sysconf("SC_CLK_TCK")
 # Fields of /proc/PID/stat behind the name: see proc(5).
 _MINOR, _MINOR_OF_CHILDREN, _USER_OF_CHILDREN, _SYSTEM_OF_CHILDREN = 7, 8, 13, 14
@@ -184,9 +185,12 @@ def measure(
             for kit in KITS:
                 for name, value in _round(running, kit, in_flight, seconds).items():
                     note(f"{kit}_{name}", value)
+            many = _round(running, "bare", MANY_COUNT, seconds)
+            note(f"bare_total_us_{MANY_COUNT}", many["total_us"])
         idle = _idle_mb(running)
     result = {name: median(values) for name, values in figures.items()} | idle
     fork_us = result["fork_parent_us"] + result["fork_child_us"]
     for kit in KITS:
         result[f"{kit}_total_ratio"] = result[f"{kit}_total_us"] / fork_us
+    result["cpu_ratio_64_to_16"] = result[f"bare_total_us_{MANY_COUNT}"] / result["bare_total_us"]
     return result

@@ -10,6 +10,7 @@ each second and answers every Run with its outcome. It ends with its standard in
 from __future__ import annotations
 
 import select
+import socket
 import subprocess
 import sys
 import time
@@ -18,100 +19,141 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import zmq
-
+from bench.curve import CurveClient
 from zscrape import wire
 from zscrape.config import JOIN_FILE, JoinToken, parse_token
 from zscrape.config.keyfiles import KeyPair, new_pair, pair_of
 from zscrape.model import Outcome, OutcomeCode, WorkerFacts
-from zscrape.worker.agent import DEALER_OPTIONS
 
-_NOBLOCK = int(zmq.NOBLOCK)
 _BEAT_S = 1.0
 _STDIN = 0
+_READ_BYTES = 256 * 1024
+_PATIENCE_S = 30.0
+
+
+class _Line:
+    """One connection to the gateway."""
+
+    def __init__(self, token: JoinToken, pair: KeyPair) -> None:
+        host, _, port = token.addresses[0].removeprefix("tcp://").rpartition(":")
+        self.socket = socket.create_connection((host.strip("[]"), int(port)), _PATIENCE_S)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._curve = CurveClient(token.server_keys[0], pair)
+        self._ready: list[bytes] = []
+        self.flush()
+        while not self._curve.is_open:
+            self._ready += self.receive()
+
+    def receive(self) -> list[bytes]:
+        """Return the messages that one read has completed."""
+        data = self.socket.recv(_READ_BYTES)
+        if not data:
+            raise ConnectionError("the gateway has closed the connection")
+        messages = self._curve.receive(data)
+        self.flush()
+        return messages
+
+    def ask(self, message: wire.Spoken) -> wire.Answered:
+        """Send a message and return the first answer."""
+        self.send([message])
+        while not self._ready:
+            self._ready += self.receive()
+        return wire.decode_gateway(self._ready.pop(0))
+
+    def send(self, messages: list[wire.Spoken]) -> None:
+        """Send messages in one write."""
+        self._write(b"".join(self._curve.message(wire.encode(message)) for message in messages))
+
+    def flush(self) -> None:
+        """Send what the protocol itself has to say."""
+        self._write(self._curve.taken())
+
+    def _write(self, data: bytes) -> None:
+        if data:
+            self.socket.sendall(data)
 
 
 class _Worker:
     """One worker of many."""
 
-    def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], token: JoinToken, number: int, slots: int
-    ) -> None:
-        self.id, self._slots = f"simulated-{number:04}", slots
+    def __init__(self, token: JoinToken, number: int, slots: int) -> None:
+        self._id, self._slots = f"simulated-{number:04}", slots
         self._seq = 0
         pair = new_pair()
-        joining = _dial(context, token, pair_of(token.secret))
-        joining.send(wire.encode(wire.Join(wire.PROTOCOL, self.id, pair.public)))
-        answer = wire.decode_gateway(joining.recv())
-        assert answer == wire.Joined(self.id), answer
-        joining.close()
-        self.socket = _dial(context, token, pair)
-        hello = wire.Hello(
-            wire.PROTOCOL, self.id, "1", slots, slots, ("linux",), WorkerFacts(), connection=1
+        joining = _Line(token, pair_of(token.secret))
+        answer = joining.ask(wire.Join(wire.PROTOCOL, self._id, pair.public))
+        assert answer == wire.Joined(self._id), answer
+        joining.socket.close()
+        self.line = _Line(token, pair)
+        self._hello = wire.Hello(
+            wire.PROTOCOL, self._id, "1", slots, slots, ("linux",), WorkerFacts(), connection=1
         )
-        self.socket.send(wire.encode(hello))
-        while not isinstance(wire.decode_gateway(self.socket.recv()), wire.Welcome):
-            pass
+        answer = self.line.ask(self._hello)
+        assert isinstance(answer, wire.Welcome), answer
 
     def beat(self) -> None:
         """Tell that it lives."""
         self._seq += 1
-        self.socket.send(wire.encode(wire.Heartbeat("1", self._seq, self._slots)), _NOBLOCK)
+        self.line.send([wire.Heartbeat("1", self._seq, self._slots)])
 
     def answer(self, outcome: Outcome) -> None:
-        """End every attempt that has come; the descriptor tells of news once."""
-        while True:
-            try:
-                message = wire.decode_gateway(self.socket.recv(_NOBLOCK))
-            except zmq.Again:
-                return
+        """End every attempt that has come."""
+        said: list[wire.Spoken] = []
+        for frame in self.line.receive():
+            message = wire.decode_gateway(frame)
             if type(message) is wire.Run:
-                done = wire.Done(message.task_id, message.attempt, outcome)
-                self.socket.send(wire.encode(done), _NOBLOCK)
+                said.append(wire.Done(message.task_id, message.attempt, outcome))
+            elif type(message) is wire.Who:  # its beats came too late
+                said.append(self._hello)
+        if said:
+            self.line.send(said)
 
 
-def _dial(
-    context: zmq.Context[zmq.Socket[bytes]], token: JoinToken, pair: KeyPair
-) -> zmq.Socket[bytes]:
-    socket = context.socket(zmq.DEALER)
-    for option, value in DEALER_OPTIONS:
-        socket.setsockopt(option, value)
-    socket.setsockopt(zmq.CURVE_SERVERKEY, token.server_keys[0])
-    socket.setsockopt(zmq.CURVE_PUBLICKEY, pair.public)
-    socket.setsockopt(zmq.CURVE_SECRETKEY, pair.secret)
-    socket.setsockopt(zmq.RCVTIMEO, 30_000)
-    socket.setsockopt(zmq.SNDTIMEO, 30_000)
-    socket.connect(token.addresses[0])
-    return socket
+class _Herd:
+    """All of them, in one loop."""
+
+    def __init__(self, data_bytes: int) -> None:
+        data = b'"' + b"x" * (data_bytes - 2) + b'"' if data_bytes else b"null"
+        self._outcome = Outcome(OutcomeCode.OK, data, run_s=0.001)
+        self._workers: list[_Worker] = []
+        self._by_descriptor: dict[int, _Worker] = {}
+        self._poller = select.epoll()
+        self._poller.register(_STDIN, select.EPOLLIN | select.EPOLLHUP)
+        self._turn = 0
+        self._beat_at = time.monotonic()
+        self.is_over = False
+
+    def add(self, worker: _Worker) -> None:
+        """Speak for one more."""
+        self._workers.append(worker)
+        self._by_descriptor[worker.line.socket.fileno()] = worker
+        self._poller.register(worker.line.socket.fileno(), select.EPOLLIN)
+
+    def turn(self, timeout_s: float | None = None) -> None:
+        """Answer what has come, and beat for those whose time it is."""
+        if timeout_s is None:
+            timeout_s = max(0.0, self._beat_at - time.monotonic())
+        for descriptor, _ in self._poller.poll(timeout_s):
+            if descriptor == _STDIN:
+                self.is_over = True
+            else:
+                self._by_descriptor[descriptor].answer(self._outcome)
+        # Spread over the second, as workers are that were not started by one hand.
+        while self._beat_at <= time.monotonic():
+            self._workers[self._turn % len(self._workers)].beat()
+            self._turn += 1
+            self._beat_at += _BEAT_S / len(self._workers)
 
 
 def _serve(home: Path, count: int, slots: int, data_bytes: int) -> None:
     token = parse_token(tomllib.loads((home / JOIN_FILE).read_text())["token"])
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    context.max_sockets = 2 * count + 10
-    workers = [_Worker(context, token, number, slots) for number in range(count)]
-    data = b'"' + b"x" * (data_bytes - 2) + b'"' if data_bytes else b"null"
-    outcome = Outcome(OutcomeCode.OK, data, run_s=0.001)
-    poller = select.epoll()
-    poller.register(_STDIN, select.EPOLLIN | select.EPOLLHUP)
-    by_descriptor = {int(worker.socket.fileno()): worker for worker in workers}
-    for descriptor in by_descriptor:
-        poller.register(descriptor, select.EPOLLIN | select.EPOLLET)
+    herd = _Herd(data_bytes)
+    for number in range(count):
+        herd.add(_Worker(token, number, slots))
+        herd.turn(0.0)
     print("ready", flush=True)
-    for worker in workers:
-        worker.answer(outcome)
-    # Spread over the second, as workers are that were not started by one hand.
-    gap_s, next_at, turn = _BEAT_S / count, time.monotonic(), 0
-    while True:
-        for descriptor, _ in poller.poll(max(0.0, next_at - time.monotonic())):
-            if descriptor == _STDIN:
-                context.destroy(linger=0)
-                return
-            by_descriptor[descriptor].answer(outcome)
-        while next_at <= time.monotonic():
-            workers[turn % count].beat()
-            workers[turn % count].answer(outcome)  # a send may have eaten the news of a message
-            turn, next_at = turn + 1, next_at + gap_s
+    while not herd.is_over:
+        herd.turn()
 
 
 @contextmanager

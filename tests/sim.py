@@ -563,7 +563,7 @@ class Life:
         for task_id in dirty:
             stored = self.disk[task_id]
             if stored.outcome is not None or stored.worker_id is None:
-                call = partial(Dispatcher.stored, task_id=task_id, attempt=stored.attempt)
+                call = partial(Dispatcher.stored, attempts=[(task_id, stored.attempt)])
                 self.on_gateway(partial(call, now=self.now))
 
     def release(self, gateway: Dispatcher, peer: bytes, run: Run) -> None:

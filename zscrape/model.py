@@ -33,6 +33,8 @@ class TaskState(StrEnum):
     TIMED_OUT = "timed_out"
     CANCELLED = "cancelled"
 
+    __hash__ = str.__hash__  # an Enum's own is a call of Python, and unlike that of its text
+
     @property
     def is_final(self) -> bool:
         """True once nothing about the task can change any more."""
@@ -84,6 +86,8 @@ class OutcomeCode(StrEnum):
     NETWORK_DENIED = "network_denied"
     SECRET_DENIED = "secret_denied"  # noqa: S105 - a code
     INTERNAL = "internal"
+
+    __hash__ = str.__hash__  # as of `TaskState`
 
     @property
     def final_state(self) -> TaskState:

@@ -19,18 +19,16 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from bench.bare import fork_p50_s, fork_rate
+from bench.bare import fork_rate, loops
 from bench.load import percentile
-from bench.path import SLOT_COUNT, Script, cluster
-from bench.peers import scrapy_peers, services
+from bench.path import B_MODULES, SLOT_COUNT, Script, cluster
+from bench.peers import goals, scrapy_peers, services
 from bench.peers.environments import Unavailable, python_with, versions
 from bench.peers.scrapy_peers import System
 
 ROUND_COUNT = 3
 PHASE_S = 1.5
 IN_FLIGHT_COUNT = 16
-# What B is: a process of 14 MB, as anybody's worker is before it imports what it works with.
-B_MODULES = ["json", "threading", "logging", "concurrent.futures"]
 
 
 class Peer(NamedTuple):
@@ -61,12 +59,15 @@ PEERS = {
     "Huey, Redis": Peer(("huey", "redis"), "huey_app", "none: processes are reused"),
     "Dask.distributed": Peer(("distributed",), "dask_app", "none: processes are reused", False),
     "ipyparallel": Peer(("ipyparallel",), "ipyparallel_app", "none: engines are reused", False),
+    "multiprocessing.Pool, a task per child": Peer(
+        (), "pool_app", "a fork per task, no limits", False
+    ),
 }
 _NOOP = "def run():\n    return None\n"
 OURS = {
-    "zscrape": (Script(_NOOP, {"kit": ["http"]}), "a fresh process, all layers"),
-    'zscrape, "kit": []': (Script(_NOOP, {"kit": []}), "a fresh process, all layers"),
-    'zscrape, "reuse": 1000': (
+    goals.KIT: (Script(_NOOP, {"kit": ["http"]}), "a fresh process, all layers"),
+    goals.LEAN: (Script(_NOOP, {"kit": []}), "a fresh process, all layers"),
+    goals.REUSED: (
         Script(_NOOP, {"kit": [], "reuse": 1000}),
         "all layers, a process per 1,000 tasks",
     ),
@@ -136,8 +137,8 @@ def our_round(script: Script) -> Figures:
 
 def bare_round(modules: list[str]) -> Figures:
     """Fork, leave and wait, in a process that does nothing else."""
-    p50_s, per_s = fork_p50_s(modules), fork_rate(modules)
-    return Figures(p50_s * 1e3, p50_s * 1e3, per_s, 2e3 / per_s, 0.0)
+    per_s = fork_rate(modules)
+    return _figures(loops(modules, 1)[0], per_s, 2e3 / per_s, 0.0)
 
 
 def measure(console: Console, only: list[str]) -> dict[str, float]:
@@ -164,17 +165,19 @@ def measure(console: Console, only: list[str]) -> dict[str, float]:
     for name, reason in missing.items():
         console.print(f"skipped: {name}: {reason}", style="yellow")
     _print(console, rounds, systems)
-    return {
+    medians = {
         f"{name}.{field}": median(getattr(each, field) for each in figures)
         for name, figures in rounds.items()
         for field in Figures._fields
     }
+    _print_goals(console, goals.standings(medians))
+    return medians
 
 
 def _systems() -> dict[str, System]:
     """Return all of them, ours before the others."""
     return {
-        "B: bare fork, 14 MB": System(partial(bare_round, B_MODULES), "a fork, nothing else"),
+        goals.B: System(partial(bare_round, B_MODULES), "a fork, nothing else"),
         "A: bare fork, lean": System(partial(bare_round, []), "a fork, nothing else"),
         **{name: System(partial(our_round, script), own) for name, (script, own) in OURS.items()},
         **{name: System(partial(peer_round, peer), peer.isolation) for name, peer in PEERS.items()},
@@ -200,7 +203,17 @@ def _print(console: Console, rounds: dict[str, list[Figures]], systems: dict[str
         )
     console.print(table)
     for name, peer in PEERS.items():
-        if name in rounds:
+        if name in rounds and peer.packages:
             python = python_with(peer.app.removesuffix("_app"), peer.packages)
             console.print(f"{name}: {versions(python, peer.packages)}", style="dim")
     console.print(f"two workers or slots each, ours {SLOT_COUNT}; ours are called by HTTP")
+
+
+def _print_goals(console: Console, standings: list[goals.Standing]) -> None:
+    table = Table("ours", "beside", "figure", "ratio", "goal", "", title="ratios of the medians")
+    for goal, ratio, is_reached in standings:
+        told = "[green]reached[/]" if is_reached else "[red]missed[/]"
+        sign = ">=" if goal.field == "per_s" else "<="
+        limit = f"{sign} {goal.limit:.3g}"
+        table.add_row(goal.ours, goal.peer, goal.field, f"{ratio:.3g}", limit, told)
+    console.print(table)

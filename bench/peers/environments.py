@@ -25,6 +25,8 @@ def python_with(name: str, packages: tuple[str, ...]) -> Path:
     Raises:
         Unavailable: It cannot be made; the installer's last line is in the text.
     """
+    if not packages:  # all that it needs is in the standard library
+        return Path(sys.executable)
     home = folder() / name
     python = home / "bin" / "python"
     mark = home / "packages.txt"

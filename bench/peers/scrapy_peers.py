@@ -22,6 +22,7 @@ from bench.load import percentile
 from bench.path import Script, cluster
 from bench.peers import services
 from bench.peers.environments import python_with
+from bench.peers.goals import PAGE
 
 SEQUENTIAL_S = 1.5
 JOB_COUNT = 4
@@ -193,7 +194,7 @@ def ours() -> Row:
 
 
 SYSTEMS = {
-    "a page: zscrape": System(ours, "a fresh process, all layers"),
+    PAGE: System(ours, "a fresh process, all layers"),
     "a page: ScrapyRT": System(scrapyrt, "none: one process"),
     "a page: Scrapyd": System(scrapyd, "a fresh interpreter, no limits"),
 }

@@ -132,6 +132,28 @@ def test_up_killed_takes_its_worker_along(serve: Any, tmp_path: Path, scripts_fo
     await_gone(family)
 
 
+def test_up_keeps_its_key_from_its_worker(serve: Any, tmp_path: Path) -> None:
+    """The worker is forked from it, before the key is made: nothing in its memory has it."""
+    home = tmp_path / "home"
+    up = serve("up", *LISTEN, "--home", str(home), "--slots", "1")
+    key = find_gateway(home=home, environ={}).key.encode()
+    worker = next(each for each in up.family() if "worker" in each.cmdline())
+
+    assert any(key in part for part in _memory(up.process.pid))
+    assert not any(key in part for part in _memory(worker.pid))
+
+
+def _memory(pid: int) -> Iterator[bytes]:
+    """Yield what a process may write to and has."""
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            place, rights, *_ = line.split()
+            start, end = (int(each, 16) for each in place.split("-"))
+            if rights.startswith("rw"):
+                memory.seek(start)
+                yield memory.read(end - start)
+
+
 def test_up_ends_when_its_worker_does(serve: Any, tmp_path: Path, scripts_folder: Path) -> None:
     """A gateway whose only worker has died does not pretend to work: `up` ends with 1."""
     home = tmp_path / "home"

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.conftest import Cluster, Zscrape
 from zscrape.store.database import open_file
-from zscrape.store.schema import HEAD
+from zscrape.store.newest import HEAD
 
 
 def test_backup_of_a_running_gateway(on_cluster: Zscrape, cluster: Cluster, tmp_path: Path) -> None:

@@ -330,6 +330,17 @@ def test_beat_of_another_session_or_an_old_one_changes_nothing(rig: Rig) -> None
     assert rig.runs(rig.submit("t")) == [("a", "t", 1)]
 
 
+def test_beat_that_says_nothing_new_moves_nobody(rig: Rig) -> None:
+    """Of workers that are equally free the one that has stood longest is next, beats or not."""
+    rig.join("a", 1)
+    rig.join("b", 1)
+
+    rig.beat("a")
+    (sent,) = [each for each in rig.submit("t") if isinstance(each, Send)]
+
+    assert sent.peer == b"a"
+
+
 def test_worker_that_shares_its_slots_hears_of_waiting_tasks_at_once(rig: Rig) -> None:
     """A worker that gives this gateway less than it has is told when the first task waits."""
     rig.join("a", 2)

@@ -152,7 +152,7 @@ def test_an_outcome_is_acknowledged_once_it_is_stored() -> None:
     again = rig.hear("a", Done("t", 1, OK, 0, ()))
     silent = rig.pass_time(NOTE_DELAY_S * 2, "a")
 
-    stored = rig.call(rig.dispatcher.stored, "t", 1)
+    stored = rig.call(rig.dispatcher.stored, [("t", 1)])
     told = rig.pass_time(NOTE_DELAY_S * 4, "a")
     late = rig.hear("a", Done("t", 1, OK, 0, ()))
 
@@ -168,7 +168,7 @@ def test_what_no_worker_said_is_told_to_none() -> None:
     rig.submit("t")
     rig.cancel("t")
 
-    rig.call(rig.dispatcher.stored, "t", 1)
+    rig.call(rig.dispatcher.stored, [("t", 1)])
 
     assert sends(rig.pass_time(NOTE_DELAY_S * 2, "a"), Stored) == []
 

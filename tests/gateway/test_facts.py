@@ -56,7 +56,7 @@ def clock() -> Clock:
 def teller(log: Log, clock: Clock) -> FactTeller:
     """A teller to which nobody else listens."""
     made = FactTeller(log, clock=clock)
-    made.listener = lambda fact: None
+    made.listen(lambda fact: None)
     return made
 
 
@@ -108,7 +108,7 @@ def test_every_fact_reaches_the_listener(log: Log, clock: Clock) -> None:
     """What the log holds back is still told to the service."""
     heard: list[object] = []
     teller = FactTeller(log, clock=clock)
-    teller.listener = heard.append
+    teller.listen(heard.append)
 
     for _ in range(3):
         teller.tell(garbage())

@@ -73,7 +73,7 @@ class After:
             store=self.store,
             hub=EventHub(),
             clock=lambda: NOW,
-            on_stored=lambda task_id, attempt: self.stored.append((task_id, attempt)),
+            on_stored=self.stored.extend,
         )
 
     async def recover(self) -> Recovered:

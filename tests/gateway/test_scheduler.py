@@ -25,7 +25,6 @@ from zscrape.store.schedules import (
     ScheduleRecord,
     ScheduleStore,
 )
-from zscrape.store.schema import GATEWAYS, OCCURRENCES, SCHEDULES
 from zscrape.store.tasks import TaskRow
 from zscrape.store.volatile import VolatileDatabase
 
@@ -67,7 +66,7 @@ def clock() -> Clock:
 @pytest.fixture
 def kept() -> ScheduleStore:
     """Return a store that outlives the gateways of a test."""
-    return ScheduleStore(VolatileDatabase((GATEWAYS, SCHEDULES, OCCURRENCES)))
+    return ScheduleStore(VolatileDatabase(("gateways", "schedules", "occurrences")))
 
 
 @pytest.fixture

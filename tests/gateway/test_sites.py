@@ -15,7 +15,6 @@ from zscrape.gateway.asked import Asked
 from zscrape.gateway.siteledger import LocalLedger
 from zscrape.gateway.sites import Sites
 from zscrape.model import Pin, RunSpec, SiteBudget
-from zscrape.store.schema import SITE_BUDGETS
 from zscrape.store.sites import SiteBudgets
 from zscrape.store.volatile import VolatileDatabase
 
@@ -32,7 +31,7 @@ class Desk:
         self.live = {"a", "b", "c"}
         self.of_scripts: dict[str, dict[str, SiteBudget]] = {}
         self.sites = Sites(
-            budgets=SiteBudgets(VolatileDatabase((SITE_BUDGETS,))),
+            budgets=SiteBudgets(VolatileDatabase(("site_budgets",))),
             ledger=LocalLedger(lambda: self.now),
             owner="g1",
             is_live=lambda task_id: task_id in self.live,

@@ -89,7 +89,7 @@ def test_the_end_of_a_traced_task_is_told():
             told.append(("info", fields.get("trace_id")))
 
     teller = FactTeller(Log(), clock=lambda: 0.0)
-    teller.listener = lambda fact: None
+    teller.listen(lambda fact: None)
     teller.trace_of = {"a": "order-42", "b": ""}.__getitem__
 
     for task_id in ("a", "b"):

@@ -19,7 +19,7 @@ from zscrape.ops.blobcopies import Copied
 from zscrape.store.blobs import FileBlobs
 from zscrape.store.database import Database, connect, home_lock, open_file
 from zscrape.store.far import Far
-from zscrape.store.schema import HEAD
+from zscrape.store.newest import HEAD
 from zscrape.store.sql import SqlTaskStore
 from zscrape.store.tasks import TaskQuery, TaskRow
 

@@ -234,6 +234,19 @@ async def test_a_tampered_entry_is_never_run(
     assert len(entries(tmp_path / "cache" / "quarantine")) == 1
 
 
+async def test_an_entry_is_held_until_anything_of_it_changes(cache: ScriptCache) -> None:
+    """What was verified can be had without a wait; what has changed since must be looked into."""
+    await cache.store(FILES)
+    folder = await cache.ensure(PIN, Source(None).fetch)
+    while (before := cache.held(DIGEST)) is None:  # its times are too fresh to be relied on
+        await cache.ensure(PIN, Source(None).fetch)
+    (folder / "main.py").chmod(0o644)
+
+    assert before == folder
+    assert cache.held(DIGEST) is None
+    assert cache.held("sha256:" + "0" * 64) is None
+
+
 async def test_touching_an_entry_only_costs_a_new_look(cache: ScriptCache, tmp_path: Path) -> None:
     """Other times on the same bytes are verified by hash, and nothing is fetched."""
     source = Source(pack(FILES))

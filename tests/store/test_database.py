@@ -32,8 +32,10 @@ from zscrape.store.database import (
     open_file,
     schema_version,
 )
-from zscrape.store.schema import HEAD, METADATA
-from zscrape.store.upgrade import upgrade
+from zscrape.store.newest import FILE, HEAD
+from zscrape.store.schema import METADATA
+from zscrape.store.statements import KEYS, RECORD_COLUMNS
+from zscrape.store.upgrade import drawn, upgrade
 
 
 def test_a_new_file_is_private_and_safe(tmp_path: Path) -> None:
@@ -64,6 +66,56 @@ def test_migrations_make_the_schema(tmp_path: Path) -> None:
     assert folder.get_heads() == [HEAD]
     assert steps[-1] == HEAD
     assert differences == []
+
+
+def test_a_new_file_is_as_migrations_make_it() -> None:
+    """The text that new files are made by is what `python -m zscrape.store.upgrade` writes."""
+    text = FILE.read_text("utf-8")
+
+    assert text == drawn()
+
+
+def test_a_new_file_is_whole_or_nothing(tmp_path: Path) -> None:
+    """Where one table is in the way, no other is made."""
+    path = tmp_path / "zscrape.db"
+    with closing(connect(path)) as connection:
+        connection.execute("CREATE TABLE results (a)")
+
+    with pytest.raises(StorageError):
+        open_file(path)
+
+    with closing(connect(path)) as connection:
+        names = connection.execute("SELECT name FROM sqlite_master").fetchall()
+    assert names == [("results",)]
+
+
+def test_a_file_of_an_older_version_is_migrated(tmp_path: Path) -> None:
+    """It ends with the tables of a new one."""
+    old, new = tmp_path / "old.db", tmp_path / "new.db"
+    upgrade(old, "0001")
+
+    with closing(open_file(old)) as migrated, closing(open_file(new)) as made:
+        versions = [schema_version(each) for each in (migrated, made)]
+        tables = [
+            {table: _columns(each, table) for table in METADATA.tables} for each in (migrated, made)
+        ]
+
+    assert versions == [HEAD, HEAD]
+    assert tables[0] == tables[1]
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> list[tuple[object, ...]]:
+    return connection.execute(f"PRAGMA table_info({table})").fetchall()
+
+
+@pytest.mark.parametrize("name", RECORD_COLUMNS)
+def test_records_have_the_columns_of_their_table(name: str) -> None:
+    """What is written often names every column but those that the database fills."""
+    table = METADATA.tables[name]
+    unique = [{*index.columns.keys()} for index in table.indexes if index.unique]
+
+    assert {*RECORD_COLUMNS[name]} == {*table.columns.keys()} - {"seq"}
+    assert {*KEYS[name]} in [{*table.primary_key.columns.keys()}, *unique]
 
 
 def test_a_failed_migration_leaves_nothing(tmp_path: Path) -> None:

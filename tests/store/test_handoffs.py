@@ -11,7 +11,6 @@ import pytest
 from zscrape.store.database import Database
 from zscrape.store.handoffs import HandoffQuery, HandoffRow, HandoffStatus, HandoffStore
 from zscrape.store.postgres import PostgresDatabase
-from zscrape.store.schema import HANDOFFS
 from zscrape.store.volatile import VolatileDatabase
 
 
@@ -21,7 +20,7 @@ async def store(
 ) -> AsyncIterator[HandoffStore]:
     """Return a store without any question."""
     if request.param == "memory":
-        yield HandoffStore(VolatileDatabase((HANDOFFS,)))
+        yield HandoffStore(VolatileDatabase(("handoffs",)))
         return
     is_far = request.param == "postgres"
     url = request.getfixturevalue("postgres").url() if is_far else ""

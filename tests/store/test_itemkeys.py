@@ -11,7 +11,6 @@ import pytest
 from zscrape.store.database import Database
 from zscrape.store.itemkeys import ItemKeyStore
 from zscrape.store.postgres import PostgresDatabase
-from zscrape.store.schema import ITEM_KEYS, PENDING_ITEM_KEYS
 from zscrape.store.volatile import VolatileDatabase
 
 A, B, C = (bytes([number]) * 16 for number in range(3))
@@ -24,7 +23,7 @@ async def store(request: pytest.FixtureRequest, path: Path) -> AsyncIterator[Ite
     if request.param == "file":
         made = Database(path)
     elif request.param == "memory":
-        made = VolatileDatabase((ITEM_KEYS, PENDING_ITEM_KEYS))
+        made = VolatileDatabase(("item_keys", "pending_item_keys"))
     else:
         made = PostgresDatabase(request.getfixturevalue("postgres").url())
     yield ItemKeyStore(made)

@@ -17,8 +17,9 @@ from sqlalchemy import create_engine
 from tests.postgres import Server
 from zscrape.errors import LeaseLost, StorageError, StorageNewer, StorageUnavailable
 from zscrape.store import sql
+from zscrape.store.newest import HEAD
 from zscrape.store.postgres import PostgresDatabase, look_at_server, open_database
-from zscrape.store.schema import HEAD, METADATA
+from zscrape.store.schema import METADATA
 from zscrape.store.sql import SqlTaskStore
 from zscrape.store.tasks import KeyTaken, TaskRow
 

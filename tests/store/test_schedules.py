@@ -21,7 +21,6 @@ from zscrape.store.schedules import (
     ScheduleRecord,
     ScheduleStore,
 )
-from zscrape.store.schema import GATEWAYS, OCCURRENCES, SCHEDULES
 from zscrape.store.tasks import KeyTaken
 from zscrape.store.volatile import VolatileDatabase
 
@@ -37,7 +36,7 @@ async def store(request: pytest.FixtureRequest, path: Path) -> AsyncIterator[Sch
     if request.param == "file":
         database = Database(path)
     elif request.param == "memory":
-        database = VolatileDatabase((GATEWAYS, SCHEDULES, OCCURRENCES))
+        database = VolatileDatabase(("gateways", "schedules", "occurrences"))
     else:
         database = PostgresDatabase(request.getfixturevalue("postgres").url())
     yield ScheduleStore(database)
@@ -287,7 +286,7 @@ async def test_a_disk_that_refuses_is_told_at_once(path: Path) -> None:
 
 async def test_memory_says_what_a_file_says() -> None:
     """A statement that fails leaves nothing in memory, and is told as a file would."""
-    database = VolatileDatabase((SCHEDULES, OCCURRENCES))
+    database = VolatileDatabase(("schedules", "occurrences"))
 
     def work(writer: sqlite3.Connection) -> None:
         writer.execute("DELETE FROM schedules")

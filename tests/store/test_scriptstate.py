@@ -11,7 +11,6 @@ import pytest
 
 from zscrape.store.database import Database
 from zscrape.store.postgres import PostgresDatabase
-from zscrape.store.schema import SCRIPT_STATE
 from zscrape.store.scriptstate import ScriptStateStore, StateCountReached, StateMoved
 from zscrape.store.volatile import VolatileDatabase
 
@@ -23,7 +22,7 @@ async def database(request: pytest.FixtureRequest, path: Path) -> AsyncIterator[
     if request.param == "file":
         made = Database(path)
     elif request.param == "memory":
-        made = VolatileDatabase((SCRIPT_STATE,))
+        made = VolatileDatabase(("script_state",))
     else:
         made = PostgresDatabase(request.getfixturevalue("postgres").url())
     yield made

@@ -14,7 +14,6 @@ from tests.postgres import Server
 from zscrape.model import SiteBudget
 from zscrape.store.database import Database
 from zscrape.store.postgres import PostgresDatabase, open_database
-from zscrape.store.schema import SITE_BUDGETS
 from zscrape.store.sites import BudgetRow, SiteBudgets
 from zscrape.store.sitestates import SiteStates
 from zscrape.store.volatile import VolatileDatabase
@@ -31,7 +30,7 @@ async def budgets(request: pytest.FixtureRequest, path: Path) -> AsyncIterator[S
         database = PostgresDatabase(server.url())
     else:
         is_file = request.param == "file"
-        database = Database(path) if is_file else VolatileDatabase((SITE_BUDGETS,))
+        database = Database(path) if is_file else VolatileDatabase(("site_budgets",))
     yield SiteBudgets(database)
     await database.close()
 

@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 from zscrape.store.database import Database
 from zscrape.store.postgres import PostgresDatabase
-from zscrape.store.schema import SESSION_LEASES, SITE_SESSIONS
 from zscrape.store.sitesessions import LeaseRow, SessionRow, SiteSessionStore
 from zscrape.store.volatile import VolatileDatabase
 
@@ -37,7 +36,7 @@ async def store(request: pytest.FixtureRequest, path: Path) -> AsyncIterator[Sit
     if request.param == "file":
         made = Database(path)
     elif request.param == "memory":
-        made = VolatileDatabase((SITE_SESSIONS, SESSION_LEASES))
+        made = VolatileDatabase(("site_sessions", "session_leases"))
     else:
         made = PostgresDatabase(request.getfixturevalue("postgres").url())
     yield SiteSessionStore(made)

@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from zscrape.errors import StorageError
-from zscrape.store.schema import API_KEYS, METADATA
+from zscrape.store.schema import METADATA
 from zscrape.store.tasks import KeyTaken
 from zscrape.store.volatile import VolatileDatabase
 
@@ -19,7 +19,7 @@ def _names(reader: sqlite3.Connection) -> set[str]:
 
 async def test_it_has_the_tables_of_the_schema() -> None:
     """All of them, or those that are asked for."""
-    whole, part = VolatileDatabase(), VolatileDatabase([API_KEYS])
+    whole, part = VolatileDatabase(), VolatileDatabase(["api_keys"])
 
     assert set(METADATA.tables) <= await whole.read(_names)
     assert await part.read(_names) == {"api_keys"}

@@ -71,7 +71,7 @@ class Stage:
         root.mkdir(exist_ok=True)
         root.chmod(0o755)  # each attempt may be another user
         self.policy = policy
-        self.slots = Slots(policy, self._ensure, self, environments)
+        self.slots = Slots(policy, self._ensure, self, environments, held=self._held)
         self.failures: dict[str, Exception] = {}
         self.answer: Callable[[Ask], Tell | None] = lambda ask: None
         self._ran: dict[str, Ran] = {}
@@ -81,6 +81,9 @@ class Stage:
         if pin.name in self.failures:
             raise self.failures[pin.name]
         return self.root / pin.name
+
+    def _held(self, pin: Pin) -> Path | None:
+        return None if pin.name in self.failures else self.root / pin.name
 
     def on_started(self, task_id: str, attempt: int) -> None:
         """Note that an attempt has begun."""

@@ -55,6 +55,19 @@ async def test_killed_template_is_started_again(own: Stage) -> None:
     assert len(survivors) <= 1  # the spare of the other kit
 
 
+async def test_an_attempt_that_needs_nothing_is_launched_at_once(own: Stage) -> None:
+    """The script runs when `begin` returns; what has to be made first is waited for beside it."""
+    at_once = own.begin(own.write("def run():\n    return 1"))
+    is_started_at_once = at_once.started.is_set()
+    later = own.begin(own.write("def run():\n    return 2"), preload=("json",))
+    is_later_started_at_once = later.started.is_set()
+    await asyncio.gather(at_once.finished.wait(), later.finished.wait())
+
+    assert is_started_at_once
+    assert not is_later_started_at_once
+    assert (at_once.data, later.data) == (1, 2)
+
+
 async def test_killed_template_leaves_no_zombie(own: Stage) -> None:
     """What a script had started is ended and reaped when its template dies, not only killed."""
     source = (
@@ -106,6 +119,17 @@ async def test_busy_template_is_left_alone(own: Stage, monkeypatch: pytest.Monke
 
     assert {ran.outcome.code for ran in running} == {OutcomeCode.OK}
     assert own.slots.template_pids[""] == before
+
+
+async def test_spares_are_replaced_while_attempts_go_on(own: Stage) -> None:
+    """What long attempts have taken is there again before any of them is over."""
+    name = own.write(SLEEPER)
+    long = [own.begin(name, timeout_s=60.0) for _ in range(2)]
+    await asyncio.gather(*(ran.until(lambda ran: bool(ran.records)) for ran in long))
+    await until(lambda: len(own.slots.child_pids) >= len(long) + own.policy.slot_count + 1)
+    is_over = [ran.finished.is_set() for ran in long]
+
+    assert is_over == [False, False]
 
 
 async def test_killed_spare_is_replaced(own: Stage) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from zscrape.worker.scratch import Scratch, remove_tree
+
+SETTLED_NS = 100_000_000  # longer than the clock of any file system stands still
 
 
 def test_tree_of_any_shape_is_removed(tmp_path: Path) -> None:
@@ -80,3 +84,27 @@ async def test_only_an_untouched_folder_is_given_again(tmp_path: Path, mark: str
 
 def _names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+async def test_a_folder_is_untouched_until_something_of_it_changes(tmp_path: Path) -> None:
+    """One look tells, also of a folder whose making was too recent for its times to tell."""
+    scratch = Scratch(tmp_path)
+    await scratch.open()
+    name = scratch.take()
+    path = Path(scratch.root) / name
+    is_fresh_untouched = scratch.is_untouched(name)
+    while time.time_ns() - path.stat().st_ctime_ns < SETTLED_NS:  # noqa: ASYNC110 - the clock tells no event
+        await asyncio.sleep(0)
+    is_settled_untouched = scratch.is_untouched(name)
+    (path / "file").touch()
+    (path / "file").unlink()
+    is_changed_untouched = scratch.is_untouched(name)
+    path.rmdir()
+    is_gone_untouched = scratch.is_untouched(name)
+    scratch.release(name)
+    await scratch.close()
+
+    assert is_fresh_untouched
+    assert is_settled_untouched
+    assert not is_changed_untouched
+    assert not is_gone_untouched

@@ -29,6 +29,7 @@ from zscrape.cli.verbs import (
 if TYPE_CHECKING:
     from zscrape.config import Settings
     from zscrape.gateway.serve import Ready as GatewayReady
+    from zscrape.ops.ahead import Ahead
     from zscrape.ops.role import Role
     from zscrape.ops.systemd import Systemd
     from zscrape.worker.serve import Ready as WorkerReady
@@ -280,6 +281,11 @@ def up(
     **values: Any,
 ) -> int:
     """Run a gateway here and one worker as its child, until told to stop."""
+    from zscrape.ops.ahead import Ahead
+
+    systemd = _systemd()
+    root = click.get_current_context().find_root().command
+    ahead = Ahead.fork(root.main, "zscrape.worker.serve")  # before there is anything to hide
     settings = _with_samples(_gateway_settings(config_file, values))
     _start_log(terminal, settings)
     _tie(tied)
@@ -289,8 +295,7 @@ def up(
     arguments += [part for tag in tags for part in ("--tag", tag)]
     arguments += ["--network", network] if network else []
     arguments += [part for each in network_allow for part in ("--network-allow", each)]
-    systemd = _systemd()
-    return _run(_up(terminal, settings, arguments, systemd), systemd)
+    return _run(_up(terminal, settings, arguments, systemd, ahead), systemd)
 
 
 def _with_samples(settings: Settings) -> Settings:
@@ -310,7 +315,11 @@ def _with_samples(settings: Settings) -> Settings:
 
 
 async def _up(
-    terminal: Terminal, settings: Settings, arguments: list[str], systemd: Systemd
+    terminal: Terminal,
+    settings: Settings,
+    arguments: list[str],
+    systemd: Systemd,
+    ahead: Ahead | None,
 ) -> int:
     from zscrape.gateway.serve import serve
     from zscrape.ops.role import Role, RoleError
@@ -331,6 +340,7 @@ async def _up(
             _hint(terminal, "cli.up.worker", worker_id=worker["worker_id"], slots=worker["slots"])
             _hint(terminal, "cli.up.next")
             _invite(terminal, gateway.dashboard)
+            _rest_collector()
             await asyncio.to_thread(role.wait)
             failures.append(terminal.words("cli.up.worker_ended"))
         except RoleError as error:
@@ -343,6 +353,7 @@ async def _up(
             "worker",
             ["--join", ready.link, *arguments, *_spoken(terminal)],
             shares_errors=True,
+            ahead=ahead,
         )
         roles.append(role)
         watching.append(asyncio.create_task(watch(role, ready)))

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
-from urllib.request import url2pathname
 
 import msgspec
 from msgspec import Struct
@@ -240,7 +239,7 @@ def _folder_of(url: str, source: str) -> str:
     scheme, separator, _ = url.partition(":")
     parts = urlsplit(url)
     if separator and scheme.lower() == "file" and parts.netloc in ("", "localhost"):
-        return url2pathname(parts.path)
+        return unquote(parts.path)
     if "://" in url:
         raise wrong(_place(source, "url"), _masked(url), "path, file:///path")
     return url

@@ -25,6 +25,7 @@ _ZERO_ALLOWED: Final = (
     "worker.grace_s",
     "worker.browser_slots",
     "worker.browser_ahead",
+    "worker.template_idle_s",
 )
 
 

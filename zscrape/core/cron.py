@@ -16,10 +16,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Final
 
 from cronsim import CronSim, CronSimError
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 MACROS: Final = {
     "@yearly": "0 0 1 1 *",

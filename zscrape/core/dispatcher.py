@@ -35,6 +35,7 @@ from zscrape.core.storenotes import StoreNotes
 from zscrape.core.task import Place
 from zscrape.errors import Draining, NotFound
 from zscrape.model import (
+    Attempt,
     Explanation,
     HeartbeatPolicy,
     LockSnapshot,
@@ -280,9 +281,10 @@ class Dispatcher:
         task.evidence_at = now
         return True
 
-    def stored(self, task_id: TaskId, attempt: int, *, now: float) -> list[DispatcherEffect]:
-        """Note that the outcome of an attempt is stored: its worker may forget it."""
-        self._store_notes.keep((task_id, attempt), now)
+    def stored(self, attempts: Iterable[Attempt], *, now: float) -> list[DispatcherEffect]:
+        """Note that the outcomes of attempts are stored: their workers may forget them."""
+        for attempt in attempts:
+            self._store_notes.keep(attempt, now)
         return self._flush(now)
 
     # ---- calls from the link ---------------------------------------------------------

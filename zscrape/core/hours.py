@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import datetime, time, timedelta
-from typing import Final, TypeAlias
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 # Minutes of the day: from, and up to but without; one that ends before it begins is over night.
 Window: TypeAlias = tuple[int, int]

@@ -217,10 +217,14 @@ class Membership:
         if worker.is_suspect:
             # It can be heard, so perhaps it can be reached as well: its Hello will tell.
             self._lives.out.append(Send(worker.peer, Who()))
-        self._weigh_evidence(worker, beat, now)
-        worker.is_leaving = beat.is_draining
-        worker.limit = beat.limit
-        self.rate(worker)
+        has_news = beat.limit != worker.limit or beat.is_draining != worker.is_leaving
+        if beat.running or worker.tasks or worker.leftovers:
+            has_news = True
+            self._weigh_evidence(worker, beat, now)
+        if has_news:
+            worker.is_leaving = beat.is_draining
+            worker.limit = beat.limit
+            self.rate(worker)
 
     def _note_warm(self, worker: Worker, beat: Heartbeat, warm: tuple[str, ...]) -> None:
         """Note which scripts are ready there; the rest of a beat with too many still counts."""

@@ -9,14 +9,19 @@ from __future__ import annotations
 from collections import deque
 from functools import lru_cache
 from math import floor
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from zlib import crc32
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from zscrape.core.cron import next_moment
 from zscrape.core.hours import Window, is_open, next_open
+from zscrape.onuse import on_use
+
+if TYPE_CHECKING:
+    import zoneinfo
+else:
+    zoneinfo = on_use("zoneinfo")
 
 # Moments outside of the allowed hours that are looked at before a timetable counts as over.
 _CLOSED_LIMIT_COUNT: Final = 5_000
@@ -51,7 +56,7 @@ class Timetable(Struct, frozen=True, kw_only=True):
             after = max(due_at, next_open(self.hours, zone, due_at) - 0.001)
         return None
 
-    def _step(self, zone: ZoneInfo, after: float) -> float | None:
+    def _step(self, zone: zoneinfo.ZoneInfo, after: float) -> float | None:
         if self.cron:
             return next_moment(self.cron, zone, after)
         number = max(0, floor((after - self.anchor_at) / self.interval_s) + 1)
@@ -113,13 +118,13 @@ class Passed(Struct, frozen=True):
 
 
 @lru_cache(maxsize=1024)
-def zone_of(name: str) -> ZoneInfo:
+def zone_of(name: str) -> zoneinfo.ZoneInfo:
     """Return a time zone by its IANA name.
 
     Raises:
         ValueError: There is none of this name.
     """
     try:
-        return ZoneInfo(name)
+        return zoneinfo.ZoneInfo(name)
     except (KeyError, OSError) as error:  # a folder of the zone's files is no zone
         raise ValueError(name) from error

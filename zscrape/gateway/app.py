@@ -70,6 +70,7 @@ from zscrape.gateway.api.exchange import (
     to_client,
     while_current,
 )
+from zscrape.gateway.api.quickscrape import QuickScrape
 from zscrape.gateway.api.scrape import ScrapeEndpoint
 from zscrape.gateway.identifiers import new_task_id
 from zscrape.gateway.shield import check_host, preflight, shielded
@@ -127,6 +128,7 @@ def build_app(state: GatewayState) -> Starlette:
     # A path with a slash too many is told as unknown: a redirect would drop a POST's body.
     app.router.redirect_slashes = False
     app.state.gateway = state
+    app.state.quick = QuickScrape(state)
     return app
 
 

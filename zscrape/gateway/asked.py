@@ -87,6 +87,8 @@ class Questions:
 
     def note(self, fact: DispatcherEffect) -> None:
         """Stop answering attempts that are over."""
+        if not self._attempts:  # nearly always
+            return
         match fact:
             case TaskFinished(task_id=task_id) | TaskQueued(task_id=task_id):
                 self._end(task_id)

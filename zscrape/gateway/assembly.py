@@ -13,11 +13,11 @@ from msgspec import Struct
 
 from zscrape.config import Settings, usable
 from zscrape.core.bucket import rate_of
-from zscrape.core.effects import DispatcherEffect
+from zscrape.core.effects import TaskAssigned, TaskFinished, TaskQueued
 from zscrape.errors import NotFound
 from zscrape.gateway.asked import Answerer, Asked, Questions
 from zscrape.gateway.connections import room_for
-from zscrape.gateway.counters import Counters
+from zscrape.gateway.counters import COUNTED, Counters
 from zscrape.gateway.deliveries import Deliveries, WebhookPolicy
 from zscrape.gateway.entrance import Entrance, open_entrance
 from zscrape.gateway.events import EventHub
@@ -65,7 +65,6 @@ from zscrape.store.handoffs import HandoffStore
 from zscrape.store.linkkeys import LinkKeyStore
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 from zscrape.store.schedules import ScheduleStore
-from zscrape.store.schema import HANDOFFS, OCCURRENCES, SCHEDULES
 from zscrape.store.secrets import MemorySecrets, SqlSecrets
 from zscrape.store.sql import SqlTaskStore
 from zscrape.store.tasks import TaskRow, TaskStore
@@ -187,15 +186,11 @@ async def assemble(
     spans = open_spans(os.environ, log, parts)
     if spans is not None:
         ends.append(spans.ended)
-
-    def apply(fact: DispatcherEffect) -> None:
-        if spans is not None:
-            spans.note(fact)  # before the task's end is told to those who listen
-        service.apply(fact)
-        questions.note(fact)
-        counters.note(fact)
-
-    teller.listener = apply
+        teller.listen(spans.note)  # before the task's end is told to those who wait for it
+    for kind, apply in service.appliers.items():
+        teller.listen(apply, (kind,))
+    teller.listen(questions.note, (TaskQueued, TaskAssigned, TaskFinished))
+    teller.listen(counters.note, COUNTED)
     teller.trace_of = service.trace_of
     if identity.shared is not None:
         await join(
@@ -335,7 +330,7 @@ def _handoffs(
     """Return what people are asked by running scripts."""
     database = identity.database
     handoffs = Handoffs(
-        HandoffStore(VolatileDatabase((HANDOFFS,)) if database is None else database.database),
+        HandoffStore(VolatileDatabase(("handoffs",)) if database is None else database.database),
         service,
         is_shared=identity.shared is not None,
         kept_s=settings.gateway.task_kept_days * 86_400.0,
@@ -408,7 +403,7 @@ def _schedules(
 ) -> tuple[Scheduler, Schedules]:
     """Return what fires schedules, and what people work with them by."""
     store = identity.database
-    database = VolatileDatabase((SCHEDULES, OCCURRENCES)) if store is None else store.database
+    database = VolatileDatabase(("schedules", "occurrences")) if store is None else store.database
     kept = ScheduleStore(database)
     kept_days = settings.gateway.task_kept_days
     scheduler = Scheduler(

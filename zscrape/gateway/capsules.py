@@ -11,19 +11,26 @@ import base64
 import binascii
 import io
 import re
-import zipfile
 import zlib
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from zscrape.gateway.envelope import execution_time, moment, task_error_view
 from zscrape.model import TaskState, WorkerSnapshot
+from zscrape.onuse import on_use
 from zscrape.runtime.recording import MASK, PLAIN_LIMIT_BYTES, safe_headers, safe_url
-from zscrape.scripts.archive import write_tar_gz
 from zscrape.scripts.digest import ScriptFile
 from zscrape.store.tasks import LogEntry, Recorded, TaskRow
+
+if TYPE_CHECKING:
+    import zipfile
+
+    from zscrape.scripts import archive
+else:
+    archive = on_use("zscrape.scripts.archive")
+    zipfile = on_use("zipfile")
 
 FORMAT: Final = 1
 LOG_LINES_COUNT: Final = 500
@@ -83,7 +90,7 @@ def capsule(parts: Parts) -> bytes:
             kind = "png" if picture.startswith(b"\x89PNG") else "jpg"
             files[f"screenshot.{kind}"] = picture
     if parts.files is not None:
-        packed = write_tar_gz(parts.files, parts.row.script_name)
+        packed = archive.write_tar_gz(parts.files, parts.row.script_name)
         if len(packed) <= SCRIPT_LIMIT_BYTES:
             files["script.tar.gz"] = packed
     return _zip(files)

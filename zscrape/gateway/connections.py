@@ -2,7 +2,8 @@
 
 uvicorn waits for ever for a head and for a body, and keeps whatever a head has brought. One
 timer per connection ends what is not received in time; the endpoints answer 408 before that
-where there is somebody to answer.
+where there is somebody to answer. A request that comes in one piece of data, as nearly all do,
+needs no timer: they are set when a piece has been read, and one for idle connections runs on.
 """
 
 from __future__ import annotations
@@ -10,13 +11,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
 from msgspec import Struct
+from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from zscrape.gateway.quick import QuickApp, WholeCall
 
 # Connections that wait to be accepted; also uvicorn's own default.
 BACKLOG: Final = 2048
@@ -96,6 +101,16 @@ class HttpConfig(uvicorn.Config):
             timeout_graceful_shutdown=3,
         )
         self.limits = limits
+        # An application within another one (a proxy's headers, a trace) must see every call.
+        self.quick = None if proxies else _quick_of(app)
+
+
+def _quick_of(app: ASGIApp) -> QuickApp | None:
+    """Return what of an application takes the calls that come whole; None when nothing does."""
+    if not isinstance(app, Starlette):
+        return None
+    quick: QuickApp | None = getattr(app.state, "quick", None)
+    return quick
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -109,8 +124,15 @@ class LimitedProtocol(HttpToolsProtocol):
         self.logger = _LOGGER
         self._timer: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
+        self._due_s = 0.0  # what the timer is to be set to once a piece of data has been read
+        self._is_reading = False
+        self._idle_at = inf  # since when nothing is asked
         self._is_in_head = False
+        self._is_first = False  # no call before it waits for its answer
         self._answering: RequestResponseCycle | None = None
+        self._quick = config.quick
+        self._held: tuple[RequestResponseCycle, Any] | None = None  # is it whole with this piece?
+        self._whole: WholeCall | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection in, or cut it where far too many are there."""
@@ -121,12 +143,18 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         if beyond_count > 0:
             self.app = _Crowded(self.app)
+            self._quick = None
         self._begin_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell every request under way that nobody waits for it any more."""
         self._disarm()
         self._go_on()
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+        if self._whole is not None:
+            self._whole.on_gone()
+            self._whole = None
         answering = self._answering
         # Of pipelined requests uvicorn tells the newest alone; the one that is being answered
         # would write to a closed transport.
@@ -154,17 +182,55 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection; what its client has not read by then holds it no longer."""
+        self.timeout_keep_alive_task = None
+        left_s = self._idle_at + self.timeout_keep_alive - self.loop.time()
+        if left_s > 0.0:
+            if left_s != inf:
+                self._wait_idle(left_s)
+            return
         super().timeout_keep_alive_handler()
         if self._stalled is None and self.transport.get_write_buffer_size():
             self._stalled = self.loop.call_later(self._limits.stall_timeout_s, self.transport.abort)
 
-    def data_received(self, data: bytes) -> None:
-        """Feed the parser; a head must end in time and within its size."""
-        was_in_head = self._is_in_head
-        super().data_received(data)
+    def _wait_idle(self, delay_s: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            delay_s, self.timeout_keep_alive_handler
+        )
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_at = inf  # the timer runs on: to cancel it each time costs more than its look
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, or wait for it as long as an idle connection may."""
+        self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        if self._timer is None and not self._is_answering:
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._unset_keepalive_if_required()
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_at = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._wait_idle(self.timeout_keep_alive)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; a head must end in time and within its size."""
+        self._is_reading = True
+        self._read(data)
+        self._is_reading = False
+        if self._due_s and not self.transport.is_closing():
+            self._set_timer(self._due_s)
+
+    def _read(self, data: bytes) -> None:
+        was_in_head = self._is_in_head
+        super().data_received(data)
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._begin(*held)
+        if self.transport.is_closing():
+            return
+        if self._timer is None and not self._due_s and not self._is_answering:
             self._begin_head()  # line ends between two requests: they have stopped uvicorn's timer
         if was_in_head and self._is_in_head:
             self._head_bytes += len(data)
@@ -181,7 +247,9 @@ class LimitedProtocol(HttpToolsProtocol):
         """Give the body its own time."""
         self._is_in_head = False
         self._arm(self._limits.body_timeout_s + _BODY_GRACE_S)
+        self._is_first = True
         super().on_headers_complete()
+        self._is_first = False
 
     def on_message_complete(self) -> None:
         """The request is here: from now on the gateway is the one that is waited for."""
@@ -190,7 +258,22 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
-        super()._start_asgi_task(cycle, app)
+        quick = self._quick
+        # One that has waited for the answer before it goes the usual way: it may be one of many.
+        if quick is not None and self._is_first and quick.takes(cycle.scope):
+            self._held = cycle, app
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def _begin(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Begin with a call whose head has come with the piece of data that has just been read."""
+        flow = self.flow
+        is_held_up = cycle.more_body or flow.read_paused or flow.write_paused
+        if self._quick is None or is_held_up or self.transport.is_closing():
+            super()._start_asgi_task(cycle, app)
+        else:
+            self._whole = WholeCall(cycle, super()._start_asgi_task)
+            self._quick.begin(self._whole)
 
     @property
     def _is_answering(self) -> bool:
@@ -204,12 +287,20 @@ class LimitedProtocol(HttpToolsProtocol):
         self._arm(self._limits.head_timeout_s)
 
     def _arm(self, delay_s: float) -> None:
+        if self._is_reading:
+            self._due_s = delay_s
+        else:
+            self._set_timer(delay_s)
+
+    def _set_timer(self, delay_s: float) -> None:
+        self._due_s = 0.0
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self.loop.call_later(delay_s, self._expire, delay_s)
 
     def _disarm(self) -> None:
         self._is_in_head = False
+        self._due_s = 0.0
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

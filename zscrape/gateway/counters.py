@@ -100,10 +100,11 @@ class Counters:
         """Count a task that has ended."""
         # A name that no repository knows is whatever somebody has typed.
         script = self._scripts.bounded(row.script_name) if row.digest else OTHER
-        series = (script, row.status.value, self._clients.bounded(row.client))
+        status = str(row.status)
+        series = (script, status, self._clients.bounded(row.client))
         requests = self.requests
         if series not in requests and len(requests) >= SERIES_LIMIT_COUNT:
-            series = (OTHER, row.status.value, OTHER)
+            series = (OTHER, status, OTHER)
         requests[series] = requests.get(series, 0) + 1
         duration = self.durations.get(script)
         if duration is None:
@@ -117,7 +118,7 @@ class Counters:
 
     def _attempted(self, row: TaskRow, outcome: Outcome) -> None:
         """Count the attempt that ended a task."""
-        _add(self.attempts, outcome.code.value)
+        _add(self.attempts, str(outcome.code))
         if row.attempts == 1 and row.assigned_at is not None:
             self.dispatch.add(row.assigned_at - row.created_at)
         if row.started_at is not None:
@@ -141,7 +142,7 @@ class Counters:
 
     def note(self, fact: DispatcherEffect) -> None:
         """Count a fact that is not a task's end."""
-        if type(fact) not in _COUNTED:  # of a task's facts most are not
+        if type(fact) not in COUNTED:  # of a task's facts most are not
             return
         match fact:
             case TaskQueued(code=code):
@@ -159,7 +160,7 @@ class Counters:
                 return
 
 
-_COUNTED: Final = frozenset({TaskQueued, WorkerJoined, WorkerSuspected, WorkerLost, Ignored})
+COUNTED: Final = frozenset({TaskQueued, WorkerJoined, WorkerSuspected, WorkerLost, Ignored})
 
 
 def _add(counts: dict[str, int], name: str) -> None:

@@ -115,6 +115,8 @@ class Deliveries:
 
     def offer(self, row: TaskRow) -> None:
         """Note on the row of a task that ends who is to be told, and tell them afterwards."""
+        if not (row.webhook_url or self._policy.url):
+            return
         names = _names_of(row)
         told = [
             WebhookDelivery(url=url, event=next(name for name in names if name in events))

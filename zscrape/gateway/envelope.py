@@ -251,7 +251,7 @@ def envelope(row: TaskRow, lang: str, *, inline_limit_bytes: int) -> Envelope:
         links = links_of(row.id)
     return Envelope(
         request_id=row.id,
-        status=row.status.value,
+        status=str(row.status),
         data=data,
         error=task_error_view(row, lang),
         execution_time=execution_time(row),

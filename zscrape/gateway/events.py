@@ -53,6 +53,8 @@ class Bell:
 
     def ring(self, task_id: TaskId) -> None:
         """Wake those who wait for this task, or for any."""
+        if not self._waiting:
+            return
         for name in (task_id, ANY):
             for future in self._waiting.pop(name, ()):
                 if not future.done():

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeAlias
 
 from zscrape.core.effects import (
     DispatcherEffect,
     Ignored,
+    TaskAdopted,
+    TaskAssigned,
     TaskFinished,
     TaskQueued,
+    TaskRecords,
+    TaskStarted,
     WorkerJoined,
     WorkerLost,
     WorkerSuspected,
@@ -17,9 +21,16 @@ from zscrape.core.effects import (
 from zscrape.gateway.damper import Damper
 from zscrape.model import TaskId
 
+# All that the dispatcher tells beside what its shell is to do.
+FACTS: Final = (
+    *(TaskQueued, TaskAssigned, TaskAdopted, TaskStarted, TaskRecords, TaskFinished),
+    *(WorkerJoined, WorkerSuspected, WorkerLost, Ignored),
+)
+Hearer: TypeAlias = Callable[[Any], None]
+
 
 class FactTeller:
-    """Logs what people want to know and hands every fact on to `listener`.
+    """Logs what people want to know and hands every fact on to those who `listen`.
 
     What a stranger can cause as often as it likes is told at most once in a while.
     """
@@ -27,39 +38,59 @@ class FactTeller:
     def __init__(self, log: Any, *, clock: Callable[[], float]) -> None:
         self._log = log.bind()  # the lazy proxy would be bound again for every fact
         self._damper = Damper(clock)
-        self.listener: Callable[[DispatcherEffect], None] = _nobody
+        # A task has four facts and more on its way: each goes to those whom it concerns alone.
+        self._hearers: dict[type, list[Hearer]] = {
+            TaskFinished: [self._write_finished],
+            TaskQueued: [self._write_retried],
+            WorkerJoined: [self._write_worker],
+            WorkerSuspected: [self._write_worker],
+            WorkerLost: [self._write_worker],
+            Ignored: [self._write_ignored],
+        }
         self.trace_of: Callable[[TaskId], str] = _no_trace
 
-    def tell(self, fact: DispatcherEffect) -> None:
-        """Tell one fact."""
-        self._write(fact)
-        self.listener(fact)
+    def listen(self, hearer: Hearer, kinds: Iterable[type] = FACTS) -> None:
+        """Tell `hearer` facts of these kinds, after those who have listened before."""
+        for kind in kinds:
+            self._hearers.setdefault(kind, []).append(hearer)
 
-    def _write(self, fact: DispatcherEffect) -> None:
+    def tell(self, fact: DispatcherEffect) -> None:
+        """Tell one fact.
+
+        Raises:
+            KeyError: Nobody listens to its kind (yet): it would be lost.
+        """
+        for hear in self._hearers[type(fact)]:
+            hear(fact)
+
+    def _write_finished(self, fact: TaskFinished) -> None:
+        # Rendering a line costs as much as the rest of a task's way through here:
+        # what went well is a line for those who ask for it, and in the history.
+        trace_id = self.trace_of(fact.task_id)
+        say = self._log.debug if fact.outcome.is_ok and not trace_id else self._log.info
+        more = {"trace_id": trace_id} if trace_id else {}
+        say(
+            "task_finished",
+            task_id=fact.task_id,
+            attempt=fact.attempt,
+            worker_id=fact.worker_id,
+            code=str(fact.outcome.code),
+            **more,
+        )
+
+    def _write_retried(self, fact: TaskQueued) -> None:
+        if fact.code is not None:
+            self._log.warning(
+                "task_retried",
+                task_id=fact.task_id,
+                attempt=fact.attempt,
+                code=fact.code.value,
+                delay_s=fact.delay_s,
+            )
+
+    def _write_worker(self, fact: WorkerJoined | WorkerSuspected | WorkerLost) -> None:
         log = self._log
         match fact:
-            case TaskFinished(task_id=task_id, attempt=attempt, outcome=outcome):
-                # Rendering a line costs as much as the rest of a task's way through here:
-                # what went well is a line for those who ask for it, and in the history.
-                trace_id = self.trace_of(task_id)
-                say = log.debug if outcome.is_ok and not trace_id else log.info
-                more = {"trace_id": trace_id} if trace_id else {}
-                say(
-                    "task_finished",
-                    task_id=task_id,
-                    attempt=attempt,
-                    worker_id=fact.worker_id,
-                    code=outcome.code.value,
-                    **more,
-                )
-            case TaskQueued(task_id=task_id, code=code) if code is not None:
-                log.warning(
-                    "task_retried",
-                    task_id=task_id,
-                    attempt=fact.attempt,
-                    code=code.value,
-                    delay_s=fact.delay_s,
-                )
             case WorkerJoined(worker_id=worker_id, is_return=is_return):
                 log.info("worker_joined", worker_id=worker_id, is_return=is_return)
             case WorkerSuspected(worker_id=worker_id):
@@ -71,10 +102,6 @@ class FactTeller:
                     reason=reason,
                     attempt_count=len(attempts),
                 )
-            case Ignored():
-                self._write_ignored(fact)
-            case _:
-                return
 
     def _write_ignored(self, fact: Ignored) -> None:
         suppressed_count = self._damper.admit((fact.kind, fact.reason))
@@ -91,7 +118,3 @@ class FactTeller:
 def _no_trace(_task_id: TaskId) -> str:
     """Know no trace."""
     return ""
-
-
-def _nobody(fact: DispatcherEffect) -> None:
-    raise AssertionError(f"a fact before anybody listens: {fact}")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -24,7 +25,15 @@ from zscrape.core.effects import (
 )
 from zscrape.gateway.distrust import json_fault, trusted
 from zscrape.gateway.events import EventHub
-from zscrape.model import IN_FLIGHT_STATES, OutcomeCode, Record, SavedFile, TaskId, TaskState
+from zscrape.model import (
+    IN_FLIGHT_STATES,
+    Attempt,
+    OutcomeCode,
+    Record,
+    SavedFile,
+    TaskId,
+    TaskState,
+)
 from zscrape.store.tasks import ArtifactRow, EntryKind, Recorded, TaskRow, TaskStore
 
 _KINDS: Final[Mapping[str, EntryKind]] = {
@@ -58,7 +67,8 @@ class _StateChange(Struct, omit_defaults=True):
 # Hears of a task's row, what of it was not JSON, and what is wrong with that.
 InvalidListener: TypeAlias = Callable[[TaskRow, str, str], None]
 
-StoredListener: TypeAlias = Callable[[TaskId, int], object]
+# Hears of attempts whose ends are safe: of all that one transaction has kept, at once.
+StoredListener: TypeAlias = Callable[[Sequence[Attempt]], object]
 
 
 def tell_nobody(_row: TaskRow, _kind: str, _fault: str) -> None:
@@ -105,6 +115,7 @@ class Ledger:
     ) -> None:
         self._store = store
         self._on_stored = on_stored
+        self._safe: list[Attempt] = []  # of which `on_stored` is about to hear
         self._orphans: set[TaskId] = set()  # of a call that a restart has cut
         self._hub = hub
         self._clock = clock
@@ -117,7 +128,7 @@ class Ledger:
         self._is_idle.set()
         self._staying: set[TaskId] = set()  # those that `drained` waits for
         self._has_left = asyncio.Event()
-        self._appliers: dict[type, Callable[[Any], None]] = {
+        self.appliers: Mapping[type, Callable[[Any], None]] = {
             TaskQueued: self._queued,
             TaskAssigned: self._assigned,
             TaskAdopted: self._adopted,
@@ -202,7 +213,7 @@ class Ledger:
 
     def apply(self, effect: DispatcherEffect) -> None:
         """Take in a fact of the dispatcher; those about no task are for others."""
-        applier = self._appliers.get(type(effect))
+        applier = self.appliers.get(type(effect))
         if applier is not None:
             applier(effect)
 
@@ -365,10 +376,19 @@ class Ledger:
 
     def _tell_stored(self, task_id: TaskId, attempt: int) -> None:
         """Tell that the end of an attempt is safe, once it is."""
-        tell = self._on_stored
-        waiting = self._store.kept(task_id) if tell is not None else None
-        if tell is not None and waiting is not None:
-            waiting.add_done_callback(lambda _: tell(task_id, attempt))
+        waiting = self._store.kept(task_id) if self._on_stored is not None else None
+        if waiting is not None:
+            waiting.add_done_callback(partial(self._stored, (task_id, attempt)))
+
+    def _stored(self, attempt: Attempt, done: asyncio.Future[None]) -> None:
+        if not self._safe:
+            done.get_loop().call_soon(self._tell_safe)
+        self._safe.append(attempt)
+
+    def _tell_safe(self) -> None:
+        safe, self._safe = self._safe, []
+        if self._on_stored is not None:
+            self._on_stored(safe)
 
     def _distrust(self, row: TaskRow, kind: str, fault: str) -> None:
         if row.id not in self._distrusted:

@@ -14,13 +14,18 @@ import ipaddress
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import httpx
 from msgspec import Struct
 
 from zscrape import __version__
+from zscrape.onuse import on_use
 from zscrape.scripts.redirects import Network, is_public, is_within
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    httpx = on_use("httpx")
 
 _MAY_HELP: Final = frozenset({408, 425, 429})
 _CONNECTION_LIMIT_COUNT: Final = 64

@@ -14,13 +14,6 @@ from zscrape.gateway.sitesessions import Finder, Sealing, SiteSessions
 from zscrape.gateway.vault import closed_vault
 from zscrape.model import TaskId
 from zscrape.store.itemkeys import ItemKeyStore
-from zscrape.store.schema import (
-    ITEM_KEYS,
-    PENDING_ITEM_KEYS,
-    SCRIPT_STATE,
-    SESSION_LEASES,
-    SITE_SESSIONS,
-)
 from zscrape.store.scriptstate import ScriptStateStore
 from zscrape.store.sitesessions import SiteSessionStore
 from zscrape.store.tasks import TaskRow
@@ -60,7 +53,7 @@ def remember(
     """
     if database is None:
         database = VolatileDatabase(
-            (SCRIPT_STATE, ITEM_KEYS, PENDING_ITEM_KEYS, SITE_SESSIONS, SESSION_LEASES)
+            ("script_state", "item_keys", "pending_item_keys", "site_sessions", "session_leases")
         )
     return Remembering(
         states=ScriptStates(ScriptStateStore(database), clock=clock),

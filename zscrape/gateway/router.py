@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, TypeAlias
@@ -27,7 +26,16 @@ from zscrape.gateway.guard import Guard
 from zscrape.gateway.handshakes import Handshakes, close_in
 from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.severing import remote_of, sever
-from zscrape.model import Explanation, LockSnapshot, RunSpec, Snapshot, TaskId, TaskSpec, WorkerId
+from zscrape.model import (
+    Attempt,
+    Explanation,
+    LockSnapshot,
+    RunSpec,
+    Snapshot,
+    TaskId,
+    TaskSpec,
+    WorkerId,
+)
 
 # Plain ints: building pyzmq's flag enums costs more than the call (10 % of a worker's samples).
 _NOBLOCK = int(zmq.NOBLOCK)
@@ -42,6 +50,8 @@ _OVERDUE_S = 5.0
 # A timer that is this late means that the process stood still: stopped by a signal, swapped
 # out, or its machine suspended. A busy loop is late by milliseconds.
 _STALL_S = 1.0
+# Of a thousand workers one is to be looked at each millisecond: they are looked at together.
+_TICK_GAP_S = 0.02
 
 # Connections whose sender is remembered; beyond that it is asked of libzmq again.
 _PASSAGE_LIMIT_COUNT = 65_536
@@ -64,10 +74,14 @@ ROUTER_OPTIONS: SocketOptions = (
     # Messages, per peer: bounded both ways, so that a stuck worker is an event, not memory.
     (zmq.SNDHWM, 2_000),
     (zmq.RCVHWM, 2_000),
-    # Our own heartbeats decide; these only clean up sockets that a half-open TCP leaves behind.
-    (zmq.HEARTBEAT_IVL, 2_000),
-    (zmq.HEARTBEAT_TIMEOUT, 6_000),
+    # Our own heartbeats decide; these only clean up what a half-open connection leaves behind.
+    # The kernel does it for nothing: libzmq's pings (HEARTBEAT_IVL) cost as much as our beats,
+    # and each answer to one a walk over the timers of all connections (cancel_timer).
     (zmq.TCP_KEEPALIVE, 1),
+    (zmq.TCP_KEEPALIVE_IDLE, 5),
+    (zmq.TCP_KEEPALIVE_INTVL, 2),
+    (zmq.TCP_KEEPALIVE_CNT, 3),
+    (zmq.TCP_MAXRT, 10_000),  # for what was sent and is not acknowledged
     # 1,000 workers may dial at once after a restart; the default is 100.
     (zmq.BACKLOG, 1_024),
     # A last beat or acknowledgement may still leave at shutdown, but nothing waits for ever.
@@ -122,6 +136,7 @@ class Router:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
+        self._ticked_at = float("-inf")
         self._beside: set[asyncio.Task[None]] = set()
         self._handshakes = Handshakes(
             self._context,
@@ -249,10 +264,10 @@ class Router:
         """Return the keys that are held here, each with its holder."""
         return self._dispatcher.held_keys()
 
-    def stored(self, task_id: TaskId, attempt: int) -> None:
-        """Note that the end of an attempt is stored: its worker may forget it."""
+    def stored(self, attempts: Iterable[Attempt]) -> None:
+        """Note that the ends of attempts are stored: their workers may forget them."""
         if not self._socket.closed:
-            self._act(self._dispatcher.stored(task_id, attempt, now=time.monotonic()))
+            self._act(self._dispatcher.stored(attempts, now=time.monotonic()))
 
     def drain_worker(self, worker_id: WorkerId, *, is_draining: bool) -> None:
         """Let a worker finish what it runs and take nothing new, or take work again.
@@ -270,6 +285,7 @@ class Router:
                 passage.is_closed = True
                 self._send(peer, wire.encode(wire.Reject("revoked")))
                 self._sever_soon(passage)
+        self._look_again()
         self._act(self._dispatcher.expel(worker_id, now=time.monotonic()))
 
     def _sever_soon(self, passage: Passage) -> None:
@@ -282,6 +298,7 @@ class Router:
         for peer, passage in [*self._passages.items()]:
             if passage.worker_id and not passage.is_closed:
                 self._send(peer, told)
+        self._look_again()
 
     async def change_key(self) -> None:
         """Listen by the key that is in use now; workers come back and what they run goes on."""
@@ -417,6 +434,7 @@ class Router:
                 return  # told by the store; the worker asks again
             if not self._socket.closed:
                 self._send(peer, wire.encode(reject or wire.Joined(join.worker_id)))
+                self._look_again()
             if reject is not None:
                 self._on_effect(Ignored(peer, "Join", reject.reason))
 
@@ -436,30 +454,31 @@ class Router:
         now = time.monotonic()
         if now - self._timer_at > _STALL_S:
             self._dispatcher.resumed(now=now)
-        self._timer, self._timer_at = None, float("inf")
+        self._timer, self._timer_at, self._ticked_at = None, float("inf"), now
         self._act(self._dispatcher.tick(now=now))
 
     def _act(self, effects: Iterable[DispatcherEffect], *, has_sent: bool = False) -> None:
         """Perform outside of `_drain`, which looks for more by itself."""
-        has_sent |= self._perform(effects)
-        # A send may have eaten the edge that announced a message (50 of 50 rounds, measured).
-        is_open = not self._socket.closed
-        if has_sent and is_open and int(self._socket.getsockopt(_EVENTS)) & _POLLIN:
+        if self._perform(effects) or has_sent:
+            self._look_again()
+
+    def _look_again(self) -> None:
+        """Read what has come: a send eats the edge that announces it (50 of 50, measured)."""
+        if not self._socket.closed and int(self._socket.getsockopt(_EVENTS)) & _POLLIN:
             self._loop.call_soon(self._drain)
 
     def _perform(self, effects: Iterable[DispatcherEffect]) -> bool:
         """Send, tell the facts, then re-arm the one timer; True iff something was sent."""
-        pending = deque(effects)
         has_sent = False
+        late: list[DispatcherEffect] = []
         try:
-            while pending:
-                effect = pending.popleft()
+            for effect in effects:
                 match effect:
                     case Send(peer=peer, message=message):
                         if type(message) is wire.Run and self._is_held(peer, message):
                             continue
                         has_sent = True
-                        pending.extend(self._deliver(peer, message))
+                        late += self._deliver(peer, message)
                     case GiveScript():
                         self._give(effect)
                     case Question():
@@ -468,6 +487,8 @@ class Router:
                         self._on_effect(effect)
         finally:  # whatever one effect has come to, the dispatcher must go on ticking
             self._arm()
+        if late:
+            self._perform(late)
         return has_sent
 
     def _deliver(self, peer: bytes, message: wire.GatewayMessage) -> list[DispatcherEffect]:
@@ -532,11 +553,14 @@ class Router:
         self._do_beside(give(), f"give {effect.digest}")
 
     def _arm(self) -> None:
-        """Keep one timer, no later than the dispatcher's next deadline; early is harmless."""
+        """Keep one timer for the dispatcher's next deadline; early is harmless."""
         deadline = self._dispatcher.next_deadline()
-        if deadline is None or deadline >= self._timer_at or self._socket.closed:
+        if deadline is None or self._socket.closed:
+            return
+        at = max(deadline, self._ticked_at + _TICK_GAP_S)
+        if at >= self._timer_at:
             return
         if self._timer is not None:
             self._timer.cancel()
-        self._timer_at = deadline
-        self._timer = self._loop.call_later(max(0.0, deadline - time.monotonic()), self._tick)
+        self._timer_at = at
+        self._timer = self._loop.call_later(max(0.0, at - time.monotonic()), self._tick)

@@ -10,8 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from itertools import pairwise
-from typing import Annotated, Any, Final
-from zoneinfo import available_timezones
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -29,7 +28,13 @@ from zscrape.gateway.requests import (
     decode_body,
 )
 from zscrape.model import Overlap
+from zscrape.onuse import on_use
 from zscrape.spelling import nearest
+
+if TYPE_CHECKING:
+    import zoneinfo
+else:
+    zoneinfo = on_use("zoneinfo")
 
 _DAY_S: Final = 86_400
 _INTERVAL_LIMIT_S: Final = 366 * _DAY_S
@@ -284,7 +289,7 @@ def _zone(name: str) -> Any:
     try:
         return zone_of(name)
     except ValueError:
-        near = nearest(name, available_timezones())
+        near = nearest(name, zoneinfo.available_timezones())
         key = "zone_unknown.nearest" if near else "zone_unknown"
         told = {"nearest": near} if near else {}
         raise field_fault("/timezone", key, given=name[:80], **told) from None

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -39,6 +40,8 @@ _STANDING: Final[RawHeaders] = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 ]
+_HOST_LENGTH: Final = 255  # of a name that is remembered: they are strangers' words
+_STANDING_LINES: Final = b"".join(b"%b: %b\r\n" % each for each in _STANDING)
 _STANDING_NAMES: Final = frozenset(name for name, _ in _STANDING)
 
 
@@ -69,8 +72,16 @@ def check_host(headers: dict[bytes, bytes], policy: ShieldPolicy) -> None:
     if policy.hosts is None:
         return
     given = headers.get(b"host")
-    if given is not None and _bare(given) not in policy.hosts:
+    if given is None:
+        return
+    bare = _bare_once(given) if len(given) <= _HOST_LENGTH else _bare(given)
+    if bare not in policy.hosts:
         raise HostUnknown(host=given[:100].decode("latin-1"))
+
+
+@lru_cache(maxsize=64)
+def _bare_once(host: bytes) -> str:
+    return _bare(host)
 
 
 def _bare(host: bytes) -> str:
@@ -113,14 +124,27 @@ def shielded(send: Send, scope: Scope, headers: dict[bytes, bytes], policy: Shie
             own: RawHeaders = list(message.get("headers", ()))
             said = _STANDING_NAMES.intersection(name.lower() for name, _ in own)
             own += [each for each in _STANDING if each[0] not in said] if said else _STANDING
-            if policy.origins:
-                own += _cors(headers, policy)
-            if RATE in scope:
-                own += rate_headers(scope[RATE])
+            own += _of_call(scope, headers, policy)
             message = {**message, "headers": own}
         await send(message)
 
     return send_shielded
+
+
+def shielded_head(
+    told: RawHeaders, scope: Scope, headers: dict[bytes, bytes], policy: ShieldPolicy
+) -> bytes:
+    """Return as lines the headers of an answer, none of them standing, and what every one has."""
+    lines = [b"%b: %b\r\n" % each for each in told]
+    lines.append(_STANDING_LINES)
+    lines += [b"%b: %b\r\n" % each for each in _of_call(scope, headers, policy)]
+    return b"".join(lines)
+
+
+def _of_call(scope: Scope, headers: dict[bytes, bytes], policy: ShieldPolicy) -> RawHeaders:
+    """Return what an answer carries for who has called."""
+    own: RawHeaders = _cors(headers, policy) if policy.origins else []
+    return own + rate_headers(scope[RATE]) if RATE in scope else own
 
 
 def _cors(headers: dict[bytes, bytes], policy: ShieldPolicy) -> RawHeaders:

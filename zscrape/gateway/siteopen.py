@@ -10,7 +10,6 @@ from zscrape.gateway.sharing import Identity
 from zscrape.gateway.siteledger import LocalLedger, SharedLedger
 from zscrape.gateway.sites import Sites
 from zscrape.model import TaskId
-from zscrape.store.schema import SITE_BUDGETS
 from zscrape.store.sites import SiteBudgets
 from zscrape.store.sitestates import SiteStates
 from zscrape.store.volatile import VolatileDatabase
@@ -28,7 +27,7 @@ async def open_sites(
         StorageError: Their budgets cannot be read.
     """
     store, shared = identity.database, identity.shared
-    database = VolatileDatabase((SITE_BUDGETS,)) if store is None else store.database
+    database = VolatileDatabase(("site_budgets",)) if store is None else store.database
     sites = Sites(
         budgets=SiteBudgets(database),
         ledger=LocalLedger() if shared is None else SharedLedger(SiteStates(shared.url)),

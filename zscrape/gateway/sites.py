@@ -28,7 +28,6 @@ from zscrape.gateway.siteledger import SITE_LIMIT_COUNT, LocalLedger, SiteLedger
 from zscrape.gateway.sitepost import Report, SitePost
 from zscrape.gateway.siteview import SiteView, site_view
 from zscrape.model import Explanation, RunSpec, SiteBudget, TaskId
-from zscrape.store.schema import SITE_BUDGETS
 from zscrape.store.sites import BudgetRow, SiteBudgets
 from zscrape.store.volatile import VolatileDatabase
 
@@ -359,5 +358,5 @@ class Sites:
 
 def local_sites() -> Sites:
     """Return sites that are kept nowhere: for gateways of tests and of one task."""
-    budgets = SiteBudgets(VolatileDatabase((SITE_BUDGETS,)))
+    budgets = SiteBudgets(VolatileDatabase(("site_budgets",)))
     return Sites(budgets=budgets, ledger=LocalLedger(), owner="local")

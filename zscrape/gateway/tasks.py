@@ -201,6 +201,7 @@ class TaskService:
         # Under the names by which callers know them: a call less on the way of every task.
         self.prepare = self._intake.prepare
         self.apply: Callable[[DispatcherEffect], None] = self._ledger.apply
+        self.appliers = self._ledger.appliers  # the same, by the kind of a fact
 
     async def recover(
         self,
@@ -259,6 +260,8 @@ class TaskService:
         if self._hub.is_closed:
             raise Draining
         if idempotency is None:
+            if prepared.max_age_s is None:
+                return await self._accept_new(prepared)
             return await self._accept(prepared)
         async with self._keys.hold((row.client, idempotency.key)):
             # Asked again: its twin may have been accepted while this one was being prepared.

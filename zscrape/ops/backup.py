@@ -28,7 +28,7 @@ from zscrape.store.database import (
     home_lock,
     schema_version,
 )
-from zscrape.store.schema import HEAD
+from zscrape.store.newest import HEAD
 
 
 class Facts(Struct, frozen=True):

@@ -14,6 +14,7 @@ from typing import IO, Any, ClassVar, Final
 import msgspec
 
 from zscrape.errors import ZscrapeError
+from zscrape.ops.ahead import Ahead
 
 _END_GRACE_S: Final = 5.0
 _ERROR_TAIL_COUNT: Final = 20
@@ -49,6 +50,7 @@ class Role:
         environ: Its environment; None means this process's.
         shares_errors: Its log goes to this process's standard error; else the last lines
             are kept and told when it fails.
+        ahead: A process that waits for its role; it shares its errors and its environment.
     """
 
     def __init__(
@@ -58,11 +60,28 @@ class Role:
         *,
         environ: Mapping[str, str] | None = None,
         shares_errors: bool = False,
+        ahead: Ahead | None = None,
     ) -> None:
         self.verb = verb
         self._tail: list[str] = []
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "zscrape", verb, "--tied", "--json", *arguments],
+        self._process: subprocess.Popen[str] | Ahead
+        if ahead is not None:
+            ahead.tell([verb, "--tied", "--json", *arguments])
+            self._process = ahead
+        else:
+            self._process = self._start(arguments, environ, shares_errors=shares_errors)
+        self._reader = threading.Thread(target=self._read_errors, daemon=True)
+        self._reader.start()
+
+    def _start(
+        self,
+        arguments: Sequence[str],
+        environ: Mapping[str, str] | None,
+        *,
+        shares_errors: bool,
+    ) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "zscrape", self.verb, "--tied", "--json", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if shares_errors else subprocess.PIPE,
@@ -71,8 +90,6 @@ class Role:
             text=True,
             encoding="utf-8",
         )
-        self._reader = threading.Thread(target=self._read_errors, daemon=True)
-        self._reader.start()
 
     @property
     def pid(self) -> int:

@@ -72,6 +72,7 @@ class ScriptCache:
         self, root: Path, max_age_h: float = 168, max_size_bytes: int = 2_000_000_000
     ) -> None:
         self._root = root.absolute()
+        self._trees = str(self.trees)  # looked into with every request: making it costs more
         self._max_age_s = max_age_h * _HOUR_S
         self._max_size_bytes = max_size_bytes
         self._known: dict[str, Fingerprint] = {}
@@ -94,7 +95,7 @@ class ScriptCache:
 
     def has(self, digest: str) -> bool:
         """True iff an entry is there (it is verified when it is used, not now)."""
-        return is_digest(digest) and os.path.lexists(f"{self.trees}/{digest[7:]}")
+        return is_digest(digest) and os.path.lexists(f"{self._trees}/{digest[7:]}")
 
     def path(self, digest: str) -> Path:
         """Return the folder of a digest, whether it is there or not.
@@ -129,6 +130,18 @@ class ScriptCache:
         self._mark_used(digest)
         return digest
 
+    def held(self, digest: str) -> Path | None:
+        """Return the verified folder of an entry that has not changed; None: see `ensure`."""
+        fingerprint = self._known.get(digest)
+        if (
+            fingerprint is None
+            or len(fingerprint.paths) > _INLINE_STAT_COUNT
+            or not fingerprint.holds()
+        ):
+            return None
+        self._mark_used(digest)
+        return self._folders[digest]
+
     async def ensure(self, pin: Pin, fetch: Fetch) -> Path:
         """Return the verified folder of a pin, fetching it if it is not here.
 
@@ -139,14 +152,9 @@ class ScriptCache:
             IntegrityFailure: What `fetch` gave, twice, is not what the pin says.
             VersionNotFound: `fetch` does not have it.
         """
-        fingerprint = self._known.get(pin.digest)
-        if (
-            fingerprint is not None
-            and len(fingerprint.paths) <= _INLINE_STAT_COUNT
-            and fingerprint.holds()
-        ):
-            self._mark_used(pin.digest)
-            return self._folders[pin.digest]
+        folder = self.held(pin.digest)
+        if folder is not None:
+            return folder
         return await self._flights.join(pin.digest, lambda: self._ensure(pin, fetch))
 
     # ---- out -------------------------------------------------------------------------

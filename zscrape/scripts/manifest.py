@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from zscrape.errors import ManifestInvalid
 from zscrape.model import (
@@ -26,6 +25,7 @@ from zscrape.model import (
     RunSpec,
     SiteBudget,
 )
+from zscrape.onuse import on_use
 from zscrape.scripts.digest import PROBLEM_COUNT_LIMIT, path_fault
 from zscrape.scripts.problems import Problem, pointer_to, problem
 from zscrape.scripts.reading import ObjectReader, decode_json, json_type
@@ -43,6 +43,11 @@ from zscrape.scripts.sections import (
 )
 from zscrape.scripts.trust import is_signature
 from zscrape.scripts.version import parse_version
+
+if TYPE_CHECKING:
+    from packaging import specifiers
+else:
+    specifiers = on_use("packaging.specifiers")
 
 # 2,000 files with long paths have checksums of 600 KB.
 MANIFEST_SIZE_LIMIT_BYTES: Final = MIB
@@ -266,8 +271,8 @@ def _signature(value: str) -> str | None:
 
 def _python_version(value: str) -> str | None:
     try:
-        SpecifierSet(value)
-    except InvalidSpecifier:
+        specifiers.SpecifierSet(value)
+    except specifiers.InvalidSpecifier:
         return None
     return value
 

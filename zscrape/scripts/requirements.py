@@ -22,19 +22,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from msgspec import Struct
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from zscrape.errors import FilesInvalid, ManifestInvalid
 from zscrape.model import KIB
+from zscrape.onuse import on_use
 from zscrape.scripts.inline import LINE_END, Inline, read_inline
 from zscrape.scripts.manifest import DEFAULT_PYTHON_VERSION, Manifest
 from zscrape.scripts.problems import Problem, pointer_to, problem
 from zscrape.scripts.reading import json_type
+
+if TYPE_CHECKING:
+    from packaging import requirements, specifiers
+else:
+    requirements = on_use("packaging.requirements")
+    specifiers = on_use("packaging.specifiers")
 
 REQUIREMENTS_FILE: Final = "requirements.txt"
 REQUIREMENTS_SIZE_LIMIT_BYTES: Final = 256 * KIB
@@ -172,8 +177,8 @@ def _read_line(line: str, pointer: str, problems: list[Problem]) -> _Line | None
         problems.append(fault)
         return None
     try:
-        requirement = Requirement(stated)
-    except InvalidRequirement as error:
+        requirement = requirements.Requirement(stated)
+    except requirements.InvalidRequirement as error:
         problems.append(_unreadable(stated, str(error), pointer))
         return None
     fault = _source_fault(requirement, hashes, pointer)
@@ -220,7 +225,9 @@ def _unreadable(stated: str, detail: str, pointer: str) -> Problem:
     return problem(pointer, "requirement", actual=stated, detail=detail.splitlines()[0])
 
 
-def _source_fault(requirement: Requirement, hashes: list[str], pointer: str) -> Problem | None:
+def _source_fault(
+    requirement: requirements.Requirement, hashes: list[str], pointer: str
+) -> Problem | None:
     if _ARCHIVE.fullmatch(requirement.name):
         return problem(pointer, "requirement_path", actual=requirement.name)
     if requirement.url is not None:
@@ -245,7 +252,7 @@ def _url_fault(url: str, hashes: list[str], pointer: str) -> Problem | None:
     return None
 
 
-def _is_exact(specifier: SpecifierSet) -> bool:
+def _is_exact(specifier: specifiers.SpecifierSet) -> bool:
     return any(
         each.operator == "===" or (each.operator == "==" and not each.version.endswith(".*"))
         for each in specifier
@@ -267,10 +274,10 @@ def _python(manifest: Manifest, inline: Inline, problems: list[Problem]) -> str:
     """Return the range that the interpreter must fit, empty when any will do."""
     stated = "" if manifest.python_version == DEFAULT_PYTHON_VERSION else manifest.python_version
     if inline.requires_python is None:
-        return str(SpecifierSet(stated))
+        return str(specifiers.SpecifierSet(stated))
     try:
-        both = SpecifierSet(stated) & SpecifierSet(inline.requires_python)
-    except (InvalidSpecifier, ValueError):
+        both = specifiers.SpecifierSet(stated) & specifiers.SpecifierSet(inline.requires_python)
+    except (specifiers.InvalidSpecifier, ValueError):
         at = pointer_to("files", manifest.entry_file, "requires-python")
         problems.append(problem(at, "python_version", actual=inline.requires_python))
         return ""

@@ -9,16 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
-from typing import Any, Final, TypeAlias
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import jsonschema
-import jsonschema.exceptions
-import jsonschema.validators
-import referencing
-import referencing.exceptions
-
+from zscrape.onuse import on_use
 from zscrape.scripts.problems import Problem, pointer_to, problem
 from zscrape.scripts.reading import json_type, unknown_name
+
+if TYPE_CHECKING:
+    import jsonschema
+    import referencing.exceptions
+else:
+    jsonschema = on_use("jsonschema")
+    referencing = on_use("referencing")
 
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 ANY_PARAMETERS: Final[dict[str, Any]] = {"$schema": DRAFT, "type": "object"}
@@ -28,17 +31,21 @@ PATTERN_TEXT_LIMIT: Final = 1_000
 
 _PROBLEM_COUNT_LIMIT = 50
 _REFERENCES = ("$ref", "$dynamicRef")
-_NO_REGISTRY: referencing.Registry[Any] = referencing.Registry()
-_FORMATS = jsonschema.FormatChecker(formats=())
 
 
-@_FORMATS.checks("date-time", raises=ValueError)
+@cache
+def _formats() -> jsonschema.FormatChecker:
+    formats = jsonschema.FormatChecker(formats=())
+    formats.checks("date-time", raises=ValueError)(_is_moment)
+    formats.checks("date", raises=ValueError)(_is_date)
+    return formats
+
+
 def _is_moment(value: object) -> bool:
     """Accept what the child's conversion accepts: `datetime.fromisoformat`."""
     return not isinstance(value, str) or bool(datetime.fromisoformat(value))
 
 
-@_FORMATS.checks("date", raises=ValueError)
 def _is_date(value: object) -> bool:
     return not isinstance(value, str) or bool(date.fromisoformat(value))
 
@@ -53,9 +60,16 @@ def _bounded_pattern(
         yield jsonschema.ValidationError(f"does not match {pattern!r}")
 
 
-_Bounded: Final[Any] = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
-    jsonschema.Draft202012Validator, {"pattern": _bounded_pattern}
-)
+@cache
+def _bounded() -> Any:
+    draft = jsonschema.Draft202012Validator
+    return jsonschema.validators.extend(draft, {"pattern": _bounded_pattern})  # type: ignore[no-untyped-call]
+
+
+@cache
+def _meta() -> jsonschema.Draft202012Validator:
+    draft = jsonschema.Draft202012Validator
+    return draft(draft.META_SCHEMA, format_checker=_formats())
 
 
 class Validator:
@@ -64,7 +78,9 @@ class Validator:
     def __init__(self, schema: Mapping[str, Any]) -> None:
         # A reference to the root would be followed by the class that `$schema` names there.
         own = {name: value for name, value in schema.items() if name != "$schema"}
-        self._validator = _Bounded(own, registry=_NO_REGISTRY, format_checker=_FORMATS)
+        self._validator = _bounded()(
+            own, registry=referencing.Registry(), format_checker=_formats()
+        )
         self._has_name_patterns = "patternProperties" in _names_within(schema)
 
     def problems(self, params: Mapping[str, Any]) -> list[Problem]:
@@ -83,7 +99,7 @@ class Validator:
 
 def schema_problems(schema: Mapping[str, Any], at: str) -> list[Problem]:
     """Return every fault of a schema written by hand; `at` is the pointer to it."""
-    found = _capped(_told(_META.iter_errors(schema), at))
+    found = _capped(_told(_meta().iter_errors(schema), at))
     found.extend(_reference_problems(schema, at))
     if schema.get("type", "object") != "object":
         found.append(problem(f"{at}/type", "choice", actual=schema.get("type"), expected="object"))
@@ -96,11 +112,6 @@ def schema_problems(schema: Mapping[str, Any], at: str) -> list[Problem]:
     except (referencing.exceptions.Unresolvable, re.error) as error:
         return [problem(at, "schema", rule="$ref", detail=error)]
     return []
-
-
-_META = jsonschema.Draft202012Validator(
-    jsonschema.Draft202012Validator.META_SCHEMA, format_checker=_FORMATS
-)
 
 
 def _reference_problems(schema: Mapping[str, Any], at: str) -> Iterator[Problem]:

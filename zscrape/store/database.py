@@ -25,7 +25,7 @@ from zscrape.errors import (
     StorageNewer,
 )
 from zscrape.store.faults import is_damage, storage_error
-from zscrape.store.schema import HEAD
+from zscrape.store.newest import HEAD, make_file
 from zscrape.store.tasks import KeyTaken
 
 Result = TypeVar("Result")
@@ -154,7 +154,10 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         return
     if version > HEAD:
         raise StorageNewer(source=str(path), reason=f"schema {version}, known {HEAD}")
-    # Alembic takes a quarter of a second to load: only a start that needs it pays.
+    if not version:
+        make_file(connection)
+        return
+    # Alembic takes half a second and 25 MB to load: only a start that needs it pays.
     from zscrape.store.upgrade import upgrade
 
     upgrade(path, HEAD)

@@ -66,6 +66,7 @@ class LiveTask(Struct, eq=False):
     freed_attempt: int = 0  # items of attempts before it are gone
     to_free: int = 0  # and are to be deleted from the disk
     has_output: bool = False
+    has_output_in_tail: bool = False
     answer_key: bytes | None = None  # iff it is completed: what it was asked
     is_known: bool = False  # it is on the disk
     is_result_kept: bool = False  # its answer too, and that never changes
@@ -112,6 +113,8 @@ class LiveTask(Struct, eq=False):
             return False
         self.row.last_number += 1
         self.tail.append(LogEntry(self.row.last_number, kind, attempt, at, body))
+        if kind in _OUTPUT:
+            self.has_output_in_tail = True
         self.tail_bytes += weight
         self.size_bytes += weight
         if kind == "item":
@@ -128,6 +131,7 @@ class LiveTask(Struct, eq=False):
                 entry for entry in self.tail if entry.kind != "item" or entry.attempt >= attempt
             ]
             self.tail_bytes = _weight(self.tail)
+            self.has_output_in_tail = _has_output(self.tail)
 
     def take(self, owner: str | None = None, far: FarPolicy | None = None) -> Written:
         """Return what is to be written now.
@@ -137,7 +141,7 @@ class LiveTask(Struct, eq=False):
             far: With it, what is large is left to be moved.
         """
         spilled = self.tail if self._is_to_spill() else []
-        self.has_output = self.has_output or any(entry.kind in _OUTPUT for entry in spilled)
+        self.has_output = self.has_output or _has_output(spilled)
         row = self.row
         is_over = row.finished_at is not None
         log = encode_log([] if spilled else self.tail)
@@ -184,8 +188,7 @@ class LiveTask(Struct, eq=False):
         if self.tail_bytes > _TAIL_BYTES:
             return True
         # Items and artifacts are kept for a shorter time than their task.
-        is_over = self.row.finished_at is not None
-        return is_over and any(entry.kind in _OUTPUT for entry in self.tail)
+        return self.has_output_in_tail and self.row.finished_at is not None
 
     def keep(self, written: Written) -> None:
         """Note that what was taken is on the disk."""
@@ -199,6 +202,7 @@ class LiveTask(Struct, eq=False):
             gone = self.tail[: written.tail_count]
             del self.tail[: written.tail_count]
             self.chunk_number = gone[-1].number
+            self.has_output_in_tail = _has_output(self.tail)
             self.tail_bytes = _weight(self.tail)
 
     def give_back(self, written: Written) -> None:
@@ -240,8 +244,13 @@ def resume(loaded: Loaded, *, chunks: ChunkFacts | None) -> LiveTask:
         + (chunks.size_bytes if chunks else 0),
         item_bytes=dict(chunks.item_bytes) if chunks else {},
         has_output=chunks.has_output if chunks else False,
+        has_output_in_tail=_has_output(loaded.log),
         is_known=True,
     )
+
+
+def _has_output(entries: Sequence[LogEntry]) -> bool:
+    return any(entry.kind in _OUTPUT for entry in entries)
 
 
 def _is_large(entry: LogEntry, beyond: frozenset[int], far: FarPolicy) -> bool:

@@ -28,7 +28,7 @@ from zscrape.errors import (
     StorageUnavailable,
 )
 from zscrape.store.database import Database, Write
-from zscrape.store.schema import HEAD
+from zscrape.store.newest import HEAD
 from zscrape.store.tasks import KeyTaken
 
 if TYPE_CHECKING:

@@ -1,5 +1,7 @@
 """The tables, defined once for every database; `migrations` says how they came to be.
 
+Only migrations load this: what runs finds a new file's tables in `newest`.
+
 What is searched for has a column of its own; the rest of a task is one document (`row`), so
 that a new field of `TaskRow` needs no migration. Small logs stand in the task's own row,
 longer ones in chunks: a short call costs one row and no more.
@@ -25,7 +27,6 @@ from sqlalchemy import (
 )
 
 METADATA: Final = MetaData()
-HEAD: Final = "0012"  # the newest migration; a test holds it to the folder
 
 _ROW_NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")  # else no alias of the rowid
 

@@ -136,7 +136,13 @@ class SqlTaskStore:
             StorageError: Nothing can be written now.
             KeyTaken: Another task of its client has its idempotency key.
         """
-        await self.add_many([(row, spec)])
+        if self._error is not None:
+            raise self._error
+        if row.idempotency_key and (row.client, row.idempotency_key) in self._keys:
+            raise KeyTaken
+        task = self._begin(row, spec)
+        if self._is_promised(task):
+            await self._keep_promises([task])
 
     async def add_many(self, tasks: Sequence[tuple[TaskRow, TaskSpec | None]]) -> None:
         """Keep new tasks, all or none.
@@ -150,17 +156,20 @@ class SqlTaskStore:
         if any((row.client, row.idempotency_key) in self._keys for row, _ in tasks):
             raise KeyTaken
         begun = [self._begin(row, spec) for row, spec in tasks]
-        waited = [self._wait_urgently(task) for task in begun if self._is_promised(task)]
-        if not waited:
-            return
+        if any(self._is_promised(task) for task in begun):
+            await self._keep_promises(begun)
+
+    async def _keep_promises(self, tasks: Sequence[LiveTask]) -> None:
+        """Wait until those of new tasks are on the disk that are accepted only then."""
+        waited = [self._wait_urgently(task) for task in tasks if self._is_promised(task)]
         self._flush_soon()
         try:
             await asyncio.gather(*waited)
         except BaseException:  # refused, or whoever asked has gone: it was never accepted
             for future in waited:
                 future.cancel()
-            for row, _ in tasks:
-                self._drop(row.id)
+            for task in tasks:
+                self._drop(task.row.id)
             raise
 
     def _is_promised(self, task: LiveTask) -> bool:
@@ -205,7 +214,8 @@ class SqlTaskStore:
         if kind == "state" and row.outcome is not None and row.outcome.is_ok:
             task.answer_key = result_key(row.digest, row.parameters)
             self._answers[task.answer_key] = task
-        if self._owner is not None or not task.says_nothing_new:
+        is_touched = task.is_dirty and self._timer is not None
+        if not is_touched and (self._owner is not None or not task.says_nothing_new):
             self._touch(task)
         return row.last_number
 

@@ -1,4 +1,4 @@
-"""The SQL that is run often: drawn from the one schema, then plain text.
+"""The SQL that is run often, as plain text; a test holds its columns to the schema.
 
 A statement of many rows is one step of the driver. Row by row each step would give the
 interpreter's lock away and wait up to 5 ms to have it back from a busy loop.
@@ -12,16 +12,32 @@ from functools import cache
 from itertools import chain
 from typing import Any, Final
 
-from sqlalchemy import Table
-from sqlalchemy.dialects import sqlite
-
 from zscrape.store.records import COLUMNS, LOADED_COLUMNS, SOUGHT_BY, change_of, load
-from zscrape.store.schema import BLOBS, CHUNKS, RESULTS, TASKS
 from zscrape.store.tasks import TaskRow
 
 SELECT_TASKS: Final = f"SELECT {', '.join(LOADED_COLUMNS)} FROM tasks"  # noqa: S608 - constants
-CHUNK_COLUMNS: Final = tuple(column.name for column in CHUNKS.columns)
-RESULT_COLUMNS: Final = tuple(column.name for column in RESULTS.columns)
+# Columns of each table in the order of a record.
+RECORD_COLUMNS: Final = {
+    "tasks": COLUMNS,
+    "chunks": (
+        *("task_id", "first_number", "last_number", "kind"),
+        *("attempt", "entry_count", "body", "checksum"),
+    ),
+    "results": ("task_id", "data", "checksum"),
+    "blobs": ("task_id", "kind", "number", "attempt", "key", "size_bytes", "sha256"),
+}
+# By what a record is found that is there already.
+KEYS: Final = {
+    "tasks": ("id",),
+    "chunks": ("task_id", "first_number"),
+    "results": ("task_id",),
+    "blobs": ("task_id", "kind", "number"),
+}
+# What of a task is as it was accepted, for good.
+_LASTING: Final = (
+    *("client", "idempotency_key", "script_name"),
+    *("origin", "created_at", "group_name"),
+)
 # Rows of a statement: up to 32 any number, so that it is mostly one, and of more a few powers
 # of two. They stay prepared; `database.connect` has room for them.
 _SMALL_COUNT: Final = 32
@@ -30,32 +46,32 @@ _SIZES: Final = (256, 128, 64, _SMALL_COUNT)
 
 def keep_tasks(writer: sqlite3.Connection, records: Sequence[Sequence[Any]]) -> None:
     """Write tasks, those that are there already over what is there."""
-    _insert(writer, TASKS, records)
+    _insert(writer, "tasks", records)
 
 
 def change_tasks(writer: sqlite3.Connection, records: Sequence[Sequence[Any]]) -> None:
     """Write tasks of which nothing has changed that stands in an index: that is a third of it."""
-    _insert(writer, TASKS, records, kept=SOUGHT_BY)
+    _insert(writer, "tasks", records, kept=SOUGHT_BY)
 
 
 def keep_chunks(writer: sqlite3.Connection, records: Sequence[Sequence[Any]]) -> None:
     """Write chunks of logs."""
-    _insert(writer, CHUNKS, records)
+    _insert(writer, "chunks", records)
 
 
 def keep_results(writer: sqlite3.Connection, records: Sequence[Sequence[Any]]) -> None:
     """Write large answers."""
-    _insert(writer, RESULTS, records)
+    _insert(writer, "results", records)
 
 
 def keep_blobs(writer: sqlite3.Connection, records: Sequence[Sequence[Any]]) -> None:
     """Write what is kept outside."""
-    _insert(writer, BLOBS, records)
+    _insert(writer, "blobs", records)
 
 
 def _insert(
     writer: sqlite3.Connection,
-    table: Table,
+    table: str,
     records: Sequence[Sequence[Any]],
     *,
     kept: Sequence[str] = (),
@@ -71,39 +87,17 @@ def _insert(
 
 
 @cache
-def _text(table: Table, size: int, kept: Sequence[str]) -> str:
+def _text(table: str, size: int, kept: Sequence[str]) -> str:
     """Return the statement for so many rows; of those that are there, `kept` stay."""
-    one, values = _text_of_one(table, kept)
-    return one.replace(f"VALUES {values}", f"VALUES {', '.join([values] * size)}")
-
-
-@cache
-def _text_of_one(table: Table, kept: Sequence[str]) -> tuple[str, str]:
-    """Return the statement for one row, and its group of values."""
-    columns = COLUMNS if table is TASKS else tuple(column.name for column in table.columns)
-    statement: Any = sqlite.insert(table)
-    if table is TASKS:
-        known = {
-            "id",
-            "client",
-            "idempotency_key",
-            "script_name",
-            "origin",
-            "created_at",
-            "group_name",
-        }
-        keys = ["id"]
-    else:
-        keys = [column.name for column in table.primary_key]
-        known = {*keys}
-    changed = {name: statement.excluded[name] for name in columns if name not in {*known, *kept}}
-    statement = statement.on_conflict_do_update(index_elements=keys, set_=changed)
-    compiled = statement.compile(dialect=sqlite.dialect(), column_keys=list(columns))
+    columns, keys = RECORD_COLUMNS[table], KEYS[table]
+    lasting = {*keys, *kept, *(_LASTING if table == "tasks" else ())}
+    changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in lasting)
     values = f"({', '.join('?' * len(columns))})"
-    text = str(compiled)
-    if f"VALUES {values}" not in text or list(compiled.positiontup or ()) != list(columns):
-        raise AssertionError(f"not as expected: {text}")
-    return text, values
+    return (
+        f"INSERT INTO {table} ({', '.join(columns)})"  # noqa: S608 - constants
+        f" VALUES {', '.join([values] * size)}"
+        f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changes}"
+    )
 
 
 def change_task(

@@ -1,10 +1,15 @@
-"""Brings the tables of a database to a revision, by Alembic."""
+"""Brings the tables of a database to a revision, by Alembic.
+
+`python -m zscrape.store.upgrade` writes `newest.sql` anew: after each new migration.
+"""
 
 from __future__ import annotations
 
 import logging
 import sqlite3
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from alembic import command
 from alembic.config import Config
@@ -13,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from zscrape.store import migrations
+from zscrape.store.newest import BETWEEN, FILE, HEAD
 
 
 def upgrade(path: Path, revision: str) -> None:
@@ -68,6 +74,18 @@ def upgrade_postgres(url: str, revision: str, *, lock: int) -> None:
         engine.dispose()
 
 
+def drawn() -> str:
+    """Return what the migrations make of an empty file, as the text of `newest.sql`."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        upgrade(path, HEAD)
+        with closing(sqlite3.connect(path)) as connection:
+            # What has no text is made by SQLite itself: the indexes of primary keys.
+            found = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
+            statements = [each.replace(" \n", "\n").replace("\t", "    ") for (each,) in found]
+    return BETWEEN.join(statements) + ";\n"
+
+
 def _config() -> Config:
     # What it tells is for developers of migrations.
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -75,3 +93,7 @@ def _config() -> Config:
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     config.set_main_option("path_separator", "os")
     return config
+
+
+if __name__ == "__main__":
+    FILE.write_text(drawn(), "utf-8")

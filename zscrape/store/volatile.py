@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Protocol, TypeVar
-
-from sqlalchemy import Table, create_engine
-from sqlalchemy.pool import StaticPool
 
 from zscrape.store.database import Write
 from zscrape.store.faults import storage_error
-from zscrape.store.schema import METADATA
+from zscrape.store.newest import make
 from zscrape.store.tasks import KeyTaken
 
 Result = TypeVar("Result")
@@ -34,18 +31,17 @@ class Tables(Protocol):
 class VolatileDatabase:
     """A database in memory; there is no disk to wait for, so no thread either.
 
-    `tables` are those that it has, empty at first; None: all of the schema.
+    `tables` names those that it has, empty at first; None: all of the schema.
     """
 
-    def __init__(self, tables: Iterable[Table] | None = None) -> None:
+    def __init__(self, tables: Collection[str] | None = None) -> None:
         # The collector may close it in any thread; statements have the loop's alone.
         self._connection = sqlite3.connect(
             ":memory:", isolation_level=None, check_same_thread=False
         )
         # Nobody closes what is gone with its owner: Python warns of that from 3.13 on.
         weakref.finalize(self, self._connection.close)
-        engine = create_engine("sqlite://", creator=lambda: self._connection, poolclass=StaticPool)
-        METADATA.create_all(engine, tables=None if tables is None else list(tables))
+        make(self._connection, tables)
 
     def write(self, work: Write) -> asyncio.Future[None]:
         """Run `work` in a transaction of its own; the future is done when this returns."""

@@ -80,8 +80,7 @@ DEALER_OPTIONS: tuple[tuple[int, int], ...] = (
     (zmq.HANDSHAKE_IVL, 5_000),
     (zmq.SNDHWM, 10_000),
     (zmq.RCVHWM, 10_000),
-    (zmq.HEARTBEAT_IVL, 2_000),
-    (zmq.HEARTBEAT_TIMEOUT, 6_000),
+    # WorkerLink hears when the gateway is silent: libzmq's own pings would tell nothing more.
     (zmq.TCP_KEEPALIVE, 1),
     # A socket that is given up takes nothing with it: the outbox sends again.
     (zmq.LINGER, 0),

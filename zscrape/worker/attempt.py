@@ -32,7 +32,6 @@ from zscrape.worker.parking import PERSON, Clock
 from zscrape.worker.pump import Pump
 from zscrape.worker.quota import FolderWatch
 from zscrape.worker.recordings import record_of
-from zscrape.worker.reusing import is_alone
 from zscrape.worker.speech import Speech, Violation
 from zscrape.worker.watch import TreeWatch
 from zscrape.worker.yields import Yields
@@ -105,6 +104,7 @@ class Running:
         self.preparing: asyncio.Task[None] | None = None
         self.keep: Callable[[Child], None] | None = None  # takes a child that may run another
         self._is_kept = False
+        self._is_drained = False  # both pipes were open and empty when last looked at
         self._begun_at = loop.time()
         self._started_at = 0.0
         self.fetch_s = self.environment_s = 0.0  # until script and environment were there
@@ -272,7 +272,6 @@ class Running:
             and self.keep is not None
             and child is not None
             and child.run_count < self.assignment.run.reuse_count
-            and is_alone(child)
         )
         if self.assignment.is_exclusive and child is not None:
             # It has answered, and its threads and processes may still be at work.
@@ -317,13 +316,16 @@ class Running:
 
     def _drain_pipes(self, child: Child) -> None:
         """Take what the pipes hold now, bounded: the script may be writing all the while."""
+        self._is_drained = True
         for fd, stream in ((child.out_fd, self._out), (child.err_fd, self._err)):
+            data: bytes | None = None
             for _ in range(2):
                 data = _read(fd, _PIPE_BYTES)
                 if not data:
                     break
                 for body in stream.feed(data):
                     self._tell("log", body)
+            self._is_drained &= data is None
 
     def _tell(self, kind: str, body: bytes) -> None:
         pending = self._pending
@@ -443,20 +445,20 @@ class Running:
     def _let_go(self, child: Child, cpu_s: float) -> None:
         child.on_exit = child.on_long = None
         self._child = None
-        for fd in (child.channel_fd, child.out_fd, child.err_fd):
-            self._pump.remove(fd)
-        child.template.unwatch(child)
+        self._pump.remove(child.out_fd)
+        self._pump.remove(child.err_fd)
         # What a pipe still holds would be taken for the next attempt's.
-        is_drained = self._is_kept and all(
-            _read(fd, 1) is None for fd in (child.out_fd, child.err_fd)
-        )
-        if is_drained and self.keep is not None and self.guard.code is None:
+        is_kept = self._is_kept and self._is_drained
+        if is_kept and self.keep is not None and self.guard.code is None:
             child.used_cpu_s += cpu_s
             self.keep(child)
             return
+        self._pump.remove(child.channel_fd)
+        child.template.unwatch(child)
         child.hang_up()
         if child.exited is None:
             child.template.expect_exit(child, _LATE_EXIT_S)
+        child.template.refill()  # not sooner: what forks takes a processor from what runs
 
 
 def _request(

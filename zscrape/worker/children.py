@@ -37,6 +37,9 @@ class Keeper(Protocol):
     def unwatch(self, child: Child) -> None:
         """Close the descriptor that tells the child's end, if it has one."""
 
+    def refill_soon(self) -> None:
+        """Fork what has been taken once an attempt is over, or shortly; if none is left, now."""
+
     def refill(self) -> None:
         """Fork what has been taken."""
 
@@ -48,6 +51,9 @@ class Keeper(Protocol):
 
     def home_of(self, child: Child) -> str:
         """Return the path of the child's private folder."""
+
+    def is_home_untouched(self, child: Child) -> bool:
+        """True iff nothing has ever been changed in that folder, which one look tells."""
 
     def reap(self) -> None:
         """Wait for what has ended."""

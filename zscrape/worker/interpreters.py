@@ -15,14 +15,20 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import uv
 from msgspec import Struct
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from zscrape.errors import EnvironmentFailed
 from zscrape.messages import text
+from zscrape.onuse import on_use
+
+if TYPE_CHECKING:
+    from packaging import specifiers
+else:
+    specifiers = on_use("packaging.specifiers")
 
 # What `zscrape.runtime`, which runs inside of it, is written for.
 OLDEST = (3, 8)
@@ -76,8 +82,10 @@ def is_own_in(python_range: str) -> bool:
         EnvironmentFailed: It is no range.
     """
     try:
-        return SpecifierSet(python_range).contains(platform.python_version(), prereleases=True)
-    except InvalidSpecifier as error:
+        return specifiers.SpecifierSet(python_range).contains(
+            platform.python_version(), prereleases=True
+        )
+    except specifiers.InvalidSpecifier as error:
         raise EnvironmentFailed(reason=str(error)) from error
 
 

@@ -34,6 +34,7 @@ class TemplatePolicy(Struct, frozen=True):
     browser_ahead: int  # in place of that, where a spare starts a browser
     layers: Isolation
     egress: Egress
+    idle_s: float = 0.0  # after which templates but the bare one close; 0.0: never
 
 
 class Kind(Struct, frozen=True):
@@ -49,6 +50,11 @@ class Kind(Struct, frozen=True):
     def is_rare(self) -> bool:
         """True iff it is for few scripts: started when one of them comes, closed when none does."""
         return bool(self.python or self.preload)
+
+    @property
+    def is_bare(self) -> bool:
+        """True iff it is the one without which no attempt could start at once."""
+        return not (self.kit or self.is_rare) and self.own_limits is not None
 
     @property
     def name(self) -> str:

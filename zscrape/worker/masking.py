@@ -11,15 +11,20 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import html
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, quote_plus
 
 import msgspec
 
+from zscrape.onuse import on_use
 from zscrape.runtime.trace import CUT_MARK
+
+if TYPE_CHECKING:
+    import html
+else:
+    html = on_use("html")
 
 MASK: Final = "********"
 # A derived form (base64, hexadecimal, ...) or a line of a longer value that is shorter than

@@ -28,9 +28,10 @@ class Pump:
         loop.add_reader(self._epoll.fileno(), self._ready)
 
     def add(self, fd: int, callback: Callable[[], None]) -> None:
-        """Call `callback` whenever `fd` can be read, until it is removed."""
+        """Call `callback`, and nothing else, whenever `fd` can be read, until it is removed."""
+        if fd not in self._callbacks:
+            self._epoll.register(fd, select.EPOLLIN)
         self._callbacks[fd] = callback
-        self._epoll.register(fd, select.EPOLLIN)
 
     def watch_writing(self, fd: int, is_wanted: bool) -> None:
         """Call back also when `fd` can be written, or no longer so."""

@@ -6,14 +6,20 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterable
-from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from zscrape.config import Settings, parse_size
 from zscrape.model import RunSpec
+from zscrape.onuse import on_use
 from zscrape.worker.interpreters import Interpreter, is_own_in
+
+if TYPE_CHECKING:
+    from importlib import metadata
+else:
+    metadata = on_use("importlib.metadata")
 
 # What each part of the kit imports in a child (`runtime/ctx_http.py`); the versions are those
 # that zscrape itself has been tested with, the installed ones.

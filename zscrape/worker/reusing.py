@@ -57,24 +57,34 @@ class Reusing:
         """Return a child for an attempt; None if there is none that fits."""
         for child in reversed(self._waiting):
             if self._waiting[child].use == use:
-                self._forget(child)
+                del self._waiting[child]
+                child.on_exit = None
                 child.template.resume(child)
                 return child
         return None
 
     def offer(self, use: Use, child: Child) -> None:
-        """Keep a child whose attempt is over; it is told to end if it can't be kept."""
+        """Keep a child whose attempt is over; it is told to end if it can't be kept.
+
+        Its channel is among those that are watched, and stays there for as long as it is kept.
+        """
+        seen = None if self._is_closed else seen_alone(child)
+        if seen is None:
+            self._let_go(child)
+        elif child.template.is_home_untouched(child):
+            self._keep(use, child, seen.cpu_s)
+        else:
+            self._offer_touched(use, child, seen.cpu_s)
+
+    def _offer_touched(self, use: Use, child: Child, cpu_s: float) -> None:
         try:
             folder = opened(child.template.home_of(child))
         except OSError:
             self._let_go(child)
             return
-        if self._is_closed:
+        if is_empty(folder):
             os.close(folder)
-            self._let_go(child)
-        elif is_empty(folder):
-            os.close(folder)
-            self._keep(use, child)
+            self._keep(use, child, cpu_s)
         elif len(self._emptying) < self._limit_count:
             self._set_aside(use, child, folder)
         else:
@@ -90,10 +100,10 @@ class Reusing:
         for child in [*self._waiting]:
             self._drop(child)
 
-    def _keep(self, use: Use, child: Child) -> None:
+    def _keep(self, use: Use, child: Child, cpu_s: float) -> None:
         child.on_exit = lambda _how: self._on_exit(child)
         self._pump.add(child.channel_fd, lambda: self._drop(child))
-        self._waiting[child] = _Waiting(use, self._loop.time(), _cpu_s(child))
+        self._waiting[child] = _Waiting(use, self._loop.time(), cpu_s)
         if self._is_closed:  # since its folder was set aside
             self._drop(child)
         elif len(self._waiting) > self._limit_count:
@@ -104,6 +114,7 @@ class Reusing:
     def _set_aside(self, use: Use, child: Child, folder: int) -> None:
         """Have its folder emptied beside the loop; until then nobody is given it."""
         child.on_exit = lambda _how: None
+        self._pump.remove(child.channel_fd)
         emptying = self._loop.create_task(self._empty(use, child, folder))
         self._emptying.add(emptying)
         emptying.add_done_callback(self._emptying.discard)
@@ -115,32 +126,28 @@ class Reusing:
         is_ready = await asyncio.to_thread(is_emptied, folder)
         ending.cancel()
         is_late = self._loop.time() >= ends_at
+        seen = seen_alone(child)
         if child.exited is not None:
             child.hang_up()
-        elif is_ready and not is_late and is_alone(child):
-            self._keep(use, child)
+        elif is_ready and not is_late and seen is not None:
+            self._keep(use, child, seen.cpu_s)
         else:
             self._let_go(child)
 
-    def _forget(self, child: Child) -> None:
-        del self._waiting[child]
-        child.on_exit = None
-        self._pump.remove(child.channel_fd)
-
     def _drop(self, child: Child) -> None:
-        if child in self._waiting:
-            self._forget(child)
+        if self._waiting.pop(child, None) is not None:
             self._let_go(child)
 
     def _let_go(self, child: Child) -> None:
         child.on_exit = None
+        self._pump.remove(child.channel_fd)
         child.hang_up()
         child.template.unwatch(child)
-        _end(child, _LATE_EXIT_S if is_alone(child) else 0.0)
+        _end(child, 0.0 if seen_alone(child) is None else _LATE_EXIT_S)
 
     def _on_exit(self, child: Child) -> None:
-        if child in self._waiting:
-            self._forget(child)
+        if self._waiting.pop(child, None) is not None:
+            self._pump.remove(child.channel_fd)
             child.hang_up()
 
     def _look(self) -> None:
@@ -148,28 +155,28 @@ class Reusing:
         self._timer = None
         now = self._loop.time()
         for child, waiting in [*self._waiting.items()]:
+            seen = seen_alone(child)
             is_idle = now - waiting.since_at >= _IDLE_S
-            if is_idle or not is_alone(child) or _cpu_s(child) - waiting.cpu_s > _STIR_S:
+            if is_idle or seen is None or seen.cpu_s - waiting.cpu_s > _STIR_S:
                 self._drop(child)
         if self._waiting:
             self._timer = self._loop.call_later(_LOOK_S, self._look)
 
 
-def is_alone(child: Child) -> bool:
-    """True iff nothing that a child has started is there any more, threads included."""
+def seen_alone(child: Child) -> tree.Process | None:
+    """Return a child's process; None iff anything that it has started, or it itself, is not over.
+
+    Threads count too.
+    """
     if not child.pid or child.exited is not None:
-        return False
+        return None
     # Strays last: what loses its parent between the two looks is seen by the second.
     seen = tree.look(child.pid, (), 1)
     if len(seen) != 1 or seen[0].thread_count != 1 or seen[0].is_zombie:
-        return False
-    return not child.template.strays_of(child)
+        return None
+    return None if child.template.strays_of(child) else seen[0]
 
 
 def _end(child: Child, within_s: float) -> None:
     if child.exited is None:
         child.template.expect_exit(child, within_s)
-
-
-def _cpu_s(child: Child) -> float:
-    return sum(each.cpu_s for each in tree.look(child.pid, (), 0))

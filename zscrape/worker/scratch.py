@@ -90,17 +90,30 @@ class Scratch:
         self._made_count += 1
         return self._made_count
 
+    def is_untouched(self, name: str) -> bool:
+        """True iff nothing has ever been changed in a folder since it was given out."""
+        try:
+            return self._is_untouched(name)
+        except OSError:
+            return False
+
+    def _is_untouched(self, name: str) -> bool:
+        before_at, is_telling = self._given[name]
+        path = f"{self.root}/{name}"
+        if os.stat(path).st_ctime_ns != before_at:  # noqa: PTH116 - as above
+            return False
+        if not is_telling:
+            if os.listdir(path):  # noqa: PTH208 - as above
+                return False
+            self._given[name] = (before_at, time.time_ns() - before_at > _TICK_NS)
+        return True
+
     def release(self, name: str) -> None:
         """Take back a folder whose child, and all that it started, has ended."""
-        before_at, is_telling = self._given.pop(name)
         path = f"{self.root}/{name}"
+        before_at = self._given[name][0]
         try:
-            is_untouched = (
-                len(self._free) < _REUSE_LIMIT_COUNT
-                and os.stat(path).st_ctime_ns == before_at  # noqa: PTH116 - as above
-                and (is_telling or not os.listdir(path))  # noqa: PTH208 - as above
-            )
-            if is_untouched:
+            if len(self._free) < _REUSE_LIMIT_COUNT and self._is_untouched(name):
                 self._free.append((name, before_at))
                 return
             os.rmdir(path)  # noqa: PTH106 - as above
@@ -111,6 +124,8 @@ class Scratch:
             self._removals.add(removal)
             removal.add_done_callback(self._removals.discard)
             return
+        finally:
+            del self._given[name]
         heapq.heappush(self._numbers, int(name))
 
     async def _remove(self, path: str, number: int) -> None:

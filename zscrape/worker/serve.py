@@ -301,6 +301,7 @@ async def _serve(
         environ=browsers.environ(settings),
         browser_slots=browsers.browser_slots(settings),
         browser_ahead=settings.worker.browser_ahead,
+        template_idle_s=settings.worker.template_idle_s,
     )
     environments = Environments(
         environment_policy(settings), functools.partial(_tell_environment, log)
@@ -312,6 +313,7 @@ async def _serve(
         *(policy, ensure, fleet, environments),
         leftovers=leftovers,
         is_kept=lambda pin: cache.has(pin.digest),
+        held=lambda pin: cache.held(pin.digest),
     )
     with usable(policy.scratch_dir, "--home"):
         await slots.start()

@@ -62,6 +62,7 @@ class SlotPolicy(Struct, frozen=True):
     network: NetworkPolicy = NetworkPolicy()
     browser_slots: int | None = None  # attempts with a browser at once; None: as many as slots
     browser_ahead: int = 0  # browsers that wait ready in each template that has them
+    template_idle_s: float = 0.0  # after which an unused kit is unloaded; 0.0: never
 
 
 class Slots:
@@ -76,6 +77,7 @@ class Slots:
         *,
         leftovers: Leftovers | None = None,
         is_kept: Callable[[Pin], bool] = lambda _: True,
+        held: Callable[[Pin], Path | None] = lambda _: None,
     ) -> None:
         self._policy = policy
         self._ensure = ensure
@@ -83,6 +85,7 @@ class Slots:
         self._environments = environments
         self._running: dict[Attempt, Running] = {}
         self._is_kept = is_kept  # a script that need not be fetched
+        self._held = held  # where a script is that can be run as it stands
         self._scratch = Scratch(policy.scratch_dir, leftovers)
         self._codes = Codes()
         self._beside: set[Running] = set()  # attempts of our own
@@ -128,6 +131,7 @@ class Slots:
             browser_ahead=self._policy.browser_ahead,
             layers=layers,
             egress=self._egress,
+            idle_s=self._policy.template_idle_s,
         )
         await asyncio.to_thread(self._egress.open)
         strength = self._egress.strength
@@ -203,8 +207,9 @@ class Slots:
                 script_name=assignment.run.pin.name,
                 trace_id=assignment.trace_id,
             )
-        running.preparing = self._loop.create_task(self._prepare(running))
-        running.preparing.add_done_callback(lambda task: self._on_prepared(running, task))
+        if not self._begin_at_once(running):
+            running.preparing = self._loop.create_task(self._prepare(running))
+            running.preparing.add_done_callback(lambda task: self._on_prepared(running, task))
 
     def prepare(self, run: RunSpec) -> None:
         """Get a script ready beside what runs; what goes wrong is told when it is to run."""
@@ -275,6 +280,25 @@ class Slots:
                 self._environments.release(environment.python)
         except (ZscrapeError, OSError) as error:
             self._log.info("prefetch_failed", script_name=run.pin.name, reason=str(error))
+
+    def _begin_at_once(self, running: Running) -> bool:
+        """Launch an attempt for which nothing is to be made; False: `_prepare` sees to it.
+
+        Most are such, and a task of the loop for each costs more than the launch itself.
+        """
+        assignment = running.assignment
+        run = assignment.run
+        if run.preload or run.requirements or run.python or run.secrets or "browser" in run.kit:
+            return False
+        folder = self._held(run.pin)
+        if folder is None:
+            return False
+        try:
+            child = self._take_for(running, "")
+        except (TemplateFailed, OSError):  # told there
+            return False
+        self._launch(running, child, str(folder), "")
+        return True
 
     async def _prepare(self, running: Running) -> None:
         run = running.assignment.run
@@ -376,7 +400,7 @@ class Slots:
         is_dear = "browser" in run.kit
         if key is not None and code is None and not is_dear and self._codes.claim(key):
             self._compile(running.assignment, folder, key, python)
-        child.template.refill()
+        child.template.refill_soon()
 
     def _compile(self, assignment: Assignment, folder: str, key: CodeKey, python: str) -> None:
         """Have a child compile the script, beside its first attempt, for all that come after."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
 from zscrape.model import Network
@@ -55,7 +56,7 @@ class Templates:
         self._pump = pump
         self._scratch = scratch
         self._templates: dict[Kind, Template] = {}
-        self._used_at: dict[Kind, float] = {}  # of rare templates
+        self._used_at: dict[Kind, float] = {}
         self._closing: set[Template] = set()
         self._watchers: set[asyncio.Task[None]] = set()
         self._shrinking: asyncio.TimerHandle | None = None
@@ -107,8 +108,7 @@ class Templates:
         """
         kind = self._kind(kit, wanted, python, network, preload)
         template = self._get(kind)
-        if kind.is_rare:
-            self._used_at[kind] = asyncio.get_running_loop().time()
+        self._used_at[kind] = asyncio.get_running_loop().time()
         return template.take(wanted)
 
     def pids(self) -> dict[str, int]:
@@ -162,8 +162,8 @@ class Templates:
         self._templates[kind] = template
         if kind.python:
             self._hold(kind.python)
+        self._used_at[kind] = template.started_at
         if kind.is_rare:
-            self._used_at[kind] = template.started_at
             self._close_idle(template.started_at)
         watcher = asyncio.get_running_loop().create_task(self._watch(template))
         self._watchers.add(watcher)
@@ -206,15 +206,22 @@ class Templates:
                 del looks[0]
 
     def _close_idle(self, now: float) -> None:
-        """Close rare templates that nobody has used for long, or beyond those kept."""
+        """Close templates that nobody has used for long, and rare ones beyond those kept."""
         kinds = sorted(self._used_at, key=self._used_at.__getitem__, reverse=True)
-        for index, kind in enumerate(kinds):
-            is_old = now - self._used_at[kind] > _RARE_IDLE_S
+        surplus = [kind for kind in kinds if kind.is_rare][_RARE_COUNT:]
+        for kind in kinds:
             template = self._templates[kind]
-            if (is_old or index >= _RARE_COUNT) and template.is_idle:
+            is_old = now - self._used_at[kind] > self._idle_s(kind)
+            if (is_old or kind in surplus) and template.is_idle:
                 del self._templates[kind], self._used_at[kind]
                 self._closing.add(template)
                 template.close()
+
+    def _idle_s(self, kind: Kind) -> float:
+        """Return how long a template is kept that nobody uses."""
+        if kind.is_rare:
+            return _RARE_IDLE_S
+        return math.inf if kind.is_bare else self._policy.idle_s or math.inf
 
     def _shrink(self) -> None:
         loop = asyncio.get_running_loop()

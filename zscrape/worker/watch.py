@@ -14,11 +14,10 @@ from zscrape.model import Limits, OutcomeCode
 from zscrape.worker import tree
 from zscrape.worker.children import Child
 from zscrape.worker.tree import Process
+from zscrape.worker.weight import Weight
 
 _FIRST_LOOK_S = 0.03  # after the attempt has run for 20 ms already: see `Template._watch`
 _LOOK_INTERVAL_S = 0.1
-# A sum that has not grown by more than this since it was last measured is not measured again.
-_GROWTH = 1.05
 # A browser has a dozen processes and a hundred threads to look at, while it keeps all processors
 # busy: looking takes this share of the time at most, as long as the looks are not too rare.
 _SHARE = 0.05
@@ -44,8 +43,7 @@ class TreeWatch:
         self._child = child
         self._end = end
         self._loop = loop
-        self._measured_bytes = 0.0  # the largest sum of resident sets that was looked into
-        self._peak_bytes = self._held_bytes = 0
+        self._weight = Weight(limits.memory_bytes)
         self._cpu_s: dict[tuple[int, int], tuple[bool, float]] = {}  # stray or not, last seen
         self._ended_cpu_s = [0.0, 0.0]  # of the child's own tree, of strays
         self.pids: tuple[int, ...] = (child.pid,)  # at the last look
@@ -57,7 +55,7 @@ class TreeWatch:
 
     def peak_bytes(self, told_bytes: int) -> int:
         """Return the most memory that was held at a time; `told_bytes` by the largest process."""
-        return max(self._peak_bytes, told_bytes)
+        return max(self._weight.peak_bytes, told_bytes)
 
     def cpu_s(self, told_s: float) -> float:
         """Return the processor time of all processes.
@@ -93,26 +91,12 @@ class TreeWatch:
         self._note_cpu(seen)
         if sum(each.thread_count for each in found) > limit_count:
             return OutcomeCode.PROCESS_LIMIT, {"limit_count": limit_count}
-        await self._weigh(found)
-        limit_bytes = self._limits.memory_bytes
-        if self._held_bytes > limit_bytes:
-            fields = {"limit_bytes": limit_bytes, "peak_bytes": self._peak_bytes}
+        await self._weight.look(found)
+        if self._weight.is_over:
+            peak_bytes = self._weight.peak_bytes
+            fields = {"limit_bytes": self._limits.memory_bytes, "peak_bytes": peak_bytes}
             return OutcomeCode.MEMORY_LIMIT, fields
         return None
-
-    async def _weigh(self, found: list[Process]) -> None:
-        """Find out what they hold: exactly, unless it cannot be too much or a new peak."""
-        resident_bytes = sum(each.resident_bytes for each in found)
-        is_due = resident_bytes > self._limits.memory_bytes
-        if len(found) == 1:
-            self._peak_bytes = max(self._peak_bytes, resident_bytes)
-        elif self._peak_bytes < resident_bytes > self._measured_bytes * _GROWTH:
-            is_due = True
-        if is_due:
-            # In a thread: a process that changes its memory may hold up whoever looks at it.
-            self._held_bytes = await asyncio.to_thread(tree.held_bytes, found)
-            self._measured_bytes = max(self._measured_bytes, resident_bytes)
-            self._peak_bytes = max(self._peak_bytes, self._held_bytes)
 
     def _note_cpu(self, found: list[Process]) -> None:
         """Keep what each process has used; of those that are gone, what was seen last."""

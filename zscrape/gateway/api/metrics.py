@@ -11,7 +11,6 @@ from starlette.routing import BaseRoute, Route
 from zscrape.errors import Forbidden
 from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import client_of, gateway_of
-from zscrape.gateway.metrics import collect
 
 
 @needs("read")
@@ -33,6 +32,9 @@ async def open_metrics(request: Request) -> Response:
 
 
 async def _figures(request: Request) -> Response:
+    # A fleet without Prometheus has no use for its library.
+    from zscrape.gateway.metrics import collect
+
     found = collect(gateway_of(request))
     # Thousands of lines are text for milliseconds: beside the loop, which has tasks to see to.
     accept = request.headers.get("accept", "")

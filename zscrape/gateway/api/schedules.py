@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from typing import Any, Final
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from starlette.requests import Request
@@ -36,6 +35,9 @@ from zscrape.gateway.schedules import Schedules
 from zscrape.messages import text
 from zscrape.store.schedules import Occurrence, OccurrenceStatus, ScheduleRecord
 from zscrape.store.tasks import TaskQuery
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 _SHOWN_COUNT: Final = 10
 _PAGE_LIMIT_COUNT: Final = 1_000

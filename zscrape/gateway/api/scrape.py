@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from zscrape.errors import Draining, RefusedError, ScriptError, ZscrapeError
+from zscrape.errors import Draining, RefusedError, ScriptError, Unauthorized, ZscrapeError
 from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import (
     JSON_TYPE,
@@ -67,54 +67,66 @@ class ScrapeEndpoint:
         """Answer one call."""
         state = self._state
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        call = _Call(state, headers, new_task_id())
-        try:
+        call = ScrapeCall(state, headers, new_task_id())
+
+        async def accept() -> TaskRow:
             check_host(headers, state.policy.shield)
             check_room(scope, state.policy)
-            row = await call.accept(scope, receive)
-            await call.answer(row, receive, while_current(send, call.is_allowed))
-        except ClientGone:
-            raise  # the edge knows what to do: nothing
-        except ZscrapeError as error:
-            await call.refuse(error, send)
-        except Exception as error:  # noqa: BLE001 - the edge: told to the log and the client
-            state.report("request_failed", call.request_id, error)
-            await call.refuse(ZscrapeError(), send)
+            call.enter(scope)
+            return await call.accept(await read_body(headers, receive, state.policy))
+
+        await call.conclude(accept(), receive, send)
 
 
-class _Call:
-    """One call of `POST /scrape`."""
+class ScrapeCall:
+    """One call of `POST /scrape`: let in by `enter`, made a task by `accept`, then answered.
+
+    All that is decided of a call is decided here, whichever way it has come (see `quickscrape`).
+    """
 
     __slots__ = (
-        "_client",
         "_headers",
         "_is_cancelling",
         "_is_started",
         "_reused",
         "_script_name",
         "_state",
+        "client",
         "request_id",
     )
 
     def __init__(self, state: GatewayState, headers: dict[bytes, bytes], request_id: str) -> None:
         self._state = state
         self._headers = headers
-        self._client: Client | None = None
+        self.client: Client | None = None
         self._script_name: str | None = None
         self._is_started = False
         self._reused: ReusedView | None = None  # iff an earlier task serves
         self._is_cancelling = False  # its task ends when its client goes
         self.request_id = request_id
 
-    async def accept(self, scope: Scope, receive: Receive) -> TaskRow:
-        """Read the call and make a task of it."""
-        state, headers = self._state, self._headers
-        client = state.access.authenticate(headers, peer_of(scope), method="POST")
-        self._client = client
+    def enter(self, scope: Scope) -> None:
+        """Look at who calls, before anything of the body is read.
+
+        Raises:
+            ZscrapeError: The call is refused.
+        """
+        state = self._state
+        client = state.access.authenticate(self._headers, peer_of(scope), method="POST")
+        self.client = client
         check_rate(scope, state, client)
         client.check_scopes(("run",))
         self._is_cancelling = is_cancelling_query(scope["query_string"])
-        body = await read_body(headers, receive, state.policy)
+
+    async def accept(self, body: bytes) -> TaskRow:
+        """Make a task of a call that has been let in.
+
+        Raises:
+            ZscrapeError: The call is refused.
+        """
+        state, headers, client = self._state, self._headers, self.client
+        if client is None:
+            raise Unauthorized
         request = decode_task(body, depth_limit=state.policy.depth_limit)
         self._script_name = request.script_name
         client.check_script(request.script_name)
@@ -143,7 +155,7 @@ class _Call:
 
     def is_allowed(self) -> bool:
         """True iff who calls may still do so."""
-        return self._client is not None and self._state.access.is_current(self._client)
+        return self.client is not None and self._state.access.is_current(self.client)
 
     async def _failed(
         self,
@@ -158,6 +170,19 @@ class _Call:
         return await self._state.service.fail(
             request, error, task_id=self.request_id, client=client, idempotency=idempotency
         )
+
+    async def conclude(self, accepting: Awaitable[TaskRow], receive: Receive, send: Send) -> None:
+        """Answer a call: with what becomes of its task, or why there is none."""
+        try:
+            row = await accepting
+            await self.answer(row, receive, while_current(send, self.is_allowed))
+        except ClientGone:
+            raise  # the edge knows what to do: nothing
+        except ZscrapeError as error:
+            await self.refuse(error, send)
+        except Exception as error:  # noqa: BLE001 - the edge: told to the log and the client
+            self._state.report("request_failed", self.request_id, error)
+            await self.refuse(ZscrapeError(), send)
 
     async def answer(self, row: TaskRow, receive: Receive, send: Send) -> None:
         """Answer with the task's end, or as it goes on."""
@@ -184,6 +209,16 @@ class _Call:
         await self._finish(row, send, told)
 
     async def _finish(self, row: TaskRow, send: Send, told: RawHeaders) -> None:
+        status, body = self.whole(row, told)
+        self._is_started = True
+        await send_whole(send, status, body, JSON_TYPE, told)
+
+    def whole(self, row: TaskRow, told: RawHeaders) -> tuple[int, bytes]:
+        """Return the status and the body of an answer in one piece; `told` takes its headers.
+
+        Raises:
+            Draining: The gateway ends before the task does.
+        """
         state = self._state
         if not row.status.is_final and state.hub.is_closed:
             raise Draining
@@ -198,9 +233,7 @@ class _Call:
         if self._reused is not None:
             view.reused = self._reused
             told.append((b"age", b"%d" % self._reused.age))  # RFC 9111, 5.1
-        body = encode(view)
-        self._is_started = True
-        await send_whole(send, status, body, JSON_TYPE, told)
+        return status, encode(view)
 
     async def _follow(self, row: TaskRow, receive: Receive, send: Send, told: RawHeaders) -> None:
         lang = language_of(self._headers, self._state.policy.lang)

@@ -1,0 +1,73 @@
+"""Templates of kits that nobody asks for: they end, and start again for the next attempt."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from msgspec.structs import replace
+
+from tests.worker.conftest import Stage, is_alive, until
+from zscrape.worker.slots import SlotPolicy
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+_TELLS = """
+    import sys
+
+    def run():
+        return "httpx" in sys.modules
+"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def own(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    """A running `Slots` that unloads kits after ten minutes."""
+    root = tmp_path_factory.mktemp("idle")
+    policy = SlotPolicy(
+        slot_count=1,
+        scratch_dir=root / "scratch",
+        script_roots=(root,),
+        grace_s=0.3,
+        template_idle_s=600.0,
+    )
+    made = Stage(root, policy)
+    await made.slots.start()
+    yield made
+    await made.slots.close()
+
+
+async def test_a_kit_that_nobody_asks_for_is_unloaded(own: Stage) -> None:
+    """Its template ends with its spares, the bare one stays, and the next attempt has a new one."""
+    await own.run(_TELLS, kit=("http",))
+    await own.until_quiet()
+    before = own.slots.template_pids
+    now = own.slots._loop.time()
+
+    own.slots._templates._close_idle(now + 500)
+    kept = own.slots.template_pids
+    own.slots._templates._close_idle(now + 1000)
+    left = own.slots.template_pids
+    await until(lambda: not is_alive(before["http"]))
+    again = await own.run(_TELLS, kit=("http",))
+
+    assert kept == before
+    assert left == {"": before[""]}
+    assert again.outcome.is_ok
+    assert own.slots.template_pids["http"] != before["http"]
+
+
+async def test_zero_keeps_every_kit(own: Stage) -> None:
+    """Where the setting is 0 a template stays, however long nobody asks for it."""
+    await own.run(_TELLS, kit=("http",))
+    await own.until_quiet()
+    templates = own.slots._templates
+    before = own.slots.template_pids
+    policy = templates._policy
+    templates._policy = replace(policy, idle_s=0.0)
+
+    templates._close_idle(own.slots._loop.time() + 1e9)
+    templates._policy = policy
+
+    assert own.slots.template_pids == before

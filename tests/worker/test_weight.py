@@ -1,0 +1,154 @@
+"""What an attempt holds: measured when it stands still or may be too much, else told about."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from zscrape.worker import tree
+from zscrape.worker.weight import Weight
+
+MB = 1_000_000
+# Two processes share 40 MB; the first takes 40 MB more with each line that it reads.
+SOURCE = """
+import os, sys
+shared = b"x" * 40_000_000
+if os.fork() == 0:
+    len(shared)
+    os.read(int(sys.argv[1]), 1)
+    os._exit(0)
+held = []
+print("ready", flush=True)
+for _ in sys.stdin:
+    held.append(b"y" * 40_000_000)
+    print("ready", flush=True)
+"""
+
+
+class Family:
+    """The two processes."""
+
+    def __init__(self) -> None:
+        self.reader, self._writer = os.pipe()
+        command = [sys.executable, "-c", SOURCE, str(self.reader)]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=(self.reader,),
+            text=True,
+        )
+        self._wait()
+
+    def _wait(self) -> None:
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
+
+    def look(self) -> list[tree.Process]:
+        """Return them as the watch sees them."""
+        return tree.look(self._process.pid, (), 100)
+
+    def grow(self) -> None:
+        """Take 40 MB more."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        self._wait()
+
+    def end(self) -> None:
+        """End both."""
+        os.close(self._writer)
+        os.close(self.reader)
+        self._process.communicate(timeout=20)
+
+
+@pytest.fixture
+def family() -> Iterator[Family]:
+    """Two processes that share memory."""
+    made = Family()
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """What has been measured exactly, in turn."""
+    found: list[int] = []
+    measure: Callable[..., int] = tree.held_bytes
+
+    def note(processes: list[tree.Process]) -> int:
+        found.append(measure(processes))
+        return found[-1]
+
+    monkeypatch.setattr(tree, "held_bytes", note)
+    return found
+
+
+def test_upper_bound_is_never_less_than_what_is_held(family: Family) -> None:
+    """What costs little counts shared pages twice, and leaves none out."""
+    found = family.look()
+
+    assert len(found) == 2
+    assert 80 * MB < tree.most_bytes(found) < 140 * MB
+    assert 40 * MB < tree.held_bytes(found) < tree.most_bytes(found) - 35 * MB
+
+
+def test_ended_process_holds_nothing() -> None:
+    """A process that is gone when it is looked at counts nothing."""
+    ended = subprocess.Popen(["/bin/true"])
+    ended.wait()
+
+    assert tree.most_bytes([tree.Process(ended.pid, 0, False, False, 1, 0.0, 0)]) == 0
+
+
+async def test_growing_tree_is_measured_when_it_stands_still(
+    family: Family, measured: list[int]
+) -> None:
+    """While it grows its peak is told about, in proportion to the last measure; then exactly."""
+    weight = Weight(1000 * MB)
+    await weight.look(family.look())
+    first_count = len(measured)
+    family.grow()
+    await weight.look(family.look())
+    grown_count, about_bytes = len(measured), weight.peak_bytes
+    await weight.look(family.look())
+
+    assert (first_count, grown_count, len(measured)) == (1, 1, 2)
+    assert measured[0] < about_bytes < measured[1] + 10 * MB
+    assert weight.peak_bytes == measured[1] > 80 * MB
+    assert not weight.is_over
+
+
+async def test_tree_that_may_hold_too_much_is_measured_at_each_look(
+    family: Family, measured: list[int]
+) -> None:
+    """Near its limit a tree is measured whether it grows or not, and is over only by that."""
+    weight = Weight(80 * MB)
+    await weight.look(family.look())
+    await weight.look(family.look())
+    was_over = weight.is_over
+    family.grow()
+    family.grow()
+    await weight.look(family.look())
+
+    assert len(measured) == 3
+    assert not was_over
+    assert weight.is_over
+    assert weight.peak_bytes == weight.held_bytes == measured[2]
+
+
+async def test_tree_far_from_its_limit_is_not_measured_for_it(
+    family: Family, measured: list[int]
+) -> None:
+    """Resident sets may be more than the limit in sum: what no file backs is what counts."""
+    found = family.look()
+    resident_bytes = sum(each.resident_bytes for each in found)
+    weight = Weight(int(tree.most_bytes(found) / 0.75))
+    for _ in range(3):
+        await weight.look([each._replace(resident_bytes=resident_bytes * 2) for each in found])
+
+    assert len(measured) == 1
