@@ -2,8 +2,8 @@
 
 The beats are heard by a whole gateway, beside itself with nobody connected. The tasks go
 through the router and its dispatcher alone, without HTTP and store, to 10 workers and to 1,000,
-all of which answer at once from one other process. How many a core would carry is told too:
-that process takes the other one.
+all of which answer at once from one other process; beside them a bare ROUTER, to which 1,000
+answer as well. What is told of a task's processor time is without that of the beats.
 """
 
 from __future__ import annotations
@@ -11,28 +11,30 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import TypeAlias
 
 import psutil
 import uvloop
 
+from bench.barerouter import RUN, BareRouter
 from bench.edge import cpu_s
 from bench.store import ROUND_S, Gateway, gateway
 from bench.workers import simulated
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.core.effects import DispatcherEffect, TaskFinished
-from zscrape.gateway.gatekeeper import Gatekeeper, NoKeeper
+from zscrape.gateway.gatekeeper import Gatekeeper
 from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.router import Router
-from zscrape.model import HeartbeatPolicy, Pin, QueuePolicy, RunSpec, TaskSpec
+from zscrape.model import HeartbeatPolicy, QueuePolicy, TaskSpec
 
 WORKER_COUNT = 1_000
 SLOT_COUNT = 4
 IN_FLIGHT_COUNT = 1_000
 ROUND_COUNT = 3
 WATCH_S = 10.0
-_RUN = RunSpec(Pin("scripts", "noop", "1.0.0", "sha256:" + "0" * 64))
 _CALL = {"script_name": "noop", "parameters": {"n": 1}}
 
 
@@ -67,6 +69,7 @@ def _beats() -> dict[str, float]:
             many_us = _call_us(running)
             many_us -= beats_us * many_us / (ROUND_S * 1e6)
     return {
+        "connection_kb": (beating_mb - alone_mb) * 1e3 / WORKER_COUNT,
         "alone_cpu_percent": alone,
         "alone_mb": alone_mb,
         "beating_cpu_percent": beating,
@@ -77,64 +80,98 @@ def _beats() -> dict[str, float]:
     }
 
 
-async def _through(worker_count: int) -> tuple[float, float]:
-    """Return tasks per second, and how many a second of this process's time carries."""
-    loop = asyncio.get_running_loop()
-    finished, sent_count = 0, 0
+class _Product:
+    """The router and its dispatcher, given a task for each that ends; as a `BareRouter` is."""
 
-    def hear(effect: DispatcherEffect) -> None:
-        nonlocal finished
+    def __init__(self, keys: LinkKeys) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._sent_count = 0
+        self.answered_count = 0
+        dispatcher = Dispatcher(
+            gateway_id="bench", boot="1", heartbeat=HeartbeatPolicy(), queue=QueuePolicy()
+        )
+        self._router = Router(
+            dispatcher,
+            bind="tcp://127.0.0.1:0",
+            gatekeeper=Gatekeeper(local_key=keys.local.public),
+            keys=keys,
+            on_effect=self._hear,
+            pack=self._pack,
+        )
+        self._router.start()
+        self.endpoint = self._router.endpoint
+        self.stop = self._router.stop
+
+    def begin(self, in_flight: int) -> None:
+        """Keep so many tasks open."""
+        for _ in range(in_flight):
+            self._submit()
+
+    def _submit(self) -> None:
+        self._sent_count += 1
+        self._router.submit(TaskSpec(id=f"task-{self._sent_count}", run=RUN, deadline_s=300.0))
+
+    def _hear(self, effect: DispatcherEffect) -> None:
         if type(effect) is TaskFinished:
-            finished += 1
-            loop.call_soon(submit)
+            self.answered_count += 1
+            self._loop.call_soon(self._submit)
 
-    def submit() -> None:
-        nonlocal sent_count
-        sent_count += 1
-        router.submit(TaskSpec(id=f"task-{sent_count}", run=_RUN, deadline_s=300.0))
-
-    async def pack(_digest: str) -> bytes | None:
+    async def _pack(self, _digest: str) -> bytes | None:
         return None
 
+
+_Make: TypeAlias = Callable[[LinkKeys], _Product | BareRouter]
+
+
+async def _through(make: _Make, worker_count: int) -> dict[str, float]:
+    """Return what beats cost, tasks per second, and how many a second of our own time carries."""
     with tempfile.TemporaryDirectory() as folder:
         keys = LinkKeys(Path(folder))
-        keeper = Gatekeeper(local_key=keys.local.public)
-        await keeper.open(NoKeeper())
-        router = Router(
-            Dispatcher(
-                gateway_id="bench", boot="1", heartbeat=HeartbeatPolicy(), queue=QueuePolicy()
-            ),
-            bind="tcp://127.0.0.1:0",
-            gatekeeper=keeper,
-            keys=keys,
-            on_effect=hear,
-            pack=pack,
-        )
-        router.start()
+        router = make(keys)
         keys.write_join(router.endpoint)
         workers = simulated(Path(folder), worker_count, slots=SLOT_COUNT * 100 // worker_count + 4)
         await asyncio.to_thread(workers.__enter__)
         try:
-            for _ in range(min(IN_FLIGHT_COUNT, QueuePolicy().limit_count)):
-                submit()
+            await asyncio.sleep(0.5)  # what came with them is over
+            _, beats_s, took_s = await _spent(router)
+            beats_share = beats_s / took_s
+            router.begin(IN_FLIGHT_COUNT)
             await asyncio.sleep(0.5)  # warm
-            before, before_s, began_at = finished, time.process_time(), time.perf_counter()
-            await asyncio.sleep(ROUND_S)
-            count = finished - before
-            took_s, used_s = time.perf_counter() - began_at, time.process_time() - before_s
+            count, used_s, took_s = await _spent(router)
         finally:
             await asyncio.to_thread(workers.__exit__, None, None, None)
             router.stop()
-    return count / took_s, count / used_s
+    return {
+        "beats_cpu_percent": beats_share * 100,
+        "per_s": count / took_s,
+        "task_us": (used_s - beats_share * took_s) / count * 1e6,
+    }
+
+
+async def _spent(router: _Product | BareRouter) -> tuple[int, float, float]:
+    """Return tasks, processor time and time of one round."""
+    before, before_s, began_at = router.answered_count, time.process_time(), time.perf_counter()
+    await asyncio.sleep(ROUND_S)
+    took_s, used_s = time.perf_counter() - began_at, time.process_time() - before_s
+    return router.answered_count - before, used_s, took_s
 
 
 def measure() -> dict[str, float]:
     """Return what 1,000 workers cost, and medians of tasks through their sockets."""
     result = _beats()
+    cases: dict[str, tuple[_Make, int]] = {
+        "through_10": (_Product, 10),
+        f"through_{WORKER_COUNT}": (_Product, WORKER_COUNT),
+        f"bare_{WORKER_COUNT}": (BareRouter, WORKER_COUNT),
+    }
     figures: dict[str, list[float]] = {}
     for _ in range(ROUND_COUNT):
-        for count in (10, WORKER_COUNT):
-            rate, per_cpu_s = uvloop.run(_through(count))
-            figures.setdefault(f"through_{count}_per_s", []).append(rate)
-            figures.setdefault(f"through_{count}_per_cpu_s", []).append(per_cpu_s)
-    return result | {name: median(values) for name, values in figures.items()}
+        for name, (make, count) in cases.items():
+            for figure, value in uvloop.run(_through(make, count)).items():
+                figures.setdefault(f"{name}_{figure}", []).append(value)
+    result |= {name: median(values) for name, values in figures.items()}
+    many, bare = f"through_{WORKER_COUNT}", f"bare_{WORKER_COUNT}"
+    for figure in ("beats_cpu_percent", "per_s", "task_us"):
+        result[f"{many}_{figure}_ratio"] = result[f"{many}_{figure}"] / result[f"{bare}_{figure}"]
+    result["through_task_us_ratio"] = result[f"{many}_task_us"] / result["through_10_task_us"]
+    return result

@@ -78,7 +78,7 @@ def used(pid: int) -> Used:
     )
 
 
-def _below(pid: int) -> Iterator[int]:
+def below(pid: int) -> Iterator[int]:
     for path in Path(f"/proc/{pid}/task").iterdir():
         for word in (path / "children").read_text().split():
             yield int(word)
@@ -90,8 +90,13 @@ def _command(pid: int) -> list[str]:
 
 def processes(running: Cluster) -> dict[str, int]:
     """Return the processes of a cluster by what they do; templates as `template_KIT`."""
-    found = {"gateway": running.gateway_pid, "worker": running.worker_pid}
-    for pid in _below(running.worker_pid):
+    return processes_of(running.gateway_pid, running.worker_pid)
+
+
+def processes_of(gateway_pid: int, worker_pid: int) -> dict[str, int]:
+    """Return a gateway, a worker and what is below it, by what they do."""
+    found = {"gateway": gateway_pid, "worker": worker_pid}
+    for pid in below(worker_pid):
         words = _command(pid)
         if "template" in words:
             kit = words[words.index("template") + 4]
@@ -103,7 +108,7 @@ def processes(running: Cluster) -> dict[str, int]:
 
 def _ahead(template_pid: int) -> tuple[float, float]:
     """Return what a spare has used that waits, and its page faults: medians of those there are."""
-    waiting = [used(pid) for pid in _below(template_pid)]
+    waiting = [used(pid) for pid in below(template_pid)]
     return (
         median(each.main_us for each in waiting),
         median(each.faults_count for each in waiting),
@@ -116,19 +121,19 @@ def _held_mb(pid: int, *kinds: str) -> float:
     return sum(int(each.split()[1]) for each in lines if each.startswith(kinds)) / 1000
 
 
-def _idle_mb(running: Cluster) -> dict[str, float]:
-    """Return what the cluster holds while nothing runs, and what one more spare would add."""
+def held_mb(named: dict[str, int]) -> dict[str, float]:
+    """Return what processes hold while nothing runs, and what one more spare would add."""
     told: dict[str, float] = {}
-    for name, pid in processes(running).items():
+    for name, pid in named.items():
         told[f"{name}_pss_mb"] = _held_mb(pid, "Pss:")
         if name.startswith("template_"):
-            spares = list(_below(pid))
+            spares = list(below(pid))
             told[f"{name}_pss_mb"] += sum(_held_mb(spare, "Pss:") for spare in spares)
             told[f"{name}_spare_mb"] = median(
                 _held_mb(spare, "Private_Dirty:", "Private_Clean:") for spare in spares
             )
     told["pss_mb"] = sum(value for name, value in told.items() if name.endswith("_pss_mb"))
-    return {f"idle_{name}": value for name, value in told.items()}
+    return told
 
 
 def bare_us(mb: int, count: int = 400) -> tuple[float, float]:
@@ -187,7 +192,7 @@ def measure(
                     note(f"{kit}_{name}", value)
             many = _round(running, "bare", MANY_COUNT, seconds)
             note(f"bare_total_us_{MANY_COUNT}", many["total_us"])
-        idle = _idle_mb(running)
+        idle = {f"idle_{name}": mb for name, mb in held_mb(processes(running)).items()}
     result = {name: median(values) for name, values in figures.items()} | idle
     fork_us = result["fork_parent_us"] + result["fork_child_us"]
     for kit in KITS:

@@ -15,7 +15,12 @@ from zscrape.core.effects import (
     TaskRecords,
     TaskStarted,
 )
-from zscrape.core.storenotes import NOTE_DELAY_S, NOTE_LIMIT_COUNT
+from zscrape.core.storenotes import (
+    NOTE_DELAY_S,
+    NOTE_LARGE_BYTES,
+    NOTE_LIMIT_COUNT,
+    NOTE_SOON_S,
+)
 from zscrape.errors import Draining, NotFound, QueueFull
 from zscrape.model import (
     LockRequest,
@@ -92,6 +97,35 @@ def test_many_outcomes_are_acknowledged_in_one_message(rig: Rig) -> None:
 
     told = [message.attempts for message in sends([*effects, *rest], Stored)]
     assert [len(attempts) for attempts in told] == [NOTE_LIMIT_COUNT, 2]
+
+
+def test_large_outcome_is_acknowledged_sooner(rig: Rig) -> None:
+    """What fills a worker's memory it may forget without waiting for others."""
+    rig.join("a", 2)
+    rig.submit("small")
+    rig.submit("large")
+    rig.done("a", "small")
+    untold = rig.tick(NOTE_SOON_S)
+    rig.done("a", "large", outcome=Outcome(OutcomeCode.OK, b" " * NOTE_LARGE_BYTES))
+    told = rig.tick(rig.now + NOTE_SOON_S)
+
+    assert sends(untold, Stored) == []
+    assert sends(told, Stored) == [Stored((("small", 1), ("large", 1)))]
+
+
+def test_leaving_worker_is_told_of_its_outcomes_sooner(rig: Rig) -> None:
+    """A worker that is about to go waits for the acknowledgement of its last outcomes."""
+    rig.join("a", 2)
+    rig.submit("before")
+    rig.submit("after")
+    rig.done("a", "before")
+    rig.beat("a", ("after", 1), limit=2, is_draining=True)
+    first = rig.tick(rig.now + NOTE_SOON_S)
+    rig.done("a", "after")
+    second = rig.tick(rig.now + NOTE_SOON_S)
+
+    assert sends(first, Stored) == [Stored((("before", 1),))]
+    assert sends(second, Stored) == [Stored((("after", 1),))]
 
 
 def test_lost_worker_is_not_told_of_its_outcomes(rig: Rig) -> None:

@@ -18,9 +18,10 @@ import pytest
 from tests.gateway.conftest import KEY, Gateway, until
 from tests.gateway.loop_router import echo, hold
 from zscrape.gateway.app import HttpPolicy
-from zscrape.gateway.connections import ConnectionLimits
+from zscrape.gateway.connections import ConnectionLimits, HttpConfig
 
 PAGE = {"script_name": "page", "parameters": {"url": "u"}}
+BODY = msgspec.json.encode(PAGE)
 HEAD = f"POST {{path}} HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer {KEY}\r\n"
 QUICK = ConnectionLimits(head_timeout_s=0.1, body_timeout_s=0.1)
 
@@ -254,3 +255,23 @@ async def test_server_that_says_that_the_client_has_gone(gateway, method, path, 
 
     assert sent == fails_at + 1
     assert gateway.reports == []
+
+
+async def test_connection_that_rests_is_closed(make):
+    """One that asks nothing more is closed after its time; while a call is open it is not."""
+    gateway = make()
+    worker = gateway.worker(hold)
+    config = HttpConfig(gateway.app, ConnectionLimits())
+    config.timeout_keep_alive = 0.05  # type: ignore[assignment]
+    health = b"GET /health HTTP/1.1\r\nHost: g\r\n\r\n"
+    async with gateway.served(config=config) as served:
+        reader, writer = await served.raw(health + head("/scrape", len(BODY)) + BODY)
+        run = await worker.runs.get()
+        (connection,) = served.server.server_state.connections
+        await until(lambda: connection.timeout_keep_alive_task is None)  # it has looked
+        worker.ok(run)
+        answers = await asyncio.wait_for(reader.read(), 20)  # to the end: it is closed
+        writer.close()
+
+    assert answers.count(b"HTTP/1.1 200 OK") == 2
+    assert b'"status":"completed"' in answers

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from zscrape.core.effects import Ignored, WorkerJoined
+from zscrape.core.effects import Ignored, TaskStarted, WorkerJoined
 from zscrape.gateway.facts import FactTeller
 
 
@@ -115,3 +115,21 @@ def test_every_fact_reaches_the_listener(log: Log, clock: Clock) -> None:
     teller.tell(WorkerJoined("w", False))
 
     assert len(heard) == 4
+
+
+def test_a_fact_goes_to_those_whom_it_concerns(teller: FactTeller) -> None:
+    """Whoever listens to some kinds hears those alone, in the order of listening."""
+    heard: list[str] = []
+    teller.listen(lambda fact: heard.append("joins"), (WorkerJoined,))
+    teller.listen(lambda fact: heard.append("all"))
+
+    teller.tell(TaskStarted("t", 1, "w"))
+    teller.tell(WorkerJoined("w", is_return=False))
+
+    assert heard == ["all", "joins", "all"]
+
+
+def test_a_fact_that_nobody_hears_is_a_fault(log: Log, clock: Clock) -> None:
+    """Before anybody listens no fact of a task is lost in silence."""
+    with pytest.raises(KeyError):
+        FactTeller(log, clock=clock).tell(TaskStarted("t", 1, "w"))

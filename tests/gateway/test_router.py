@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,19 @@ def hello(worker_id: str = "w") -> wire.Hello:
 def spec(task_id: str) -> TaskSpec:
     """Return a task that any worker can run."""
     return TaskSpec(id=task_id, run=RunSpec(PIN), match_timeout_s=60.0)
+
+
+async def test_a_thousand_workers_that_went_at_once(router: Router, facts: Facts) -> None:
+    """A task for whom one worker after the other turns out to be gone waits in the end."""
+    for number in range(1_200):
+        hello = wire.Hello(wire.PROTOCOL, f"gone-{number}", "s", 1, 1)
+        router._dispatcher.receive(b"gone-%d" % number, hello, now=time.monotonic())
+
+    router.submit(spec("t"))
+
+    suspected = [fact for fact in facts.seen if isinstance(fact, WorkerSuspected)]
+    assert len(suspected) == 1_200
+    assert router.explain("t") is not None
 
 
 async def test_task_goes_out_and_its_outcome_comes_back(

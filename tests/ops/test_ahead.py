@@ -24,7 +24,7 @@ def main(arguments):
 def _say(source: str) -> subprocess.Popen[str]:
     """Run a source in an interpreter with one thread, which tests do not have."""
     return subprocess.Popen(
-        [sys.executable, "-c", _FORK + source],
+        [sys.executable, "-W", "error", "-c", _FORK + source],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -70,6 +70,21 @@ ahead.kill()
     )
 
     assert said == ["None", "-15"]
+
+
+def test_one_that_has_ended_before_it_had_a_role() -> None:
+    """It can be told, and its end is what a wait tells."""
+    said = _said(
+        """
+ahead = Ahead.fork(main, "colorsys")
+ahead.kill()
+ahead.wait(20)
+ahead.tell(["worker"])
+print(ahead.stdout.read() + str(ahead.wait()))
+"""
+    )
+
+    assert said == ["-9"]
 
 
 def test_it_ends_with_a_parent_that_had_no_role_for_it() -> None:

@@ -13,6 +13,7 @@ import pytest
 from zscrape.runtime import budget
 from zscrape.runtime.asking import AskRefused
 from zscrape.runtime.budget import Budget
+from zscrape.runtime.gate import is_complaint
 
 LIMIT_S = 20.0
 
@@ -75,6 +76,47 @@ class Log:
 def gate_of(gateway: Gateway, log: Log | None = None) -> Budget:
     """Return the gate of an attempt."""
     return Budget(gateway.ask, say=(log or Log()).info, ends_at=1e12)
+
+
+def test_what_was_learnt_ahead_is_not_asked_again() -> None:
+    """Which sites have a budget may be asked before there is a site to ask."""
+    gateway = Gateway("shop.example")
+    gate = gate_of(gateway)
+    gate.prepare()
+    gate.prepare()
+    gate.before("http://other.example/")
+
+    assert gateway.asked == [{"kind": "site"}]
+
+
+def test_refusal_is_left_for_the_first_request() -> None:
+    """Whatever the gateway refuses ahead of time is raised where a site is really asked."""
+
+    def refuse(kind: str, body: Any, *, timeout_s: float | None = None) -> Any:
+        raise AskRefused("forbidden", kind)
+
+    gate = Budget(refuse, say=Log().info, ends_at=1e12)
+    gate.prepare()
+
+    with pytest.raises(AskRefused):
+        gate.before("http://shop.example/")
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after", "is_one"),
+    [
+        (200, None, False),
+        (429, None, True),
+        (503, None, True),
+        (500, None, False),
+        (200, "1", True),
+    ],
+)
+def test_complaint_is_a_status_or_a_wish(
+    status: int, retry_after: str | None, is_one: bool
+) -> None:
+    """A site that answers 429 or 503, or says when to come again, is asked too much."""
+    assert is_complaint(status, retry_after) is is_one
 
 
 def test_a_site_without_a_budget_costs_one_question_for_all() -> None:

@@ -17,7 +17,7 @@ print(*sorted({{name.partition(".")[0] for name, module in sys.modules.items() i
 
 # What only some of the work needs, or another process.
 _OF_OTHERS = {"rich", "pygments", "alembic", "sqlalchemy", "dulwich", "boto3"}
-_ON_USE = {"jsonschema", "httpx", "packaging", "prometheus_client", "zoneinfo"}
+_ON_USE = {"jsonschema", "httpx", "packaging", "prometheus_client", "zoneinfo", "semver", "tarfile"}
 
 
 @pytest.mark.parametrize(
@@ -25,10 +25,11 @@ _ON_USE = {"jsonschema", "httpx", "packaging", "prometheus_client", "zoneinfo"}
     [
         ("zscrape.worker.serve", _OF_OTHERS | _ON_USE | {"starlette", "email", "html", "sqlite3"}),
         ("zscrape.gateway.serve", _OF_OTHERS | _ON_USE),
+        ("zscrape.cli.run", _OF_OTHERS | {"asyncio", "zmq", "jsonschema"}),
     ],
 )
 def test_a_process_loads_no_more_than_it_needs(module: str, absent: set[str]) -> None:
-    """Neither worker nor gateway carries packages that only other parts use."""
+    """Neither worker, gateway nor command carries packages that only other parts use."""
     told = subprocess.run(
         [sys.executable, "-c", _TELL.format(module=module)],
         capture_output=True,

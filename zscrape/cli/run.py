@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +18,14 @@ from zscrape.cli.serving import read_settings
 from zscrape.cli.terminal import Terminal
 from zscrape.cli.verbs import FAILED, INVALID, OK, Flag, UsageFault, config_option, verb
 from zscrape.errors import ZscrapeError
+from zscrape.onuse import on_use
 
 if TYPE_CHECKING:
+    import asyncio
+
     from zscrape.client import Client, Document
+else:
+    asyncio = on_use("asyncio")  # who asks a gateway has no loop
 
 # Codes that the caller mends, not the script or the cluster.
 _INPUT_CODES = ("params_invalid", "script_not_found", "version_not_found", "lock_held")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
 import sys
@@ -25,14 +24,19 @@ from zscrape.cli.verbs import (
     home_option,
     verb,
 )
+from zscrape.onuse import on_use
 
 if TYPE_CHECKING:
+    import asyncio
+
     from zscrape.config import Settings
     from zscrape.gateway.serve import Ready as GatewayReady
     from zscrape.ops.ahead import Ahead
     from zscrape.ops.role import Role
     from zscrape.ops.systemd import Systemd
     from zscrape.worker.serve import Ready as WorkerReady
+else:
+    asyncio = on_use("asyncio")  # who asks a gateway has no loop
 
 _YOUNG_COUNT: Final = 10_000  # new objects between two looks at them; the default is 700
 _TIED = click.Option(["--tied"], is_flag=True, hidden=True)

@@ -95,10 +95,10 @@ class Dispatcher:
         self._pool = self._lives.pool
         self._lost_after_s = heartbeat.lost_after_s
         self._is_refusing = False
-        self._store_notes = StoreNotes(self._lives)
+        self._store_notes = StoreNotes(self._lives, beat_interval_s=heartbeat.interval_s)
         self._is_store_behind = is_store_behind
         self._handlers: dict[type, Callable[[Worker, Any, float], None]] = {
-            Heartbeat: self._members.heartbeat,
+            Heartbeat: self._heard_beat,
             Started: self._heard_started,
             Events: self._heard_events,
             Done: self._heard_done,
@@ -392,6 +392,11 @@ class Dispatcher:
             return None
         return task
 
+    def _heard_beat(self, worker: Worker, beat: Heartbeat, now: float) -> None:
+        self._members.heartbeat(worker, beat, now)
+        if beat.is_draining:
+            self._store_notes.hasten(now)
+
     def _heard_started(self, worker: Worker, started: Started, now: float) -> None:
         task = self._current(worker, started.task_id, started.attempt)
         if task is None:
@@ -429,10 +434,11 @@ class Dispatcher:
         elif self._tell_records(task, done):
             if done.outcome.run_s and not task.is_started:
                 self._begin(task, worker, now)
+            size_bytes = len(done.outcome.data or b"")
             if self._is_store_behind:
-                self._store_notes.owe(worker, task.current)
+                self._store_notes.owe(worker, task.current, size_bytes=size_bytes)
             else:
-                self._store_notes.add(worker, task.current, now)
+                self._store_notes.add(worker, task.current, now, size_bytes=size_bytes)
             self._lives.answered(task, worker, done.outcome, now=now)
         else:
             self._resend(worker, task)

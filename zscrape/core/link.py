@@ -31,7 +31,6 @@ from zscrape.core.effects import (
     Stop,
     Told,
 )
-from zscrape.core.ensure import ensure
 from zscrape.core.errand import Errand, Errands
 from zscrape.core.evidence import Beat, Evidence
 from zscrape.core.profile import Profile
@@ -339,21 +338,21 @@ class WorkerLink:
         """Return the moment by which `tick` is to be called, or None while nothing waits."""
         if not self._connection:
             return None
-        return min(self._moments())
-
-    def _moments(self) -> list[float]:
-        moments = [self._errands.forget_at, self._errands.wake_at]
-        if self._phase is _Phase.GREETING:
-            moments += [self._speak_at, self._greeted_at + self._lost_after_s]
-        elif self._phase is _Phase.JOINED:
-            moments += [
+        errands = self._errands
+        if self._phase is _Phase.JOINED:
+            return min(
+                errands.forget_at,
+                errands.wake_at,
                 self._speak_at,
                 self._heard_at + self._lost_after_s,
                 self._questions.repeat_at,
                 self._ask_at,
-                self._errands.repeat_at,
-            ]
-        return moments
+                errands.repeat_at,
+            )
+        if self._phase is _Phase.GREETING:
+            silent_at = self._greeted_at + self._lost_after_s
+            return min(errands.forget_at, errands.wake_at, self._speak_at, silent_at)
+        return min(errands.forget_at, errands.wake_at)
 
     def _tick_running(self, now: float) -> None:
         for errand in [*self._errands.running.values()]:
@@ -647,5 +646,3 @@ class WorkerLink:
             AssertionError: One is broken; its text says which.
         """
         self._errands.check(self._profile.slots)
-        deadline = self.next_deadline()
-        ensure(deadline is None or deadline <= min(self._moments()), "nothing is due unnoticed")

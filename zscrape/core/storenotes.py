@@ -14,23 +14,32 @@ from zscrape.core.lives import Lives
 from zscrape.model import Attempt
 from zscrape.wire import Stored
 
-# Far below the worker's 2 s before it repeats an outcome.
-NOTE_DELAY_S = 0.05
+# Well below the worker's 2 s before it repeats an outcome. With a thousand workers each has one
+# outcome now and then: told soon, each would cost a message more.
+NOTE_DELAY_S = 0.5
+# What is large fills the worker's memory meanwhile, and one that leaves waits for it.
+NOTE_SOON_S = 0.05
+NOTE_LARGE_BYTES = 32 * 1024
 NOTE_LIMIT_COUNT = 256
 
 
 class StoreNotes:
     """Outcomes that are kept, and whose workers have not been told yet."""
 
-    def __init__(self, lives: Lives) -> None:
+    def __init__(self, lives: Lives, *, beat_interval_s: float) -> None:
         self._lives = lives
+        # A worker that is heard no more should have been told before it is given up.
+        self._delay_s = min(NOTE_DELAY_S, beat_interval_s / 2)
         self._untold: dict[Worker, list[Attempt]] = {}
         self._owed: dict[Attempt, Worker] = {}  # heard and not stored yet
+        self._large: set[Attempt] = set()  # of these
         self.next_at = inf  # iff nothing is untold
 
-    def owe(self, worker: Worker, attempt: Attempt) -> None:
+    def owe(self, worker: Worker, attempt: Attempt, *, size_bytes: int) -> None:
         """Note that an outcome was heard and is to be stored."""
         self._owed[attempt] = worker
+        if size_bytes >= NOTE_LARGE_BYTES:
+            self._large.add(attempt)
 
     def awaits(self, attempt: Attempt, worker: Worker) -> bool:
         """True iff an outcome was heard and is not stored yet; `worker` is who has said it."""
@@ -42,18 +51,30 @@ class StoreNotes:
     def keep(self, attempt: Attempt, now: float) -> None:
         """Note that an outcome is stored, if it was one: a task may end without any."""
         worker = self._owed.pop(attempt, None)
-        if worker is not None:
-            self.add(worker, attempt, now)
+        if worker is None:
+            return
+        is_large = attempt in self._large
+        self._large.discard(attempt)
+        self.add(worker, attempt, now, size_bytes=NOTE_LARGE_BYTES if is_large else 0)
 
-    def add(self, worker: Worker, attempt: Attempt, now: float) -> None:
+    def add(self, worker: Worker, attempt: Attempt, now: float, *, size_bytes: int) -> None:
         """Note that an outcome is kept."""
-        attempts = self._untold.setdefault(worker, [])
+        attempts = self._untold.get(worker)
+        if attempts is None:
+            attempts = self._untold[worker] = []
         attempts.append(attempt)
         if self.next_at == inf:
-            self.next_at = now + NOTE_DELAY_S
+            self.next_at = now + self._delay_s
+        if worker.is_leaving or size_bytes >= NOTE_LARGE_BYTES:
+            self.hasten(now)
         if len(attempts) >= NOTE_LIMIT_COUNT:
             self._tell(worker, attempts)
             attempts.clear()
+
+    def hasten(self, now: float) -> None:
+        """Tell soon what is untold: somebody waits for it."""
+        if self._untold:
+            self.next_at = min(self.next_at, now + NOTE_SOON_S)
 
     def tick(self, now: float) -> None:
         """Tell what is due."""

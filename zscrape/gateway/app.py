@@ -2,7 +2,8 @@
 
 Before any routing stands the edge: it gives every call an id, asks for its key, sends
 `POST /scrape` straight to its endpoint, and turns whatever is raised into a problem document
-(RFC 9457) in the reader's language. No thread, no `BaseHTTPMiddleware`.
+(RFC 9457) in the reader's language. No thread, no `BaseHTTPMiddleware`. Plain calls of
+`POST /scrape` that come whole are taken before that, by `api.quickscrape`.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterable
+from functools import partial
 
 import msgspec
 from msgspec import Struct
@@ -151,7 +152,7 @@ async def assemble(
             reuse_limit=settings.gateway.reuse_limit,
         ),
         defaults=settings.scripts,
-        on_end=lambda row: _tell_end(ends, row),
+        on_end=partial(_tell_end, ends),
         on_invalid=lambda row, kind, fault: log.warning(
             "worker_data_invalid",
             worker_id=row.worker_id,

@@ -125,7 +125,6 @@ class LimitedProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._due_s = 0.0  # what the timer is to be set to once a piece of data has been read
-        self._is_reading = False
         self._idle_at = inf  # since when nothing is asked
         self._is_in_head = False
         self._is_first = False  # no call before it waits for its answer
@@ -216,13 +215,6 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; a head must end in time and within its size."""
-        self._is_reading = True
-        self._read(data)
-        self._is_reading = False
-        if self._due_s and not self.transport.is_closing():
-            self._set_timer(self._due_s)
-
-    def _read(self, data: bytes) -> None:
         was_in_head = self._is_in_head
         super().data_received(data)
         if self._held is not None:
@@ -230,6 +222,8 @@ class LimitedProtocol(HttpToolsProtocol):
             self._begin(*held)
         if self.transport.is_closing():
             return
+        if self._due_s:
+            self._arm(self._due_s)
         if self._timer is None and not self._due_s and not self._is_answering:
             self._begin_head()  # line ends between two requests: they have stopped uvicorn's timer
         if was_in_head and self._is_in_head:
@@ -240,13 +234,15 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Give the head its time, unless it runs already."""
         if not self._is_in_head:
-            self._begin_head()
+            self._is_in_head = True
+            self._head_bytes = 0
+            self._due_s = self._limits.head_timeout_s
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Give the body its own time."""
         self._is_in_head = False
-        self._arm(self._limits.body_timeout_s + _BODY_GRACE_S)
+        self._due_s = self._limits.body_timeout_s + _BODY_GRACE_S
         self._is_first = True
         super().on_headers_complete()
         self._is_first = False
@@ -287,12 +283,6 @@ class LimitedProtocol(HttpToolsProtocol):
         self._arm(self._limits.head_timeout_s)
 
     def _arm(self, delay_s: float) -> None:
-        if self._is_reading:
-            self._due_s = delay_s
-        else:
-            self._set_timer(delay_s)
-
-    def _set_timer(self, delay_s: float) -> None:
         self._due_s = 0.0
         if self._timer is not None:
             self._timer.cancel()

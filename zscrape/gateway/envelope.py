@@ -261,7 +261,7 @@ def envelope(row: TaskRow, lang: str, *, inline_limit_bytes: int) -> Envelope:
         worker_id=row.worker_id,
         attempts=row.attempts,
         item_count=row.item_count,
-        artifacts=artifact_views(row),
+        artifacts=artifact_views(row) if row.artifacts else [],
         created_at=moment(row.created_at),
         finished_at=moment(row.finished_at),
         queue_time=queue_time(row),

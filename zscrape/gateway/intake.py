@@ -150,7 +150,8 @@ class Intake:
             raise misplaced(at, ParamsInvalid(script_name=script.pin.name, problems=problems))
         # A retried task brings the key that was made for it, which may look like a template.
         lock = lock_of(request, script, params, at, is_plain=origin == "retry", own_key=own_lock)
-        retry = _retry(request.retry, script, at)
+        asked = request.retry
+        retry = script.manifest.retry if asked is None else _retry(asked, script, at)
         webhook_url, webhook_events = webhook_of(request, at)
         timeout_s = request.timeout or (default.timeout_s if default is not None else None)
         tags = request.tags or (default.tags if default is not None else ())
@@ -225,14 +226,12 @@ class Intake:
         self._turn = None
 
 
-def _retry(asked: RetryRequest | None, script: Script, at: str) -> RetryPolicy:
+def _retry(asked: RetryRequest, script: Script, at: str) -> RetryPolicy:
     """Return the request's own policy; what it leaves open the manifest says.
 
     Raises:
         FieldFault: It would try again what is no failure, or what another try cannot change.
     """
-    if asked is None:
-        return script.manifest.retry
     never = sorted(NEVER_RETRIED & (asked.on or frozenset()))
     if never:
         raise field_fault(f"{at}/retry/on", "never_retried", codes=", ".join(never))

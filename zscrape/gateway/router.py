@@ -470,15 +470,15 @@ class Router:
     def _perform(self, effects: Iterable[DispatcherEffect]) -> bool:
         """Send, tell the facts, then re-arm the one timer; True iff something was sent."""
         has_sent = False
-        late: list[DispatcherEffect] = []
+        pending = [*effects]
         try:
-            for effect in effects:
+            for effect in pending:
                 match effect:
                     case Send(peer=peer, message=message):
                         if type(message) is wire.Run and self._is_held(peer, message):
                             continue
                         has_sent = True
-                        late += self._deliver(peer, message)
+                        pending += self._deliver(peer, message)  # they follow in this loop
                     case GiveScript():
                         self._give(effect)
                     case Question():
@@ -487,8 +487,6 @@ class Router:
                         self._on_effect(effect)
         finally:  # whatever one effect has come to, the dispatcher must go on ticking
             self._arm()
-        if late:
-            self._perform(late)
         return has_sent
 
     def _deliver(self, peer: bytes, message: wire.GatewayMessage) -> list[DispatcherEffect]:

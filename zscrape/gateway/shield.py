@@ -137,7 +137,8 @@ def shielded_head(
     """Return as lines the headers of an answer, none of them standing, and what every one has."""
     lines = [b"%b: %b\r\n" % each for each in told]
     lines.append(_STANDING_LINES)
-    lines += [b"%b: %b\r\n" % each for each in _of_call(scope, headers, policy)]
+    if RATE in scope or policy.origins:
+        lines += [b"%b: %b\r\n" % each for each in _of_call(scope, headers, policy)]
     return b"".join(lines)
 
 

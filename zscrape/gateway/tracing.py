@@ -22,5 +22,7 @@ def trace_of(headers: Mapping[bytes, bytes]) -> str:
     found = None if told is None else _TRACEPARENT.fullmatch(told.strip())
     if found is not None:
         return found[1].decode()
-    own = headers.get(b"x-request-id", b"")
+    own = headers.get(b"x-request-id")
+    if own is None:
+        return ""
     return own.decode() if _REQUEST_ID.fullmatch(own) else ""

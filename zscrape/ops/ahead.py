@@ -26,8 +26,8 @@ import msgspec
 _SHARED: Final = (
     *("uvloop", "zmq.asyncio", "psutil", "hashlib", "secrets", "concurrent.futures.thread"),
     *("zscrape.config", "zscrape.log", "zscrape.wire", "zscrape.scripts.cache"),
-    *("zscrape.core.admission", "zscrape.core.ensure", "zscrape.runtime.recording"),
-    *("zscrape.runtime.encode", "zscrape.runtime.trace"),
+    *("zscrape.core.admission", "zscrape.core.effects", "zscrape.core.ensure"),
+    *("zscrape.runtime.channel", "zscrape.runtime.encode", "zscrape.runtime.recording"),
 )
 _ARGUMENTS: Final = slice(45, 47)  # arg_start and arg_end after the name: fields 48, 49, proc(5)
 
@@ -81,8 +81,9 @@ class Ahead:
 
     def tell(self, arguments: Sequence[str]) -> None:
         """Hand it its arguments: from here on it has its role."""
-        self.stdin.write(msgspec.json.encode(arguments).decode() + "\n")
-        self.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended: `wait` tells how
+            self.stdin.write(msgspec.json.encode(arguments).decode() + "\n")
+            self.stdin.flush()
 
     def poll(self) -> int | None:
         """Return its exit code, negative after a signal; None while it lives."""

@@ -20,7 +20,7 @@ from math import inf
 from typing import Any
 
 from zscrape.runtime.asking import AskRefused
-from zscrape.runtime.gate import LocalGate, origin_of
+from zscrape.runtime.gate import LocalGate, is_complaint, origin_of
 
 REFRESH_S = 30.0
 # A gateway that is out of reach stops only requests to sites that are known to have a budget.
@@ -28,7 +28,6 @@ _FIRST_LIMIT_S = 10.0
 _LIMIT_S = 2.0
 _ROBOTS_LIMIT_S = 15.0  # more than the gateway takes to find that a site does not answer
 SENT_S = 0.1
-_COMPLAINTS = (429, 503)
 _EVERY_SITE = "*"
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 # Fewer than may ask at once: the script has other questions.
@@ -62,6 +61,11 @@ class Budget:
 
     # ---- the gate --------------------------------------------------------------------
 
+    def prepare(self) -> None:
+        """Learn which sites have a budget; what goes wrong is told when one is asked."""
+        with suppress(AskRefused, OSError, RuntimeError, ValueError):
+            self._is_budgeted("")
+
     def before(self, url: str) -> None:
         """Wait until `url` may be asked."""
         host = _host_of(url)
@@ -79,7 +83,7 @@ class Budget:
         """Tell how a request went that `before` has let go."""
         if self._is_alone:
             return
-        has_complaint = status in _COMPLAINTS or retry_after_s is not None
+        has_complaint = is_complaint(status, retry_after_s)
         with self._lock:
             opened = self._open.get(url)
             token, host = opened.popleft() if opened else ("", "")

@@ -211,15 +211,20 @@ def start(
         *arguments,
         _FIRST_PAGE,
     ]
+    ends: list[int] = []
     try:
         os.makedirs(f"{folder}/profile", mode=0o700)  # noqa: PTH103 - as above
-        their_read, our_write = _pipe()
-        our_read, their_write = _pipe()
-        pid = os.fork()
+        ends += _pipe()
+        ends += _pipe()
+        their_read, our_write, our_read, their_write = ends
+        if confine is None and _stands_above(folder):
+            pid = _spawn(command, folder, their_read, their_write)
+        elif (pid := os.fork()) == 0:
+            _become(command, folder, their_read, their_write, confine)
     except OSError as error:
+        for end in ends:
+            os.close(end)
         raise BrowserFailed(f"{program}: {error.strerror}") from error
-    if pid == 0:
-        _become(command, folder, their_read, their_write, confine)
     os.close(their_read)
     os.close(their_write)
     os.set_blocking(our_read, False)
@@ -244,6 +249,37 @@ def _pipe() -> tuple[int, int]:
     return lifted[0], lifted[1]
 
 
+def _stands_above(folder: str) -> bool:
+    try:
+        return os.getcwd() == os.path.dirname(folder)  # noqa: PTH109, PTH120 - as above
+    except OSError:  # a script has removed where it stood
+        return False
+
+
+def _spawn(command: list[str], folder: str, read_fd: int, write_fd: int) -> int:
+    """Start Chromium from where this process is, without a copy of its memory: see `_become`."""
+    return os.posix_spawn(
+        command[0],
+        command,
+        _environ(folder, os.path.basename(folder)),  # noqa: PTH119 - as above
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 2, f"{folder}/{_ERRORS_NAME}", os.O_WRONLY | os.O_CREAT, 0o600),
+            (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_RDWR, 0),
+            (os.POSIX_SPAWN_DUP2, read_fd, _READ_AT),
+            (os.POSIX_SPAWN_DUP2, write_fd, _WRITE_AT),
+        ],
+        setsigdef=[signal.SIGTERM],
+    )
+
+
+def _environ(folder: str, temporary: str) -> dict[str, str]:
+    """Return what Chromium is told; the path of a socket has room for 107 bytes: see `unix(7)`.
+
+    So its folder for those is named from where it stands.
+    """
+    return {**os.environ, "HOME": folder, "TMPDIR": temporary}
+
+
 def _become(
     command: list[str],
     folder: str,
@@ -251,7 +287,7 @@ def _become(
     write_fd: int,
     confine: Callable[[], None] | None,
 ) -> None:
-    """Turn this fork into Chromium. Its sockets have names in its folder: see `unix(7)`."""
+    """Turn this fork into Chromium, which stands in its own folder."""
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.chdir(folder)
@@ -261,9 +297,7 @@ def _become(
             confine()
         os.dup2(read_fd, _READ_AT)
         os.dup2(write_fd, _WRITE_AT)
-        # The path of a socket has room for 107 bytes: it is told where it stands.
-        environ = {**os.environ, "HOME": folder, "TMPDIR": "."}
-        os.execve(command[0], command, environ)  # noqa: S606 - a program, by its path
+        os.execve(command[0], command, _environ(folder, "."))  # noqa: S606 - a program, by its path
     except BaseException as error:  # noqa: BLE001 - this fork must never go on as its parent
         os.write(2, f"{type(error).__name__}: {error}".encode("utf-8", "replace"))
     finally:

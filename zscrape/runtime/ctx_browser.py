@@ -116,6 +116,7 @@ class PipeBrowser(base.Browser):
         self._ws_address = wire.address
         self.ctx = ctx
         self.wanted = options
+        self.has_visited = False  # nothing is in its caches, and no page's worker answers for it
 
     def _get_default_binary_location(self) -> str:
         return chromium.find_program()
@@ -160,6 +161,7 @@ class BrowserContext:
         self._browser: PipeBrowser | None = None
         self._tab: Tab | None = None
         self._loop: BlockingLoop | None = None
+        self._learning: asyncio.Future[None] | None = None
 
     async def __aenter__(self) -> Tab:
         """Start the browser, or take the one that has been started ahead.
@@ -175,7 +177,7 @@ class BrowserContext:
             self._ctx.end_for_environment(str(error))
         try:
             if visits.are_wanted(self._options):
-                _ = self._ctx.http  # made while Chromium starts
+                self._learn()  # while Chromium starts
             self._wire = devtools.Wire(running)
             self._browser = PipeBrowser(self._ctx, self._options, self._wire)
             patience_s = min(_START_PATIENCE_S, max(self._ctx.deadline, 1.0))
@@ -199,6 +201,12 @@ class BrowserContext:
                 await self._tab.give_cookies()
         finally:
             await self._end()
+
+    def _learn(self) -> None:
+        gate = self._ctx.http.transport.gate
+        if self._options.pace != visits.NONE:
+            learning = asyncio.to_thread(gate.prepare)
+            self._learning = asyncio.get_running_loop().create_task(learning)
 
     async def _keep_last_look(self, tab: Tab) -> None:
         """Keep what the tab shows, for whoever asks why the attempt has failed."""

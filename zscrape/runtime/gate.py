@@ -29,14 +29,28 @@ class Exchange(NamedTuple):
     elapsed_s: float
 
 
+# A site that answers so, or tells when to come again, is asked too much.
+_COMPLAINTS = (429, 503)
+
+
+def is_complaint(status: int, retry_after: object) -> bool:
+    """True iff an answer slows the whole cluster; `retry_after`: what it says of that, or None."""
+    return status in _COMPLAINTS or retry_after is not None
+
+
 class Gate(Protocol):
     """Who says when a site may be asked. Methods are called from several threads at once."""
+
+    def prepare(self) -> None:
+        """Learn what is the same for all sites, so that the first one need not wait for it."""
 
     def before(self, url: str) -> None:
         """Wait until `url` may be asked; what is raised here ends the request."""
 
     def after(self, url: str, status: int, retry_after_s: float | None) -> None:
         """Hear the end of what `before` has let pass: called once for each, its body read.
+
+        It may take its time only if the answer is a complaint.
 
         Args:
             url: As `before` had it.
@@ -79,6 +93,9 @@ class LocalGate:
         self._gaps_s: dict[str, float] = {}  # by origin
         self._free_at: dict[str, float] = {}
         self._lock = threading.Lock()
+
+    def prepare(self) -> None:
+        """Do nothing: there is nobody to ask."""
 
     def before(self, url: str) -> None:
         """Wait until the site's gap is over, at most until the attempt's end."""

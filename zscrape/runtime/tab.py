@@ -11,7 +11,7 @@ import asyncio
 import base64
 import os
 import re
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from pydoll.browser import tab as pydoll_tab
@@ -57,23 +57,50 @@ class Tab(pydoll_tab.Tab):
             RobotsDisallowed: robots.txt forbids it, or where it leads to.
             NavigationError: The page cannot be had.
         """
-        if self._visits is not None:
-            await self._visits.admit(url)
         try:
-            await super().go_to(url, timeout)
+            async with self._visit(url):
+                await super().go_to(url, timeout)
         except NavigationError:
             self._raise_refusal()
             raise
+
+    @asynccontextmanager
+    async def _visit(self, url: str) -> AsyncIterator[None]:
+        """Have the site's leave and the page's events by the time that its document is loaded.
+
+        A page that is loaded before its events are on would not be heard of. A browser that has
+        just started is late to say that they are: its first visit begins before, and only the
+        request for the document is held back. Later ones may need no request.
+        """
+        visits, browser = self._visits, self._browser
+        has_events, is_first = self._page_events_enabled, not browser.has_visited
+        browser.has_visited = True
+        enabling = asyncio.get_running_loop().create_task(self._enable_page_events(has_events))
+        enabling.add_done_callback(_hear_out)
+        try:
+            if visits is not None:
+                await visits.admit(url)
+            if visits is None or not is_first or not visits.hold(url, enabling):
+                await enabling
+            self._page_events_enabled = True  # or pydoll would see to it, and wait
+            yield
+            await enabling
+        finally:
+            enabling.cancel()
+            if not has_events:
+                with suppress(PydollException):  # the page has gone
+                    await self.disable_page_events()
+
+    async def _enable_page_events(self, has_events: bool) -> None:
+        if not has_events:
+            await self._call("Page.enable", {})
 
     def _raise_refusal(self) -> None:
         if self._visits is not None:
             self._visits.raise_refusal()
 
     async def disable_page_events(self) -> Any:
-        """Hear no more of loads, dialogs and navigation; pydoll does so after each visit.
-
-        Enabling them must be waited for: a page that loads sooner would not be heard of.
-        """
+        """Hear no more of loads, dialogs and navigation."""
         await self._tell("Page.disable", {})
         self._page_events_enabled = False
 
@@ -310,3 +337,9 @@ class Tab(pydoll_tab.Tab):
             return str(await self.value("location.href"))
         except (PydollException, CommandFailed, RuntimeError):
             return "an unknown page"
+
+
+def _hear_out(done: asyncio.Future[None]) -> None:
+    """Take what has come of it: its visit may have failed before, and tells of that."""
+    if not done.cancelled():
+        done.exception()

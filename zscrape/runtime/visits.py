@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydoll.exceptions import PydollException
 
-from zscrape.runtime.gate import origin_of
+from zscrape.runtime.gate import is_complaint, origin_of
 
 if TYPE_CHECKING:
     from zscrape.runtime.ctx_browser import Options
@@ -49,6 +50,7 @@ class Visits:
         self._pace = pace
         self._has_robots = has_robots
         self._admitted = ""  # what `go_to` has waited for and the browser has not yet asked
+        self._held_for: asyncio.Future[None] | None = None
         # On their way: by address, as whom the gate knows them.
         self._open: dict[str, list[str]] = {}
         self._refusal: Exception | None = None
@@ -77,6 +79,12 @@ class Visits:
         if url.lower().startswith(_WEB):
             await asyncio.to_thread(self._wait, url, is_page=True)
             self._admitted = url
+
+    def hold(self, url: str, until: asyncio.Future[None]) -> bool:
+        """Hold back what is asked next until something is done; False: nobody asks for this."""
+        is_web = url.lower().startswith(_WEB)
+        self._held_for = until if is_web else None
+        return is_web
 
     def raise_refusal(self) -> None:
         """Raise why the last page was not asked for, if it was us who held it back."""
@@ -121,6 +129,7 @@ class Visits:
         is_page = params["resourceType"] == "Document" and params["frameId"] == self._page_id
         if is_page:
             self._refusal = None
+            await self._wait_for_page()
         try:
             if is_page and self._take_admission(params):
                 pass
@@ -133,6 +142,11 @@ class Visits:
             await self._say("failRequest", params, errorReason="BlockedByClient")
         else:
             await self._say("continueRequest", params)
+
+    async def _wait_for_page(self) -> None:
+        held_for, self._held_for = self._held_for, None
+        if held_for is not None:  # whatever comes of it is told to who has made the visit
+            await asyncio.wait((held_for,))
 
     def _take_admission(self, params: dict[str, Any]) -> bool:
         """True iff `go_to` has waited for this one; its address may be written otherwise."""
@@ -151,7 +165,12 @@ class Visits:
             headers = {
                 each["name"].lower(): each["value"] for each in params.get("responseHeaders", ())
             }
-            await asyncio.to_thread(self._http.transport.note_answer, asked.pop(), status, headers)
+            note = partial(self._http.transport.note_answer, asked.pop(), status, headers)
+            # A thread's turn comes late while the browser is busy: only what takes its time.
+            if is_complaint(status, headers.get("retry-after")):
+                await asyncio.to_thread(note)
+            else:
+                note()
         await self._say("continueRequest", params)
 
     async def _say(self, method: str, params: dict[str, Any], **more: str) -> None:

@@ -11,12 +11,17 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import semver
 from msgspec import Struct
 
 from zscrape.errors import VersionInvalid
+from zscrape.onuse import on_use
+
+if TYPE_CHECKING:
+    import semver
+else:
+    semver = on_use("semver")
 
 # Numbers of a version are bounded: Python refuses to read more than 4,300 digits.
 _NUMBER = r"(?:0|[1-9][0-9]{0,15})"
@@ -247,17 +252,15 @@ def _edge(major: int, minor: int, patch: int) -> semver.Version:
     return semver.Version(major, minor, patch, prerelease="0")
 
 
-_EVERYTHING: _ComparatorSet = (_Comparator(operator.ge, semver.Version(0, 0, 0)),)
-_NOTHING: _ComparatorSet = (_Comparator(operator.lt, _edge(0, 0, 0)),)
-
-
 def _expand(symbol: str, partial: _Partial) -> _ComparatorSet:
     """Return the plain bounds that `symbol` and a partial version stand for.
 
     Source: "Advanced Range Syntax" of npm's `semver`.
     """
     if partial.major is None:
-        return _NOTHING if symbol in {"<", ">"} else _EVERYTHING
+        if symbol in {"<", ">"}:  # than any version: there is none
+            return (_Comparator(operator.lt, _edge(0, 0, 0)),)
+        return (_Comparator(operator.ge, semver.Version(0, 0, 0)),)
     if symbol == "^":
         return _between(partial.floor, _caret_edge(partial))
     if symbol in {"~", "~>"}:

@@ -158,13 +158,13 @@ class LiveTask(Struct, eq=False):
         written = Written(
             self,
             record,
-            [] if part else chunks_of(row.id, spilled),
-            None if part else result_of(row.id, data),
+            [] if part or not spilled else chunks_of(row.id, spilled),
+            None if part or data is None else result_of(row.id, data),
             len(spilled),
             self.to_free,
             self.waiters,
             data is not None,
-            sought_by(record) == self.sought_by,
+            self.sought_by is not None and sought_by(record) == self.sought_by,
             part,
         )
         self.waiters = []
@@ -194,7 +194,8 @@ class LiveTask(Struct, eq=False):
         """Note that what was taken is on the disk."""
         self.writing = None
         self.is_known = True
-        self.sought_by = sought_by(written.record)
+        # One that has ended is hardly ever written again.
+        self.sought_by = None if self.row.finished_at is not None else sought_by(written.record)
         self.is_result_kept = self.is_result_kept or written.has_result
         if written.freed_attempt == self.to_free:
             self.to_free = 0

@@ -160,7 +160,7 @@ def record_of(
 
 def is_unsent(row: TaskRow) -> bool:
     """True iff somebody is still to be told of the task's end."""
-    return any(each.status == "pending" for each in row.webhooks)
+    return bool(row.webhooks) and any(each.status == "pending" for each in row.webhooks)
 
 
 def change_of(row: TaskRow, spec: bytes | None, log: bytes) -> tuple[Any, ...]:

@@ -36,7 +36,10 @@ from zscrape.worker.speech import Speech, Violation
 from zscrape.worker.watch import TreeWatch
 from zscrape.worker.yields import Yields
 
-_READ_BYTES = 262_144
+# Most answers are short, and this much needs no mapping of its own; the rest of a frame that is
+# longer is read with fewer calls.
+_READ_BYTES = 65536
+_LONG_READ_BYTES = 262_144
 _PIPE_BYTES = 65536
 _COALESCE_S = 0.02
 # A stream whose limit is spent is still drained, but only this often: a script that shouts
@@ -195,7 +198,8 @@ class Running:
             self._write(child, self._unsent)
             if not self._unsent:
                 self._pump.watch_writing(child.channel_fd, is_wanted=False)
-        data = _read(child.channel_fd, _READ_BYTES)
+        is_amid = self._speech.is_amid
+        data = _read(child.channel_fd, _LONG_READ_BYTES if is_amid else _READ_BYTES)
         if data is None:
             return
         # What was printed before this was said is already in the pipes: keep the order.
@@ -318,7 +322,7 @@ class Running:
         """Take what the pipes hold now, bounded: the script may be writing all the while."""
         self._is_drained = True
         for fd, stream in ((child.out_fd, self._out), (child.err_fd, self._err)):
-            data: bytes | None = None
+            data: bytes | None = b""
             for _ in range(2):
                 data = _read(fd, _PIPE_BYTES)
                 if not data:

@@ -11,6 +11,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from zscrape.worker.tree import Eye
+
 
 class Exit(Struct, frozen=True):
     """How a child ended. `status` is None when it was lost with its template or never forked.
@@ -70,6 +72,7 @@ class Child:
         "channel_fd",
         "err_fd",
         "exited",
+        "eye",
         "folder",
         "id",
         "kill_at",
@@ -82,6 +85,7 @@ class Child:
         "taken_at",
         "template",
         "used_cpu_s",
+        "watch_at",
     )
 
     def __init__(self, child_id: int, template: Keeper, folder: str) -> None:
@@ -91,10 +95,12 @@ class Child:
         self.pid = 0  # until the template has told it
         self.pidfd = -1  # open iff its end is watched for
         self.taken_at = 0.0  # when an attempt took it, by the clock
+        self.watch_at = 0.0  # when its attempt is to be watched, by the loop's clock
         self.kill_at = 0.0  # when its end is overdue, by the loop's clock
         self.exited: Exit | None = None
         self.on_exit: Callable[[Exit], None] | None = None  # set iff an attempt has it
         self.run_count = 0  # attempts that it was given
+        self.eye: Eye | None = None  # on its process, since it was first looked at
         self.used_cpu_s = 0.0  # by those that are over
         self.on_long: Callable[[], None] | None = None  # it has been running for a while
 
@@ -122,6 +128,9 @@ class Child:
         """Close our ends. A spare takes that as its end."""
         for fd in (self.channel_fd, self.out_fd, self.err_fd):
             os.close(fd)
+        if self.eye is not None:
+            self.eye.close()
+            self.eye = None
 
 
 class Spares:

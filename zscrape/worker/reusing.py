@@ -126,13 +126,14 @@ class Reusing:
         is_ready = await asyncio.to_thread(is_emptied, folder)
         ending.cancel()
         is_late = self._loop.time() >= ends_at
-        seen = seen_alone(child)
         if child.exited is not None:
             child.hang_up()
-        elif is_ready and not is_late and seen is not None:
-            self._keep(use, child, seen.cpu_s)
-        else:
+            return
+        seen = seen_alone(child) if is_ready and not is_late else None
+        if seen is None:
             self._let_go(child)
+        else:
+            self._keep(use, child, seen.cpu_s)
 
     def _drop(self, child: Child) -> None:
         if self._waiting.pop(child, None) is not None:
@@ -141,9 +142,10 @@ class Reusing:
     def _let_go(self, child: Child) -> None:
         child.on_exit = None
         self._pump.remove(child.channel_fd)
+        is_alone = seen_alone(child) is not None
         child.hang_up()
         child.template.unwatch(child)
-        _end(child, 0.0 if seen_alone(child) is None else _LATE_EXIT_S)
+        _end(child, _LATE_EXIT_S if is_alone else 0.0)
 
     def _on_exit(self, child: Child) -> None:
         if self._waiting.pop(child, None) is not None:
@@ -170,11 +172,15 @@ def seen_alone(child: Child) -> tree.Process | None:
     """
     if not child.pid or child.exited is not None:
         return None
-    # Strays last: what loses its parent between the two looks is seen by the second.
-    seen = tree.look(child.pid, (), 1)
-    if len(seen) != 1 or seen[0].thread_count != 1 or seen[0].is_zombie:
+    try:
+        eye = child.eye = child.eye or tree.Eye(child.pid)
+    except OSError:
         return None
-    return None if child.template.strays_of(child) else seen[0]
+    seen = eye.process()
+    if seen is None or seen.thread_count != 1 or seen.is_zombie or eye.children():
+        return None
+    # Strays last: what loses its parent between the two looks is seen by the second.
+    return None if child.template.strays_of(child) else seen
 
 
 def _end(child: Child, within_s: float) -> None:

@@ -115,6 +115,11 @@ class Speech:
         self.item_count = 0
         self.size_bytes = 0  # items and artifacts
 
+    @property
+    def is_amid(self) -> bool:
+        """True iff a frame has begun that is not whole yet."""
+        return bool(self._held)
+
     def split(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield the kind and the payload of every frame that `data` completes.
 

@@ -74,6 +74,7 @@ class Template:
         self._is_closing = False
         self._leaving: dict[int, Child] = {}  # have answered or hung up; their end is due
         self._unwatched: list[Child] = []
+        self._forked_at = 0.0
         self._reap_delay_s = _REAP_FIRST_S
         self._sweeps_left = 0
         self._awaited_id = 0  # the child that a look found without a process
@@ -112,6 +113,7 @@ class Template:
         ours.setblocking(False)
         self._control = ours
         self._pidfd = os.pidfd_open(self.process.pid)
+        self._eye = tree.Eye(self.process.pid)
         self._pump.add(ours.fileno(), self._on_control)
         self._pump.add(self._pidfd, self._on_gone)
 
@@ -130,25 +132,28 @@ class Template:
     def take(self, wanted: Limits) -> Child:
         """Return a child under these limits for an attempt."""
         spares = self._spares.get(wanted) or self._add_kind(wanted)
-        spares.used_at = self._loop.time()
+        now = spares.used_at = self._loop.time()
         spares.target_count = (
             self._policy.browser_ahead if self._is_dear else self._policy.spare_count
         )
         if not spares.waiting:
             self._fork(wanted, 1)
         child = spares.waiting.popleft()
-        child.taken_at = time.time()
         self.active.add(child.id)
         self._unwatched.append(child)
-        self._in(_WATCH_DELAY_S, "watch", self._watch)
+        self._given(child, now)
         return child
 
     def resume(self, child: Child) -> None:
         """Watch a child again that has run an attempt and is given another."""
-        child.taken_at = time.time()  # what others have left before may be tidied
         if child not in self._unwatched:
             self._unwatched.append(child)
-            self._in(_WATCH_DELAY_S, "watch", self._watch)
+        self._given(child, self._loop.time())
+
+    def _given(self, child: Child, now: float) -> None:
+        child.taken_at = time.time()  # what others have left before may be tidied
+        child.watch_at = now + _WATCH_DELAY_S
+        self._in(_WATCH_DELAY_S, "watch", self._watch)
 
     def refill_soon(self) -> None:
         """Fork what has been taken once an attempt is over, or shortly; if none is left, now."""
@@ -188,6 +193,11 @@ class Template:
                     self._let_go(spares.waiting.popleft())
 
     def _top_up(self) -> None:
+        if (
+            self._loop.time() - self._forked_at < _TOP_UP_DELAY_S
+        ):  # batches come along, and cost less
+            self._in(_TOP_UP_DELAY_S, "top_up", self._top_up)
+            return
         for wanted, spares in self._spares.items():
             if spares.missing_count > 0:
                 self._fork_ahead(wanted, min(spares.missing_count, _BATCH_LIMIT_COUNT))
@@ -213,6 +223,7 @@ class Template:
         self.expect_exit(child, _EXIT_TIMEOUT_S)
 
     def _fork(self, wanted: Limits, count: int) -> None:
+        self._forked_at = self._loop.time()
         waiting = self._spares[wanted].waiting
         told = "-" if wanted == self.kind.own_limits else ",".join(map(str, wanted))
         words = [f"F {wanted.process_count + processes.user_process_count()} {told}"]
@@ -279,11 +290,14 @@ class Template:
 
     def _watch(self) -> None:
         """Learn of the end of every child that has been running for a while."""
+        now = self._loop.time()
         unwatched, self._unwatched = self._unwatched, []
         for child in unwatched:
             if child.on_exit is None or child.exited is not None:
                 continue
             if not child.pid:
+                child.watch_at = max(child.watch_at, now + _WATCH_DELAY_S)
+            if child.watch_at > now:
                 self._unwatched.append(child)
                 continue
             if child.on_long is not None:
@@ -297,7 +311,8 @@ class Template:
                 continue
             self._pump.add(child.pidfd, functools.partial(self._on_end_seen, child))
         if self._unwatched:
-            self._in(_WATCH_DELAY_S, "watch", self._watch)
+            next_at = min(child.watch_at for child in self._unwatched)
+            self._in(next_at - now, "watch", self._watch)
 
     def _on_end_seen(self, child: Child) -> None:
         self.unwatch(child)
@@ -354,7 +369,7 @@ class Template:
         """Return what the child has started that has lost its parent, zombies included."""
         known = {each.pid for each in self.children.values()}
         mark = (self._scratch.owner, child.id)
-        below = tree.children(self.process.pid, 1)
+        below = self._eye.children()
         return [pid for pid in below if pid not in known and marker.read(pid) == mark]
 
     def home_of(self, child: Child) -> str:
@@ -471,6 +486,7 @@ class Template:
             return
         self._pump.remove(self._pidfd)
         os.close(self._pidfd)
+        self._eye.close()
         self._drain_control()
         self._pump.remove(self._control.fileno())
         self._control.close()

@@ -62,6 +62,7 @@ class _QuickCall:
         self._call = call
         self._headers: dict[bytes, bytes] = dict(call.scope["headers"])
         self._scrape = ScrapeCall(state, self._headers, new_task_id())
+        self._row: TaskRow | None = None  # iff its end is waited for
 
     def begin(self) -> None:
         state, call, scrape = self._state, self._call, self._scrape
@@ -88,11 +89,20 @@ class _QuickCall:
         self._row = row
         service = self._state.service
         future = service.watch_end(row)
-        self._call.on_gone = partial(service.forget, row, future)
+        self._call.on_gone = partial(self._left, future)
         future.add_done_callback(self._ended)
 
+    def _left(self, future: asyncio.Future[None]) -> None:
+        """Nobody waits any more: the task goes on."""
+        row, self._row = self._row, None
+        if row is not None:
+            self._state.service.forget(row, future)
+
     def _ended(self, future: asyncio.Future[None]) -> None:
-        row, call = self._row, self._call
+        call = self._call
+        row, self._row = self._row, None
+        if row is None:
+            return
         self._state.service.forget(row, future)
         told: RawHeaders = [_CONTENT_TYPE, (b"x-request-id", row.id.encode())]
         try:

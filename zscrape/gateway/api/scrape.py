@@ -150,7 +150,8 @@ class ScrapeCall:
         except ScriptError as error:
             return await self._failed(request, error, client.id, idempotency)
         row = await service.accept(prepared, idempotency)
-        self._reused = service.reused(prepared, row)
+        if row is not prepared.row:
+            self._reused = service.reused(prepared, row)
         return row
 
     def is_allowed(self) -> bool:
@@ -220,7 +221,7 @@ class ScrapeCall:
             Draining: The gateway ends before the task does.
         """
         state = self._state
-        if not row.status.is_final and state.hub.is_closed:
+        if state.hub.is_closed and not row.status.is_final:
             raise Draining
         status = envelope_status(row)
         if status == 202:
