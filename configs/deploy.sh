@@ -12,7 +12,7 @@
 #   check       only wait until what runs is well
 #   rollback    start the version that was deployed before this one
 #
-# Settings by the environment:
+# Settings by the environment; the first, and what Compose takes, may be in configs/.env as well:
 #   ZSCRAPE_VERSION       the tag of the images; production must name one, else: latest
 #   ZSCRAPE_TARGET        compose, kubernetes or process; default: by the environment
 #   ZSCRAPE_HEALTH_URL    where the API answers; Kubernetes needs none
@@ -28,10 +28,17 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 environment=${1:-}
 verb=${2:-deploy}
-version=${ZSCRAPE_VERSION:-latest}
+setting() { # NAME DEFAULT: what Compose would take, too
+  local value=${!1:-}
+  if [ -z "$value" ] && [ -f "$here/.env" ]; then value=$(sed -n "s/^$1=//p" "$here/.env" | tail -n 1); fi
+  printf '%s\n' "${value:-$2}"
+}
+version=$(setting ZSCRAPE_VERSION latest)
+image=$(setting ZSCRAPE_IMAGE zscrape)
 limit=${ZSCRAPE_HEALTH_LIMIT:-180}
 state=${ZSCRAPE_STATE:-$here/.deployed}
-secrets=${ZSCRAPE_SECRETS:-$here/secrets}
+secrets=$(setting ZSCRAPE_SECRETS ./secrets)
+case $secrets in /*) ;; *) secrets=$here/$secrets ;; esac
 
 say() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >&2; }
 usage() {
@@ -76,13 +83,13 @@ prepare() {
   secret s3_secret_key
   secret database_url "postgresql://zscrape:$(cat "$secrets/postgres_password")@postgres/zscrape"
   local addresses=() address
-  IFS=, read -ra listed <<<"${ZSCRAPE_JOIN_ADDRESSES:-tcp://gateway:5555}"
+  IFS=, read -ra listed <<<"$(setting ZSCRAPE_JOIN_ADDRESSES tcp://gateway:5555)"
   for address in "${listed[@]}"; do addresses+=(--address "$address"); done
   if command -v zscrape >/dev/null; then
     zscrape token prepare "$secrets" "${addresses[@]}"
   elif [ ! -s "$secrets/join_token" ]; then
     docker run --rm --user "$(id -u):$(id -g)" --volume "$secrets:/secrets" \
-      "${ZSCRAPE_IMAGE:-zscrape}-gateway:$version" token prepare /secrets "${addresses[@]}"
+      "$image-gateway:$version" token prepare /secrets "${addresses[@]}"
   fi
 }
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from zscrape.config import parse_token
 from zscrape.ops import health
 
 SCRIPT = Path(__file__).parents[2] / "configs" / "deploy.sh"
@@ -183,3 +184,25 @@ def test_script_is_clean() -> None:
     done = subprocess.run(["shellcheck", SCRIPT], check=False, capture_output=True, text=True)
 
     assert done.returncode == 0, done.stdout
+
+
+def test_settings_of_compose_are_those_of_the_secrets(tmp_path: Path) -> None:
+    """What `configs/.env` says of addresses and folders holds for the secrets that are made."""
+    script = tmp_path / "deploy.sh"
+    shutil.copy(SCRIPT, script)
+    (tmp_path / ".env").write_text(
+        "ZSCRAPE_JOIN_ADDRESSES=tcp://one:5555,tcp://two:5555\nZSCRAPE_SECRETS=./kept\n", "utf-8"
+    )
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+    done = subprocess.run(
+        ["bash", script, "development", "prepare"],
+        env={"PATH": path, "HOME": str(tmp_path)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stderr
+    token = parse_token((tmp_path / "kept" / "join_token").read_text("utf-8").strip())
+    assert token.addresses == ("tcp://one:5555", "tcp://two:5555")

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from zscrape.core.nesting import READABLE_DEPTH, depth_of
 from zscrape.model import Outcome, OutcomeCode
 
 _REASON_LIMIT_CHARACTERS: Final = 200
@@ -24,6 +25,8 @@ def json_fault(document: bytes) -> str:
         if not document.isascii():  # the walk passes over texts without reading them
             document.decode()
         _walk(document)
+        if depth_of(document, READABLE_DEPTH) > READABLE_DEPTH:  # not every Python's walk minds
+            return "it is nested too deeply"
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         return str(error)[:_REASON_LIMIT_CHARACTERS]
     return ""

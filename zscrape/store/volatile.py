@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import weakref
 from collections.abc import Callable, Collection
 from typing import Protocol, TypeVar
 
@@ -34,7 +35,12 @@ class VolatileDatabase:
     """
 
     def __init__(self, tables: Collection[str] | None = None) -> None:
-        self._connection = sqlite3.connect(":memory:", isolation_level=None)
+        # The collector may close it in any thread; statements have the loop's alone.
+        self._connection = sqlite3.connect(
+            ":memory:", isolation_level=None, check_same_thread=False
+        )
+        # Nobody closes what is gone with its owner: Python warns of that from 3.13 on.
+        weakref.finalize(self, self._connection.close)
         make(self._connection, tables)
 
     def write(self, work: Write) -> asyncio.Future[None]:
