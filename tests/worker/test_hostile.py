@@ -132,24 +132,23 @@ async def test_deadline_of_the_task_ends_an_attempt(stage: Stage) -> None:
     assert 0.2 <= float(ran.outcome.fields["limit_s"]) <= 0.3
 
 
-async def test_deadline_holds_while_preparing(stage: Stage) -> None:
+async def test_deadline_holds_while_preparing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An attempt whose script cannot be had in time never runs."""
     never = asyncio.Event()
-    ensure = stage.slots._ensure
 
     async def wait(_pin: object) -> Path:
         await never.wait()
         return stage.root
 
-    stage.slots._ensure = wait
-    try:
-        ran = stage.begin(stage.write("def run():\n    pass"), deadline_s=0.1)
-        stopped = stage.begin(stage.write("def run():\n    pass"))
-        stage.slots.stop(stopped.assignment.task_id, 1, OutcomeCode.CANCELLED)
-        await ran.finished.wait()
-        await stopped.finished.wait()
-    finally:
-        stage.slots._ensure = ensure
+    monkeypatch.setattr(stage.slots, "_held", lambda _pin: None)
+    monkeypatch.setattr(stage.slots, "_ensure", wait)
+    ran = stage.begin(stage.write("def run():\n    pass"), deadline_s=0.1)
+    stopped = stage.begin(stage.write("def run():\n    pass"))
+    stage.slots.stop(stopped.assignment.task_id, 1, OutcomeCode.CANCELLED)
+    await ran.finished.wait()
+    await stopped.finished.wait()
 
     assert ran.outcome.code == OutcomeCode.TIMEOUT
     assert stopped.outcome.code == OutcomeCode.CANCELLED

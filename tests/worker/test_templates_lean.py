@@ -80,12 +80,12 @@ async def test_a_child_begins_small(stage: Stage, kit: tuple[str, ...], limit_by
 
 
 async def test_children_inherit_code_in_huge_pages(stage: Stage) -> None:
-    """Where the machine gives huge pages a child runs code that its template has put into them."""
+    """Where the machine has huge pages, a child of a kit runs code that lies in them."""
     command = [sys.executable, "-c", _ENLARGE]
     told = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=False)
     if told.returncode != 0:
         pytest.skip("this machine gives no huge pages, or the code does not fill one")
 
-    ran = await stage.run(_HUGE)
+    ran = await stage.run(_HUGE, kit=("http",))
 
     assert ran.data >= 2048

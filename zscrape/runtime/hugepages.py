@@ -55,17 +55,29 @@ def enlarge_code() -> int:
     size = end - start
     if size <= 0:
         return 0
-    room = size + BLOCK_BYTES
-    begin = _call("mmap", 0, room, _READ | _WRITE, _PRIVATE_ANONYMOUS, -1, 0)
+    copy = _blocks_of_memory(size)
     try:
-        copy = _up(begin)
         ctypes.memmove(copy, start, size)
         _call("madvise", copy, size, _COLLAPSE)
         _call("mprotect", copy, size, _READ | _EXECUTE)
         _call("mremap", copy, size, size, _MAY_MOVE_FIXED, start)
-    finally:
-        _call("munmap", begin, room)  # what has moved is there no more
+    except OSError:
+        _call("munmap", copy, size)
+        raise
     return size
+
+
+def _blocks_of_memory(size: int) -> int:
+    """Return the address of new memory that begins with a block, and has nothing beside it.
+
+    What is too much goes now: once the blocks have moved, others may have taken their place.
+    """
+    begin = _call("mmap", 0, size + BLOCK_BYTES, _READ | _WRITE, _PRIVATE_ANONYMOUS, -1, 0)
+    first = _up(begin)
+    for start, end in ((begin, first), (first + size, begin + size + BLOCK_BYTES)):
+        if start < end:
+            _call("munmap", start, end - start)
+    return first
 
 
 def enlarge_objects() -> int:

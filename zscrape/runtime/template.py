@@ -435,7 +435,8 @@ def serve(arguments: list[str]) -> None:
                 warm(kit)
                 import_ahead(preload)
             child.rehearse(scratch, 1)  # whatever it loads must be there before the sandbox is
-            _enlarge(hugepages.enlarge_code)
+            if kit:  # the lean one has too little to gain from it
+                _enlarge(hugepages.enlarge_code)
     except Exception as error:
         refuse(control_fd, error)
         raise
@@ -448,7 +449,7 @@ def serve(arguments: list[str]) -> None:
         template.rehearse(_REHEARSALS_COUNT)
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page it visits
-    if isolation == "fork":
+    if isolation == "fork" and kit:
         _enlarge(hugepages.enlarge_objects)
     template.serve()
 
