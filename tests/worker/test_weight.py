@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from zscrape.worker import tree
+from zscrape.worker import strays, tree
 from zscrape.worker.weight import Weight
 
 MB = 1_000_000
@@ -152,3 +154,65 @@ async def test_tree_far_from_its_limit_is_not_measured_for_it(
         await weight.look([each._replace(resident_bytes=resident_bytes * 2) for each in found])
 
     assert len(measured) == 1
+
+
+_RENAMED = """
+import ctypes, os, sys, time
+ctypes.CDLL(None).prctl(15, b"\\rRssAnon: -9999", 0, 0, 0)
+held = b"x" * 40_000_000
+print("ready", flush=True)
+sys.stdin.read()
+"""
+_WITHOUT_FIRST_THREAD = """
+import ctypes, os, sys, threading
+held = b"x" * 40_000_000
+
+def stay():
+    print("ready", flush=True)
+    sys.stdin.read()
+    os._exit(0)
+
+threading.Thread(target=stay).start()
+ctypes.CDLL(None).syscall(60, 0)
+"""
+
+
+@pytest.fixture
+def begin() -> Iterator[Callable[[str], int]]:
+    """Run a source until it says that it is ready; gives its process."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start(source: str) -> int:
+        process = subprocess.Popen(
+            [sys.executable, "-c", source], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        running.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        return process.pid
+
+    yield start
+    for process in running:
+        process.communicate()
+
+
+def test_a_name_is_no_figure(begin: Callable[[str], int]) -> None:
+    """A process may call itself what it likes, line feeds of other kinds included."""
+    [found] = tree.look(begin(_RENAMED), (), 100)
+
+    assert tree.most_bytes([found]) > 40 * MB
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the number of `exit` is that of x86-64")
+async def test_a_process_without_its_first_thread_is_seen(begin: Callable[[str], int]) -> None:
+    """What goes on in other threads is no zombie, and its memory counts."""
+    pid = begin(_WITHOUT_FIRST_THREAD)
+    ends_at = time.monotonic() + 20
+    while not (found := tree.look(pid, (), 100))[0].has_lost_first_thread:
+        assert time.monotonic() < ends_at
+
+    assert not found[0].is_zombie
+    assert found[0].resident_bytes > 40 * MB
+    assert tree.most_bytes(found) > 40 * MB
+    assert tree.held_bytes(found) > 40 * MB
+    assert not strays._is_zombie(pid)

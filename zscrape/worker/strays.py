@@ -25,6 +25,7 @@ _CLEAN_LOOKS_COUNT = 3  # so many in a row that find nothing
 _NEWEST_LOOKS_COUNT = 200
 _NEWEST_COUNT = 4
 _adopting = threading.Lock()  # a number that one thread has waited for must not be hit by another
+_THREAD_COUNT = 17  # its place in /proc/PID/stat behind the name: see proc(5)
 _WHOLE_GROUP = 4  # PIDFD_SIGNAL_PROCESS_GROUP, since Linux 6.9
 
 
@@ -153,4 +154,6 @@ def _is_zombie(pid: int) -> bool:
         told = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return True
-    return told.rpartition(b") ")[2][:1] in b"ZX"
+    words = told.rpartition(b") ")[2].split()
+    # One whose first thread alone is over goes on in the others.
+    return words[0] in (b"Z", b"X") and int(words[_THREAD_COUNT]) <= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -10,6 +11,8 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 # Places in /proc/PID/stat behind the name, which may hold anything: see proc(5).
 _STATE, _UTIME, _STIME, _THREAD_COUNT, _BORN, _RESIDENT = 0, 11, 12, 17, 19, 21
+_OVER = (b"Z", b"X")
+_WITH_OTHERS = 2  # threads, of which the first may be over
 _READ_BYTES = 65536
 _COUNTED = (b"Pss_Anon:", b"Pss_Shmem:")
 _COUNTED_EACH = (b"RssAnon:", b"RssShmem:")
@@ -25,6 +28,7 @@ class Process(NamedTuple):
     thread_count: int
     cpu_s: float
     resident_bytes: int
+    has_lost_first_thread: bool = False  # and goes on in others
 
 
 class Eye:
@@ -122,52 +126,84 @@ def most_bytes(processes: Iterable[Process]) -> int:
 def _most_bytes(pid: int) -> int:
     try:
         told = _read(f"/proc/{pid}/status")
+        if b"\nRssAnon:" not in told:
+            told = _read(f"{_thread_left(pid)}/status")
     except OSError:  # it has ended
         return 0
     return _sum_bytes(told, _COUNTED_EACH)
 
 
 def _sum_bytes(told: bytes, names: tuple[bytes, ...]) -> int:
-    lines = [line.split(None, 2) for line in told.splitlines()]
+    # By this sign alone: the name of a process, which is told first, may hold any other.
+    lines = [line.split(None, 2) for line in told.split(b"\n")]
     return sum(int(line[1]) * 1024 for line in lines if line and line[0] in names)
 
 
 def _held_bytes(pid: int) -> int:
+    place = f"/proc/{pid}"
     try:
-        told = _read(f"/proc/{pid}/smaps_rollup")
-    except ProcessLookupError:  # it has ended, and holds nothing any more
+        try:
+            told = _read(f"{place}/smaps_rollup")
+        except ProcessLookupError:
+            place = _thread_left(pid)
+            told = _read(f"{place}/smaps_rollup")
+    except (FileNotFoundError, ProcessLookupError):  # it has ended, and holds nothing any more
         return 0
     except OSError:  # it has made itself unreadable: some of its pages may count twice
-        return _unbacked_bytes(pid)
+        return _unbacked_bytes(place)
     return _sum_bytes(told, _COUNTED)
 
 
-def _unbacked_bytes(pid: int) -> int:
+def _unbacked_bytes(place: str) -> int:
     try:
-        _, resident, shared, *_ = _read(f"/proc/{pid}/statm").split()
+        _, resident, shared, *_ = _read(f"{place}/statm").split()
     except OSError:
         return 0
     return (int(resident) - int(shared)) * _PAGE_BYTES
 
 
+def _thread_left(pid: int) -> str:
+    """Return where the kernel tells of a process whose first thread has left the others.
+
+    Raises:
+        FileNotFoundError: No thread is left.
+    """
+    for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - often, and names only
+        place = f"/proc/{pid}/task/{thread}"
+        if _words(_read(f"{place}/stat"))[_STATE] not in _OVER:
+            return place
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), f"/proc/{pid}/task")
+
+
 def _process(pid: int, is_stray: bool) -> Process | None:
     try:
-        return _parsed(_read(f"/proc/{pid}/stat"), pid, is_stray=is_stray)
+        process = _parsed(_read(f"/proc/{pid}/stat"), pid, is_stray=is_stray)
+        if process.has_lost_first_thread:  # with it what the others hold is told as nothing
+            told = _words(_read(f"{_thread_left(pid)}/stat"))
+            process = process._replace(resident_bytes=int(told[_RESIDENT]) * _PAGE_BYTES)
     except OSError:
         return None
+    return process
 
 
 def _parsed(told: bytes, pid: int, *, is_stray: bool) -> Process:
-    words = told.rpartition(b") ")[2].split()
+    words = _words(told)
+    thread_count = int(words[_THREAD_COUNT])
+    is_first_over = words[_STATE] in _OVER
     return Process(
         pid,
         int(words[_BORN]),
         is_stray,
-        words[_STATE] in b"ZX",
-        int(words[_THREAD_COUNT]),
+        is_first_over and thread_count < _WITH_OTHERS,
+        thread_count,
         (int(words[_UTIME]) + int(words[_STIME])) / _TICKS_PER_S,
         int(words[_RESIDENT]) * _PAGE_BYTES,
+        is_first_over and thread_count >= _WITH_OTHERS,
     )
+
+
+def _words(told: bytes) -> list[bytes]:
+    return told.rpartition(b") ")[2].split()
 
 
 def _children_of_thread(pid: int, thread: str) -> list[int]:
