@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -311,3 +313,47 @@ def _processes_in(folder: Path) -> list[str]:
         except OSError:
             continue
     return found
+
+
+async def test_no_room_for_a_folder_costs_nothing_but_that_spare(
+    own: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the disk is full in the middle of a batch, those before it are forked, and no other."""
+    [template] = [each for each in own.slots._templates._templates.values() if each.kind.is_bare]
+    take, taken = template._scratch.take, []
+
+    def full() -> str:
+        if taken:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        taken.append(take())
+        return taken[0]
+
+    monkeypatch.setattr(template._scratch, "take", full)
+    wanted = next(iter(template._spares))
+    template._fork(wanted, 3)
+    monkeypatch.undo()
+    await until(lambda: all(child.pid for child in template.children.values()))
+
+    assert (await own.run("def run():\n    return 1")).data == 1
+
+
+async def test_a_fault_of_ours_at_a_launch_frees_the_slot(
+    own: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What should not happen is told, and the attempt ends as `internal`."""
+    told: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: told.append(context))
+
+    def fail(*_arguments: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(own.slots._pump, "add", fail)
+    ran = own.begin(own.write("def run():\n    return 1"))
+    monkeypatch.undo()
+    loop.set_exception_handler(None)
+    await ran.finished.wait()
+    await own.until_quiet()
+
+    assert ran.outcome.code == OutcomeCode.INTERNAL
+    assert [str(each["exception"]) for each in told] == ["broken"]

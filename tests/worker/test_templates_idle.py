@@ -9,6 +9,7 @@ import pytest_asyncio
 from msgspec.structs import replace
 
 from tests.worker.conftest import Stage, is_alive, until
+from zscrape.model import OutcomeCode
 from zscrape.worker.slots import SlotPolicy
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -71,3 +72,33 @@ async def test_zero_keeps_every_kit(own: Stage) -> None:
     templates._policy = policy
 
     assert own.slots.template_pids == before
+
+
+async def test_loading_a_kit_again_is_no_time_of_a_script(own: Stage) -> None:
+    """An attempt of a kit that was unloaded begins when that has been loaded."""
+    await own.run(_TELLS, kit=("http",))
+    await own.until_quiet()
+    own.slots._templates._close_idle(own.slots._loop.time() + 1000)
+
+    ran = own.begin(own.write(_TELLS), kit=("http",))
+    is_begun_unloaded = ran.started.is_set()
+    await ran.finished.wait()
+
+    assert not is_begun_unloaded
+    assert ran.data is True
+
+
+async def test_a_kit_in_use_is_not_idle(own: Stage) -> None:
+    """The time of an attempt that runs long does not count as time without use."""
+    source = "import time\ndef run():\n    time.sleep(60)"
+    ran = own.begin(own.write(source), kit=("http",))
+    await ran.started.wait()
+    now = own.slots._loop.time()
+
+    own.slots._templates._close_idle(now + 1000)
+    own.slots.stop(ran.assignment.task_id, 1, OutcomeCode.CANCELLED)
+    await ran.finished.wait()
+    await own.until_quiet()
+    own.slots._templates._close_idle(now + 1500)
+
+    assert any("http" in name for name in own.slots.template_pids)

@@ -296,8 +296,8 @@ class ScriptCache:
         if tree_digest(tree.files) != digest:
             self._to_quarantine(digest)
             return None
-        self._known[digest] = tree.fingerprint
         self._folders[digest] = self.trees / digest[7:]
+        self._known[digest] = tree.fingerprint  # last: from now on `held` finds it
         return tree
 
     def _to_quarantine(self, digest: str) -> None:

@@ -68,7 +68,7 @@ class Reusing:
 
         Its channel is among those that are watched, and stays there for as long as it is kept.
         """
-        seen = None if self._is_closed else seen_alone(child)
+        seen = None if self._is_closed else _seen_fit(use, child)
         if seen is None:
             self._let_go(child)
         elif child.template.is_home_untouched(child):
@@ -129,7 +129,7 @@ class Reusing:
         if child.exited is not None:
             child.hang_up()
             return
-        seen = seen_alone(child) if is_ready and not is_late else None
+        seen = _seen_fit(use, child) if is_ready and not is_late else None
         if seen is None:
             self._let_go(child)
         else:
@@ -157,12 +157,22 @@ class Reusing:
         self._timer = None
         now = self._loop.time()
         for child, waiting in [*self._waiting.items()]:
-            seen = seen_alone(child)
+            seen = _seen_fit(waiting.use, child)
             is_idle = now - waiting.since_at >= _IDLE_S
             if is_idle or seen is None or seen.cpu_s - waiting.cpu_s > _STIR_S:
                 self._drop(child)
         if self._waiting:
             self._timer = self._loop.call_later(_LOOK_S, self._look)
+
+
+def _seen_fit(use: Use, child: Child) -> tree.Process | None:
+    """Return a child's process; None iff it is not alone, or holds more than an attempt may.
+
+    Each attempt may be too short for its memory to be watched.
+    """
+    seen = seen_alone(child)
+    is_fit = seen is not None and seen.resident_bytes <= use.run.limits.memory_bytes
+    return seen if is_fit else None
 
 
 def seen_alone(child: Child) -> tree.Process | None:
@@ -177,7 +187,8 @@ def seen_alone(child: Child) -> tree.Process | None:
     except OSError:
         return None
     seen = eye.process()
-    if seen is None or seen.thread_count != 1 or seen.is_zombie or eye.children():
+    is_one = seen is not None and seen.thread_count == 1 and not seen.is_zombie
+    if not is_one or eye.children():
         return None
     # Strays last: what loses its parent between the two looks is seen by the second.
     return None if child.template.strays_of(child) else seen

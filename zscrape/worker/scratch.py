@@ -74,14 +74,22 @@ class Scratch:
         else:
             number = self._number()
             name = str(number)
-            path = f"{self.root}/{name}"
-            os.mkdir(path, _MODE)  # noqa: PTH102 - four times cheaper than through a Path
-            if self._first_uid is not None:
-                uid = self._first_uid + number
-                os.chown(path, uid, uid)
-            changed_at = os.stat(path).st_ctime_ns  # noqa: PTH116 - as above
-        self._given[name] = (changed_at, time.time_ns() - changed_at > _TICK_NS)
+            try:
+                changed_at = self._make(number)
+            except OSError:
+                heapq.heappush(self._numbers, number)
+                raise
+        self._given[name] = (changed_at, _is_telling(changed_at, time.time_ns()))
         return name
+
+    def _make(self, number: int) -> int:
+        """Make an empty folder; return when it was changed, in ns."""
+        path = f"{self.root}/{number}"
+        os.mkdir(path, _MODE)  # noqa: PTH102 - four times cheaper than through a Path
+        if self._first_uid is not None:
+            uid = self._first_uid + number
+            os.chown(path, uid, uid)
+        return os.stat(path).st_ctime_ns  # noqa: PTH116 - as above
 
     def _number(self) -> int:
         """Return the least number that is free: users are few, and go by it."""
@@ -100,12 +108,13 @@ class Scratch:
     def _is_untouched(self, name: str) -> bool:
         before_at, is_telling = self._given[name]
         path = f"{self.root}/{name}"
+        now = time.time_ns()  # first: a change after the looks may look like none
         if os.stat(path).st_ctime_ns != before_at:  # noqa: PTH116 - as above
             return False
         if not is_telling:
             if os.listdir(path):  # noqa: PTH208 - as above
                 return False
-            self._given[name] = (before_at, time.time_ns() - before_at > _TICK_NS)
+            self._given[name] = (before_at, _is_telling(before_at, now))
         return True
 
     def release(self, name: str) -> None:
@@ -145,6 +154,12 @@ class Scratch:
 
 async def _remove_aside(path: str) -> bool:
     return await asyncio.to_thread(remove_tree, path)
+
+
+def _is_telling(changed_at: int, now: int) -> bool:
+    """True iff any change from `now` on shows, by another time of change (both in ns)."""
+    is_of_whole_seconds = changed_at % 1_000_000_000 == 0  # as some file systems tell them
+    return not is_of_whole_seconds and now - changed_at > _TICK_NS
 
 
 def opened(path: str) -> int:

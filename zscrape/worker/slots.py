@@ -207,7 +207,12 @@ class Slots:
                 script_name=assignment.run.pin.name,
                 trace_id=assignment.trace_id,
             )
-        if not self._begin_at_once(running):
+        try:
+            is_begun = self._begin_at_once(running)
+        except Exception as error:  # noqa: BLE001 - told; it must not keep the slot
+            self._give_up(running, error)
+            return
+        if not is_begun:
             running.preparing = self._loop.create_task(self._prepare(running))
             running.preparing.add_done_callback(lambda task: self._on_prepared(running, task))
 
@@ -284,14 +289,15 @@ class Slots:
     def _begin_at_once(self, running: Running) -> bool:
         """Launch an attempt for which nothing is to be made; False: `_prepare` sees to it.
 
-        Most are such, and a task of the loop for each costs more than the launch itself.
+        Most are such, and a task of the loop for each costs more than the launch itself. A
+        template that has yet to load its kit is not waited for here: that is no time of a script's.
         """
         assignment = running.assignment
         run = assignment.run
         if run.preload or run.requirements or run.python or run.secrets or "browser" in run.kit:
             return False
         folder = self._held(run.pin)
-        if folder is None:
+        if folder is None or not self._is_warm(run):
             return False
         try:
             child = self._take_for(running, "")
@@ -317,8 +323,7 @@ class Slots:
             if needs_environment(run):
                 await self._prepare_environment(running, folder)
                 return
-            if run.preload:
-                await self._warm(run, "")
+            await self._warm(run, "")
             child = self._take_for(running, "")
         except ZscrapeError as error:
             running.fail(_refused(error))
@@ -375,6 +380,10 @@ class Slots:
         limits, network = _child_limits(run.limits), self._egress.cap(run.network)
         await self._templates.warm(run.kit, limits, python, network, run.preload)
 
+    def _is_warm(self, run: RunSpec) -> bool:
+        limits, network = _child_limits(run.limits), self._egress.cap(run.network)
+        return self._templates.is_warm(run.kit, limits, network)
+
     def _take(self, run: RunSpec, python: str = "") -> Child:
         limits, network = _child_limits(run.limits), self._egress.cap(run.network)
         return self._templates.take(run.kit, limits, python, network, run.preload)
@@ -383,9 +392,12 @@ class Slots:
         """A fault of ours while preparing must not keep the slot until the time limit."""
         error = None if preparing.cancelled() else preparing.exception()
         if error is not None:
-            running.abandon(OutcomeCode.INTERNAL)
-            told = {"message": "an attempt could not be prepared", "exception": error}
-            self._loop.call_exception_handler(told)
+            self._give_up(running, error)
+
+    def _give_up(self, running: Running, error: BaseException) -> None:
+        running.abandon(OutcomeCode.INTERNAL)
+        told = {"message": "an attempt could not be prepared", "exception": error}
+        self._loop.call_exception_handler(told)
 
     def _launch(self, running: Running, child: Child, folder: str, python: str) -> None:
         run = running.assignment.run

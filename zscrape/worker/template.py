@@ -230,11 +230,14 @@ class Template:
         theirs: list[int] = []
         for _ in range(count):
             self._next_id += 1
-            child = Child(self._next_id, self, self._scratch.take())
+            folder = ""
             try:
+                folder = self._scratch.take()
+                child = Child(self._next_id, self, folder)
                 theirs.extend(child.connect())
             except OSError:
-                self._scratch.release(child.folder)
+                if folder:
+                    self._scratch.release(folder)
                 if not theirs:
                     raise
                 break

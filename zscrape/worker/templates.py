@@ -93,6 +93,11 @@ class Templates:
         self._used_at[kind] = asyncio.get_running_loop().time()
         await _ready(template)
 
+    def is_warm(self, kit: tuple[str, ...], wanted: Limits, network: Network) -> bool:
+        """True iff a template of the worker's own Python is ready for children of this kind."""
+        template = self._templates.get(self._kind(kit, wanted, "", network))
+        return template is not None and template.ready.done() and not template.gone.done()
+
     def take(
         self,
         kit: tuple[str, ...],
@@ -211,6 +216,9 @@ class Templates:
         surplus = [kind for kind in kinds if kind.is_rare][_RARE_COUNT:]
         for kind in kinds:
             template = self._templates[kind]
+            if template.active:
+                self._used_at[kind] = now
+                continue
             is_old = now - self._used_at[kind] > self._idle_s(kind)
             if (is_old or kind in surplus) and template.is_idle:
                 del self._templates[kind], self._used_at[kind]
