@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
 
 import pytest
 
-from zscrape.runtime.hugepages import BLOCK_BYTES
+from zscrape.runtime.hugepages import BLOCK_BYTES, _blocks, _Mapping
 
 _ENLARGE = """
 import json, os, resource, sys
@@ -88,3 +89,18 @@ def test_objects_in_huge_pages_keep_their_values() -> None:
 
     assert int(told[0]) % BLOCK_BYTES == 0
     assert told[1:] == ["True", "0"]
+
+
+def test_what_nobody_may_read_is_no_part_of_the_code() -> None:
+    """Some linkers leave holes between the parts of a library: they are not copied."""
+    known = ctypes.cast(ctypes.pythonapi.Py_GetVersion, ctypes.c_void_p).value or 0
+    block = known // BLOCK_BYTES * BLOCK_BYTES
+    base = block - 4 * BLOCK_BYTES
+    parts = [
+        _Mapping(block - BLOCK_BYTES, block, base, "---p", "lib"),
+        _Mapping(block, block + BLOCK_BYTES, base, "r-xp", "lib"),
+        _Mapping(block + BLOCK_BYTES, block + 2 * BLOCK_BYTES, base, "---p", "lib"),
+        _Mapping(block + 2 * BLOCK_BYTES, block + 3 * BLOCK_BYTES, base, "r--p", "lib"),
+    ]
+
+    assert _blocks(parts) == (block, block + BLOCK_BYTES)

@@ -127,7 +127,9 @@ def _blocks(mappings: list[_Mapping]) -> tuple[int, int]:
         return 0, 0
     start = end = 0
     for each in mappings:
-        if each.file != code.file or each.base != code.base or "w" in each.rights:
+        if each.file != code.file or each.base != code.base:
+            continue
+        if not each.rights.startswith("r-"):  # between its parts there may be what nobody may read
             continue
         if each.start != end:
             if start <= known < end:
