@@ -24,3 +24,12 @@ def test_depth_is_counted_up_to_one_above_the_limit(depth: int, begin: bytes, en
 def test_what_is_no_json_has_some_depth(document: bytes) -> None:
     """Whatever is not balanced is left to the decoder."""
     assert 0 <= depth_of(document, READABLE_DEPTH) <= READABLE_DEPTH + 1
+
+
+def test_more_deep_places_than_can_be_counted_are_too_deep() -> None:
+    """Counting them would take seconds in which nothing else runs: nobody's results are such."""
+    deep = b"[" * 800 + b"1" + b"]" * 800 + b","
+
+    assert depth_of(b"[" + deep * 100 + b"1]", READABLE_DEPTH) == 801
+    assert depth_of(b"[" + deep * 1_000 + b"1]", READABLE_DEPTH) == READABLE_DEPTH + 1
+    assert depth_of(b"[" + b"[[1],[2]]," * 1_000_000 + b"1]", READABLE_DEPTH) == 3

@@ -58,6 +58,7 @@ def test_garbage_is_a_fault(raw):
         b"{" * 1_000_000,
         b'"\\' * 500_000,
         b'["' * 500_000,
+        b"[" + (b"[" * 800 + b"]" * 800 + b",") * 600 + b"1]",
     ],
 )
 def test_depth_of_a_hostile_megabyte(document):
