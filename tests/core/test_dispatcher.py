@@ -187,7 +187,7 @@ def test_full_queue_refuses_and_changes_nothing() -> None:
 def test_draining_gateway_refuses_new_tasks_only(rig: Rig) -> None:
     """After `refuse_new` nothing is accepted, and what was accepted goes on."""
     rig.submit("t1")
-    rig.dispatcher.refuse_new()
+    rig.dispatcher.refuse_new(now=0.0)
 
     with pytest.raises(Draining):
         rig.submit("t2")

@@ -237,7 +237,7 @@ async def test_queue_full(make):
 async def test_draining(gateway, client):
     """A gateway that drains answers 503 `draining`."""
     gateway.worker()
-    gateway.router.dispatcher.refuse_new()
+    gateway.router.dispatcher.refuse_new(now=0.0)
 
     answer = await client.post("/scrape", json=PAGE)
 

@@ -204,9 +204,10 @@ class Dispatcher:
                 self._lives.out.append(Send(worker.peer, Prepare(run)))
         return self._flush(now)
 
-    def refuse_new(self) -> None:
+    def refuse_new(self, *, now: float) -> None:
         """From now on `submit` raises `Draining`; what was accepted goes on."""
         self._is_refusing = True
+        self._store_notes.hurry(now)
 
     def restore(
         self,

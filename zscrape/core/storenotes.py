@@ -76,6 +76,11 @@ class StoreNotes:
         if self._untold:
             self.next_at = min(self.next_at, now + NOTE_SOON_S)
 
+    def hurry(self, now: float) -> None:
+        """Wait for company no longer: this gateway is about to end, and workers wait for it."""
+        self._delay_s = min(self._delay_s, NOTE_SOON_S)
+        self.hasten(now)
+
     def tick(self, now: float) -> None:
         """Tell what is due."""
         if self.next_at > now:

@@ -82,6 +82,9 @@ ROUTER_OPTIONS: SocketOptions = (
     (zmq.TCP_KEEPALIVE_INTVL, 2),
     (zmq.TCP_KEEPALIVE_CNT, 3),
     (zmq.TCP_MAXRT, 10_000),  # for what was sent and is not acknowledged
+    # The kernel sees as far as the next hop: behind a proxy a peer may be gone all the same.
+    (zmq.HEARTBEAT_IVL, 60_000),
+    (zmq.HEARTBEAT_TIMEOUT, 20_000),
     # 1,000 workers may dial at once after a restart; the default is 100.
     (zmq.BACKLOG, 1_024),
     # A last beat or acknowledgement may still leave at shutdown, but nothing waits for ever.
@@ -332,7 +335,8 @@ class Router:
 
     def refuse_new(self) -> None:
         """Take no further task: `submit` raises Draining from now on."""
-        self._dispatcher.refuse_new()
+        self._dispatcher.refuse_new(now=time.monotonic())
+        self._arm()
 
     def snapshot(self) -> Snapshot:
         """Return the dispatcher at this moment."""
