@@ -31,6 +31,7 @@ verb=${2:-deploy}
 setting() { # NAME DEFAULT: what Compose would take, too
   local value=${!1:-}
   if [ -z "$value" ] && [ -f "$here/.env" ]; then value=$(sed -n "s/^$1=//p" "$here/.env" | tail -n 1); fi
+  case $value in \"*\" | \'*\') value=${value#?} value=${value%?} ;; esac
   printf '%s\n' "${value:-$2}"
 }
 version=$(setting ZSCRAPE_VERSION latest)

@@ -52,10 +52,11 @@ class Ahead:
         In the child this does not return: the interpreter ends as `main` says.
 
         Returns:
-            None where a fork would be no good: beside threads, which it would not have, and on
-            systems whose libraries do not survive it.
+            None where a fork would be no good: beside threads, which it would not have, without
+            standard streams, and on systems whose libraries do not survive it.
         """
-        if sys.platform != "linux" or threading.active_count() > 1:
+        has_streams = sys.stdin is not None and sys.stdout is not None
+        if sys.platform != "linux" or threading.active_count() > 1 or not has_streams:
             return None
         for name in _SHARED:
             with contextlib.suppress(ImportError):  # uvloop is not made for every platform
@@ -82,14 +83,17 @@ class Ahead:
     def tell(self, arguments: Sequence[str]) -> None:
         """Hand it its arguments: from here on it has its role."""
         with contextlib.suppress(BrokenPipeError):  # it has ended: `wait` tells how
-            self.stdin.write(msgspec.json.encode(arguments).decode() + "\n")
-            self.stdin.flush()
+            # Past the file's buffer, which would fail once more when it is closed.
+            os.write(self.stdin.fileno(), msgspec.json.encode(arguments) + b"\n")
 
     def poll(self) -> int | None:
         """Return its exit code, negative after a signal; None while it lives."""
         with self._reaping:
             if self._exit_code is None:
-                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                try:
+                    pid, status = os.waitpid(self.pid, os.WNOHANG)
+                except ChildProcessError:  # SIGCHLD is ignored: the kernel has taken its end
+                    pid, status = self.pid, 0
                 if pid:
                     self._exit_code = os.waitstatus_to_exitcode(status)
             return self._exit_code
