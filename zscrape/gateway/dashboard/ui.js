@@ -28,10 +28,15 @@ export function Fault({ error, retry }) {
   </div>`;
 }
 
+const CLIPBOARD_LIMIT_MS = 1000; // some browsers ask somebody, or never answer
+
 async function copy(text, shown) {
   getSelection().selectAllChildren(shown);
   try {
-    await navigator.clipboard.writeText(text);
+    await Promise.race([
+      navigator.clipboard.writeText(text),
+      new Promise((_, refuse) => setTimeout(refuse, CLIPBOARD_LIMIT_MS)),
+    ]);
   } catch {
     // Without TLS a browser has no clipboard for pages, but still the copying of what is marked.
     if (!document.execCommand("copy")) return tell(t("keys.copy_by_hand"), "warn");
