@@ -1,10 +1,10 @@
 """What a cluster holds while nobody asks it for anything, by process.
 
 Proportional set size: what several processes share counts once, in equal parts. `up` is a
-gateway and a worker by one command, at first with the kit that it keeps warm and then without,
-as after fifteen minutes. `apart` are the same two as on machines of their own, though what
-their files bring is still shared here: a few MB each. Modules are compiled beforehand, as they are
-wherever the product is installed: compiling leaves a MB behind.
+gateway and a worker by one command, at first with the templates that it keeps warm and then
+without, as after fifteen minutes without a task. `apart` are the same two as on machines of
+their own, though what their files bring is still shared here: a few MB each. Modules are
+compiled beforehand, as they are wherever the product is installed: compiling leaves a MB behind.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def _of_up(pid: int) -> dict[str, float]:
     (worker_pid,) = below(pid)
     figures = {f"up_{name}": mb for name, mb in held_mb(processes_of(pid, worker_pid)).items()}
     deadline = time.monotonic() + _UNLOADED_WITHIN_S
-    while "template_http" in processes_of(pid, worker_pid):
-        assert time.monotonic() < deadline, "the kit was not unloaded"
+    while any(name.startswith("template") for name in processes_of(pid, worker_pid)):
+        assert time.monotonic() < deadline, "the templates were not unloaded"
         time.sleep(1.0)
     time.sleep(_SETTLE_S)
     named = held_mb(processes_of(pid, worker_pid))

@@ -319,7 +319,7 @@ async def test_no_room_for_a_folder_costs_nothing_but_that_spare(
     own: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the disk is full in the middle of a batch, those before it are forked, and no other."""
-    [template] = [each for each in own.slots._templates._templates.values() if each.kind.is_bare]
+    [template] = [each for each in own.slots._templates._templates.values() if not each.kind.name]
     take = template._scratch.take
     taken: list[str] = []
 

@@ -52,11 +52,6 @@ class Kind(Struct, frozen=True):
         return bool(self.python or self.preload)
 
     @property
-    def is_bare(self) -> bool:
-        """True iff it is the one without which no attempt could start at once."""
-        return not (self.kit or self.is_rare) and self.own_limits is not None
-
-    @property
     def name(self) -> str:
         """What people call it: its kit, the environment, and what is not the standard of both."""
         network = "" if self.network == "public" else f"+network={self.network}"

@@ -229,7 +229,7 @@ class Templates:
         """Return how long a template is kept that nobody uses."""
         if kind.is_rare:
             return _RARE_IDLE_S
-        return math.inf if kind.is_bare else self._policy.idle_s or math.inf
+        return self._policy.idle_s or math.inf
 
     def _shrink(self) -> None:
         loop = asyncio.get_running_loop()
