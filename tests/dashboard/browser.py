@@ -49,6 +49,8 @@ class Screen:
         await self._send("Runtime.enable")
         await self._send("Network.enable")
         await self._send("Log.enable")
+        # A person's browser is in front; beside others this one may be told that it is not.
+        await self._send("Emulation.setFocusEmulationEnabled", enabled=True)
         await self._tab.on("Runtime.exceptionThrown", self._note_exception)
         await self._tab.on("Log.entryAdded", self._note_entry)
         await self._tab.on("Network.requestWillBeSent", self._note_request)
