@@ -13,7 +13,7 @@ from tests.e2e.cluster import Cluster
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 TASK_COUNT = 10
-RUN_S = 3.0
+RUN_S = 10.0  # longer than a worker takes to start on a busy machine
 
 
 def run_slow(cluster: Cluster, number: int) -> dict[str, Any]:
