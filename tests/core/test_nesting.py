@@ -31,5 +31,11 @@ def test_more_deep_places_than_can_be_counted_are_too_deep() -> None:
     deep = b"[" * 800 + b"1" + b"]" * 800 + b","
 
     assert depth_of(b"[" + deep * 100 + b"1]", READABLE_DEPTH) == 801
-    assert depth_of(b"[" + deep * 1_000 + b"1]", READABLE_DEPTH) == READABLE_DEPTH + 1
+    assert depth_of(b"[" + deep * 250 + b"1]", READABLE_DEPTH) == READABLE_DEPTH + 1
+    assert depth_of(b"[" + deep * 3_000 + b"1]", READABLE_DEPTH) == READABLE_DEPTH + 1
     assert depth_of(b"[" + b"[[1],[2]]," * 1_000_000 + b"1]", READABLE_DEPTH) == 3
+
+
+def test_few_openings_are_no_depth() -> None:
+    """What has no more openings than the limit is not looked into."""
+    assert depth_of(b"[[1]]", 2) == 0

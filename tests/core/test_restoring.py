@@ -8,7 +8,7 @@ from tests.core.rig import OK, Rig, facts, sends, spec
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.core.effects import TaskFinished, TaskQueued
 from zscrape.core.history import History
-from zscrape.core.storenotes import NOTE_DELAY_S
+from zscrape.core.storenotes import NOTE_DELAY_S, NOTE_LARGE_BYTES, NOTE_SOON_S
 from zscrape.model import (
     HeartbeatPolicy,
     LockRequest,
@@ -160,6 +160,29 @@ def test_an_outcome_is_acknowledged_once_it_is_stored() -> None:
     assert sends([*first, *again], Ack) == []
     assert sends(told, Stored) == [Stored((("t", 1),))]
     assert sends(late, Ack) == [Ack("t", 1, "stale")]
+
+
+def test_a_large_outcome_is_acknowledged_soon_once_it_is_stored() -> None:
+    """What fills a worker's memory is told as soon as it may be forgotten."""
+    rig = behind()
+    rig.submit("t")
+    rig.done("a", "t", outcome=Outcome(OutcomeCode.OK, b" " * NOTE_LARGE_BYTES))
+
+    rig.call(rig.dispatcher.stored, [("t", 1)])
+
+    assert sends(rig.tick(rig.now + NOTE_SOON_S), Stored) == [Stored((("t", 1),))]
+
+
+def test_a_draining_gateway_waits_for_no_company() -> None:
+    """Workers wait for the last acknowledgements, so they are told soon."""
+    rig = behind()
+    rig.submit("t")
+    rig.done("a", "t")
+    rig.call(rig.dispatcher.stored, [("t", 1)])
+
+    rig.dispatcher.refuse_new(now=rig.now)
+
+    assert sends(rig.tick(rig.now + NOTE_SOON_S), Stored) == [Stored((("t", 1),))]
 
 
 def test_what_no_worker_said_is_told_to_none() -> None:
