@@ -60,7 +60,7 @@ class _QuickCall:
     def __init__(self, state: GatewayState, call: WholeCall) -> None:
         self._state = state
         self._call = call
-        self._headers: dict[bytes, bytes] = dict(call.scope["headers"])
+        self._headers = call.headers
         self._scrape = ScrapeCall(state, self._headers, new_task_id())
         self._row: TaskRow | None = None  # iff its end is waited for
 
