@@ -147,6 +147,7 @@ class Router:
             on_refused=self._refused,
         )
         self._heard: dict[int, Passage] = {}  # by descriptor
+        self._is_to_look = False  # at the end of this turn of the loop
         self._guard = Guard(self._socket, heard=self._heard_count, on_cut=self._cut)
         self._garbage_count = 0
         self.endpoint = bind
@@ -461,50 +462,54 @@ class Router:
         self._timer, self._timer_at, self._ticked_at = None, float("inf"), now
         self._act(self._dispatcher.tick(now=now))
 
-    def _act(self, effects: Iterable[DispatcherEffect], *, has_sent: bool = False) -> None:
+    def _act(self, effects: list[DispatcherEffect], *, has_sent: bool = False) -> None:
         """Perform outside of `_drain`, which looks for more by itself."""
         if self._perform(effects) or has_sent:
             self._look_again()
 
     def _look_again(self) -> None:
-        """Read what has come: a send eats the edge that announces it (50 of 50, measured)."""
-        if not self._socket.closed and int(self._socket.getsockopt(_EVENTS)) & _POLLIN:
-            self._loop.call_soon(self._drain)
+        """Read what has come: a send eats the edge that announces it (50 of 50, measured).
 
-    def _perform(self, effects: Iterable[DispatcherEffect]) -> bool:
+        Once for all that is sent in a turn of the loop: a look costs as much as a send.
+        """
+        if not self._is_to_look:
+            self._is_to_look = True
+            self._loop.call_soon(self._look)
+
+    def _look(self) -> None:
+        self._is_to_look = False
+        if not self._socket.closed and int(self._socket.getsockopt(_EVENTS)) & _POLLIN:
+            self._drain()
+
+    def _perform(self, pending: list[DispatcherEffect]) -> bool:
         """Send, tell the facts, then re-arm the one timer; True iff something was sent."""
         has_sent = False
-        pending = [*effects]
         try:
             for effect in pending:
-                match effect:
-                    case Send(peer=peer, message=message):
-                        if type(message) is wire.Run and self._is_held(peer, message):
-                            continue
-                        has_sent = True
-                        pending += self._deliver(peer, message)  # they follow in this loop
-                    case GiveScript():
-                        self._give(effect)
-                    case Question():
-                        self.on_question(effect)
-                    case _:
-                        self._on_effect(effect)
+                if type(effect) is Send:
+                    message = effect.message
+                    if type(message) is wire.Run and self._is_held(effect.peer, message):
+                        continue
+                    has_sent = True
+                    pending += self._deliver(effect.peer, message)  # they follow in this loop
+                elif type(effect) is GiveScript:
+                    self._give(effect)
+                elif type(effect) is Question:
+                    self.on_question(effect)
+                else:
+                    self._on_effect(effect)
         finally:  # whatever one effect has come to, the dispatcher must go on ticking
             self._arm()
         return has_sent
 
     def _deliver(self, peer: bytes, message: wire.GatewayMessage) -> list[DispatcherEffect]:
-        if self._send(peer, wire.encode(self._with_secrets(message))):
+        if type(message) is wire.Run and message.run.secrets:  # nothing that is kept has them
+            message = msgspec.structs.replace(message, secrets=self.secrets_for(message.run))
+        if self._send(peer, wire.encode(message)):
             if type(message) is wire.Welcome:
                 self._send(peer, wire.encode(wire.Keys(self._keys.public_keys)))
             return []
         return self._dispatcher.undelivered(peer, message, now=time.monotonic())
-
-    def _with_secrets(self, message: wire.GatewayMessage) -> wire.GatewayMessage:
-        """Put the values of secrets into a Run: nothing that is kept has them."""
-        if type(message) is not wire.Run or not message.run.secrets:
-            return message
-        return msgspec.structs.replace(message, secrets=self.secrets_for(message.run))
 
     def _is_held(self, peer: bytes, run: wire.Run) -> bool:
         """Hold a Run back until its number is stored: it fences every earlier attempt."""
