@@ -235,7 +235,8 @@ class TaskService:
     async def _accept_new(self, prepared: Prepared) -> TaskRow:
         row = prepared.row
         try:
-            await self.admit(prepared.spec)
+            if self.admit is not admit_all:
+                await self.admit(prepared.spec)
             await self._store.add(row, prepared.spec)
             refusal = self._submit(prepared)
         finally:
