@@ -215,3 +215,19 @@ async def test_what_robots_may_not_see_is_not_asked_for(paced: Paced, site: _Sit
     first, third = ran.messages("log")
     assert first.startswith(f"RobotsDisallowed: {site.url}/closed/first")
     assert third.startswith(f"RobotsDisallowed: {site.url}/closed/third")
+
+
+async def test_a_page_that_the_network_policy_forbids_is_told_so(paced: Paced, site: _Site) -> None:
+    """The attempt ends as it would by `ctx.http`: the address, the policy, and what allows it."""
+    source = """
+        async def run(url, *, ctx):
+            async with ctx.browser(robots=False) as tab:
+                await tab.go_to(url)
+        """
+    paced.gateway = Gateway()
+    options = {"kit": KIT, "limits": LIMITS, "timeout_s": 50.0, "network": "public"}
+    ran = await paced.run(source, {"url": f"{site.url}/page"}, **options)
+
+    assert ran.outcome.code is OutcomeCode.NETWORK_DENIED, ran.outcome
+    place = site.url.removeprefix("http://")
+    assert ran.outcome.error_message == f"{place} (network policy: public)"
