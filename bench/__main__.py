@@ -101,7 +101,7 @@ GOALS: dict[str, tuple[float, bool]] = {
     "stages.idle_pss_mb": (60, False),
     "payload.10_kb_ratio": (1.15, False),
     "payload.1_mb_p50_ms": (12, False),
-    "idle.up_pss_mb": (60, False),
+    "idle.up_at_rest_pss_mb": (60, False),
     "starts.cli_ms": (150, False),
     "starts.up_s": (1.0, False),
     "starts.first_call_ms": (300, False),
