@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import html
 from functools import lru_cache
-from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -114,8 +114,8 @@ def _page(lang: str) -> Asset:
         "version": __version__,
         "base": f"{ROOT}{digest()}/",
         "icon": f"{dashboard.ROOT}{dashboard.digest()}/icon.svg",
-        "intro": escape(text("docs.intro", lang)),
-        "dashboard": escape(text("docs.dashboard", lang)),
+        "intro": html.escape(text("docs.intro", lang)),
+        "dashboard": html.escape(text("docs.dashboard", lang)),
     }
     for name, value in values.items():
         shown = shown.replace(f"{{{{{name}}}}}", value)
