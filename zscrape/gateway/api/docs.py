@@ -24,13 +24,15 @@ from zscrape.gateway.api import dashboard
 from zscrape.gateway.api.dashboard import Asset
 from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import check_query, language
-from zscrape.gateway.openapi import describe
 from zscrape.messages import text
 from zscrape.onuse import on_use
 
 if TYPE_CHECKING:
     from importlib import resources
+
+    from zscrape.gateway import openapi
 else:
+    openapi = on_use("zscrape.gateway.openapi")
     resources = on_use("importlib.resources")
 
 ROOT: Final = "/docs/"
@@ -56,7 +58,7 @@ def _document(request: Request) -> dict[str, Any]:
     """Return the description, drawn once: the routes of a running gateway do not change."""
     state = request.app.state
     if not hasattr(state, "openapi"):
-        state.openapi = describe(request.app.routes)
+        state.openapi = openapi.describe(request.app.routes)
     found: dict[str, Any] = state.openapi
     return found
 
