@@ -368,8 +368,11 @@ async def test_emptying_spares_who_is_given_the_folder_next(repeated: Repeated) 
     """)
     try:
         first = repeated.stage.begin(name, reuse_count=10)
+        await first.started.wait()
+        (child,) = [running._child for running in repeated.stage.slots._running.values()]
+        assert child is not None
         await first.finished.wait()
-        await asyncio.sleep(0.3)
+        await until(lambda: child.exited is not None)
         others = [repeated.stage.begin(keeps, reuse_count=1) for _ in range(6)]
         for other in others:
             await other.until(lambda ran: bool(ran.messages("stdout")))
