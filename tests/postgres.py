@@ -13,6 +13,9 @@ import psycopg
 import pytest
 
 PACKAGE = "postgresql"
+# A test has this many databases at most. Three hundred files each: those of a whole folder's
+# tests take minutes to remove on a machine that is busy.
+_KEPT_COUNT = 8
 
 
 def _program(name: str) -> str | None:
@@ -76,9 +79,11 @@ class Server:
         return f"postgresql://postgres@/{name}?host={self._folder}"
 
     def url(self) -> str:
-        """Return the address of a fresh database."""
-        name = f"test{next(self._numbers)}"
+        """Return the address of a fresh database; those of earlier tests go."""
+        number = next(self._numbers)
+        name, over = f"test{number}", f"test{max(number - _KEPT_COUNT, 0)}"
         with psycopg.connect(self.address("postgres"), autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {over} WITH (FORCE)".encode())
             connection.execute(f"CREATE DATABASE {name}".encode())
         return self.address(name)
 
