@@ -83,7 +83,8 @@ def test_prototype_killed_holder_frees_its_lock(cluster: Cluster) -> None:
 def test_dkron_1569_a_restarted_gateway_knows_the_holder(cluster: Cluster) -> None:
     """Killed and started again, the gateway starts no second copy beside the one that runs."""
     cluster.start_worker("steady", slots=2)
-    add(cluster, parameters={"number": 1, "seconds": 6.0})
+    # Longer than a gateway takes to start where much else runs.
+    add(cluster, parameters={"number": 1, "seconds": 10.0})
     request_id = trigger(cluster).json()["request_id"]
     until(lambda: task(cluster, request_id)["item_count"] >= 1)
 
