@@ -47,6 +47,7 @@ from bench import (
     starts,
     store,
 )
+from bench.floors import rounds as floors
 
 PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "dispatcher": dispatcher.measure,
@@ -57,6 +58,7 @@ PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "isolation": isolation.measure,
     "link": link.measure,
     "path": path.measure,
+    "floors": floors.measure,
     "stages": stages.measure,
     "idle": idle.measure,
     "arrivals": arrivals.measure,

@@ -92,7 +92,7 @@ def site() -> Iterator[str]:
         yield f"http://127.0.0.1:{int(server.stdout.readline())}"
     finally:
         server.kill()
-        server.wait()
+        server.communicate()
 
 
 def measure() -> dict[str, float]:

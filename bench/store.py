@@ -99,11 +99,14 @@ class Gateway:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
-    def drive(self, path: str, body: Any, *, in_flight: int) -> list[float]:
+    def drive(
+        self, path: str, body: Any, *, in_flight: int, seconds: float | None = None
+    ) -> list[float]:
         """Keep calls open; returns the latency of each, in seconds."""
         raw = json.dumps(body).encode()
         request = request_bytes(self._host, self._port, path, raw, self._key)
-        return drive(self._host, self._port, request, in_flight=in_flight, seconds=ROUND_S)
+        seconds = ROUND_S if seconds is None else seconds
+        return drive(self._host, self._port, request, in_flight=in_flight, seconds=seconds)
 
     @property
     def address(self) -> str:
