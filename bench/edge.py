@@ -18,12 +18,13 @@ from statistics import median
 import psutil
 
 from bench.load import drive, percentile, request_bytes
-from bench.store import ROUND_S, Gateway, gateway
+from bench.store import Gateway, gateway
 from bench.workers import simulated
 
 ROUND_COUNT = 5
+ROUND_S = 1.0
 WORKER_COUNT, SLOT_COUNT = 4, 64
-FLIGHTS = (16, 64, 256)
+FLIGHTS = (16, 256)  # 64: see `bench.floors.rounds`
 CALL = {"script_name": "noop", "parameters": {"n": 1}}
 
 _ECHO = """
@@ -94,15 +95,15 @@ def measure() -> dict[str, float]:
     ):
         servers: dict[str, Echo | Gateway] = {"echo": bare, "scrape": running}
         for server in servers.values():
-            server.drive("/scrape", CALL, in_flight=16)  # warm
+            server.drive("/scrape", CALL, in_flight=16, seconds=ROUND_S)  # warm
         for _ in range(ROUND_COUNT):
             for name, server in servers.items():
-                latencies = server.drive("/scrape", CALL, in_flight=1)
+                latencies = server.drive("/scrape", CALL, in_flight=1, seconds=ROUND_S)
                 note(f"{name}_p50_ms", median(latencies) * 1e3)
                 note(f"{name}_p99_ms", percentile(latencies, 99) * 1e3)
                 for in_flight in FLIGHTS:
                     before_s = cpu_s(server.process.pid)
-                    latencies = server.drive("/scrape", CALL, in_flight=in_flight)
+                    latencies = server.drive("/scrape", CALL, in_flight=in_flight, seconds=ROUND_S)
                     used_s = cpu_s(server.process.pid) - before_s
                     note(f"{name}_{in_flight}_per_s", len(latencies) / ROUND_S)
                     note(f"{name}_{in_flight}_cpu_us", used_s / len(latencies) * 1e6)

@@ -21,7 +21,7 @@ from zscrape.runtime.recording import Recording
 
 PAGE_COUNT = 1_000
 PORTION_COUNT = 100
-ROUND_COUNT = 7
+ROUND_COUNT = 5
 
 _SERVER = """
 import asyncio

@@ -25,7 +25,7 @@ from bench.bare import fork_p50_s, fork_rate, loops
 from bench.load import ask, drive, percentile, request_bytes
 
 ROUND_COUNT = 5
-ROUND_S = 2.0
+ROUND_S = 1.0
 SLOT_COUNT = 4
 IN_FLIGHT_COUNTS = (16, 64)
 KITS: dict[str, list[str]] = {"bare": [], "http": ["http"]}

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from bench.path import KITS, Cluster, cluster
 
 ROUND_COUNT = 5
-ROUND_S = 2.0
+ROUND_S = 1.2
 IN_FLIGHT_COUNT = 16
 MANY_COUNT = 64  # a task must not cost more because others wait
 _TICK_US = 1e6 / os.sysconf("SC_CLK_TCK")

@@ -28,8 +28,8 @@ from urllib.request import Request, urlopen
 
 from bench.load import drive, percentile, request_bytes
 
-ROUND_COUNT = 3
-ROUND_S = 3.0
+ROUND_COUNT = 5
+ROUND_S = 1.5
 CONNECTION_COUNT = 64
 BATCH_COUNT = 250
 RECOVERED_COUNT = 100_000

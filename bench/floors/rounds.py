@@ -2,7 +2,8 @@
 
 Each case has its baseline where its goal names one: a call that workers answer at once beside the
 echo, a task beside B (a bare fork). Reused and without isolation, a page, and a result of 1 MB are
-held to each other only. Beside the times stands the processor time of one task by process.
+held to each other only. Ours without the layers of isolation that can be left out tells what those
+cost. Beside the times stands the processor time of one task by process.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from bench.edge import CALL, SLOT_COUNT, WORKER_COUNT, echo
 from bench.floors.cluster import Floor, floor, instant
 from bench.http import site
 from bench.load import percentile
-from bench.path import B_MODULES, Script, cluster
+from bench.path import B_MODULES, Cluster, Script, cluster
 from bench.peers.scrapy_peers import LOOPBACK_ALLOWED, PAGE_SOURCE
 from bench.stages import below, processes, used
 from bench.store import gateway
 from bench.workers import simulated
+from zscrape.model import SKIPPABLE_LAYERS
 
 ROUND_COUNT = 5
-ROUND_S = 1.0
+ROUND_S = 0.7
 CPU_IN_FLIGHT = 16
 _BASES = {"edge": ("edge_echo", "echo"), "path": ("b", "b")}
 _SETTLE_S = 0.3
@@ -93,13 +95,15 @@ def _cases() -> Iterator[list[Case]]:
     with ExitStack() as stack:
         enter = stack.enter_context
         url, ours = enter(site()), enter(cluster(scripts, LOOPBACK_ALLOWED))
+        unlayered = enter(cluster({}, {"ZSCRAPE_ISOLATION_SKIP": ",".join(SKIPPABLE_LAYERS)}))
         whole, bare = enter(gateway()), enter(echo())
         enter(simulated(whole.folder / "home", WORKER_COUNT, slots=SLOT_COUNT))
         page = enter(floor("fork", PAGE, WARM_PAGE.replace("{url}", url)))
 
-        def script(name: str, **parameters: str) -> Arm:
-            ours.data(name, parameters)  # its template begins with it
-            return Arm(partial(ours.drive, name, parameters=parameters), processes(ours))
+        def script(name: str, running: Cluster = ours, **parameters: str) -> Arm:
+            running.data(name, parameters)  # its template begins with it
+            drive = partial(running.drive, name, parameters=parameters)
+            return Arm(drive, processes(running))
 
         yield [
             Case(
@@ -117,7 +121,11 @@ def _cases() -> Iterator[list[Case]]:
             ),
             Case(
                 "path",
-                {"floor": _arm(enter(floor("fork", _NOOP))), "ours": script("noop_bare")},
+                {
+                    "floor": _arm(enter(floor("fork", _NOOP))),
+                    "ours": script("noop_bare"),
+                    "unlayered": script("noop_bare", unlayered),
+                },
                 (16, 64),
             ),
             Case(
@@ -170,14 +178,16 @@ def _ratios(result: dict[str, float], case: Case) -> Iterator[tuple[str, float]]
     names = {"p50": "p50_ms", "p99": "p99_ms"}
     names |= {f"rate_{count}": f"{count}_per_s" for count in case.flights}
     for name, figure in names.items():
-        ours, least = (result[f"{case.name}_{arm}_{figure}"] for arm in ("ours", "floor"))
-        yield f"{case.name}_ours_{name}_ratio_to_floor", ours / least
+        told = {arm: result[f"{case.name}_{arm}_{figure}"] for arm in case.arms}
+        yield f"{case.name}_ours_{name}_ratio_to_floor", told["ours"] / told["floor"]
+        if "unlayered" in told:
+            yield f"{case.name}_ours_{name}_ratio_to_unlayered", told["ours"] / told["unlayered"]
         if case.name in _BASES:
             base, word = _BASES[case.name]
             # B has one rate, of as many loops as there are cores.
             theirs = result.get(f"{base}_{figure}", result.get(f"{base}_per_s", 0.0))
-            yield f"{case.name}_floor_{name}_ratio_to_{word}", least / theirs
-            yield f"{case.name}_ours_{name}_ratio_to_{word}", ours / theirs
+            yield f"{case.name}_floor_{name}_ratio_to_{word}", told["floor"] / theirs
+            yield f"{case.name}_ours_{name}_ratio_to_{word}", told["ours"] / theirs
 
 
 def measure(round_count: int = ROUND_COUNT, seconds: float = ROUND_S) -> dict[str, float]:
