@@ -9,7 +9,7 @@ from statistics import quantiles
 
 _HEADER_END = b"\r\n\r\n"
 _READ_BYTES = 262_144
-_COMPLETED = b'"status":"completed"'
+COMPLETED, QUEUED = b'"status":"completed"', b'"status":"queued"'
 
 
 class Connection:
@@ -68,11 +68,19 @@ def ask(host: str, port: int, request: bytes) -> bytes:
     return body
 
 
-def drive(host: str, port: int, request: bytes, *, in_flight: int, seconds: float) -> list[float]:
+def drive(
+    host: str,
+    port: int,
+    request: bytes,
+    *,
+    in_flight: int,
+    seconds: float,
+    wanted: bytes = COMPLETED,
+) -> list[float]:
     """Keep `in_flight` requests open for `seconds`; returns the latency of each, in seconds.
 
     Raises:
-        RuntimeError: A task did not complete.
+        RuntimeError: An answer has nothing of what is wanted of it.
     """
     latencies: list[float] = []
     with selectors.DefaultSelector() as selector:
@@ -86,7 +94,7 @@ def drive(host: str, port: int, request: bytes, *, in_flight: int, seconds: floa
                 connection = key.data
                 body = connection.receive()
                 if body is not None:
-                    if _COMPLETED not in body:
+                    if wanted not in body:
                         raise RuntimeError(f"a task that failed: {body[:400]!r}")
                     latencies.append(time.perf_counter() - connection.sent_at)
                     connection.send()
@@ -139,7 +147,7 @@ def drive_at(
                 connection = key.data
                 body = connection.receive()
                 if body is not None:
-                    if _COMPLETED not in body:
+                    if COMPLETED not in body:
                         raise RuntimeError(f"a task that failed: {body[:400]!r}")
                     latencies.append(time.perf_counter() - due_at.pop(connection))
                     free.append(connection)
