@@ -9,8 +9,8 @@ cost. Beside the times stands the processor time of one task by process.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from statistics import median
 from typing import NamedTuple
@@ -146,6 +146,13 @@ def _cases() -> Iterator[list[Case]]:
         ]
 
 
+def _each_used_us(pids: Iterable[int]) -> Iterator[float]:
+    """Return what each has used that has not ended meanwhile."""
+    for pid in pids:
+        with suppress(ProcessLookupError, FileNotFoundError):
+            yield used(pid).main_us
+
+
 def _used_us(arm: Arm) -> dict[str, float]:
     """Return what the processes of an arm have used until now, and all below their templates."""
     found: dict[str, float] = {}
@@ -153,8 +160,8 @@ def _used_us(arm: Arm) -> dict[str, float]:
         role, own = name.partition("_")[0], used(pid)
         found[role] = found.get(role, 0.0) + own.main_us + own.threads_us
         if role == "template":
-            living_us = sum(used(each).main_us for each in below(pid))
-            found["children"] = found.get("children", 0.0) + own.children_us + living_us
+            told_us = own.children_us + sum(_each_used_us(below(pid)))
+            found["children"] = found.get("children", 0.0) + told_us
     return found
 
 
