@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from statistics import median
 from typing import NamedTuple
@@ -35,8 +35,9 @@ _SETTLE_S = 0.3
 _WARM_S = 0.5
 _NOOP = "def run():\n    return None\n"
 _LARGE = "def run():\n    return 'x' * 1_000_000\n"
-# As ours is warmed: what a request loads and specialises, the template has done.
-WARM_PAGE = """
+# As ours is warmed: what a request loads and specialises, the template has done. By httpx, as ours
+# is, and by what Python itself has: the difference is the library's.
+_BY_HTTPX = """
 import sys
 from zscrape.runtime import hugepages
 
@@ -46,23 +47,44 @@ import httpx
 from selectolax.lexbor import LexborHTMLParser
 
 tls = httpx.create_ssl_context()
+client = httpx.Client(verify=tls, trust_env=False)
 
-def page(client, url):
+def page(url):
     return LexborHTMLParser(client.get(url).text)
 
-with httpx.Client(verify=tls, trust_env=False) as first:
-    for _ in range(30):
-        page(first, "{url}").css("p.row")[0].text()
+for _ in range(30):
+    page("{url}").css("p.row")[0].text()
+client.close()
 client = httpx.Client(verify=tls, trust_env=False)
 hugepages.enlarge_objects()
 """
-PAGE = """
+_BY_PYTHON = """
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
+from selectolax.lexbor import LexborHTMLParser
+
+def page(url):
+    parts = urlsplit(url)
+    connection = HTTPConnection(parts.hostname, parts.port)
+    connection.request("GET", "/")
+    return LexborHTMLParser(connection.getresponse().read().decode())
+
+for _ in range(30):
+    page("{url}").css("p.row")[0].text()
+"""
+_PAGE = """
 import warm
 
 def run(url):
-    page = warm.page(warm.client, url)
+    page = warm.page(url)
     return {"title": page.css("title")[0].text(), "rows": len(page.css("p.row"))}
 """
+PAGE_FLOORS = {"floor": _BY_HTTPX, "plain": _BY_PYTHON}
+
+
+def page_floor(way: str, url: str) -> AbstractContextManager[Floor]:
+    """Run a floor whose script fetches and parses a page; `way` is one of `PAGE_FLOORS`."""
+    return floor("fork", _PAGE, PAGE_FLOORS[way].replace("{url}", url))
 
 
 class Arm(NamedTuple):
@@ -98,7 +120,6 @@ def _cases() -> Iterator[list[Case]]:
         unlayered = enter(cluster({}, {"ZSCRAPE_ISOLATION_SKIP": ",".join(SKIPPABLE_LAYERS)}))
         whole, bare = enter(gateway()), enter(echo())
         enter(simulated(whole.folder / "home", WORKER_COUNT, slots=SLOT_COUNT))
-        page = enter(floor("fork", PAGE, WARM_PAGE.replace("{url}", url)))
 
         def script(name: str, running: Cluster = ours, **parameters: str) -> Arm:
             running.data(name, parameters)  # its template begins with it
@@ -137,7 +158,14 @@ def _cases() -> Iterator[list[Case]]:
                 },
                 (16,),
             ),
-            Case("page", {"floor": _arm(page, url=url), "ours": script("page", url=url)}, (16,)),
+            Case(
+                "page",
+                {
+                    **{way: _arm(enter(page_floor(way, url)), url=url) for way in PAGE_FLOORS},
+                    "ours": script("page", url=url),
+                },
+                (16,),
+            ),
             Case(
                 "large",
                 {"floor": _arm(enter(floor("fork", _LARGE))), "ours": script("large")},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.floors.cluster import floor, instant
-from bench.floors.rounds import PAGE, WARM_PAGE
+from bench.floors.rounds import PAGE_FLOORS, page_floor
 from bench.http import site
 
 ADD = "import os\n\ndef run(text):\n    return {'text': text * 3, 'pid': os.getpid()}\n"
@@ -30,9 +30,10 @@ def test_a_floor_carries_large_results_of_several_at_once() -> None:
         assert running.data() == "x" * 1_000_000
 
 
-def test_the_floor_of_a_page_fetches_and_parses_it() -> None:
+@pytest.mark.parametrize("way", PAGE_FLOORS)
+def test_the_floor_of_a_page_fetches_and_parses_it(way: str) -> None:
     """By what its template has warmed up."""
-    with site() as url, floor("fork", PAGE, WARM_PAGE.replace("{url}", url)) as running:
+    with site() as url, page_floor(way, url) as running:
         told = running.data({"url": url})
 
     assert told == {"title": "Page", "rows": 60}
