@@ -93,6 +93,7 @@ GOALS: dict[str, tuple[float, bool]] = {
     "isolation.added_cpu_us": (1500, False),
     # A tenth of a task at 1,000 tasks a second: what encryption may cost the whole path.
     "link.curve_added_us": (100, False),
+    "link.curve_ratio": (0.9, True),
     "path.bare_p50_ratio_to_b": (1.0, False),
     "path.bare_p99_ratio_to_b": (1.5, False),
     "path.bare_rate_ratio_16_to_b": (0.8, True),

@@ -60,9 +60,9 @@ def instant(worker_count: int) -> Iterator[Floor]:
         assert gateway.stdout is not None
         told = json.loads(gateway.stdout.readline())
         command = ("bench.floors.instant", told["link"], told["key"], str(worker_count))
-        with _process(*command):
+        with _process(*command) as workers:
             assert gateway.stdout.readline() == "ready\n"
-            yield Floor(told["port"], {"gateway": gateway.pid})
+            yield Floor(told["port"], {"gateway": gateway.pid, "worker": workers.pid})
 
 
 @contextmanager

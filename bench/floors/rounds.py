@@ -28,7 +28,7 @@ from bench.workers import simulated
 from zscrape.model import SKIPPABLE_LAYERS
 
 ROUND_COUNT = 5
-ROUND_S = 0.7
+ROUND_S = 0.5
 CPU_IN_FLIGHT = 16
 _BASES = {"edge": ("edge_echo", "echo"), "path": ("b", "b")}
 _SETTLE_S = 0.3
@@ -119,7 +119,8 @@ def _cases() -> Iterator[list[Case]]:
         url, ours = enter(site()), enter(cluster(scripts, LOOPBACK_ALLOWED))
         unlayered = enter(cluster({}, {"ZSCRAPE_ISOLATION_SKIP": ",".join(SKIPPABLE_LAYERS)}))
         whole, bare = enter(gateway()), enter(echo())
-        enter(simulated(whole.folder / "home", WORKER_COUNT, slots=SLOT_COUNT))
+        workers = enter(simulated(whole.folder / "home", WORKER_COUNT, slots=SLOT_COUNT))
+        whole_roles = {"gateway": whole.process.pid, "worker": workers}
 
         def script(name: str, running: Cluster = ours, **parameters: str) -> Arm:
             running.data(name, parameters)  # its template begins with it
@@ -134,9 +135,7 @@ def _cases() -> Iterator[list[Case]]:
                         partial(bare.drive, "/scrape", CALL), {"gateway": bare.process.pid}
                     ),
                     "floor": _arm(enter(instant(WORKER_COUNT))),
-                    "ours": Arm(
-                        partial(whole.drive, "/scrape", CALL), {"gateway": whole.process.pid}
-                    ),
+                    "ours": Arm(partial(whole.drive, "/scrape", CALL), whole_roles),
                 },
                 (16, 64),
             ),
@@ -182,8 +181,8 @@ def _each_used_us(pids: Iterable[int]) -> Iterator[float]:
 
 
 def _used_us(arm: Arm) -> dict[str, float]:
-    """Return what the processes of an arm have used until now, and all below their templates."""
-    found: dict[str, float] = {}
+    """Return what an arm's processes, all below its template and this process have used so far."""
+    found = {"caller": time.process_time() * 1e6}
     for name, pid in arm.roles.items():
         role, own = name.partition("_")[0], used(pid)
         found[role] = found.get(role, 0.0) + own.main_us + own.threads_us
