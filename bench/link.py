@@ -19,7 +19,7 @@ from zmq.utils import z85
 from zscrape import wire
 from zscrape.config.keyfiles import KeyPair, new_pair
 from zscrape.gateway.handshakes import close_in
-from zscrape.gateway.router import ROUTER_OPTIONS
+from zscrape.gateway.routeroptions import ROUTER_OPTIONS
 from zscrape.model import Outcome, OutcomeCode, Pin, RunSpec
 from zscrape.worker.agent import DEALER_OPTIONS
 

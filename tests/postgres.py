@@ -75,11 +75,12 @@ class Server:
         """Return the address of a database."""
         return f"postgresql://postgres@/{name}?host={self._folder}"
 
-    def url(self) -> str:
+    def url(self, encoding: str = "UTF8") -> str:
         """Return the address of a fresh database."""
         name = f"test{next(self._numbers)}"
+        as_told = f"ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"
         with psycopg.connect(self.address("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
+            connection.execute(f"CREATE DATABASE {name} {as_told}".encode())
         return self.address(name)
 
     def close(self) -> None:
