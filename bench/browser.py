@@ -26,7 +26,7 @@ from zscrape.ops.role import Role
 from zscrape.ops.site import Site
 from zscrape.runtime import chromium, devtools, syscalls
 
-ROUND_COUNT = 7
+ROUND_COUNT = 5
 NICE = 10  # that of attempts: see `runtime/template.py`
 REST_S = 4.0  # a browser that starts ahead takes a second or two of both processors
 
