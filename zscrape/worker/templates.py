@@ -16,7 +16,7 @@ from zscrape.worker.scratch import Scratch
 from zscrape.worker.supervisor.keeper import Supervisor
 from zscrape.worker.template import Template
 
-_READY_TIMEOUT_S = 30.0
+_READY_TIMEOUT_S = 120.0  # half a second, but on a small and busy board above half a minute
 _SHRINK_INTERVAL_S = 30.0
 _RESTART_DELAY_S = 1.0
 # Templates of environments, and those that preload modules, start when a script asks for them,
@@ -249,4 +249,5 @@ async def _ready(template: Template) -> None:
             await asyncio.shield(template.ready)
     except TimeoutError:
         template.process.kill()  # stopped or stuck: the next one starts anew
-        raise TemplateFailed(f"{template.kind.name} took over {_READY_TIMEOUT_S:g} s") from None
+        name = template.kind.name or "python"
+        raise TemplateFailed(f"{name} took over {_READY_TIMEOUT_S:g} s to start") from None
