@@ -19,9 +19,13 @@ import uvicorn
 from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from zscrape.gateway.quick import Head, QuickApp, WholeCall
+
+# What goes without a lifespan asks the package for it, which would load its command line.
+vars(uvicorn)["Config"] = Config
 
 # Connections that wait to be accepted; also uvicorn's own default.
 BACKLOG: Final = 2048
@@ -72,7 +76,7 @@ def room_for(connection_count: int) -> int:
     return max(1, min(connection_count, soft - _OTHER_FILES_COUNT))
 
 
-class HttpConfig(uvicorn.Config):
+class HttpConfig(Config):
     """uvicorn's configuration for an application behind these limits."""
 
     def __init__(
@@ -218,10 +222,10 @@ class LimitedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Feed the parser; a head must end in time and within its size."""
         is_at_rest = self._is_at_rest
-        head, quick = self._head, self._quick
-        is_again = head is not None and is_at_rest and head.begins(data)
-        if head is not None and quick is not None and is_again and not self.flow.write_paused:
-            self._begin_again(head, data, quick)
+        is_free = is_at_rest and not self.flow.write_paused
+        quick, head = self._quick, self._head
+        if quick is not None and head is not None and is_free and head.begins(data):
+            self._begin_again(quick, head, data)
             return
         was_in_head = self._is_in_head
         super().data_received(data)
@@ -282,7 +286,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._whole = WholeCall(cycle, super()._start_asgi_task, headers)
         self._quick.begin(self._whole)
 
-    def _begin_again(self, head: Head, data: bytes, quick: QuickApp) -> None:
+    def _begin_again(self, quick: QuickApp, head: Head, data: bytes) -> None:
         """Begin with a call whose head is that of the call before, byte by byte."""
         self._unset_keepalive_if_required()
         self._disarm()
@@ -307,7 +311,7 @@ class LimitedProtocol(HttpToolsProtocol):
     @property
     def _is_at_rest(self) -> bool:
         """True iff what comes next is the beginning of a request, and nothing waits before it."""
-        cycle = self._answering
+        cycle: RequestResponseCycle | None = self.cycle
         is_over = cycle is None or (cycle.response_complete and not cycle.more_body)
         return is_over and not self._is_begun
 
