@@ -184,9 +184,8 @@ async def test_a_page_that_the_network_policy_forbids_is_told_so(desk: Desk, sit
         async def run(url, *, ctx):
             async with ctx.browser(robots=False) as tab:
                 await tab.go_to(url)
-        """
-    params = {"url": f"{site.url}/page"}
-    ran = await desk.browse(source, params, Gateway().answer, network="public")
+    """
+    ran = await desk.browse(source, {"url": site.url}, Gateway().answer, network="public")
 
     assert ran.outcome.code is OutcomeCode.NETWORK_DENIED, ran.outcome
     place = site.url.removeprefix("http://")
