@@ -108,7 +108,7 @@ GOALS: dict[str, tuple[float, bool]] = {
     "stages.idle_pss_mb": (60, False),
     "payload.10_kb_ratio": (1.15, False),
     "payload.1_mb_p50_ms": (12, False),
-    "idle.up_pss_mb": (60, False),
+    "idle.up_at_rest_pss_mb": (60, False),
     "idle.up_template_bare_spare_mb": (2.5, False),
     "idle.up_template_http_spare_mb": (2.5, False),
     "starts.cli_ms": (150, False),

@@ -47,7 +47,7 @@ _OWN = (
     (15, "rate of calls with the store, in that without", "store.scrape_rate_ratio"),
     (16, "encryption: microseconds of a task", "link.curve_added_us"),
     (16, "bare messages with encryption, in those without", "link.curve_ratio"),
-    (17, "idle, MB: gateway, worker, templates, spares", "idle.up_pss_mb"),
+    (17, "idle, MB: gateway, worker, template, spares", "idle.up_at_rest_pss_mb"),
     (17, "one more spare, MB", "idle.up_template_bare_spare_mb"),
     (17, "one more spare with the kit, MB", "idle.up_template_http_spare_mb"),
     (18, "command line, ms", "starts.cli_ms"),

@@ -19,9 +19,13 @@ import uvicorn
 from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from zscrape.gateway.quick import Head, QuickApp, WholeCall
+
+# What goes without a lifespan asks the package for it, which would load its command line.
+vars(uvicorn)["Config"] = Config
 
 # Connections that wait to be accepted; also uvicorn's own default.
 BACKLOG: Final = 2048
@@ -72,7 +76,7 @@ def room_for(connection_count: int) -> int:
     return max(1, min(connection_count, soft - _OTHER_FILES_COUNT))
 
 
-class HttpConfig(uvicorn.Config):
+class HttpConfig(Config):
     """uvicorn's configuration for an application behind these limits."""
 
     def __init__(

@@ -57,6 +57,7 @@ class Templates:
         self._scratch = scratch
         self._templates: dict[Kind, Template] = {}
         self._used_at: dict[Kind, float] = {}
+        self._standing: Kind | None = None  # the lean one: a task after a long rest finds a spare
         self._closing: set[Template] = set()
         self._watchers: set[asyncio.Task[None]] = set()
         self._shrinking: asyncio.TimerHandle | None = None
@@ -70,7 +71,10 @@ class Templates:
         """
         processes.adopt()
         for kit in kits:
-            self._get(self._kind(kit, self._standard, "", network)).keep(self._standard)
+            kind = self._kind(kit, self._standard, "", network)
+            self._get(kind).keep(self._standard)
+            if not kit:
+                self._standing = kind
         for template in list(self._templates.values()):
             await _ready(template)
         self._shrink()
@@ -229,7 +233,7 @@ class Templates:
         """Return how long a template is kept that nobody uses."""
         if kind.is_rare:
             return _RARE_IDLE_S
-        return self._policy.idle_s or math.inf
+        return math.inf if kind == self._standing else self._policy.idle_s or math.inf
 
     def _shrink(self) -> None:
         loop = asyncio.get_running_loop()
