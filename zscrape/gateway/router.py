@@ -59,6 +59,9 @@ _PASSAGE_LIMIT_COUNT = 65_536
 _LAST_WORD_S = 0.2
 
 _BIND_AGAIN_S = 0.02
+# While no task is open, nobody waits for what workers say: it is read in bursts. Each on its
+# own would cost a gateway of a thousand idle workers a wake-up for every beat.
+_REST_S = 0.01
 
 SocketOptions = tuple[tuple[int, int], ...]
 
@@ -140,6 +143,8 @@ class Router:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
         self._ticked_at = float("-inf")
+        self._resting: asyncio.TimerHandle | None = None  # iff the socket is not listened to
+        self._read_at = float("-inf")
         self._beside: set[asyncio.Task[None]] = set()
         self._handshakes = Handshakes(
             self._context,
@@ -177,7 +182,7 @@ class Router:
         except zmq.ZMQError as error:
             raise ConfigError(source=f"link {self._bind}", reason=str(error)) from error
         self.endpoint = str(self._socket.getsockopt_string(zmq.LAST_ENDPOINT)).rstrip("\0")
-        self._loop.add_reader(self._socket.fileno(), self._drain)
+        self._loop.add_reader(self._socket.fileno(), self._on_readable)
         self._guard.start(self._port)
         self._tick()
 
@@ -186,6 +191,8 @@ class Router:
         if self._socket.closed:
             return
         self._loop.remove_reader(self._socket.fileno())
+        if self._resting is not None:
+            self._resting.cancel()
         self._guard.stop()
         self._handshakes.stop()
         if self._timer is not None:
@@ -361,6 +368,24 @@ class Router:
 
     # ---- the pump --------------------------------------------------------------------
 
+    def _on_readable(self) -> None:
+        """Read at once, or with what else comes soon while nobody waits for what workers say."""
+        if not self._dispatcher.has_tasks:
+            rest_s = self._read_at + _REST_S - time.monotonic()
+            if rest_s > 0:
+                self._loop.remove_reader(self._socket.fileno())
+                self._resting = self._loop.call_later(rest_s, self._wake)
+                return
+        self._drain()
+
+    def _wake(self) -> None:
+        """Listen again, and read what has come meanwhile."""
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+            self._loop.add_reader(self._socket.fileno(), self._on_readable)
+            self._drain()
+
     def _drain(self) -> None:
         """Read until the socket would block: its descriptor is edge-triggered."""
         socket = self._socket
@@ -370,6 +395,7 @@ class Router:
             try:
                 peer = socket.recv(_NOBLOCK)
             except zmq.Again:
+                self._read_at = time.monotonic()
                 return
             passage = self._passages.get(peer)
             if passage is None:
@@ -465,10 +491,14 @@ class Router:
         """Perform outside of `_drain`, which looks for more by itself."""
         if self._perform(effects) or has_sent:
             self._look_again()
+        if self._resting is not None and self._dispatcher.has_tasks:
+            self._wake()
 
     def _look_again(self) -> None:
         """Read what has come: a send eats the edge that announces it (50 of 50, measured)."""
-        if not self._socket.closed and int(self._socket.getsockopt(_EVENTS)) & _POLLIN:
+        if self._resting is not None or self._socket.closed:
+            return
+        if int(self._socket.getsockopt(_EVENTS)) & _POLLIN:
             self._loop.call_soon(self._drain)
 
     def _perform(self, effects: Iterable[DispatcherEffect]) -> bool:
