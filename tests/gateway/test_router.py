@@ -169,20 +169,26 @@ async def test_what_idle_workers_say_is_read_in_bursts(
     await dealer.say(hello())
     await dealer.hear(wire.Welcome)
     async with asyncio.timeout(20):
-        while router._resting is None:
+        while not is_resting(router):
             await dealer.say(wire.Heartbeat("s", 1, 1))
             await asyncio.sleep(0)
     for number in range(200):
         await dealer.say(wire.Events(f"t{number}", 1, 0, ()))
 
-    await facts.wait_for(lambda _fact: _superseded_count(facts) == 200)
+    await facts.wait_for(lambda _fact: superseded_count(facts) == 200)
 
     router.submit(spec("t"))
-    assert router._resting is None
+    assert not is_resting(router)
     assert (await dealer.hear(wire.Run)).task_id == "t"
 
 
-def _superseded_count(facts: Facts) -> int:
+def is_resting(router: Router) -> bool:
+    """True iff the router does not listen for a moment."""
+    return router._resting is not None
+
+
+def superseded_count(facts: Facts) -> int:
+    """Return how many messages were told to be of no attempt in flight."""
     return sum(type(fact) is Ignored and fact.reason == "superseded" for fact in facts.seen)
 
 

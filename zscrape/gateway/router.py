@@ -42,7 +42,6 @@ _NOBLOCK = int(zmq.NOBLOCK)
 _MORE_NOBLOCK = int(zmq.SNDMORE) | _NOBLOCK
 _EVENTS = int(zmq.EVENTS)
 _POLLIN = int(zmq.POLLIN)
-_RCVMORE = int(zmq.RCVMORE)
 # Messages handled before the loop gets a turn: a flood must not starve HTTP.
 _DRAIN_LIMIT_COUNT = 64
 # A deadline that the loop has passed by this much without a tick: the timer is broken.
@@ -145,6 +144,7 @@ class Router:
         self._ticked_at = float("-inf")
         self._resting: asyncio.TimerHandle | None = None  # iff the socket is not listened to
         self._read_at = float("-inf")
+        self._is_to_look = False
         self._beside: set[asyncio.Task[None]] = set()
         self._handshakes = Handshakes(
             self._context,
@@ -397,26 +397,23 @@ class Router:
             except zmq.Again:
                 self._read_at = time.monotonic()
                 return
+            frame = socket.recv(_NOBLOCK, copy=False)
             passage = self._passages.get(peer)
             if passage is None:
-                frame = self._let_in(peer)
-                passage = self._passages[peer]
-            else:
-                frame = socket.recv(_NOBLOCK)
-            if socket.getsockopt(_RCVMORE):
-                while socket.getsockopt(_RCVMORE):
-                    socket.recv(_NOBLOCK)
+                passage = self._let_in(peer, frame)
+            if frame.more:
+                while frame.more:
+                    frame = socket.recv(_NOBLOCK, copy=False)
                 self._garbage(peer, "more than one frame")
                 continue
-            self._hear(peer, passage, frame)
+            self._hear(peer, passage, frame.bytes)
         self._loop.call_soon(self._drain)
 
-    def _let_in(self, peer: bytes) -> bytes:
-        """Read the first message of a connection, with what libzmq knows of its sender.
+    def _let_in(self, peer: bytes, frame: zmq.Frame) -> Passage:
+        """Note what libzmq knows of the sender of a connection's first message.
 
         Who it is was proven in the handshake, so it holds for all that comes over it.
         """
-        frame = self._socket.recv(_NOBLOCK, copy=False)
         passage = self._gatekeeper.passage(str(frame.get("User-Id")))
         with suppress(zmq.ZMQError):  # a build that does not tell: what is unheard stays dialled
             passage.descriptor = int(frame.get("__fd"))
@@ -424,7 +421,7 @@ class Router:
         if len(self._passages) >= _PASSAGE_LIMIT_COUNT:  # a dropped one is looked up again
             del self._passages[next(iter(self._passages))]
         self._passages[peer] = self._heard[passage.descriptor] = passage
-        return frame.bytes
+        return passage
 
     def _heard_count(self, descriptor: int) -> int:
         passage = self._heard.get(descriptor)
@@ -496,10 +493,14 @@ class Router:
 
     def _look_again(self) -> None:
         """Read what has come: a send eats the edge that announces it (50 of 50, measured)."""
-        if self._resting is not None or self._socket.closed:
-            return
-        if int(self._socket.getsockopt(_EVENTS)) & _POLLIN:
-            self._loop.call_soon(self._drain)
+        if self._resting is None and not self._is_to_look:
+            self._is_to_look = True  # once for all that is sent in this turn of the loop
+            self._loop.call_soon(self._look)
+
+    def _look(self) -> None:
+        self._is_to_look = False
+        if not self._socket.closed and int(self._socket.getsockopt(_EVENTS)) & _POLLIN:
+            self._drain()
 
     def _perform(self, effects: Iterable[DispatcherEffect]) -> bool:
         """Send, tell the facts, then re-arm the one timer; True iff something was sent."""
