@@ -176,10 +176,11 @@ async def test_what_idle_workers_say_is_read_in_bursts(
         await dealer.say(wire.Events(f"t{number}", 1, 0, ()))
 
     await facts.wait_for(lambda _fact: superseded_count(facts) == 200)
-
     router.submit(spec("t"))
+    run = await dealer.hear(wire.Run)
+
+    assert run.task_id == "t"
     assert not is_resting(router)
-    assert (await dealer.hear(wire.Run)).task_id == "t"
 
 
 def is_resting(router: Router) -> bool:
