@@ -381,11 +381,11 @@ class Router:
             if passage is None:
                 passage = self._let_in(peer, frame)
             if frame.more:
-                while frame.more:
-                    frame = socket.recv(_NOBLOCK, copy=False)
+                while socket.recv(_NOBLOCK, copy=False).more:
+                    pass
                 self._garbage(peer, "more than one frame")
-                continue
-            self._hear(peer, passage, frame.bytes)
+            else:
+                self._hear(peer, passage, frame.bytes)
         return True
 
     def _let_in(self, peer: bytes, frame: zmq.Frame) -> Passage:
