@@ -20,6 +20,7 @@ from zscrape.model import OutcomeCode
 from zscrape.runtime import marker
 from zscrape.worker import strays
 from zscrape.worker.slots import SlotPolicy
+from zscrape.worker.template import Template
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -308,6 +309,7 @@ import asyncio, sys
 from pathlib import Path
 from tests.worker.conftest import Stage
 from zscrape.worker.slots import SlotPolicy
+from zscrape.worker.template import Template
 async def main():
     root = Path({str(root)!r})
     stage = Stage(root, SlotPolicy(2, root / "scratch", (root,)))
@@ -379,8 +381,10 @@ async def test_answer_that_is_read_after_the_exit_counts(stage: Stage) -> None:
     (running,) = stage.slots._running.values()
     child = running._child
     assert child is not None
+    template = child.template
+    assert isinstance(template, Template)
     stage.slots._pump.remove(child.channel_fd)
     await ran.finished.wait()
 
     assert ran.data == 1
-    assert child.id not in child.template._leaving
+    assert child.id not in template._leaving
