@@ -309,7 +309,6 @@ import asyncio, sys
 from pathlib import Path
 from tests.worker.conftest import Stage
 from zscrape.worker.slots import SlotPolicy
-from zscrape.worker.template import Template
 async def main():
     root = Path({str(root)!r})
     stage = Stage(root, SlotPolicy(2, root / "scratch", (root,)))
@@ -381,10 +380,9 @@ async def test_answer_that_is_read_after_the_exit_counts(stage: Stage) -> None:
     (running,) = stage.slots._running.values()
     child = running._child
     assert child is not None
-    template = child.template
-    assert isinstance(template, Template)
     stage.slots._pump.remove(child.channel_fd)
     await ran.finished.wait()
 
     assert ran.data == 1
-    assert child.id not in template._leaving
+    assert isinstance(child.template, Template)
+    assert child.id not in child.template._leaving
