@@ -384,10 +384,10 @@ def warm(kit: str) -> None:
     if "http" in kit.split(",") or has_browser(kit):  # visits go by what `ctx.http` knows
         # Its command line brings rich and pygments: 9 MB more in every fork. None: not there.
         sys.modules["httpx._main"] = None  # type: ignore[assignment]
-        from zscrape.runtime import ctx_http
+        from zscrape.runtime import warming
 
         del sys.modules["httpx._main"]
-        ctx_http.warm()
+        warming.warm()
     if has_browser(kit):
         from zscrape.runtime import ctx_browser
 
