@@ -155,7 +155,7 @@ def _answer(said: Said, payload: bytes, confine: Callable[[str], None] | None) -
         head = _head({**failure, "cpu_us": cpu_us, "memory_bytes": memory_bytes})
         if failure["code"] != "parked":
             _tell_recording(said)
-    said.channel.send(frames.ANSWER, len(head).to_bytes(4, "big") + head + data)
+    said.channel.send(frames.ANSWER, len(head).to_bytes(4, "big") + head, data)
     return is_kept
 
 

@@ -215,10 +215,11 @@ class Running:
         if self._is_deaf:
             return
         try:
-            for kind, payload in self._speech.split(data):
+            for kind, told in self._speech.split(data):
                 if kind == frames.ANSWER:
-                    self._on_answer(payload)
+                    self._on_answer(told)
                     return
+                payload = bytes(told)
                 if kind == frames.ASK:
                     self._inquiry.hear(payload)
                     continue
@@ -269,7 +270,7 @@ class Running:
         self._has_recording = True
         self._tell("recording", record_of(payload, self._mask))
 
-    def _on_answer(self, payload: bytes) -> None:
+    def _on_answer(self, payload: bytes | memoryview) -> None:
         answer = self._speech.answer(payload)
         outcome = verdict.of_answer(answer, self.assignment.run)
         if self._yields is not None and outcome.data is not None:
