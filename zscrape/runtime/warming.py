@@ -73,6 +73,15 @@ def _stream(end: socket.socket) -> httpcore.NetworkStream:
 
 def warm() -> None:
     """Load and try out everything that a request and a page need, before the first fork."""
+    load()
+    packed = gzip.compress(_BODY)
+    answers = (_PLAIN % (len(_BODY), _BODY), _CHUNKED % (len(packed), packed))
+    for number in range(2 * _ROUNDS_COUNT):
+        _visit(answers[number % 2] * 2)
+
+
+def load() -> None:
+    """Load what a request and a page need: all that is of use where nothing is forked."""
     import asyncio  # noqa: F401 - for scripts that are asynchronous
     import csv  # noqa: F401 - what scrapers import next
     import datetime as dt  # noqa: F401
@@ -94,11 +103,6 @@ def warm() -> None:
 
     # A name of other than ASCII needs codecs that a limited child may no longer load.
     "백.example".encode("idna")
-
-    packed = gzip.compress(_BODY)
-    answers = (_PLAIN % (len(_BODY), _BODY), _CHUNKED % (len(packed), packed))
-    for number in range(2 * _ROUNDS_COUNT):
-        _visit(answers[number % 2] * 2)
 
 
 def _ask(kind: str, _body: Any, *, timeout_s: float | None = None) -> Any:
