@@ -2,7 +2,8 @@
 
 `python -m bench compare STORED NEW` holds a run to an earlier one, by ratios. `python -m bench
 peers` runs other systems on the same work beside ours, each in an environment of its own that it
-makes. `python -m bench soak` is another thing: faults for ten minutes, and exact books at the end.
+makes. `python -m bench goals RUN [PEERS]` tells of both where we stand, goal by goal. `python -m
+bench soak` is another thing: faults for ten minutes, and exact books at the end.
 
 Each part measures its own baseline in the same run, interleaved; only ratios mean anything
 on a machine that is shared. The goals are those that the project has set itself.
@@ -32,6 +33,7 @@ from bench import (
     edge,
     environments,
     fleet,
+    goals,
     http,
     idle,
     isolation,
@@ -47,6 +49,7 @@ from bench import (
     starts,
     store,
 )
+from bench.floors import rounds as floors
 
 PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "dispatcher": dispatcher.measure,
@@ -57,6 +60,7 @@ PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "isolation": isolation.measure,
     "link": link.measure,
     "path": path.measure,
+    "floors": floors.measure,
     "stages": stages.measure,
     "idle": idle.measure,
     "arrivals": arrivals.measure,
@@ -89,10 +93,13 @@ GOALS: dict[str, tuple[float, bool]] = {
     "isolation.added_cpu_us": (1500, False),
     # A tenth of a task at 1,000 tasks a second: what encryption may cost the whole path.
     "link.curve_added_us": (100, False),
+    "link.curve_ratio": (0.9, True),
     "path.bare_p50_ratio_to_b": (1.0, False),
     "path.bare_p99_ratio_to_b": (1.5, False),
     "path.bare_rate_ratio_16_to_b": (0.8, True),
     "path.bare_rate_ratio_64_to_b": (0.8, True),
+    "floors.path_ours_p50_ratio_to_unlayered": (1.05, False),
+    "floors.path_ours_rate_16_ratio_to_unlayered": (0.95, True),
     "path.http_p50_ratio": (2.0, False),
     "path.bare_p50_ratio": (2.0, False),
     "path.http_rate_ratio_16": (0.45, True),
@@ -101,7 +108,9 @@ GOALS: dict[str, tuple[float, bool]] = {
     "stages.idle_pss_mb": (60, False),
     "payload.10_kb_ratio": (1.15, False),
     "payload.1_mb_p50_ms": (12, False),
-    "idle.up_pss_mb": (60, False),
+    "idle.up_at_rest_pss_mb": (60, False),
+    "idle.up_template_bare_spare_mb": (2.5, False),
+    "idle.up_template_http_spare_mb": (2.5, False),
     "starts.cli_ms": (150, False),
     "starts.up_s": (1.0, False),
     "starts.first_call_ms": (300, False),
@@ -182,6 +191,8 @@ def _write(path: Path | None, figures: dict[str, float]) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["compare"]:
         sys.exit(compare.main(sys.argv[2:], GOALS))
+    if sys.argv[1:2] == ["goals"]:
+        sys.exit(goals.main(sys.argv[2:], GOALS))
     if sys.argv[1:2] == ["peers"]:
         main_of_peers()
         sys.exit()

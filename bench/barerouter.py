@@ -13,7 +13,7 @@ import zmq
 from zscrape import wire
 from zscrape.gateway.handshakes import Handshakes, close_in
 from zscrape.gateway.linkkeys import LinkKeys
-from zscrape.gateway.router import ROUTER_OPTIONS
+from zscrape.gateway.routeroptions import ROUTER_OPTIONS
 from zscrape.model import Pin, RunSpec
 
 RUN = RunSpec(Pin("scripts", "noop", "1.0.0", "sha256:" + "0" * 64))

@@ -17,7 +17,7 @@ from statistics import median
 from bench.path import Cluster, Script, cluster
 
 ROUND_COUNT = 3
-SPINE_S = 4.0
+SPINE_S = 2.0
 SPINE_IN_FLIGHT = 16
 TARGET_COUNT = 2_000
 _SCRIPT = "noop_target"

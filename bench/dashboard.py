@@ -30,8 +30,8 @@ from zscrape.runtime import chromium, devtools
 
 STORED_COUNT = 100_000
 STREAM_COUNT = 200
-PAINT_ROUND_COUNT = 7
-STREAM_ROUND_COUNT = 7
+PAINT_ROUND_COUNT = 5
+STREAM_ROUND_COUNT = 5
 IN_FLIGHT_COUNT = 16
 EVENT_COUNT = 100
 EVENT_LOAD_COUNT = 4  # calls that are kept open meanwhile

@@ -38,7 +38,7 @@ RUN = RunSpec(Pin("samples", "noop", "1.0.0", "sha256:" + "0" * 64))
 OK = Outcome(OutcomeCode.OK, data=b"{}")
 SLOT_COUNT = 4
 LIFE_COUNT = 20_000
-ROUND_COUNT = 7
+ROUND_COUNT = 5
 BLOCKED_COUNT = 10_000
 IN_FLIGHT_COUNT = 16
 

@@ -18,13 +18,14 @@ from statistics import median
 import psutil
 
 from bench.load import drive, percentile, request_bytes
-from bench.store import ROUND_S, Gateway, gateway
+from bench.store import Gateway, gateway
 from bench.workers import simulated
 
 ROUND_COUNT = 5
+ROUND_S = 1.0
 WORKER_COUNT, SLOT_COUNT = 4, 64
-FLIGHTS = (16, 64, 256)
-_CALL = {"script_name": "noop", "parameters": {"n": 1}}
+FLIGHTS = (16, 256)  # 64: see `bench.floors.rounds`
+CALL = {"script_name": "noop", "parameters": {"n": 1}}
 
 _ECHO = """
 import socket, sys
@@ -46,26 +47,29 @@ uvicorn.Server(config).run([listener])
 """
 
 
-class _Echo:
+class Echo:
     """The baseline."""
 
     def __init__(self, process: subprocess.Popen[str], port: int) -> None:
         self.process, self._port = process, port
 
-    def drive(self, path: str, body: object, *, in_flight: int) -> list[float]:
+    def drive(
+        self, path: str, body: object, *, in_flight: int, seconds: float = ROUND_S
+    ) -> list[float]:
         """Keep calls open; returns the latency of each, in seconds."""
         request = request_bytes("127.0.0.1", self._port, path, json.dumps(body).encode(), "key")
-        return drive("127.0.0.1", self._port, request, in_flight=in_flight, seconds=ROUND_S)
+        return drive("127.0.0.1", self._port, request, in_flight=in_flight, seconds=seconds)
 
 
 @contextmanager
-def _echo() -> Iterator[_Echo]:
+def echo() -> Iterator[Echo]:
+    """Run the baseline."""
     process = subprocess.Popen(
         [sys.executable, "-c", _ECHO], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     try:
         assert process.stdout is not None
-        yield _Echo(process, int(process.stdout.readline()))
+        yield Echo(process, int(process.stdout.readline()))
     finally:
         process.kill()
         process.communicate()
@@ -85,21 +89,21 @@ def measure() -> dict[str, float]:
         figures.setdefault(name, []).append(value)
 
     with (
-        _echo() as echo,
+        echo() as bare,
         gateway() as running,
         simulated(running.folder / "home", WORKER_COUNT, slots=SLOT_COUNT),
     ):
-        servers: dict[str, _Echo | Gateway] = {"echo": echo, "scrape": running}
+        servers: dict[str, Echo | Gateway] = {"echo": bare, "scrape": running}
         for server in servers.values():
-            server.drive("/scrape", _CALL, in_flight=16)  # warm
+            server.drive("/scrape", CALL, in_flight=16, seconds=ROUND_S)  # warm
         for _ in range(ROUND_COUNT):
             for name, server in servers.items():
-                latencies = server.drive("/scrape", _CALL, in_flight=1)
+                latencies = server.drive("/scrape", CALL, in_flight=1, seconds=ROUND_S)
                 note(f"{name}_p50_ms", median(latencies) * 1e3)
                 note(f"{name}_p99_ms", percentile(latencies, 99) * 1e3)
                 for in_flight in FLIGHTS:
                     before_s = cpu_s(server.process.pid)
-                    latencies = server.drive("/scrape", _CALL, in_flight=in_flight)
+                    latencies = server.drive("/scrape", CALL, in_flight=in_flight, seconds=ROUND_S)
                     used_s = cpu_s(server.process.pid) - before_s
                     note(f"{name}_{in_flight}_per_s", len(latencies) / ROUND_S)
                     note(f"{name}_{in_flight}_cpu_us", used_s / len(latencies) * 1e6)

@@ -23,7 +23,7 @@ from zscrape.model import Pin, RunSpec
 from zscrape.worker.environments import EnvironmentPolicy, Environments
 from zscrape.worker.interpreters import uv_path
 
-ROUND_COUNT = 9
+ROUND_COUNT = 5
 PACKAGE_COUNT = 12
 FILE_COUNT = 20
 

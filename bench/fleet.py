@@ -34,7 +34,7 @@ WORKER_COUNT = 1_000
 SLOT_COUNT = 4
 IN_FLIGHT_COUNT = 1_000
 ROUND_COUNT = 3
-WATCH_S = 10.0
+WATCH_S = 6.0
 _CALL = {"script_name": "noop", "parameters": {"n": 1}}
 
 

@@ -21,7 +21,7 @@ from zscrape.runtime.recording import Recording
 
 PAGE_COUNT = 1_000
 PORTION_COUNT = 100
-ROUND_COUNT = 7
+ROUND_COUNT = 5
 
 _SERVER = """
 import asyncio
@@ -92,7 +92,7 @@ def site() -> Iterator[str]:
         yield f"http://127.0.0.1:{int(server.stdout.readline())}"
     finally:
         server.kill()
-        server.wait()
+        server.communicate()
 
 
 def measure() -> dict[str, float]:

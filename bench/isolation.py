@@ -20,8 +20,8 @@ from bench.slots import NOOP, Listener, Runner
 from zscrape.model import SKIPPABLE_LAYERS, Pin, RunSpec
 from zscrape.worker.slots import Assignment, SlotPolicy, Slots
 
-ROUND_COUNT = 7
-ATTEMPT_COUNT = 150
+ROUND_COUNT = 5
+ATTEMPT_COUNT = 120
 # As many processes as it may have, each of which spins.
 _GREEDY = """
 import os

@@ -19,11 +19,11 @@ from zmq.utils import z85
 from zscrape import wire
 from zscrape.config.keyfiles import KeyPair, new_pair
 from zscrape.gateway.handshakes import close_in
-from zscrape.gateway.router import ROUTER_OPTIONS
+from zscrape.gateway.routeroptions import ROUTER_OPTIONS
 from zscrape.model import Outcome, OutcomeCode, Pin, RunSpec
 from zscrape.worker.agent import DEALER_OPTIONS
 
-ROUND_COUNT = 7
+ROUND_COUNT = 5
 ROUND_S = 1.0
 IN_FLIGHT_COUNT = 16
 _PIN = Pin("scripts", "price_watch", "1.4.2", "sha256:" + "0" * 64)

@@ -8,7 +8,8 @@ import time
 from statistics import quantiles
 
 _HEADER_END = b"\r\n\r\n"
-_COMPLETED = b'"status":"completed"'
+_READ_BYTES = 262_144
+COMPLETED, QUEUED = b'"status":"completed"', b'"status":"queued"'
 
 
 class Connection:
@@ -18,28 +19,34 @@ class Connection:
         self.socket = socket.create_connection((host, port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._request = request
-        self._buffer = b""
+        self._head = b""  # of an answer, until it is whole
+        self._parts: list[bytes] = []  # of its body
+        self._left_bytes = 0
         self.sent_at = 0.0
 
     def send(self) -> None:
         """Send the request."""
-        self._buffer = b""
+        self._head, self._parts = b"", []
         self.sent_at = time.perf_counter()
         self.socket.sendall(self._request)
 
     def receive(self) -> bytes | None:
         """Read what is there; the body once the answer is whole, else None."""
-        chunk = self.socket.recv(262_144)
+        chunk = self.socket.recv(_READ_BYTES)
         if not chunk:
             raise ConnectionError("the server closed the connection")
-        self._buffer += chunk
-        head, found, body = self._buffer.partition(_HEADER_END)
-        if not found:
-            return None
-        if not head.startswith(b"HTTP/1.1 20"):
-            raise RuntimeError(f"unexpected answer: {self._buffer[:400]!r}")
-        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
-        return body if len(body) >= length else None
+        if not self._parts:
+            self._head += chunk
+            head, found, chunk = self._head.partition(_HEADER_END)
+            if not found:
+                return None
+            if not head.startswith(b"HTTP/1.1 20"):
+                raise RuntimeError(f"unexpected answer: {self._head[:400]!r}")
+            length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
+            self._left_bytes = int(length)
+        self._parts.append(chunk)
+        self._left_bytes -= len(chunk)
+        return None if self._left_bytes > 0 else b"".join(self._parts)
 
 
 def request_bytes(host: str, port: int, path: str, body: bytes, key: str) -> bytes:
@@ -51,11 +58,29 @@ def request_bytes(host: str, port: int, path: str, body: bytes, key: str) -> byt
     return head.encode() + body
 
 
-def drive(host: str, port: int, request: bytes, *, in_flight: int, seconds: float) -> list[float]:
+def ask(host: str, port: int, request: bytes) -> bytes:
+    """Send one request and return the body of its answer."""
+    connection = Connection(host, port, request)
+    connection.send()
+    while (body := connection.receive()) is None:
+        pass
+    connection.socket.close()
+    return body
+
+
+def drive(
+    host: str,
+    port: int,
+    request: bytes,
+    *,
+    in_flight: int,
+    seconds: float,
+    wanted: bytes = COMPLETED,
+) -> list[float]:
     """Keep `in_flight` requests open for `seconds`; returns the latency of each, in seconds.
 
     Raises:
-        RuntimeError: A task did not complete.
+        RuntimeError: An answer has nothing of what is wanted of it.
     """
     latencies: list[float] = []
     with selectors.DefaultSelector() as selector:
@@ -69,7 +94,7 @@ def drive(host: str, port: int, request: bytes, *, in_flight: int, seconds: floa
                 connection = key.data
                 body = connection.receive()
                 if body is not None:
-                    if _COMPLETED not in body:
+                    if wanted not in body:
                         raise RuntimeError(f"a task that failed: {body[:400]!r}")
                     latencies.append(time.perf_counter() - connection.sent_at)
                     connection.send()
@@ -122,7 +147,7 @@ def drive_at(
                 connection = key.data
                 body = connection.receive()
                 if body is not None:
-                    if _COMPLETED not in body:
+                    if COMPLETED not in body:
                         raise RuntimeError(f"a task that failed: {body[:400]!r}")
                     latencies.append(time.perf_counter() - due_at.pop(connection))
                     free.append(connection)

@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from bench.bare import fork_p50_s, fork_rate, loops
-from bench.load import Connection, drive, percentile, request_bytes
+from bench.load import ask, drive, percentile, request_bytes
 
 ROUND_COUNT = 5
-ROUND_S = 2.0
+ROUND_S = 1.0
 SLOT_COUNT = 4
 IN_FLIGHT_COUNTS = (16, 64)
 KITS: dict[str, list[str]] = {"bare": [], "http": ["http"]}
@@ -94,12 +94,7 @@ class Cluster:
 
     def data(self, script_name: str, parameters: Mapping[str, Any] | None = None) -> Any:
         """Call a script once and return its data."""
-        request = self.request(script_name, parameters)
-        connection = Connection(self._host, self._port, request)
-        connection.send()
-        while (body := connection.receive()) is None:
-            pass
-        connection.socket.close()
+        body = ask(self._host, self._port, self.request(script_name, parameters))
         return json.loads(body)["data"]
 
     def drive(

@@ -21,7 +21,7 @@ from zscrape.store.schedules import ScheduleRecord, _insert
 
 IDLE_COUNT = 10_000
 DUE_COUNT = 100
-IDLE_S = 10.0
+IDLE_S = 6.0
 DUE_ROUND_COUNT = 5
 
 

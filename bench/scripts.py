@@ -23,7 +23,7 @@ from zscrape.scripts.git import GitSource
 
 SCRIPT_COUNT = 200
 TAG_COUNT = 10
-ROUND_COUNT = 15
+ROUND_COUNT = 9
 ENSURE_COUNT = 5_000
 
 

@@ -27,7 +27,7 @@ from zscrape.worker.slots import Assignment, SlotPolicy, Slots
 
 ROUND_COUNT = 5
 SINGLE_COUNT = 300
-MANY_COUNT = 1500
+MANY_COUNT = 1000
 IN_FLIGHT_COUNT = 16
 
 NOOP = "def run():\n    return None\n"

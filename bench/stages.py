@@ -14,7 +14,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -22,7 +23,7 @@ from typing import NamedTuple
 from bench.path import KITS, Cluster, cluster
 
 ROUND_COUNT = 5
-ROUND_S = 2.0
+ROUND_S = 1.2
 IN_FLIGHT_COUNT = 16
 MANY_COUNT = 64  # a task must not cost more because others wait
 _TICK_US = 1e6 / os.sysconf("SC_CLK_TCK")
@@ -121,6 +122,13 @@ def _held_mb(pid: int, *kinds: str) -> float:
     return sum(int(each.split()[1]) for each in lines if each.startswith(kinds)) / 1000
 
 
+def _each_held_mb(pids: Iterable[int], *kinds: str) -> Iterator[float]:
+    """Return what each holds that has not ended meanwhile."""
+    for pid in pids:
+        with suppress(ProcessLookupError, FileNotFoundError):
+            yield _held_mb(pid, *kinds)
+
+
 def held_mb(named: dict[str, int]) -> dict[str, float]:
     """Return what processes hold while nothing runs, and what one more spare would add."""
     told: dict[str, float] = {}
@@ -128,9 +136,9 @@ def held_mb(named: dict[str, int]) -> dict[str, float]:
         told[f"{name}_pss_mb"] = _held_mb(pid, "Pss:")
         if name.startswith("template_"):
             spares = list(below(pid))
-            told[f"{name}_pss_mb"] += sum(_held_mb(spare, "Pss:") for spare in spares)
+            told[f"{name}_pss_mb"] += sum(_each_held_mb(spares, "Pss:"))
             told[f"{name}_spare_mb"] = median(
-                _held_mb(spare, "Private_Dirty:", "Private_Clean:") for spare in spares
+                _each_held_mb(spares, "Private_Dirty:", "Private_Clean:")
             )
     told["pss_mb"] = sum(value for name, value in told.items() if name.endswith("_pss_mb"))
     return told

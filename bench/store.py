@@ -26,10 +26,10 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from bench.load import drive, percentile, request_bytes
+from bench.load import COMPLETED, QUEUED, drive, percentile, request_bytes
 
-ROUND_COUNT = 3
-ROUND_S = 3.0
+ROUND_COUNT = 5
+ROUND_S = 1.5
 CONNECTION_COUNT = 64
 BATCH_COUNT = 250
 RECOVERED_COUNT = 100_000
@@ -99,11 +99,20 @@ class Gateway:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
-    def drive(self, path: str, body: Any, *, in_flight: int) -> list[float]:
+    def drive(
+        self, path: str, body: Any, *, in_flight: int, seconds: float | None = None
+    ) -> list[float]:
         """Keep calls open; returns the latency of each, in seconds."""
         raw = json.dumps(body).encode()
         request = request_bytes(self._host, self._port, path, raw, self._key)
-        return drive(self._host, self._port, request, in_flight=in_flight, seconds=ROUND_S)
+        return drive(
+            self._host,
+            self._port,
+            request,
+            in_flight=in_flight,
+            seconds=ROUND_S if seconds is None else seconds,
+            wanted=COMPLETED if path == "/scrape" else QUEUED,
+        )
 
     @property
     def address(self) -> str:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,14 +31,14 @@ _READ_BYTES = 256 * 1024
 _PATIENCE_S = 30.0
 
 
-class _Line:
-    """One connection to the gateway."""
+class Wire:
+    """One encrypted connection to a gateway, and the bytes of its messages."""
 
-    def __init__(self, token: JoinToken, pair: KeyPair) -> None:
-        host, _, port = token.addresses[0].removeprefix("tcp://").rpartition(":")
+    def __init__(self, endpoint: str, server_key: bytes, pair: KeyPair) -> None:
+        host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
         self.socket = socket.create_connection((host.strip("[]"), int(port)), _PATIENCE_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._curve = CurveClient(token.server_keys[0], pair)
+        self._curve = CurveClient(server_key, pair)
         self._ready: list[bytes] = []
         self.flush()
         while not self._curve.is_open:
@@ -53,6 +53,25 @@ class _Line:
         self.flush()
         return messages
 
+    def write(self, bodies: Iterable[bytes]) -> None:
+        """Send messages in one write."""
+        self._write(b"".join(map(self._curve.message, bodies)))
+
+    def flush(self) -> None:
+        """Send what the protocol itself has to say."""
+        self._write(self._curve.taken())
+
+    def _write(self, data: bytes) -> None:
+        if data:
+            self.socket.sendall(data)
+
+
+class _Line(Wire):
+    """One connection of a worker."""
+
+    def __init__(self, token: JoinToken, pair: KeyPair) -> None:
+        super().__init__(token.addresses[0], token.server_keys[0], pair)
+
     def ask(self, message: wire.Spoken) -> wire.Answered:
         """Send a message and return the first answer."""
         self.send([message])
@@ -62,15 +81,7 @@ class _Line:
 
     def send(self, messages: list[wire.Spoken]) -> None:
         """Send messages in one write."""
-        self._write(b"".join(self._curve.message(wire.encode(message)) for message in messages))
-
-    def flush(self) -> None:
-        """Send what the protocol itself has to say."""
-        self._write(self._curve.taken())
-
-    def _write(self, data: bytes) -> None:
-        if data:
-            self.socket.sendall(data)
+        self.write(map(wire.encode, messages))
 
 
 class _Worker:

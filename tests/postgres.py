@@ -13,6 +13,9 @@ import psycopg
 import pytest
 
 PACKAGE = "postgresql"
+# A test has this many databases at most. Three hundred files each: those of a whole folder's
+# tests take minutes to remove on a machine that is busy.
+_KEPT_COUNT = 8
 
 
 def _program(name: str) -> str | None:
@@ -75,11 +78,14 @@ class Server:
         """Return the address of a database."""
         return f"postgresql://postgres@/{name}?host={self._folder}"
 
-    def url(self) -> str:
-        """Return the address of a fresh database."""
-        name = f"test{next(self._numbers)}"
+    def url(self, encoding: str = "UTF8") -> str:
+        """Return the address of a fresh database; those of earlier tests go."""
+        number = next(self._numbers)
+        name, over = f"test{number}", f"test{max(number - _KEPT_COUNT, 0)}"
+        as_told = f"ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"
         with psycopg.connect(self.address("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
+            connection.execute(f"DROP DATABASE IF EXISTS {over} WITH (FORCE)".encode())
+            connection.execute(f"CREATE DATABASE {name} {as_told}".encode())
         return self.address(name)
 
     def close(self) -> None:

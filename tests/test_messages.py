@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 import string
+import subprocess
+import sys
 
 import pytest
 
 from zscrape import messages
-from zscrape.messages import CATALOGUE, negotiate, placeholders, text
+from zscrape.messages import CATALOGUE, negotiate, outcome_key, placeholders, shown, text
 
 HANGUL = re.compile("[가-힣]")
 PARTS = [  # what the catalogue is put together from
     part
-    for name, part in vars(messages).items()
-    if isinstance(part, dict) and name.isupper() and part is not CATALOGUE
+    for name, part in (vars(messages) | vars(shown)).items()
+    if isinstance(part, dict) and name.isupper() and name not in ("_SAID", "SHOWN")
 ]
 
 
@@ -84,3 +86,30 @@ def test_default_language_is_kept_when_none_fits() -> None:
     """A header that asks for none of ours leaves the default."""
     assert negotiate("fr", default="ko") == "ko"
     assert messages.LANGUAGES == ("en", "ko")
+
+
+_SERVING = """
+import sys
+from zscrape.messages import outcome_key, text
+text("event.gateway_ready", "ko", http="h", link="l")
+text(outcome_key("timeout", {}))
+print("zscrape.messages.shown" in sys.modules)
+print(text("cli.up.next", "ko"))
+print("zscrape.messages.shown" in sys.modules)
+"""
+
+
+def test_what_serves_holds_no_words_that_it_does_not_say() -> None:
+    """Those of terminals and the dashboard are loaded with the first of them."""
+    told = subprocess.run(
+        [sys.executable, "-c", _SERVING], capture_output=True, check=True, encoding="utf-8"
+    ).stdout
+
+    assert told.split("\n") == ["False", text("cli.up.next", "ko"), "True", ""]
+
+
+def test_an_outcome_has_words_for_the_way_that_it_came_about() -> None:
+    """Where a field names one that has words of its own; else those of its code."""
+    assert outcome_key("output_limit", {}) == "output_limit"
+    assert outcome_key("output_limit", {"what": "nothing"}) == "output_limit"
+    assert outcome_key("output_limit", {"what": "items"}) == "output_limit.items"

@@ -834,3 +834,10 @@ class PostgresMissing(ConfigError):
     """Raised when a PostgreSQL database is to be used and its driver is not installed."""
 
     code: ClassVar[str] = "postgres_missing"
+
+
+@dataclass(eq=False, kw_only=True)
+class PostgresEncoding(ConfigError):
+    """Raised when a PostgreSQL database has an encoding that cannot hold every text."""
+
+    code: ClassVar[str] = "postgres_encoding"

@@ -54,11 +54,12 @@ max_proc = 2
 poll_interval = 0.2
 items_dir =
 """
-_PAGE = """
+PAGE_SOURCE = """
 def run(url, ctx):
     page = ctx.http.get(url)
     return {"title": page.css("title")[0].text, "rows": len(page.css("p.row"))}
 """
+LOOPBACK_ALLOWED = {"ZSCRAPE_NETWORK": "any", "ZSCRAPE_NETWORK_ALLOW": "127.0.0.0/8"}
 
 Row = tuple[float, float, float, float, float]  # as `compare.Figures`
 
@@ -177,9 +178,8 @@ def _job_s(base: str) -> float:
 
 def ours() -> Row:
     """Fetch and parse it by `ctx.http`, a fresh process for each task."""
-    script = Script(_PAGE, {"kit": ["http"], "network": "any"})
-    allowed = {"ZSCRAPE_NETWORK": "any", "ZSCRAPE_NETWORK_ALLOW": "127.0.0.0/8"}
-    with site() as url, cluster({"page": script}, allowed) as running:
+    script = Script(PAGE_SOURCE, {"kit": ["http"], "network": "any"})
+    with site() as url, cluster({"page": script}, LOOPBACK_ALLOWED) as running:
         parameters = {"url": url}
         assert running.data("page", parameters) == {"title": "Page", "rows": 60}
         running.drive("page", in_flight=4, seconds=1.0, parameters=parameters)  # warm

@@ -31,6 +31,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 # README.ko.md has the same snippets: they are compared, and run once.
 RUN: Final = [name for name in ("README.md", "configs/README.md") if (ROOT / name).exists()]
 KOREAN: Final = "README.ko.md"
+HANDBOOK: Final = "configs/README.md"
+KOREAN_HANDBOOK: Final = "configs/README.ko.md"  # the parts that one needs first, or in a hurry
 # What cannot be run here, by how a command begins, and why. It is printed at the end of the test.
 ELSEWHERE: Final = {
     r"pip install": "the continuous integration begins with installing and its two commands",
@@ -225,7 +227,27 @@ def test_the_korean_readme_has_the_same_parts() -> None:
     assert files[1] == files[0]
 
 
-@pytest.mark.parametrize("name", [*RUN, KOREAN])
+def test_the_korean_handbook_says_the_same() -> None:
+    """Each part that it has is there, with the snippets of the handbook, in their order."""
+    theirs, ours = [
+        [
+            (each.language, re.sub(r"\s+#\s.*", "", each.text))
+            for each in snippets_of(ROOT / name, name)
+        ]
+        for name in (HANDBOOK, KOREAN_HANDBOOK)
+    ]
+    alerts, told = [
+        re.findall(r"^### (Zscrape\w+)$", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
+        for name in (HANDBOOK, KOREAN_HANDBOOK)
+    ]
+    rest = iter(theirs)
+
+    assert ours
+    assert all(each in rest for each in ours)
+    assert told == alerts
+
+
+@pytest.mark.parametrize("name", [*RUN, KOREAN, KOREAN_HANDBOOK])
 def test_links_lead_somewhere(name: str) -> None:
     """Files and headings that a document links to exist."""
     here = ROOT / name

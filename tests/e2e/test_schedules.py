@@ -16,6 +16,8 @@ pytestmark = pytest.mark.e2e
 SCRIPTS = Path(__file__).parent / "scripts"
 # Short enough for a test, in the same proportion as the defaults.
 LEASE = {"ZSCRAPE_HEARTBEAT_LEASE_S": "4", "ZSCRAPE_HEARTBEAT_MARGIN_S": "1"}
+# Longer than a gateway takes to start where much else runs.
+LONG_LEASE = {"ZSCRAPE_HEARTBEAT_LEASE_S": "30"}
 AT_ONCE = {"ZSCRAPE_SHUTDOWN_GRACE_S": "0"}
 
 
@@ -79,11 +81,11 @@ def test_prototype_killed_holder_frees_its_lock(cluster: Cluster) -> None:
     assert task(cluster, again.json()["request_id"], 30)["status"] == "completed"
 
 
-@pytest.mark.parametrize("cluster", [{}], indirect=True, ids=["usual lease"])
+@pytest.mark.parametrize("cluster", [LONG_LEASE], indirect=True, ids=["long lease"])
 def test_dkron_1569_a_restarted_gateway_knows_the_holder(cluster: Cluster) -> None:
     """Killed and started again, the gateway starts no second copy beside the one that runs."""
     cluster.start_worker("steady", slots=2)
-    add(cluster, parameters={"number": 1, "seconds": 6.0})
+    add(cluster, parameters={"number": 1, "seconds": 10.0})
     request_id = trigger(cluster).json()["request_id"]
     until(lambda: task(cluster, request_id)["item_count"] >= 1)
 

@@ -95,3 +95,22 @@ async def test_hub_closes_beside_a_stream_that_is_being_cut():
     assert isinstance(ended, TimeoutError)
     assert hub.is_closed
     assert faults == []
+
+
+async def test_listener_is_called_once():
+    """Who listens is called at the task's next news, once, and counts among those who wait."""
+    bell, heard = Bell(), []
+    bell.listen("a", lambda: heard.append("a"))
+    bell.listen("b", lambda: heard.append("b"))
+    bell.listen("c", lambda: heard.append("c"))
+    waiting_count, is_watched = bell.waiting_count, bell.is_watched("a")
+
+    bell.leave("b")
+    for task_id in ("a", "a", "b"):
+        bell.ring(task_id)
+    bell.close()
+    bell.listen("d", lambda: heard.append("d"))
+
+    assert (waiting_count, is_watched) == (3, True)
+    assert heard == ["a", "c", "d"]
+    assert bell.waiting_count == 0

@@ -12,6 +12,7 @@ import pytest
 from tests.gateway.conftest import KEY, until
 from tests.gateway.loop_router import hold
 from zscrape.core.bucket import Rate
+from zscrape.errors import KeyRevoked
 from zscrape.gateway.app import HttpPolicy
 from zscrape.gateway.ratelimits import LocalLimiter
 
@@ -171,3 +172,99 @@ async def test_fault_of_ours_is_reported(make, monkeypatch):
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal")
     assert [event for event, _, _ in gateway.reports] == ["request_failed"]
+
+
+# ---- calls whose head is that of the call before --------------------------------------
+
+
+def request(url: str, *, key: str = KEY, more: str = "") -> bytes:
+    """Return a whole call; of one key, and of addresses of one length, the heads are the same."""
+    body = msgspec.json.encode({**PAGE, "parameters": {"url": url}})
+    return (
+        f"POST /scrape HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer {key}\r\n{more}"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+
+
+async def answer_of(reader: asyncio.StreamReader) -> tuple[bytes, Any]:
+    """Return the head and the body of the next answer."""
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+    length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+    return head, msgspec.json.decode(await asyncio.wait_for(reader.readexactly(length), 20))
+
+
+async def test_equal_heads_are_calls_of_their_own(make):
+    """Calls with one head, others between them, each get their own answer, id and headers."""
+    gateway = make()
+    gateway.worker()
+    calls = ["a", "b", "c", "longer", "d", "e", "longer", "f"]
+    told = []
+    async with gateway.served() as served:
+        reader, writer = await served.raw(b"")
+        for place, url in enumerate(calls):
+            more = "Accept-Language: ko\r\n" if place == 5 else ""
+            writer.write(request(url, more=more))
+            head, body = await answer_of(reader)
+            assert f"x-request-id: {body['request_id']}".encode() in head
+            told.append(body)
+        writer.close()
+
+    assert [body["data"]["url"] for body in told] == calls
+    assert len({body["request_id"] for body in told}) == len(calls)
+    assert gateway.quiet()
+
+
+async def test_equal_heads_in_one_piece(make):
+    """Of calls with the head of the one before, two that come together are answered in order."""
+    gateway = make()
+    gateway.worker()
+    async with gateway.served() as served:
+        reader, writer = await served.raw(request("a"))
+        urls = [(await answer_of(reader))[1]["data"]["url"]]
+        writer.write(request("b") + request("c") + b"\r\n")
+        urls += [(await answer_of(reader))[1]["data"]["url"] for _ in range(2)]
+        writer.write(request("d"))
+        urls.append((await answer_of(reader))[1]["data"]["url"])
+        writer.close()
+
+    assert urls == ["a", "b", "c", "d"]
+
+
+async def test_equal_head_inside_of_another(make):
+    """Bytes of the head before that come in the middle of another head are part of that one."""
+    gateway = make()
+    gateway.worker()
+    async with gateway.served() as served:
+        reader, writer = await served.raw(request("a"))
+        await answer_of(reader)
+        writer.write(b"POST /nowhere HTTP/1.1\r\nX-More: ")
+        await writer.drain()
+        protocol = next(iter(served.server.server_state.connections))
+        await until(lambda: protocol._is_begun)
+        writer.write(request("b"))
+        head, body = await answer_of(reader)
+        writer.close()
+
+    assert (head[:12], body["code"]) == (b"HTTP/1.1 404", "not_found")
+
+
+async def test_equal_heads_are_looked_at_anew(make, monkeypatch):
+    """What stands behind a head may have changed since the last call: it is asked every time."""
+    gateway = make()
+    gateway.worker()
+    async with gateway.served() as served:
+        reader, writer = await served.raw(request("a"))
+        statuses = [(await answer_of(reader))[0][9:12]]
+
+        def refuse(*_args: object, **_options: object) -> None:
+            raise KeyRevoked
+
+        with monkeypatch.context() as patch:
+            patch.setattr(gateway.state.access, "authenticate", refuse)
+            writer.write(request("b"))
+            statuses.append((await answer_of(reader))[0][9:12])
+        writer.write(request("c"))
+        statuses.append((await answer_of(reader))[0][9:12])
+        writer.close()
+
+    assert statuses == [b"200", b"401", b"200"]

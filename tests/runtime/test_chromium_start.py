@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from zscrape.runtime import chromium
+from zscrape.runtime import chromium, devtools
 
 LIMIT_MS = 20_000
 # Tells its answer through the pipe that it writes to, once it has heard through the other.
@@ -63,3 +65,22 @@ def test_program_that_cannot_be_started_is_told(
 
     with pytest.raises(chromium.BrowserFailed, match="No such file or directory"):
         chromium.start(str(tmp_path / ".browser-0"))
+
+
+@pytest.mark.system
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Debian's package chromium")
+async def test_it_shows_its_first_page_and_nothing_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No page of its own window is drawn beside the one that a script is given."""
+    monkeypatch.chdir(tmp_path)
+    started = chromium.start(str(tmp_path / ".browser-0"))
+    wire = devtools.Wire(started)
+    shown: list[dict[str, Any]] = []
+    while not any(each["type"] == "page" for each in shown):
+        shown = (await wire.call("Target.getTargets", {"filter": [{}]}))["targetInfos"]
+    wire.close()
+    started.end()
+    chromium.remove_ended()
+
+    assert {each["type"] for each in shown} <= {"page", "tab"}, shown

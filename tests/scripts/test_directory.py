@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -176,3 +177,27 @@ async def test_a_version_that_has_gone_meanwhile_is_a_clear_error(root: Path) ->
 
     with pytest.raises(RepositoryUnavailable, match="changed while it was read"):
         await repository.fetch("sample", "1.0.0")
+
+
+@pytest.mark.usefixtures("settled")
+async def test_each_path_is_looked_at_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a script with one version, what its listing says its files say too: no second look."""
+    write_script(root / "flat")
+    repository = DirectoryRepository(root)
+    await repository.versions("flat")
+    await repository.fetch("flat", "1.0.0")
+    looked: list[str] = []
+    look = os.lstat
+
+    def count(path: str) -> os.stat_result:
+        looked.append(path)
+        return look(path)
+
+    monkeypatch.setattr("zscrape.scripts.fingerprint.os.lstat", count)
+    mark = repository.revision("flat", "1.0.0")
+    once = [*looked]
+    await repository.versions("flat")  # listed anew: its mark is another one
+
+    assert mark is not None
+    assert len(once) == len(set(once)) == 3
+    assert repository.revision("flat", "1.0.0") not in (mark, None)

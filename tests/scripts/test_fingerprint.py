@@ -65,3 +65,27 @@ def test_one_taken_right_after_a_change_is_not_relied_on(tmp_path: Path) -> None
     (tmp_path / "a").write_bytes(b"x")
 
     assert not look(tmp_path).holds()
+
+
+@pytest.mark.usefixtures("settled")
+def test_it_covers_what_it_says_as_well(tmp_path: Path) -> None:
+    """One that has looked at more makes another look needless, unless something lies between."""
+    (tmp_path / "a").write_bytes(b"x")
+    part = Fingerprint.take([str(tmp_path), str(tmp_path / "a")])
+    elsewhere = Fingerprint.take([str(tmp_path.parent)])
+    whole = look(tmp_path)
+    wait_for_the_clock(tmp_path)
+    (tmp_path / "b").write_bytes(b"")
+
+    assert whole.covers(part)
+    assert not whole.covers(elsewhere)
+    assert not look(tmp_path).covers(part)
+
+
+def test_what_was_taken_too_soon_is_not_covered(tmp_path: Path) -> None:
+    """One taken within a step of the clock holds for nobody, so none may stand for it."""
+    (tmp_path / "a").write_bytes(b"x")
+    taken = look(tmp_path)
+    hasty = Fingerprint(taken.paths, taken.stamps, is_settled=False)
+
+    assert not taken.covers(hasty)

@@ -432,8 +432,8 @@ SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 @pytest.fixture
 def ssh(tmp_path: Path) -> Iterator[dict[str, str]]:
     """A real sshd on loopback for this user; the fields of settings that reach it."""
-    if not Path(SSHD).exists():
-        pytest.skip("needs the Debian package openssh-server")
+    if not Path(SSHD).exists() or shutil.which("ssh") is None:
+        pytest.skip("needs the Debian packages openssh-server and openssh-client")
     keys = tmp_path / "keys"
     keys.mkdir(mode=0o700)
     for name in ("host", "user", "stranger"):

@@ -15,7 +15,13 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
 from tests.postgres import Server
-from zscrape.errors import LeaseLost, StorageError, StorageNewer, StorageUnavailable
+from zscrape.errors import (
+    LeaseLost,
+    PostgresEncoding,
+    StorageError,
+    StorageNewer,
+    StorageUnavailable,
+)
 from zscrape.store import sql
 from zscrape.store.newest import HEAD
 from zscrape.store.postgres import PostgresDatabase, look_at_server, open_database
@@ -75,6 +81,28 @@ def test_a_server_is_looked_at_without_a_change(postgres: Server) -> None:
     open_database(url)
 
     assert (before, look_at_server(url)) == (("", 0), (HEAD, 0))
+
+
+async def test_a_database_of_plain_bytes_keeps_every_text(postgres: Server) -> None:
+    """SQL_ASCII, which a server set up without a locale has, is brought up to date and written."""
+    store = SqlTaskStore(PostgresDatabase(postgres.url("SQL_ASCII")), owner="a")
+    await store.add(task(1, client="녹차 \U0001f375", idempotency_key="주문 1"))
+    found = await store.find_by_key("녹차 \U0001f375", "주문 1")
+    await store.close()
+
+    assert found is not None
+    assert found.client == "녹차 \U0001f375"
+
+
+@pytest.mark.parametrize("use", [open_database, look_at_server])
+def test_a_database_that_cannot_hold_every_text_is_refused(
+    postgres: Server, use: Callable[[str], object]
+) -> None:
+    """In LATIN1 the first Korean page would end all writing: it is said before the start."""
+    with pytest.raises(PostgresEncoding) as caught:
+        use(postgres.url("LATIN1"))
+
+    assert caught.value.reason == "LATIN1"
 
 
 def test_a_newer_schema_is_left_alone(postgres: Server) -> None:

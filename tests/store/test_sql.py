@@ -106,7 +106,7 @@ async def test_a_task_that_goes_on_is_not_written_with_every_other(
     opened: Open, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody's wait for one task costs no row of another that is going to change again."""
-    monkeypatch.setattr(sql, "BEHIND_S", 60.0)
+    monkeypatch.setattr(opened.store, "_behind_s", 60.0)
     going_on, waited_for, over = task(1), task(2), task(3)
     await opened.store.add_many([(row, None) for row in (going_on, waited_for, over)])
     for row in (going_on, waited_for):
@@ -326,3 +326,24 @@ async def test_what_was_written_is_read_by_the_next(path: Path) -> None:
 
     assert repr(found) == repr(row)
     assert items == [b"598", b"599"]
+
+
+async def test_who_hears_of_kept_tasks_hears_of_their_last_state(opened: Open, path: Path) -> None:
+    """A task is told as kept when its state of now is on the disk, and not while it goes on."""
+    heard: list[list[str]] = []
+    opened.store.hear_kept(lambda task_ids: heard.append([*task_ids]))
+    over, going_on = task(1, origin="scrape"), task(2, origin="scrape")
+    await opened.store.add_many([(over, None), (going_on, None)])
+    end(opened.store, over)
+    waiting = opened.store.kept("t1", is_urgent=True)
+    opened.store._flush()
+    going_on.status = TaskState.RUNNING
+    opened.store.append(going_on, "state", 1, 1.0, b"{}")
+    assert waiting is not None
+    await waiting
+    first = [*heard]
+    await opened.store.page(TaskQuery())
+
+    assert first == [["t1"]]
+    assert heard == [["t1"], ["t2"]]
+    assert on_disk(path, "SELECT status FROM tasks ORDER BY seq") == [("completed",), ("running",)]

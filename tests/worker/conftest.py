@@ -13,9 +13,11 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from tests.browser import KIT, LIMITS, SHARED, browsers, nobody
 from zscrape.model import Limits, Outcome, Pin, Record, RunSpec
 from zscrape.wire import Ask, Tell
 from zscrape.worker.environments import Environments
+from zscrape.worker.network import NetworkPolicy
 from zscrape.worker.slots import Assignment, SlotPolicy, Slots
 
 
@@ -162,6 +164,28 @@ class Stage:
         await until(lambda: not any(each.active for each in templates.values()))
 
 
+class Desk(Stage):
+    """A stage whose scripts have a browser."""
+
+    _gateway: Callable[[Ask], Tell] = staticmethod(nobody)
+
+    async def browse(
+        self,
+        source: str,
+        params: Any = None,
+        gateway: Callable[[Ask], Tell] = nobody,
+        **options: Any,
+    ) -> Ran:
+        """Run a script with a browser; a gateway, if there is one, answers what it asks."""
+        settings = {"kit": KIT, "limits": LIMITS, "timeout_s": 50.0, "network": "any", **options}
+        self._gateway = gateway
+        return await self.run(source, params, **settings)
+
+    def on_ask(self, ask: Ask) -> None:
+        """Answer what an attempt asks."""
+        self.slots.tell(self._gateway(ask))
+
+
 async def until(test: Callable[[], bool]) -> None:
     """Wait for a state of the machine that nothing announces: a process gone, a folder removed."""
     for _ in range(1000):
@@ -190,3 +214,22 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
     await made.slots.close()
     assert not [pid for pid in pids if is_alive(pid)]
     assert not list((root / "scratch").iterdir())
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
+    """A running `Slots` whose scripts have browsers and may reach loopback."""
+    root = tmp_path_factory.mktemp("desk")
+    policy = SlotPolicy(
+        slot_count=1,
+        scratch_dir=root / "scratch",
+        script_roots=(root,),
+        skip_layers=SHARED,
+        grace_s=0.5,
+        network=NetworkPolicy("any"),
+    )
+    made = Desk(root, policy)
+    await made.slots.start()
+    yield made
+    await made.slots.close()
+    assert not browsers(root)

@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from tests.browser import KIT, LIMITS, SHARED
-from tests.worker.conftest import Ran, Stage
+from tests.worker.conftest import Desk
 from zscrape.model import OutcomeCode
 from zscrape.wire import Ask, Tell
-from zscrape.worker.network import NetworkPolicy
-from zscrape.worker.slots import SlotPolicy
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
@@ -93,16 +89,6 @@ class Gateway:
         return [(each["status"], each["retry_after_s"]) for each in over]
 
 
-class Paced(Stage):
-    """A stage whose scripts are answered by a `Gateway`."""
-
-    gateway = Gateway()
-
-    def on_ask(self, ask: Ask) -> None:
-        """Answer what an attempt asks."""
-        self.slots.tell(self.gateway.answer(ask))
-
-
 @pytest.fixture(scope="module")
 def site() -> Iterator[_Site]:
     """A site on loopback."""
@@ -114,32 +100,7 @@ def site() -> Iterator[_Site]:
         thread.join()
 
 
-@pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def paced(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Paced]:
-    """A running `Slots` whose scripts may reach loopback."""
-    root = tmp_path_factory.mktemp("paced")
-    policy = SlotPolicy(
-        slot_count=1,
-        scratch_dir=root / "scratch",
-        script_roots=(root,),
-        skip_layers=SHARED,
-        grace_s=0.5,
-        network=NetworkPolicy("any"),
-    )
-    made = Paced(root, policy)
-    await made.slots.start()
-    yield made
-    await made.slots.close()
-
-
-async def run(paced: Paced, gateway: Gateway, source: str, params: Any) -> Ran:
-    """Run a script with a browser, before a gateway."""
-    paced.gateway = gateway
-    options = {"kit": KIT, "limits": LIMITS, "timeout_s": 50.0, "network": "any"}
-    return await paced.run(source, params, **options)
-
-
-async def test_each_page_waits_for_its_turn_and_tells_its_answer(paced: Paced, site: _Site) -> None:
+async def test_each_page_waits_for_its_turn_and_tells_its_answer(desk: Desk, site: _Site) -> None:
     """By address, by a click and by a redirect; pictures and frames come with their page."""
     source = """
         async def run(url, *, ctx):
@@ -153,7 +114,7 @@ async def test_each_page_waits_for_its_turn_and_tells_its_answer(paced: Paced, s
     """
     gateway = Gateway()
     site.seen.clear()
-    ran = await run(paced, gateway, source, {"url": site.url})
+    ran = await desk.browse(source, {"url": site.url}, gateway.answer)
 
     assert ran.data == "/busy"
     assert gateway.turns_count == 5  # the redirect has two
@@ -166,7 +127,7 @@ async def test_each_page_waits_for_its_turn_and_tells_its_answer(paced: Paced, s
     assert site.seen.count("/frame") > 0
 
 
-async def test_all_requests_of_a_page_wait_if_the_script_says_so(paced: Paced, site: _Site) -> None:
+async def test_all_requests_of_a_page_wait_if_the_script_says_so(desk: Desk, site: _Site) -> None:
     """With `pace="all"` the picture and the frame take turns too; with `"none"` nothing does."""
     source = """
         async def run(url, *, ctx):
@@ -177,14 +138,14 @@ async def test_all_requests_of_a_page_wait_if_the_script_says_so(paced: Paced, s
     """
     gateway = Gateway()
     site.seen.clear()
-    ran = await run(paced, gateway, source, {"url": site.url})
+    ran = await desk.browse(source, {"url": site.url}, gateway.answer)
 
     assert ran.outcome.is_ok
     assert site.seen.count("/picture") == site.seen.count("/frame") == 2
     assert gateway.turns_count == 3
 
 
-async def test_what_robots_may_not_see_is_not_asked_for(paced: Paced, site: _Site) -> None:
+async def test_what_robots_may_not_see_is_not_asked_for(desk: Desk, site: _Site) -> None:
     """Not by its address, a click or a redirect; the outcome says so; a script may insist."""
     source = """
         async def run(url, *, ctx):
@@ -204,7 +165,7 @@ async def test_what_robots_may_not_see_is_not_asked_for(paced: Paced, site: _Sit
                 await tab.go_to(url + "/to/closed/second")
     """
     site.seen.clear()
-    ran = await run(paced, Gateway(), source, {"url": site.url})
+    ran = await desk.browse(source, {"url": site.url}, Gateway().answer)
 
     assert ran.outcome.code is OutcomeCode.ROBOTS_DISALLOWED
     assert f"{site.url}/closed/second" in ran.outcome.error_message
@@ -215,3 +176,19 @@ async def test_what_robots_may_not_see_is_not_asked_for(paced: Paced, site: _Sit
     first, third = ran.messages("log")
     assert first.startswith(f"RobotsDisallowed: {site.url}/closed/first")
     assert third.startswith(f"RobotsDisallowed: {site.url}/closed/third")
+
+
+async def test_a_page_that_the_network_policy_forbids_is_told_so(paced: Paced, site: _Site) -> None:
+    """The attempt ends as it would by `ctx.http`: the address, the policy, and what allows it."""
+    source = """
+        async def run(url, *, ctx):
+            async with ctx.browser(robots=False) as tab:
+                await tab.go_to(url)
+        """
+    paced.gateway = Gateway()
+    options = {"kit": KIT, "limits": LIMITS, "timeout_s": 50.0, "network": "public"}
+    ran = await paced.run(source, {"url": f"{site.url}/page"}, **options)
+
+    assert ran.outcome.code is OutcomeCode.NETWORK_DENIED, ran.outcome
+    place = site.url.removeprefix("http://")
+    assert ran.outcome.error_message == f"{place} (network policy: public)"

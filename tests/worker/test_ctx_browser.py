@@ -8,15 +8,13 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from tests.browser import KIT, LIMITS, SHARED, Site, browsers, eventually, nobody, profiles, serving
-from tests.worker.conftest import Ran, Stage
+from tests.worker.conftest import Desk, Ran, Stage
 from zscrape.model import OutcomeCode
 from zscrape.worker.network import NetworkPolicy
 from zscrape.worker.slots import SlotPolicy
@@ -37,32 +35,6 @@ def site() -> Iterator[Site]:
         yield made
 
 
-@pytest_asyncio.fixture(loop_scope="session", scope="session")
-async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    """A running `Slots` whose scripts may reach loopback."""
-    root = tmp_path_factory.mktemp("desk")
-    policy = SlotPolicy(
-        slot_count=1,
-        scratch_dir=root / "scratch",
-        script_roots=(root,),
-        skip_layers=SHARED,
-        grace_s=0.5,
-        network=NetworkPolicy("any"),
-    )
-    made = Stage(root, policy)
-    made.answer = nobody
-    await made.slots.start()
-    yield made
-    await made.slots.close()
-    assert not browsers(root)
-
-
-async def run(desk: Stage, source: str, params: Any = None, **options: Any) -> Ran:
-    """Run a script with a browser."""
-    settings = {"kit": KIT, "limits": LIMITS, "timeout_s": 50.0, "network": "any", **options}
-    return await desk.run(source, params, **settings)
-
-
 def artifacts(ran: Ran) -> dict[str, tuple[str, bytes]]:
     """Return what an attempt has saved: media type and body by name."""
     return {
@@ -71,7 +43,7 @@ def artifacts(ran: Ran) -> dict[str, tuple[str, bytes]]:
     }
 
 
-async def test_tab_shows_waits_saves_and_is_asked_like_a_page(desk: Stage, site: Site) -> None:
+async def test_tab_shows_waits_saves_and_is_asked_like_a_page(desk: Desk, site: Site) -> None:
     """One visit: what comes late is waited for, artifacts are kept, the page answers selectors."""
     source = """
         async def run(url, *, ctx):
@@ -95,7 +67,7 @@ async def test_tab_shows_waits_saves_and_is_asked_like_a_page(desk: Stage, site:
                     "webdriver": await tab.value("navigator.webdriver"),
                 }
     """
-    ran = await run(desk, source, {"url": site.url})
+    ran = await desk.browse(source, {"url": site.url})
 
     assert ran.data == {
         "title": "Home",
@@ -114,7 +86,7 @@ async def test_tab_shows_waits_saves_and_is_asked_like_a_page(desk: Stage, site:
     assert saved["report.csv"][1] == b"name,price\nlamp,12\n"
 
 
-async def test_requests_are_held_back_and_answers_captured(desk: Stage, site: Site) -> None:
+async def test_requests_are_held_back_and_answers_captured(desk: Desk, site: Site) -> None:
     """Pictures are not asked for; the JSON that a scrolled page gets is there as data."""
     source = """
         async def run(url, *, ctx):
@@ -127,7 +99,7 @@ async def test_requests_are_held_back_and_answers_captured(desk: Stage, site: Si
                 return [picture, count, [each.url for each in answers], answers[0].data[0]]
     """
     site.seen.clear()
-    ran = await run(desk, source, {"url": site.url})
+    ran = await desk.browse(source, {"url": site.url})
 
     picture, count, answers, first = ran.data
     assert picture == "held"
@@ -137,7 +109,7 @@ async def test_requests_are_held_back_and_answers_captured(desk: Stage, site: Si
     assert first == {"name": "row 1.0"}
 
 
-async def test_cookies_go_both_ways_and_identity_is_as_asked(desk: Stage, site: Site) -> None:
+async def test_cookies_go_both_ways_and_identity_is_as_asked(desk: Desk, site: Site) -> None:
     """What `ctx.http` was given the browser sends, and the other way round; so with locale."""
     source = """
         import json
@@ -158,7 +130,7 @@ async def test_cookies_go_both_ways_and_identity_is_as_asked(desk: Stage, site: 
             "Chrome/150.0.0.0 Safari/537.36"
         )
     """
-    ran = await run(desk, source, {"url": site.url})
+    ran = await desk.browse(source, {"url": site.url})
 
     told, language, back = ran.data
     assert {"visited=yes", "basket=7"} <= set(told["cookie"].split("; "))
@@ -168,7 +140,7 @@ async def test_cookies_go_both_ways_and_identity_is_as_asked(desk: Stage, site: 
     assert {"visited=yes", "basket=7", "made=here"} <= set(back.split("; "))
 
 
-async def test_script_without_async_has_a_tab_that_blocks(desk: Stage, site: Site) -> None:
+async def test_script_without_async_has_a_tab_that_blocks(desk: Desk, site: Site) -> None:
     """`with` in place of `async with`, in a generator; the second knows nothing of the first."""
     source = """
         def run(url, *, ctx):
@@ -182,12 +154,12 @@ async def test_script_without_async_has_a_tab_that_blocks(desk: Stage, site: Sit
                     tab.value("document.cookie = 'left=over'")
                     yield [tab.title(), cookies, tab.query("li").text(), len(answers) > 0]
     """
-    ran = await run(desk, source, {"url": site.url})
+    ran = await desk.browse(source, {"url": site.url})
 
     assert ran.data == [["List", "visited=yes", "row 1.0", True]] * 2
 
 
-async def test_faults_say_what_and_what_next(desk: Stage, site: Site) -> None:
+async def test_faults_say_what_and_what_next(desk: Desk, site: Site) -> None:
     """A missing element, a wrong option and a page's own exception are told in words."""
     source = """
         def told(call):
@@ -207,7 +179,7 @@ async def test_faults_say_what_and_what_next(desk: Stage, site: Site) -> None:
                     told(lambda: ctx.browser(wait="ever")),
                 ]
     """
-    ran = await run(desk, source, {"url": site.url})
+    ran = await desk.browse(source, {"url": site.url})
 
     missing, fault, ending, kind, wait = ran.data
     assert missing == f"TimeoutError: no element .nothing within 0.2 s at {site.url}/"
@@ -217,7 +189,7 @@ async def test_faults_say_what_and_what_next(desk: Stage, site: Site) -> None:
     assert "load, dom" in wait
 
 
-async def test_network_policy_holds_for_the_browser(desk: Stage, site: Site) -> None:
+async def test_network_policy_holds_for_the_browser(desk: Desk, site: Site) -> None:
     """A script that may reach what is public has its tab, and no page of this machine in it."""
     source = """
         async def run(url, *, ctx):
@@ -230,7 +202,7 @@ async def test_network_policy_holds_for_the_browser(desk: Stage, site: Site) -> 
                     return [title, type(error).__name__]
     """
     site.seen.clear()
-    ran = await run(desk, source, {"url": site.url}, network="public")
+    ran = await desk.browse(source, {"url": site.url}, network="public")
 
     if desk.slots.network_strength.name == "kit":
         pytest.skip("nothing on this machine holds other programs than Python to a policy")
@@ -366,9 +338,9 @@ async def test_attempts_leave_no_browser_and_no_profile(
     assert not profiles(policy.scratch_dir)
 
 
-async def test_kit_without_a_browser_is_told_apart(desk: Stage) -> None:
+async def test_kit_without_a_browser_is_told_apart(desk: Desk) -> None:
     """Without `browser` in its kit a script is told what its manifest lacks."""
-    ran = await run(desk, "def run(*, ctx):\n    ctx.browser()\n", kit=("http",))
+    ran = await desk.browse("def run(*, ctx):\n    ctx.browser()\n", kit=("http",))
 
     assert ran.outcome.code is OutcomeCode.SCRIPT_ERROR
     assert '"kit": ["http", "browser"]' in ran.outcome.error_message
@@ -394,7 +366,7 @@ async def test_missing_chromium_is_told_with_the_line_that_installs_it(tmp_path:
     assert str(nowhere) in str(ran.outcome.fields["reason"])
 
 
-async def test_a_failure_keeps_what_the_tab_showed(desk: Stage, site: Site) -> None:
+async def test_a_failure_keeps_what_the_tab_showed(desk: Desk, site: Site) -> None:
     """An attempt that fails beside a page keeps that page and a picture of it for its capsule."""
     source = """
         async def run(url, *, ctx):
@@ -403,7 +375,7 @@ async def test_a_failure_keeps_what_the_tab_showed(desk: Stage, site: Site) -> N
                 await tab.wait_for("b.ready")
                 raise ValueError("no price")
     """
-    ran = await run(desk, source, {"url": site.url})
+    ran = await desk.browse(source, {"url": site.url})
 
     (saved,) = ran.bodies("recording")
     told = json.loads(zlib.decompress(base64.b64decode(saved["data"])))

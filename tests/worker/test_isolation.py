@@ -236,6 +236,25 @@ async def test_calls_that_attacks_begin_with_are_refused(stage: Stage) -> None:
 
 
 @in_one_loop
+async def test_what_goes_with_the_attempt_is_not_forced_onto_a_disk(stage: Stage) -> None:
+    """Asking the kernel to is answered as if it were done, and not even looked at."""
+    needs(stage, "seccomp")
+    source = """
+        import ctypes, os
+        libc = ctypes.CDLL(None, use_errno=True)
+        def run():
+            nowhere = 9999
+            os.sync()
+            os.fsync(nowhere)
+            os.fdatasync(nowhere)
+            return [libc.syncfs(nowhere), libc.sync_file_range(nowhere, 0, 0, 0)]
+    """
+    ran = await stage.run(source)
+
+    assert ran.data == [0, 0]
+
+
+@in_one_loop
 async def test_view_shows_what_is_needed_and_nothing_else(stage: Stage) -> None:
     """Home folders, sockets of services and other users' processes are not there."""
     needs(stage, "view")

@@ -11,13 +11,17 @@ _TELL = """
 import sys
 import zscrape.cli
 import {module}
-print(*sorted({{name.partition(".")[0] for name, module in sys.modules.items() if module}}))
+names = {{name for name, module in sys.modules.items() if type(module) is type(sys)}}
+print(*sorted(names | {{name.partition(".")[0] for name in names}}))
 """
 
 
 # What only some of the work needs, or another process.
 _OF_OTHERS = {"rich", "pygments", "alembic", "sqlalchemy", "dulwich", "boto3"}
 _ON_USE = {"jsonschema", "httpx", "packaging", "prometheus_client", "zoneinfo", "semver", "tarfile"}
+_ON_USE |= {"psutil", "html.entities", "email.parser", "calendar", "gzip"}
+# Others' command lines, and what comes with them.
+_OF_OTHERS |= {"uvicorn.main", "multiprocessing", "logging.handlers", "socketserver"}
 
 
 @pytest.mark.parametrize(

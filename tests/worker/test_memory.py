@@ -96,14 +96,18 @@ async def test_peak_of_the_tree_is_told(stage: Stage) -> None:
     source = """
         import os, time
         def run():
+            reader, writer = os.pipe()
             for _ in range(3):
                 if os.fork() == 0:
                     held = b"x" * 50_000_000
+                    os.write(writer, b"x")
                     time.sleep(60)
-            time.sleep(0.6)
+            for _ in range(3):
+                os.read(reader, 1)
+            time.sleep(1)
             return 1
     """
-    ran = await stage.run(source)
+    ran = await stage.run(source, timeout_s=50.0)
 
     assert ran.data == 1
     assert 150 * MB < ran.outcome.usage.memory_peak_bytes < 220 * MB

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ async def test_nothing_stays_when_there_are_no_descriptors(
     templates = stage.slots._templates
     kind = Kind("", None)
     before = held()
-    monkeypatch.setattr(starting.os, name, refuse)
+    monkeypatch.setattr(os, name, refuse)
     with pytest.raises(OSError, match="too many"):
         starting.begin(kind, templates._policy, templates._scratch.root, None)
 

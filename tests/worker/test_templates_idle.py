@@ -9,7 +9,7 @@ import pytest_asyncio
 from msgspec.structs import replace
 
 from tests.worker.conftest import Stage, is_alive, until
-from zscrape.model import OutcomeCode
+from zscrape.model import MIB, Limits, OutcomeCode
 from zscrape.worker.slots import SlotPolicy
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -40,12 +40,9 @@ async def own(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
 
 
 async def test_a_kit_that_nobody_asks_for_is_unloaded(own: Stage) -> None:
-    """Its template ends with its spares, the others stay, and the next attempt has a new one."""
+    """Its template ends with its spares, and the next attempt has a new one."""
     await own.run(_TELLS, kit=("http",))
     await own.until_quiet()
-    own.slots._templates._used_at = {
-        kind: at + 500 * (not kind.name) for kind, at in own.slots._templates._used_at.items()
-    }
     before = own.slots.template_pids
     now = own.slots._loop.time()
 
@@ -62,19 +59,22 @@ async def test_a_kit_that_nobody_asks_for_is_unloaded(own: Stage) -> None:
     assert own.slots.template_pids["http"] != before["http"]
 
 
-async def test_a_worker_that_nobody_asks_holds_no_template(own: Stage) -> None:
-    """After a long rest all of them are gone, and the next attempts run all the same."""
-    await own.run(_TELLS, kit=("http",))
+async def test_a_worker_that_nobody_asks_keeps_the_lean_template(own: Stage) -> None:
+    """After a long rest a script without a kit finds a spare; one for rare limits has ended."""
+    await own.run(_TELLS, limits=Limits(memory_bytes=256 * MIB))
     await own.until_quiet()
     before = own.slots.template_pids
 
     own.slots._templates._close_idle(own.slots._loop.time() + 5000)
     left = own.slots.template_pids
-    await until(lambda: not any(is_alive(pid) for pid in before.values()))
-    again = [await own.run(_TELLS, kit=kit) for kit in ((), ("http",))]
+    children = own.slots._templates.children()
+    again = await own.run(_TELLS)
 
-    assert left == {}
-    assert [ran.data for ran in again] == [False, True]
+    assert "+limits" in before
+    assert left == {"": before[""]}
+    assert children
+    assert again.data is False
+    assert own.slots.template_pids[""] == before[""]
 
 
 async def test_zero_keeps_every_kit(own: Stage) -> None:

@@ -368,3 +368,19 @@ async def test_exclusive_attempt_is_over_when_nothing_of_it_is_left(stage: Stage
     was_alive = is_alive(ran.data)
 
     assert not was_alive
+
+
+async def test_answer_that_is_read_after_the_exit_counts(stage: Stage) -> None:
+    """Whichever is heard first: an attempt with a lock that has answered has not crashed."""
+    name = stage.write("import time\ndef run():\n    time.sleep(0.1)\n    return 1\n")
+
+    ran = stage.begin(name, is_exclusive=True)
+    await ran.started.wait()
+    (running,) = stage.slots._running.values()
+    child = running._child
+    assert child is not None
+    stage.slots._pump.remove(child.channel_fd)
+    await ran.finished.wait()
+
+    assert ran.data == 1
+    assert child.id not in child.template._leaving

@@ -85,8 +85,8 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     browser_ahead: int = 1  # browsers that wait ready, while browser scripts run
     tags: tuple[str, ...] = ()
     isolation: Literal["fork", "exec"] = "fork"
-    # A template that no attempt has asked for this long ends, 25 MB with a kit, 8 without one;
-    # 0: never. The next attempt waits for it to start.
+    # A kit that no attempt has asked for this long is unloaded, 25 MB; 0: never. The next attempt
+    # with it waits for it to start; what scripts without one start from stays.
     template_idle_s: float = 900.0
     grace_s: float = 2.0  # between asking an attempt to end and killing it
     network: Network = "public"  # the most that scripts may have

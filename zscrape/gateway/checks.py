@@ -77,17 +77,21 @@ class ParameterChecks:
     def __init__(self) -> None:
         self._quick: dict[str, QuickCheck | None] = {}
 
-    async def problems(
-        self, script: Script, params: Mapping[str, Any], *, size_bytes: int
-    ) -> list[Problem]:
-        """Return every fault of `params`, which took `size_bytes` as JSON."""
+    def is_plainly_good(self, script: Script, params: Mapping[str, Any]) -> bool:
+        """True only for parameters without a fault; False when a closer look is needed."""
         digest = script.pin.digest
         if digest not in self._quick:
             if len(self._quick) >= _REMEMBERED_COUNT:
                 self._quick.clear()
             self._quick[digest] = quick_check(script.schema)
         check = self._quick[digest]
-        if check is not None and check(params):
+        return check is not None and check(params)
+
+    async def problems(
+        self, script: Script, params: Mapping[str, Any], *, size_bytes: int
+    ) -> list[Problem]:
+        """Return every fault of `params`, which took `size_bytes` as JSON."""
+        if self.is_plainly_good(script, params):
             return []
         if size_bytes <= _INLINE_LIMIT_BYTES:
             return script.validator.problems(params)

@@ -19,9 +19,13 @@ import uvicorn
 from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from zscrape.gateway.quick import QuickApp, WholeCall
+from zscrape.gateway.quick import Head, QuickApp, WholeCall
+
+# What goes without a lifespan asks the package for it, which would load its command line.
+vars(uvicorn)["Config"] = Config
 
 # Connections that wait to be accepted; also uvicorn's own default.
 BACKLOG: Final = 2048
@@ -72,7 +76,7 @@ def room_for(connection_count: int) -> int:
     return max(1, min(connection_count, soft - _OTHER_FILES_COUNT))
 
 
-class HttpConfig(uvicorn.Config):
+class HttpConfig(Config):
     """uvicorn's configuration for an application behind these limits."""
 
     def __init__(
@@ -132,6 +136,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._quick = config.quick
         self._held: tuple[RequestResponseCycle, Any] | None = None  # is it whole with this piece?
         self._whole: WholeCall | None = None
+        self._is_begun = False  # of a head some bytes have come, and not all
+        self._head: Head | None = None  # of the last call that came whole
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection in, or cut it where far too many are there."""
@@ -215,11 +221,16 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; a head must end in time and within its size."""
+        is_at_rest = self._is_at_rest
+        head = self._head
+        if head is not None and is_at_rest and head.begins(data) and not self.flow.write_paused:
+            self._begin_again(head, data)
+            return
         was_in_head = self._is_in_head
         super().data_received(data)
         if self._held is not None:
             held, self._held = self._held, None
-            self._begin(*held)
+            self._begin(*held, data if is_at_rest else b"")
         if self.transport.is_closing():
             return
         if self._due_s:
@@ -237,11 +248,12 @@ class LimitedProtocol(HttpToolsProtocol):
             self._is_in_head = True
             self._head_bytes = 0
             self._due_s = self._limits.head_timeout_s
+        self._is_begun = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Give the body its own time."""
-        self._is_in_head = False
+        self._is_in_head = self._is_begun = False
         self._due_s = self._limits.body_timeout_s + _BODY_GRACE_S
         self._is_first = True
         super().on_headers_complete()
@@ -261,15 +273,46 @@ class LimitedProtocol(HttpToolsProtocol):
         else:
             super()._start_asgi_task(cycle, app)
 
-    def _begin(self, cycle: RequestResponseCycle, app: Any) -> None:
+    def _begin(self, cycle: RequestResponseCycle, app: Any, data: bytes) -> None:
         """Begin with a call whose head has come with the piece of data that has just been read."""
         flow = self.flow
         is_held_up = cycle.more_body or flow.read_paused or flow.write_paused
         if self._quick is None or is_held_up or self.transport.is_closing():
             super()._start_asgi_task(cycle, app)
-        else:
-            self._whole = WholeCall(cycle, super()._start_asgi_task)
-            self._quick.begin(self._whole)
+            return
+        self._head = Head.of(data, cycle)
+        headers = dict(cycle.scope["headers"]) if self._head is None else self._head.headers
+        self._whole = WholeCall(cycle, super()._start_asgi_task, headers)
+        self._quick.begin(self._whole)
+
+    def _begin_again(self, head: Head, data: bytes) -> None:
+        """Begin with a call whose head is that of the call before, byte by byte."""
+        self._unset_keepalive_if_required()
+        self._disarm()
+        cycle = self.cycle = self._answering = RequestResponseCycle(
+            scope={**head.scope, "state": self.app_state.copy()},  # type: ignore[typeddict-item]
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=head.keep_alive,
+            on_response=self.on_response_complete,
+        )
+        cycle.body += data[len(head.raw) :]
+        cycle.more_body = False
+        self._whole = WholeCall(cycle, super()._start_asgi_task, head.headers)
+        self._quick.begin(self._whole)
+
+    @property
+    def _is_at_rest(self) -> bool:
+        """True iff what comes next is the beginning of a request, and nothing waits before it."""
+        cycle = self.cycle
+        is_over = cycle is None or (cycle.response_complete and not cycle.more_body)
+        return is_over and not self._is_begun
 
     @property
     def _is_answering(self) -> bool:

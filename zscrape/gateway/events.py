@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Final
 
 from zscrape.model import TaskId
@@ -20,16 +21,32 @@ class Bell:
 
     def __init__(self) -> None:
         self._waiting: dict[TaskId, list[asyncio.Future[None]]] = {}
+        self._listening: dict[TaskId, Callable[[], None]] = {}
         self._is_closed = False
 
     @property
     def waiting_count(self) -> int:
         """How many wait now."""
-        return sum(len(futures) for futures in self._waiting.values())
+        return sum(len(futures) for futures in self._waiting.values()) + len(self._listening)
 
     def is_watched(self, task_id: TaskId) -> bool:
         """True iff somebody waits for news of this task."""
-        return task_id in self._waiting
+        return task_id in self._waiting or task_id in self._listening
+
+    def listen(self, task_id: TaskId, listener: Callable[[], None]) -> None:
+        """Call `listener` once, at the task's next news: there and then, so it may not raise.
+
+        For the one who has made the task: a task has one such listener. Whoever stops listening
+        earlier says so by `leave`; when the bell is closed it is called at once.
+        """
+        if self._is_closed:
+            listener()
+        else:
+            self._listening[task_id] = listener
+
+    def leave(self, task_id: TaskId) -> None:
+        """Stop listening."""
+        self._listening.pop(task_id, None)
 
     def watch(self, task_id: TaskId) -> asyncio.Future[None]:
         """Return what is done at the task's next news, or at once when the bell is closed.
@@ -53,6 +70,9 @@ class Bell:
 
     def ring(self, task_id: TaskId) -> None:
         """Wake those who wait for this task, or for any."""
+        listener = self._listening.pop(task_id, None)
+        if listener is not None:
+            listener()
         if not self._waiting:
             return
         for name in (task_id, ANY):
@@ -63,7 +83,7 @@ class Bell:
     def close(self) -> None:
         """Wake everybody, now and from now on."""
         self._is_closed = True
-        for task_id in list(self._waiting):
+        for task_id in (*self._waiting, *self._listening):
             self.ring(task_id)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -115,7 +114,7 @@ class Ledger:
     ) -> None:
         self._store = store
         self._on_stored = on_stored
-        self._safe: list[Attempt] = []  # of which `on_stored` is about to hear
+        self._unsafe: dict[TaskId, tuple[Attempt, ...]] = {}  # of which it is to hear
         self._orphans: set[TaskId] = set()  # of a call that a restart has cut
         self._hub = hub
         self._clock = clock
@@ -123,6 +122,7 @@ class Ledger:
         self._on_end = on_end
         self.on_parked: ParkedListener = wake_nobody
         self._distrusted: set[TaskId] = set()  # live ones of which `on_invalid` has heard
+        store.hear_kept(self._kept)
         self._live: dict[TaskId, TaskRow] = {}
         self._is_idle = asyncio.Event()
         self._is_idle.set()
@@ -176,6 +176,7 @@ class Ledger:
         """Let go of every task: another gateway has them."""
         for task_id in [*self._live]:
             self.close(task_id)
+        self._unsafe.clear()
 
     def get(self, task_id: TaskId) -> TaskRow | None:
         """Return a task that has not ended."""
@@ -376,19 +377,14 @@ class Ledger:
 
     def _tell_stored(self, task_id: TaskId, attempt: int) -> None:
         """Tell that the end of an attempt is safe, once it is."""
-        waiting = self._store.kept(task_id) if self._on_stored is not None else None
-        if waiting is not None:
-            waiting.add_done_callback(partial(self._stored, (task_id, attempt)))
-
-    def _stored(self, attempt: Attempt, done: asyncio.Future[None]) -> None:
-        if not self._safe:
-            done.get_loop().call_soon(self._tell_safe)
-        self._safe.append(attempt)
-
-    def _tell_safe(self) -> None:
-        safe, self._safe = self._safe, []
         if self._on_stored is not None:
-            self._on_stored(safe)
+            self._unsafe[task_id] = (*self._unsafe.get(task_id, ()), (task_id, attempt))
+
+    def _kept(self, task_ids: Sequence[TaskId]) -> None:
+        unsafe = self._unsafe
+        safe = [attempt for task_id in task_ids for attempt in unsafe.pop(task_id, ())]
+        if safe and self._on_stored is not None:  # what comes of it is none of the store's
+            asyncio.get_running_loop().call_soon(self._on_stored, safe)
 
     def _distrust(self, row: TaskRow, kind: str, fault: str) -> None:
         if row.id not in self._distrusted:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Final, TypeAlias
 
-import psutil
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, ProcessCollector, exposition
 from prometheus_client.core import (
@@ -24,6 +23,7 @@ from prometheus_client.core import (
 import zscrape
 from zscrape.gateway.counters import Counters, Histogram
 from zscrape.gateway.state import GatewayState
+from zscrape.machine import memory_percent
 from zscrape.model import Snapshot, WorkerStatus
 
 _HISTOGRAMS: Final = {
@@ -92,12 +92,12 @@ def _founding(state: GatewayState) -> _Families:
     yield _gauge(
         "system_memory_usage_percent",
         "Memory in use on the gateway's machine.",
-        psutil.virtual_memory().percent,
+        memory_percent(),
     )
     yield _gauge(
         "system_cpu_usage_percent",
         "Processor in use on the gateway's machine since the last look.",
-        psutil.cpu_percent(interval=None),
+        state.processors.percent(),
     )
     yield from _workers(snapshot)
 

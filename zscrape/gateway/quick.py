@@ -12,8 +12,9 @@ refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
+from msgspec import Struct
 from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
@@ -21,21 +22,56 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 _JOINED_BYTES: Final = 65_536
 
 
+# A head that is longer is read anew each time: an open connection keeps the last one.
+_HEAD_BYTES: Final = 2_048
+
+
 def _do_nothing() -> None:
     """Do nothing."""
+
+
+class Head(Struct, frozen=True, eq=False):
+    """The head of a call that came whole: what the next one on its connection is likely to have.
+
+    A client says the same with every call. Where its bytes are those of the call before, they
+    mean what they meant then, and are not read again; whatever else comes goes the whole way.
+    """
+
+    raw: bytes
+    length: int  # of head and body together
+    scope: Scope
+    headers: dict[bytes, bytes]  # of all its calls: to be read only
+    keep_alive: bool
+
+    @classmethod
+    def of(cls, data: bytes, cycle: RequestResponseCycle) -> Head | None:
+        """Return the head of a call that has come in one piece of data; None to forget it."""
+        end = len(data) - len(cycle.body)
+        if end > _HEAD_BYTES or data.find(b"\r\n\r\n") != end - 4:
+            return None  # another one has come with it, or its body came in chunks
+        scope = cast(Scope, cycle.scope)
+        return cls(data[:end], len(data), dict(scope), dict(scope["headers"]), cycle.keep_alive)
+
+    def begins(self, data: bytes) -> bool:
+        """True iff this is a call with the same head, and whole."""
+        return len(data) == self.length and data.startswith(self.raw)
 
 
 class WholeCall:
     """One call whose request is here as a whole."""
 
-    __slots__ = ("_cycle", "_go_on", "on_gone", "scope")
+    __slots__ = ("_cycle", "_go_on", "headers", "on_gone", "scope")
 
     def __init__(
-        self, cycle: RequestResponseCycle, go_on: Callable[[RequestResponseCycle, Any], None]
+        self,
+        cycle: RequestResponseCycle,
+        go_on: Callable[[RequestResponseCycle, Any], None],
+        headers: dict[bytes, bytes],
     ) -> None:
         self._cycle = cycle
         self._go_on = go_on
         self.scope: Scope = cycle.scope  # type: ignore[assignment]
+        self.headers = headers
         self.on_gone: Callable[[], None] = _do_nothing  # called when nobody waits any more
 
     def take_body(self) -> bytes:

@@ -25,6 +25,7 @@ from zscrape.gateway.gatekeeper import Gatekeeper, Passage
 from zscrape.gateway.guard import Guard
 from zscrape.gateway.handshakes import Handshakes, close_in
 from zscrape.gateway.linkkeys import LinkKeys
+from zscrape.gateway.routeroptions import ROUTER_OPTIONS
 from zscrape.gateway.severing import remote_of, sever
 from zscrape.model import (
     Attempt,
@@ -59,37 +60,6 @@ _PASSAGE_LIMIT_COUNT = 65_536
 _LAST_WORD_S = 0.2
 
 _BIND_AGAIN_S = 0.02
-
-SocketOptions = tuple[tuple[int, int], ...]
-
-ROUTER_OPTIONS: SocketOptions = (
-    # Without it, 1,960 of 2,000 messages to a slow peer vanished without an error (measured).
-    (zmq.ROUTER_MANDATORY, 1),
-    # Identity is in Hello; hand-over of routing ids leaks descriptors (libzmq #3238, #4407).
-    (zmq.ROUTER_HANDOVER, 0),
-    # The default is no limit: a frame that claims 8 GiB had them allocated (measured).
-    (zmq.MAXMSGSIZE, wire.FRAME_LIMIT_BYTES),
-    # A stranger who never speaks ZMTP is cut after this; the default is 30 s.
-    (zmq.HANDSHAKE_IVL, 5_000),
-    # Messages, per peer: bounded both ways, so that a stuck worker is an event, not memory.
-    (zmq.SNDHWM, 2_000),
-    (zmq.RCVHWM, 2_000),
-    # Our own heartbeats decide; these only clean up what a half-open connection leaves behind.
-    # The kernel does it for nothing: libzmq's pings (HEARTBEAT_IVL) cost as much as our beats,
-    # and each answer to one a walk over the timers of all connections (cancel_timer).
-    (zmq.TCP_KEEPALIVE, 1),
-    (zmq.TCP_KEEPALIVE_IDLE, 5),
-    (zmq.TCP_KEEPALIVE_INTVL, 2),
-    (zmq.TCP_KEEPALIVE_CNT, 3),
-    (zmq.TCP_MAXRT, 10_000),  # for what was sent and is not acknowledged
-    # The kernel sees as far as the next hop: behind a proxy a peer may be gone all the same.
-    (zmq.HEARTBEAT_IVL, 60_000),
-    (zmq.HEARTBEAT_TIMEOUT, 20_000),
-    # 1,000 workers may dial at once after a restart; the default is 100.
-    (zmq.BACKLOG, 1_024),
-    # A last beat or acknowledgement may still leave at shutdown, but nothing waits for ever.
-    (zmq.LINGER, 500),
-)
 
 # What says when the number of a task's attempt is stored: None when it need not be, or is.
 Fence: TypeAlias = Callable[[TaskId], "asyncio.Future[None] | None"]
@@ -152,6 +122,8 @@ class Router:
             on_refused=self._refused,
         )
         self._heard: dict[int, Passage] = {}  # by descriptor
+        self._is_settling = False  # at the end of this turn of the loop
+        self._has_sent = False  # in this turn
         self._guard = Guard(self._socket, heard=self._heard_count, on_cut=self._cut)
         self._garbage_count = 0
         self.endpoint = bind
@@ -368,14 +340,22 @@ class Router:
 
     def _drain(self) -> None:
         """Read until the socket would block: its descriptor is edge-triggered."""
-        socket = self._socket
-        if socket.closed:
+        if self._socket.closed:
             return  # a turn that was asked for before `stop`
+        try:
+            if self._read_some():
+                self._loop.call_soon(self._drain)
+        finally:  # whatever one effect has come to, the dispatcher must go on ticking
+            self._arm()
+
+    def _read_some(self) -> bool:
+        """Read until the socket would block; True when it is others' turn before that."""
+        socket = self._socket
         for _ in range(_DRAIN_LIMIT_COUNT):
             try:
                 peer = socket.recv(_NOBLOCK)
             except zmq.Again:
-                return
+                return False
             passage = self._passages.get(peer)
             if passage is None:
                 frame = self._let_in(peer)
@@ -388,7 +368,7 @@ class Router:
                 self._garbage(peer, "more than one frame")
                 continue
             self._hear(peer, passage, frame)
-        self._loop.call_soon(self._drain)
+        return True
 
     def _let_in(self, peer: bytes) -> bytes:
         """Read the first message of a connection, with what libzmq knows of its sender.
@@ -465,53 +445,65 @@ class Router:
             self._dispatcher.resumed(now=now)
         self._timer, self._timer_at, self._ticked_at = None, float("inf"), now
         self._act(self._dispatcher.tick(now=now))
+        self._arm()
 
-    def _act(self, effects: Iterable[DispatcherEffect], *, has_sent: bool = False) -> None:
+    def _act(self, effects: list[DispatcherEffect], *, has_sent: bool = False) -> None:
         """Perform outside of `_drain`, which looks for more by itself."""
-        if self._perform(effects) or has_sent:
-            self._look_again()
+        try:
+            has_sent = self._perform(effects) or has_sent
+        finally:  # whatever one effect has come to, the dispatcher must go on ticking
+            self._settle_later(has_sent=has_sent)
 
     def _look_again(self) -> None:
         """Read what has come: a send eats the edge that announces it (50 of 50, measured)."""
-        if not self._socket.closed and int(self._socket.getsockopt(_EVENTS)) & _POLLIN:
-            self._loop.call_soon(self._drain)
+        self._settle_later(has_sent=True)
 
-    def _perform(self, effects: Iterable[DispatcherEffect]) -> bool:
-        """Send, tell the facts, then re-arm the one timer; True iff something was sent."""
-        has_sent = False
-        pending = [*effects]
-        try:
-            for effect in pending:
-                match effect:
-                    case Send(peer=peer, message=message):
-                        if type(message) is wire.Run and self._is_held(peer, message):
-                            continue
-                        has_sent = True
-                        pending += self._deliver(peer, message)  # they follow in this loop
-                    case GiveScript():
-                        self._give(effect)
-                    case Question():
-                        self.on_question(effect)
-                    case _:
-                        self._on_effect(effect)
-        finally:  # whatever one effect has come to, the dispatcher must go on ticking
+    def _settle_later(self, *, has_sent: bool) -> None:
+        """Look for messages and set the timer once for all that a turn of the loop has done."""
+        self._has_sent = self._has_sent or has_sent
+        if not self._is_settling:
+            self._is_settling = True
+            self._loop.call_soon(self._settle)
+
+    def _settle(self) -> None:
+        has_sent, self._has_sent, self._is_settling = self._has_sent, False, False
+        if self._socket.closed:
+            return
+        if has_sent and int(self._socket.getsockopt(_EVENTS)) & _POLLIN:
+            self._drain()
+        else:
             self._arm()
+
+    def _perform(self, pending: list[DispatcherEffect]) -> bool:
+        """Send, and tell the facts; True iff something was sent."""
+        has_sent = False
+        for effect in pending:
+            if type(effect) is Send:
+                message = effect.message
+                if type(message) is wire.Run and self._is_held(effect.peer, message):
+                    continue
+                has_sent = True
+                pending += self._deliver(effect.peer, message)  # they follow in this loop
+            elif type(effect) is GiveScript:
+                self._give(effect)
+            elif type(effect) is Question:
+                self.on_question(effect)
+            else:
+                self._on_effect(effect)
         return has_sent
 
     def _deliver(self, peer: bytes, message: wire.GatewayMessage) -> list[DispatcherEffect]:
-        if self._send(peer, wire.encode(self._complete(message))):
+        if type(message) is wire.Run and (message.run.secrets or message.run.kit):
+            message = self._complete(message)
+        if self._send(peer, wire.encode(message)):
             if type(message) is wire.Welcome:
                 self._send(peer, wire.encode(wire.Keys(self._keys.public_keys)))
             return []
         return self._dispatcher.undelivered(peer, message, now=time.monotonic())
 
-    def _complete(self, message: wire.GatewayMessage) -> wire.GatewayMessage:
+    def _complete(self, message: wire.Run) -> wire.Run:
         """Put into a Run what nothing that is kept has: values of secrets, and what holds now."""
-        if type(message) is not wire.Run:
-            return message
         run = message.run
-        if not (run.secrets or run.kit):  # neither: what most must be quick with
-            return message
         return msgspec.structs.replace(
             message,
             secrets=self.secrets_for(run) if run.secrets else {},

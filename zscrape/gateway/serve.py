@@ -10,9 +10,9 @@ from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import uvicorn
 from msgspec import Struct
 from starlette.types import ASGIApp
+from uvicorn.server import Server
 
 from zscrape.config import REPOSITORY_SECRETS, Settings, refuse_unsafe, usable
 from zscrape.errors import ConfigError, StorageError
@@ -43,7 +43,7 @@ class Ready(Struct, frozen=True):
     dashboard: str = ""  # a link that signs a browser in, once
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """uvicorn without its own signal handling: `serve` drains first, then stops it."""
 
     @contextlib.contextmanager

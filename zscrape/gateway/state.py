@@ -25,6 +25,7 @@ from zscrape.gateway.shield import ShieldPolicy
 from zscrape.gateway.sites import Sites, local_sites
 from zscrape.gateway.tasks import TaskRouter, TaskService
 from zscrape.gateway.vault import Vault, closed_vault
+from zscrape.machine import Processors
 from zscrape.model import MIB
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.store.tasks import TaskStore
@@ -74,6 +75,7 @@ class GatewayState:
     sites: Sites = field(default_factory=local_sites)
     remembering: Remembering = field(default_factory=remember)
     counters: Counters = field(default_factory=Counters)
+    processors: Processors = field(default_factory=Processors)
     is_draining: bool = False  # set when the gateway begins to end
     # Told of what should not happen: the event, the request's id, the error.
     report: Callable[[str, str, BaseException], None] = _say_nothing

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 
@@ -54,16 +54,14 @@ from zscrape.gateway.ledger import (
 from zscrape.gateway.recovery import Recovered, Restorer, recover
 from zscrape.gateway.requests import TaskRequest
 from zscrape.gateway.reuse import Reuse, reused_view
+from zscrape.gateway.taskrouter import TaskRouter
 from zscrape.model import (
     Explanation,
     HeartbeatPolicy,
-    LockSnapshot,
     RunSpec,
-    Snapshot,
     TaskId,
     TaskSpec,
     TaskState,
-    WorkerId,
 )
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.store.sql import SqlTaskStore
@@ -77,59 +75,6 @@ _TAKEN_COUNT: Final = 5  # tries with a key that is taken, and free again when l
 _FAULT_LOOK_S: Final = 0.5  # between looks at a disk that takes its time
 _CANCEL_KEPT_S: Final = 2.0  # a disk that refuses is no reason to let a person wait
 KEY_KEPT_S: Final = 86_400.0  # how long an `Idempotency-Key` stands for its task
-
-
-class TaskRouter(Protocol):
-    """What the gateway needs of the router."""
-
-    @property
-    def garbage_count(self) -> int:
-        """Frames that were no message."""
-        ...
-
-    def fault(self) -> str:
-        """Return why the link does not work: `closed`, `stalled`, or an empty text."""
-        ...
-
-    def submit(self, spec: TaskSpec) -> None:
-        """Accept a task, or raise QueueFull, LockHeld or Draining with nothing changed."""
-        ...
-
-    def cancel(self, task_id: TaskId) -> None:
-        """End a task; one that is unknown or final is left alone."""
-        ...
-
-    def wake(self, task_id: TaskId) -> None:
-        """Queue a parked task again; one that is not parked is left alone."""
-        ...
-
-    def drain_worker(self, worker_id: WorkerId, *, is_draining: bool) -> None:
-        """Drain a worker or put it to work again, or raise NotFound."""
-        ...
-
-    def prefetch(self, run: RunSpec, requires: frozenset[str]) -> tuple[WorkerId, ...]:
-        """Have every worker that could run this get ready for it; returns which."""
-        ...
-
-    def warm_on(self, digest: str) -> tuple[WorkerId, ...]:
-        """Return the workers that have a script ready."""
-        ...
-
-    def snapshot(self) -> Snapshot:
-        """Return the dispatcher at this moment."""
-        ...
-
-    def locks(self) -> list[LockSnapshot]:
-        """Return every key that is held, the longest held first."""
-        ...
-
-    def break_lock(self, key: str, *, is_forced: bool) -> None:
-        """End the holder of a key, or raise NotFound."""
-        ...
-
-    def explain(self, task_id: TaskId) -> Explanation | None:
-        """Say why a task waits or where it is; None once it is final or unknown."""
-        ...
 
 
 Admission: TypeAlias = Callable[[TaskSpec], Awaitable[None]]
@@ -290,7 +235,8 @@ class TaskService:
     async def _accept_new(self, prepared: Prepared) -> TaskRow:
         row = prepared.row
         try:
-            await self.admit(prepared.spec)
+            if self.admit is not admit_all:
+                await self.admit(prepared.spec)
             await self._store.add(row, prepared.spec)
             refusal = self._submit(prepared)
         finally:
@@ -577,6 +523,22 @@ class TaskService:
         if row.status.is_final:
             self._hub.ends.ring(row.id)
         return future
+
+    def listen_end(self, row: TaskRow, listener: Callable[[], None]) -> None:
+        """Call `listener` when the task ends, or when the gateway closes; see `Bell.listen`.
+
+        For a call that has made the task itself; when it stops waiting it says so by `leave_end`.
+        """
+        self.elsewhere.follow(row)
+        ends = self._hub.ends
+        ends.listen(row.id, listener)
+        if row.status.is_final:
+            ends.ring(row.id)
+
+    def leave_end(self, row: TaskRow) -> None:
+        """Listen no longer."""
+        self._hub.ends.leave(row.id)
+        self.elsewhere.leave(row)
 
     async def settled(self, row: TaskRow) -> None:
         """Wait until a task's end may be told: a crash after that does not take it back.

@@ -9,30 +9,24 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping
-from typing import Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
-from zscrape.messages.access import ACCESS
 from zscrape.messages.asking import ASKING
 from zscrape.messages.capsules import CAPSULES
 from zscrape.messages.catalogue import Text
-from zscrape.messages.cli import CLI
-from zscrape.messages.dashboard import DASHBOARD
 from zscrape.messages.dialects import DIALECTS
 from zscrape.messages.environments import ENVIRONMENTS
 from zscrape.messages.errors import ERRORS
 from zscrape.messages.events import EVENTS
 from zscrape.messages.explain import EXPLAIN
-from zscrape.messages.handoffs import HANDOFFS
 from zscrape.messages.http import HTTP
 from zscrape.messages.isolation import ISOLATION
-from zscrape.messages.operations import OPERATIONS
 from zscrape.messages.remembering import REMEMBERING
 from zscrape.messages.schedules import SCHEDULES
 from zscrape.messages.scripts import SCRIPTS
 from zscrape.messages.security import SECURITY
 from zscrape.messages.sites import SITES
-from zscrape.messages.tasks import TASKS
-from zscrape.messages.top import TOP
 
 __all__ = [
     "CATALOGUE",
@@ -45,30 +39,46 @@ __all__ = [
 ]
 
 LANGUAGES: Final = ("en", "ko")
-CATALOGUE: Final[dict[str, Text]] = {
+# What processes say that serve. The words that terminals and the dashboard show besides are 0.5 MB:
+# they are loaded with the first of them.
+_SAID: Final[dict[str, Text]] = {
     **ERRORS,
     **EXPLAIN,
     **EVENTS,
-    **CLI,
     **SCRIPTS,
     **HTTP,
     **ENVIRONMENTS,
     **ISOLATION,
-    **TASKS,
-    **TOP,
-    **ACCESS,
-    **DASHBOARD,
     **DIALECTS,
     **ASKING,
-    **HANDOFFS,
     **CAPSULES,
     **SCHEDULES,
     **SECURITY,
     **SITES,
-    **OPERATIONS,
     **REMEMBERING,
 }
 _FORMATTER = string.Formatter()
+
+if TYPE_CHECKING:
+    CATALOGUE: Mapping[str, Text]
+
+
+def __getattr__(name: str) -> Any:
+    """Put the whole catalogue together for who asks for it (PEP 562)."""
+    if name == "CATALOGUE":
+        return _whole()
+    raise AttributeError(f"module 'zscrape.messages' has no attribute {name!r}")
+
+
+@cache
+def _whole() -> Mapping[str, Text]:
+    from zscrape.messages.shown import SHOWN
+
+    return {**_SAID, **SHOWN}
+
+
+def _entry(key: str) -> Text | None:
+    return _SAID.get(key) or _whole().get(key)
 
 
 class _Fields(dict[str, Any]):
@@ -84,7 +94,7 @@ def text(key: str, lang: str = "en", /, **fields: Any) -> str:
     An unknown language falls back to English, an unknown key to the key itself: telling
     something is better than failing while telling.
     """
-    entry = CATALOGUE.get(key)
+    entry = _entry(key)
     if entry is None:
         return key
     template = entry.ko if lang == "ko" else entry.en
@@ -99,8 +109,10 @@ def outcome_key(code: str, fields: Mapping[str, object]) -> str:
 
     A code that comes about in several ways has words for each; the field `what` names the way.
     """
-    key = f"{code}.{fields.get('what')}"
-    return key if key in CATALOGUE else code
+    if "what" not in fields:
+        return code
+    key = f"{code}.{fields['what']}"
+    return code if _entry(key) is None else key
 
 
 def placeholders(template: str) -> frozenset[str]:

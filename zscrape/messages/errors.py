@@ -331,6 +331,10 @@ ERRORS: Final[dict[str, Text]] = {
         "{source} names a PostgreSQL database, and its driver is not installed: {reason}. Install it: pip install 'zscrape[postgres]'",
         "{source}이(가) PostgreSQL 데이터베이스를 가리키지만 드라이버가 설치되어 있지 않습니다: {reason}. 설치하십시오: pip install 'zscrape[postgres]'",
     ),
+    "postgres_encoding": Text(
+        "The PostgreSQL database of {source} has the encoding {reason}, which cannot hold every text that scripts return. Make one that can, and name it there: CREATE DATABASE zscrape ENCODING 'UTF8' TEMPLATE template0",
+        "{source}의 PostgreSQL 데이터베이스 인코딩이 {reason}(이)라 스크립트가 돌려주는 모든 글자를 담을 수 없습니다. UTF8 데이터베이스를 새로 만들어 지정하십시오: CREATE DATABASE zscrape ENCODING 'UTF8' TEMPLATE template0",
+    ),
     "task_damaged": Text(
         "What was kept of task {task_id} is damaged; it was not run. Ask for it again.",
         "작업 {task_id}에 대해 보관한 내용이 손상되어 실행하지 않았습니다. 다시 요청하십시오.",

@@ -43,6 +43,7 @@ from zscrape.config import (
 from zscrape.config.keyfiles import is_private
 from zscrape.errors import (
     EnvironmentFailed,
+    PostgresEncoding,
     PostgresMissing,
     RepositoryUnavailable,
     StorageCorrupt,
@@ -268,7 +269,7 @@ def _server(case: _Case, url: str) -> Check:
 
     try:
         schema, gateway_count = look_at_server(url)
-    except (StorageError, PostgresMissing) as error:
+    except (StorageError, PostgresEncoding, PostgresMissing) as error:
         return Check("database", "broken", text(error.text_key, case.lang, **error.fields))
     key = "database.server" if schema else "database.new"
     return case.tell("database", "ok", key, schema=schema, count=gateway_count)

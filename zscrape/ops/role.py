@@ -18,7 +18,8 @@ from zscrape.ops.ahead import Ahead
 
 _END_GRACE_S: Final = 5.0
 _ERROR_TAIL_COUNT: Final = 20
-_READY_LIMIT_S: Final = 60.0  # a cold start on a slow disk takes a few seconds
+# A start takes a second or two, on a small and busy board or under emulation above a minute.
+_READY_LIMIT_S: Final = 300.0
 
 
 @dataclass(eq=False, kw_only=True)

@@ -18,7 +18,7 @@ Type=notify
 NotifyAccess=main
 ${variables}ExecStart=$command
 # Ready once it could run scripts: it waits for its gateways as long as it takes.
-TimeoutStartSec=120
+TimeoutStartSec=300
 # The beats come from the loop that does the work: one that hangs is killed and started anew.
 WatchdogSec=30
 # 3: its settings are wrong or the gateway refuses it, which no further start mends.

@@ -45,7 +45,9 @@ _FLAGS = (
     "--disable-domain-reliability",
     "--disable-search-engine-choice-screen",
     "--disable-dev-shm-usage",
-    "--disable-features=Translate,MediaRouter,OptimizationHints,AutofillServerCommunication",
+    "--disable-features=Translate,MediaRouter,OptimizationHints,AutofillServerCommunication"
+    # Its address bar draws pages of its own, a process more, before anybody types.
+    ",WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup",
     "--metrics-recording-only",
     "--mute-audio",
     "--password-store=basic",

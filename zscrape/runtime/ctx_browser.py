@@ -269,10 +269,14 @@ def open_browser(ctx: Context, **options: Any) -> BrowserContext:
 
 def warm() -> None:
     """Load what a browser needs, before the first fork."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from pydoll.commands import FetchCommands, NetworkCommands, PageCommands
 
+    from zscrape.runtime import recording
+
     teach_pydoll()
-    del FetchCommands, NetworkCommands, PageCommands
+    del FetchCommands, NetworkCommands, PageCommands, ThreadPoolExecutor, recording
 
 
 teach_pydoll()

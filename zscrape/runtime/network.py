@@ -30,6 +30,7 @@ _context_of = vars(BaseException)["__context__"].__get__
 _args_of = vars(BaseException)["args"].__get__
 _GROUP = getattr(builtins, "BaseExceptionGroup", None)  # since Python 3.11
 _said: list[str] = []  # what was forbidden last, as it was told
+_policies: list[str] = []  # the policy that holds here, if one does
 
 
 class NetworkDenied(PermissionError):
@@ -81,6 +82,7 @@ def watch() -> None:
         checks = {"socket.connect": check, "socket.sendto": check, "socket.sendmsg": check}
     else:
         return
+    _policies[:] = [policy]
     find = checks.get
 
     def on_event(event: str, arguments: Any) -> None:
@@ -140,6 +142,16 @@ def _refuse(number: int, policy: str, host: Any, port: Any) -> None:
     told = f"{place or 'a socket'} (network policy: {policy})"
     _said[:] = [told]
     raise NetworkDenied(number, told)
+
+
+def denial_of(place: str) -> NetworkDenied | None:
+    """Return what to raise where the kernel has refused `place` to a program of the script.
+
+    None where no policy holds, so that somebody else has refused it.
+    """
+    if not _policies:
+        return None
+    return NetworkDenied(_EPERM, f"{place} (network policy: {_policies[0]})")
 
 
 def refused(error: BaseException) -> str:

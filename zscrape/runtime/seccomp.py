@@ -95,6 +95,15 @@ _ABSENT: dict[str, tuple[int | None, int | None]] = {
     "semget": (64, 190),
     "mq_open": (240, 180),
 }
+# Done without being done: all that may be written to goes with the attempt, so it need not be
+# forced onto a disk, and whoever does that holds up every other process of the machine.
+_NEEDLESS: dict[str, tuple[int | None, int | None]] = {
+    "fsync": (74, 82),
+    "fdatasync": (75, 83),
+    "sync": (162, 81),
+    "syncfs": (306, 267),
+    "sync_file_range": (277, 84),
+}
 _CLONE = {X86_64: 56, AARCH64: 220}
 _SOCKET = {X86_64: 41, AARCH64: 198}
 _IOCTL = {X86_64: 16, AARCH64: 29}
@@ -148,7 +157,8 @@ def forbid_dangerous() -> None:
     usual = [(IF_EQUAL, word, ALLOW) for word in _PERSONALITIES]
     _check(program, _PERSONALITY[machine], 0, [*usual, (IF_AT_LEAST, 0, denied)])
     _check(program, _PRCTL[machine], 0, [(IF_EQUAL, syscalls.PR_SET_CHILD_SUBREAPER, denied)])
-    for result, table in ((denied, _REFUSED), (refuse(errno.ENOSYS), _ABSENT)):
+    absent, done = refuse(errno.ENOSYS), refuse(0)
+    for result, table in ((denied, _REFUSED), (absent, _ABSENT), (done, _NEEDLESS)):
         for numbers in table.values():
             if (number := numbers[column]) is not None:
                 program.end_if(IF_EQUAL, number, result)

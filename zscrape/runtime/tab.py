@@ -13,10 +13,12 @@ import os
 import re
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pydoll.browser import tab as pydoll_tab
 from pydoll.exceptions import CommandFailed, NavigationError, PydollException
 
+from zscrape.runtime import network
 from zscrape.runtime.intercept import Blocker, Captured, Capturing, blocked_patterns
 from zscrape.runtime.visits import Visits, are_wanted
 
@@ -35,6 +37,7 @@ _QUIET_S = 2.0  # a list that has not grown for so long is taken for complete
 _LOOK_S = 0.1
 _MEDIA_TYPES = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp"}
 _NO_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+_DENIED = "ERR_ACCESS_DENIED"  # what Chromium makes of EPERM and EACCES
 _BOTTOM = "window.scrollTo(0, document.documentElement.scrollHeight)"
 
 
@@ -55,13 +58,17 @@ class Tab(pydoll_tab.Tab):
 
         Raises:
             RobotsDisallowed: robots.txt forbids it, or where it leads to.
+            NetworkDenied: The network policy forbids its address.
             NavigationError: The page cannot be had.
         """
         try:
             async with self._visit(url):
                 await super().go_to(url, timeout)
-        except NavigationError:
+        except NavigationError as error:
             self._raise_refusal()
+            denial = network.denial_of(urlsplit(url).netloc) if _DENIED in str(error) else None
+            if denial is not None:
+                raise denial from error
             raise
 
     @asynccontextmanager

@@ -38,6 +38,7 @@ class _Listing(Struct, frozen=True):
 class _Version(Struct, frozen=True):
     serial: int
     fingerprint: Fingerprint
+    listing: int = 0  # the serial of one that needs no look of its own: the files' says it all
 
 
 class DirectoryRepository:
@@ -69,9 +70,8 @@ class DirectoryRepository:
         known = self._versions.get((script_name, version))
         if listing is None or known is None:
             return None
-        if listing.fingerprint.holds() and known.fingerprint.holds():
-            return (listing.serial, known.serial)
-        return None
+        is_listed = known.listing == listing.serial or listing.fingerprint.holds()
+        return (listing.serial, known.serial) if is_listed and known.fingerprint.holds() else None
 
     async def names(self) -> tuple[str, ...]:
         """Return the names of all scripts, sorted."""
@@ -106,7 +106,13 @@ class DirectoryRepository:
         folder = self._version_folder(script_name, version)
         tree = await self._apart(lambda: read_tree(folder, script_name))
         self._require_same(script_name, version, folder, tree.files)
-        self._versions[script_name, version] = _Version(next(self._serials), tree.fingerprint)
+        listing = self._listings.get(script_name)
+        is_covered = listing is not None and tree.fingerprint.covers(listing.fingerprint)
+        self._versions[script_name, version] = _Version(
+            next(self._serials),
+            tree.fingerprint,
+            listing.serial if listing is not None and is_covered else 0,
+        )
         return tree.files
 
     async def refresh(self) -> bool:

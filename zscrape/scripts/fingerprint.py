@@ -44,6 +44,12 @@ class Fingerprint(Struct, frozen=True):
             is_settled=abs(now_ns - newest_ns) > SETTLED_AFTER_NS,
         )
 
+    def covers(self, other: Fingerprint) -> bool:
+        """True iff `other` says nothing that this one does not say as well."""
+        own = dict(zip(self.paths, self.stamps, strict=True))
+        said = zip(other.paths, other.stamps, strict=True)
+        return other.is_settled and all(own.get(path) == stamp for path, stamp in said)
+
     def holds(self) -> bool:
         """True iff nothing has changed since; False also when that cannot be said."""
         if not self.is_settled:

@@ -101,6 +101,8 @@ def open_file(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint={_PAGE_COUNT}")
         _migrate(connection, path)
+        # All pages were looked at: as many of them as its cache takes, 2 MB, would stay here.
+        connection.execute("PRAGMA shrink_memory")
     except sqlite3.Error as error:
         connection.close()
         if is_damage(error):

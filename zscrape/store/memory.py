@@ -16,6 +16,7 @@ from zscrape.store.records import result_key
 from zscrape.store.tasks import (
     Ended,
     EntryKind,
+    KeptListener,
     KeyTaken,
     LogEntry,
     TaskPage,
@@ -95,6 +96,9 @@ class MemoryTaskStore:
 
     def kept(self, task_id: TaskId, *, is_urgent: bool = False) -> None:
         """Return None: there is nothing to wait for."""
+
+    def hear_kept(self, listener: KeptListener) -> None:
+        """Tell nobody: what is here is as safe as it will ever be."""
 
     async def discard(self, task_id: TaskId) -> None:
         """Forget a task that was never accepted."""

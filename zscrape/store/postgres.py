@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
 from zscrape.errors import (
     LeaseLost,
+    PostgresEncoding,
     PostgresMissing,
     StorageError,
     StorageFailed,
@@ -88,6 +89,7 @@ def connect(url: str) -> Raw:
 
     Raises:
         PostgresMissing: The driver is not installed.
+        PostgresEncoding: The database cannot hold every text.
         StorageError: The database cannot be reached, or refuses.
     """
     try:
@@ -104,14 +106,23 @@ def connect(url: str) -> Raw:
             connect_timeout=_CONNECT_TIMEOUT_S,
             tcp_user_timeout=_UNACKNOWLEDGED_MS,
             application_name="zscrape",
+            client_encoding="utf8",  # the server's own by default, and from SQL_ASCII that is bytes
             prepare_threshold=None,  # statements of many sizes; poolers know none
         )
         try:
+            _require_every_text(raw)
             raw.execute(_SESSION)
         except BaseException:
             raw.close()
             raise
     return raw
+
+
+def _require_every_text(raw: Raw) -> None:
+    # SQL_ASCII keeps what it is given. Of a pooler that does not tell it, nothing is known.
+    encoding = raw.info.parameter_status("server_encoding") or "UTF8"
+    if encoding not in ("UTF8", "SQL_ASCII"):
+        raise PostgresEncoding(source="gateway.database_url", reason=encoding)
 
 
 @contextmanager
@@ -159,6 +170,7 @@ def open_database(url: str) -> None:
 
     Raises:
         StorageNewer: A newer zscrape has made it.
+        PostgresEncoding: It cannot hold every text.
         StorageError: It cannot be reached or written.
     """
     raw = connect(url)
@@ -181,6 +193,7 @@ def look_at_server(url: str) -> tuple[str, int]:
 
     Raises:
         PostgresMissing: The driver is not installed.
+        PostgresEncoding: The database cannot hold every text.
         StorageError: The server cannot be reached or read.
     """
     raw = connect(url)

@@ -8,8 +8,8 @@ and a look at an old task all read that list, so no subscriber needs a queue of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Final, Literal, Protocol
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -188,6 +188,9 @@ class KeyTaken(Exception):
     """
 
 
+KeptListener: TypeAlias = Callable[[Sequence[TaskId]], None]
+
+
 class TaskStore(Protocol):
     """Where tasks are kept: `async` where a database would make the caller wait.
 
@@ -225,6 +228,10 @@ class TaskStore(Protocol):
 
     def kept(self, task_id: TaskId, *, is_urgent: bool = False) -> asyncio.Future[None] | None:
         """Return what is done once the task's state of now is safe; None if it is."""
+        ...
+
+    def hear_kept(self, listener: KeptListener) -> None:
+        """Tell `listener` of tasks whose state of now has become safe, many at once."""
         ...
 
     async def forget_key(self, client: str, idempotency_key: str) -> None:

@@ -59,7 +59,9 @@ def upgrade_postgres(url: str, revision: str, *, lock: int) -> None:
     config = _config()
     # The driver reads the address by itself: it knows more forms than SQLAlchemy.
     engine = create_engine(
-        "postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(url, client_encoding="utf8"),
+        poolclass=NullPool,
     )
     try:
         with engine.begin() as connection:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeAlias, assert_never
 
-import psutil
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
@@ -35,6 +34,7 @@ from zscrape.core.effects import (
 from zscrape.core.errand import Errand
 from zscrape.core.link import WorkerLink
 from zscrape.errors import WireError
+from zscrape.machine import Processors, memory_percent
 from zscrape.model import Attempt, Load, Outcome, OutcomeCode, Pin, Record, RunSpec
 from zscrape.worker.assignment import Assignment
 from zscrape.worker.credentials import Credentials
@@ -156,7 +156,7 @@ class Agent:
         self._server_key = b""  # by which the gateway proves itself now
         self._has_unsent = False  # something could not leave: the connection is not up yet
         self.garbage_count = 0
-        psutil.cpu_percent()  # it tells the time since its last call: the first one says nothing
+        self._processors = Processors()
 
     @property
     def side(self) -> Side:
@@ -408,8 +408,7 @@ class Agent:
             return
         self._loop.call_later(_OBSERVE_INTERVAL_S, self._observe)
         self._leftover_count += self._leftovers()
-        memory_percent = psutil.virtual_memory().percent
-        load = Load(psutil.cpu_percent(), memory_percent, self._leftover_count)
+        load = Load(self._processors.percent(), memory_percent(), self._leftover_count)
         self._link.observe(load=load, warm=self._warm())
 
     def _act(self, effects: Iterable[LinkEffect]) -> None:

@@ -48,6 +48,9 @@ _COALESCE_S = 0.02
 # is slowed down instead of its neighbours.
 _DRAIN_PAUSE_S = 0.02
 _LATE_EXIT_S = 1.0
+# What an attempt has started is killed with it, but ends only once it is given a processor.
+_STRAYS_PAUSE_S = 0.01
+_STRAYS_LIMIT_S = 5.0  # stuck in the kernel: others do not wait for it
 
 
 class SlotListener(Protocol):
@@ -287,7 +290,7 @@ class Running:
             and child is not None
             and child.run_count < self.assignment.run.reuse_count
         )
-        if self.assignment.is_exclusive and child is not None:
+        if self.assignment.is_exclusive and child is not None and child.exited is None:
             # It has answered, and its threads and processes may still be at work.
             self._answered = ended
             self._is_deaf = True
@@ -392,6 +395,22 @@ class Running:
         self._finish(Outcome(code, fields=dict(self.guard.fields)), 0.0, 0)
 
     def _on_exit(self, how: Exit) -> None:
+        if self.assignment.is_exclusive:
+            self._await_strays(how, self._loop.time() + _STRAYS_LIMIT_S)
+        else:
+            self._end(how)
+
+    def _await_strays(self, how: Exit, until: float) -> None:
+        """End once nothing is left of what the child has started."""
+        child = self._child
+        if child is not None and self._loop.time() < until and child.template.strays_of(child):
+            self.guard.close()
+            child.template.reap()
+            self._loop.call_later(_STRAYS_PAUSE_S, self._await_strays, how, until)
+        else:
+            self._end(how)
+
+    def _end(self, how: Exit) -> None:
         """The child has ended: its answer may still be in the channel."""
         child = self._child
         if child is None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from typing import Final
 
-import psutil
-
 from zscrape.config import Settings
 from zscrape.errors import ConfigError
+from zscrape.machine import memory_bytes
 from zscrape.model import MIB
 from zscrape.runtime import chromium
 from zscrape.runtime.landlock import SYSTEM
@@ -50,7 +49,7 @@ def browser_slots(settings: Settings) -> int:
         return 0
     if settings.worker.browser_slots is not None:
         return settings.worker.browser_slots
-    room_count = psutil.virtual_memory().total // _ROOM_BYTES - 1
+    room_count = memory_bytes() // _ROOM_BYTES - 1
     return int(max(1, min(_DEFAULT_COUNT, room_count)))
 
 

@@ -19,6 +19,18 @@ _FOLDER = Path(limits.__file__).with_name("canary")
 _RUN = RunSpec(Pin("zscrape", "canary", "1.0.0", "sha256:0"), kit=("http",), timeout_s=30.0)
 
 
+async def start(slots: Slots) -> None:
+    """Start what attempts are forked from.
+
+    Raises:
+        ConfigError: It does not start on this machine: there would be no attempt.
+    """
+    try:
+        await slots.start()
+    except TemplateFailed as error:
+        raise _no_scripts(str(error)) from error
+
+
 async def send_canary(slots: Slots) -> None:
     """Run it, and return if it did well.
 
@@ -34,7 +46,11 @@ async def send_canary(slots: Slots) -> None:
             return
         told = f"{outcome.error_type}: {outcome.error_message}" if outcome.error_type else ""
         reason = told or f"{outcome.code} {outcome.fields.get('reason', '')}".strip()
-    raise SettingError(source="[isolation]", reason=reason, fault="canary", value=reason)
+    raise _no_scripts(reason)
+
+
+def _no_scripts(reason: str) -> SettingError:
+    return SettingError(source="[isolation]", reason=reason, fault="canary", value=reason)
 
 
 def require_layers(layers: Isolation, required: tuple[str, ...]) -> None:

@@ -13,11 +13,10 @@ from itertools import count
 from pathlib import Path
 from typing import IO
 
-import psutil
-
 from zscrape import __version__
 from zscrape.core.admission import is_worker_id
 from zscrape.errors import ConfigError
+from zscrape.machine import memory_bytes
 from zscrape.model import WorkerFacts
 from zscrape.worker.pulse import SUFFIX as PULSE_SUFFIX
 
@@ -99,7 +98,7 @@ def facts(
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.release()} {platform.machine()}",
         cpu_count=os.cpu_count() or 1,
-        memory_bytes=psutil.virtual_memory().total,
+        memory_bytes=memory_bytes(),
         programs=tuple(name for name in PROGRAMS if shutil.which(name)),
         isolation=isolation,
         network=network,

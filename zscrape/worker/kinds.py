@@ -34,7 +34,7 @@ class TemplatePolicy(Struct, frozen=True):
     browser_ahead: int  # in place of that, where a spare starts a browser
     layers: Isolation
     egress: Egress
-    idle_s: float = 0.0  # after which templates but the bare one close; 0.0: never
+    idle_s: float = 0.0  # after which templates but the lean one close; 0.0: never
 
 
 class Kind(Struct, frozen=True):

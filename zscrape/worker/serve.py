@@ -24,7 +24,7 @@ from zscrape.model import Pin, ReconnectPolicy
 from zscrape.scripts.cache import ScriptCache
 from zscrape.worker import browsers
 from zscrape.worker.agent import Agent
-from zscrape.worker.canary import require_layers, send_canary
+from zscrape.worker.canary import require_layers, send_canary, start
 from zscrape.worker.credentials import Credentials, WorkerKeys, credentials_for
 from zscrape.worker.environments import (
     EnvironmentBuilt,
@@ -316,7 +316,7 @@ async def _serve(
         held=lambda pin: cache.held(pin.digest),
     )
     with usable(policy.scratch_dir, "--home"):
-        await slots.start()
+        await start(slots)
     parts.push_async_callback(slots.close)
     layers = slots.layers
     await _try_out(slots, settings)

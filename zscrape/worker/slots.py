@@ -64,7 +64,7 @@ class SlotPolicy(Struct, frozen=True):
     network: NetworkPolicy = NetworkPolicy()
     browser_slots: int | None = None  # attempts with a browser at once; None: as many as slots
     browser_ahead: int = 0  # browsers that wait ready in each template that has them
-    template_idle_s: float = 0.0  # after which an unused template ends; 0.0: never
+    template_idle_s: float = 0.0  # after which an unused kit is unloaded; 0.0: never
 
 
 class Slots:

@@ -48,7 +48,7 @@ _WATCH_DELAY_S = 0.02
 # A template that has answered nothing from one look to the next is stopped or stuck. A fork
 # takes milliseconds, a start with many modules seconds.
 _STALL_LOOK_S = 5.0
-_START_LIMIT_S = 60.0
+_START_LIMIT_S = 120.0
 
 
 class Template:

@@ -16,7 +16,7 @@ from zscrape.worker.scratch import Scratch
 from zscrape.worker.supervisor.keeper import Supervisor
 from zscrape.worker.template import Template
 
-_READY_TIMEOUT_S = 30.0
+_READY_TIMEOUT_S = 120.0  # half a second, but on a small and busy board above half a minute
 _SHRINK_INTERVAL_S = 30.0
 _RESTART_DELAY_S = 1.0
 # Templates of environments, and those that preload modules, start when a script asks for them,
@@ -57,6 +57,7 @@ class Templates:
         self._scratch = scratch
         self._templates: dict[Kind, Template] = {}
         self._used_at: dict[Kind, float] = {}
+        self._standing: Kind | None = None  # the lean one: a task after a long rest finds a spare
         self._closing: set[Template] = set()
         self._watchers: set[asyncio.Task[None]] = set()
         self._shrinking: asyncio.TimerHandle | None = None
@@ -70,7 +71,10 @@ class Templates:
         """
         processes.adopt()
         for kit in kits:
-            self._get(self._kind(kit, self._standard, "", network)).keep(self._standard)
+            kind = self._kind(kit, self._standard, "", network)
+            self._get(kind).keep(self._standard)
+            if not kit:
+                self._standing = kind
         for template in list(self._templates.values()):
             await _ready(template)
         self._shrink()
@@ -229,7 +233,7 @@ class Templates:
         """Return how long a template is kept that nobody uses."""
         if kind.is_rare:
             return _RARE_IDLE_S
-        return self._policy.idle_s or math.inf
+        return math.inf if kind == self._standing else self._policy.idle_s or math.inf
 
     def _shrink(self) -> None:
         loop = asyncio.get_running_loop()
@@ -245,4 +249,5 @@ async def _ready(template: Template) -> None:
             await asyncio.shield(template.ready)
     except TimeoutError:
         template.process.kill()  # stopped or stuck: the next one starts anew
-        raise TemplateFailed(f"{template.kind.name} took over {_READY_TIMEOUT_S:g} s") from None
+        name = template.kind.name or "python"
+        raise TemplateFailed(f"{name} took over {_READY_TIMEOUT_S:g} s to start") from None

@@ -23,12 +23,14 @@ from zscrape import __version__
 from zscrape.errors import NotFound
 from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import language
-from zscrape.messages.dashboard import DASHBOARD
 from zscrape.onuse import on_use
 
 if TYPE_CHECKING:
     from importlib import resources
+
+    from zscrape.messages import dashboard as messages
 else:
+    messages = on_use("zscrape.messages.dashboard")
     resources = on_use("importlib.resources")
 
 ROOT: Final = "/ui/"
@@ -69,7 +71,9 @@ def assets() -> dict[str, Asset]:
         for each in resources.files(_FOLDER).iterdir()
         if each.name.rpartition(".")[2] in TYPES and each.name != _PAGE
     }
-    words = {key.removeprefix("ui."): [each.en, each.ko] for key, each in DASHBOARD.items()}
+    words = {
+        key.removeprefix("ui."): [each.en, each.ko] for key, each in messages.DASHBOARD.items()
+    }
     found[_WORDS] = msgspec.json.encode(words)
     return {name: _asset(name, content) for name, content in sorted(found.items())}
 

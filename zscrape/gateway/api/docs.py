@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import html
 from functools import lru_cache
-from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -24,13 +24,15 @@ from zscrape.gateway.api import dashboard
 from zscrape.gateway.api.dashboard import Asset
 from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import check_query, language
-from zscrape.gateway.openapi import describe
 from zscrape.messages import text
 from zscrape.onuse import on_use
 
 if TYPE_CHECKING:
     from importlib import resources
+
+    from zscrape.gateway import openapi
 else:
+    openapi = on_use("zscrape.gateway.openapi")
     resources = on_use("importlib.resources")
 
 ROOT: Final = "/docs/"
@@ -56,7 +58,7 @@ def _document(request: Request) -> dict[str, Any]:
     """Return the description, drawn once: the routes of a running gateway do not change."""
     state = request.app.state
     if not hasattr(state, "openapi"):
-        state.openapi = describe(request.app.routes)
+        state.openapi = openapi.describe(request.app.routes)
     found: dict[str, Any] = state.openapi
     return found
 
@@ -114,8 +116,8 @@ def _page(lang: str) -> Asset:
         "version": __version__,
         "base": f"{ROOT}{digest()}/",
         "icon": f"{dashboard.ROOT}{dashboard.digest()}/icon.svg",
-        "intro": escape(text("docs.intro", lang)),
-        "dashboard": escape(text("docs.dashboard", lang)),
+        "intro": html.escape(text("docs.intro", lang)),
+        "dashboard": html.escape(text("docs.dashboard", lang)),
     }
     for name, value in values.items():
         shown = shown.replace(f"{{{{{name}}}}}", value)

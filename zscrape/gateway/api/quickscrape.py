@@ -2,12 +2,11 @@
 
 What is decided of it is decided by `ScrapeCall`, as on the usual way. The difference is that no
 task of the event loop is made for it: accepting a task hardly ever waits, so that coroutine is
-run at once, and its end is told by a callback. What does wait goes on as a task where it is.
+run at once, and its end is told by a call. What does wait goes on as a task where it is.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from functools import partial
@@ -60,7 +59,7 @@ class _QuickCall:
     def __init__(self, state: GatewayState, call: WholeCall) -> None:
         self._state = state
         self._call = call
-        self._headers: dict[bytes, bytes] = dict(call.scope["headers"])
+        self._headers = call.headers
         self._scrape = ScrapeCall(state, self._headers, new_task_id())
         self._row: TaskRow | None = None  # iff its end is waited for
 
@@ -87,31 +86,28 @@ class _QuickCall:
             self._call.go_on(self._as_usual(partial(_give, row)))
             return
         self._row = row
-        service = self._state.service
-        future = service.watch_end(row)
-        self._call.on_gone = partial(self._left, future)
-        future.add_done_callback(self._ended)
+        self._call.on_gone = self._left
+        self._state.service.listen_end(row, self._ended)
 
-    def _left(self, future: asyncio.Future[None]) -> None:
+    def _left(self) -> None:
         """Nobody waits any more: the task goes on."""
         row, self._row = self._row, None
         if row is not None:
-            self._state.service.forget(row, future)
+            self._state.service.leave_end(row)
 
-    def _ended(self, future: asyncio.Future[None]) -> None:
+    def _ended(self) -> None:
         call = self._call
         row, self._row = self._row, None
         if row is None:
             return
-        self._state.service.forget(row, future)
+        self._state.service.leave_end(row)
         told: RawHeaders = [_CONTENT_TYPE, (b"x-request-id", row.id.encode())]
         try:
             status, body = self._scrape.whole(row, told)
+            shield = self._state.policy.shield
+            call.answer(status, shielded_head(told, call.scope, self._headers, shield), body)
         except Exception as error:  # noqa: BLE001 - told to the client, ours to the log too
             call.go_on(self._as_usual(partial(_raise, error)))
-            return
-        shield = self._state.policy.shield
-        call.answer(status, shielded_head(told, call.scope, self._headers, shield), body)
 
     def _as_usual(self, accepting: Callable[[], Awaitable[TaskRow]]) -> ASGIApp:
         """Return what goes on with the call on its usual way."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from html import escape
+import html
 from typing import Final
 
 from starlette.requests import Request
@@ -120,8 +120,8 @@ def _page(
     lang = language(request)
     document = (
         f'<!doctype html><html lang="{lang}"><meta charset="utf-8"><title>zscrape</title>'
-        f"<style>{_STYLE}</style><h1>zscrape</h1><p>{escape(words)}</p>"
-        f'<p><a href="/">{escape(text("page.to_dashboard", lang))}</a></p></html>\n'
+        f"<style>{_STYLE}</style><h1>zscrape</h1><p>{html.escape(words)}</p>"
+        f'<p><a href="/">{html.escape(text("page.to_dashboard", lang))}</a></p></html>\n'
     )
     return HTMLResponse(document, status, headers={**(headers or {}), **_HEADERS})
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import psutil
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -15,6 +14,7 @@ from zscrape.errors import RefusedError
 from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import check_query, gateway_of, told
 from zscrape.gateway.state import GatewayState
+from zscrape.machine import memory_percent
 from zscrape.model import Snapshot, WorkerStatus
 from zscrape.scripts.catalogue import Catalogue
 
@@ -84,8 +84,8 @@ def figures(state: GatewayState) -> dict[str, Any]:
         "slot_count": snapshot.slot_count,
         "free_slot_count": snapshot.free_slot_count,
         # Since the last call: a figure over a moment of its own would have to wait for it.
-        "cpu_usage": psutil.cpu_percent(interval=None),
-        "memory_usage": psutil.virtual_memory().percent,
+        "cpu_usage": state.processors.percent(),
+        "memory_usage": memory_percent(),
     }
 
 
@@ -133,7 +133,6 @@ def _active_count(snapshot: Snapshot) -> int:
 
 def routes() -> list[BaseRoute]:
     """Return the routes of this resource."""
-    psutil.cpu_percent(interval=None)  # it tells the time since its last call: this is the first
     return [
         Route("/health", health, methods=["GET"]),
         Route("/ready", ready, methods=["GET"]),

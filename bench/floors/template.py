@@ -1,0 +1,148 @@
+"""The template of the floors, and its children: a plain file, started without `site`.
+
+    python -I -S -B template.py CONTROL_FD LIVES [FOLDER]
+
+The `warm.py` of FOLDER is imported first. Each descriptor that comes by the control socket becomes
+the channel of a fork, which waits there for a task: four bytes of size, then code and parameters
+as `marshal` has written them. It answers by four bytes of size and JSON, and is over after LIVES
+tasks. It has a session of its own, and limits that the template has set once; it loads the code of
+a task once.
+
+Everything that a child does the template has done itself before its first fork, then its objects
+are frozen: what a child need not change it need not copy.
+"""
+
+from __future__ import annotations
+
+import _socket
+import fcntl
+import gc
+import os
+import resource
+import sys
+from _json import encode_basestring_ascii, make_encoder
+from marshal import dumps, loads
+
+TYPE_CHECKING = False  # `typing` itself would be part of every fork
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+_CHANNEL_FD = 3
+_SIZE_BYTES = 4
+_READ_BYTES = 65_536
+_FD_LIMIT_COUNT = 253
+_REHEARSALS_COUNT = 60
+_LIMITS = (
+    (resource.RLIMIT_CORE, 0),
+    (resource.RLIMIT_AS, 4 << 30),
+    (resource.RLIMIT_FSIZE, 1 << 30),
+    (resource.RLIMIT_NOFILE, 256),
+    (resource.RLIMIT_CPU, 300),
+)
+
+
+def _refuse(value: object) -> NoReturn:
+    raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+_chunks = make_encoder(None, _refuse, encode_basestring_ascii, None, ": ", ", ", False, False, True)
+_known: dict[bytes, Any] = {}
+
+
+def _receive(fd: int, said: bytes) -> tuple[bytes, bytes]:
+    """Return a message and what has come behind it; `said` is what had come of it before."""
+    while len(said) < _SIZE_BYTES:
+        more = os.read(fd, _READ_BYTES)
+        if not more:
+            os._exit(0)
+        said += more
+    size = int.from_bytes(said[:_SIZE_BYTES], "big") + _SIZE_BYTES
+    while len(said) < size:
+        said += os.read(fd, _READ_BYTES)
+    return said[_SIZE_BYTES:size], said[size:]
+
+
+def _answer(said: bytes) -> bytes:
+    code, parameters = loads(said)
+    run = _known.get(code)
+    if run is None:
+        names: dict[str, Any] = {"__name__": "main"}
+        exec(loads(code), names)
+        run = _known[code] = names["run"]
+    data = "".join(_chunks(run(**parameters), 0)).encode()
+    return len(data).to_bytes(_SIZE_BYTES, "big") + data
+
+
+def _send(fd: int, answer: bytes) -> None:
+    sent = os.write(fd, answer)
+    if sent < len(answer):
+        rest = memoryview(answer)
+        while sent < len(answer):
+            sent += os.write(fd, rest[sent:])
+
+
+def _live(lives: int) -> NoReturn:
+    try:
+        os.setsid()
+        os.closerange(_CHANNEL_FD + 1, 65_536)
+        left = b""
+        for _ in range(lives):
+            said, left = _receive(_CHANNEL_FD, left)
+            _send(_CHANNEL_FD, _answer(said))
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def _rehearse() -> None:
+    reader, writer = os.pipe()
+    code = compile("def run(value):\n    return {'value': value}\n", "main", "exec")
+    said = dumps((dumps(code), {"value": [1, 2.5, None, "text"]}))
+    for _ in range(_REHEARSALS_COUNT):
+        os.write(writer, len(said).to_bytes(_SIZE_BYTES, "big") + said)
+        _send(writer, _answer(_receive(reader, b"")[0]))
+        _receive(reader, b"")
+        _known.clear()
+    os.close(reader)
+    os.close(writer)
+
+
+def _serve(control: _socket.socket, lives: int) -> None:
+    room = _socket.CMSG_SPACE(4 * _FD_LIMIT_COUNT)
+    fork, copy, close, wait = os.fork, os.dup2, os.close, os.waitpid
+    control.send(b"ready")
+    while True:
+        message, ancillary, _flags, _address = control.recvmsg(1, room)
+        if not message:
+            return
+        fds = memoryview(ancillary[0][2]).cast("i").tolist()
+        for fd in fds:
+            copy(fd, _CHANNEL_FD, False)
+            if fork() == 0:
+                _live(lives)
+            close(fd)
+        try:
+            while wait(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            continue
+
+
+def main(control_fd: int, lives: int, folder: str) -> None:
+    """Warm up, rehearse, then fork until the other side has gone."""
+    lifted_fd = fcntl.fcntl(control_fd, fcntl.F_DUPFD_CLOEXEC, _CHANNEL_FD + 1)
+    os.dup2(0, _CHANNEL_FD)  # a place that nothing else takes
+    if folder:
+        sys.path.append(folder)
+        __import__("warm")
+    for kind, most in _LIMITS:
+        resource.setrlimit(kind, (most, most))
+    _rehearse()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    _serve(_socket.socket(fileno=lifted_fd), lives)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), (sys.argv[3:] or [""])[0])

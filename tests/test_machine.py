@@ -1,0 +1,51 @@
+"""What is told of the machine, beside what psutil tells of it."""
+
+from __future__ import annotations
+
+import psutil
+import pytest
+
+from zscrape import machine
+from zscrape.machine import Processors, memory_bytes, memory_percent
+
+
+def test_memory_is_told_as_psutil_tells_it() -> None:
+    """The machine has so much, and nearly the same part of it is in use."""
+    known = psutil.virtual_memory()
+
+    assert memory_bytes() == known.total
+    assert memory_percent() == pytest.approx(known.percent, abs=10.0)
+
+
+def test_the_processors_are_busy_as_far_as_their_times_tell(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for a disk is idle, and what guests have used counts once, as users' time."""
+    told = tmp_path_factory.mktemp("proc") / "stat"
+    monkeypatch.setattr(machine, "_PROCESSORS", told)
+    told.write_text("cpu  100 0 50 800 50 0 0 0 40 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n")
+    processors = Processors()
+
+    at_once = processors.percent()
+    told.write_text("cpu  130 0 60 850 60 0 0 0 70 0\n")
+    later = processors.percent()
+    told.write_text("cpu  130 0 60 849 60 0 0 0 70 0\n")  # some kernels' idle time goes back
+    back = processors.percent()
+
+    assert (at_once, later, back) == (0.0, 40.0, 0.0)
+
+
+def test_the_times_of_this_machine_can_be_read() -> None:
+    """They are counted since its start, and only rise but for what is idle."""
+    processors = Processors()
+
+    assert 0.0 <= processors.percent() <= 100.0
+
+
+def test_elsewhere_psutil_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system without these files has other ways, which psutil knows."""
+    monkeypatch.setattr(machine, "_IS_LINUX", False)
+
+    assert memory_bytes() == psutil.virtual_memory().total
+    assert 0.0 < memory_percent() <= 100.0
+    assert 0.0 <= Processors().percent() <= 100.0
