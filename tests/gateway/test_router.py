@@ -208,6 +208,19 @@ async def test_task_goes_out_and_its_outcome_comes_back(
     assert stored.attempts == (("t", 1),)
 
 
+async def test_sites_with_budgets_go_along(router: Router, dealer: Dealer) -> None:
+    """A script that may ask sites is told which have a budget; one without a client is not."""
+    router.budgeted_for = lambda run: ("shop.example",)
+    router.submit(TaskSpec(id="t", run=RunSpec(PIN, kit=("http",)), match_timeout_s=60.0))
+    router.submit(TaskSpec(id="u", run=RunSpec(PIN, kit=()), match_timeout_s=60.0))
+    await dealer.say(hello())
+    first = await dealer.hear(wire.Run)
+    await dealer.say(wire.Done("t", first.attempt, Outcome(OutcomeCode.OK, b"7")))
+    second = await dealer.hear(wire.Run)
+
+    assert [first.budgeted, second.budgeted] == [("shop.example",), None]
+
+
 async def test_garbage_costs_a_counted_fact_and_nothing_else(
     router: Router, dealer: Dealer, facts: Facts
 ) -> None:

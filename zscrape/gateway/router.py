@@ -72,6 +72,10 @@ def _grant_nothing(_run: RunSpec) -> dict[str, str]:
     return {}
 
 
+def _know_nothing(_run: RunSpec) -> None:
+    """Tell of no sites: attempts ask which have a budget."""
+
+
 def _send_at_once(_task_id: TaskId) -> None:
     """Hold nothing back: the fence of a gateway that promises nothing beyond its own life."""
 
@@ -82,8 +86,8 @@ class Router:
     `on_effect` is called in the loop's thread with every effect that is not a send, also
     before `submit` returns. `pack` gives the bytes of a script by digest, or None. `fence` is
     asked with every Run: what it returns must be done before the Run may leave. `secrets_for`
-    gives the values that a Run takes along. `on_question` hears what attempts ask; the answer
-    is given by `tell`.
+    gives the values that a Run takes along, `budgeted_for` the sites that it must ask with care.
+    `on_question` hears what attempts ask; the answer is given by `tell`.
     """
 
     def __init__(
@@ -98,6 +102,7 @@ class Router:
     ) -> None:
         self.fence: Fence = _send_at_once
         self.secrets_for: Callable[[RunSpec], dict[str, str]] = _grant_nothing
+        self.budgeted_for: Callable[[RunSpec], tuple[str, ...] | None] = _know_nothing
         self.on_question: Callable[[Question], None] = self._answer_nothing
         self._dispatcher = dispatcher
         self._bind = bind
@@ -514,13 +519,22 @@ class Router:
         return has_sent
 
     def _deliver(self, peer: bytes, message: wire.GatewayMessage) -> list[DispatcherEffect]:
-        if type(message) is wire.Run and message.run.secrets:  # nothing that is kept has them
-            message = msgspec.structs.replace(message, secrets=self.secrets_for(message.run))
+        if type(message) is wire.Run and (message.run.secrets or message.run.kit):
+            message = self._complete(message)
         if self._send(peer, wire.encode(message)):
             if type(message) is wire.Welcome:
                 self._send(peer, wire.encode(wire.Keys(self._keys.public_keys)))
             return []
         return self._dispatcher.undelivered(peer, message, now=time.monotonic())
+
+    def _complete(self, message: wire.Run) -> wire.Run:
+        """Put into a Run what nothing that is kept has: values of secrets, and what holds now."""
+        run = message.run
+        return msgspec.structs.replace(
+            message,
+            secrets=self.secrets_for(run) if run.secrets else {},
+            budgeted=self.budgeted_for(run) if run.kit else None,
+        )
 
     def _is_held(self, peer: bytes, run: wire.Run) -> bool:
         """Hold a Run back until its number is stored: it fences every earlier attempt."""
