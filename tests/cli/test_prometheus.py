@@ -23,7 +23,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 DASHBOARDS = sorted((CONFIGS / "grafana" / "dashboards").glob("*.json"))
 LIMIT_S = 40.0  # for what takes a few seconds: targets are found after five
 _METRIC = re.compile(r"\b(?:zscrape|scraping|system|process)_[a-z_]+\b|\bup\b")
-_LISTENING = re.compile(r'"Listening on" address=(\S+)')
+_LISTENING = re.compile(r'"Listening on" (?:component=web )?address=(\S+)')  # 3.0 tells more
 
 
 def expressions(dashboard: Path) -> list[str]:

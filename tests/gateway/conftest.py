@@ -238,7 +238,7 @@ class _Server(uvicorn.Server):
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for a count of the gateway that rings no bell of its own."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while not condition():  # noqa: ASYNC110 - nothing to await: a count is what is looked at
             await asyncio.sleep(0.001)
 
