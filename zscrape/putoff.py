@@ -35,7 +35,7 @@ class _PutOff(ModuleType):
                 except BaseException:
                     _waiting.add(name)
                     raise
-                self.__class__ = ModuleType
+                self.__class__ = ModuleType  # type: ignore[assignment]
         return ModuleType.__getattribute__(self, attribute)
 
 
