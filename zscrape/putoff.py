@@ -35,7 +35,7 @@ class _PutOff(ModuleType):
                 except BaseException:
                     _waiting.add(name)
                     raise
-                self.__class__ = ModuleType  # type: ignore[assignment]
+                self.__class__ = ModuleType  # type: ignore[assignment] # both are modules
         return ModuleType.__getattribute__(self, attribute)
 
 

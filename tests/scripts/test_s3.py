@@ -105,6 +105,7 @@ async def test_unchanged_bucket_gives_the_same_listing(
     assert changed.scripts["watch"]["1.1.0"] == first.scripts["watch"]["1.1.0"]
 
 
+@pytest.mark.timeout(180)  # one server takes a thousand keys one by one
 async def test_more_keys_than_one_page(server: S3Server, open_source: Opener) -> None:
     """A listing goes on past 1,000 keys."""
     server.put_many([f"watch/1.{number}.0/metadata.json" for number in range(1_010)])

@@ -178,16 +178,14 @@ async def test_what_robots_may_not_see_is_not_asked_for(desk: Desk, site: _Site)
     assert third.startswith(f"RobotsDisallowed: {site.url}/closed/third")
 
 
-async def test_a_page_that_the_network_policy_forbids_is_told_so(paced: Paced, site: _Site) -> None:
+async def test_a_page_that_the_network_policy_forbids_is_told_so(desk: Desk, site: _Site) -> None:
     """The attempt ends as it would by `ctx.http`: the address, the policy, and what allows it."""
     source = """
         async def run(url, *, ctx):
             async with ctx.browser(robots=False) as tab:
                 await tab.go_to(url)
-        """
-    paced.gateway = Gateway()
-    options = {"kit": KIT, "limits": LIMITS, "timeout_s": 50.0, "network": "public"}
-    ran = await paced.run(source, {"url": f"{site.url}/page"}, **options)
+    """
+    ran = await desk.browse(source, {"url": site.url}, Gateway().answer, network="public")
 
     assert ran.outcome.code is OutcomeCode.NETWORK_DENIED, ran.outcome
     place = site.url.removeprefix("http://")

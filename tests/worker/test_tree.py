@@ -20,6 +20,7 @@ from zscrape.model import OutcomeCode
 from zscrape.runtime import marker
 from zscrape.worker import strays
 from zscrape.worker.slots import SlotPolicy
+from zscrape.worker.template import Template
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -383,4 +384,5 @@ async def test_answer_that_is_read_after_the_exit_counts(stage: Stage) -> None:
     await ran.finished.wait()
 
     assert ran.data == 1
+    assert isinstance(child.template, Template)
     assert child.id not in child.template._leaving

@@ -222,9 +222,10 @@ class LimitedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Feed the parser; a head must end in time and within its size."""
         is_at_rest = self._is_at_rest
-        head = self._head
-        if head is not None and is_at_rest and head.begins(data) and not self.flow.write_paused:
-            self._begin_again(head, data)
+        is_free = is_at_rest and not self.flow.write_paused
+        quick, head = self._quick, self._head
+        if quick is not None and head is not None and is_free and head.begins(data):
+            self._begin_again(quick, head, data)
             return
         was_in_head = self._is_in_head
         super().data_received(data)
@@ -285,7 +286,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._whole = WholeCall(cycle, super()._start_asgi_task, headers)
         self._quick.begin(self._whole)
 
-    def _begin_again(self, head: Head, data: bytes) -> None:
+    def _begin_again(self, quick: QuickApp, head: Head, data: bytes) -> None:
         """Begin with a call whose head is that of the call before, byte by byte."""
         self._unset_keepalive_if_required()
         self._disarm()
@@ -305,12 +306,12 @@ class LimitedProtocol(HttpToolsProtocol):
         cycle.body += data[len(head.raw) :]
         cycle.more_body = False
         self._whole = WholeCall(cycle, super()._start_asgi_task, head.headers)
-        self._quick.begin(self._whole)
+        quick.begin(self._whole)
 
     @property
     def _is_at_rest(self) -> bool:
         """True iff what comes next is the beginning of a request, and nothing waits before it."""
-        cycle = self.cycle
+        cycle: RequestResponseCycle | None = self.cycle
         is_over = cycle is None or (cycle.response_complete and not cycle.more_body)
         return is_over and not self._is_begun
 
