@@ -157,18 +157,27 @@ def main() -> None:
     arguments = parser.parse_args()
     console = Console()
     figures: dict[str, float] = {}
+    failed: list[str] = []
+    first_at = time.monotonic()
     for part, measure in PARTS.items():
         if arguments.only is None or part in arguments.only:
             console.print(f"measuring {part} ...", style="dim", end=" ")
             began_at = time.monotonic()
-            figures |= {f"{part}.{name}": value for name, value in measure().items()}
+            try:
+                figures |= {f"{part}.{name}": value for name, value in measure().items()}
+            except Exception:  # noqa: BLE001 - what the other parts tell is not to be lost by one
+                console.print_exception()
+                failed.append(part)
             console.print(f"{time.monotonic() - began_at:.0f} s", style="dim")
+    console.print(f"{time.monotonic() - first_at:.0f} s in all", style="dim")
     table = Table("figure", "value", "goal", "", title="zscrape bench, medians")
     table.columns[1].justify = table.columns[2].justify = "right"
     for name, value in figures.items():
         table.add_row(name, f"{value:,.3f}", *verdict(name, value))
     console.print(table)
     _write(arguments.json, figures)
+    if failed:
+        sys.exit(f"could not be measured: {', '.join(failed)}")
 
 
 def main_of_peers() -> None:

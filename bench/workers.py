@@ -3,8 +3,9 @@
     python -m bench.workers HOME COUNT SLOTS [DATA_BYTES]
 
 One process that speaks for many workers, each by a key and a connection of its own. It joins
-by the token in the gateway's home folder, says when all are welcome, and then beats for them
-each second and answers every Run with its outcome. It ends with its standard input.
+by the token in the gateway's home folder, says when all are welcome, and then answers every beat
+of the gateway with theirs, as a worker does, and every Run with its outcome. It ends with its
+standard input.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from zscrape.config.keyfiles import KeyPair, new_pair, pair_of
 from zscrape.model import Outcome, OutcomeCode, WorkerFacts
 
 _BEAT_S = 1.0
+_UNASKED_S = 1.25  # as `zscrape.core.link`: a beat of the gateway is answered
 _STDIN = 0
 _READ_BYTES = 256 * 1024
 _PATIENCE_S = 30.0
@@ -90,6 +92,7 @@ class _Worker:
     def __init__(self, token: JoinToken, number: int, slots: int) -> None:
         self._id, self._slots = f"simulated-{number:04}", slots
         self._seq = 0
+        self._speak_at = 0.0
         pair = new_pair()
         joining = _Line(token, pair_of(token.secret))
         answer = joining.ask(wire.Join(wire.PROTOCOL, self._id, pair.public))
@@ -103,9 +106,14 @@ class _Worker:
         assert isinstance(answer, wire.Welcome), answer
 
     def beat(self) -> None:
-        """Tell that it lives."""
+        """Tell that it lives, unless it has answered its gateway's beat just now."""
+        if self._speak_at <= time.monotonic():
+            self.line.send([self._heartbeat()])
+
+    def _heartbeat(self) -> wire.Heartbeat:
         self._seq += 1
-        self.line.send([wire.Heartbeat("1", self._seq, self._slots)])
+        self._speak_at = time.monotonic() + _UNASKED_S
+        return wire.Heartbeat("1", self._seq, self._slots)
 
     def answer(self, outcome: Outcome) -> None:
         """End every attempt that has come."""
@@ -114,6 +122,8 @@ class _Worker:
             message = wire.decode_gateway(frame)
             if type(message) is wire.Run:
                 said.append(wire.Done(message.task_id, message.attempt, outcome))
+            elif type(message) is wire.GatewayHeartbeat:
+                said.append(self._heartbeat())
             elif type(message) is wire.Who:  # its beats came too late
                 said.append(self._hello)
         if said:

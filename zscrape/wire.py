@@ -196,6 +196,9 @@ class Run(_Message, frozen=True):
     secrets: dict[str, str] = {}  # values by name: filled in as it leaves, kept nowhere
     trace_id: str = ""  # by which others know the call
     client: str = ""  # whose task it is: nobody else's runs in a process that it leaves behind
+    # The sites that have a budget as it leaves, for a script that may ask sites; None: they may be
+    # asked for.
+    budgeted: tuple[str, ...] | None = None
 
 
 class Prepare(_Message, frozen=True):

@@ -31,6 +31,7 @@ SLOT_COUNT = 4
 _SPARE_COUNT, _BATCH_COUNT = 8, 4
 _FOR_EVER_COUNT = 1 << 62
 _NOBLOCK = int(zmq.NOBLOCK)
+_MORE = int(zmq.SNDMORE) | _NOBLOCK
 _EVENTS, _POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)
 _SIZE_BYTES = 4
 _READ_BYTES = 262_144
@@ -56,6 +57,11 @@ class _Link:
     def answer(self, number: bytes, data: bytes) -> None:
         """Send the data of a task."""
         self._socket.send(number + data, _NOBLOCK)
+
+    def answer_large(self, number: bytes, data: bytearray) -> None:
+        """Send it without copying it."""
+        self._socket.send(number, _MORE)
+        self._socket.send(data, _NOBLOCK, copy=False)
 
     def drain(self, begin: Callable[[bytes, bytes], None]) -> None:
         """Begin every task that has come."""
@@ -187,11 +193,15 @@ class _Children:
         while at < len(said):
             if len(said) - at < _SIZE_BYTES:
                 said += wire.recv(_SIZE_BYTES - len(said) + at, _socket.MSG_WAITALL)
-            end = at + _SIZE_BYTES + int.from_bytes(said[at : at + _SIZE_BYTES], "big")
-            if end > len(said):  # the rest is being written
-                said += wire.recv(end - len(said), _socket.MSG_WAITALL)
-            self._link.answer(numbers.popleft(), said[at + _SIZE_BYTES : end])
-            at = end
+            begin = at + _SIZE_BYTES
+            at = begin + int.from_bytes(said[at:begin], "big")
+            if at <= len(said):
+                self._link.answer(numbers.popleft(), said[begin:at])
+            else:  # the rest is being written
+                data, has_count = bytearray(at - begin), len(said) - begin
+                data[:has_count] = said[begin:]
+                wire.recv_into(memoryview(data)[has_count:], 0, _socket.MSG_WAITALL)
+                self._link.answer_large(numbers.popleft(), data)
         if not self._is_reused:
             wire.close()
             del self._wires[descriptor], self._numbers[descriptor]

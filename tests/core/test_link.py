@@ -119,9 +119,8 @@ class Bench:
         """Let time pass with a gateway that beats, acknowledging what it hears or nothing."""
         effects: list[LinkEffect] = []
         while self.now < at:
-            passed = self.tick(min(at, self.now + 0.5))
-            effects += passed
-            beats = said(passed, Heartbeat)
+            effects += self.tick(min(at, self.now + 0.5))
+            beats = said(effects, Heartbeat)
             seq = beats[-1].seq if beats and ack else 99_999
             effects += self.hear(GatewayHeartbeat("b1", seq))
         return effects
@@ -235,12 +234,31 @@ def test_warm_is_told_until_it_is_known(bench: Bench) -> None:
     """Digests travel with every beat until one that carried them is acknowledged."""
     bench.link.observe(load=Load(), warm=("sha256:0",))
 
-    first = said(bench.tick(1.0), Heartbeat)
-    second = said(bench.tick(2.0), Heartbeat)
+    first = said(bench.tick(1.25), Heartbeat)
+    second = said(bench.tick(2.5), Heartbeat)
     bench.hear(GatewayHeartbeat("b1", second[0].seq))
-    third = said(bench.tick(3.0), Heartbeat)
+    third = said(bench.tick(3.75), Heartbeat)
 
     assert [beat.warm for beat in (*first, *second, *third)] == [("sha256:0",)] * 2 + [None]
+
+
+def test_beat_of_the_gateway_is_answered_at_once(bench: Bench) -> None:
+    """Both sides beat in one go; a beat that has just left is not repeated."""
+    first = bench.tick(1.0)
+    answer = bench.hear(GatewayHeartbeat("b1", 1))
+    bench.tick(1.1)
+    again = bench.hear(GatewayHeartbeat("b1", 2))
+
+    assert first == again == []
+    assert [beat.seq for beat in said(answer, Heartbeat)] == [2]
+
+
+def test_worker_beats_by_itself_when_the_gateway_is_late(bench: Bench) -> None:
+    """A worker is heard in time, whether or not its gateway says anything."""
+    effects = bench.tick(2.6)
+
+    assert [beat.seq for beat in said(effects, Heartbeat)] == [2, 3]
+    assert not [each for each in effects if isinstance(each, GatewayLost)]
 
 
 def test_restarted_gateway_is_noticed(bench: Bench) -> None:
@@ -535,7 +553,7 @@ def test_acknowledged_beats_renew_the_lease(bench: Bench) -> None:
 def test_ended_attempt_needs_no_renewal(bench: Bench) -> None:
     """An acknowledgement of a beat that listed what has ended since changes nothing."""
     bench.hear(run(lease_ms=10_000))
-    beat = said(bench.tick(1.0), Heartbeat)[0]
+    beat = said(bench.tick(1.25), Heartbeat)[0]
     bench.call(bench.link.finished, "t", 1, OK)
 
     assert bench.hear(GatewayHeartbeat("b1", beat.seq)) == []
@@ -638,9 +656,9 @@ def test_full_outbox_declines_new_work(bench: Bench, monkeypatch: pytest.MonkeyP
     bench.call(bench.link.emit, "t", 1, (Record("item", 0.0, b"x" * 60),))
     bench.call(bench.link.finished, "t", 1, Outcome(OutcomeCode.OK, data=b"x" * 60))
 
-    full = said(bench.tick(1.0), Heartbeat)
+    full = said(bench.tick(1.25), Heartbeat)
     bench.hear(Ack("t", 1, "stale"))
-    emptied = said(bench.tick(2.0), Heartbeat)
+    emptied = said(bench.tick(2.5), Heartbeat)
 
     assert [beat.limit for beat in (*full, *emptied)] == [0, 2]
 

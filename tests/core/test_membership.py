@@ -229,6 +229,45 @@ def test_gateway_beats_every_interval(rig: Rig) -> None:
     assert rig.dispatcher.snapshot(now=1.0).workers[0].load == Load(50.0, 25.0)
 
 
+def test_fleet_is_told_in_parts(rig: Rig) -> None:
+    """Many workers hear a beat once each interval, some now and some a little later."""
+    names = [f"w{number}" for number in range(300)]
+    for name in names:
+        rig.join(name)
+
+    parts = [rig.tick(1.0 + step * 0.051) for step in range(15)]
+
+    beats = [[beat.peer.decode() for beat in part if isinstance(beat, Send)] for part in parts]
+    assert [len(part) for part in beats] == [64, 64, 64, 64, 44] + [0] * 10
+    assert [name for part in beats for name in part] == names
+    assert len(sends(rig.tick(2.0), GatewayHeartbeat)) == 64
+
+
+def test_worker_that_left_is_not_told(rig: Rig) -> None:
+    """Who has gone before its part of a fleet is told hears nothing; who is left, does."""
+    for number in range(70):
+        rig.join(f"w{number}")
+    rig.tick(1.0)
+    rig.hear("w65", Goodbye("s1"))
+
+    told = rig.tick(1.05)
+
+    assert len(sends(told, GatewayHeartbeat)) == 5
+
+
+def test_fleet_that_is_urged_is_told_at_once(rig: Rig) -> None:
+    """Waiting tasks are no matter of parts: whoever may have room hears of them now."""
+    for number in range(100):
+        rig.join(f"w{number}")
+        rig.beat(f"w{number}", limit=0)
+    rig.tick(1.0)
+    rig.submit("t")
+
+    told = rig.tick(1.01)
+
+    assert len(sends(told, GatewayHeartbeat)) == 100
+
+
 def test_silent_worker_loses_its_task_to_another(rig: Rig) -> None:
     """A task runs elsewhere once its worker has been silent for three intervals."""
     rig.join("a")

@@ -39,3 +39,12 @@ def test_more_deep_places_than_can_be_counted_are_too_deep() -> None:
 def test_few_openings_are_no_depth() -> None:
     """What has no more openings than the limit is not looked into."""
     assert depth_of(b"[[1]]", 2) == 0
+
+
+def test_large_document_with_few_openings_is_no_depth() -> None:
+    """Where texts are long, openings are looked for, not counted; so many are few."""
+    filling = b'"%b"' % (b"x" * 20_000)
+    few, many = (b"[" * count + filling + b"]" * count for count in (16, 17))
+    objects = b'{"a":' * 17 + filling + b"}" * 17
+
+    assert [depth_of(each, 16) for each in (few, many, objects)] == [0, 17, 17]

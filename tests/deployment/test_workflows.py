@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from zscrape import __version__
+
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 _PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
@@ -73,3 +75,16 @@ def test_a_release_is_attested_before_it_is_published() -> None:
 
     assert places == sorted(places)
     assert "uses: ./.github/workflows/build.yml" in text
+
+
+def test_the_changelog_can_be_released() -> None:
+    """On top is what is not released yet, or the version of the package: its notes."""
+    headings = re.findall(r"^## \[?([\w.]+)\]?", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)
+    tags = re.findall(
+        r'newTag: "([^"]+)"',
+        (ROOT / "configs/kubernetes/overlays/production/kustomization.yaml").read_text("utf-8"),
+    )
+
+    assert headings[0] in ("Unreleased", __version__)
+    assert len(set(headings)) == len(headings)
+    assert set(tags) == {__version__}

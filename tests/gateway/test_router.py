@@ -162,6 +162,37 @@ async def test_a_thousand_workers_that_went_at_once(router: Router, facts: Facts
     assert router.explain("t") is not None
 
 
+async def test_what_idle_workers_say_is_read_in_bursts(
+    router: Router, dealer: Dealer, facts: Facts
+) -> None:
+    """Without a task the socket rests after it was read; what comes meanwhile is not lost."""
+    await dealer.say(hello())
+    await dealer.hear(wire.Welcome)
+    async with asyncio.timeout(20):
+        while not is_resting(router):
+            await dealer.say(wire.Heartbeat("s", 1, 1))
+            await asyncio.sleep(0)
+    for number in range(200):
+        await dealer.say(wire.Events(f"t{number}", 1, 0, ()))
+
+    await facts.wait_for(lambda _fact: superseded_count(facts) == 200)
+    router.submit(spec("t"))
+    run = await dealer.hear(wire.Run)
+
+    assert run.task_id == "t"
+    assert not is_resting(router)
+
+
+def is_resting(router: Router) -> bool:
+    """True iff the router does not listen for a moment."""
+    return router._resting is not None
+
+
+def superseded_count(facts: Facts) -> int:
+    """Return how many messages were told to be of no attempt in flight."""
+    return sum(type(fact) is Ignored and fact.reason == "superseded" for fact in facts.seen)
+
+
 async def test_task_goes_out_and_its_outcome_comes_back(
     router: Router, dealer: Dealer, facts: Facts
 ) -> None:
@@ -175,6 +206,19 @@ async def test_task_goes_out_and_its_outcome_comes_back(
 
     assert finished == TaskFinished("t", 1, "w", Outcome(OutcomeCode.OK, b"7"))
     assert stored.attempts == (("t", 1),)
+
+
+async def test_sites_with_budgets_go_along(router: Router, dealer: Dealer) -> None:
+    """A script that may ask sites is told which have a budget; one without a client is not."""
+    router.budgeted_for = lambda run: ("shop.example",)
+    router.submit(TaskSpec(id="t", run=RunSpec(PIN, kit=("http",)), match_timeout_s=60.0))
+    router.submit(TaskSpec(id="u", run=RunSpec(PIN, kit=()), match_timeout_s=60.0))
+    await dealer.say(hello())
+    first = await dealer.hear(wire.Run)
+    await dealer.say(wire.Done("t", first.attempt, Outcome(OutcomeCode.OK, b"7")))
+    second = await dealer.hear(wire.Run)
+
+    assert [first.budgeted, second.budgeted] == [("shop.example",), None]
 
 
 async def test_garbage_costs_a_counted_fact_and_nothing_else(

@@ -260,6 +260,20 @@ async def test_the_gap_of_robots_is_kept(desk: Desk) -> None:
     assert (told.budget, told.claimed_by) == ({"gap": 5.0}, ("robots.txt",))
 
 
+async def test_names_go_along_with_an_attempt(desk: Desk) -> None:
+    """A script is told which sites have budgets, its own among them, unless they are very many."""
+    named = {"b.example": ONE}
+    before = desk.sites.names_for(desk.asked("a", {}).run)
+    await desk.sites.put("a.example", ONE, by="key")
+    names = desk.sites.names_for(desk.asked("a", {}, named=named).run)
+    for number in range(100):
+        await desk.sites.put(f"s{number}.example", ONE, by="key")
+
+    assert before == ()
+    assert names == ("a.example", "b.example")
+    assert desk.sites.names_for(desk.asked("a", {}).run) is None
+
+
 async def test_a_token_by_hand_is_not_held(desk: Desk) -> None:
     """`ctx.throttle` takes a turn; nobody tells when what follows is over."""
     await desk.sites.put("a.example", ONE, by="key")

@@ -89,6 +89,22 @@ def test_what_was_learnt_ahead_is_not_asked_again() -> None:
     assert gateway.asked == [{"kind": "site"}]
 
 
+def test_what_came_with_the_attempt_is_not_asked() -> None:
+    """Names of sites and files of robots that are told with the attempt cost no question."""
+    gateway = Gateway("shop.example")
+    known = {"sites": ["shop.example"], "robots": {"http://a.example": {"text": "Disallow: /"}}}
+    gate = Budget(gateway.ask, say=Log().info, ends_at=1e12, known=known)
+    gate.before("http://a.example/")
+    gate.before("http://shop.example/")
+    told = [gate.robots(f"http://{name}.example") for name in "ab"]
+
+    assert told == ["Disallow: /", "User-agent: *"]
+    assert [each.get("host") or each.get("origin") for each in gateway.asked] == [
+        "shop.example",
+        "http://b.example",
+    ]
+
+
 def test_refusal_is_left_for_the_first_request() -> None:
     """Whatever the gateway refuses ahead of time is raised where a site is really asked."""
 

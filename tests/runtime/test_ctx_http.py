@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import pytest
 
-from zscrape.runtime import ctx_http, retrying
+from zscrape.runtime import retrying
 from zscrape.runtime.ctx_http import Http, HttpError
 
 PAGE = """
@@ -176,10 +176,3 @@ def test_end_of_the_attempt_bounds_a_request(site: str) -> None:
     http.close()
 
     assert took < 4.0  # the page would come after 5 s
-
-
-def test_warming_needs_no_network() -> None:
-    """What the template tries out stays inside its process."""
-    ctx_http.warm()
-
-    assert ctx_http._tls is not None

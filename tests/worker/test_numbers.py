@@ -44,6 +44,12 @@ def test_digits_in_a_string_are_no_number(text: str) -> None:
     assert not holds_unreadable_number(document)
 
 
+@pytest.mark.parametrize("number", ["1e+300", "1E+016", "9" * 300, "1e-4000"])
+def test_large_numbers_that_can_be_read_are_none(number: str) -> None:
+    """A plus in an exponent is no digit of it, and what is too small is nothing."""
+    assert not holds_unreadable_number(f'["{LONG}",{number},1]'.encode())
+
+
 @given(st.recursive(st.text('\\"1e0 ') | st.integers() | st.floats(), st.lists, max_leaves=30))
 def test_what_people_write_holds_none(value: object) -> None:
     """No list of strings and numbers that Python writes is mistaken for one."""

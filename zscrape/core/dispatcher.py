@@ -363,6 +363,11 @@ class Dispatcher:
 
     # ---- what is told ----------------------------------------------------------------
 
+    @property
+    def has_tasks(self) -> bool:
+        """True iff some task has not ended."""
+        return bool(self._lives.tasks)
+
     def explain(self, task_id: TaskId, *, now: float) -> Explanation | None:
         """Say why a task waits, or where it is; None if it is unknown or has ended."""
         return report.explain(self._lives, task_id, now=now)

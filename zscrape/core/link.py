@@ -77,6 +77,9 @@ RESEND_S = 2.0
 TELL_START_S = 0.02
 # A lost question is missed soon; one that a person answers is not asked too often.
 ASK_AGAIN_S = 3.0
+# A gateway's beat is answered by ours: both sides wake once for two beats, and a gateway hears
+# a fleet in bursts. Intervals until a worker beats although the gateway was not heard.
+_UNASKED_BEATS = 1.25
 # Outcomes that wait for their Ack may take this much memory before new work is declined.
 OUTBOX_LIMIT_BYTES = 64 * MIB
 
@@ -122,6 +125,7 @@ class WorkerLink:
         self._boot = ""
         self._heard_at = 0.0
         self._greeted_at = 0.0
+        self._beat_at = 0.0
         self._speak_at = 0.0  # next Hello or beat, by phase
         self._evidence = Evidence()
         self._errands = Errands()
@@ -429,8 +433,13 @@ class WorkerLink:
         self._is_drained_by_gateway = beat.is_draining
         self._queued_count = beat.queued
         acked = self._evidence.of(beat.ack)
-        if acked is None:
-            return
+        if acked is not None:
+            self._heard_proof(acked)
+        if now - self._beat_at >= self._interval_s / 2:
+            self._beat(now)
+
+    def _heard_proof(self, acked: Beat) -> None:
+        """Note that the gateway has heard a beat."""
         for attempt in acked.listed:
             errand = self._errands.running.get(attempt)
             if errand is not None:
@@ -559,7 +568,8 @@ class WorkerLink:
         )
 
     def _beat(self, now: float) -> None:
-        self._speak_at = now + self._interval_s
+        self._beat_at = now
+        self._speak_at = now + _UNASKED_BEATS * self._interval_s
         listed = tuple(self._errands.running)
         beat = Beat(now, listed, self._profile.warm)
         seq = self._evidence.note(beat, lease_s=self._lease_s)

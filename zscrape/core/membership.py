@@ -26,6 +26,9 @@ from zscrape.wire import (
 _PAST_SESSION_COUNT = 8
 # A worker is late that was not heard for so many intervals: one, and room for the way.
 _LATE_BEATS = 1.5
+# So many workers are told at once that this gateway lives; a fleet in parts, so far apart.
+_PART_COUNT = 64
+_PART_GAP_S = 0.05
 
 
 class Membership:
@@ -41,6 +44,10 @@ class Membership:
         self._heartbeat = heartbeat
         self._lost_after_s = heartbeat.lost_after_s
         self.next_beat_at = 0.0  # meaningful while any worker is known
+        self._round_at = 0.0
+        self._to_tell: list[Worker] = []  # in this round of beats
+        self._part_count = _PART_COUNT  # of them are told at once
+        self._is_urgent = False  # the next round tells all at once
         self.has_urged = False  # workers know, or need not know, that tasks wait
 
     # ---- joining -------------------------------------------------------
@@ -319,23 +326,41 @@ class Membership:
     def beat(self, now: float) -> None:
         """Tell every worker that this gateway lives, when it is time; suspects too.
 
-        To a suspect it is the probe that finds out whether the connection is broken.
+        To a suspect it is the probe that finds out whether the connection is broken. Workers
+        answer, so a large fleet is told in parts: each is heard as one burst, and none of them
+        keeps what others say waiting for long.
         """
         if not self._pool.workers or self.next_beat_at > now:
             return
-        self.next_beat_at = now + self._heartbeat.interval_s
-        self._weigh_claims(now)
+        if not self._to_tell:
+            self._begin_round(now)
+        told, self._to_tell = self._to_tell[: self._part_count], self._to_tell[self._part_count :]
+        interval_s = self._heartbeat.interval_s
+        if self._to_tell:
+            self.next_beat_at += _PART_GAP_S
+        else:
+            self.next_beat_at = self._round_at + interval_s
         queued_count = len(self._lives.waiting)
-        self.has_urged = queued_count > 0
         out = self._lives.out
-        late_at = now - _LATE_BEATS * self._heartbeat.interval_s
-        for worker in self._pool.workers.values():
-            if worker.peer:
+        late_at = now - _LATE_BEATS * interval_s
+        for worker in told:
+            if worker.peer and self._pool.workers.get(worker.id) is worker:
                 self._lives.missed_beat_count += worker.heard_at < late_at
                 beat = GatewayHeartbeat(
                     self._boot, worker.beat_seq, queued_count, worker.is_draining
                 )
                 out.append(Send(worker.peer, beat))
+
+    def _begin_round(self, now: float) -> None:
+        self._round_at = self.next_beat_at = now
+        self._to_tell = [*self._pool.workers.values()]
+        limit_count = (
+            1 if self._is_urgent else max(1, int(self._heartbeat.interval_s / _PART_GAP_S))
+        )
+        self._part_count = max(_PART_COUNT, -(-len(self._to_tell) // limit_count))
+        self._is_urgent = False
+        self._weigh_claims(now)
+        self.has_urged = bool(self._lives.waiting)
 
     def _weigh_claims(self, now: float) -> None:
         """Ask again for attempts of other gateways, and give up those of which nothing is heard."""
@@ -354,6 +379,8 @@ class Membership:
         workers = self._pool.workers.values()
         if any(worker.limit < worker.slots and not worker.is_leaving for worker in workers):
             self.next_beat_at = now
+            self._to_tell.clear()
+            self._is_urgent = True
 
     # ---- small parts -----------------------------------------------------------------
 

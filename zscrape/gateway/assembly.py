@@ -168,6 +168,7 @@ async def assemble(
     sites = await open_sites(
         identity, lambda each: service.live(each) is not None, parts, settings.scripts
     )
+    router.budgeted_for = sites.names_for
     remembering = _remember(settings, database, vault, service, parts)
     ends.append(remembering.keys.ended)
     handoffs = _handoffs(settings, identity, service, deliveries, ends)

@@ -43,7 +43,6 @@ _NOBLOCK = int(zmq.NOBLOCK)
 _MORE_NOBLOCK = int(zmq.SNDMORE) | _NOBLOCK
 _EVENTS = int(zmq.EVENTS)
 _POLLIN = int(zmq.POLLIN)
-_RCVMORE = int(zmq.RCVMORE)
 # Messages handled before the loop gets a turn: a flood must not starve HTTP.
 _DRAIN_LIMIT_COUNT = 64
 # A deadline that the loop has passed by this much without a tick: the timer is broken.
@@ -60,6 +59,9 @@ _PASSAGE_LIMIT_COUNT = 65_536
 _LAST_WORD_S = 0.2
 
 _BIND_AGAIN_S = 0.02
+# While no task is open, nobody waits for what workers say: it is read in bursts. Each on its
+# own would cost a gateway of a thousand idle workers a wake-up for every beat.
+_REST_S = 0.01
 
 # What says when the number of a task's attempt is stored: None when it need not be, or is.
 Fence: TypeAlias = Callable[[TaskId], "asyncio.Future[None] | None"]
@@ -68,6 +70,10 @@ Fence: TypeAlias = Callable[[TaskId], "asyncio.Future[None] | None"]
 def _grant_nothing(_run: RunSpec) -> dict[str, str]:
     """Grant no secret: a gateway without any."""
     return {}
+
+
+def _know_nothing(_run: RunSpec) -> None:
+    """Tell of no sites: attempts ask which have a budget."""
 
 
 def _send_at_once(_task_id: TaskId) -> None:
@@ -80,8 +86,8 @@ class Router:
     `on_effect` is called in the loop's thread with every effect that is not a send, also
     before `submit` returns. `pack` gives the bytes of a script by digest, or None. `fence` is
     asked with every Run: what it returns must be done before the Run may leave. `secrets_for`
-    gives the values that a Run takes along. `on_question` hears what attempts ask; the answer
-    is given by `tell`.
+    gives the values that a Run takes along, `budgeted_for` the sites that it must ask with care.
+    `on_question` hears what attempts ask; the answer is given by `tell`.
     """
 
     def __init__(
@@ -96,6 +102,7 @@ class Router:
     ) -> None:
         self.fence: Fence = _send_at_once
         self.secrets_for: Callable[[RunSpec], dict[str, str]] = _grant_nothing
+        self.budgeted_for: Callable[[RunSpec], tuple[str, ...] | None] = _know_nothing
         self.on_question: Callable[[Question], None] = self._answer_nothing
         self._dispatcher = dispatcher
         self._bind = bind
@@ -110,6 +117,8 @@ class Router:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
         self._ticked_at = float("-inf")
+        self._resting: asyncio.TimerHandle | None = None  # iff the socket is not listened to
+        self._read_at = float("-inf")
         self._beside: set[asyncio.Task[None]] = set()
         self._handshakes = Handshakes(
             self._context,
@@ -149,7 +158,7 @@ class Router:
         except zmq.ZMQError as error:
             raise ConfigError(source=f"link {self._bind}", reason=str(error)) from error
         self.endpoint = str(self._socket.getsockopt_string(zmq.LAST_ENDPOINT)).rstrip("\0")
-        self._loop.add_reader(self._socket.fileno(), self._drain)
+        self._loop.add_reader(self._socket.fileno(), self._on_readable)
         self._guard.start(self._port)
         self._tick()
 
@@ -158,6 +167,8 @@ class Router:
         if self._socket.closed:
             return
         self._loop.remove_reader(self._socket.fileno())
+        if self._resting is not None:
+            self._resting.cancel()
         self._guard.stop()
         self._handshakes.stop()
         if self._timer is not None:
@@ -333,6 +344,24 @@ class Router:
 
     # ---- the pump --------------------------------------------------------------------
 
+    def _on_readable(self) -> None:
+        """Read at once, or with what else comes soon while nobody waits for what workers say."""
+        if not self._dispatcher.has_tasks:
+            rest_s = self._read_at + _REST_S - time.monotonic()
+            if rest_s > 0:
+                self._loop.remove_reader(self._socket.fileno())
+                self._resting = self._loop.call_later(rest_s, self._wake)
+                return
+        self._drain()
+
+    def _wake(self) -> None:
+        """Listen again, and read what has come meanwhile."""
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+            self._loop.add_reader(self._socket.fileno(), self._on_readable)
+            self._drain()
+
     def _drain(self) -> None:
         """Read until the socket would block: its descriptor is edge-triggered."""
         if self._socket.closed:
@@ -350,27 +379,25 @@ class Router:
             try:
                 peer = socket.recv(_NOBLOCK)
             except zmq.Again:
+                self._read_at = time.monotonic()
                 return False
+            frame = socket.recv(_NOBLOCK, copy=False)
             passage = self._passages.get(peer)
             if passage is None:
-                frame = self._let_in(peer)
-                passage = self._passages[peer]
-            else:
-                frame = socket.recv(_NOBLOCK)
-            if socket.getsockopt(_RCVMORE):
-                while socket.getsockopt(_RCVMORE):
-                    socket.recv(_NOBLOCK)
+                passage = self._let_in(peer, frame)
+            if frame.more:
+                while socket.recv(_NOBLOCK, copy=False).more:
+                    pass
                 self._garbage(peer, "more than one frame")
-                continue
-            self._hear(peer, passage, frame)
+            else:
+                self._hear(peer, passage, frame.bytes)
         return True
 
-    def _let_in(self, peer: bytes) -> bytes:
-        """Read the first message of a connection, with what libzmq knows of its sender.
+    def _let_in(self, peer: bytes, frame: zmq.Frame) -> Passage:
+        """Note what libzmq knows of the sender of a connection's first message.
 
         Who it is was proven in the handshake, so it holds for all that comes over it.
         """
-        frame = self._socket.recv(_NOBLOCK, copy=False)
         passage = self._gatekeeper.passage(str(frame.get("User-Id")))
         with suppress(zmq.ZMQError):  # a build that does not tell: what is unheard stays dialled
             passage.descriptor = int(frame.get("__fd"))
@@ -378,7 +405,7 @@ class Router:
         if len(self._passages) >= _PASSAGE_LIMIT_COUNT:  # a dropped one is looked up again
             del self._passages[next(iter(self._passages))]
         self._passages[peer] = self._heard[passage.descriptor] = passage
-        return frame.bytes
+        return passage
 
     def _heard_count(self, descriptor: int) -> int:
         passage = self._heard.get(descriptor)
@@ -464,7 +491,11 @@ class Router:
         has_sent, self._has_sent, self._is_settling = self._has_sent, False, False
         if self._socket.closed:
             return
-        if has_sent and int(self._socket.getsockopt(_EVENTS)) & _POLLIN:
+        if self._resting is not None:
+            if self._dispatcher.has_tasks:
+                self._wake()
+            self._arm()
+        elif has_sent and int(self._socket.getsockopt(_EVENTS)) & _POLLIN:
             self._drain()
         else:
             self._arm()
@@ -488,13 +519,22 @@ class Router:
         return has_sent
 
     def _deliver(self, peer: bytes, message: wire.GatewayMessage) -> list[DispatcherEffect]:
-        if type(message) is wire.Run and message.run.secrets:  # nothing that is kept has them
-            message = msgspec.structs.replace(message, secrets=self.secrets_for(message.run))
+        if type(message) is wire.Run and (message.run.secrets or message.run.kit):
+            message = self._complete(message)
         if self._send(peer, wire.encode(message)):
             if type(message) is wire.Welcome:
                 self._send(peer, wire.encode(wire.Keys(self._keys.public_keys)))
             return []
         return self._dispatcher.undelivered(peer, message, now=time.monotonic())
+
+    def _complete(self, message: wire.Run) -> wire.Run:
+        """Put into a Run what nothing that is kept has: values of secrets, and what holds now."""
+        run = message.run
+        return msgspec.structs.replace(
+            message,
+            secrets=self.secrets_for(run) if run.secrets else {},
+            budgeted=self.budgeted_for(run) if run.kit else None,
+        )
 
     def _is_held(self, peer: bytes, run: wire.Run) -> bool:
         """Hold a Run back until its number is stored: it fences every earlier attempt."""

@@ -34,6 +34,7 @@ from zscrape.store.volatile import VolatileDatabase
 BUDGET_LIMIT_COUNT: Final = 10_000
 OPEN_LIMIT_COUNT: Final = 1_000  # requests of one attempt
 _REFRESH_S: Final = 2.0
+_SENT_LIMIT_COUNT: Final = 64  # with every attempt; of more, those who need them ask
 _SWEEP_S: Final = 600.0
 _COMPLAINTS: Final = frozenset({429, 503})
 
@@ -126,7 +127,7 @@ class Sites:
         question = decode_question(asked.body)
         named = self._named(asked.run)
         if not question.host:
-            return _ENCODE({"sites": sorted({*named, *self._rows, *self._active})})
+            return _ENCODE({"sites": self._names(named)})
         host = site_name(question.host)
         if host is None or host == EVERY_SITE:
             raise field_fault("/host", "site_name", given=question.host[:80])
@@ -153,6 +154,14 @@ class Sites:
         waited_s = round(time.monotonic() - since, 3)
         self.waits.add(waited_s)
         return _ENCODE({"token": token_id, "site": site, "waited_s": waited_s})
+
+    def names_for(self, run: RunSpec) -> tuple[str, ...] | None:
+        """Return the sites that have budgets, as `answer` tells them; None: too many to send."""
+        found = self._names(self._named(run))
+        return tuple(found) if len(found) <= _SENT_LIMIT_COUNT else None
+
+    def _names(self, named: Mapping[str, SiteBudget]) -> list[str]:
+        return sorted({*named, *self._rows, *self._active})
 
     async def seen(self, asked: Asked) -> bytes:
         """Answer `seen`: take in how requests went.

@@ -25,7 +25,7 @@ from zscrape.ops.site import Site
 from zscrape.ops.site.goods import PRODUCTS
 
 _SLOT_COUNT: Final = 2
-_TIMEOUT_S: Final = 60.0
+_TIMEOUT_S: Final = 300.0  # seconds altogether, but on a small and busy board a minute for each
 # Variables that would point the demonstration at somebody's real cluster or settings.
 _OWN_PREFIXES: Final = ("ZSCRAPE_", "SCRIPT_")
 

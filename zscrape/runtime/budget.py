@@ -38,20 +38,35 @@ Report = dict[str, Any]
 
 
 class Budget:
-    """Lets requests of one attempt go as the cluster's budgets of sites have it."""
+    """Lets requests of one attempt go as the cluster's budgets of sites have it.
+
+    Args:
+        ask: Asks the gateway.
+        say: Tells of a longer wait: `ctx.log.info`.
+        ends_at: When the attempt ends, in monotonic seconds.
+        known: What the gateway need not be asked at first: `sites`, the names of those that have
+            a budget, and `robots`, what it says of a site's robots.txt, by origin.
+    """
 
     def __init__(
-        self, ask: Callable[..., Any], *, say: Callable[..., None], ends_at: float
+        self,
+        ask: Callable[..., Any],
+        *,
+        say: Callable[..., None],
+        ends_at: float,
+        known: dict[str, Any] | None = None,
     ) -> None:
         self._ask = ask
-        self._say = say  # tells of a longer wait: `ctx.log.info`
+        self._say = say
         self._alone = LocalGate(ends_at)  # for a run that has no gateway
         self._is_alone = False
         self._lock = threading.Lock()
         self._refreshing = threading.Lock()
         self._room = threading.BoundedSemaphore(_ASKING_LIMIT_COUNT)
-        self._names: frozenset[str] = frozenset()
-        self._names_at = -inf
+        told = known or {}
+        self._names: frozenset[str] = frozenset(told.get("sites", ()))
+        self._names_at = time.monotonic() if "sites" in told else -inf
+        self._robots: dict[str, Any] = told.get("robots", {})
         self._complained: set[str] = set()  # hosts that are asked with care from now on
         self._gaps_s: dict[str, float] = {}  # by host, from robots.txt
         self._open: dict[str, deque[tuple[str, str]]] = {}  # by address: token and host
@@ -102,10 +117,12 @@ class Budget:
         """Return a site's robots.txt as the cluster has it; None: the gateway cannot know."""
         if self._is_alone:
             return None
-        try:
-            told = self._ask("robots", {"origin": origin}, timeout_s=_ROBOTS_LIMIT_S)
-        except (AskRefused, TimeoutError):
-            return None
+        told = self._robots.get(origin)
+        if told is None:
+            try:
+                told = self._ask("robots", {"origin": origin}, timeout_s=_ROBOTS_LIMIT_S)
+            except (AskRefused, TimeoutError):
+                return None
         if told.get("deflated"):
             import base64
             import zlib

@@ -44,15 +44,21 @@ class Channel:
         """The descriptor of the socket."""
         return self._fd
 
-    def send(self, kind: bytes, payload: bytes) -> None:
-        """Write one frame, waiting for the worker when it is slow to read."""
-        head = (len(payload) + 1).to_bytes(4, "big") + kind
+    def send(self, kind: bytes, payload: bytes, more: bytes = b"") -> None:
+        """Write one frame, waiting for the worker when it is slow to read.
+
+        Args:
+            kind: What it is.
+            payload: What is in it.
+            more: The rest of that: what is large need not be copied to be joined.
+        """
+        size = len(payload) + len(more)
+        head = (size + 1).to_bytes(4, "big") + kind
         with self._lock:
-            if len(payload) <= _JOIN_BYTES:
-                self._write(head + payload)
+            if size <= _JOIN_BYTES:
+                self._write(head + payload + more)
             else:
-                self._write(head)
-                self._write(payload)
+                self._write_all((head, payload, more))
 
     def receive(self) -> bytes | None:
         """Return the payload of the next frame, or None when the worker has hung up."""
@@ -74,7 +80,14 @@ class Channel:
             size += len(more)
         return b"".join(parts)[5:end]
 
-    def _write(self, data: bytes) -> None:
+    def _write_all(self, parts: tuple[bytes, ...]) -> None:
+        sent = os.writev(self._fd, parts)
+        for part in parts:
+            if sent < len(part):
+                self._write(memoryview(part)[sent:])
+            sent = max(sent - len(part), 0)
+
+    def _write(self, data: bytes | memoryview) -> None:
         sent = os.write(self._fd, data)
         if sent == len(data):
             return

@@ -43,8 +43,9 @@ _GENERATOR = type(_ for _ in ())
 
 _NOTHING_TO_DRIVE = (type(None), dict, list, str, int, float, bool, tuple)
 
-# A request: these fields, each ended by a NUL, then the parameters, the secrets (an object of
-# `secrets_size` bytes) and the code (of `code_size` bytes; none: compile). Split by one call:
+# A request: these fields, each ended by a NUL, then the parameters, what is known of sites (an
+# object of `known_size` bytes, see `budget.Budget`), the secrets (another, of `secrets_size`) and
+# the code (of `code_size` bytes; none: compile). Split by one call:
 # reading JSON would touch as much of this process's memory as the rest of an attempt that
 # does little.
 FIELDS = (
@@ -62,6 +63,7 @@ FIELDS = (
     "secrets_size",
     "trace_id",
     "left_count",
+    "known_size",
 )
 # `left_count`: how many more attempts this process may run after this one.
 # Modes. RUN_PLAIN: the code is that of a plain script. REPLAY: sites answer as they did once.
@@ -153,7 +155,7 @@ def _answer(said: Said, payload: bytes, confine: Callable[[str], None] | None) -
         head = _head({**failure, "cpu_us": cpu_us, "memory_bytes": memory_bytes})
         if failure["code"] != "parked":
             _tell_recording(said)
-    said.channel.send(frames.ANSWER, len(head).to_bytes(4, "big") + head + data)
+    said.channel.send(frames.ANSWER, len(head).to_bytes(4, "big") + head, data)
     return is_kept
 
 
@@ -239,11 +241,11 @@ def _run(request: list[bytes], said: Said) -> Any:
     folder_raw, entry_raw = request[2:4]
     mode, code_size_raw, secrets_size_raw = request[9:12]
     rest = request[-1]
+    code_size = int(code_size_raw)
+    params_size = len(rest) - code_size - int(secrets_size_raw) - int(request[14])
     if _loaded is not None:
-        params_raw = rest[: len(rest) - int(secrets_size_raw)]
-        return _call(_loaded, _params(params_raw), request, said)
-    folder, entry_point, code_size = folder_raw.decode(), entry_raw.decode(), int(code_size_raw)
-    params_size = len(rest) - code_size - int(secrets_size_raw)
+        return _call(_loaded, _params(rest[:params_size]), request, said)
+    folder, entry_point = folder_raw.decode(), entry_raw.decode()
     if mode == COMPILE:
         return compiled(folder, entry_point)
     params_raw = rest[:params_size]
@@ -276,15 +278,25 @@ def _context(params: dict[str, Any], request: list[bytes], said: Said) -> Contex
         secrets=_secrets(request),
         is_replay=request[9] == REPLAY,
         trace_id=request[12].decode(),
+        known=_known(request),
     )
 
 
 def _secrets(request: list[bytes]) -> dict[str, str]:
-    code_size, secrets_size, rest = int(request[10]), int(request[11]), request[-1]
-    if not secrets_size:
+    end = len(request[-1]) - int(request[10])
+    return _object(request, end, int(request[11]))
+
+
+def _known(request: list[bytes]) -> dict[str, Any]:
+    end = len(request[-1]) - int(request[10]) - int(request[11])
+    return _object(request, end, int(request[14]))
+
+
+def _object(request: list[bytes], end: int, size: int) -> dict[str, Any]:
+    """Return what stands before `end` in the last part of a request."""
+    if not size:
         return {}
-    end = len(rest) - code_size
-    found: dict[str, str] = _scan(rest[end - secrets_size : end].decode(), 0)[0]
+    found: dict[str, Any] = _scan(request[-1][end - size : end].decode(), 0)[0]
     return found
 
 
@@ -413,8 +425,8 @@ def rehearse(scratch: str, times_count: int, confine: Callable[[str], None] | No
     size = str(len(code)).encode()
     common = b"0\0001\0%b\0main.py\0rehearsal\000300.0\0000\000512000000\0" % folder.encode()
     common += b"67108864\0"
-    from_source = common + RUN + b'\0000\0000\0\0000\0{"value":1}'
-    from_code = common + RUN + b"\0" + size + b'\0000\0\0000\0{"value":1}' + code
+    from_source = common + RUN + b'\0000\0000\0\0000\0000\0{"value":1}'
+    from_code = common + RUN + b"\0" + size + b'\0000\0\0000\0000\0{"value":1}' + code
     reader, writer = os.pipe()
     for payload in (from_source, from_code) * times_count:
         os.write(writer, (len(payload) + 1).to_bytes(4, "big") + frames.REQUEST + payload)

@@ -187,6 +187,7 @@ class Context:
         secrets: dict[str, str] | None = None,
         is_replay: bool = False,
         trace_id: str = "",
+        known: dict[str, Any] | None = None,
     ) -> None:
         self.params = params
         self.task_id = task_id
@@ -197,6 +198,7 @@ class Context:
         self._script_name = script_name
         self._ends_at = ends_at  # monotonic seconds
         self._secrets = secrets or {}
+        self._known = known or {}  # of sites: see `budget.Budget`
         self._is_replay = is_replay  # sites answer as they did once
         self._http: Http | None = None
         self._asking: Asking | None = None
@@ -388,7 +390,9 @@ class Context:
             if self._kept_budget is None:
                 from zscrape.runtime.budget import Budget
 
-                self._kept_budget = Budget(self._ask, say=self.log.info, ends_at=self._ends_at)
+                self._kept_budget = Budget(
+                    self._ask, say=self.log.info, ends_at=self._ends_at, known=self._known
+                )
         return self._kept_budget
 
     def ask(

@@ -9,7 +9,7 @@ the way is tried again, and `Retry-After` heeded; robots.txt is obeyed; bodies a
 decompressed within limits; a proxy that fails is exchanged for another. Where it can tell how
 an attempt ends, what it raises has that outcome: see `httperrors.py`.
 
-The template imports and warms all of this once; the TLS context alone takes 87 ms to make.
+The template imports and warms all of this once: see `warming.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import httpcore
 import httpx
 
 from zscrape import __version__
@@ -107,7 +106,7 @@ class Http:
         self._asynchronous: AsyncHttp | None = None
         self._own_gate = LocalGate(ends_at)
         gate = gate or self._own_gate
-        transport = self._transport = Transport(_tls_context(), gate, ends_at)
+        transport = self._transport = Transport(tls_context(), gate, ends_at)
         transport.tape = tape
         transport.robots = Robots(gate, self._fetch_robots, self._agent)
         self._client = httpx.Client(
@@ -367,32 +366,9 @@ def _is_signed_in(page: Page, selector: str) -> bool:
     return page.css_first(_PASSWORD_FIELD) is None
 
 
-def _tls_context() -> ssl.SSLContext:
-    global _tls  # noqa: PLW0603 - made once in the template, inherited by every child
+def tls_context() -> ssl.SSLContext:
+    """Return what verifies sites, made once in the template and inherited by every child."""
+    global _tls  # noqa: PLW0603 - it takes 87 ms to make
     if _tls is None:
         _tls = httpx.create_ssl_context()
     return _tls
-
-
-def warm() -> None:
-    """Load and try out everything that a request and a page need, before the first fork."""
-    import asyncio  # noqa: F401 - for scripts that are asynchronous
-    import csv  # noqa: F401 - what scrapers import next
-    import datetime as dt  # noqa: F401
-    import html  # noqa: F401
-
-    from zscrape.runtime import budget  # noqa: F401 - the gate of every client
-
-    # A name of other than ASCII needs codecs that a limited child may no longer load.
-    "백.example".encode("idna")
-
-    # httpx loads its engine with the first real client, and the engine its parts with the
-    # first connection: 100 ms in every child, were it not done here.
-    http = Http(script_name="warm", ends_at=time.monotonic() + TIMEOUT_S)
-    http._client.build_request("GET", "http://warm.example/", params={"page": 1})  # noqa: SLF001 - its own
-    http.close()
-    said = [b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 19\r\n\r\n"]
-    backend = httpcore.MockBackend([*said, b"<a href='/x'>x</a>\n"])
-    with httpcore.ConnectionPool(network_backend=backend) as pool:
-        answer = pool.request("GET", "http://warm.example/")
-    Page("http://warm.example/", answer.content, headers=httpx.Headers(answer.headers)).links()

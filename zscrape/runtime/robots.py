@@ -25,7 +25,8 @@ LIMIT_BYTES = 500 * 1024  # RFC 9309, section 2.5
 # A site that wants more is not crawled by waiting but by asking it less.
 _GAP_LIMIT_S = 60.0
 # Misspelt as people do it, too: the parser is as lenient.
-_FORBIDS = re.compile(r"^\s*di\w*l+[ao]w", re.IGNORECASE | re.MULTILINE)
+_FORBIDS = re.compile(r"di\w*l+[ao]w", re.IGNORECASE)
+_DELAYS = re.compile(r"crawl\W?delay", re.IGNORECASE)
 _NOTHING_ALLOWED = "User-agent: *\nDisallow: /\n"
 
 
@@ -81,12 +82,13 @@ class Robots:
                 )
             if status != 200:
                 return _Rules(None, "")
-        if not text.strip():
+        is_forbidding = _FORBIDS.search(text) is not None
+        if not is_forbidding and _DELAYS.search(text) is None:  # many say less: it is not read
             return _Rules(None, "")
         rules = Protego.parse(text)
         gap_s = rules.crawl_delay(self._agent().partition("/")[0])
         if gap_s:
             self._gate.wants_gap(origin, min(float(gap_s), _GAP_LIMIT_S))
-        if _FORBIDS.search(text) is None:  # nothing to look up at each request
+        if not is_forbidding:  # nothing to look up at each request
             return _Rules(None, "")
         return _Rules(rules, "forbids this address to robots")

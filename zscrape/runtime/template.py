@@ -379,15 +379,21 @@ def has_browser(kit: str) -> bool:
     return "browser" in kit.split(",")
 
 
-def warm(kit: str) -> None:
-    """Import and try out what scripts with this kit will use, so that no child has to."""
+def warm(kit: str, *, is_forked: bool = True) -> None:
+    """Import and try out what scripts with this kit will use, so that no child has to.
+
+    Where this process is itself the child (not `is_forked`), trying out would be no use.
+    """
     if "http" in kit.split(",") or has_browser(kit):  # visits go by what `ctx.http` knows
         # Its command line brings rich and pygments: 9 MB more in every fork. None: not there.
         sys.modules["httpx._main"] = None  # type: ignore[assignment]
-        from zscrape.runtime import ctx_http
+        from zscrape.runtime import warming
 
         del sys.modules["httpx._main"]
-        ctx_http.warm()
+        if is_forked:
+            warming.warm()
+        else:
+            warming.load()
     if has_browser(kit):
         from zscrape.runtime import ctx_browser
 
@@ -475,7 +481,7 @@ def serve_child(arguments: list[str]) -> None:
     sandbox.prepare_ruleset(folder)
     os.closerange(RULESET_FD + 1, 65536)
     network.watch()
-    warm(kit)
+    warm(kit, is_forked=False)
     _import(preload)
     _prepare_interpreter()
     if has_browser(kit):

@@ -19,6 +19,8 @@ from zscrape.runtime.retrying import retry_after_s
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import httpcore
+
     from zscrape.runtime.gate import Gate, Tape
     from zscrape.runtime.robots import Robots
 
@@ -101,6 +103,10 @@ class Transport(httpx.BaseTransport):
         """Close every connection."""
         for each in self._pools.values():
             each.close()
+
+    def connect_by(self, backend: httpcore.NetworkBackend) -> None:
+        """Reach sites without a proxy by another way than sockets of the network."""
+        self._pool("")._pool._network_backend = backend  # noqa: SLF001 - httpx hands none on
 
     def _pool(self, proxy_url: str) -> httpx.HTTPTransport:
         found = self._pools.get(proxy_url)

@@ -36,7 +36,7 @@ from zscrape.core.link import WorkerLink
 from zscrape.errors import WireError
 from zscrape.machine import Processors, memory_percent
 from zscrape.model import Attempt, Load, Outcome, OutcomeCode, Pin, Record, RunSpec
-from zscrape.worker.attempt import Assignment
+from zscrape.worker.assignment import Assignment
 from zscrape.worker.credentials import Credentials
 from zscrape.worker.joining import JoinRefused, join
 
@@ -446,6 +446,7 @@ class Agent:
                         secrets=run.secrets,
                         trace_id=run.trace_id,
                         client=run.client,
+                        budgeted=run.budgeted,
                     )
                 )
             case Ready(run=run):

@@ -7,21 +7,21 @@ counted against the limits; whatever does not fit ends this attempt and nothing 
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import signal
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from zscrape.log import hide
 from zscrape.messages import text
-from zscrape.model import Outcome, OutcomeCode, Record, RunSpec, Usage
-from zscrape.runtime import channel as frames, child as child_runtime
+from zscrape.model import Outcome, OutcomeCode, Record, Usage
+from zscrape.runtime import channel as frames
 from zscrape.wire import Ask, Tell
 from zscrape.worker import verdict
+from zscrape.worker.assignment import Assignment
 from zscrape.worker.capture import Budget, Stream
 from zscrape.worker.children import Child, Exit
 from zscrape.worker.codes import Code
@@ -32,6 +32,8 @@ from zscrape.worker.parking import PERSON, Clock
 from zscrape.worker.pump import Pump
 from zscrape.worker.quota import FolderWatch
 from zscrape.worker.recordings import record_of
+from zscrape.worker.requests import compile_request_of, request_of
+from zscrape.worker.robotsfiles import RobotsFiles, RobotsOf
 from zscrape.worker.speech import Speech, Violation
 from zscrape.worker.watch import TreeWatch
 from zscrape.worker.yields import Yields
@@ -49,21 +51,6 @@ _LATE_EXIT_S = 1.0
 # What an attempt has started is killed with it, but ends only once it is given a processor.
 _STRAYS_PAUSE_S = 0.01
 _STRAYS_LIMIT_S = 5.0  # stuck in the kernel: others do not wait for it
-
-
-class Assignment(msgspec.Struct, frozen=True):
-    """One attempt to run. `deadline_at`: when the task's whole life ends, by the loop's clock."""
-
-    task_id: str
-    attempt: int
-    run: RunSpec
-    params: bytes
-    deadline_at: float | None = None
-    is_exclusive: bool = False  # another may begin as soon as this one is told to be over
-    secrets: dict[str, str] = {}  # values by name, as far as they are granted
-    trace_id: str = ""  # by which others know the call
-    client: str = ""  # whose it is
-    is_replay: bool = False  # sites answer as they did once: what asks `replay` says
 
 
 class SlotListener(Protocol):
@@ -94,6 +81,7 @@ class Running:
         listener: SlotListener,
         grace_s: float,
         on_over: Callable[[Running], None],
+        robots: RobotsFiles | None = None,
     ) -> None:
         self.assignment = assignment
         self._loop = loop
@@ -106,6 +94,10 @@ class Running:
         self._yields = None if expect is None else Yields(expect)
         for value in assignment.secrets.values():
             hide(value)  # from this worker's own log
+        run = assignment.run
+        # Where nothing may leave, a gateway says so of every site.
+        is_asking = robots is not None and run.kit and run.network != "none"
+        self._robots = RobotsOf(robots, run.pin.digest) if robots and is_asking else None
         self._child: Child | None = None
         self.preparing: asyncio.Task[None] | None = None
         self.keep: Callable[[Child], None] | None = None  # takes a child that may run another
@@ -151,16 +143,26 @@ class Running:
         self._err = Stream("stderr", "warning", budget, line_bytes, mask)
         self._speech = Speech(self._limits, budget, mask)
         self._inquiry = Inquiry(self._loop, mask, pass_on=self._ask)
-        self._write(
-            child,
-            memoryview(
-                _request(self.assignment, folder, ends_at - now, code, left_count, is_compile_only)
-            ),
-        )
+        timeout_s = ends_at - now
+        if is_compile_only:
+            request = compile_request_of(self.assignment, folder, timeout_s)
+        else:
+            known = self._known()
+            request = request_of(self.assignment, folder, timeout_s, code, left_count, known)
+        self._write(child, memoryview(request))
         self._pump.add(child.channel_fd, self._on_channel)
         if self._unsent:
             self._pump.watch_writing(child.channel_fd, is_wanted=True)
         self._listener.on_started(self.assignment.task_id, self.assignment.attempt)
+
+    def _known(self) -> dict[str, Any] | None:
+        """Return what the attempt need not ask before it gets a page."""
+        sites, robots = self.assignment.budgeted, self._robots
+        known: dict[str, Any] = {} if sites is None else {"sites": sites}
+        files = None if robots is None else robots.known()
+        if files:
+            known["robots"] = files
+        return known
 
     def _on_long(self) -> None:
         """Watch what it prints and starts. Most attempts are over before that pays."""
@@ -216,10 +218,11 @@ class Running:
         if self._is_deaf:
             return
         try:
-            for kind, payload in self._speech.split(data):
+            for kind, told in self._speech.split(data):
                 if kind == frames.ANSWER:
-                    self._on_answer(payload)
+                    self._on_answer(told)
                     return
+                payload = bytes(told)
                 if kind == frames.ASK:
                     self._inquiry.hear(payload)
                     continue
@@ -240,7 +243,12 @@ class Running:
             if kind == PERSON:
                 self._clock.park(request)
             task = self.assignment
-            self._listener.on_ask(Ask(task.task_id, task.attempt, request, kind, body))
+            ask = Ask(task.task_id, task.attempt, request, kind, body)
+            told = None if self._robots is None else self._robots.answer(ask)
+            if told is None:
+                self._listener.on_ask(ask)
+            else:
+                self.tell(told)
 
     def tell(self, tell: Tell) -> None:
         """Give the script the answer to what it has asked."""
@@ -248,6 +256,8 @@ class Running:
         if child is None:
             return
         self._clock.unpark(tell.request)
+        if self._robots is not None:
+            self._robots.hear(tell)
         frame = self._inquiry.answer(tell)
         if self._unsent:  # it does not read: what it is owed is bounded by what it may ask
             self._unsent = memoryview(bytes(self._unsent) + frame)
@@ -263,7 +273,7 @@ class Running:
         self._has_recording = True
         self._tell("recording", record_of(payload, self._mask))
 
-    def _on_answer(self, payload: bytes) -> None:
+    def _on_answer(self, payload: bytes | memoryview) -> None:
         answer = self._speech.answer(payload)
         outcome = verdict.of_answer(answer, self.assignment.run)
         if self._yields is not None and outcome.data is not None:
@@ -482,38 +492,6 @@ class Running:
         if child.exited is None:
             child.template.expect_exit(child, _LATE_EXIT_S)
         child.template.refill()  # not sooner: what forks takes a processor from what runs
-
-
-def _request(
-    assignment: Assignment,
-    folder: str,
-    timeout_s: float,
-    code: Code | None,
-    left_count: int,
-    is_compile_only: bool,
-) -> bytes:
-    """Return the frame that a child waits for: see `FIELDS` in `zscrape.runtime.child`."""
-    run = assignment.run
-    limits = run.limits
-    # With no limit of its own the wall clock comes first and tells the better story.
-    cpu_s = math.ceil(limits.cpu_s) if limits.cpu_s else math.ceil(timeout_s) + 2
-    mode, content, secrets = child_runtime.RUN, b"", b""
-    if assignment.secrets and not is_compile_only:
-        secrets = msgspec.json.encode(assignment.secrets)
-    if is_compile_only:
-        mode = child_runtime.COMPILE
-    elif code is not None:
-        mode = child_runtime.RUN_PLAIN if code.is_plain else child_runtime.RUN
-        content = code.content
-    if assignment.is_replay and mode == child_runtime.RUN:
-        mode = child_runtime.REPLAY
-    head = (
-        f"{assignment.task_id}\0{assignment.attempt}\0{folder}\0{run.entry_point}\0{run.pin.name}\0"
-        f"{timeout_s:.3f}\0{max(cpu_s, 1)}\0{limits.memory_bytes}\0{limits.result_size_bytes}\0"
-        f"{mode.decode()}\0{len(content)}\0{len(secrets)}\0{assignment.trace_id}\0{left_count}\0"
-    ).encode()
-    parts = (frames.REQUEST, head, assignment.params, secrets, content)
-    return b"".join((sum(map(len, parts)).to_bytes(4, "big"), *parts))
 
 
 def _read(fd: int, limit_bytes: int) -> bytes | None:

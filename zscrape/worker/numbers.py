@@ -16,6 +16,9 @@ from typing import Final
 # most three.
 _ALIKE: Final = bytes.maketrans(b"123456789E", b"000000000e")
 _SIGNS: Final = (b"0" * 400, b"0e0000", b"0e+0000")
+# With a plus taken for one more digit, one search does for two; what it finds may be 1e+300.
+_ALIKE_AND_PLUS: Final = bytes.maketrans(b"123456789E+", b"000000000e0")
+_FIRST_SIGNS: Final = _SIGNS[:2]
 _LONGEST_SIGN_BYTES: Final = 400
 _CHUNK_BYTES: Final = 1 << 16  # what is cut up at a time: pieces of it take more memory
 _BACKSLASH: Final = ord("\\")
@@ -28,6 +31,9 @@ def holds_unreadable_number(document: bytes) -> bool:
 
 
 def _has_sign(text: bytes) -> bool:
+    alike = text.translate(_ALIKE_AND_PLUS)
+    if not any(sign in alike for sign in _FIRST_SIGNS):
+        return False
     alike = text.translate(_ALIKE)
     return any(sign in alike for sign in _SIGNS)
 

@@ -25,7 +25,8 @@ from zscrape.model import Attempt, Limits, Outcome, OutcomeCode, Pin, Record, Ru
 from zscrape.runtime import chromium
 from zscrape.runtime.limits import Limits as ChildLimits
 from zscrape.wire import Ask, Tell
-from zscrape.worker.attempt import Assignment, Running, SlotListener
+from zscrape.worker.assignment import Assignment
+from zscrape.worker.attempt import Running, SlotListener
 from zscrape.worker.children import Child
 from zscrape.worker.codes import CodeKey, Codes
 from zscrape.worker.environments import Environments, needs_environment
@@ -35,6 +36,7 @@ from zscrape.worker.leftovers import Leftovers
 from zscrape.worker.network import Egress, NetworkPolicy, Strength
 from zscrape.worker.pump import Pump
 from zscrape.worker.reusing import Reusing, Use
+from zscrape.worker.robotsfiles import RobotsFiles
 from zscrape.worker.scratch import Scratch
 from zscrape.worker.supervisor.keeper import Supervisor
 from zscrape.worker.templates import Templates
@@ -88,6 +90,7 @@ class Slots:
         self._held = held  # where a script is that can be run as it stands
         self._scratch = Scratch(policy.scratch_dir, leftovers)
         self._codes = Codes()
+        self._robots = RobotsFiles()
         self._beside: set[Running] = set()  # attempts of our own
         self._egress = Egress(policy.network)
         self._readying: set[asyncio.Task[None]] = set()
@@ -197,6 +200,7 @@ class Slots:
             listener=self._listener,
             grace_s=self._policy.grace_s,
             on_over=self._on_over,
+            robots=self._robots,
         )
         self._running[assignment.task_id, assignment.attempt] = running
         if assignment.trace_id:  # who sends one follows the call: a line for each costs too much

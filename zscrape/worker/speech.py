@@ -120,8 +120,10 @@ class Speech:
         """True iff a frame has begun that is not whole yet."""
         return bool(self._held)
 
-    def split(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def split(self, data: bytes) -> Iterator[tuple[bytes, bytes | memoryview]]:
         """Yield the kind and the payload of every frame that `data` completes.
+
+        An answer comes as a view, of which only its data is copied.
 
         Raises:
             Violation: This cannot be a frame of ours, or it is larger than any may be.
@@ -142,7 +144,8 @@ class Speech:
             if end > size:
                 self._needed_bytes = end - size
                 break
-            yield data[at + 4 : at + 5], data[at + 5 : end]
+            kind = data[at + 4 : at + 5]
+            yield kind, (memoryview(data) if kind == frames.ANSWER else data)[at + 5 : end]
             at = end
         if at < size:
             self._held = [data[at:]]
@@ -173,7 +176,7 @@ class Speech:
             raise _torn() from None
         raise _torn()
 
-    def answer(self, payload: bytes) -> Answer:
+    def answer(self, payload: bytes | memoryview) -> Answer:
         """Return the last frame, its data checked.
 
         Raises:
@@ -184,7 +187,7 @@ class Speech:
             raise _torn()
         try:
             answer = _decode_head(payload[4 : 4 + size])
-            answer.data = payload[4 + size :]
+            answer.data = bytes(payload[4 + size :])
             if answer.code == OutcomeCode.OK:
                 _check_data(answer.data)
                 answer.data = self._masked(answer.data)

@@ -8,18 +8,18 @@ import math
 import os
 import signal
 import socket
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
 
 from zscrape.runtime import marker
 from zscrape.runtime.limits import Limits
-from zscrape.worker import processes, strays, tree
+from zscrape.worker import processes, strays
 from zscrape.worker.children import Child, Exit, Spares
-from zscrape.worker.kinds import Kind, TemplateFailed, TemplatePolicy, start_process
+from zscrape.worker.kinds import Kind, TemplateFailed, TemplatePolicy
 from zscrape.worker.pump import Pump
 from zscrape.worker.scratch import Scratch
+from zscrape.worker.starting import begin
 from zscrape.worker.supervisor.handover import Handover
 from zscrape.worker.supervisor.keeper import Supervisor
 
@@ -89,32 +89,10 @@ class Template:
         self._start()
 
     def _start(self) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        answer_fd = self._handover.answer_fd if self._handover else -1
-        with theirs, tempfile.TemporaryFile() as errors:
-            try:
-                self.process = start_process(
-                    self.kind,
-                    self._policy,
-                    self._scratch.root,
-                    theirs.fileno(),
-                    errors.fileno(),
-                    answer_fd,
-                )
-            except OSError as error:
-                ours.close()
-                if self._handover:
-                    self._handover.close()
-                python = self.kind.python or self._policy.python
-                raise TemplateFailed(f"{python}: {error.strerror}") from error
-            self._errors_fd = os.dup(errors.fileno())
-        if self._handover:
-            self._handover.started()
-        ours.setblocking(False)
-        self._control = ours
-        self._pidfd = os.pidfd_open(self.process.pid)
-        self._eye = tree.Eye(self.process.pid)
-        self._pump.add(ours.fileno(), self._on_control)
+        begun = begin(self.kind, self._policy, self._scratch.root, self._handover)
+        self.process, self._control = begun.process, begun.control
+        self._errors_fd, self._pidfd, self._eye = begun.errors_fd, begun.pidfd, begun.eye
+        self._pump.add(self._control.fileno(), self._on_control)
         self._pump.add(self._pidfd, self._on_gone)
 
     @property
