@@ -43,6 +43,7 @@ def test_demo_for_machines_is_json_lines(zscrape: Zscrape) -> None:
 
 @pytest.mark.system
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Debian's package chromium")
+@pytest.mark.timeout(180)  # every sample, with browsers among them
 def test_demo_with_a_browser_runs_those_samples_too(zscrape: Zscrape) -> None:
     """With `--browser` the samples that need Chromium come behind the others."""
     result = zscrape("demo", "--browser", "--json")

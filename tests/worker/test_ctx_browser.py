@@ -206,7 +206,7 @@ async def test_network_policy_holds_for_the_browser(desk: Desk, site: Site) -> N
 
     if desk.slots.network_strength.name == "kit":
         pytest.skip("nothing on this machine holds other programs than Python to a policy")
-    assert ran.data == ["own", "NavigationError"]
+    assert ran.data == ["own", "NetworkDenied"]
     assert site.seen == []
 
 

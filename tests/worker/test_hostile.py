@@ -166,8 +166,8 @@ async def test_processor_limit(stage: Stage) -> None:
                 pass
     """
     name = stage.write(source)
-    plain = stage.begin(name, {"is_deaf": False}, limits=Limits(cpu_s=1.0))
-    deaf = stage.begin(name, {"is_deaf": True}, limits=Limits(cpu_s=1.0))
+    plain = stage.begin(name, {"is_deaf": False}, limits=Limits(cpu_s=1.0), timeout_s=50.0)
+    deaf = stage.begin(name, {"is_deaf": True}, limits=Limits(cpu_s=1.0), timeout_s=50.0)
     await plain.finished.wait()
     await deaf.finished.wait()
 
