@@ -177,6 +177,11 @@ class Running:
         home = child.template.home_of(child)
         self._folder = FolderWatch(self._loop, self._limits, home, pids=lambda: tree.pids, end=end)
 
+    def _unwatch(self) -> None:
+        if self._tree is not None and self._folder is not None:
+            self._tree.close()
+            self._folder.close()
+
     def _write(self, child: Child, data: memoryview) -> None:
         try:
             sent = os.write(child.channel_fd, data)
@@ -396,6 +401,7 @@ class Running:
 
     def _on_exit(self, how: Exit) -> None:
         if self.assignment.is_exclusive:
+            self._unwatch()  # its folder may be another's already, and so may its number
             self._await_strays(how, self._loop.time() + _STRAYS_LIMIT_S)
         else:
             self._end(how)
@@ -431,9 +437,8 @@ class Running:
         now, child = self._loop.time(), self._child
         started_at = self._started_at or now
         self.guard.close()
-        if self._tree is not None and self._folder is not None:
-            self._tree.close()
-            self._folder.close()
+        self._unwatch()
+        if self._tree is not None:
             used_cpu_s = 0.0 if child is None else child.used_cpu_s
             cpu_s = self._tree.cpu_s(cpu_s + used_cpu_s) - used_cpu_s
             memory_bytes = self._tree.peak_bytes(memory_bytes)
