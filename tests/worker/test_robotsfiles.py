@@ -120,6 +120,42 @@ async def test_second_attempt_asks_nothing(stage: Stage, monkeypatch: pytest.Mon
     assert asks == ["robots", "robots"]
 
 
+@pytest.mark.asyncio(loop_scope="session")
+async def test_script_cannot_answer_for_a_site(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that comes again is not that to a later question under the script's same number."""
+    asks: list[Ask] = []
+
+    def tell(ask: Ask, name: str) -> None:
+        body = json.dumps({"text": name}).encode()
+        stage.slots.tell(Tell(ask.task_id, ask.attempt, ask.request, body))
+
+    def answer(ask: Ask) -> None:
+        asks.append(ask)
+        tell(asks[0], "own")
+        if len(asks) == 2:
+            tell(ask, "shop")
+
+    monkeypatch.setattr(stage, "on_ask", answer)
+    name = stage.write("""
+        import json, os
+        def run(origins):
+            told = []
+            for origin in origins:
+                asked = {"request": 7, "kind": "robots", "body": {"origin": origin}}
+                frame = b"k" + json.dumps(asked).encode()
+                os.write(3, len(frame).to_bytes(4, "big") + frame)
+                told.append(json.loads(os.read(3, 65536)[5:]))
+            return [[each["request"], each["body"]["text"]] for each in told]
+    """)
+    ran = await begun(stage, name, ["http://own.example", "http://twice.example"])
+
+    assert ran.data == [[7, "own"], [7, "shop"]]
+    found = stage.slots._robots.find("http://twice.example", digest="other")
+    assert found == b'{"text": "shop"}'
+
+
 async def begun(stage: Stage, name: str, origins: list[str]) -> Ran:
     """Run a script as a gateway has it run that knows of one budget."""
     params: dict[str, Any] = {"origins": origins}
