@@ -11,7 +11,7 @@ import pytest
 from tests.worker.conftest import Ran, Stage
 from zscrape.model import Pin, RunSpec
 from zscrape.wire import Ask, Tell
-from zscrape.worker import robotsfiles
+from zscrape.worker import attempt, robotsfiles
 from zscrape.worker.assignment import Assignment
 from zscrape.worker.robotsfiles import RobotsFiles, RobotsOf
 
@@ -154,6 +154,25 @@ async def test_script_cannot_answer_for_a_site(
     assert ran.data == [[7, "own"], [7, "shop"]]
     found = stage.slots._robots.find("http://twice.example", digest="other")
     assert found == b'{"text": "shop"}'
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize(("kept_s", "told"), [(60.0, True), (-1.0, False)])
+async def test_budgets_are_told_while_they_are_new(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, kept_s: float, told: bool
+) -> None:
+    """An attempt that waited for long asks itself; one that did not knows since it has begun."""
+    monkeypatch.setattr(attempt, "_BUDGETED_KEPT_S", kept_s)
+    name = stage.write("""
+        import time
+        imported_at = time.monotonic()
+        def run(origins, ctx):
+            budget = ctx._budget()
+            return [sorted(budget._names), 0 < budget._names_at < imported_at]
+    """)
+    ran = await begun(stage, name, [])
+
+    assert ran.data == [["shop.example"] if told else [], told]
 
 
 async def begun(stage: Stage, name: str, origins: list[str]) -> Ran:

@@ -48,6 +48,9 @@ _COALESCE_S = 0.02
 # is slowed down instead of its neighbours.
 _DRAIN_PAUSE_S = 0.02
 _LATE_EXIT_S = 1.0
+# Which sites have a budget was told with the attempt. A child takes it for new, and asks again
+# only in a while: after a longer wait for an environment or a browser it asks at once.
+_BUDGETED_KEPT_S = 2.0
 # What an attempt has started is killed with it, but ends only once it is given a processor.
 _STRAYS_PAUSE_S = 0.01
 _STRAYS_LIMIT_S = 5.0  # stuck in the kernel: others do not wait for it
@@ -158,7 +161,8 @@ class Running:
     def _known(self) -> dict[str, Any] | None:
         """Return what the attempt need not ask before it gets a page."""
         sites, robots = self.assignment.budgeted, self._robots
-        known: dict[str, Any] = {} if sites is None else {"sites": sites}
+        is_fresh = self._loop.time() - self._begun_at <= _BUDGETED_KEPT_S
+        known: dict[str, Any] = {} if sites is None or not is_fresh else {"sites": sites}
         files = None if robots is None else robots.known()
         if files:
             known["robots"] = files
