@@ -22,6 +22,7 @@
     ├── TaskDamaged, ScheduleDamaged   what the disk gives back is not what was written
     ├── CapsuleUnusable, NotRecorded   a failed attempt that is to be done again
     ├── BlobMissing, BlobDamaged, BlobUnavailable: the same of what is kept outside
+    ├── WorkerNotStarted      what attempts are forked from does not start: it may pass
     ├── WireError             a message on the link that cannot be read
     └── ConfigError           a setting that cannot be used
         └── HomeInUse, StorageCorrupt, StorageNewer, PostgresMissing
@@ -786,6 +787,18 @@ class SecretsSealed(ZscrapeError):
 
 
 # ---- the rest ------------------------------------------------------------------------
+
+
+@dataclass(eq=False, kw_only=True)
+class WorkerNotStarted(ZscrapeError):
+    """Raised when a worker cannot start what attempts are forked from.
+
+    No `ConfigError`: a machine that is busy or short of memory may do better the next time.
+    """
+
+    code: ClassVar[str] = "worker_not_started"
+    http_status: ClassVar[int] = 503
+    reason: str
 
 
 @dataclass(eq=False, kw_only=True)

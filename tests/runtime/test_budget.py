@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import threading
+import time
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from zscrape.runtime import budget
 from zscrape.runtime.asking import AskRefused
-from zscrape.runtime.budget import Budget
+from zscrape.runtime.budget import REFRESH_S, Budget
 from zscrape.runtime.gate import is_complaint
 
 LIMIT_S = 20.0
@@ -93,7 +94,8 @@ def test_what_came_with_the_attempt_is_not_asked() -> None:
     """Names of sites and files of robots that are told with the attempt cost no question."""
     gateway = Gateway("shop.example")
     known = {"sites": ["shop.example"], "robots": {"http://a.example": {"text": "Disallow: /"}}}
-    gate = Budget(gateway.ask, say=Log().info, ends_at=1e12, known=known)
+    known_at = time.monotonic()
+    gate = Budget(gateway.ask, say=Log().info, ends_at=1e12, known=known, known_at=known_at)
     gate.before("http://a.example/")
     gate.before("http://shop.example/")
     told = [gate.robots(f"http://{name}.example") for name in "ab"]
@@ -103,6 +105,17 @@ def test_what_came_with_the_attempt_is_not_asked() -> None:
         "shop.example",
         "http://b.example",
     ]
+
+
+def test_what_came_with_the_attempt_is_as_old_as_that() -> None:
+    """A script that takes its time before its first request asks which sites have a budget."""
+    gateway = Gateway("shop.example")
+    known_at = time.monotonic() - REFRESH_S
+    known: dict[str, Any] = {"sites": []}
+    gate = Budget(gateway.ask, say=Log().info, ends_at=1e12, known=known, known_at=known_at)
+    gate.before("http://shop.example/")
+
+    assert [each.get("host") for each in gateway.asked] == [None, "shop.example"]
 
 
 def test_refusal_is_left_for_the_first_request() -> None:

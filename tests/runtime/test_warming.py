@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import certifi
 import pytest
 
 from zscrape.runtime import ctx_http, warming
@@ -66,3 +67,17 @@ def test_warming_needs_no_network() -> None:
     warming.warm()
 
     assert ctx_http._tls is not None
+
+
+@pytest.mark.parametrize(("name", "is_made"), [("SSL_CERT_FILE", True), ("OTHER", False)])
+def test_certificates_of_the_owner_are_read_before_a_child_is_confined(
+    monkeypatch: pytest.MonkeyPatch, name: str, is_made: bool
+) -> None:
+    """They may lie where a script may not read; without any, only who asks a site pays for it."""
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    monkeypatch.setenv(name, certifi.where())
+    monkeypatch.setattr(ctx_http, "_tls", None)
+    warming.load()
+
+    assert (ctx_http._tls is not None) is is_made

@@ -190,23 +190,25 @@ async def test_faults_say_what_and_what_next(desk: Desk, site: Site) -> None:
 
 
 async def test_network_policy_holds_for_the_browser(desk: Desk, site: Site) -> None:
-    """A script that may reach what is public has its tab, and no page of this machine in it."""
+    """A script may reach what is public, and no page of this machine; a file is no matter of it."""
     source = """
         async def run(url, *, ctx):
             async with ctx.browser() as tab:
                 await tab.go_to("data:text/html,<title>own</title>")
-                title = await tab.title()
-                try:
-                    await tab.go_to(url + "/", timeout=20)
-                except Exception as error:
-                    return [title, type(error).__name__]
+                told = [await tab.title()]
+                for address in (url + "/", "file:///etc/shadow"):
+                    try:
+                        await tab.go_to(address, timeout=20)
+                    except Exception as error:
+                        told.append(type(error).__name__)
+                return told
     """
     site.seen.clear()
     ran = await desk.browse(source, {"url": site.url}, network="public")
 
     if desk.slots.network_strength.name == "kit":
         pytest.skip("nothing on this machine holds other programs than Python to a policy")
-    assert ran.data == ["own", "NetworkDenied"]
+    assert ran.data == ["own", "NetworkDenied", "NavigationError"]
     assert site.seen == []
 
 

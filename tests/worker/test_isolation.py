@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.worker.conftest import Stage
+from zscrape.cli.verbs import exit_code
 from zscrape.config.values import SettingError
+from zscrape.errors import WorkerNotStarted
 from zscrape.messages import text
 from zscrape.model import LAYERS
 from zscrape.runtime.landlock import FONT_CACHE
-from zscrape.worker import isolation
+from zscrape.worker import canary, isolation
 from zscrape.worker.canary import require_layers, send_canary
 from zscrape.worker.isolation import SKIPPED, STAGING, Isolation, examine, first_uid
 from zscrape.worker.slots import SlotPolicy
@@ -128,6 +130,31 @@ def test_required_layer_that_is_missing_is_refused() -> None:
 async def test_canary_does_well(stage: Stage) -> None:
     """An ordinary script does all that ordinary scripts do, through every layer."""
     await send_canary(stage.slots)
+
+
+async def test_start_that_fails_may_be_tried_again(tmp_path: Path) -> None:
+    """What keeps templates from starting may pass: no setting is blamed, and services restart."""
+    odd = tmp_path / "python"
+    odd.write_text("#!/bin/sh\necho 'Killed' >&2\nexit 137\n")
+    odd.chmod(0o755)
+    policy = SlotPolicy(1, tmp_path / "scratch", (tmp_path,), python=str(odd))
+    with pytest.raises(WorkerNotStarted, match="Killed") as caught:
+        await canary.start(Stage(tmp_path, policy).slots)
+
+    assert exit_code(caught.value) == 1
+
+
+@in_one_loop
+async def test_canary_that_does_not_do_well_blames_the_layers(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script that fails here would fail at every start: the settings have to change."""
+    name = stage.write("def run():\n    raise LookupError('idna')\n")
+    monkeypatch.setattr(canary, "_FOLDER", stage.root / name)
+    with pytest.raises(SettingError, match="LookupError: idna") as caught:
+        await send_canary(stage.slots)
+
+    assert exit_code(caught.value) == 3
 
 
 def test_workers_have_blocks_of_users_of_their_own() -> None:

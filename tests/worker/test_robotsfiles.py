@@ -11,7 +11,7 @@ import pytest
 from tests.worker.conftest import Ran, Stage
 from zscrape.model import Pin, RunSpec
 from zscrape.wire import Ask, Tell
-from zscrape.worker import robotsfiles
+from zscrape.worker import attempt, robotsfiles
 from zscrape.worker.assignment import Assignment
 from zscrape.worker.robotsfiles import RobotsFiles, RobotsOf
 
@@ -118,6 +118,61 @@ async def test_second_attempt_asks_nothing(stage: Stage, monkeypatch: pytest.Mon
         [["shop.example"], ["Disallow: /x"] * count] for count in (1, 1, 2, 1)
     ]
     assert asks == ["robots", "robots"]
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_script_cannot_answer_for_a_site(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that comes again is not that to a later question under the script's same number."""
+    asks: list[Ask] = []
+
+    def tell(ask: Ask, name: str) -> None:
+        body = json.dumps({"text": name}).encode()
+        stage.slots.tell(Tell(ask.task_id, ask.attempt, ask.request, body))
+
+    def answer(ask: Ask) -> None:
+        asks.append(ask)
+        tell(asks[0], "own")
+        if len(asks) == 2:
+            tell(ask, "shop")
+
+    monkeypatch.setattr(stage, "on_ask", answer)
+    name = stage.write("""
+        import json, os
+        def run(origins):
+            told = []
+            for origin in origins:
+                asked = {"request": 7, "kind": "robots", "body": {"origin": origin}}
+                frame = b"k" + json.dumps(asked).encode()
+                os.write(3, len(frame).to_bytes(4, "big") + frame)
+                told.append(json.loads(os.read(3, 65536)[5:]))
+            return [[each["request"], each["body"]["text"]] for each in told]
+    """)
+    ran = await begun(stage, name, ["http://own.example", "http://twice.example"])
+
+    assert ran.data == [[7, "own"], [7, "shop"]]
+    found = stage.slots._robots.find("http://twice.example", digest="other")
+    assert found == b'{"text": "shop"}'
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize(("kept_s", "told"), [(60.0, True), (-1.0, False)])
+async def test_budgets_are_told_while_they_are_new(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, kept_s: float, told: bool
+) -> None:
+    """An attempt that waited for long asks itself; one that did not knows since it has begun."""
+    monkeypatch.setattr(attempt, "_BUDGETED_KEPT_S", kept_s)
+    name = stage.write("""
+        import time
+        imported_at = time.monotonic()
+        def run(origins, ctx):
+            budget = ctx._budget()
+            return [sorted(budget._names), 0 < budget._names_at < imported_at]
+    """)
+    ran = await begun(stage, name, [])
+
+    assert ran.data == [["shop.example"] if told else [], told]
 
 
 async def begun(stage: Stage, name: str, origins: list[str]) -> Ran:

@@ -386,3 +386,37 @@ async def test_answer_that_is_read_after_the_exit_counts(stage: Stage) -> None:
     assert ran.data == 1
     assert isinstance(child.template, Template)
     assert child.id not in child.template._leaving
+
+
+async def test_exit_is_awaited_no_more_once_only_strays_are(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What happens until strays have gone is not held against a child that has ended."""
+    name = stage.write("import os, time\ndef run():\n    time.sleep(0.2)\n    os._exit(1)\n")
+    ran = stage.begin(name, is_exclusive=True)
+    await ran.started.wait()
+    (running,) = stage.slots._running.values()
+    child = running._child
+    assert child is not None
+    template = child.template
+    assert isinstance(template, Template)
+    stage.slots._pump.remove(child.channel_fd)
+    watched: list[bool] = []
+
+    def stuck(_child: object) -> list[int]:
+        if child.exited is None or len(watched) == 5:
+            return []
+        assert running._tree is not None
+        assert running._folder is not None
+        if not watched:  # as if a stray had held the channel until now
+            stage.slots._pump.add(child.channel_fd, running._on_channel)
+        tasks = running._tree._task, running._folder._task
+        watched.append(not all(task.cancelling() for task in tasks))
+        return [1]
+
+    monkeypatch.setattr(template, "strays_of", stuck)  # no test can have one stuck in the kernel
+    await ran.finished.wait()
+
+    assert ran.outcome.code == OutcomeCode.CRASHED
+    assert watched == [False] * 5
+    assert child.id not in template._leaving

@@ -335,6 +335,10 @@ ERRORS: Final[dict[str, Text]] = {
         "The PostgreSQL database of {source} has the encoding {reason}, which cannot hold every text that scripts return. Make one that can, and name it there: CREATE DATABASE zscrape ENCODING 'UTF8' TEMPLATE template0",
         "{source}의 PostgreSQL 데이터베이스 인코딩이 {reason}(이)라 스크립트가 돌려주는 모든 글자를 담을 수 없습니다. UTF8 데이터베이스를 새로 만들어 지정하십시오: CREATE DATABASE zscrape ENCODING 'UTF8' TEMPLATE template0",
     ),
+    "worker_not_started": Text(
+        "The worker did not start: it has no process to run scripts in: {reason}. Where the machine was only busy or short of memory, start it again; if it stays like this, zscrape doctor tells more.",
+        "워커가 시작되지 않았습니다. 스크립트를 실행할 프로세스를 준비하지 못했습니다: {reason}. 머신이 잠시 바쁘거나 메모리가 부족했다면 다시 시작하십시오. 계속되면 zscrape doctor로 자세한 원인을 확인하십시오.",
+    ),
     "task_damaged": Text(
         "What was kept of task {task_id} is damaged; it was not run. Ask for it again.",
         "작업 {task_id}에 대해 보관한 내용이 손상되어 실행하지 않았습니다. 다시 요청하십시오.",

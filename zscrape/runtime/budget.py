@@ -46,6 +46,7 @@ class Budget:
         ends_at: When the attempt ends, in monotonic seconds.
         known: What the gateway need not be asked at first: `sites`, the names of those that have
             a budget, and `robots`, what it says of a site's robots.txt, by origin.
+        known_at: When that was told, in monotonic seconds.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Budget:
         say: Callable[..., None],
         ends_at: float,
         known: dict[str, Any] | None = None,
+        known_at: float = -inf,
     ) -> None:
         self._ask = ask
         self._say = say
@@ -65,7 +67,7 @@ class Budget:
         self._room = threading.BoundedSemaphore(_ASKING_LIMIT_COUNT)
         told = known or {}
         self._names: frozenset[str] = frozenset(told.get("sites", ()))
-        self._names_at = time.monotonic() if "sites" in told else -inf
+        self._names_at = known_at if "sites" in told else -inf
         self._robots: dict[str, Any] = told.get("robots", {})
         self._complained: set[str] = set()  # hosts that are asked with care from now on
         self._gaps_s: dict[str, float] = {}  # by host, from robots.txt

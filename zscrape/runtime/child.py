@@ -128,6 +128,7 @@ def _serve_one(said: Said, channel: Channel, confine: Callable[[str], None] | No
 
 def _answer(said: Said, payload: bytes, confine: Callable[[str], None] | None) -> bool:
     """Run what is asked for and answer; True iff another request may follow."""
+    said.begun_at = time.monotonic()
     request = payload.split(b"\0", len(FIELDS))
     if confine is not None:
         confine(request[2].decode())

@@ -71,6 +71,7 @@ class Said:
 
     __slots__ = (
         "asking",
+        "begun_at",
         "bodies",
         "channel",
         "emitter",
@@ -87,6 +88,7 @@ class Said:
     def __init__(self, channel: frames.Channel, limit_bytes: int) -> None:
         self.channel = channel
         self.limit_bytes = limit_bytes
+        self.begun_at = 0.0  # monotonic seconds, once the request has come
         self.asking: Asking | None = None  # made with the first question
         self.size_bytes = 0
         self.bodies: list[bytes] = []  # the items; they are the data if nothing is returned
@@ -391,7 +393,11 @@ class Context:
                 from zscrape.runtime.budget import Budget
 
                 self._kept_budget = Budget(
-                    self._ask, say=self.log.info, ends_at=self._ends_at, known=self._known
+                    self._ask,
+                    say=self.log.info,
+                    ends_at=self._ends_at,
+                    known=self._known,
+                    known_at=self._said.begun_at,
                 )
         return self._kept_budget
 

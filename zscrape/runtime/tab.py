@@ -66,7 +66,7 @@ class Tab(pydoll_tab.Tab):
                 await super().go_to(url, timeout)
         except NavigationError as error:
             self._raise_refusal()
-            denial = network.denial_of(urlsplit(url).netloc) if _DENIED in str(error) else None
+            denial = _denial(url, error)
             if denial is not None:
                 raise denial from error
             raise
@@ -344,6 +344,17 @@ class Tab(pydoll_tab.Tab):
             return str(await self.value("location.href"))
         except (PydollException, CommandFailed, RuntimeError):
             return "an unknown page"
+
+
+def _denial(url: str, error: NavigationError) -> network.NetworkDenied | None:
+    """Return what to raise if the network policy is why there is no page.
+
+    Chromium says the same of a file that may not be read.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or _DENIED not in str(error):
+        return None
+    return network.denial_of(parts.netloc)
 
 
 def _hear_out(done: asyncio.Future[None]) -> None:

@@ -8,6 +8,7 @@ attributes are cached. A child writes to the fewer pages of memory the less is l
 from __future__ import annotations
 
 import gzip
+import os
 import socket
 import time
 from typing import TYPE_CHECKING, Any
@@ -101,6 +102,8 @@ def load() -> None:
         tables,
     )
 
+    if os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
+        ctx_http.tls_context()  # a confined child can no longer read what these name
     # A name of other than ASCII needs codecs that a limited child may no longer load.
     "백.example".encode("idna")
 

@@ -48,6 +48,9 @@ _COALESCE_S = 0.02
 # is slowed down instead of its neighbours.
 _DRAIN_PAUSE_S = 0.02
 _LATE_EXIT_S = 1.0
+# Which sites have a budget was told with the attempt. A child takes it for new, and asks again
+# only in a while: after a longer wait for an environment or a browser it asks at once.
+_BUDGETED_KEPT_S = 2.0
 # What an attempt has started is killed with it, but ends only once it is given a processor.
 _STRAYS_PAUSE_S = 0.01
 _STRAYS_LIMIT_S = 5.0  # stuck in the kernel: others do not wait for it
@@ -158,7 +161,8 @@ class Running:
     def _known(self) -> dict[str, Any] | None:
         """Return what the attempt need not ask before it gets a page."""
         sites, robots = self.assignment.budgeted, self._robots
-        known: dict[str, Any] = {} if sites is None else {"sites": sites}
+        is_fresh = self._loop.time() - self._begun_at <= _BUDGETED_KEPT_S
+        known: dict[str, Any] = {} if sites is None or not is_fresh else {"sites": sites}
         files = None if robots is None else robots.known()
         if files:
             known["robots"] = files
@@ -176,6 +180,11 @@ class Running:
         tree = self._tree = TreeWatch(self._loop, self._limits, child, end)
         home = child.template.home_of(child)
         self._folder = FolderWatch(self._loop, self._limits, home, pids=lambda: tree.pids, end=end)
+
+    def _unwatch(self) -> None:
+        if self._tree is not None and self._folder is not None:
+            self._tree.close()
+            self._folder.close()
 
     def _write(self, child: Child, data: memoryview) -> None:
         try:
@@ -396,6 +405,7 @@ class Running:
 
     def _on_exit(self, how: Exit) -> None:
         if self.assignment.is_exclusive:
+            self._unwatch()  # its folder may be another's already, and so may its number
             self._await_strays(how, self._loop.time() + _STRAYS_LIMIT_S)
         else:
             self._end(how)
@@ -431,9 +441,8 @@ class Running:
         now, child = self._loop.time(), self._child
         started_at = self._started_at or now
         self.guard.close()
-        if self._tree is not None and self._folder is not None:
-            self._tree.close()
-            self._folder.close()
+        self._unwatch()
+        if self._tree is not None:
             used_cpu_s = 0.0 if child is None else child.used_cpu_s
             cpu_s = self._tree.cpu_s(cpu_s + used_cpu_s) - used_cpu_s
             memory_bytes = self._tree.peak_bytes(memory_bytes)

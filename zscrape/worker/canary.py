@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from zscrape.config.values import SettingError
+from zscrape.errors import WorkerNotStarted
 from zscrape.model import OutcomeCode, Pin, RunSpec
 from zscrape.runtime import limits
 from zscrape.worker.isolation import Isolation
@@ -23,12 +24,12 @@ async def start(slots: Slots) -> None:
     """Start what attempts are forked from.
 
     Raises:
-        ConfigError: It does not start on this machine: there would be no attempt.
+        WorkerNotStarted: It does not start: there would be no attempt.
     """
     try:
         await slots.start()
     except TemplateFailed as error:
-        raise _no_scripts(str(error)) from error
+        raise WorkerNotStarted(reason=str(error)) from error
 
 
 async def send_canary(slots: Slots) -> None:
@@ -36,21 +37,17 @@ async def send_canary(slots: Slots) -> None:
 
     Raises:
         ConfigError: It did not: this worker would fail every script.
+        WorkerNotStarted: There was no process to run it in.
     """
     try:
         outcome = await slots.try_out(_RUN, _FOLDER)
     except (TemplateFailed, OSError) as error:
-        reason = str(error)
-    else:
-        if outcome.code is OutcomeCode.OK:
-            return
-        told = f"{outcome.error_type}: {outcome.error_message}" if outcome.error_type else ""
-        reason = told or f"{outcome.code} {outcome.fields.get('reason', '')}".strip()
-    raise _no_scripts(reason)
-
-
-def _no_scripts(reason: str) -> SettingError:
-    return SettingError(source="[isolation]", reason=reason, fault="canary", value=reason)
+        raise WorkerNotStarted(reason=str(error)) from error
+    if outcome.code is OutcomeCode.OK:
+        return
+    told = f"{outcome.error_type}: {outcome.error_message}" if outcome.error_type else ""
+    reason = told or f"{outcome.code} {outcome.fields.get('reason', '')}".strip()
+    raise SettingError(source="[isolation]", reason=reason, fault="canary", value=reason)
 
 
 def require_layers(layers: Isolation, required: tuple[str, ...]) -> None:

@@ -44,7 +44,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Inquiry:
-    """The open questions of one attempt."""
+    """The open questions of one attempt.
+
+    Beyond this worker they have numbers of ours, each used once: an answer that comes twice, or
+    late, is never taken for that to another question, whichever numbers a script chooses.
+    """
 
     def __init__(
         self,
@@ -56,7 +60,8 @@ class Inquiry:
         self._loop = loop
         self._mask = mask
         self._pass_on = pass_on
-        self._open: set[int] = set()
+        self._open: dict[int, int] = {}  # the script's number by ours
+        self._count = 0
         self._next_at = 0.0  # when the next one is due if nothing may be saved up
 
     def hear(self, payload: bytes) -> None:
@@ -72,25 +77,26 @@ class Inquiry:
             check_json(bytes(asked.body))
         except (*DECODE_ERRORS, RecursionError):
             raise _torn() from None
-        is_known = asked.request in self._open
+        is_known = asked.request in self._open.values()
         if is_known or len(self._open) >= OPEN_LIMIT_COUNT or not _KIND.fullmatch(asked.kind):
             raise _torn()
-        self._open.add(asked.request)
+        self._count += 1
+        self._open[self._count] = asked.request
         body = bytes(asked.body)
         if self._mask is not None and asked.kind not in _UNMASKED_KINDS:
             body = self._mask.document(body)
         delay_s = self._delay_s()
         if delay_s > 0:
-            self._loop.call_later(delay_s, self._pass_on, asked.request, asked.kind, body)
+            self._loop.call_later(delay_s, self._pass_on, self._count, asked.kind, body)
         else:
-            self._pass_on(asked.request, asked.kind, body)
+            self._pass_on(self._count, asked.kind, body)
 
     def answer(self, tell: Tell) -> bytes:
         """Return the frame that tells the script; empty if it has not asked that."""
-        if tell.request not in self._open:
+        request = self._open.pop(tell.request, 0)
+        if not request:
             return b""
-        self._open.remove(tell.request)
-        told = frames.TELL + _encode(_Told(tell.request, tell.code, msgspec.Raw(tell.body)))
+        told = frames.TELL + _encode(_Told(request, tell.code, msgspec.Raw(tell.body)))
         return len(told).to_bytes(4, "big") + told
 
     def _delay_s(self) -> float:

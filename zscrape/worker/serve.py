@@ -88,6 +88,7 @@ async def serve(settings: Settings, tellers: Tellers) -> int:
     Raises:
         ConfigError: The home or the cache folder cannot be used; nothing of what was begun is
             left.
+        WorkerNotStarted: What attempts are forked from does not start.
     """
     async with contextlib.AsyncExitStack() as parts:  # whatever fails, the others are let go
         with usable(settings.home, "--home"):

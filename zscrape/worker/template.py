@@ -251,6 +251,8 @@ class Template:
 
     def expect_exit(self, child: Child, within_s: float) -> None:
         """See that a child ends, and kill it when it does not in time."""
+        if child.exited is not None:  # what it has left behind may hold its channel for longer
+            return
         child.kill_at = self._loop.time() + within_s
         self._leaving[child.id] = child
         if "reap" not in self._timers:
