@@ -309,6 +309,28 @@ async def test_sweep(path: Path) -> None:
     assert on_disk(path, "SELECT count(*) FROM chunks WHERE task_id = 't0'") == [(0,)]
 
 
+async def test_store_of_a_gateway_that_stops_writes_soon(
+    opened: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for others is written at once, and what comes later waits only a moment."""
+    monkeypatch.setattr(opened.store, "_behind_s", 3_600.0)
+    first, second = task(1, origin="scrape"), task(2, origin="scrape")
+    await opened.store.add(first)
+    end(opened.store, first)
+    kept = opened.store.kept("t1")
+
+    opened.store.hasten()
+    async with asyncio.timeout(10.0):
+        assert kept is not None
+        await kept
+        await opened.store.add(second)
+        later = opened.store.kept("t2")
+        assert later is not None
+        await later
+
+    assert on_disk(path, "SELECT count(*) FROM tasks") == [(2,)]
+
+
 async def test_what_was_written_is_read_by_the_next(path: Path) -> None:
     """A store that is closed has written everything; the next one on its file finds it."""
     first = Open(path)

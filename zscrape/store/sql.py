@@ -520,6 +520,13 @@ class SqlTaskStore:
             elif not barrier.future.done():
                 barrier.future.set_result(None)
 
+    def hasten(self) -> None:
+        """Write at once what waits, and let nothing wait for long from now on."""
+        self._behind_s = BEHIND_SHARED_S
+        if self._timer is not None and self._error is None:
+            self._timer.cancel()
+            self._flush_all()
+
     async def settled(self) -> None:
         """Wait until what has changed by now is on the disk, or cannot get there."""
         is_asked = bool(self._dirty or self._discarded)
