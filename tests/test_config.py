@@ -332,6 +332,20 @@ def test_lease_must_outlast_the_silence_that_it_covers(tmp_path: Path) -> None:
     assert "> 15.0" in caught.value.expected
 
 
+def test_lease_must_outlast_the_way_of_a_beat(tmp_path: Path) -> None:
+    """A lease that no beat could renew before an attempt is ended for it is named."""
+    names = {"INTERVAL_S": "4", "MISSED_COUNT": "1", "LEASE_S": "5.9"}
+    with pytest.raises(SettingError) as caught:
+        load(environ=environ(tmp_path, **{f"ZSCRAPE_HEARTBEAT_{k}": v for k, v in names.items()}))
+    names["LEASE_S"] = "6"
+    kept = load(
+        environ=environ(tmp_path, **{f"ZSCRAPE_HEARTBEAT_{k}": v for k, v in names.items()})
+    )
+
+    assert (caught.value.value, caught.value.expected) == ("5.9", ">= 6.0 (interval_s * 1.5)")
+    assert kept.heartbeat.lease_s == 6.0
+
+
 def test_script_defaults_are_read(tmp_path: Path, settings_file: Path) -> None:
     """`[scripts.NAME]` gives one script its defaults."""
     write(

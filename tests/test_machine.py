@@ -49,3 +49,26 @@ def test_elsewhere_psutil_tells(monkeypatch: pytest.MonkeyPatch) -> None:
     assert memory_bytes() == psutil.virtual_memory().total
     assert 0.0 < memory_percent() <= 100.0
     assert 0.0 <= Processors().percent() <= 100.0
+
+
+def test_a_kernel_that_does_not_tell_what_is_available_is_read_by_psutil(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Old kernels and emulated ones tell the total alone; how much is in use is still known."""
+    told = tmp_path_factory.mktemp("proc") / "meminfo"
+    monkeypatch.setattr(machine, "_MEMORY", told)
+    told.write_text("MemTotal:  1000 kB\nMemFree:  100 kB\n")
+
+    assert memory_bytes() == 1_024_000
+    assert memory_percent() == pytest.approx(psutil.virtual_memory().percent, abs=10.0)
+
+
+def test_memory_in_use_is_never_below_nothing(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container may be told more available than it has in all."""
+    told = tmp_path_factory.mktemp("proc") / "meminfo"
+    monkeypatch.setattr(machine, "_MEMORY", told)
+    told.write_text("MemTotal:  1000 kB\nMemAvailable:  1100 kB\n")
+
+    assert memory_percent() == 0.0

@@ -20,6 +20,7 @@ else:
 
 _IS_LINUX: Final = sys.platform == "linux"
 _MEMORY: Final = Path("/proc/meminfo")
+_MEMORY_FIELDS: Final = frozenset({"MemTotal", "MemAvailable"})
 _PROCESSORS: Final = Path("/proc/stat")
 # Fields of the first line of /proc/stat, proc(5). Behind these eight stands the time of guests,
 # which is in the time of users already.
@@ -31,15 +32,18 @@ def memory_bytes() -> int:
     """Return how much memory the machine has."""
     if not _IS_LINUX:
         return psutil.virtual_memory().total
-    return _memory()[0]
+    return _memory()["MemTotal"]
 
 
 def memory_percent() -> float:
     """Return how much of its memory is in use: not to be had without swapping."""
     if not _IS_LINUX:
         return psutil.virtual_memory().percent
-    total, available = _memory()
-    return round(100.0 * (total - available) / total, 1)
+    told = _memory()
+    total, available = told["MemTotal"], told.get("MemAvailable")
+    if available is None:  # before Linux 3.14, and where /proc is emulated
+        return psutil.virtual_memory().percent
+    return round(max(0.0, 100.0 * (total - available) / total), 1)
 
 
 class Processors:
@@ -56,11 +60,10 @@ class Processors:
         return round(max(0.0, 100.0 * (busy - busy_before) / passed), 1) if passed > 0 else 0.0
 
 
-def _memory() -> tuple[int, int]:
-    """Return the bytes that there are, and those that could be had."""
+def _memory() -> dict[str, int]:
+    """Return the bytes that there are and, where the kernel tells, those that could be had."""
     lines = dict(line.split(":", 1) for line in _MEMORY.read_text("ascii").splitlines())
-    total, available = (int(lines[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
-    return total * KIB, available * KIB
+    return {name: int(lines[name].split()[0]) * KIB for name in _MEMORY_FIELDS & lines.keys()}
 
 
 def _times() -> tuple[float, float]:

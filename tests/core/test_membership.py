@@ -18,14 +18,26 @@ from zscrape.core.effects import (
     WorkerSuspected,
 )
 from zscrape.core.history import History
-from zscrape.model import Load, LockRequest, Outcome, OutcomeCode, Overlap, Record, WorkerStatus
+from zscrape.model import (
+    Load,
+    LockRequest,
+    Outcome,
+    OutcomeCode,
+    Overlap,
+    Record,
+    WorkerFacts,
+    WorkerStatus,
+)
 from zscrape.wire import (
+    PROTOCOL,
     Ack,
     Cancel,
     Done,
     Events,
     GatewayHeartbeat,
     Goodbye,
+    Heartbeat,
+    Hello,
     Reject,
     Run,
     Started,
@@ -266,6 +278,42 @@ def test_fleet_that_is_urged_is_told_at_once(rig: Rig) -> None:
     told = rig.tick(1.01)
 
     assert len(sends(told, GatewayHeartbeat)) == 100
+
+
+def test_worker_of_a_large_fleet_is_never_left_long_without_a_beat(rig: Rig) -> None:
+    """However a fleet is told, at once or in parts, each hears of its gateway soon again."""
+    names = [f"w{number}" for number in range(1_300)]
+    for name in names:
+        rig.dispatcher.receive(
+            name.encode(),
+            Hello(PROTOCOL, name, "s1", 1, 0, (), WorkerFacts()),
+            now=0.0,
+        )
+    told_at = dict.fromkeys(names, 0.0)
+    gaps_s: list[float] = []
+    parts: list[int] = []
+    for step in range(1, 3_000):
+        now = step / 200
+        effects = rig.dispatcher.tick(now=now)
+        if step == 1_405:
+            effects += rig.dispatcher.submit(spec("t"), now=now)
+            effects += rig.dispatcher.tick(now=now)
+        told = [
+            each.peer.decode()
+            for each in effects
+            if isinstance(each, Send) and isinstance(each.message, GatewayHeartbeat)
+        ]
+        gaps_s += [now - told_at[name] for name in told]
+        told_at |= dict.fromkeys(told, now)
+        parts += [len(told)] if told else []
+        if told:
+            for name in told:
+                beat = Heartbeat("s1", step, 0, ())
+                rig.dispatcher.receive(name.encode(), beat, now=now)
+
+    assert max(gaps_s) <= 1.26
+    assert parts.count(1_300) == 1  # at once only as a task came
+    assert max(parts[-20:]) <= 100
 
 
 def test_silent_worker_loses_its_task_to_another(rig: Rig) -> None:

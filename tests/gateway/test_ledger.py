@@ -141,6 +141,32 @@ async def test_drained_of_a_store_that_stays():
     assert ledger.live_count == 2
 
 
+async def test_an_end_is_safe_though_its_task_goes_on(monkeypatch: pytest.MonkeyPatch):
+    """What was written with an attempt's end is told, whatever the task has said since."""
+    told: list[tuple[str, int]] = []
+    store = MemoryTaskStore()
+    heard = []
+    monkeypatch.setattr(store, "hear_kept", heard.append)
+    row = TaskRow(id="t", script_name="page", created_at=100.0)
+    await store.add(row)
+    ledger = Ledger(store=store, hub=EventHub(), on_stored=told.extend)
+    ledger.open(row)
+    ledger.apply(TaskAssigned("t", 1, "w"))
+    ledger.apply(TaskQueued("t", 1, OutcomeCode.BLOCKED, 15.0))
+    first_number = row.last_number
+    ledger.apply(TaskAssigned("t", 2, "w"))
+    ledger.apply(TaskFinished("t", 2, "w", Outcome(code=OutcomeCode.OK, data=b"1")))
+
+    steps = []
+    for number in (first_number - 1, first_number, row.last_number - 1, row.last_number):
+        heard[0]([("t", number)])
+        await asyncio.sleep(0)
+        steps.append([*told])
+
+    first, second = ("t", 1), ("t", 2)
+    assert steps == [[], [first], [first], [first, second]]
+
+
 async def test_a_loss_that_was_none():
     """An attempt that its worker still has is shown as running, and counts for no lost worker."""
     ledger, row = await _ledger()

@@ -260,7 +260,7 @@ async def test_the_gap_of_robots_is_kept(desk: Desk) -> None:
     assert (told.budget, told.claimed_by) == ({"gap": 5.0}, ("robots.txt",))
 
 
-async def test_names_go_along_with_an_attempt(desk: Desk) -> None:
+async def test_names_go_along_with_an_attempt(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A script is told which sites have budgets, its own among them, unless they are very many."""
     named = {"b.example": ONE}
     before = desk.sites.names_for(desk.asked("a", {}).run)
@@ -268,6 +268,8 @@ async def test_names_go_along_with_an_attempt(desk: Desk) -> None:
     names = desk.sites.names_for(desk.asked("a", {}, named=named).run)
     for number in range(100):
         await desk.sites.put(f"s{number}.example", ONE, by="key")
+
+    monkeypatch.setattr(desk.sites, "_names", lambda named: pytest.fail("all were sorted"))
 
     assert before == ()
     assert names == ("a.example", "b.example")

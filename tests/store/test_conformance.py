@@ -73,7 +73,7 @@ def _wipe(writer: sqlite3.Connection) -> None:
 async def written(store: Store) -> None:
     """Have everything on the disk, where there is one."""
     if isinstance(store, SqlTaskStore):
-        await store._settled()
+        await store.settled()
 
 
 def _row(number: int, **fields: Any) -> TaskRow:

@@ -209,7 +209,7 @@ async def test_a_database_that_refuses_keeps_no_blobs(opened: Open) -> None:
     end(opened.store, row)
     waiting = opened.store.kept("t1", is_urgent=True)
     while not opened.store.fault():
-        await opened.store._settled()
+        await opened.store.settled()
     opened.database._writer.execute("PRAGMA query_only=OFF")
     assert waiting is not None
     await waiting

@@ -180,7 +180,7 @@ async def test_nothing_accepted_is_lost_by_a_restart_of_the_server(
     await until(lambda: len(accepted) >= count + 50)
     is_over.set()
     await asyncio.gather(*loads)
-    await store._settled()
+    await store.settled()
 
     taken, _ = await SqlTaskStore(store._database, owner="a").take_up(0.0)
     assert {each.row.id for each in taken} == set(accepted)

@@ -209,7 +209,7 @@ async def test_a_key_that_was_looked_for_too_early(opened: Open) -> None:
     first = task(1, client="c", idempotency_key="k")
     await opened.store.add(first)
     end(opened.store, first)
-    await opened.store._settled()
+    await opened.store.settled()
     late = task(2, client="c", idempotency_key="k", origin="scrape")
 
     with pytest.raises(KeyTaken):
@@ -233,7 +233,7 @@ async def test_a_caller_who_goes_before_the_commit(opened: Open, path: Path) -> 
 
     with pytest.raises(asyncio.CancelledError):
         await adding
-    await opened.store._settled()
+    await opened.store.settled()
     assert await opened.store.get("t1") is None
     assert on_disk(path, "SELECT id FROM tasks") == []
 
@@ -244,7 +244,7 @@ async def test_a_flipped_bit(opened: Open, path: Path, column: str) -> None:
     row = task(1, parameters=b'{"a":1}')
     await opened.store.add(row)
     end(opened.store, row)
-    await opened.store._settled()
+    await opened.store.settled()
     with closing(connect(path)) as connection:
         connection.execute(f"UPDATE tasks SET {column} = x'00' || substr({column}, 2)")
 
@@ -267,7 +267,7 @@ async def test_flipped_bits_elsewhere(
     opened.store.append(row, "item", 1, 1.0, b"1")
     end(opened.store, row)
     row.outcome = Outcome(code=OutcomeCode.OK, data=b"x" * 100_000)
-    await opened.store._settled()
+    await opened.store.settled()
     with closing(connect(path)) as connection:
         connection.execute("UPDATE results SET data = x'00'")
         connection.execute("UPDATE chunks SET body = x'00'")
@@ -296,7 +296,7 @@ async def test_sweep(path: Path) -> None:
         store.append(row, "log", 1, 1.0, b"2")
         end(store, row)
     await store.add(task(9))
-    await store._settled()
+    await store.settled()
 
     await store.sweep(1_950.0)
 
@@ -307,6 +307,28 @@ async def test_sweep(path: Path) -> None:
     assert await store.get("t9") is not None
     await store.close()
     assert on_disk(path, "SELECT count(*) FROM chunks WHERE task_id = 't0'") == [(0,)]
+
+
+async def test_store_of_a_gateway_that_stops_writes_soon(
+    opened: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for others is written at once, and what comes later waits only a moment."""
+    monkeypatch.setattr(opened.store, "_behind_s", 3_600.0)
+    first, second = task(1, origin="scrape"), task(2, origin="scrape")
+    await opened.store.add(first)
+    end(opened.store, first)
+    kept = opened.store.kept("t1")
+
+    opened.store.hasten()
+    async with asyncio.timeout(10.0):
+        assert kept is not None
+        await kept
+        await opened.store.add(second)
+        later = opened.store.kept("t2")
+        assert later is not None
+        await later
+
+    assert on_disk(path, "SELECT count(*) FROM tasks") == [(2,)]
 
 
 async def test_what_was_written_is_read_by_the_next(path: Path) -> None:
@@ -328,10 +350,10 @@ async def test_what_was_written_is_read_by_the_next(path: Path) -> None:
     assert items == [b"598", b"599"]
 
 
-async def test_who_hears_of_kept_tasks_hears_of_their_last_state(opened: Open, path: Path) -> None:
-    """A task is told as kept when its state of now is on the disk, and not while it goes on."""
-    heard: list[list[str]] = []
-    opened.store.hear_kept(lambda task_ids: heard.append([*task_ids]))
+async def test_who_hears_of_kept_tasks_hears_how_far(opened: Open, path: Path) -> None:
+    """A task is told as kept as far as its log is on the disk, also while it goes on."""
+    heard: list[list[tuple[str, int]]] = []
+    opened.store.hear_kept(lambda kept: heard.append([*kept]))
     over, going_on = task(1, origin="scrape"), task(2, origin="scrape")
     await opened.store.add_many([(over, None), (going_on, None)])
     end(opened.store, over)
@@ -344,6 +366,6 @@ async def test_who_hears_of_kept_tasks_hears_of_their_last_state(opened: Open, p
     first = [*heard]
     await opened.store.page(TaskQuery())
 
-    assert first == [["t1"]]
-    assert heard == [["t1"], ["t2"]]
+    assert first == [[("t1", 1), ("t2", 0)]]
+    assert heard == [*first, [("t2", 1)]]
     assert on_disk(path, "SELECT status FROM tasks ORDER BY seq") == [("completed",), ("running",)]

@@ -36,6 +36,9 @@ from zscrape.spelling import most_like
 
 FILE_NAME: Final = "zscrape.toml"
 _SECRET_LENGTH: Final = 32
+# A worker ends an attempt at 0.8 of its lease, and once an interval is a beat acknowledged: the
+# rest is for the age of that beat, and its way.
+_LEASE_BEATS: Final = 1.5
 # In the home folder: the gateway's address and its first key, for clients on its machine.
 CLIENT_FILE: Final = "client.toml"
 
@@ -110,13 +113,17 @@ def _heartbeat(values: Mapping[str, Any], sources: Mapping[str, str]) -> Heartbe
     """Return the policy.
 
     Raises:
-        SettingError: Its lease would end before the silence that it is to cover.
+        SettingError: Its lease would end before the silence that it is to cover, or before a
+            beat could renew it.
     """
     policy = HeartbeatPolicy(**values)
+    name = "heartbeat.lease_s"
+    source = name if sources[name] == "default" else sources[name]
     if policy.lease_s <= policy.lost_after_s:
-        name = "heartbeat.lease_s"
-        source = name if sources[name] == "default" else sources[name]
         expected = f"> {policy.lost_after_s} (interval_s * missed_count)"
+        raise wrong(source, policy.lease_s, expected)
+    if policy.lease_s < _LEASE_BEATS * policy.interval_s:
+        expected = f">= {_LEASE_BEATS * policy.interval_s} (interval_s * {_LEASE_BEATS})"
         raise wrong(source, policy.lease_s, expected)
     return policy
 

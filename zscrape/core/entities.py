@@ -155,6 +155,7 @@ class Worker(Struct, eq=False):
     is_leaving: bool = False  # its own wish
     beat_seq: int = 0  # the last beat heard in this session
     heard_at: float = 0.0
+    told_at: float = 0.0  # that its gateway lives
     expires_at: float = 0.0
     capacity: int = 0  # attempts it may have now; 0 while it takes no work
     level: int = -1  # of its load, in its kind; -1 while it has no room

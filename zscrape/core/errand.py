@@ -7,6 +7,7 @@ from math import inf
 from msgspec import Struct, field
 
 from zscrape.core.ensure import ensure
+from zscrape.core.evidence import FENCE_SHARE
 from zscrape.model import MIB, Attempt, Outcome, Record
 from zscrape.wire import Ask, Done, Events, Run
 
@@ -15,9 +16,6 @@ MEMORY_S = 60.0
 
 # Records of one message, unless a single one is larger: far below the limit of a frame.
 EVENTS_LIMIT_BYTES = 4 * MIB
-
-# Of a lease; the last fifth is for ending the attempt, so that it is gone when the lease is.
-_FENCE_SHARE = 0.8
 
 
 class Errand(Struct, eq=False):
@@ -50,7 +48,7 @@ class Errand(Struct, eq=False):
     def renew(self, since: float) -> None:
         """Begin the lease anew at `since`, when this worker last said that it had the attempt."""
         if self.run.lease_ms and self.is_wanted:
-            fence_at = since + self.run.lease_ms / 1000 * _FENCE_SHARE
+            fence_at = since + self.run.lease_ms / 1000 * FENCE_SHARE
             self.fence_at = fence_at if self.fence_at == inf else max(self.fence_at, fence_at)
 
     def disown(self) -> None:

@@ -6,6 +6,37 @@ from typing import NamedTuple
 
 from zscrape.model import Attempt
 
+# Of a lease; the last fifth is for ending the attempt, so that it is gone when the lease is.
+FENCE_SHARE = 0.8
+# A gateway's beat is answered by ours: both sides wake once for two beats, and a gateway hears
+# a fleet in bursts. Intervals until a worker beats although the gateway was not heard; a
+# gateway leaves no more between its own.
+_UNASKED_BEATS = 1.25
+# Intervals between the beats of one that has a lease, where leases are as short as can be.
+_CLOSEST_BEATS = 0.125
+
+
+class Pace(NamedTuple):
+    """How long after a beat a worker beats again by itself."""
+
+    idle_s: float
+    leased_s: float  # while it has an attempt with a lease
+
+
+def pace_of(*, interval_s: float, lease_s: float) -> Pace:
+    """Return the pace that keeps what proves a lease younger than its fence.
+
+    An answer is acknowledged by the gateway's next beat, and proves until the one after that:
+    its age reaches two gaps between them. Where a lease is too short for that, the worker
+    beats in between as well, and what is acknowledged is never old.
+    """
+    gap_s = _UNASKED_BEATS * interval_s
+    spare_s = FENCE_SHARE * lease_s - gap_s
+    if spare_s >= 2 * gap_s:
+        return Pace(gap_s, gap_s)
+    leased_s = max(_CLOSEST_BEATS * interval_s, min(interval_s, spare_s) / 2)
+    return Pace(interval_s / 2, leased_s)
+
 
 class Beat(NamedTuple):
     """One beat, or the first Hello: what is acknowledged was heard after `sent_at`."""

@@ -32,7 +32,7 @@ from zscrape.core.effects import (
     Told,
 )
 from zscrape.core.errand import Errand, Errands
-from zscrape.core.evidence import Beat, Evidence
+from zscrape.core.evidence import Beat, Evidence, pace_of
 from zscrape.core.profile import Profile
 from zscrape.core.questions import Questions
 from zscrape.model import (
@@ -77,9 +77,6 @@ RESEND_S = 2.0
 TELL_START_S = 0.02
 # A lost question is missed soon; one that a person answers is not asked too often.
 ASK_AGAIN_S = 3.0
-# A gateway's beat is answered by ours: both sides wake once for two beats, and a gateway hears
-# a fleet in bursts. Intervals until a worker beats although the gateway was not heard.
-_UNASKED_BEATS = 1.25
 # Outcomes that wait for their Ack may take this much memory before new work is declined.
 OUTBOX_LIMIT_BYTES = 64 * MIB
 
@@ -119,6 +116,7 @@ class WorkerLink:
         self._interval_s = heartbeat.interval_s
         self._lost_after_s = heartbeat.lost_after_s
         self._lease_s = heartbeat.lease_s
+        self._pace = pace_of(interval_s=self._interval_s, lease_s=self._lease_s)
         self._phase = _Phase.CLOSED
         self._connection = 0
         self._reopen_count = 0  # since the last Welcome
@@ -397,6 +395,7 @@ class WorkerLink:
         self._interval_s = welcome.interval_ms / 1000
         self._lost_after_s = self._interval_s * welcome.missed_count
         self._lease_s = welcome.lease_ms / 1000
+        self._pace = pace_of(interval_s=self._interval_s, lease_s=self._lease_s)
         self._is_drained_by_gateway = welcome.is_draining
         if self._phase is _Phase.JOINED:
             return  # an answer to a repeated Hello: what it keeps is older than what runs
@@ -466,6 +465,8 @@ class WorkerLink:
             errand = self._errands.running[attempt] = Errand(run, self._connection)
             if evidence is not None:
                 self._renew(errand, evidence.sent_at)
+            if run.lease_ms:
+                self._speak_at = min(self._speak_at, max(now, self._beat_at + self._pace.leased_s))
             deadline_at = None if run.remaining_ms is None else now + run.remaining_ms / 1000
             self._out.append(Start(run, deadline_at))
 
@@ -569,7 +570,7 @@ class WorkerLink:
 
     def _beat(self, now: float) -> None:
         self._beat_at = now
-        self._speak_at = now + _UNASKED_BEATS * self._interval_s
+        self._speak_at = now + self._rest_s()
         listed = tuple(self._errands.running)
         beat = Beat(now, listed, self._profile.warm)
         seq = self._evidence.note(beat, lease_s=self._lease_s)
@@ -578,6 +579,12 @@ class WorkerLink:
                 seq, limit=self._limit(), running=listed, is_draining=self._is_draining
             )
         )
+
+    def _rest_s(self) -> float:
+        """Return how long after a beat the next one is due, asked for or not."""
+        if any(errand.fence_at < inf for errand in self._errands.running.values()):
+            return self._pace.leased_s
+        return self._pace.idle_s
 
     def _limit(self) -> int:
         declines = (

@@ -29,6 +29,8 @@ _LATE_BEATS = 1.5
 # So many workers are told at once that this gateway lives; a fleet in parts, so far apart.
 _PART_COUNT = 64
 _PART_GAP_S = 0.05
+# Workers lose patience with a gateway after as few as two intervals.
+_LONGEST_GAP_BEATS = 1.25
 
 
 class Membership:
@@ -47,6 +49,7 @@ class Membership:
         self._round_at = 0.0
         self._to_tell: list[Worker] = []  # in this round of beats
         self._part_count = _PART_COUNT  # of them are told at once
+        self._most_parts = 1  # of this round
         self._is_urgent = False  # the next round tells all at once
         self.has_urged = False  # workers know, or need not know, that tasks wait
 
@@ -111,6 +114,7 @@ class Membership:
         if not self._pool.workers:
             self.next_beat_at = now + self._heartbeat.interval_s
         self._pool.workers[worker.id] = worker
+        worker.told_at = now
         worker.expires_at = now + self._lost_after_s
         self._lives.deadlines.wake(worker, worker.expires_at)
 
@@ -334,8 +338,12 @@ class Membership:
             return
         if not self._to_tell:
             self._begin_round(now)
-        told, self._to_tell = self._to_tell[: self._part_count], self._to_tell[self._part_count :]
         interval_s = self._heartbeat.interval_s
+        count = self._part_count
+        late_before = now + _PART_GAP_S - _LONGEST_GAP_BEATS * interval_s
+        while count < len(self._to_tell) and self._to_tell[count].told_at < late_before:
+            count += 1
+        told, self._to_tell = self._to_tell[:count], self._to_tell[count:]
         if self._to_tell:
             self.next_beat_at += _PART_GAP_S
         else:
@@ -344,6 +352,7 @@ class Membership:
         out = self._lives.out
         late_at = now - _LATE_BEATS * interval_s
         for worker in told:
+            worker.told_at = now
             if worker.peer and self._pool.workers.get(worker.id) is worker:
                 self._lives.missed_beat_count += worker.heard_at < late_at
                 beat = GatewayHeartbeat(
@@ -353,11 +362,11 @@ class Membership:
 
     def _begin_round(self, now: float) -> None:
         self._round_at = self.next_beat_at = now
-        self._to_tell = [*self._pool.workers.values()]
-        limit_count = (
-            1 if self._is_urgent else max(1, int(self._heartbeat.interval_s / _PART_GAP_S))
-        )
-        self._part_count = max(_PART_COUNT, -(-len(self._to_tell) // limit_count))
+        self._to_tell = sorted(self._pool.workers.values(), key=lambda worker: worker.told_at)
+        most = max(1, int(self._heartbeat.interval_s / _PART_GAP_S))
+        # After all were told at once, none is to wait for its turn among many parts.
+        self._most_parts = 1 if self._is_urgent else min(most, self._most_parts + max(1, most // 5))
+        self._part_count = max(_PART_COUNT, -(-len(self._to_tell) // self._most_parts))
         self._is_urgent = False
         self._weigh_claims(now)
         self.has_urged = bool(self._lives.waiting)

@@ -114,7 +114,8 @@ class Ledger:
     ) -> None:
         self._store = store
         self._on_stored = on_stored
-        self._unsafe: dict[TaskId, tuple[Attempt, ...]] = {}  # of which it is to hear
+        # Of which it is to hear, each with the entry of its task's log that is to be safe first.
+        self._unsafe: dict[TaskId, tuple[tuple[Attempt, int], ...]] = {}
         self._orphans: set[TaskId] = set()  # of a call that a restart has cut
         self._hub = hub
         self._clock = clock
@@ -240,7 +241,7 @@ class Ledger:
         if row.is_durable:
             self._left(row.id)
         if fact.code is not None and fact.code is not OutcomeCode.WORKER_LOST:
-            self._tell_stored(row.id, fact.attempt)
+            self._tell_stored(row, fact.attempt)
 
     def _parked(self, row: TaskRow, fact: TaskQueued) -> None:
         """Note that a task waits for a person without an attempt."""
@@ -248,7 +249,7 @@ class Ledger:
         row.status, row.handoff, row.worker_id = TaskState.WAITING, fact.parked_on, None
         if not is_told:  # before a restart, by the gateway of then
             self.note_state(row, self._clock())
-            self._tell_stored(row.id, fact.attempt)
+            self._tell_stored(row, fact.attempt)
         if row.is_durable:
             self._left(row.id)
         self.on_parked(row, not is_told)
@@ -373,16 +374,24 @@ class Ledger:
         self.note_state(row, now, outcome.code)
         self._hub.ends.ring(row.id)
         if fact.worker_id is not None:
-            self._tell_stored(row.id, fact.attempt)
+            self._tell_stored(row, fact.attempt)
 
-    def _tell_stored(self, task_id: TaskId, attempt: int) -> None:
-        """Tell that the end of an attempt is safe, once it is."""
+    def _tell_stored(self, row: TaskRow, attempt: int) -> None:
+        """Tell that the end of an attempt is safe, once what was just noted of it is."""
         if self._on_stored is not None:
-            self._unsafe[task_id] = (*self._unsafe.get(task_id, ()), (task_id, attempt))
+            waiting = ((row.id, attempt), row.last_number)
+            self._unsafe[row.id] = (*self._unsafe.get(row.id, ()), waiting)
 
-    def _kept(self, task_ids: Sequence[TaskId]) -> None:
-        unsafe = self._unsafe
-        safe = [attempt for task_id in task_ids for attempt in unsafe.pop(task_id, ())]
+    def _kept(self, tasks: Sequence[tuple[TaskId, int]]) -> None:
+        safe: list[Attempt] = []
+        for task_id, last_number in tasks:
+            waiting = self._unsafe.pop(task_id, None)
+            if waiting is None:
+                continue
+            safe += [attempt for attempt, number in waiting if number <= last_number]
+            left = tuple(each for each in waiting if each[1] > last_number)
+            if left:
+                self._unsafe[task_id] = left
         if safe and self._on_stored is not None:  # what comes of it is none of the store's
             asyncio.get_running_loop().call_soon(self._on_stored, safe)
 

@@ -385,12 +385,14 @@ class Router:
             passage = self._passages.get(peer)
             if passage is None:
                 passage = self._let_in(peer, frame)
-            if frame.more:
+            is_more, body = frame.more, b"" if frame.more else frame.bytes
+            del frame  # libzmq's message: a large one is not to be held twice while it is heard
+            if is_more:
                 while socket.recv(_NOBLOCK, copy=False).more:
                     pass
                 self._garbage(peer, "more than one frame")
             else:
-                self._hear(peer, passage, frame.bytes)
+                self._hear(peer, passage, body)
         return True
 
     def _let_in(self, peer: bytes, frame: zmq.Frame) -> Passage:

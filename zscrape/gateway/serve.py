@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -129,7 +129,17 @@ async def _drain(gateway: Gateway, stop: Stop, grace_s: float) -> None:
     gateway.identity.leave()
     await gateway.scheduler.close()
     gateway.link.router.refuse_new()
-    await stop.second(service.drained(is_kept=is_kept), grace_s)
+    await stop.second(_ended(gateway, service.drained(is_kept=is_kept)), grace_s)
+
+
+async def _ended(gateway: Gateway, drained: Awaitable[None]) -> None:
+    """Wait until what runs has ended, and its workers were told that it is safe."""
+    store = gateway.database
+    if store is not None:
+        store.hasten()
+    await drained
+    if store is not None:
+        await store.settled()
 
 
 def _beside(gateway: Gateway) -> Iterator[Coroutine[None, None, None]]:

@@ -157,7 +157,11 @@ class Sites:
 
     def names_for(self, run: RunSpec) -> tuple[str, ...] | None:
         """Return the sites that have budgets, as `answer` tells them; None: too many to send."""
-        found = self._names(self._named(run))
+        named = self._named(run)
+        # They overlap: the longest alone can tell, before a set of all is built for each Run.
+        if max(len(named), len(self._rows), len(self._active)) > _SENT_LIMIT_COUNT:
+            return None
+        found = self._names(named)
         return tuple(found) if len(found) <= _SENT_LIMIT_COUNT else None
 
     def _names(self, named: Mapping[str, SiteBudget]) -> list[str]:

@@ -42,6 +42,7 @@ class Written(Struct, eq=False):
     tail_count: int  # entries of the tail that go into chunks
     freed_attempt: int
     waiters: list[asyncio.Future[None]]
+    last_number: int  # of the log
     has_result: bool = False
     is_slim: bool = False  # nothing has changed that tasks are looked for by
     part: FarPart | None = None  # what of it is to go outside first
@@ -163,6 +164,7 @@ class LiveTask(Struct, eq=False):
             len(spilled),
             self.to_free,
             self.waiters,
+            row.last_number,
             data is not None,
             self.sought_by is not None and sought_by(record) == self.sought_by,
             part,

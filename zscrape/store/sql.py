@@ -196,7 +196,7 @@ class SqlTaskStore:
     async def discard(self, task_id: TaskId) -> None:
         """Forget a task that was never accepted."""
         if self._drop(task_id):
-            await self._settled()
+            await self.settled()
 
     def _drop(self, task_id: TaskId) -> bool:
         """Forget a task; True iff it has to be deleted from the disk."""
@@ -270,7 +270,7 @@ class SqlTaskStore:
 
     async def unsent_webhooks(self) -> list[TaskRow]:
         """Return the ended tasks of which somebody is still to be told, oldest first."""
-        await self._settled()
+        await self.settled()
         return await self._database.read(partial(queries.unsent, owner=self._owner))
 
     async def forget_key(self, client: str, idempotency_key: str) -> None:
@@ -280,7 +280,7 @@ class SqlTaskStore:
             StorageError: Nothing can be written now.
         """
         self._keys.pop((client, idempotency_key), None)
-        await self._settled()
+        await self.settled()
         forget = partial(statements.forget_key, client=client, idempotency_key=idempotency_key)
         await self._database.write(forget)
 
@@ -317,7 +317,7 @@ class SqlTaskStore:
         return None if task.writing is None else self._wait(task.writing.waiters)
 
     def hear_kept(self, listener: KeptListener) -> None:
-        """Tell `listener` of tasks whose state of now is on the disk, once a transaction."""
+        """Tell `listener` how far the logs of tasks are on the disk, once a transaction."""
         self._on_kept = listener
 
     def _wait_urgently(self, task: LiveTask) -> asyncio.Future[None]:
@@ -431,18 +431,16 @@ class SqlTaskStore:
         if self._error is not None:
             self._error = None
             self._on_fault(None)
-        kept: list[TaskId] = []
         for written in batch:
             task = written.task
             task.keep(written)
-            if not task.is_dirty:
-                kept.append(task.row.id)
             for waiter in written.waiters:
                 if not waiter.done():
                     waiter.set_result(None)
             if task.is_done:
                 self._let_go(task)
-        self._on_kept(kept)
+        # Also of those that have gone on since: who waits for an earlier entry need not wait.
+        self._on_kept([(written.task.row.id, written.last_number) for written in batch])
         self._on_written([written.record[0] for written in batch])
 
     def _take_back(self, batch: list[Written], discarded: list[TaskId]) -> None:
@@ -522,7 +520,14 @@ class SqlTaskStore:
             elif not barrier.future.done():
                 barrier.future.set_result(None)
 
-    async def _settled(self) -> None:
+    def hasten(self) -> None:
+        """Write at once what waits, and let nothing wait for long from now on."""
+        self._behind_s = BEHIND_SHARED_S
+        if self._timer is not None and self._error is None:
+            self._timer.cancel()
+            self._flush_all()
+
+    async def settled(self) -> None:
         """Wait until what has changed by now is on the disk, or cannot get there."""
         is_asked = bool(self._dirty or self._discarded)
         if self._error is not None or not (is_asked or self._writing is not None):
@@ -675,7 +680,7 @@ class SqlTaskStore:
                 while self._dirty or self._writing or self._discarded or self._moves:
                     if self._moves:
                         await asyncio.wait(self._moves)
-                    await self._settled()
+                    await self.settled()
                     if self._error is not None:
                         await asyncio.sleep(RETRY_S / 4)
         except TimeoutError:
@@ -699,7 +704,7 @@ class SqlTaskStore:
 
     async def page(self, query: TaskQuery) -> TaskPage:
         """Return one page of the tasks asked for, newest first."""
-        await self._settled()
+        await self.settled()
         found = await self._database.read(lambda reader: queries.page(reader, query))
         shown = found[: query.limit]
         has_more = len(found) > query.limit
@@ -710,7 +715,7 @@ class SqlTaskStore:
 
     async def ended(self, *, since: float, limit: int) -> list[Ended]:
         """Return the tasks that ended at or after a moment, the last to end first."""
-        await self._settled()
+        await self.settled()
         return await self._database.read(partial(queries.ended, since=since, limit=limit))
 
     def _freshest(self, loaded: Loaded) -> TaskRow:

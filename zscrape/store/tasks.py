@@ -188,7 +188,8 @@ class KeyTaken(Exception):
     """
 
 
-KeptListener: TypeAlias = Callable[[Sequence[TaskId]], None]
+# Hears of tasks, each with the number of the last entry of its log that is safe.
+KeptListener: TypeAlias = Callable[[Sequence[tuple[TaskId, int]]], None]
 
 
 class TaskStore(Protocol):
@@ -231,7 +232,7 @@ class TaskStore(Protocol):
         ...
 
     def hear_kept(self, listener: KeptListener) -> None:
-        """Tell `listener` of tasks whose state of now has become safe, many at once."""
+        """Tell `listener` how far the logs of tasks have become safe, of many at once."""
         ...
 
     async def forget_key(self, client: str, idempotency_key: str) -> None:
