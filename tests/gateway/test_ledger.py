@@ -19,7 +19,7 @@ from zscrape.gateway.events import EventHub
 from zscrape.gateway.ledger import Ledger
 from zscrape.model import Outcome, OutcomeCode, Record, TaskState
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
-from zscrape.store.tasks import TaskRow
+from zscrape.store.tasks import KeptListener, TaskRow
 
 END = TaskFinished("t", 1, "w", Outcome(code=OutcomeCode.OK, data=b"1"))
 
@@ -141,11 +141,11 @@ async def test_drained_of_a_store_that_stays():
     assert ledger.live_count == 2
 
 
-async def test_an_end_is_safe_though_its_task_goes_on(monkeypatch: pytest.MonkeyPatch):
+async def test_an_end_is_safe_though_its_task_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was written with an attempt's end is told, whatever the task has said since."""
     told: list[tuple[str, int]] = []
     store = MemoryTaskStore()
-    heard = []
+    heard: list[KeptListener] = []
     monkeypatch.setattr(store, "hear_kept", heard.append)
     row = TaskRow(id="t", script_name="page", created_at=100.0)
     await store.add(row)
