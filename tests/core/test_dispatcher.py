@@ -75,6 +75,18 @@ def test_whole_life_of_a_task(rig: Rig) -> None:
     assert Send(b"a", Stored((("t", 1),))) in rig.tick(NOTE_DELAY_S)
 
 
+def test_there_are_tasks_until_the_last_has_ended(rig: Rig) -> None:
+    """Whoever may rest while nothing is open can ask."""
+    rig.join("a")
+
+    steps = [rig.dispatcher.has_tasks]
+    rig.submit("t")
+    steps.append(rig.dispatcher.has_tasks)
+    rig.done("a", "t")
+
+    assert [*steps, rig.dispatcher.has_tasks] == [False, True, False]
+
+
 def test_outcome_implies_the_start(rig: Rig) -> None:
     """A script that ran and ended before its worker told the start has started all the same."""
     rig.join("a")

@@ -280,6 +280,16 @@ def test_fleet_that_is_urged_is_told_at_once(rig: Rig) -> None:
     assert len(sends(told, GatewayHeartbeat)) == 100
 
 
+def test_fleet_is_told_the_faster_the_later_it_is(rig: Rig) -> None:
+    """A gateway that begins a round of beats late keeps nobody waiting for its turn."""
+    for number in range(300):
+        rig.join(f"w{number}")
+
+    told = rig.tick(1.24)
+
+    assert len(sends(told, GatewayHeartbeat)) == 300
+
+
 def test_worker_of_a_large_fleet_is_never_left_long_without_a_beat(rig: Rig) -> None:
     """However a fleet is told, at once or in parts, each hears of its gateway soon again."""
     names = [f"w{number}" for number in range(1_300)]

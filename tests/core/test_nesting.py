@@ -39,6 +39,7 @@ def test_more_deep_places_than_can_be_counted_are_too_deep() -> None:
 def test_few_openings_are_no_depth() -> None:
     """What has no more openings than the limit is not looked into."""
     assert depth_of(b"[[1]]", 2) == 0
+    assert depth_of(b"[[1]]", 5) == 0
 
 
 def test_large_document_with_few_openings_is_no_depth() -> None:
