@@ -285,7 +285,7 @@ def test_fleet_is_told_the_faster_the_later_it_is(rig: Rig) -> None:
     for number in range(300):
         rig.join(f"w{number}")
 
-    told = rig.tick(1.24)
+    told = rig.dispatcher.tick(now=1.24)
 
     assert len(sends(told, GatewayHeartbeat)) == 300
 
