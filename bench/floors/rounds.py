@@ -2,8 +2,7 @@
 
 Each case has its baseline where its goal names one: a call that workers answer at once beside the
 echo, a task beside B (a bare fork). Reused and without isolation, a page, and a result of 1 MB are
-held to each other only. Ours without the layers of isolation that can be left out tells what those
-cost. Beside the times stands the processor time of one task by process.
+held to each other only. Beside the times stands the processor time of one task by process.
 """
 
 from __future__ import annotations
@@ -20,12 +19,11 @@ from bench.edge import CALL, SLOT_COUNT, WORKER_COUNT, echo
 from bench.floors.cluster import Floor, floor, instant
 from bench.http import site
 from bench.load import percentile
-from bench.path import B_MODULES, Cluster, Script, cluster
+from bench.path import B_MODULES, Script, cluster
 from bench.peers.scrapy_peers import LOOPBACK_ALLOWED, PAGE_SOURCE
 from bench.stages import below, processes, used
 from bench.store import gateway
 from bench.workers import simulated
-from zscrape.model import SKIPPABLE_LAYERS
 
 ROUND_COUNT = 5
 ROUND_S = 0.5
@@ -117,15 +115,14 @@ def _cases() -> Iterator[list[Case]]:
     with ExitStack() as stack:
         enter = stack.enter_context
         url, ours = enter(site()), enter(cluster(scripts, LOOPBACK_ALLOWED))
-        unlayered = enter(cluster({}, {"ZSCRAPE_ISOLATION_SKIP": ",".join(SKIPPABLE_LAYERS)}))
         whole, bare = enter(gateway()), enter(echo())
         workers = enter(simulated(whole.folder / "home", WORKER_COUNT, slots=SLOT_COUNT))
         whole_roles = {"gateway": whole.process.pid, "worker": workers}
 
-        def script(name: str, running: Cluster = ours, **parameters: str) -> Arm:
-            running.data(name, parameters)  # its template begins with it
-            drive = partial(running.drive, name, parameters=parameters)
-            return Arm(drive, processes(running))
+        def script(name: str, **parameters: str) -> Arm:
+            ours.data(name, parameters)  # its template begins with it
+            drive = partial(ours.drive, name, parameters=parameters)
+            return Arm(drive, processes(ours))
 
         yield [
             Case(
@@ -144,7 +141,6 @@ def _cases() -> Iterator[list[Case]]:
                 {
                     "floor": _arm(enter(floor("fork", _NOOP))),
                     "ours": script("noop_bare"),
-                    "unlayered": script("noop_bare", unlayered),
                 },
                 (16, 64),
             ),
@@ -214,8 +210,6 @@ def _ratios(result: dict[str, float], case: Case) -> Iterator[tuple[str, float]]
     for name, figure in names.items():
         told = {arm: result[f"{case.name}_{arm}_{figure}"] for arm in case.arms}
         yield f"{case.name}_ours_{name}_ratio_to_floor", told["ours"] / told["floor"]
-        if "unlayered" in told:
-            yield f"{case.name}_ours_{name}_ratio_to_unlayered", told["ours"] / told["unlayered"]
         if case.name in _BASES:
             base, word = _BASES[case.name]
             # B has one rate, of as many loops as there are cores.
