@@ -58,7 +58,11 @@ def test_what_people_write_holds_none(value: object) -> None:
     assert not holds_unreadable_number(document)
 
 
-@pytest.mark.parametrize("others", ["", "0," * 50_000], ids=["few values", "many values"])
+@pytest.mark.parametrize(
+    "others",
+    ["", "0," * 50_000, f'"{"x" * 5_000_000}",'],
+    ids=["few values", "many values", "very large"],
+)
 def test_a_result_with_such_a_number_is_refused(others: str) -> None:
     """A document that is too large to be decoded is held to the same as a small one."""
     with pytest.raises(Violation) as caught:

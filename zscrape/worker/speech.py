@@ -24,10 +24,12 @@ _LOG_LEVELS = frozenset(("debug", "info", "warning", "error"))
 # Whatever a child counts goes on into messages whose integers have 64 bits.
 _COUNT_LIMIT = 2**62
 # A document of up to this size is decoded whole, and so is a larger one of few values: to look
-# for bad numbers takes longer than that. Others are only walked through, texts since there is no
-# number in them, and many values since the objects made of them would take many times their room.
+# for bad numbers takes longer than that. Others are only walked through: texts, since there is no
+# number in them; many values, since the objects made of them would take many times their room; and
+# what is very large, since numbers of thousands of digits, which are few, are read slowly.
 _WHOLE_LIMIT_BYTES = 65536
-_WHOLE_LIMIT_COUNT = 32768
+_FEW_LIMIT_COUNT = 32768
+_FEW_LIMIT_BYTES = 4 * MIB
 
 # What msgspec raises beside its own: see `decode` in zscrape.wire.
 DECODE_ERRORS = (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError, ValueError)
@@ -290,7 +292,9 @@ def _is_text(document: bytes) -> bool:
 
 
 def _has_few_values(document: bytes) -> bool:
-    return not _is_text(document) and document.count(b",") < _WHOLE_LIMIT_COUNT
+    if _is_text(document) or len(document) > _FEW_LIMIT_BYTES:
+        return False
+    return document.count(b",") < _FEW_LIMIT_COUNT
 
 
 def _check_depth(document: bytes) -> None:
