@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 
 from zscrape.model import OutcomeCode
 from zscrape.worker.numbers import holds_unreadable_number
-from zscrape.worker.speech import Violation, _check_data
+from zscrape.worker.speech import DECODE_ERRORS, Violation, _check_data, check_json
 
 LONG = "7" * 1000
 FILLING = json.dumps(["x" * 9, 1.5e300, -12, "\\", '"', None] * 4000)[1:-1]
@@ -58,10 +58,31 @@ def test_what_people_write_holds_none(value: object) -> None:
     assert not holds_unreadable_number(document)
 
 
-def test_a_result_with_such_a_number_is_refused() -> None:
+@pytest.mark.parametrize(
+    "others",
+    ["", "0," * 50_000, f'"{"x" * 5_000_000}",'],
+    ids=["few values", "many values", "very large"],
+)
+def test_a_result_with_such_a_number_is_refused(others: str) -> None:
     """A document that is too large to be decoded is held to the same as a small one."""
     with pytest.raises(Violation) as caught:
-        _check_data(f"[{LONG * 1000}]".encode())
+        _check_data(f"[{others}{LONG * 1000}]".encode())
 
     assert caught.value.code is OutcomeCode.RESULT_INVALID
     assert "too large" in str(caught.value.fields)
+
+
+@pytest.mark.parametrize("others", ["", "0," * 50_000], ids=["few values", "many values"])
+def test_a_large_text_may_hold_anything(others: str) -> None:
+    """Digits, commas and whatever has to be escaped are no matter in a text, however it is read."""
+    text = json.dumps(f'{LONG}, 1e99999 [{{"\\ \n' * 300)
+
+    _check_data(f"[{others}{text}]".encode())
+    _check_data(text.encode())
+
+
+@pytest.mark.parametrize("document", [b'"%b', b'"%b\xff"', b'"%b" 1', b'["%b",]'])
+def test_a_large_text_that_is_torn_is_not_passed_on(document: bytes) -> None:
+    """Nor is one that is not UTF-8, or that something follows."""
+    with pytest.raises(DECODE_ERRORS):
+        check_json(document % (b"x" * 100_000))

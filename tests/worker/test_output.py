@@ -26,12 +26,40 @@ def speech(**limits: int) -> Speech:
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 1000])
 def test_frames_are_found_however_they_are_cut(size: int) -> None:
     """Frames come out whole and in order whatever the pieces are."""
-    said = [(b"i", b"1"), (b"l", b""), (b"p", b"x" * 50), (b"r", b"end")]
+    said = [(b"i", b"1"), (b"l", b""), (b"p", b"x" * 50), (b"i", b"end")]
     data = b"".join(frame(*each) for each in said)
     heard = speech()
     found = [each for at in range(0, len(data), size) for each in heard.split(data[at : at + size])]
 
     assert found == said
+
+
+@pytest.mark.parametrize("behind", [b"", b"\0\0\0\2i1", b"nothing that anybody hears"])
+@pytest.mark.parametrize("size", [1, 4, 5, 6, 8, 9, 10, 25, 26, 27, 1000, 1_000_000])
+def test_an_answer_is_whole_however_it_is_cut(size: int, behind: bytes) -> None:
+    """Its head and its data are told apart, and what follows it is none of its data."""
+    head, document = b'{"code":"ok","cpu_us":7}', b'["' + b"x" * 3000 + b'"]'
+    payload = len(head).to_bytes(4, "big") + head + document
+    data = frame(frames.ITEM, b"1") + frame(frames.ANSWER, payload) + behind
+    heard = speech()
+    found = (each for at in range(0, len(data), size) for each in heard.split(data[at : at + size]))
+
+    assert next(found) == (frames.ITEM, b"1")
+    kind, told = next(found)
+    answer = heard.answer(told)
+    assert (kind, answer.cpu_us, answer.data) == (frames.ANSWER, 7, document)
+
+
+@pytest.mark.parametrize("size", [6, 9, 1000, 100_000])
+def test_an_answer_with_more_head_than_there_is_is_a_violation(size: int) -> None:
+    """However it is cut."""
+    data = frame(frames.ANSWER, (5000).to_bytes(4, "big") + b'{"code":"ok"}' + b" " * 4000)
+    heard = speech()
+    pieces = (data[at : at + size] for at in range(0, len(data), size))
+    [(_, told)] = [each for piece in pieces for each in heard.split(piece)]
+
+    with pytest.raises(Violation):
+        heard.answer(told)
 
 
 @pytest.mark.parametrize("data", [b"\0\0\0\0i", b"\xff\xff\xff\xffi", b"\x05\0\0\0i"])

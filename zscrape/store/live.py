@@ -38,7 +38,7 @@ class Written(Struct, eq=False):
     task: LiveTask
     record: Record
     chunks: list[tuple[Any, ...]]
-    result: tuple[Any, ...] | None
+    data: bytes | None  # its answer, if that is large and to be written now
     tail_count: int  # entries of the tail that go into chunks
     freed_attempt: int
     waiters: list[asyncio.Future[None]]
@@ -50,8 +50,12 @@ class Written(Struct, eq=False):
 
     def settle(self, moved: Moved) -> None:
         """Take what is left to be written once the rest is outside."""
-        self.chunks, self.blobs = moved.chunks, moved.blobs
-        self.result = result_of(self.task.row.id, moved.data)
+        self.chunks, self.blobs, self.data = moved.chunks, moved.blobs, moved.data
+
+    @property
+    def result(self) -> tuple[Any, ...] | None:
+        """The record of its answer, made where that is written: the checksum takes its time."""
+        return None if self.data is None else (self.task.row.id, self.data, crc32(self.data))
 
 
 class LiveTask(Struct, eq=False):
@@ -160,7 +164,7 @@ class LiveTask(Struct, eq=False):
             self,
             record,
             [] if part or not spilled else chunks_of(row.id, spilled),
-            None if part or data is None else result_of(row.id, data),
+            None if part else data,
             len(spilled),
             self.to_free,
             self.waiters,
@@ -260,11 +264,6 @@ def _is_large(entry: LogEntry, beyond: frozenset[int], far: FarPolicy) -> bool:
     if entry.kind == "artifact":
         return len(entry.body) > far.artifact_bytes
     return entry.kind == "item" and entry.attempt in beyond
-
-
-def result_of(task_id: str, data: bytes | None) -> tuple[Any, ...] | None:
-    """Return the record of a large answer."""
-    return None if data is None else (task_id, data, crc32(data))
 
 
 def chunks_of(task_id: str, spilled: Sequence[LogEntry]) -> list[tuple[Any, ...]]:

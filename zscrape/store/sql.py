@@ -903,7 +903,7 @@ def _write(writer: sqlite3.Connection, batch: list[Written], discarded: list[Tas
     blobs = [row.record for written in kept for row in written.blobs]
     if blobs:
         statements.keep_blobs(writer, blobs)
-    results = [written.result for written in kept if written.result is not None]
+    results = [result for written in kept if (result := written.result) is not None]
     if results:
         statements.keep_results(writer, results)
     for written in kept:

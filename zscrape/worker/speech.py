@@ -23,9 +23,13 @@ _ARTIFACT_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _LOG_LEVELS = frozenset(("debug", "info", "warning", "error"))
 # Whatever a child counts goes on into messages whose integers have 64 bits.
 _COUNT_LIMIT = 2**62
-# Up to this size a document is decoded whole; above it, it is only walked through, which
-# costs a tenth and holds the loop that much shorter.
+# A document of up to this size is decoded whole, and so is a larger one of few values: to look
+# for bad numbers takes longer than that. Others are only walked through: texts, since there is no
+# number in them; many values, since the objects made of them would take many times their room; and
+# what is very large, since numbers of thousands of digits, which are few, are read slowly.
 _WHOLE_LIMIT_BYTES = 65536
+_FEW_LIMIT_COUNT = 32768
+_FEW_LIMIT_BYTES = 4 * MIB
 
 # What msgspec raises beside its own: see `decode` in zscrape.wire.
 DECODE_ERRORS = (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError, ValueError)
@@ -100,6 +104,7 @@ class Speech:
         "_limits",
         "_mask",
         "_needed_bytes",
+        "_rest",
         "item_count",
         "masked_count",
         "size_bytes",
@@ -111,6 +116,7 @@ class Speech:
         self._held: list[bytes] = []  # parts of a frame that is not whole yet
         self._mask = mask
         self._needed_bytes = 0
+        self._rest: list[bytes] = []  # of an answer, behind its first part
         self.masked_count = 0  # items, artifacts and results in which a secret stood
         self.item_count = 0
         self.size_bytes = 0  # items and artifacts
@@ -123,7 +129,8 @@ class Speech:
     def split(self, data: bytes) -> Iterator[tuple[bytes, bytes | memoryview]]:
         """Yield the kind and the payload of every frame that `data` completes.
 
-        An answer comes as a view, of which only its data is copied.
+        An answer comes as a view, of which only its data is copied; nothing comes after it. Of a
+        large one it is the first part: `answer` has the rest.
 
         Raises:
             Violation: This cannot be a frame of ours, or it is larger than any may be.
@@ -133,8 +140,13 @@ class Speech:
             self._needed_bytes -= len(data)
             if self._needed_bytes > 0:
                 return
-            data = b"".join(self._held)
-            self._held = []
+            held, self._held = self._held, []
+            if held[0][4:5] == frames.ANSWER:
+                held[-1] = data[: len(data) + self._needed_bytes]
+                self._rest = held[1:]
+                yield frames.ANSWER, memoryview(held[0])[5:]
+                return
+            data = b"".join(held)
         at, size = 0, len(data)
         limit_bytes = self._limits.result_size_bytes + 2 * _HEAD_LIMIT_BYTES
         while size - at >= 5:
@@ -182,12 +194,15 @@ class Speech:
         Raises:
             Violation: It is not an answer.
         """
-        size = int.from_bytes(payload[:4], "big")
-        if size > _HEAD_LIMIT_BYTES:
+        rest, self._rest = self._rest, []
+        if rest and _end_of_head(payload) > len(payload):
+            payload, rest = b"".join((payload, *rest)), []
+        end = _end_of_head(payload)
+        if end > 4 + _HEAD_LIMIT_BYTES:
             raise _torn()
         try:
-            answer = _decode_head(payload[4 : 4 + size])
-            answer.data = bytes(payload[4 + size :])
+            answer = _decode_head(payload[4:end])
+            answer.data = b"".join((payload[end:], *rest))
             if answer.code == OutcomeCode.OK:
                 _check_data(answer.data)
                 answer.data = self._masked(answer.data)
@@ -258,13 +273,28 @@ class Speech:
 def check_json(document: bytes) -> None:
     """Raise one of `DECODE_ERRORS` unless `document` is JSON in UTF-8 that any Python reads."""
     _check_depth(document)
-    if len(document) <= _WHOLE_LIMIT_BYTES:
+    if len(document) <= _WHOLE_LIMIT_BYTES or _has_few_values(document):
         _decode_any(document)
         return
-    document.decode()
+    if not document.isascii():
+        document.decode()
     _walk(document)
-    if holds_unreadable_number(document):
+    if not _is_text(document) and holds_unreadable_number(document):
         raise msgspec.ValidationError("a number is out of range")
+
+
+def _end_of_head(payload: bytes | memoryview) -> int:
+    return 4 + int.from_bytes(payload[:4], "big")
+
+
+def _is_text(document: bytes) -> bool:
+    return document.startswith(b'"')
+
+
+def _has_few_values(document: bytes) -> bool:
+    if _is_text(document) or len(document) > _FEW_LIMIT_BYTES:
+        return False
+    return document.count(b",") < _FEW_LIMIT_COUNT
 
 
 def _check_depth(document: bytes) -> None:
