@@ -110,13 +110,16 @@ def test_ended_process_holds_nothing() -> None:
 async def test_growing_tree_is_measured_when_it_stands_still(
     family: Family, measured: list[int]
 ) -> None:
-    """While it grows its peak is told about, in proportion to the last measure; then exactly."""
+    """Until then its peak is told about, without what it was seen to share; then exactly."""
     weight = Weight(1000 * MB)
     await weight.look(family.look())
     first_count = len(measured)
     family.grow()
     await weight.look(family.look())
-    grown_count, about_bytes = len(measured), weight.peak_bytes
+    about_bytes = weight.peak_bytes
+    for _ in range(2):
+        await weight.look(family.look())
+    grown_count = len(measured)
     await weight.look(family.look())
 
     assert (first_count, grown_count, len(measured)) == (1, 1, 2)

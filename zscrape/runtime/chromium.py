@@ -47,7 +47,12 @@ _FLAGS = (
     "--disable-dev-shm-usage",
     "--disable-features=Translate,MediaRouter,OptimizationHints,AutofillServerCommunication"
     # Its address bar draws pages of its own, a process more, before anybody types.
-    ",WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup",
+    ",WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup"
+    # After each page it starts a process for another site's page: most attempts have one site.
+    ",SpareRendererForSitePerProcess"
+    # It shares its own statistics between its processes, in memory that is files here: an
+    # attempt has no memory without names (see `seccomp.py`).
+    ",PersistentHistograms",
     "--metrics-recording-only",
     "--mute-audio",
     "--password-store=basic",

@@ -254,10 +254,10 @@ class BrowserContext:
         return chromium.start(folder, is_headless=options.headless, arguments=options.arguments)
 
     async def _end(self) -> None:
+        if self._wire is not None:
+            self._wire.close()  # first: a browser that ends need not be told to let go of its pages
         if self._browser is not None:
             await self._browser.leave()
-        if self._wire is not None:
-            self._wire.close()
         if self._chromium is not None:
             self._chromium.end()
 
