@@ -156,6 +156,7 @@ async def test_a_thousand_workers_that_went_at_once(router: Router, facts: Facts
         router._dispatcher.receive(b"gone-%d" % number, hello, now=time.monotonic())
 
     router.submit(spec("t"))
+    await asyncio.sleep(0)  # what is decided leaves at the end of the turn
 
     suspected = [fact for fact in facts.seen if isinstance(fact, WorkerSuspected)]
     assert len(suspected) == 1_200
@@ -241,6 +242,47 @@ async def test_stranger_is_asked_who_it_is(dealer: Dealer) -> None:
     await dealer.say(wire.Heartbeat("s", 1, 1))
 
     assert await dealer.hear(wire.Who) == wire.Who()
+
+
+async def test_what_a_turn_decides_leaves_with_it_in_order(router: Router, dealer: Dealer) -> None:
+    """Messages of one turn of the loop leave at its end, in the order of their deciding."""
+    await dealer.say(wire.Hello(wire.PROTOCOL, "w", "s", 3, 3))
+    await dealer.hear(wire.Welcome)
+
+    for task_id in ("a", "b", "c"):
+        router.submit(spec(task_id))
+
+    runs = [await dealer.hear(wire.Run) for _ in range(3)]
+    assert [run.task_id for run in runs] == ["a", "b", "c"]
+
+
+async def test_a_fact_that_nobody_bears_holds_up_no_message(
+    router: Router, dealer: Dealer, facts: Facts
+) -> None:
+    """What was decided leaves, also when who hears of it has a fault."""
+    await dealer.say(hello())
+    await dealer.hear(wire.Welcome)
+
+    def fail(fact: DispatcherEffect) -> None:
+        raise LookupError(fact)
+
+    router._on_effect = fail
+    router._outbox.append((next(iter(router._passages)), wire.Drain(is_draining=True)))
+    with pytest.raises(LookupError):
+        router.submit(spec("t"))
+
+    assert (await dealer.hear(wire.Drain)).is_draining
+
+
+async def test_what_was_decided_leaves_before_the_link_ends(router: Router, dealer: Dealer) -> None:
+    """A router that stops sends first what its last turn has decided."""
+    await dealer.say(hello())
+    await dealer.hear(wire.Welcome)
+
+    router.drain_worker("w", is_draining=True)
+    router.stop()
+
+    assert (await dealer.hear(wire.Drain)).is_draining
 
 
 async def test_script_bytes_are_given(dealer: Dealer) -> None:

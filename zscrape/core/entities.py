@@ -49,11 +49,11 @@ class Demand(Struct, eq=False):
     heap: list[TaskEntry] = field(default_factory=list)  # lazily cleaned: see `Queue`
     queued_count: int = 0  # entries of the heap that are alive
     task_count: int = 0  # tasks that have not ended; without any it may be forgotten
+    is_browser: bool = False  # its tasks take one of a worker's browser slots as well
 
-    @property
-    def is_browser(self) -> bool:
-        """True iff its tasks take one of a worker's browser slots as well."""
-        return BROWSER_TAG in self.requires
+    def __post_init__(self) -> None:
+        """Note what is asked with every task and never changes."""
+        self.is_browser = BROWSER_TAG in self.requires
 
 
 class Task(Struct, eq=False):

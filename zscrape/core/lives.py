@@ -263,6 +263,7 @@ class Lives:
             else:
                 self.queue.remove(task)
                 self._send_run(task, chosen, now)
+                self.pool.weigh_slots(chosen)
         ready.clear()
 
     def _assign_freed(self, now: float) -> None:
@@ -273,11 +274,12 @@ class Lives:
         freed = self.freed
         while freed:
             worker = freed.pop()
-            while worker.level >= 0 and worker.kind is not None:
+            while worker.kind is not None and worker.in_flight_count < worker.capacity:
                 first = self.queue.take(worker.kind)
                 if first is None:
                     break
                 self._send_run(first, worker, now)
+            self.pool.weigh_slots(worker)  # once: mostly one has gone and one has come
 
     def _stand(self, task: Task, now: float) -> None:
         if not task.is_queued:
@@ -306,7 +308,8 @@ class Lives:
         task.evidence_at = now
         self.waiting.pop(spec.id, None)
         worker.tasks[spec.id] = task
-        self.pool.weigh(worker)
+        if task.demand.is_browser:
+            self.pool.weigh(worker)
         lease_ms = 0
         if task.lock is not None:
             lease_ms = self._lease_ms
@@ -332,12 +335,16 @@ class Lives:
     # ---- ends of attempts ------------------------------------------------------------
 
     def detach(self, task: Task, worker: Worker) -> None:
-        """Take `task` off `worker`; its slot is free unless a leftover fills it."""
-        if worker.tasks.pop(task.id, None) is None:
-            del worker.owed[task.id]
+        """Take `task` off `worker`; its slot is free unless a leftover fills it.
+
+        The worker is weighed when its slots have been filled again, by `assign`.
+        """
+        if worker.tasks.pop(task.spec.id, None) is None:
+            del worker.owed[task.spec.id]
             self.claims.pop(task, None)
         else:
-            self.pool.weigh(worker)
+            if task.demand.is_browser:
+                self.pool.weigh(worker)
             self.freed.append(worker)
         if task.place is Place.RUNNING:
             self.running_count -= 1
@@ -490,17 +497,17 @@ class Lives:
         dropped_reason: str = "",
     ) -> None:
         """Say the last word on `task` and forget it. Its lock goes on, or stays with `leftover`."""
+        task_id, client = task.spec.id, task.spec.client
         task.move(Place.FINAL)
-        del self.tasks[task.id]
-        self.waiting.pop(task.id, None)
-        self.parked.pop(task.id, None)
+        del self.tasks[task_id]
+        self.waiting.pop(task_id, None)
+        self.parked.pop(task_id, None)
         self.deadlines.clear(task)
         task.demand.task_count -= 1
-        client = task.spec.client
-        self.client_counts[client] -= 1
-        if not self.client_counts[client]:
-            del self.client_counts[client]
-        self.out.append(TaskFinished(task.id, task.attempt, worker_id, outcome, dropped_reason))
+        count = self.client_counts.pop(client) - 1
+        if count:
+            self.client_counts[client] = count
+        self.out.append(TaskFinished(task_id, task.attempt, worker_id, outcome, dropped_reason))
         lock = task.lock
         if lock is None:
             return

@@ -145,6 +145,11 @@ class Pool:
         else:
             self._stand(worker, kind)
 
+    def weigh_slots(self, worker: Worker) -> None:
+        """Do as `weigh` where no task with a browser has come or gone: its kind stays."""
+        if worker.kind is not None:
+            self._stand(worker, worker.kind)
+
     def _stand(self, worker: Worker, kind: Kind) -> None:
         in_flight_count = len(worker.tasks) + len(worker.leftovers)
         level = worker.level

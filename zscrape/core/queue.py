@@ -83,7 +83,8 @@ class Queue:
                 later: HeadEntry = (*task.order, demand)
                 heapreplace(heads, later)
                 kind.entry_by_demand[demand] = later
-                continue
+                if heads[0] is not later:
+                    continue
             heappop(demand.heap)
             task.is_in_heap = task.is_queued = False
             demand.queued_count -= 1

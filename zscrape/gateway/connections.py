@@ -283,29 +283,37 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         self._head = Head.of(data, cycle)
         headers = dict(cycle.scope["headers"]) if self._head is None else self._head.headers
-        self._whole = WholeCall(cycle, super()._start_asgi_task, headers)
+        body, cycle.body = bytes(cycle.body), bytearray()
+        self._whole = WholeCall(cycle, super()._start_asgi_task, headers, body)
         self._quick.begin(self._whole)
 
     def _begin_again(self, quick: QuickApp, head: Head, data: bytes) -> None:
         """Begin with a call whose head is that of the call before, byte by byte."""
         self._unset_keepalive_if_required()
         self._disarm()
-        cycle = self.cycle = self._answering = RequestResponseCycle(
-            scope={**head.scope, "state": self.app_state.copy()},  # type: ignore[typeddict-item]
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=self.access_log,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=False,
-            keep_alive=head.keep_alive,
-            on_response=self.on_response_complete,
-        )
-        cycle.body += data[len(head.raw) :]
-        cycle.more_body = False
-        self._whole = WholeCall(cycle, super()._start_asgi_task, head.headers)
+        scope: Any = {**head.scope, "state": self.app_state.copy()}
+        cycle = self.cycle
+        if self._whole is not None and self._whole.has_left(cycle):  # to make one is dear
+            cycle.scope, cycle.default_headers = scope, self.server_state.default_headers
+            cycle.response_started = cycle.response_complete = False
+            cycle.on_response = self.on_response_complete
+        else:
+            cycle = self.cycle = self._answering = RequestResponseCycle(
+                scope=scope,
+                transport=self.transport,
+                flow=self.flow,
+                logger=self.logger,
+                access_logger=self.access_logger,
+                access_log=self.access_log,
+                default_headers=self.server_state.default_headers,
+                message_event=asyncio.Event(),
+                expect_100_continue=False,
+                keep_alive=head.keep_alive,
+                on_response=self.on_response_complete,
+            )
+            cycle.more_body = False
+        body = data[len(head.raw) :]
+        self._whole = WholeCall(cycle, super()._start_asgi_task, head.headers, body)
         quick.begin(self._whole)
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, TypeAlias
 
 from zscrape.core.effects import (
     DispatcherEffect,
@@ -28,6 +28,7 @@ OTHER: Final = "other"
 SCRIPT_LIMIT_COUNT: Final = 200
 CLIENT_LIMIT_COUNT: Final = 50
 SERIES_LIMIT_COUNT: Final = 2_000  # of scripts, states and clients together
+Series: TypeAlias = tuple[str, str, str]  # script, state, client
 _LOST_REASONS: Final = ("silent", "unreachable", "left", "replaced", "absent", "revoked")
 
 
@@ -73,7 +74,7 @@ class Counters:
     """All counters of a gateway; one event loop uses them."""
 
     def __init__(self) -> None:
-        self.requests: dict[tuple[str, str, str], int] = {}  # script, state, client
+        self.requests: dict[Series, int] = {}
         self.durations: dict[str, Histogram] = {}  # by script: from accepted to ended
         # What is known beforehand begins at zero: else the first of each is no rise to Prometheus.
         self.attempts = {code.value: 0 for code in OutcomeCode}
@@ -95,26 +96,37 @@ class Counters:
         self._leftovers: dict[WorkerId, int] = {}  # as each worker told last
         self._scripts = Names(SCRIPT_LIMIT_COUNT)
         self._clients = Names(CLIENT_LIMIT_COUNT)
+        # By script, state and client as they are called: under which names they are counted.
+        self._series: dict[tuple[str, str, str], tuple[Series, Histogram]] = {}
 
     def ended(self, row: TaskRow) -> None:
         """Count a task that has ended."""
         # A name that no repository knows is whatever somebody has typed.
-        script = self._scripts.bounded(row.script_name) if row.digest else OTHER
-        status = str(row.status)
-        series = (script, status, self._clients.bounded(row.client))
-        requests = self.requests
-        if series not in requests and len(requests) >= SERIES_LIMIT_COUNT:
-            series = (OTHER, status, OTHER)
-        requests[series] = requests.get(series, 0) + 1
-        duration = self.durations.get(script)
-        if duration is None:
-            duration = self.durations[script] = Histogram(LONG_S)
+        name = row.script_name if row.digest else OTHER
+        known = self._series.get((name, row.status, row.client))
+        series, duration = self._new_series(name, row) if known is None else known
+        self.requests[series] += 1
         duration.add((row.finished_at or row.created_at) - row.created_at)
         self.item_count += row.item_count
         if row.is_dead_letter:
             _add(self.dead_letters, row.dropped_reason)
         if row.outcome is not None and row.attempts:
             self._attempted(row, row.outcome)
+
+    def _new_series(self, name: str, row: TaskRow) -> tuple[Series, Histogram]:
+        """Return what a task with these names is counted under, and remember it."""
+        script, status = self._scripts.bounded(name) if row.digest else OTHER, str(row.status)
+        series = (script, status, self._clients.bounded(row.client))
+        requests = self.requests
+        if series not in requests and len(requests) >= SERIES_LIMIT_COUNT:
+            series = (OTHER, status, OTHER)
+        requests.setdefault(series, 0)
+        duration = self.durations.get(script)
+        if duration is None:
+            duration = self.durations[script] = Histogram(LONG_S)
+        if len(self._series) < SERIES_LIMIT_COUNT:
+            self._series[name, row.status, row.client] = series, duration
+        return series, duration
 
     def _attempted(self, row: TaskRow, outcome: Outcome) -> None:
         """Count the attempt that ended a task."""
@@ -141,9 +153,7 @@ class Counters:
         self._leftovers = told
 
     def note(self, fact: DispatcherEffect) -> None:
-        """Count a fact that is not a task's end."""
-        if type(fact) not in COUNTED:  # of a task's facts most are not
-            return
+        """Count a fact that is not a task's end; of those that are not `COUNTED` nothing."""
         match fact:
             case TaskQueued(code=code):
                 if code is not None:

@@ -70,9 +70,10 @@ class Bell:
 
     def ring(self, task_id: TaskId) -> None:
         """Wake those who wait for this task, or for any."""
-        listener = self._listening.pop(task_id, None)
-        if listener is not None:
-            listener()
+        if self._listening:
+            listener = self._listening.pop(task_id, None)
+            if listener is not None:
+                listener()
         if not self._waiting:
             return
         for name in (task_id, ANY):

@@ -145,8 +145,9 @@ class Ledger:
 
     def open(self, row: TaskRow) -> None:
         """Take in a task before its first fact is told."""
+        if not self._live:
+            self._is_idle.clear()
         self._live[row.id] = row
-        self._is_idle.clear()
 
     def open_orphan(self, row: TaskRow) -> None:
         """Take in a task for which nobody waits any more: only its last attempt may end it."""
@@ -209,9 +210,10 @@ class Ledger:
 
     def _left(self, task_id: TaskId) -> None:
         """Note that `drained` need not wait for a task any more."""
-        self._staying.discard(task_id)
-        if not self._staying:
-            self._has_left.set()
+        if task_id in self._staying:
+            self._staying.discard(task_id)
+            if not self._staying:
+                self._has_left.set()
 
     def apply(self, effect: DispatcherEffect) -> None:
         """Take in a fact of the dispatcher; those about no task are for others."""

@@ -60,28 +60,35 @@ class Head(Struct, frozen=True, eq=False):
 class WholeCall:
     """One call whose request is here as a whole."""
 
-    __slots__ = ("_cycle", "_go_on", "headers", "on_gone", "scope")
+    __slots__ = ("_body", "_cycle", "_go_on", "_is_over", "headers", "on_gone", "scope")
 
     def __init__(
         self,
         cycle: RequestResponseCycle,
         go_on: Callable[[RequestResponseCycle, Any], None],
         headers: dict[bytes, bytes],
+        body: bytes,
     ) -> None:
         self._cycle = cycle
         self._go_on = go_on
         self.scope: Scope = cycle.scope  # type: ignore[assignment]
         self.headers = headers
+        self._body = body
         self.on_gone: Callable[[], None] = _do_nothing  # called when nobody waits any more
+        self._is_over = False  # answered here
+
+    def has_left(self, cycle: RequestResponseCycle) -> bool:
+        """True iff this call had `cycle`, is over, and nobody else has ever had it."""
+        return self._is_over and self._cycle is cycle
 
     def take_body(self) -> bytes:
-        """Return the body, once."""
-        body = bytes(self._cycle.body)
-        self._cycle.body = bytearray()  # a connection that rests must not keep it
+        """Return the body, once: a connection that rests must not keep it."""
+        body, self._body = self._body, b""
         return body
 
     def go_on(self, app: ASGIApp) -> None:
         """Have an application of the usual kind answer, as if the call had come to that."""
+        self._cycle.body += self.take_body()
         self._go_on(self._cycle, app)
 
     def answer(self, status: int, head: bytes, body: bytes) -> None:
@@ -90,20 +97,20 @@ class WholeCall:
         cycle = self._cycle
         if cycle.disconnected:
             return
-        parts = [STATUS_LINE[status]]
-        for name, value in cycle.default_headers:
-            parts += (name, b": ", value, b"\r\n")
-        if not cycle.keep_alive:
-            parts.append(b"connection: close\r\n")
-        parts += (head, b"content-length: %d\r\n\r\n" % len(body))
         transport = cycle.transport
+        told = b"%b%b%b%bcontent-length: %d\r\n\r\n" % (
+            STATUS_LINE[status],
+            b"".join([b"%b: %b\r\n" % each for each in cycle.default_headers]),
+            b"" if cycle.keep_alive else b"connection: close\r\n",
+            head,
+            len(body),
+        )
         if len(body) <= _JOINED_BYTES:
-            parts.append(body)
-            transport.write(b"".join(parts))
+            transport.write(told + body)
         else:
-            transport.write(b"".join(parts))
+            transport.write(told)
             transport.write(body)
-        cycle.response_started = cycle.response_complete = True
+        cycle.response_started = cycle.response_complete = self._is_over = True
         if not cycle.keep_alive:
             transport.close()
         cycle.on_response()

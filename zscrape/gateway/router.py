@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, TypeAlias
@@ -52,6 +53,9 @@ _OVERDUE_S = 5.0
 _STALL_S = 1.0
 # Of a thousand workers one is to be looked at each millisecond: they are looked at together.
 _TICK_GAP_S = 0.02
+
+# What the dispatcher wants done; all else that it says has happened, and is told.
+_DEEDS = frozenset({Send, GiveScript, Question})
 
 # Connections whose sender is remembered; beyond that it is asked of libzmq again.
 _PASSAGE_LIMIT_COUNT = 65_536
@@ -113,6 +117,8 @@ class Router:
         self._passages: dict[bytes, Passage] = {}
         self._context = zmq.Context()
         self._socket: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
+        # The backend's own: what stands before it only serves options of drafts.
+        self._send_frame = super(zmq.Socket, self._socket).send
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
@@ -126,8 +132,10 @@ class Router:
             on_refused=self._refused,
         )
         self._heard: dict[int, Passage] = {}  # by descriptor
+        # What is decided is sent together: each message on its own would wake libzmq's thread.
+        self._outbox: deque[tuple[bytes, wire.GatewayMessage]] = deque()
         self._is_settling = False  # at the end of this turn of the loop
-        self._has_sent = False  # in this turn
+        self._has_sent = False  # in this turn, past the outbox
         self._guard = Guard(self._socket, heard=self._heard_count, on_cut=self._cut)
         self._garbage_count = 0
         self.endpoint = bind
@@ -166,6 +174,9 @@ class Router:
         """Close the socket; workers notice by silence. Again is no error."""
         if self._socket.closed:
             return
+        for peer, message in self._outbox:  # nobody performs any more what may come of it
+            self._deliver(peer, message)
+        self._outbox.clear()
         self._loop.remove_reader(self._socket.fileno())
         if self._resting is not None:
             self._resting.cancel()
@@ -184,6 +195,10 @@ class Router:
     def garbage_count(self) -> int:
         """Frames that were no message of ours."""
         return self._garbage_count
+
+    @property
+    def _is_readable(self) -> bool:
+        return bool(int(self._socket.getsockopt(_EVENTS)) & _POLLIN)
 
     @property
     def _port(self) -> int:
@@ -313,6 +328,7 @@ class Router:
 
         What the life before has decided and not sent yet is not sent any more.
         """
+        self._outbox.clear()
         self._dispatcher = dispatcher
         self._arm()
 
@@ -367,15 +383,31 @@ class Router:
         if self._socket.closed:
             return  # a turn that was asked for before `stop`
         try:
-            if self._read_some():
+            is_more = self._read_some()
+            if self._post() and not is_more:
+                is_more = self._is_readable
+            if is_more:
                 self._loop.call_soon(self._drain)
-        finally:  # whatever one effect has come to, the dispatcher must go on ticking
-            self._arm()
+        finally:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Whatever one effect has come to, the others leave and the dispatcher goes on ticking."""
+        if self._outbox:
+            self._settle_later()
+        self._arm()
 
     def _read_some(self) -> bool:
         """Read until the socket would block; True when it is others' turn before that."""
         socket = self._socket
-        for _ in range(_DRAIN_LIMIT_COUNT):
+        for count in range(_DRAIN_LIMIT_COUNT):
+            if count == 1:
+                # Mostly one message comes alone. To be told so costs less than half of `Again`;
+                # to ask before each of many would cost more.
+                self._post()
+                if not self._is_readable:
+                    self._read_at = time.monotonic()
+                    return False
             try:
                 peer = socket.recv(_NOBLOCK)
             except zmq.Again:
@@ -471,20 +503,20 @@ class Router:
         self._act(self._dispatcher.tick(now=now))
         self._arm()
 
-    def _act(self, effects: list[DispatcherEffect], *, has_sent: bool = False) -> None:
+    def _act(self, effects: list[DispatcherEffect]) -> None:
         """Perform outside of `_drain`, which looks for more by itself."""
         try:
-            has_sent = self._perform(effects) or has_sent
-        finally:  # whatever one effect has come to, the dispatcher must go on ticking
-            self._settle_later(has_sent=has_sent)
+            self._perform(effects)
+        finally:  # whatever one effect has come to: see `_go_on`
+            self._settle_later()
 
     def _look_again(self) -> None:
         """Read what has come: a send eats the edge that announces it (50 of 50, measured)."""
-        self._settle_later(has_sent=True)
+        self._has_sent = True
+        self._settle_later()
 
-    def _settle_later(self, *, has_sent: bool) -> None:
-        """Look for messages and set the timer once for all that a turn of the loop has done."""
-        self._has_sent = self._has_sent or has_sent
+    def _settle_later(self) -> None:
+        """Send, look for messages and set the timer once for all that a turn has done."""
         if not self._is_settling:
             self._is_settling = True
             self._loop.call_soon(self._settle)
@@ -493,32 +525,40 @@ class Router:
         has_sent, self._has_sent, self._is_settling = self._has_sent, False, False
         if self._socket.closed:
             return
+        try:
+            has_sent = self._post() or has_sent
+        finally:
+            self._go_on()
         if self._resting is not None:
             if self._dispatcher.has_tasks:
                 self._wake()
-            self._arm()
-        elif has_sent and int(self._socket.getsockopt(_EVENTS)) & _POLLIN:
+        elif has_sent and self._is_readable:
             self._drain()
-        else:
-            self._arm()
 
-    def _perform(self, pending: list[DispatcherEffect]) -> bool:
-        """Send, and tell the facts; True iff something was sent."""
-        has_sent = False
-        for effect in pending:
-            if type(effect) is Send:
+    def _perform(self, effects: list[DispatcherEffect]) -> None:
+        """Note what is to be sent, and tell the facts."""
+        on_effect = self._on_effect
+        for effect in effects:
+            if type(effect) not in _DEEDS:
+                on_effect(effect)
+            elif type(effect) is Send:
                 message = effect.message
-                if type(message) is wire.Run and self._is_held(effect.peer, message):
-                    continue
-                has_sent = True
-                pending += self._deliver(effect.peer, message)  # they follow in this loop
+                if type(message) is not wire.Run or not self._is_held(effect.peer, message):
+                    self._outbox.append((effect.peer, message))
             elif type(effect) is GiveScript:
                 self._give(effect)
             elif type(effect) is Question:
                 self.on_question(effect)
-            else:
-                self._on_effect(effect)
-        return has_sent
+
+    def _post(self) -> bool:
+        """Send what waits for it, and what comes of that; True iff there was something."""
+        outbox = self._outbox
+        if not outbox:
+            return False
+        while outbox:
+            peer, message = outbox.popleft()
+            self._perform(self._deliver(peer, message))
+        return True
 
     def _deliver(self, peer: bytes, message: wire.GatewayMessage) -> list[DispatcherEffect]:
         if type(message) is wire.Run and (message.run.secrets or message.run.kit):
@@ -551,14 +591,15 @@ class Router:
         if done.cancelled() or done.exception() is not None or self._socket.closed:
             return
         if self._dispatcher.sent(run.task_id, run.attempt, now=time.monotonic()):
-            self._act(self._deliver(peer, run), has_sent=True)
+            self._outbox.append((peer, run))
+            self._settle_later()
 
     def _send(self, peer: bytes, frame: bytes) -> bool:
         if self._socket.closed:  # what ends after the link has is not told there any more
             return False
         try:
-            self._socket.send(peer, _MORE_NOBLOCK)
-            self._socket.send(frame, _NOBLOCK)
+            self._send_frame(peer, _MORE_NOBLOCK)
+            self._send_frame(frame, _NOBLOCK)
         except zmq.ZMQError as error:
             # EHOSTUNREACH: the peer is gone. EAGAIN: it has not read for 2,000 messages.
             if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):

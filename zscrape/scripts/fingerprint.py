@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from operator import attrgetter
+from typing import Final
 
 from msgspec import Struct
 
@@ -18,6 +20,9 @@ from msgspec import Struct
 SETTLED_AFTER_NS = 50_000_000
 
 _Stamp = tuple[int, int, int, int]
+_stamp: Final[Callable[[os.stat_result], _Stamp]] = attrgetter(
+    "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns"
+)
 
 
 class Fingerprint(Struct, frozen=True):
@@ -62,7 +67,3 @@ class Fingerprint(Struct, frozen=True):
         except OSError:
             return False
         return True
-
-
-def _stamp(stat: os.stat_result) -> _Stamp:
-    return (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
