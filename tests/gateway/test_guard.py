@@ -91,8 +91,9 @@ async def test_a_message_without_an_end_is_cut(guarded: Guarded) -> None:
 async def test_whoever_comes_to_an_end_may_send_more(
     guarded: Guarded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each message that was read allows another one of the largest size."""
+    """Each message that was read allows another one of the largest size, while memory grows."""
     monkeypatch.setattr("zscrape.gateway.guard.LIMIT_BYTES", 8 * MIB)
+    monkeypatch.setattr("zscrape.gateway.guard._GROWTH_BYTES", -(1 << 40))
     _, writer = await guarded.dial()
     await until(lambda: bool(guarded.guard._connections))
     (descriptor,) = guarded.guard._connections
@@ -107,6 +108,31 @@ async def test_whoever_comes_to_an_end_may_send_more(
 
     assert before == []
     assert guarded.cut[0] == ("127.0.0.1", "no end of a message")
+
+
+async def test_whoever_speaks_is_not_asked_about_while_memory_stays(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fleet that beats costs the guard no call of the kernel; one that falls silent does."""
+    asked_for: list[int] = []
+
+    def ask(descriptor: int) -> int:
+        asked_for.append(descriptor)
+        return 0
+
+    monkeypatch.setattr("zscrape.gateway.guard._GROWTH_BYTES", 1 << 40)
+    monkeypatch.setattr("zscrape.gateway.guard._SKIPPED_COUNT", 0)
+    connections = [await guarded.dial(), await guarded.dial()]
+    await until(lambda: len(guarded.guard._connections) == 2)
+    talker, listener = guarded.guard._connections
+    guarded.heard[talker] = 1
+
+    monkeypatch.setattr("zscrape.gateway.guard._received_bytes", ask)
+    await until(lambda: len(asked_for) > 2)
+    for _, writer in connections:
+        writer.close()
+
+    assert set(asked_for) == {listener}
 
 
 async def test_closed_connections_are_forgotten(guarded: Guarded) -> None:

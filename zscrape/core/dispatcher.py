@@ -334,11 +334,10 @@ class Dispatcher:
 
     def tick(self, *, now: float) -> list[DispatcherEffect]:
         """Do what is due: expiries, deadlines, rests, beats."""
+        self._members.look(now)
         for key in self._lives.deadlines.due(now):
             if isinstance(key, Task):
                 patience.overdue(self._lives, key, now=now)
-            elif isinstance(key, Worker):
-                self._members.overdue(key, now)
             else:
                 self._lives.expire(key)
         self._store_notes.tick(now)
@@ -358,7 +357,8 @@ class Dispatcher:
         deadline = self._lives.deadlines.next_at()
         if not self._pool.workers:
             return deadline
-        soon = min(self._members.next_beat_at, self._store_notes.next_at)
+        members = self._members
+        soon = min(members.next_beat_at, members.next_look_at, self._store_notes.next_at)
         return soon if deadline is None else min(deadline, soon)
 
     # ---- what is told ----------------------------------------------------------------

@@ -62,7 +62,7 @@ class Lives:
         self.queue = Queue()
         self.pool = Pool(self.queue)
         self.locks = Locks()
-        self.deadlines: Deadlines[Task | Worker | Leftover] = Deadlines()
+        self.deadlines: Deadlines[Task | Leftover] = Deadlines()
         # Adopted tasks whose workers are asked for the attempt, and until when.
         self.claims: dict[Task, float] = {}
         self.orphans: dict[Leftover, Lock] = {}  # without a worker: they only keep a lock

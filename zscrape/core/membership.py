@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from zscrape.core.admission import hello_fault, warm_fits
 from zscrape.core.effects import Ignored, Send, WorkerJoined, WorkerLost, WorkerSuspected
 from zscrape.core.entities import BROWSER_TAG, Leftover, Worker
@@ -29,6 +31,9 @@ _LATE_BEATS = 1.5
 # So many workers are told at once that this gateway lives; a fleet in parts, so far apart.
 _PART_COUNT = 64
 _PART_GAP_S = 0.05
+# While no task is open nobody waits behind their answers: so many parts are told together. Each
+# burst begins with cold caches, which costs a gateway more than all that it does with a beat.
+_PARTS_AT_REST_COUNT = 4
 # Workers lose patience with a gateway after as few as two intervals.
 _LONGEST_GAP_BEATS = 1.25
 
@@ -46,6 +51,7 @@ class Membership:
         self._heartbeat = heartbeat
         self._lost_after_s = heartbeat.lost_after_s
         self.next_beat_at = 0.0  # meaningful while any worker is known
+        self.next_look_at = inf  # when one of them may be silent for too long
         self._round_at = 0.0
         self._to_tell: list[Worker] = []  # in this round of beats
         self._part_count = _PART_COUNT  # of them are told at once
@@ -63,7 +69,7 @@ class Membership:
             self._know(worker, now)
             # It may be dialling with its longest pause (10 s), and what it runs goes on.
             worker.expires_at = now + self._heartbeat.lease_s + self._heartbeat.margin_s
-            self._lives.deadlines.wake(worker, worker.expires_at)
+            self._look_by(worker.expires_at)
         return worker
 
     def hello(self, peer: bytes, hello: Hello, now: float) -> None:
@@ -116,7 +122,7 @@ class Membership:
         self._pool.workers[worker.id] = worker
         worker.told_at = now
         worker.expires_at = now + self._lost_after_s
-        self._lives.deadlines.wake(worker, worker.expires_at)
+        self._look_by(worker.expires_at)
 
     def _introduce(self, worker: Worker, peer: bytes, hello: Hello, now: float) -> None:
         """Note what a worker says of itself on a new connection."""
@@ -134,7 +140,7 @@ class Membership:
         worker.is_leaving = hello.is_draining
         worker.heard_at = now
         worker.expires_at = now + self._lost_after_s
-        self._lives.deadlines.wake(worker, worker.expires_at)  # sooner than while it was expected
+        self._look_by(worker.expires_at)  # sooner than while it was expected
         self._pool.bind(worker, peer)
         self._pool.settle(worker)
         self._pool.set_warm(worker, frozenset(hello.warm))
@@ -280,7 +286,7 @@ class Membership:
     def suspect(self, worker: Worker, now: float) -> None:
         """Note that a send found nobody: nothing new for it, and less patience."""
         worker.expires_at = min(worker.expires_at, now + self._heartbeat.interval_s)
-        self._lives.deadlines.wake(worker, worker.expires_at)
+        self._look_by(worker.expires_at)
         if not worker.is_suspect:
             worker.is_suspect = True
             self._lives.out.append(WorkerSuspected(worker.id))
@@ -293,21 +299,32 @@ class Membership:
             for task in worker.tasks.values():
                 task.evidence_at = max(task.evidence_at, now)
 
-    def overdue(self, worker: Worker, now: float) -> None:
-        """Give a worker up whose time has come, unless it was heard meanwhile."""
-        if worker.expires_at > now:
-            self._lives.deadlines.wake(worker, worker.expires_at)
-        elif worker.is_expected:
-            self._lose(worker, "absent", now)
-        else:
-            self._lose(worker, "unreachable" if worker.is_suspect else "silent", now)
+    def look(self, now: float) -> None:
+        """Give up the workers whose time has come, unless they were heard meanwhile.
+
+        All are looked at together: as they are heard every second, that is once in about two,
+        and costs a large fleet less than a place in the order of deadlines for each.
+        """
+        if self.next_look_at > now:
+            return
+        overdue: list[Worker] = []
+        self.next_look_at = inf
+        for worker in self._pool.workers.values():
+            if worker.expires_at <= now:
+                overdue.append(worker)
+            elif worker.expires_at < self.next_look_at:
+                self.next_look_at = worker.expires_at
+        for worker in overdue:
+            if worker.is_expected:
+                self._lose(worker, "absent", now)
+            else:
+                self._lose(worker, "unreachable" if worker.is_suspect else "silent", now)
 
     def _lose(self, worker: Worker, reason: str, now: float) -> None:
         tasks = [*worker.tasks.values(), *worker.owed.values()]
         attempts = tuple(task.current for task in tasks)
         self._lives.out.append(WorkerLost(worker.id, reason, attempts))
         self._pool.remove(worker)
-        self._lives.deadlines.clear(worker)
         for task in tasks:
             self._lives.detach(task, worker)
             self._lives.lose(task, may_run=reason != "left", now=now)
@@ -339,13 +356,14 @@ class Membership:
         if not self._to_tell:
             self._begin_round(now)
         interval_s = self._heartbeat.interval_s
-        count = self._part_count
-        late_before = now + _PART_GAP_S - _LONGEST_GAP_BEATS * interval_s
+        together_count = 1 if self._lives.tasks else _PARTS_AT_REST_COUNT
+        count, gap_s = self._part_count * together_count, _PART_GAP_S * together_count
+        late_before = now + gap_s - _LONGEST_GAP_BEATS * interval_s
         while count < len(self._to_tell) and self._to_tell[count].told_at < late_before:
             count += 1
         told, self._to_tell = self._to_tell[:count], self._to_tell[count:]
         if self._to_tell:
-            self.next_beat_at += _PART_GAP_S
+            self.next_beat_at += gap_s
         else:
             self.next_beat_at = self._round_at + interval_s
         queued_count = len(self._lives.waiting)
@@ -392,6 +410,9 @@ class Membership:
             self._is_urgent = True
 
     # ---- small parts -----------------------------------------------------------------
+
+    def _look_by(self, at: float) -> None:
+        self.next_look_at = min(self.next_look_at, at)
 
     def stranger(self, peer: bytes, message: WorkerMessage) -> None:
         """Ask who speaks, unless it is leaving anyway."""

@@ -116,15 +116,18 @@ class Guard:
         """Cut who has sent more than may be without coming to an end."""
         self._timer = self._loop.call_later(_LOOK_S, self._look)
         resident_bytes = _resident_bytes()
-        grown_bytes = resident_bytes - self._resident_bytes
-        if resident_bytes and grown_bytes < _GROWTH_BYTES and self._skipped_count < _SKIPPED_COUNT:
+        is_calm = 0 < resident_bytes < self._resident_bytes + _GROWTH_BYTES
+        if is_calm and self._skipped_count < _SKIPPED_COUNT:
             self._skipped_count += 1
             return
         self._resident_bytes, self._skipped_count = resident_bytes, 0
         for descriptor, connection in [*self._connections.items()]:
-            received_bytes = _received_bytes(descriptor)
             heard_count = self._heard(descriptor)
-            if heard_count != connection.heard_count:
+            has_spoken = heard_count != connection.heard_count
+            if has_spoken and is_calm:
+                continue  # a worker that beats: what it may send is reckoned once memory grows
+            received_bytes = _received_bytes(descriptor)
+            if has_spoken:
                 connection.heard_count = heard_count
                 connection.allowed_bytes = received_bytes + LIMIT_BYTES
             elif received_bytes > connection.allowed_bytes:
