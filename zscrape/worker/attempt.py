@@ -210,9 +210,9 @@ class Running:
     def _on_long(self) -> None:
         """Watch what it prints and starts. Most attempts are over before that pays."""
         if self._child is not None:
+            self._watch(self._child)
             self._pump.add(self._child.out_fd, self._on_out)
             self._pump.add(self._child.err_fd, self._on_err)
-            self._watch(self._child)
 
     def _watch(self, child: Child) -> None:
         end = self.guard.kill
@@ -491,7 +491,7 @@ class Running:
         self._is_over = True
         now, child = self._loop.time(), self._child
         started_at = self._started_at or now
-        self.guard.close()
+        self.guard.end()
         self._unwatch()
         if self._tree is not None:
             used_cpu_s = 0.0 if child is None else child.used_cpu_s
@@ -529,7 +529,6 @@ class Running:
             ),
         )
         self._inquiry = None
-        self.guard.end()
         self._on_over(self)
         try:
             self._listener.on_finished(self.assignment.task_id, self.assignment.attempt, outcome)
@@ -540,8 +539,9 @@ class Running:
     def _let_go(self, child: Child, cpu_s: float) -> None:
         child.on_exit = child.on_long = None
         self._child = None
-        self._pump.remove(child.out_fd)
-        self._pump.remove(child.err_fd)
+        if self._tree is not None:
+            self._pump.remove(child.out_fd)
+            self._pump.remove(child.err_fd)
         # What a pipe still holds would be taken for the next attempt's.
         is_kept = self._is_kept and self._is_drained
         if is_kept and self.keep is not None and self.guard.code is None:

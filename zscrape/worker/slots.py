@@ -44,11 +44,11 @@ from zscrape.worker.templates import Need, Templates
 __all__ = ["Assignment", "SlotListener", "SlotPolicy", "Slots", "TemplateFailed"]
 
 _READY_LIMIT_COUNT = 16
-_NEEDS_COUNT = 1024  # scripts whose needs are remembered
 _FIRST_KITS: tuple[tuple[str, ...], ...] = ((), ("http",))
 # What a task is told of its environment's build.
 _LOG_LINE_COUNT = 200
 _LOG_TAIL_COUNT = 20
+_NEEDS_COUNT = 1024  # scripts whose needs are remembered
 
 
 class SlotPolicy(Struct, frozen=True):

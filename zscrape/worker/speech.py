@@ -26,6 +26,7 @@ _COUNT_LIMIT = 2**62
 # Up to this size a document is decoded whole; above it, it is only walked through, which
 # costs a tenth and holds the loop that much shorter.
 _WHOLE_LIMIT_BYTES = 65536
+_COPIED_LIMIT_BYTES = 4096  # up to this size a copy of an answer is cheaper than a view
 
 # What msgspec raises beside its own: see `decode` in zscrape.wire.
 DECODE_ERRORS = (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError, ValueError)
@@ -123,7 +124,7 @@ class Speech:
     def split(self, data: bytes) -> Iterator[tuple[bytes, bytes | memoryview]]:
         """Yield the kind and the payload of every frame that `data` completes.
 
-        An answer comes as a view, of which only its data is copied.
+        A long answer comes as a view, of which only its data is copied.
 
         Raises:
             Violation: This cannot be a frame of ours, or it is larger than any may be.
@@ -145,7 +146,8 @@ class Speech:
                 self._needed_bytes = end - size
                 break
             kind = data[at + 4 : at + 5]
-            yield kind, (memoryview(data) if kind == frames.ANSWER else data)[at + 5 : end]
+            is_viewed = kind == frames.ANSWER and end - at > _COPIED_LIMIT_BYTES
+            yield kind, (memoryview(data) if is_viewed else data)[at + 5 : end]
             at = end
         if at < size:
             self._held = [data[at:]]
