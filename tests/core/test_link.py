@@ -458,6 +458,21 @@ def test_gap_is_filled(bench: Bench) -> None:
     assert unknown == []
 
 
+def test_each_outcome_is_repeated_at_its_own_time(bench: Bench) -> None:
+    """One that was sent later is missed later."""
+    bench.hear(run("t"))
+    bench.hear(run("u"))
+    bench.call(bench.link.finished, "t", 1, OK)
+    bench.stay(1.0)
+    bench.call(bench.link.finished, "u", 1, OK)
+
+    first = said(bench.stay(2.5), Done)
+    second = said(bench.stay(3.5), Done)
+
+    assert first == [Done("t", 1, OK)]
+    assert second == [Done("u", 1, OK)]
+
+
 def test_outcome_of_a_cut_link_comes_with_the_welcome(bench: Bench) -> None:
     """What ended while the link was down is named in Hello and sent after Welcome."""
     bench.hear(run())

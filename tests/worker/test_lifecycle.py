@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ import pytest_asyncio
 from tests.worker.conftest import Stage, is_alive, until
 from zscrape.model import Limits, OutcomeCode
 from zscrape.worker import template as template_module
+from zscrape.worker.attempt import Running
 from zscrape.worker.slots import SlotPolicy, TemplateFailed
 
 SLEEPER = "import time\ndef run():\n    print('up')\n    time.sleep(60)"
@@ -55,6 +57,28 @@ async def test_killed_template_is_started_again(own: Stage) -> None:
     assert own.slots.template_pids[""] != before
     survivors = [pid for pid in child_pids if is_alive(pid)]
     assert len(survivors) <= 1  # the spare of the other kit
+
+
+async def test_what_an_attempt_was_is_gone_without_the_collector(own: Stage) -> None:
+    """Nothing of an attempt that is over refers to itself, whatever it did and however it ended."""
+    asks = own.write("def run(ctx):\n    return ctx._ask('state', {})")
+    await own.run("def run():\n    return 1")  # also compiles
+    gc.collect()
+    gc.disable()
+    try:
+        await own.run("def run():\n    return 1")
+        asked = own.begin(asks)
+        await asked.until(lambda ran: len(ran.asks) == 1)
+        stopped = own.begin(own.write(SLEEPER))
+        await stopped.until(lambda ran: ran.messages("stdout") == ["up"])
+        own.slots.stop(stopped.assignment.task_id, 1, OutcomeCode.CANCELLED)
+        own.slots.stop(asked.assignment.task_id, 1, OutcomeCode.CANCELLED)
+        await stopped.finished.wait()
+        await asked.finished.wait()
+
+        await until(lambda: not any(isinstance(each, Running) for each in gc.get_objects()))
+    finally:
+        gc.enable()
 
 
 async def test_an_attempt_that_needs_nothing_is_launched_at_once(own: Stage) -> None:

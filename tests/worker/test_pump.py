@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from zscrape.worker.pump import Pump
+from zscrape.worker.pump import Pump, readable
 
 
 @pytest.fixture
@@ -41,3 +41,16 @@ async def test_a_descriptor_that_is_added_again_calls_the_later_one(pipe: tuple[
     pump.close()
 
     assert told == ["later"]
+
+
+def test_a_look_at_several_tells_which_can_be_read_or_have_ended(pipe: tuple[int, int]) -> None:
+    """A pipe with something in it, and one that nobody can write to any more; no others."""
+    empty, its_writer = os.pipe()
+    ended, closed = os.pipe()
+    os.close(closed)
+
+    found = readable(pipe[0], empty, ended)
+
+    assert found == [pipe[0], ended]
+    for fd in (empty, its_writer, ended):
+        os.close(fd)

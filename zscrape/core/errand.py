@@ -43,6 +43,8 @@ class Errand(Struct, eq=False):
     def size_bytes(self) -> int:
         """Memory that the outcome and the records take, about."""
         data = b"" if self.outcome is None else self.outcome.data or b""
+        if not self.records:
+            return len(data)
         return len(data) + sum(len(record.body) for record in self.records)
 
     def renew(self, since: float) -> None:
@@ -120,9 +122,12 @@ class Errands:
         """Note a moment at which an outcome is to be sent again."""
         self.repeat_at = min(self.repeat_at, at)
 
-    def rewind_clocks(self) -> None:
-        """Make both moments exact again, after what was due is done."""
+    def rewind_wake(self) -> None:
+        """Make that moment exact again, after what was due is done."""
         self.wake_at = self.next_wake_at()
+
+    def rewind_repeat(self) -> None:
+        """Make that moment exact again, after what was due is sent."""
         self.repeat_at = self.next_repeat_at()
 
     def next_wake_at(self) -> float:

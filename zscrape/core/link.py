@@ -328,12 +328,12 @@ class WorkerLink:
         """Do what is due: Hello or beat, silence, leases, repetitions."""
         if self._errands.forget_at <= now:
             self._errands.forget(now)
-        self._tick_running(now)
+        if self._errands.wake_at <= now:
+            self._tick_running(now)
         if self._phase is _Phase.GREETING:
             self._tick_greeting(now)
         elif self._phase is _Phase.JOINED:
             self._tick_joined(now)
-        self._errands.rewind_clocks()
         return self._flush()
 
     def next_deadline(self) -> float | None:
@@ -363,6 +363,7 @@ class WorkerLink:
                 self._disown(errand)
             elif errand.tell_start_at <= now:
                 self._tell_start(errand)
+        self._errands.rewind_wake()
 
     def _tell_start(self, errand: Errand) -> None:
         errand.tell_start_at = inf
@@ -381,13 +382,18 @@ class WorkerLink:
             return
         if self._speak_at <= now:
             self._beat(now)
-        for errand in self._errands.outbox.values():
-            if errand.resend_at <= now:
-                self._send_done(errand, now)
+        if self._errands.repeat_at <= now:
+            self._send_again(now)
         if self._questions.repeat_at <= now:
             self._ask_again(now)
         if self._ask_at <= now:
             self._ask_for_attempts(now)
+
+    def _send_again(self, now: float) -> None:
+        for errand in self._errands.outbox.values():
+            if errand.resend_at <= now:
+                self._send_done(errand, now)
+        self._errands.rewind_repeat()
 
     # ---- what the gateway said -------------------------------------------------------
 

@@ -29,7 +29,7 @@ from zscrape.worker.guard import Guard
 from zscrape.worker.inquiry import Inquiry
 from zscrape.worker.masking import Mask
 from zscrape.worker.parking import PERSON, Clock
-from zscrape.worker.pump import Pump
+from zscrape.worker.pump import Pump, readable
 from zscrape.worker.quota import FolderWatch
 from zscrape.worker.recordings import record_of
 from zscrape.worker.requests import compile_request_of, request_of
@@ -75,6 +75,46 @@ class SlotListener(Protocol):
 class Running:
     """An attempt from `begin` to its outcome."""
 
+    # More than a dictionary of attributes holds cheaply.
+    __slots__ = (
+        "_answered",
+        "_begun_at",
+        "_budget",
+        "_child",
+        "_clock",
+        "_err",
+        "_flushing",
+        "_folder",
+        "_has_recording",
+        "_inquiry",
+        "_is_deaf",
+        "_is_drained",
+        "_is_kept",
+        "_is_over",
+        "_limits",
+        "_listener",
+        "_loop",
+        "_mask",
+        "_on_over",
+        "_out",
+        "_pending",
+        "_pump",
+        "_robots",
+        "_speech",
+        "_started_at",
+        "_tree",
+        "_unsent",
+        "_yields",
+        "assignment",
+        "environment_s",
+        "fetch_s",
+        "guard",
+        "has_built",
+        "has_fetched",
+        "keep",
+        "preparing",
+    )
+
     def __init__(
         self,
         assignment: Assignment,
@@ -119,6 +159,9 @@ class Running:
         self._is_deaf = False  # the channel has closed, or carried what it may not
         self._pending: list[Record] = []
         self._flushing: asyncio.TimerHandle | None = None
+        self._out: Stream | None = None  # each set iff something was printed there
+        self._err: Stream | None = None
+        self._inquiry: Inquiry | None = None  # set iff something was asked
         self.guard = Guard(loop, grace_s=grace_s, send=self._signal, give_up=self._give_up)
         self._clock = Clock(loop, self.guard)
         if assignment.deadline_at is not None:
@@ -140,12 +183,8 @@ class Running:
         now = self._loop.time()
         ends_at = self._clock.begin(run.timeout_s)
         self._started_at = now
-        budget = self._budget = Budget(self._limits.output_size_bytes)
-        line_bytes, mask = self._limits.line_length_bytes, self._mask
-        self._out = Stream("stdout", "info", budget, line_bytes, mask)
-        self._err = Stream("stderr", "warning", budget, line_bytes, mask)
-        self._speech = Speech(self._limits, budget, mask)
-        self._inquiry = Inquiry(self._loop, mask, pass_on=self._ask)
+        self._budget = Budget(self._limits.output_size_bytes)
+        self._speech = Speech(self._limits, self._budget, self._mask)
         timeout_s = ends_at - now
         if is_compile_only:
             request = compile_request_of(self.assignment, folder, timeout_s)
@@ -171,9 +210,9 @@ class Running:
     def _on_long(self) -> None:
         """Watch what it prints and starts. Most attempts are over before that pays."""
         if self._child is not None:
+            self._watch(self._child)
             self._pump.add(self._child.out_fd, self._on_out)
             self._pump.add(self._child.err_fd, self._on_err)
-            self._watch(self._child)
 
     def _watch(self, child: Child) -> None:
         end = self.guard.kill
@@ -233,6 +272,8 @@ class Running:
                     return
                 payload = bytes(told)
                 if kind == frames.ASK:
+                    if self._inquiry is None:
+                        self._inquiry = Inquiry(self._loop, self._mask, pass_on=self._ask)
                     self._inquiry.hear(payload)
                     continue
                 if kind == frames.RECORDING:
@@ -262,7 +303,7 @@ class Running:
     def tell(self, tell: Tell) -> None:
         """Give the script the answer to what it has asked."""
         child = self._child
-        if child is None:
+        if child is None or self._inquiry is None:
             return
         self._clock.unpark(tell.request)
         if self._robots is not None:
@@ -317,21 +358,20 @@ class Running:
 
     def _on_out(self) -> None:
         if self._child is not None:
-            self._read_pipe(self._child.out_fd, self._out, self._on_out)
+            self._read_pipe(self._child, self._child.out_fd, self._on_out)
 
     def _on_err(self) -> None:
         if self._child is not None:
-            self._read_pipe(self._child.err_fd, self._err, self._on_err)
+            self._read_pipe(self._child, self._child.err_fd, self._on_err)
 
-    def _read_pipe(self, fd: int, stream: Stream, again: Callable[[], None]) -> None:
+    def _read_pipe(self, child: Child, fd: int, again: Callable[[], None]) -> None:
         data = _read(fd, _PIPE_BYTES)
         if data is None:
             return
         if not data:
             self._pump.remove(fd)
             return
-        for body in stream.feed(data):
-            self._tell("log", body)
+        self._print(child, fd, data)
         if self._budget.is_spent:
             self._pump.remove(fd)
             self._loop.call_later(_DRAIN_PAUSE_S, self._resume, fd, again)
@@ -343,15 +383,26 @@ class Running:
     def _drain_pipes(self, child: Child) -> None:
         """Take what the pipes hold now, bounded: the script may be writing all the while."""
         self._is_drained = True
-        for fd, stream in ((child.out_fd, self._out), (child.err_fd, self._err)):
+        for fd in readable(child.out_fd, child.err_fd):  # mostly none
             data: bytes | None = b""
             for _ in range(2):
                 data = _read(fd, _PIPE_BYTES)
                 if not data:
                     break
-                for body in stream.feed(data):
-                    self._tell("log", body)
+                self._print(child, fd, data)
             self._is_drained &= data is None
+
+    def _print(self, child: Child, fd: int, data: bytes) -> None:
+        """Tell the lines that this completes of what is printed there."""
+        if fd == child.out_fd:
+            stream = self._out = self._out or self._stream("stdout", "info")
+        else:
+            stream = self._err = self._err or self._stream("stderr", "warning")
+        for body in stream.feed(data):
+            self._tell("log", body)
+
+    def _stream(self, name: str, level: str) -> Stream:
+        return Stream(name, level, self._budget, self._limits.line_length_bytes, self._mask)
 
     def _tell(self, kind: str, body: bytes) -> None:
         pending = self._pending
@@ -440,7 +491,7 @@ class Running:
         self._is_over = True
         now, child = self._loop.time(), self._child
         started_at = self._started_at or now
-        self.guard.close()
+        self.guard.end()
         self._unwatch()
         if self._tree is not None:
             used_cpu_s = 0.0 if child is None else child.used_cpu_s
@@ -449,7 +500,7 @@ class Running:
         item_count = output_bytes = 0
         if child is not None:
             for stream in (self._out, self._err):
-                for body in stream.end():
+                for body in stream.end() if stream else ():
                     self._tell("log", body)
             item_count = self._speech.item_count
             output_bytes = self._budget.used_bytes + self._speech.size_bytes
@@ -477,6 +528,7 @@ class Running:
                 self.has_fetched,
             ),
         )
+        self._inquiry = None
         self._on_over(self)
         try:
             self._listener.on_finished(self.assignment.task_id, self.assignment.attempt, outcome)
@@ -487,8 +539,9 @@ class Running:
     def _let_go(self, child: Child, cpu_s: float) -> None:
         child.on_exit = child.on_long = None
         self._child = None
-        self._pump.remove(child.out_fd)
-        self._pump.remove(child.err_fd)
+        if self._tree is not None:
+            self._pump.remove(child.out_fd)
+            self._pump.remove(child.err_fd)
         # What a pipe still holds would be taken for the next attempt's.
         is_kept = self._is_kept and self._is_drained
         if is_kept and self.keep is not None and self.guard.code is None:

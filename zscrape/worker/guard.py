@@ -75,9 +75,23 @@ class Guard:
         if self._step is not None:
             self._step.cancel()
 
+    def end(self) -> None:
+        """Let go of the attempt, which is over: a ring of both would be left to the collector."""
+        self.close()
+        self._send = _signal_nothing
+        self._give_up = _do_nothing
+
     def _time_out(self, limit_s: float) -> None:
         self.stop(OutcomeCode.TIMEOUT, {"limit_s": limit_s})
 
     def _force(self) -> None:
         self._send(signal.SIGKILL)
         self._step = self._loop.call_later(_GIVE_UP_S, self._give_up)
+
+
+def _signal_nothing(_number: signal.Signals) -> None:
+    pass
+
+
+def _do_nothing() -> None:
+    pass

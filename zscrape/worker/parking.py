@@ -17,6 +17,8 @@ PERSON: Final = "person"  # the kind of question that a person answers
 class Clock:
     """Says to the guard of an attempt when it ends."""
 
+    __slots__ = ("_asked", "_deadline", "_ends_at", "_guard", "_limit_s", "_loop")
+
     def __init__(self, loop: asyncio.AbstractEventLoop, guard: Guard) -> None:
         self._loop = loop
         self._guard = guard

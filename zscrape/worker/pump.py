@@ -53,3 +53,14 @@ class Pump:
             callback = self._callbacks.get(fd)
             if callback is not None:
                 callback()
+
+
+def readable(*fds: int) -> list[int]:
+    """Return which of these can be read now, or have nobody left who could write to them.
+
+    One look at all of them costs less than to read one in vain.
+    """
+    poll = select.poll()
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    return [fd for fd, _events in poll.poll(0)]

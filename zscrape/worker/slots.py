@@ -39,7 +39,7 @@ from zscrape.worker.reusing import Reusing, Use
 from zscrape.worker.robotsfiles import RobotsFiles
 from zscrape.worker.scratch import Scratch
 from zscrape.worker.supervisor.keeper import Supervisor
-from zscrape.worker.templates import Templates
+from zscrape.worker.templates import Need, Templates
 
 __all__ = ["Assignment", "SlotListener", "SlotPolicy", "Slots", "TemplateFailed"]
 
@@ -48,6 +48,7 @@ _FIRST_KITS: tuple[tuple[str, ...], ...] = ((), ("http",))
 # What a task is told of its environment's build.
 _LOG_LINE_COUNT = 200
 _LOG_TAIL_COUNT = 20
+_NEEDS_COUNT = 1024  # scripts whose needs are remembered
 
 
 class SlotPolicy(Struct, frozen=True):
@@ -100,6 +101,8 @@ class Slots:
         )
         self._is_closed = False
         self._supervisor: Supervisor | None = None
+        # What follows from a script's manifest alone is worked out once, not for each attempt.
+        self._need = functools.lru_cache(_NEEDS_COUNT)(self._need_of)
         self._log: Any = get_logger()
 
     async def start(self) -> None:
@@ -243,7 +246,7 @@ class Slots:
             grace_s=self._policy.grace_s,
             on_over=self._beside.discard,
         )
-        child = self._take(run)
+        child = self._templates.take(self._need(run, ""))
         self._beside.add(running)
         running.launch(child, str(folder))
         return await outcome
@@ -301,7 +304,7 @@ class Slots:
         if run.preload or run.requirements or run.python or run.secrets or "browser" in run.kit:
             return False
         folder = self._held(run.pin)
-        if folder is None or not self._is_warm(run):
+        if folder is None or not self._templates.is_warm(self._need(run, "")):
             return False
         try:
             child = self._take_for(running, "")
@@ -327,7 +330,7 @@ class Slots:
             if needs_environment(run):
                 await self._prepare_environment(running, folder)
                 return
-            await self._warm(run, "")
+            await self._templates.warm(self._need(run, ""))
             child = self._take_for(running, "")
         except ZscrapeError as error:
             running.fail(_refused(error))
@@ -360,7 +363,7 @@ class Slots:
                 built = text("event.environment_built", "en", seconds=environment.built_s)
                 tail = environment.log.splitlines()[-_LOG_TAIL_COUNT:]
                 running.note("info", "\n".join((built, *tail)))
-            await self._warm(run, environment.python)
+            await self._templates.warm(self._need(run, environment.python))
             child = self._take_for(running, environment.python)
         finally:
             # Its template holds it from here on, for as long as that lives.
@@ -378,19 +381,11 @@ class Slots:
             child = self._reusing.take(use)
             if child is not None:
                 return child
-        return self._take(assignment.run, python)
+        return self._templates.take(self._need(assignment.run, python))
 
-    async def _warm(self, run: RunSpec, python: str) -> None:
+    def _need_of(self, run: RunSpec, python: str) -> Need:
         limits, network = _child_limits(run.limits), self._egress.cap(run.network)
-        await self._templates.warm(run.kit, limits, python, network, run.preload)
-
-    def _is_warm(self, run: RunSpec) -> bool:
-        limits, network = _child_limits(run.limits), self._egress.cap(run.network)
-        return self._templates.is_warm(run.kit, limits, network)
-
-    def _take(self, run: RunSpec, python: str = "") -> Child:
-        limits, network = _child_limits(run.limits), self._egress.cap(run.network)
-        return self._templates.take(run.kit, limits, python, network, run.preload)
+        return self._templates.need(run.kit, limits, python, network, run.preload)
 
     def _on_prepared(self, running: Running, preparing: asyncio.Task[None]) -> None:
         """A fault of ours while preparing must not keep the slot until the time limit."""
@@ -430,7 +425,7 @@ class Slots:
             on_over=self._beside.discard,
         )
         try:
-            child = self._take(run, python)
+            child = self._templates.take(self._need(run, python))
         except (TemplateFailed, OSError):  # then it is compiled by each attempt for itself
             return
         self._beside.add(compiling)

@@ -30,6 +30,7 @@ _COUNT_LIMIT = 2**62
 _WHOLE_LIMIT_BYTES = 65536
 _FEW_LIMIT_COUNT = 32768
 _FEW_LIMIT_BYTES = 4 * MIB
+_COPIED_LIMIT_BYTES = 4096  # up to this size a copy of an answer is cheaper than a view
 
 # What msgspec raises beside its own: see `decode` in zscrape.wire.
 DECODE_ERRORS = (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError, ValueError)
@@ -129,8 +130,8 @@ class Speech:
     def split(self, data: bytes) -> Iterator[tuple[bytes, bytes | memoryview]]:
         """Yield the kind and the payload of every frame that `data` completes.
 
-        An answer comes as a view, of which only its data is copied; nothing comes after it. Of a
-        large one it is the first part: `answer` has the rest.
+        A long answer comes as a view, of which only its data is copied; nothing comes after it.
+        Of a large one it is the first part: `answer` has the rest.
 
         Raises:
             Violation: This cannot be a frame of ours, or it is larger than any may be.
@@ -157,7 +158,8 @@ class Speech:
                 self._needed_bytes = end - size
                 break
             kind = data[at + 4 : at + 5]
-            yield kind, (memoryview(data) if kind == frames.ANSWER else data)[at + 5 : end]
+            is_viewed = kind == frames.ANSWER and end - at > _COPIED_LIMIT_BYTES
+            yield kind, (memoryview(data) if is_viewed else data)[at + 5 : end]
             at = end
         if at < size:
             self._held = [data[at:]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 from zscrape.model import Network
 from zscrape.runtime.limits import Limits
@@ -26,6 +27,13 @@ _RARE_IDLE_S = 300.0
 _RARE_COUNT = 8
 # What a dead template leaves behind comes to us one after the other: see `end_adopted`.
 _ADOPTED_LOOKS_S = (0.1, 0.2, 0.5)
+
+
+class Need(NamedTuple):
+    """What an attempt asks of templates: a child of one kind, under some limits."""
+
+    kind: Kind
+    limits: Limits
 
 
 class Templates:
@@ -71,7 +79,7 @@ class Templates:
         """
         processes.adopt()
         for kit in kits:
-            kind = self._kind(kit, self._standard, "", network)
+            kind = self.need(kit, self._standard, "", network).kind
             self._get(kind).keep(self._standard)
             if not kit:
                 self._standing = kind
@@ -79,46 +87,42 @@ class Templates:
             await _ready(template)
         self._shrink()
 
-    async def warm(
+    def need(
         self,
         kit: tuple[str, ...],
-        wanted: Limits,
-        python: str,
-        network: Network,
-        preload: tuple[str, ...],
-    ) -> None:
-        """Return when there is a rare template that can be taken from at once.
-
-        Raises:
-            TemplateFailed: It cannot be started.
-        """
-        kind = self._kind(kit, wanted, python, network, preload)
-        template = self._get(kind)
-        self._used_at[kind] = asyncio.get_running_loop().time()
-        await _ready(template)
-
-    def is_warm(self, kit: tuple[str, ...], wanted: Limits, network: Network) -> bool:
-        """True iff a template of the worker's own Python is ready for children of this kind."""
-        template = self._templates.get(self._kind(kit, wanted, "", network))
-        return template is not None and template.ready.done() and not template.gone.done()
-
-    def take(
-        self,
-        kit: tuple[str, ...],
-        wanted: Limits,
+        limits: Limits,
         python: str,
         network: Network,
         preload: tuple[str, ...] = (),
-    ) -> Child:
-        """Return a child of this kit under these limits, starting a template if there is none.
+    ) -> Need:
+        """Return what a script with this kit needs; an empty `python` is the worker's own."""
+        own = self._standard if limits == self._standard else None
+        return Need(Kind(",".join(kit), own, python, network, ",".join(preload)), limits)
+
+    async def warm(self, need: Need) -> None:
+        """Return when there is a template that can be taken from at once.
 
         Raises:
             TemplateFailed: It cannot be started.
         """
-        kind = self._kind(kit, wanted, python, network, preload)
-        template = self._get(kind)
-        self._used_at[kind] = asyncio.get_running_loop().time()
-        return template.take(wanted)
+        template = self._get(need.kind)
+        self._used_at[need.kind] = asyncio.get_running_loop().time()
+        await _ready(template)
+
+    def is_warm(self, need: Need) -> bool:
+        """True iff there is a template that can be taken from at once."""
+        template = self._templates.get(need.kind)
+        return template is not None and template.ready.done() and not template.gone.done()
+
+    def take(self, need: Need) -> Child:
+        """Return a child, starting a template if there is none.
+
+        Raises:
+            TemplateFailed: It cannot be started.
+        """
+        template = self._get(need.kind)
+        self._used_at[need.kind] = asyncio.get_running_loop().time()
+        return template.take(need.limits)
 
     def pids(self) -> dict[str, int]:
         """Return the process of each template, by the name of its kind."""
@@ -145,17 +149,6 @@ class Templates:
             self._adopting.cancel()
             await asyncio.gather(self._adopting, return_exceptions=True)
         await asyncio.to_thread(strays.end_adopted, self._scratch.owner)
-
-    def _kind(
-        self,
-        kit: tuple[str, ...],
-        wanted: Limits,
-        python: str,
-        network: Network,
-        preload: tuple[str, ...] = (),
-    ) -> Kind:
-        own = self._standard if wanted == self._standard else None
-        return Kind(",".join(kit), own, python, network, ",".join(preload))
 
     def _get(self, kind: Kind) -> Template:
         template = self._templates.get(kind)

@@ -203,7 +203,7 @@ def _parsed(told: bytes, pid: int, *, is_stray: bool) -> Process:
 
 
 def _words(told: bytes) -> list[bytes]:
-    return told.rpartition(b") ")[2].split()
+    return told.rpartition(b") ")[2].split(None, _RESIDENT + 1)  # nothing beyond is looked at
 
 
 def _children_of_thread(pid: int, thread: str) -> list[int]:
