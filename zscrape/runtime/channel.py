@@ -27,6 +27,8 @@ ARTIFACT_LIMIT_BYTES = 8 * 1024 * 1024  # of one file, before it is written as t
 # the largest object that the interpreter takes from its own pools.
 _FIRST_READ_BYTES = 512 - 33
 _READ_BYTES = 65536
+# Each module that a child looks something up in is a page more that it copies.
+_read, _write = os.read, os.write
 _JOIN_BYTES = 65536  # below it one copy is cheaper than a second system call
 
 
@@ -56,13 +58,16 @@ class Channel:
         head = (size + 1).to_bytes(4, "big") + kind
         with self._lock:
             if size <= _JOIN_BYTES:
-                self._write(head + payload + more)
+                data = head + payload + more
+                sent = _write(self._fd, data)
+                if sent < len(data):
+                    self._write(memoryview(data)[sent:])
             else:
                 self._write_all((head, payload, more))
 
     def receive(self) -> bytes | None:
         """Return the payload of the next frame, or None when the worker has hung up."""
-        data = os.read(self._fd, _FIRST_READ_BYTES)
+        data = _read(self._fd, _FIRST_READ_BYTES)
         while len(data) < 4:
             more = os.read(self._fd, _READ_BYTES)
             if not more:
@@ -87,10 +92,6 @@ class Channel:
                 self._write(memoryview(part)[sent:])
             sent = max(sent - len(part), 0)
 
-    def _write(self, data: bytes | memoryview) -> None:
-        sent = os.write(self._fd, data)
-        if sent == len(data):
-            return
-        rest = memoryview(data)[sent:]
+    def _write(self, rest: memoryview) -> None:
         while rest:
             rest = rest[os.write(self._fd, rest) :]

@@ -42,9 +42,13 @@ def apply(limits: Limits, *, has_browser: bool = False) -> None:
     _lower(resource.RLIMIT_FSIZE, limits.file_size_bytes, limits.file_size_bytes)
 
 
-def apply_cpu(cpu_s: int) -> None:
+def apply_cpu(cpu_s: int, grace_s: int = CPU_GRACE_S) -> None:
     """Allow `cpu_s` seconds of processor time: SIGXCPU then, SIGKILL a little later."""
-    _lower(resource.RLIMIT_CPU, cpu_s, cpu_s + CPU_GRACE_S)
+    hard = cpu_s + grace_s
+    try:
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, hard))
+    except ValueError:
+        _lower(resource.RLIMIT_CPU, cpu_s, hard)
 
 
 def apply_cpu_again(cpu_s: int, times_count: int) -> None:
@@ -71,7 +75,8 @@ def possible(kind: int, wanted: int) -> tuple[int, int]:
 
 def rehearse() -> None:
     """Do what `apply_cpu` does, and change nothing."""
-    _lower(resource.RLIMIT_CPU, *resource.getrlimit(resource.RLIMIT_CPU))
+    soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    apply_cpu(soft, hard - soft)
 
 
 def forbid_core_dumps() -> None:

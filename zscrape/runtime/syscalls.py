@@ -51,6 +51,8 @@ class Prepared:
     longer than most calls.
     """
 
+    __slots__ = ("_call", "_name")
+
     def __init__(self, name: str, number: int, *arguments: int | bytes) -> None:
         self._name = name
         self._call = (
@@ -61,14 +63,20 @@ class Prepared:
             ),
         )
 
-    def __call__(self) -> int:
+    def __call__(self, *more: int | bytes) -> int:
         """Call it; return its result.
+
+        Args:
+            more: Arguments behind those that are known; numbers of 32 bits.
 
         Raises:
             OSError: The kernel refuses.
         """
-        result: int = _syscall(*self._call)
+        result: int = _syscall(*self._call, *more)
         return result if result >= 0 else _checked(result, self._name)
+
+
+NOTHING = Prepared("prctl", PRCTL, PR_GET_DUMPABLE, 0, 0, 0, 0)  # to rehearse a call
 
 
 def prctl(option: int, argument: int = 0) -> int:
@@ -84,15 +92,6 @@ def landlock_abi() -> int:
     """Return the version of Landlock that the kernel has; 0 for none."""
     result: int = _syscall(_long(LANDLOCK_CREATE_RULESET), None, _long(0), 1)
     return max(result, 0)
-
-
-def landlock_add_rule(ruleset_fd: int, rule: bytes) -> None:
-    """Add a rule for what lies beneath a path.
-
-    Raises:
-        OSError: The kernel refuses it.
-    """
-    _checked(_syscall(_long(LANDLOCK_ADD_RULE), ruleset_fd, 1, rule, 0), "landlock rule")
 
 
 def unshare(flags: int) -> None:

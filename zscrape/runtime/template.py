@@ -433,12 +433,14 @@ def serve(arguments: list[str]) -> None:
     os.umask(0o077)
     os.environ.pop("LD_BIND_NOW", None)  # it was for this process, not for what scripts start
     limits.forbid_core_dumps()
-    hooks = Hooks()
+    hooks, watch = Hooks(), None
     try:
         if isolation == "fork":
-            network.watch()
             with hooks:
                 warm(kit)
+                watch = network.prepare()
+                if preload and watch is not None:  # code of others, too
+                    watch()
                 import_ahead(preload)
             child.rehearse(scratch, 1)  # whatever it loads must be there before the sandbox is
             if kit:  # the lean one has too little to gain from it
@@ -453,6 +455,7 @@ def serve(arguments: list[str]) -> None:
     template = Template(control_fd, scratch, isolation, kit, preload, plan, hooks)
     if isolation == "fork":
         template.rehearse(_REHEARSALS_COUNT)
+        child.before_script = watch
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page it visits
     if isolation == "fork" and kit:
@@ -480,7 +483,8 @@ def serve_child(arguments: list[str]) -> None:
     sandbox = Sandbox(read_plan(plan), is_forked=False)
     sandbox.prepare_ruleset(folder)
     os.closerange(RULESET_FD + 1, 65536)
-    network.watch()
+    if (watch := network.prepare()) is not None:
+        watch()
     warm(kit, is_forked=False)
     _import(preload)
     _prepare_interpreter()
