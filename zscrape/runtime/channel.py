@@ -23,9 +23,9 @@ TELL = b"t"
 
 ARTIFACT_LIMIT_BYTES = 8 * 1024 * 1024  # of one file, before it is written as text
 
-# A request is small, and untouched memory is dear in a fresh process: with its header this is
-# the largest object that the interpreter takes from its own pools.
-_FIRST_READ_BYTES = 512 - 33
+# A request is small, and untouched memory is dear in a fresh process: no larger than what holds
+# a script of some ten lines.
+_FIRST_READ_BYTES = 2048 - 33
 _READ_BYTES = 65536
 # Each module that a child looks something up in is a page more that it copies.
 _read, _write = os.read, os.write
@@ -68,14 +68,14 @@ class Channel:
     def receive(self) -> bytes | None:
         """Return the payload of the next frame, or None when the worker has hung up."""
         data = _read(self._fd, _FIRST_READ_BYTES)
+        if data[:4] == (len(data) - 4).to_bytes(4, "big", signed=True):  # the rule: that is all
+            return data[5:]
         while len(data) < 4:
             more = os.read(self._fd, _READ_BYTES)
             if not more:
                 return None
             data += more
         end = 4 + int.from_bytes(data[:4], "big")
-        if len(data) == end:  # the rule: a request is small
-            return data[5:]
         parts, size = [data], len(data)
         while size < end:
             more = os.read(self._fd, min(end - size, _READ_BYTES))
