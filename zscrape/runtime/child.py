@@ -24,7 +24,6 @@ from zscrape.runtime.encode import NotJson, to_json
 from zscrape.runtime.entry import (
     EntryPointError,
     compiled,
-    flush,
     is_success,
     load,
     run_plain,
@@ -415,11 +414,11 @@ def _make_room(error: BaseException) -> None:
 
 def _flush() -> None:
     """Push out what the script printed; it may have taken away even the names."""
-    out, first = getattr(sys, "stdout", None), getattr(sys, "__stdout__", None)
-    flush(out)
-    flush(getattr(sys, "stderr", None))
-    if out is not first:
-        flush(first)
+    for name in ("stdout", "stderr", "__stdout__"):
+        try:
+            getattr(sys, name).flush()
+        except BaseException:  # noqa: BLE001, S112 - whatever it is, there is nothing to save
+            continue
 
 
 def rehearse(scratch: str, times_count: int, confine: Callable[[str], None] | None = None) -> None:

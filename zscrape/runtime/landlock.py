@@ -13,6 +13,7 @@ import os
 import sys
 
 from zscrape.runtime import syscalls
+from zscrape.runtime.syscalls import landlock_add_rule
 
 _EXECUTE = 1 << 0
 _WRITE_FILE = 1 << 1
@@ -65,9 +66,7 @@ def handled(abi: int) -> int:
     return sum(rights for since, rights in _FS_BY_ABI.items() if since <= abi)
 
 
-_PATH_BENEATH = 1
 _AS_PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-_add_rule = syscalls.Prepared("landlock rule", syscalls.LANDLOCK_ADD_RULE)
 # Each module that a child looks something up in is a page more that it copies.
 _open, _close = os.open, os.close
 
@@ -110,7 +109,7 @@ class Grants:
         ruleset_fd = self._create()
         try:
             for rule in self._told:
-                _add_rule(ruleset_fd, _PATH_BENEATH, rule, 0)
+                landlock_add_rule(ruleset_fd, rule)
             _grant(ruleset_fd, folder, self._own)
         except OSError:
             os.close(ruleset_fd)
@@ -143,7 +142,7 @@ class Grants:
         """
         ruleset_fd = self._fd
         folder_fd = _open(script_folder, _AS_PLACE)
-        _add_rule(ruleset_fd, _PATH_BENEATH, self._script + folder_fd.to_bytes(4, "little"), 0)
+        landlock_add_rule(ruleset_fd, self._script + folder_fd.to_bytes(4, "little"))
         _close(folder_fd)
         self._restrict()
         _close(ruleset_fd)
@@ -161,7 +160,7 @@ class Grants:
 def _grant(ruleset_fd: int, folder: str, access: bytes) -> None:
     fd = os.open(folder, _AS_PLACE)
     try:
-        _add_rule(ruleset_fd, _PATH_BENEATH, access + fd.to_bytes(4, "little"), 0)
+        landlock_add_rule(ruleset_fd, access + fd.to_bytes(4, "little"))
     finally:
         os.close(fd)
 
@@ -183,7 +182,7 @@ def keep_together(read: list[str], write: list[str], *, has_own_shm: bool) -> No
         rules.add(path, _OWN)
     ruleset_fd = rules.create()
     for rule in rules.told:
-        _add_rule(ruleset_fd, _PATH_BENEATH, rule, 0)
+        landlock_add_rule(ruleset_fd, rule)
     _restrict_self(ruleset_fd)()
     os.close(ruleset_fd)
     rules.close()

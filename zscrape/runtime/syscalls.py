@@ -19,6 +19,7 @@ _PIVOT_ROOT = {X86_64: 155, AARCH64: 41}
 LANDLOCK_CREATE_RULESET = 444
 LANDLOCK_ADD_RULE = 445
 LANDLOCK_RESTRICT_SELF = 446
+_LANDLOCK_PATH_BENEATH = 1
 _MOUNT_SETATTR = 442
 
 PR_SET_NO_NEW_PRIVS = 38
@@ -44,6 +45,12 @@ def _checked(result: int, name: str) -> int:
     return result
 
 
+def _argument(value: int | bytes) -> int | bytes | ctypes.c_long:
+    """Return what is passed on in one piece: a plain number is taken for one of 32 bits."""
+    is_plain = isinstance(value, bytes) or -(2**31) <= value < 2**31
+    return value if is_plain else _long(value)
+
+
 class Prepared:
     """A system call whose arguments have been made, to be called in a fork.
 
@@ -55,24 +62,15 @@ class Prepared:
 
     def __init__(self, name: str, number: int, *arguments: int | bytes) -> None:
         self._name = name
-        self._call = (
-            _long(number),
-            *(
-                ctypes.c_char_p(each) if isinstance(each, bytes) else _long(each)
-                for each in arguments
-            ),
-        )
+        self._call = (number, *map(_argument, arguments))
 
-    def __call__(self, *more: int | bytes) -> int:
+    def __call__(self) -> int:
         """Call it; return its result.
-
-        Args:
-            more: Arguments behind those that are known; numbers of 32 bits.
 
         Raises:
             OSError: The kernel refuses.
         """
-        result: int = _syscall(*self._call, *more)
+        result: int = _syscall(*self._call)
         return result if result >= 0 else _checked(result, self._name)
 
 
@@ -92,6 +90,17 @@ def landlock_abi() -> int:
     """Return the version of Landlock that the kernel has; 0 for none."""
     result: int = _syscall(_long(LANDLOCK_CREATE_RULESET), None, _long(0), 1)
     return max(result, 0)
+
+
+def landlock_add_rule(ruleset_fd: int, rule: bytes) -> None:
+    """Add a rule for what lies beneath a path.
+
+    Raises:
+        OSError: The kernel refuses it.
+    """
+    result = _syscall(LANDLOCK_ADD_RULE, ruleset_fd, _LANDLOCK_PATH_BENEATH, rule, 0)
+    if result < 0:
+        _checked(result, "landlock rule")
 
 
 def unshare(flags: int) -> None:

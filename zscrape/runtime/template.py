@@ -36,7 +36,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zscrape.runtime import child, chromium, hugepages, limits, marker, network, strays
+from zscrape.runtime import child, chromium, hugepages, limits, marker, network, room, strays
 from zscrape.runtime.atfork import Hooks
 from zscrape.runtime.landlock import RULESET_FD
 from zscrape.runtime.sandbox import Sandbox, Step, read_plan
@@ -443,8 +443,7 @@ def serve(arguments: list[str]) -> None:
                     watch()
                 import_ahead(preload)
             child.rehearse(scratch, 1)  # whatever it loads must be there before the sandbox is
-            if kit:  # the lean one has too little to gain from it
-                _enlarge(hugepages.enlarge_code)
+            _enlarge(hugepages.enlarge_code)
     except Exception as error:
         refuse(control_fd, error)
         raise
@@ -457,8 +456,9 @@ def serve(arguments: list[str]) -> None:
         template.rehearse(_REHEARSALS_COUNT)
         child.before_script = watch
     gc.collect()
+    room.gather()
     gc.freeze()  # a collection in a child would copy every page it visits
-    if isolation == "fork" and kit:
+    if isolation == "fork" and kit:  # the lean one has too little to gain from it
         _enlarge(hugepages.enlarge_objects)
     template.serve()
 
