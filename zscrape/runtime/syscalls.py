@@ -47,8 +47,9 @@ def _checked(result: int, name: str) -> int:
 
 def _argument(value: int | bytes) -> int | bytes | ctypes.c_long:
     """Return what is passed on in one piece: a plain number is taken for one of 32 bits."""
-    is_plain = isinstance(value, bytes) or -(2**31) <= value < 2**31
-    return value if is_plain else _long(value)
+    if isinstance(value, int) and not -(2**31) <= value < 2**31:
+        return _long(value)
+    return value
 
 
 class Prepared:
