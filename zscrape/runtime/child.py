@@ -72,14 +72,15 @@ _FIELDS_COUNT = len(FIELDS)
 # Modes. RUN_PLAIN: the code is that of a plain script. REPLAY: sites answer as they did once.
 RUN, RUN_PLAIN, COMPILE, REPLAY = b"r", b"p", b"c", b"y"
 
-_REHEARSALS = {
-    "plain.py": "def run():\n    pass\n",
-    "main.py": """
+_REHEARSAL = """
 def run(value, ctx=None):
     yield {"value": value}
     return {"value": value, "text": "text", "list": [1, 2.5, None, True]}
-""",
-}
+
+def nothing():
+    pass
+"""
+_REHEARSED = (("main.py", b'{"value":1}'), ("main.py:nothing", b"{}"))
 
 CHANNEL_FD = 3
 # Made in the template and inherited: what a child need not make itself costs it nothing.
@@ -429,14 +430,16 @@ def rehearse(scratch: str, times_count: int, confine: Callable[[str], None] | No
     finds all that done: each page that it does not write to is a page fault less.
     """
     folder = f"{scratch}/rehearsal-{os.getpid()}"
+    path = f"{folder}/main.py"
     os.mkdir(folder)  # noqa: PTH102 - pathlib is not loaded here
-    payloads = []
-    for name, source in _REHEARSALS.items():
-        with open(f"{folder}/{name}", "w", encoding="utf-8") as file:  # noqa: PTH123 - as above
-            file.write(source)
-        params = b'{"value":1}' if "value" in source else b"{}"
-        for code in (b"", bytes.fromhex(compiled(folder, name)[1])):
-            payloads.append(_rehearsal(folder, name, params, code))
+    with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123 - pathlib is not loaded here
+        file.write(_REHEARSAL)
+    compiled_code = bytes.fromhex(compiled(folder, "main.py")[1])
+    payloads = [
+        _rehearsal(folder, entry_point, params, code)
+        for entry_point, params in _REHEARSED
+        for code in (b"", compiled_code)
+    ]
     kept_path = list(sys.path)
     null = os.open("/dev/null", os.O_WRONLY)
     reader, writer = os.pipe()
@@ -445,14 +448,13 @@ def rehearse(scratch: str, times_count: int, confine: Callable[[str], None] | No
         _answer(Said(Channel(null), 0), Channel(reader).receive() or b"", confine)
         limits.rehearse()
         sys.path[:] = kept_path
+    del sys.modules["main"]  # once: a child must not be the one that finds its table full
     os.close(reader)
     os.close(writer)
     os.close(null)
     sys.argv = [""]  # what this process was started with each child would let go of
     gc.disable()
-    for name in _REHEARSALS:
-        del sys.modules[name.partition(".")[0]]
-        os.unlink(f"{folder}/{name}")  # noqa: PTH108 - as above
+    os.unlink(path)  # noqa: PTH108 - as above
     os.rmdir(folder)  # noqa: PTH106 - as above
 
 
