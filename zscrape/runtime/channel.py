@@ -23,10 +23,12 @@ TELL = b"t"
 
 ARTIFACT_LIMIT_BYTES = 8 * 1024 * 1024  # of one file, before it is written as text
 
-# A request is small, and untouched memory is dear in a fresh process: with its header this is
-# the largest object that the interpreter takes from its own pools.
-_FIRST_READ_BYTES = 512 - 33
+# A request is small, and untouched memory is dear in a fresh process: no larger than what holds
+# a script of some ten lines.
+_FIRST_READ_BYTES = 2048 - 33
 _READ_BYTES = 65536
+# Each module that a child looks something up in is a page more that it copies.
+_read, _write = os.read, os.write
 _JOIN_BYTES = 65536  # below it one copy is cheaper than a second system call
 
 
@@ -56,21 +58,24 @@ class Channel:
         head = (size + 1).to_bytes(4, "big") + kind
         with self._lock:
             if size <= _JOIN_BYTES:
-                self._write(head + payload + more)
+                data = head + payload + more
+                sent = _write(self._fd, data)
+                if sent < len(data):
+                    self._write(memoryview(data)[sent:])
             else:
                 self._write_all((head, payload, more))
 
     def receive(self) -> bytes | None:
         """Return the payload of the next frame, or None when the worker has hung up."""
-        data = os.read(self._fd, _FIRST_READ_BYTES)
+        data = _read(self._fd, _FIRST_READ_BYTES)
+        if data[:4] == (len(data) - 4).to_bytes(4, "big", signed=True):  # the rule: that is all
+            return data[5:]
         while len(data) < 4:
             more = os.read(self._fd, _READ_BYTES)
             if not more:
                 return None
             data += more
         end = 4 + int.from_bytes(data[:4], "big")
-        if len(data) == end:  # the rule: a request is small
-            return data[5:]
         parts, size = [data], len(data)
         while size < end:
             more = os.read(self._fd, min(end - size, _READ_BYTES))
@@ -87,10 +92,6 @@ class Channel:
                 self._write(memoryview(part)[sent:])
             sent = max(sent - len(part), 0)
 
-    def _write(self, data: bytes | memoryview) -> None:
-        sent = os.write(self._fd, data)
-        if sent == len(data):
-            return
-        rest = memoryview(data)[sent:]
+    def _write(self, rest: memoryview) -> None:
         while rest:
             rest = rest[os.write(self._fd, rest) :]

@@ -13,21 +13,23 @@ import os
 import sys
 import time
 from json.decoder import JSONDecoder
+from marshal import loads as _revive
 from typing import TYPE_CHECKING, Any
 
-from zscrape.runtime import channel as frames, convert, coroutine, limits, network
-from zscrape.runtime.channel import Channel
+from zscrape.runtime import channel as frames, coroutine, limits, network
+from zscrape.runtime.channel import ANSWER, Channel
 from zscrape.runtime.context import Context, Ended, Said
+from zscrape.runtime.convert import Mismatch, arguments
 from zscrape.runtime.encode import NotJson, to_json
 from zscrape.runtime.entry import (
     EntryPointError,
     compiled,
-    flush,
     is_success,
     load,
-    revive,
     run_plain,
+    space_of,
 )
+from zscrape.runtime.limits import apply_cpu, usage
 from zscrape.runtime.outcomes import ScrapeFailure, code_of
 from zscrape.runtime.refusal import is_process_refused
 from zscrape.runtime.trace import describe, render, tell, type_name
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 _scan = JSONDecoder().scan_once  # type: ignore[attr-defined] # in C, without the regular expressions around it
 _GENERATOR = type(_ for _ in ())
 
-_NOTHING_TO_DRIVE = (type(None), dict, list, str, int, float, bool, tuple)
+_NOTHING_TO_DRIVE = (dict, list, str, int, float, bool, tuple)
 
 # A request: these fields, each ended by a NUL, then the parameters, what is known of sites (an
 # object of `known_size` bytes, see `budget.Budget`), the secrets (another, of `secrets_size`) and
@@ -65,6 +67,7 @@ FIELDS = (
     "left_count",
     "known_size",
 )
+_FIELDS_COUNT = len(FIELDS)
 # `left_count`: how many more attempts this process may run after this one.
 # Modes. RUN_PLAIN: the code is that of a plain script. REPLAY: sites answer as they did once.
 RUN, RUN_PLAIN, COMPILE, REPLAY = b"r", b"p", b"c", b"y"
@@ -73,13 +76,20 @@ _REHEARSAL = """
 def run(value, ctx=None):
     yield {"value": value}
     return {"value": value, "text": "text", "list": [1, 2.5, None, True]}
+
+def nothing():
+    pass
 """
+_REHEARSED = (("main.py", b'{"value":1}'), ("main.py:nothing", b"{}"))
 
 CHANNEL_FD = 3
 # Made in the template and inherited: what a child need not make itself costs it nothing.
-_said = Said(Channel(CHANNEL_FD), 0)
+_channel = Channel(CHANNEL_FD)
+_said = Said(_channel, 0)
 _set_traceback = vars(BaseException)["__traceback__"].__set__
-_DEPTH_LIMIT_COUNT = sys.getrecursionlimit()
+# Each module that a child looks something up in is a page more that it copies.
+_depth, _enable_collector = sys.getrecursionlimit, gc.enable
+_DEPTH_LIMIT_COUNT = _depth()
 # Never written to, so it costs no memory (a `bytearray` would be filled with zeros, and its
 # thousand pages be part of every fork); given back when a script has used all that it may, so
 # that there is room to say so.
@@ -88,6 +98,8 @@ _running: Said | None = None  # set iff a script's code is running: where SIGTER
 # Of a process that may run several attempts: how it was before the first, and what it has loaded.
 _standing: Standing | None = None
 _loaded: Callable[..., Any] | None = None
+# Called before any code of a script: see `network.prepare`.
+before_script: Callable[[], None] | None = None
 
 
 def on_sigterm(_number: int, _frame: Any) -> None:
@@ -100,20 +112,25 @@ def on_sigterm(_number: int, _frame: Any) -> None:
         said.end(Ended("cancelled"))
 
 
-def serve(confine: Callable[[str], None], leave: Callable[[int], NoReturn] = os._exit) -> None:
+def serve(
+    confine: Callable[[str], None] | None, leave: Callable[[int], NoReturn] = os._exit
+) -> None:
     """Wait for one request, run it, answer, exit. Never returns.
 
     Where the script asks for `reuse`, and all went well, it waits for the next one instead.
 
     Args:
-        confine: Keeps this process to the folder of a script, from before it is loaded.
+        confine: Keeps this process to the folder of a script, from before it is loaded; None:
+            nothing can.
         leave: Bound here because a script may replace `os._exit`.
     """
     status = 1
     try:
-        if _serve_one(_said, _said.channel, confine):
-            while _serve_one(Said(_said.channel, 0), _said.channel):
-                pass
+        payload = _channel.receive()
+        is_kept = payload is not None and _answer(_said, payload, confine)
+        while is_kept:
+            payload = _channel.receive()
+            is_kept = payload is not None and _answer(Said(_channel, 0), payload, None)
         status = 0
     except BrokenPipeError:  # the worker is gone: nobody is left to tell
         status = 0
@@ -121,15 +138,11 @@ def serve(confine: Callable[[str], None], leave: Callable[[int], NoReturn] = os.
         leave(status)
 
 
-def _serve_one(said: Said, channel: Channel, confine: Callable[[str], None] | None = None) -> bool:
-    payload = channel.receive()
-    return payload is not None and _answer(said, payload, confine)
-
-
 def _answer(said: Said, payload: bytes, confine: Callable[[str], None] | None) -> bool:
     """Run what is asked for and answer; True iff another request may follow."""
-    said.begun_at = time.monotonic()
-    request = payload.split(b"\0", len(FIELDS))
+    request = payload.split(b"\0", _FIELDS_COUNT)
+    if request[14] != b"0":
+        said.begun_at = time.monotonic()
     if confine is not None:
         confine(request[2].decode())
     cpu_s, left_count = int(request[6]), int(request[13])
@@ -137,14 +150,16 @@ def _answer(said: Said, payload: bytes, confine: Callable[[str], None] | None) -
     if left_count or _standing is not None:
         used_us = _stand(cpu_s, left_count)
     elif cpu_s:
-        limits.apply_cpu(cpu_s)
+        apply_cpu(cpu_s)
     said.limit_bytes = int(request[8])
-    gc.enable()  # frozen and off in the template; the script makes its own garbage
+    if before_script is not None:
+        before_script()
+    _enable_collector()  # frozen and off in the template; the script makes its own garbage
     failure, data = _attempt(request, said)
     _flush()
     is_kept = left_count > 0 and failure is None and _is_kept(said)
     said.is_over = is_kept
-    cpu_us, memory_bytes = limits.usage()
+    cpu_us, memory_bytes = usage()
     cpu_us -= used_us
     if is_kept:
         told = (cpu_us, memory_bytes, said.known_count)
@@ -156,7 +171,7 @@ def _answer(said: Said, payload: bytes, confine: Callable[[str], None] | None) -
         head = _head({**failure, "cpu_us": cpu_us, "memory_bytes": memory_bytes})
         if failure["code"] != "parked":
             _tell_recording(said)
-    said.channel.send(frames.ANSWER, len(head).to_bytes(4, "big") + head, data)
+    said.channel.send(ANSWER, len(head).to_bytes(4, "big") + head, data)
     return is_kept
 
 
@@ -199,7 +214,8 @@ def _attempt(request: list[bytes], said: Said) -> tuple[dict[str, Any] | None, b
         _running = said
         value = _run(request, said)
         _running = None
-        _restore_depth()
+        if _depth() != _DEPTH_LIMIT_COUNT:
+            _restore_depth()
         if said.ended is None:
             return None, _data(value, said)
         return _failure(said.ended, request, said)
@@ -210,8 +226,7 @@ def _attempt(request: list[bytes], said: Said) -> tuple[dict[str, Any] | None, b
 
 def _restore_depth() -> None:
     """Undo a script's `sys.setrecursionlimit`: too high a limit ends the process while encoding."""
-    if sys.getrecursionlimit() != _DEPTH_LIMIT_COUNT:
-        sys.setrecursionlimit(_DEPTH_LIMIT_COUNT)
+    sys.setrecursionlimit(_DEPTH_LIMIT_COUNT)
 
 
 def _any_failure(
@@ -245,27 +260,26 @@ def _run(request: list[bytes], said: Said) -> Any:
     code_size = int(code_size_raw)
     params_size = len(rest) - code_size - int(secrets_size_raw) - int(request[14])
     if _loaded is not None:
-        return _call(_loaded, _params(rest[:params_size]), request, said)
+        return _call(_loaded, rest[:params_size], request, said)
     folder, entry_point = folder_raw.decode(), entry_raw.decode()
     if mode == COMPILE:
         return compiled(folder, entry_point)
     params_raw = rest[:params_size]
-    if code_size:
-        code_raw = rest[len(rest) - code_size :]
-        script = revive(folder, entry_point, code_raw, is_plain=mode == RUN_PLAIN)
+    if code_size:  # compiling again costs twice the whole run
+        # Our own, from `compiled` by way of the worker.
+        code, is_plain = _revive(rest[len(rest) - code_size :]), mode == RUN_PLAIN  # noqa: S302
     else:
-        script = load(folder, entry_point)
-    if script.is_plain:
-        return run_plain(script, params_raw)
-    function = script.function()
+        code, is_plain = load(folder, entry_point)
+    space, function_name = space_of(folder, entry_point, is_plain=is_plain)
+    if is_plain:
+        return run_plain(code, space, params_raw)
+    exec(code, space)  # noqa: S102 - what this process is for
+    function = space.get(function_name)
+    if not callable(function):
+        raise EntryPointError(f"it has no function {function_name}")
     if _standing is not None:
         _loaded = function
-    return _call(function, _params(params_raw), request, said)
-
-
-def _params(params_raw: bytes) -> dict[str, Any]:
-    found: dict[str, Any] = {} if params_raw == b"{}" else _scan(params_raw.decode(), 0)[0]
-    return found
+    return _call(function, params_raw, request, said)
 
 
 def _context(params: dict[str, Any], request: list[bytes], said: Said) -> Context:
@@ -301,11 +315,11 @@ def _object(request: list[bytes], end: int, size: int) -> dict[str, Any]:
     return found
 
 
-def _call(
-    function: Callable[..., Any], params: dict[str, Any], request: list[bytes], said: Said
-) -> Any:
-    chosen = convert.arguments(function, params, lambda: _context(params, request, said))
-    value = function(**chosen)
+def _call(function: Callable[..., Any], params_raw: bytes, request: list[bytes], said: Said) -> Any:
+    params = {} if params_raw == b"{}" else _scan(params_raw.decode(), 0)[0]
+    value = function(**arguments(function, params, _context, params, request, said))
+    if value is None:
+        return None
     kind = type(value)
     if kind in _NOTHING_TO_DRIVE:
         return value
@@ -368,7 +382,7 @@ def _failure(
         return {"code": ended.code, "fields": ended.fields, "error_message": ended.message}, b""
     if issubclass(kind, SystemExit) and is_success(error):  # type: ignore[arg-type] # it is one
         return None, _data(None, said)
-    if kind is convert.Mismatch:
+    if kind is Mismatch:
         fields = {"script_name": script_name}
         return {"code": "params_invalid", "fields": fields, "error_message": tell(error)}, b""
     if kind is EntryPointError:
@@ -401,15 +415,15 @@ def _make_room(error: BaseException) -> None:
 
 def _flush() -> None:
     """Push out what the script printed; it may have taken away even the names."""
-    out, first = getattr(sys, "stdout", None), getattr(sys, "__stdout__", None)
-    flush(out)
-    flush(getattr(sys, "stderr", None))
-    if out is not first:
-        flush(first)
+    for name in ("stdout", "stderr", "__stdout__"):
+        try:
+            getattr(sys, name).flush()
+        except BaseException:  # noqa: BLE001, S112 - whatever it is, there is nothing to save
+            continue
 
 
 def rehearse(scratch: str, times_count: int, confine: Callable[[str], None] | None = None) -> None:
-    """Run a small script `times_count` times in this process, as a child would.
+    """Run small scripts `times_count` times in this process, as a child would.
 
     Called in the template before its first fork. What runs often here is specialised, its
     types and attributes are cached and its allocations have their places, so that a child
@@ -420,28 +434,35 @@ def rehearse(scratch: str, times_count: int, confine: Callable[[str], None] | No
     os.mkdir(folder)  # noqa: PTH102 - pathlib is not loaded here
     with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123 - pathlib is not loaded here
         file.write(_REHEARSAL)
-    kept_path, kept_arguments = list(sys.path), sys.argv
+    compiled_code = bytes.fromhex(compiled(folder, "main.py")[1])
+    payloads = [
+        _rehearsal(folder, entry_point, params, code)
+        for entry_point, params in _REHEARSED
+        for code in (b"", compiled_code)
+    ]
+    kept_path = list(sys.path)
     null = os.open("/dev/null", os.O_WRONLY)
-    code = bytes.fromhex(compiled(folder, "main.py")[1])
-    size = str(len(code)).encode()
-    common = b"0\0001\0%b\0main.py\0rehearsal\000300.0\0000\000512000000\0" % folder.encode()
-    common += b"67108864\0"
-    from_source = common + RUN + b'\0000\0000\0\0000\0000\0{"value":1}'
-    from_code = common + RUN + b"\0" + size + b'\0000\0\0000\0000\0{"value":1}' + code
     reader, writer = os.pipe()
-    for payload in (from_source, from_code) * times_count:
+    for payload in payloads * times_count:
         os.write(writer, (len(payload) + 1).to_bytes(4, "big") + frames.REQUEST + payload)
-        _serve_one(Said(Channel(null), 0), Channel(reader), confine)
+        _answer(Said(Channel(null), 0), Channel(reader).receive() or b"", confine)
         limits.rehearse()
         sys.path[:] = kept_path
-        del sys.modules["main"]
+    del sys.modules["main"]  # once: a child must not be the one that finds its table full
     os.close(reader)
     os.close(writer)
-    sys.argv = kept_arguments
-    gc.disable()
     os.close(null)
+    sys.argv = [""]  # what this process was started with each child would let go of
+    gc.disable()
     os.unlink(path)  # noqa: PTH108 - as above
     os.rmdir(folder)  # noqa: PTH106 - as above
+
+
+def _rehearsal(folder: str, entry_point: str, params: bytes, code: bytes) -> bytes:
+    """Return a request: see `FIELDS`."""
+    told = ["0", "1", folder, entry_point, "rehearsal", "300.0", "0", "512000000", "67108864"]
+    told += [RUN.decode(), str(len(code)), "0", "", "0", "0"]
+    return "\0".join([*told, ""]).encode() + params + code
 
 
 def install_sigterm() -> None:

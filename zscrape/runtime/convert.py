@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 CONTEXT_NAME = "ctx"
 _TAKES_ANY_KEYWORD = 0x08  # CO_VARKEYWORDS
+_TAKES_MORE = 0x04 | _TAKES_ANY_KEYWORD  # CO_VARARGS
 _PLAIN = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict}
 
 
@@ -27,14 +28,29 @@ class Mismatch(Exception):
 
 
 def arguments(
-    function: Callable[..., Any], params: dict[str, Any], make_context: Callable[[], Any]
+    function: Callable[..., Any],
+    params: dict[str, Any],
+    make_context: Callable[..., Any],
+    *facts: Any,
 ) -> dict[str, Any]:
-    """Return the keyword arguments to call `function` with; `ctx` is made only if it is named.
+    """Return the keyword arguments to call `function` with.
+
+    Args:
+        function: What the script's entry point names.
+        params: Those of the request.
+        make_context: Makes `ctx` of `facts`, if the function names it.
+        facts: What `make_context` is given.
 
     Raises:
         Mismatch: A parameter is unknown, missing, or of a type that its annotation refuses.
     """
     code = getattr(function, "__code__", None)
+    if (
+        not params
+        and code is not None
+        and not (code.co_argcount or code.co_kwonlyargcount or code.co_flags & _TAKES_MORE)
+    ):
+        return {}
     # `inspect` is not used for a plain function: importing it costs more than most runs.
     if code is None or code.co_posonlyargcount or hasattr(function, "__wrapped__"):
         names, required, takes_any, owner = _inspected(function)
@@ -51,7 +67,7 @@ def arguments(
         hint = hints.get(name)
         chosen[name] = value if hint is None else convert(value, hint, f"/parameters/{name}")
     if CONTEXT_NAME in names:
-        chosen[CONTEXT_NAME] = make_context()
+        chosen[CONTEXT_NAME] = make_context(*facts)
     for name in required:
         if name not in chosen:
             raise Mismatch(f"/parameters/{name}", "it is required")

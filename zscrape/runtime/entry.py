@@ -25,35 +25,8 @@ class EntryPointError(Exception):
     """Raised when the entry point's file or function is not there."""
 
 
-class Script:
-    """A compiled entry point, not yet run."""
-
-    __slots__ = ("code", "function_name", "is_plain", "module")
-
-    def __init__(
-        self, code: CodeType, function_name: str, module: ModuleType, is_plain: bool
-    ) -> None:
-        self.code = code
-        self.function_name = function_name
-        self.module = module
-        self.is_plain = is_plain
-
-    def function(self) -> Callable[..., Any]:
-        """Run the file and return its function.
-
-        Raises:
-            EntryPointError: The file has no such function.
-        """
-        space = vars(self.module)
-        exec(self.code, space)  # noqa: S102 - what this process is for
-        found = space.get(self.function_name)
-        if not callable(found):
-            raise EntryPointError(f"it has no function {self.function_name}")
-        return found  # type: ignore[no-any-return]
-
-
-def load(folder: str, entry_point: str) -> Script:
-    """Compile the entry point of the script in `folder`.
+def load(folder: str, entry_point: str) -> tuple[CodeType, bool]:
+    """Compile the entry point of the script in `folder`; tell whether it is a plain script.
 
     Raises:
         EntryPointError: The file is not there.
@@ -68,8 +41,7 @@ def load(folder: str, entry_point: str) -> Script:
     except OSError as error:
         raise EntryPointError(f"{file_name} cannot be read: {error.strerror}") from None
     code = compile(source, path, "exec", dont_inherit=True)
-    is_plain = not function_name and not _binds(code, DEFAULT_FUNCTION)
-    return _script(folder, entry_point, code, is_plain=is_plain)
+    return code, not function_name and not _binds(code, DEFAULT_FUNCTION)
 
 
 def _read(path: str) -> bytes:
@@ -81,31 +53,26 @@ def _read(path: str) -> bytes:
 
 
 def compiled(folder: str, entry_point: str) -> tuple[bool, str]:
-    """Return whether the script is a plain one, and its code as text for `revive`.
+    """Return whether the script is a plain one, and its code as text.
 
     Asked of a child that runs nothing: what later attempts start from has been made by the
     compiler alone, and no attempt can change it for the next.
     """
-    script = load(folder, entry_point)
-    return script.is_plain, marshal.dumps(script.code).hex()
+    code, is_plain = load(folder, entry_point)
+    return is_plain, marshal.dumps(code).hex()
 
 
-def revive(folder: str, entry_point: str, code_raw: bytes, *, is_plain: bool) -> Script:
-    """Return the script that `compiled` has told of; compiling again costs twice the whole run."""
-    code = marshal.loads(code_raw)  # noqa: S302 - our own, from `compiled` by way of the worker
-    return _script(folder, entry_point, code, is_plain=is_plain)
-
-
-def _script(folder: str, entry_point: str, code: CodeType, *, is_plain: bool) -> Script:
+def space_of(folder: str, entry_point: str, *, is_plain: bool) -> tuple[dict[str, Any], str]:
+    """Return the names of the module that a script is, and the name of its function."""
     file_name, _, function_name = entry_point.partition(":")
     path = f"{folder}/{file_name}"
     sys.path.insert(0, folder)
     sys.argv = [path]
     name = "__main__" if is_plain else file_name.rpartition("/")[2].partition(".")[0]
-    module = ModuleType(name)
-    module.__file__ = path
-    sys.modules[name] = module
-    return Script(code, function_name or DEFAULT_FUNCTION, module, is_plain)
+    sys.modules[name] = module = ModuleType(name)
+    space = module.__dict__
+    space["__file__"] = path
+    return space, function_name or DEFAULT_FUNCTION
 
 
 def _binds(code: CodeType, name: str) -> bool:
@@ -146,7 +113,7 @@ def _unnamed_file() -> int:
         return fd
 
 
-def run_plain(script: Script, params_raw: bytes) -> Any:
+def run_plain(code: CodeType, space: dict[str, Any], params_raw: bytes) -> Any:
     """Run a plain script; return what it printed if that is one JSON document, else None."""
     import io
     from json import loads
@@ -178,7 +145,7 @@ def run_plain(script: Script, params_raw: bytes) -> Any:
         io.BufferedWriter(Tee()), encoding="utf-8", errors="backslashreplace", line_buffering=True
     )
     try:
-        exec(script.code, vars(script.module))  # noqa: S102 - what this process is for
+        exec(code, space)  # noqa: S102 - what this process is for
     except SystemExit as error:
         if not is_success(error):
             raise

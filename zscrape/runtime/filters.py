@@ -115,15 +115,16 @@ class Program:
 
 
 class Filter:
-    """A program that only has to be installed: what that takes is made here, once."""
+    """A program that only has to be installed: what that takes is made here, once.
+
+    `call` is what `install` calls, for as long as this object is there.
+    """
 
     def __init__(self, code: bytes, flags: int = 0) -> None:
         self._kept = ctypes.create_string_buffer(code, len(code))
         # struct sock_fprog: count and pointer, with the padding between them.
         header = struct.pack("=HxxxxxxQ", len(code) // 8, ctypes.addressof(self._kept))
-        self._install = syscalls.Prepared(
-            "seccomp", syscalls.SECCOMP, _SET_MODE_FILTER, flags, header
-        )
+        self.call = syscalls.Prepared("seccomp", syscalls.SECCOMP, _SET_MODE_FILTER, flags, header)
 
     def install(self) -> int:
         """Put it on this process for good; return the descriptor of its listener, if it has one.
@@ -131,4 +132,4 @@ class Filter:
         Raises:
             OSError: The kernel has no filters, or this process may not install one.
         """
-        return self._install()
+        return self.call()

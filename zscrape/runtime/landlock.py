@@ -13,6 +13,7 @@ import os
 import sys
 
 from zscrape.runtime import syscalls
+from zscrape.runtime.syscalls import landlock_add_rule
 
 _EXECUTE = 1 << 0
 _WRITE_FILE = 1 << 1
@@ -65,6 +66,10 @@ def handled(abi: int) -> int:
     return sum(rights for since, rights in _FS_BY_ABI.items() if since <= abi)
 
 
+_AS_PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+# Each module that a child looks something up in is a page more that it copies.
+_open, _close = os.open, os.close
+
 # Beside the channel; closed before any of a script's code is loaded.
 RULESET_FD = 4
 
@@ -104,7 +109,7 @@ class Grants:
         ruleset_fd = self._create()
         try:
             for rule in self._told:
-                syscalls.landlock_add_rule(ruleset_fd, rule)
+                landlock_add_rule(ruleset_fd, rule)
             _grant(ruleset_fd, folder, self._own)
         except OSError:
             os.close(ruleset_fd)
@@ -122,9 +127,12 @@ class Grants:
             os.dup2(ruleset_fd, self._fd, False)
             os.close(ruleset_fd)
 
-    def rehearse(self, script_folder: str) -> None:
-        """Do what `enforce` does with a ruleset that nobody will be under."""
-        _grant(self._fd, script_folder, self._script)
+    def rehearse(self, own_folder: str, script_folder: str) -> None:
+        """Do what `enforce` does, with a ruleset that nobody will be under."""
+        self.prepare(own_folder)
+        restrict, self._restrict = self._restrict, syscalls.NOTHING
+        self.enforce(script_folder)
+        self._restrict = restrict
 
     def enforce(self, script_folder: str) -> None:
         """Grant the script's folder to read, and enforce the ruleset from here on.
@@ -132,9 +140,12 @@ class Grants:
         Raises:
             OSError: The folder is not there, or the kernel refuses.
         """
-        _grant(self._fd, script_folder, self._script)
+        ruleset_fd = self._fd
+        folder_fd = _open(script_folder, _AS_PLACE)
+        landlock_add_rule(ruleset_fd, self._script + folder_fd.to_bytes(4, "little"))
+        _close(folder_fd)
         self._restrict()
-        os.close(self._fd)
+        _close(ruleset_fd)
 
     def enforce_own(self) -> None:
         """Enforce the ruleset without any script's folder, in a fork that is another program.
@@ -147,9 +158,9 @@ class Grants:
 
 
 def _grant(ruleset_fd: int, folder: str, access: bytes) -> None:
-    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = os.open(folder, _AS_PLACE)
     try:
-        syscalls.landlock_add_rule(ruleset_fd, access + fd.to_bytes(4, "little"))
+        landlock_add_rule(ruleset_fd, access + fd.to_bytes(4, "little"))
     finally:
         os.close(fd)
 
@@ -171,7 +182,7 @@ def keep_together(read: list[str], write: list[str], *, has_own_shm: bool) -> No
         rules.add(path, _OWN)
     ruleset_fd = rules.create()
     for rule in rules.told:
-        _add_rule(ruleset_fd, rule)()
+        landlock_add_rule(ruleset_fd, rule)
     _restrict_self(ruleset_fd)()
     os.close(ruleset_fd)
     rules.close()
@@ -231,10 +242,6 @@ class _Rules:
         """Let go of what is named; the rules can no longer be used."""
         for fd in self._fds:
             os.close(fd)
-
-
-def _add_rule(ruleset_fd: int, rule: bytes) -> syscalls.Prepared:
-    return syscalls.Prepared("landlock rule", syscalls.LANDLOCK_ADD_RULE, ruleset_fd, 1, rule, 0)
 
 
 def _restrict_self(ruleset_fd: int) -> syscalls.Prepared:

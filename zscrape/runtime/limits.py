@@ -16,6 +16,8 @@ HEADROOM_BYTES = 32 * 1024 * 1024
 ADDRESS_SPACE_FACTOR = 4
 # Processor seconds between SIGXCPU and SIGKILL, for a script that ignores the first.
 CPU_GRACE_S = 1
+_setrlimit, _getrusage = resource.setrlimit, resource.getrusage
+_RLIMIT_CPU, _SELF, _CHILDREN = resource.RLIMIT_CPU, resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
 
 
 class Limits(NamedTuple):
@@ -42,9 +44,13 @@ def apply(limits: Limits, *, has_browser: bool = False) -> None:
     _lower(resource.RLIMIT_FSIZE, limits.file_size_bytes, limits.file_size_bytes)
 
 
-def apply_cpu(cpu_s: int) -> None:
+def apply_cpu(cpu_s: int, grace_s: int = CPU_GRACE_S) -> None:
     """Allow `cpu_s` seconds of processor time: SIGXCPU then, SIGKILL a little later."""
-    _lower(resource.RLIMIT_CPU, cpu_s, cpu_s + CPU_GRACE_S)
+    hard = cpu_s + grace_s
+    try:
+        _setrlimit(_RLIMIT_CPU, (cpu_s, hard))
+    except ValueError:
+        _lower(resource.RLIMIT_CPU, cpu_s, hard)
 
 
 def apply_cpu_again(cpu_s: int, times_count: int) -> None:
@@ -71,7 +77,8 @@ def possible(kind: int, wanted: int) -> tuple[int, int]:
 
 def rehearse() -> None:
     """Do what `apply_cpu` does, and change nothing."""
-    _lower(resource.RLIMIT_CPU, *resource.getrlimit(resource.RLIMIT_CPU))
+    soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    apply_cpu(soft, hard - soft)
 
 
 def forbid_core_dumps() -> None:
@@ -92,8 +99,7 @@ def usage() -> tuple[int, int]:
     Both are this process's and of what it has started and waited for: times in sum, of memory
     the largest.
     """
-    own = resource.getrusage(resource.RUSAGE_SELF)
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    own, ended = _getrusage(_SELF), _getrusage(_CHILDREN)
     cpu_s = own[0] + own[1] + ended[0] + ended[1]
     return int(cpu_s * 1_000_000), max(own[2], ended[2]) * 1024
 

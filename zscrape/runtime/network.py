@@ -4,6 +4,9 @@ The kernel decides (`zscrape.worker.network`); all that it says is "Operation no
 Here the same rules are looked at just before Python's own sockets are used, so that the error
 names the address and the policy. Where the kernel cannot be had this is all there is: it
 holds for Python's sockets, and for nothing that a script does by other means.
+
+A process that is looked at pays for every call that Python audits, not only for sockets. So the
+template is not, and a child only from when a script may have sockets (see `prepare`).
 """
 
 from __future__ import annotations
@@ -17,8 +20,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# The policy and, for `public`, the rules: see `Rules`.
+# The policy, who holds it, and for `public` the rules: see `Rules`.
 VARIABLE = "ZSCRAPE_NETWORK_RULES"
+# The kernel, or a supervisor that it asks; or nobody but us.
+HELD, UNHELD = "held", "unheld"
 ALLOW, DENY, INSIDE = "a", "d", "i"
 
 _EPERM, _EACCES = 1, 13
@@ -31,6 +36,7 @@ _args_of = vars(BaseException)["args"].__get__
 _GROUP = getattr(builtins, "BaseExceptionGroup", None)  # since Python 3.11
 _said: list[str] = []  # what was forbidden last, as it was told
 _policies: list[str] = []  # the policy that holds here, if one does
+_checks: dict[str, Callable[[Any], None]] = {}  # by event; empty once they are made
 
 
 class NetworkDenied(PermissionError):
@@ -68,27 +74,50 @@ def _rule(told: str) -> tuple[str, int, int, int, int]:
     return verdict, int(port), int(place), int(address, 16) >> (bits - int(length)), int(length)
 
 
-def watch() -> None:
-    """Look at this process's sockets from now on, if it has been told of a policy."""
-    policy, _, rules = os.environ.pop(VARIABLE, "").partition(" ")
+def prepare() -> Callable[[], None] | None:
+    """Learn of the policy; return what must be called before a script runs, if anything must.
+
+    Where the kernel holds the policy all that is missing is the name of what was refused. Then
+    the first import of `socket` is early enough, unless that has been imported before.
+    """
+    policy, _, told = os.environ.pop(VARIABLE, "").partition(" ")
+    holder, _, rules = told.partition(" ")
     if policy == "none":
-        checks: dict[str, Callable[[Any], None]] = {
-            "socket.__new__": _refuse_socket,
-            "socket.getaddrinfo": _refuse_name,
-            "socket.gethostbyname": _refuse_name,
-        }
+        _checks["socket.__new__"] = _refuse_socket
+        _checks["socket.getaddrinfo"] = _checks["socket.gethostbyname"] = _refuse_name
     elif rules:
         check = _check_of(Rules(rules))
-        checks = {"socket.connect": check, "socket.sendto": check, "socket.sendmsg": check}
+        for event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
+            _checks[event] = check
     else:
-        return
+        return None
     _policies[:] = [policy]
-    find = checks.get
+    if holder != HELD or "socket" in sys.modules:
+        return watch
+    sys.meta_path.insert(0, _Importing)
+    return None
+
+
+class _Importing:
+    """A finder that finds nothing: it only hears what is imported."""
+
+    @staticmethod
+    def find_spec(name: str, _path: object, _target: object = None) -> None:
+        """Look at sockets from when there are any."""
+        if name == "socket":
+            watch()
+
+
+def watch() -> None:
+    """Look at this process's sockets from now on; once is enough."""
+    checks = _checks.copy()
+    _checks.clear()
+    if not checks:
+        return
 
     def on_event(event: str, arguments: Any) -> None:
-        found = find(event)
-        if found is not None:
-            found(arguments)
+        if event in checks:
+            checks[event](arguments)
 
     sys.addaudithook(on_event)
 

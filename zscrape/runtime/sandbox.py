@@ -113,7 +113,7 @@ class Sandbox:
         elif os.geteuid() == 0:
             steps.append((syscalls.drop_capabilities, ()))
         if self._filter is not None:
-            steps.append((self._filter.install, ()))
+            steps.append((self._filter.call, ()))
         return steps
 
     def make_ruleset(self, folder: str) -> int:
@@ -133,24 +133,22 @@ class Sandbox:
         if self._grants is not None:
             self._grants.prepare(f"{self._plan.scratch}/{folder}")
 
-    def confine(self, script_folder: str) -> None:
-        """Keep this process to its own folder and to one script, for good.
+    @property
+    def confine(self) -> Callable[[str], None] | None:
+        """What keeps a process to its own folder and to one script, for good; None: nothing can.
 
-        Raises:
-            OSError: The kernel refuses, or the script's folder is gone.
+        It raises an `OSError` where the kernel refuses, or the script's folder is gone.
         """
-        if self._grants is not None:
-            self._grants.enforce(script_folder)
+        return None if self._grants is None else self._grants.enforce
 
     def rehearse_steps(self) -> None:
         """Make calls like those of `steps` in a template: see `child.rehearse`."""
-        syscalls.Prepared("prctl", syscalls.PRCTL, syscalls.PR_GET_DUMPABLE, 0, 0, 0, 0)()
+        syscalls.NOTHING()
 
     def rehearse_confine(self, _script_folder: str) -> None:
         """Do what `confine` does, and confine nothing."""
         if self._grants is not None:
-            self._grants.prepare(self._plan.scratch)
-            self._grants.rehearse(self._plan.scratch)
+            self._grants.rehearse(self._plan.scratch, self._plan.scratch)
 
     def confine_ahead(self) -> None:
         """Keep what a waiting child has started to the child's own folder, for good.

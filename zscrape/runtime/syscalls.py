@@ -19,6 +19,7 @@ _PIVOT_ROOT = {X86_64: 155, AARCH64: 41}
 LANDLOCK_CREATE_RULESET = 444
 LANDLOCK_ADD_RULE = 445
 LANDLOCK_RESTRICT_SELF = 446
+_LANDLOCK_PATH_BENEATH = 1
 _MOUNT_SETATTR = 442
 
 PR_SET_NO_NEW_PRIVS = 38
@@ -44,6 +45,13 @@ def _checked(result: int, name: str) -> int:
     return result
 
 
+def _argument(value: int | bytes) -> int | bytes | ctypes.c_long:
+    """Return what is passed on in one piece: a plain number is taken for one of 32 bits."""
+    if isinstance(value, int) and not -(2**31) <= value < 2**31:
+        return _long(value)
+    return value
+
+
 class Prepared:
     """A system call whose arguments have been made, to be called in a fork.
 
@@ -51,15 +59,11 @@ class Prepared:
     longer than most calls.
     """
 
+    __slots__ = ("_call", "_name")
+
     def __init__(self, name: str, number: int, *arguments: int | bytes) -> None:
         self._name = name
-        self._call = (
-            _long(number),
-            *(
-                ctypes.c_char_p(each) if isinstance(each, bytes) else _long(each)
-                for each in arguments
-            ),
-        )
+        self._call = (number, *map(_argument, arguments))
 
     def __call__(self) -> int:
         """Call it; return its result.
@@ -69,6 +73,9 @@ class Prepared:
         """
         result: int = _syscall(*self._call)
         return result if result >= 0 else _checked(result, self._name)
+
+
+NOTHING = Prepared("prctl", PRCTL, PR_GET_DUMPABLE, 0, 0, 0, 0)  # to rehearse a call
 
 
 def prctl(option: int, argument: int = 0) -> int:
@@ -92,7 +99,9 @@ def landlock_add_rule(ruleset_fd: int, rule: bytes) -> None:
     Raises:
         OSError: The kernel refuses it.
     """
-    _checked(_syscall(_long(LANDLOCK_ADD_RULE), ruleset_fd, 1, rule, 0), "landlock rule")
+    result = _syscall(LANDLOCK_ADD_RULE, ruleset_fd, _LANDLOCK_PATH_BENEATH, rule, 0)
+    if result < 0:
+        _checked(result, "landlock rule")
 
 
 def unshare(flags: int) -> None:

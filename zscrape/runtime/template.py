@@ -36,7 +36,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zscrape.runtime import child, chromium, hugepages, limits, marker, network, strays
+from zscrape.runtime import child, chromium, hugepages, limits, marker, network, room, strays
 from zscrape.runtime.atfork import Hooks
 from zscrape.runtime.landlock import RULESET_FD
 from zscrape.runtime.sandbox import Sandbox, Step, read_plan
@@ -433,16 +433,17 @@ def serve(arguments: list[str]) -> None:
     os.umask(0o077)
     os.environ.pop("LD_BIND_NOW", None)  # it was for this process, not for what scripts start
     limits.forbid_core_dumps()
-    hooks = Hooks()
+    hooks, watch = Hooks(), None
     try:
         if isolation == "fork":
-            network.watch()
             with hooks:
                 warm(kit)
+                watch = network.prepare()
+                if preload and watch is not None:  # code of others, too
+                    watch()
                 import_ahead(preload)
             child.rehearse(scratch, 1)  # whatever it loads must be there before the sandbox is
-            if kit:  # the lean one has too little to gain from it
-                _enlarge(hugepages.enlarge_code)
+            _enlarge(hugepages.enlarge_code)
     except Exception as error:
         refuse(control_fd, error)
         raise
@@ -453,9 +454,11 @@ def serve(arguments: list[str]) -> None:
     template = Template(control_fd, scratch, isolation, kit, preload, plan, hooks)
     if isolation == "fork":
         template.rehearse(_REHEARSALS_COUNT)
+        child.before_script = watch
     gc.collect()
+    room.gather()
     gc.freeze()  # a collection in a child would copy every page it visits
-    if isolation == "fork" and kit:
+    if isolation == "fork" and kit:  # the lean one has too little to gain from it
         _enlarge(hugepages.enlarge_objects)
     template.serve()
 
@@ -480,7 +483,8 @@ def serve_child(arguments: list[str]) -> None:
     sandbox = Sandbox(read_plan(plan), is_forked=False)
     sandbox.prepare_ruleset(folder)
     os.closerange(RULESET_FD + 1, 65536)
-    network.watch()
+    if (watch := network.prepare()) is not None:
+        watch()
     warm(kit, is_forked=False)
     _import(preload)
     _prepare_interpreter()

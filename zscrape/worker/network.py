@@ -107,9 +107,10 @@ class Egress:
         """Return the variable that tells the runtime of the policy."""
         match network:
             case "none":
-                return {told.VARIABLE: "none"}
+                return {told.VARIABLE: f"none {told.HELD}"}
             case "public":
-                return {told.VARIABLE: f"public {_written(self._addresses)}"}
+                holder = told.UNHELD if self.strength.name == "kit" else told.HELD
+                return {told.VARIABLE: f"public {holder} {_written(self._addresses)}"}
             case _:
                 return {}
 
