@@ -338,6 +338,30 @@ async def test_no_room_for_a_folder_costs_nothing_but_that_spare(
     assert (await own.run("def run():\n    return 1")).data == 1
 
 
+async def test_a_child_that_cannot_be_forked_costs_nothing_but_itself(
+    own: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a private folder is gone in the middle of a batch, those before and after are forked."""
+    [template] = [each for each in own.slots._templates._templates.values() if not each.kind.name]
+    take = template._scratch.take
+    taken: list[str] = []
+
+    def take_and_lose() -> str:
+        taken.append(take())
+        if len(taken) == 2:
+            Path(template._scratch.root, taken[1]).rmdir()
+        return taken[-1]
+
+    monkeypatch.setattr(template._scratch, "take", take_and_lose)
+    template._fork(next(iter(template._spares)), 3)
+    monkeypatch.undo()
+    children = template.children.values()
+    await until(lambda: all(child.pid for child in children))
+
+    assert {child.folder for child in children} & set(taken) == {taken[0], taken[2]}
+    assert (await own.run("def run():\n    return 1")).data == 1
+
+
 async def test_a_fault_of_ours_at_a_launch_frees_the_slot(
     own: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

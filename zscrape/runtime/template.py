@@ -146,6 +146,7 @@ class Template:
         fds = memoryview(ancillary[0][2]).cast("i").tolist()
         named: list[_Named] = []
         births: list[_Birth] = []
+        common = self._common_steps(int(words[1]), words[2])
         # All of them before the first fork: after each, what is written to is copied anew.
         told = zip(words[3::2], words[4::2], fds[::3], fds[1::3], fds[2::3], strict=True)
         for child_id, name, channel_fd, out_fd, error_fd in told:
@@ -157,7 +158,8 @@ class Template:
                 continue
             fds.append(ruleset_fd)
             home = self._scratch + b"/" + name
-            steps = self._steps(child_id, folder, home, words)
+            own = self._own_steps(child_id, folder)
+            steps = [*own, *common, *self._last_steps(folder, home)]
             named.append((child_id, folder))
             births.append((channel_fd, out_fd, error_fd, ruleset_fd, home, steps))
         pids = _fork_each(births)
@@ -167,12 +169,12 @@ class Template:
         os.dup2(self._errors, 2)
         for fd in fds:
             os.close(fd)
-        for own, pid in zip(named, pids, strict=True):
+        for each, pid in zip(named, pids, strict=True):
             if pid < 0:
-                self._tell_unborn(own[0], -pid)
+                self._tell_unborn(each[0], -pid)
             else:
-                self._children[pid] = own
-                self._told.append(b"P %b %d" % (own[0], pid))
+                self._children[pid] = each
+                self._told.append(b"P %b %d" % (each[0], pid))
 
     def _tell_unborn(self, child_id: bytes, error_number: int) -> None:
         self._told.append(b"N %b %d" % (child_id, error_number))
@@ -181,21 +183,24 @@ class Template:
         ruleset_fd = -1 if self._is_exec else self._sandbox.make_ruleset(folder)
         return ruleset_fd if ruleset_fd >= 0 else os.dup(self._null)
 
-    def _steps(self, child_id: bytes, folder: str, home: bytes, words: list[bytes]) -> list[Step]:
+    def _common_steps(self, process_count: int, told: bytes) -> list[Step]:
+        """Return how a child of a batch is limited, which is the same for each of them."""
+        steps: list[Step] = [(os.closerange, (RULESET_FD + 1, 65536))]
+        if told != b"-":
+            asked = limits.Limits(*map(int, told.split(b",")))
+            steps.append((partial(limits.apply, asked, has_browser=self._has_browser), ()))
+        if self._has_process_limit:
+            most = limits.possible(resource.RLIMIT_NPROC, process_count)
+            steps.append((resource.setrlimit, (resource.RLIMIT_NPROC, most)))
+        return steps
+
+    def _own_steps(self, child_id: bytes, folder: str) -> list[Step]:
+        """Return how a child becomes itself, before it is limited."""
         steps = [*self._first_steps]
         if self._has_mark:
             mark = marker.mark_of(self._owner, int(child_id))
             steps.append((resource.setrlimit, (marker.RLIMIT_LOCKS, (mark, mark))))
-        steps += self._sandbox.steps(folder)
-        steps.append((os.closerange, (RULESET_FD + 1, 65536)))
-        if words[2] != b"-":
-            asked = limits.Limits(*map(int, words[2].split(b",")))
-            steps.append((partial(limits.apply, asked, has_browser=self._has_browser), ()))
-        if self._has_process_limit:
-            most = limits.possible(resource.RLIMIT_NPROC, int(words[1]))
-            steps.append((resource.setrlimit, (resource.RLIMIT_NPROC, most)))
-        steps += self._last_steps(folder, home)
-        return steps
+        return steps + self._sandbox.steps(folder)
 
     def _last_steps(self, folder: str, home: bytes) -> list[Step]:
         """Return how a child that is limited begins to wait for its attempt."""
