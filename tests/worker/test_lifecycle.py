@@ -19,6 +19,7 @@ import pytest_asyncio
 from tests.worker.conftest import Stage, is_alive, until
 from zscrape.model import Limits, OutcomeCode
 from zscrape.worker import template as template_module
+from zscrape.worker.canary import send_canary
 from zscrape.worker.slots import SlotPolicy, TemplateFailed
 
 SLEEPER = "import time\ndef run():\n    print('up')\n    time.sleep(60)"
@@ -132,6 +133,22 @@ async def test_spares_are_replaced_while_attempts_go_on(own: Stage) -> None:
     is_over = [ran.finished.is_set() for ran in long]
 
     assert is_over == [False, False]
+
+
+async def test_a_kit_that_nobody_has_asked_for_has_one_spare(own: Stage) -> None:
+    """What is run before any task comes does not fill up spares; the first task does."""
+    [template] = [
+        each for each in own.slots._templates._templates.values() if each.kind.kit == "http"
+    ]
+    [spares] = template._spares.values()
+
+    await send_canary(own.slots)
+    await own.until_quiet()
+    tried_count, tried_target_count = len(spares.waiting), spares.target_count
+    await own.run("def run():\n    return 1", kit=("http",))
+    await until(lambda: len(spares.waiting) > own.policy.slot_count)
+
+    assert tried_count == tried_target_count == 1
 
 
 async def test_killed_spare_is_replaced(own: Stage) -> None:

@@ -251,6 +251,7 @@ class Slots:
             on_over=self._beside.discard,
         )
         child = self._take(run)
+        child.template.rest()  # nobody has asked for this kit yet
         self._beside.add(running)
         running.launch(child, str(folder))
         return await outcome

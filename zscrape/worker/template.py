@@ -162,6 +162,11 @@ class Template:
             self._add_kind(wanted)
             self._fork(wanted, 1)
 
+    def rest(self) -> None:
+        """Have no more than one spare of a kind forked until the next is asked for."""
+        for spares in self._spares.values():
+            spares.target_count = min(spares.target_count, 1)
+
     def shrink(self, now: float) -> None:
         """Let go of spares that nobody has asked for in a while."""
         for spares in self._spares.values():
