@@ -21,6 +21,7 @@ from tests.worker.conftest import Stage, is_alive, until
 from zscrape.model import Limits, OutcomeCode
 from zscrape.worker import template as template_module
 from zscrape.worker.attempt import Running
+from zscrape.worker.canary import send_canary
 from zscrape.worker.slots import SlotPolicy, TemplateFailed
 
 SLEEPER = "import time\ndef run():\n    print('up')\n    time.sleep(60)"
@@ -156,6 +157,22 @@ async def test_spares_are_replaced_while_attempts_go_on(own: Stage) -> None:
     is_over = [ran.finished.is_set() for ran in long]
 
     assert is_over == [False, False]
+
+
+async def test_a_kit_that_nobody_has_asked_for_has_one_spare(own: Stage) -> None:
+    """What is run before any task comes does not fill up spares; the first task does."""
+    [template] = [
+        each for each in own.slots._templates._templates.values() if each.kind.kit == "http"
+    ]
+    [spares] = template._spares.values()
+
+    await send_canary(own.slots)
+    await own.until_quiet()
+    tried_count, tried_target_count = len(spares.waiting), spares.target_count
+    await own.run("def run():\n    return 1", kit=("http",))
+    await until(lambda: len(spares.waiting) > own.policy.slot_count)
+
+    assert tried_count == tried_target_count == 1
 
 
 async def test_killed_spare_is_replaced(own: Stage) -> None:
@@ -359,6 +376,30 @@ async def test_no_room_for_a_folder_costs_nothing_but_that_spare(
     monkeypatch.undo()
     await until(lambda: all(child.pid for child in template.children.values()))
 
+    assert (await own.run("def run():\n    return 1")).data == 1
+
+
+async def test_a_child_that_cannot_be_forked_costs_nothing_but_itself(
+    own: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a private folder is gone in the middle of a batch, those before and after are forked."""
+    [template] = [each for each in own.slots._templates._templates.values() if not each.kind.name]
+    take = template._scratch.take
+    taken: list[str] = []
+
+    def take_and_lose() -> str:
+        taken.append(take())
+        if len(taken) == 2:
+            Path(template._scratch.root, taken[1]).rmdir()
+        return taken[-1]
+
+    monkeypatch.setattr(template._scratch, "take", take_and_lose)
+    template._fork(next(iter(template._spares)), 3)
+    monkeypatch.undo()
+    children = template.children.values()
+    await until(lambda: all(child.pid for child in children))
+
+    assert {child.folder for child in children} & set(taken) == {taken[0], taken[2]}
     assert (await own.run("def run():\n    return 1")).data == 1
 
 

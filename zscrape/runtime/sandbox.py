@@ -21,7 +21,7 @@ from zscrape.runtime.landlock import Grants, keep_together
 from zscrape.runtime.shm import SharedMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 # A call and its arguments. What a child does for itself is made a list of these before it is
 # forked: making it in the child would write to pages that are still shared, and those faults
@@ -79,6 +79,7 @@ class Sandbox:
             OSError: The kernel refuses.
         """
         self._plan = plan
+        self.has_own_user = plan.has("user")  # each child has a user of its own
         self._grants = None
         self._shm = SharedMemory() if plan.has("view") else None
         self._filter = seccomp.limits_filter() if plan.has("seccomp") else None
@@ -91,11 +92,6 @@ class Sandbox:
                 read = plan.read + plan.script_roots
                 keep_together(read, [plan.scratch], has_own_shm=has_own_shm)
             self._grants = Grants(plan.read, has_own_shm=has_own_shm, is_kept=is_forked)
-
-    @property
-    def has_own_user(self) -> bool:
-        """True iff each child has a user of its own."""
-        return self._plan.has("user")
 
     def user_of(self, folder: str) -> int:
         """Return the user that a private folder belongs to, and the child that works in it."""
@@ -161,10 +157,10 @@ class Sandbox:
         if self._grants is not None:
             self._grants.enforce_own()
 
-    def tidy(self, folder: str) -> None:
-        """Remove the shared memory that a child has left behind, where that is told by its user."""
+    def tidy(self, folders: Iterable[str]) -> None:
+        """Remove the shared memory that children have left behind, where their users tell it."""
         if self._shm is not None and self.has_own_user:
-            self._shm.remove_of(self.user_of(folder))
+            self._shm.remove_of(map(self.user_of, folders))
 
     def tidy_older(self, than_ns: int) -> None:
         """Remove the shared memory that no attempt can need which began after a moment."""

@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 FOLDER = "/dev/shm"
 
@@ -21,18 +21,22 @@ class SharedMemory:
     def __init__(self) -> None:
         self._free_count = os.statvfs(FOLDER).f_ffree
 
-    def remove_of(self, uid: int) -> None:
-        """Remove all that belongs to a user."""
-        self._remove(lambda found: found.st_uid == uid)
+    def remove_of(self, uids: Iterable[int]) -> None:
+        """Remove all that belongs to some users."""
+        if self._is_any_left():
+            owners = set(uids)
+            self._remove(lambda found: found.st_uid in owners)
 
     def remove_older(self, than_ns: int) -> None:
         """Remove all that was last touched before a moment of the clock."""
-        self._remove(lambda found: found.st_ctime_ns < than_ns)
+        if self._is_any_left():
+            self._remove(lambda found: found.st_ctime_ns < than_ns)
+
+    def _is_any_left(self) -> bool:
+        # Asked after every attempt, of which few have left anything.
+        return os.statvfs(FOLDER).f_ffree != self._free_count
 
     def _remove(self, is_left: Callable[[os.stat_result], bool]) -> None:
-        # Asked after every attempt, of which few have left anything.
-        if os.statvfs(FOLDER).f_ffree == self._free_count:
-            return
         for entry in os.scandir(FOLDER):
             try:
                 if is_left(entry.stat(follow_symlinks=False)):

@@ -11,6 +11,7 @@ import time
 _PATIENCE_S = 0.02
 _PAUSE_S = 0.001
 _USER_TRIES_COUNT = 3
+_READ_BYTES = 4096
 
 
 class Patience:
@@ -36,10 +37,16 @@ class Patience:
         return True
 
 
-def children() -> list[int]:
+def children() -> set[int]:
     """Return the children of this process, which has one thread."""
-    with open(f"/proc/self/task/{os.getpid()}/children", "rb", buffering=0) as file:  # noqa: PTH123 - pathlib is not loaded here
-        return [int(word) for word in file.readall().split()]
+    told = b""
+    fd = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        while more := os.read(fd, _READ_BYTES):
+            told += more
+    finally:
+        os.close(fd)
+    return set(map(int, told.split()))
 
 
 def kill(pid: int) -> None:

@@ -34,16 +34,16 @@ import os
 import resource
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from zscrape.runtime import child, chromium, hugepages, limits, marker, network, room, strays
+from zscrape.runtime import child, limits, marker, network, room, strays
 from zscrape.runtime.atfork import Hooks
 from zscrape.runtime.landlock import RULESET_FD
 from zscrape.runtime.sandbox import Sandbox, Step, read_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import NoReturn
+    from typing import Literal, NoReturn
 
 _MESSAGE_LIMIT_BYTES = 65536
 _FD_LIMIT_COUNT = 253  # SCM_MAX_FD of the kernel
@@ -54,15 +54,11 @@ _NICE = 10
 _REHEARSALS_COUNT = 60
 
 
-class _Birth(NamedTuple):
-    """A child that is about to be forked, and how it becomes one."""
-
-    child_id: bytes
-    folder: str
-    home: bytes
-    steps: list[Step]  # the last of them never returns
-    ruleset_fd: int
-    error_number: int  # why it cannot be forked, or zero
+# What the worker calls a child, and its private folder.
+_Named: TypeAlias = "tuple[bytes, str]"
+# What a child is to have at its birth: channel, output, error, ruleset, home, and how it becomes
+# one (the last step never returns).
+_Birth: TypeAlias = "tuple[int, int, int, int, bytes, list[Step]]"
 
 
 class Template:
@@ -100,10 +96,7 @@ class Template:
         self._confine = self._sandbox.confine
         if self._sandbox.has_own_user:
             os.setgroups([])
-        self._ids: dict[int, bytes] = {}  # pid to id
-        self._pids: dict[bytes, int] = {}
-        self._folders: dict[int, str] = {}  # pid to the name of its private folder
-        self._untidy: list[str] = []  # folders of children that have ended
+        self._children: dict[int, _Named] = {}  # by pid
         self._owner = marker.owner_of(scratch)
         self._strays: dict[int, int] = {}  # pid to the number of the child that started it
         self._told: list[bytes] = []
@@ -140,8 +133,7 @@ class Template:
             elif word == b"K":
                 self._kill(words[1], int(words[2]))
             elif word == b"S":
-                self._told.append(b"S %d" % self._end_strays({}))
-                self._sandbox.tidy_older(int(words[1]))
+                self._sweep(int(words[1]))
             self._reap()
             if told:
                 send(b"\n".join(told))
@@ -151,47 +143,64 @@ class Template:
 
     def _fork_all(self, words: list[bytes], ancillary: list[Any]) -> None:
         """Fork a batch. All that a fork can inherit is set here first, where it costs less."""
-        fds = memoryview(ancillary[0][2]).cast("i")
+        fds = memoryview(ancillary[0][2]).cast("i").tolist()
+        named: list[_Named] = []
+        births: list[_Birth] = []
+        common = self._common_steps(int(words[1]), words[2])
         # All of them before the first fork: after each, what is written to is copied anew.
-        births = [self._birth(words, at) for at in range(3, len(words), 2)]
-        at = 0
-        for birth in births:
-            os.dup2(fds[at], child.CHANNEL_FD, False)
-            os.dup2(fds[at + 1], 1)
-            os.dup2(fds[at + 2], 2)
-            at += 3
-            self._fork(birth)
+        told = zip(words[3::2], words[4::2], fds[::3], fds[1::3], fds[2::3], strict=True)
+        for child_id, name, channel_fd, out_fd, error_fd in told:
+            folder = name.decode()
+            try:
+                ruleset_fd = self._make_ruleset(folder)
+            except OSError as error:
+                self._tell_unborn(child_id, error.errno or errno.EIO)
+                continue
+            fds.append(ruleset_fd)
+            home = self._scratch + b"/" + name
+            own = self._own_steps(child_id, folder)
+            steps = [*own, *common, *self._last_steps(folder, home)]
+            named.append((child_id, folder))
+            births.append((channel_fd, out_fd, error_fd, ruleset_fd, home, steps))
+        pids = _fork_each(births)
         os.dup2(self._null, child.CHANNEL_FD, False)
         os.dup2(self._null, RULESET_FD, False)
         os.dup2(self._null, 1)
         os.dup2(self._errors, 2)
         for fd in fds:
             os.close(fd)
+        for each, pid in zip(named, pids, strict=True):
+            if pid < 0:
+                self._tell_unborn(each[0], -pid)
+            else:
+                self._children[pid] = each
+                self._told.append(b"P %b %d" % (each[0], pid))
 
-    def _birth(self, words: list[bytes], at: int) -> _Birth:
-        child_id, name = words[at], words[at + 1]
-        folder = name.decode()
+    def _tell_unborn(self, child_id: bytes, error_number: int) -> None:
+        self._told.append(b"N %b %d" % (child_id, error_number))
+
+    def _make_ruleset(self, folder: str) -> int:
+        ruleset_fd = -1 if self._is_exec else self._sandbox.make_ruleset(folder)
+        return ruleset_fd if ruleset_fd >= 0 else os.dup(self._null)
+
+    def _common_steps(self, process_count: int, told: bytes) -> list[Step]:
+        """Return how a child of a batch is limited, which is the same for each of them."""
+        steps: list[Step] = [(os.closerange, (RULESET_FD + 1, 65536))]
+        if told != b"-":
+            asked = limits.Limits(*map(int, told.split(b",")))
+            steps.append((partial(limits.apply, asked, has_browser=self._has_browser), ()))
+        if self._has_process_limit:
+            most = limits.possible(resource.RLIMIT_NPROC, process_count)
+            steps.append((resource.setrlimit, (resource.RLIMIT_NPROC, most)))
+        return steps
+
+    def _own_steps(self, child_id: bytes, folder: str) -> list[Step]:
+        """Return how a child becomes itself, before it is limited."""
         steps = [*self._first_steps]
         if self._has_mark:
             mark = marker.mark_of(self._owner, int(child_id))
             steps.append((resource.setrlimit, (marker.RLIMIT_LOCKS, (mark, mark))))
-        steps += self._sandbox.steps(folder)
-        steps.append((os.closerange, (RULESET_FD + 1, 65536)))
-        if words[2] != b"-":
-            asked = limits.Limits(*map(int, words[2].split(b",")))
-            steps.append((partial(limits.apply, asked, has_browser=self._has_browser), ()))
-        if self._has_process_limit:
-            most = limits.possible(resource.RLIMIT_NPROC, int(words[1]))
-            steps.append((resource.setrlimit, (resource.RLIMIT_NPROC, most)))
-        ruleset_fd, error_number = -1, 0
-        if not self._is_exec:
-            try:
-                ruleset_fd = self._sandbox.make_ruleset(folder)
-            except OSError as error:
-                error_number = error.errno or errno.EIO
-        home = self._scratch + b"/" + name
-        steps += self._last_steps(folder, home)
-        return _Birth(child_id, folder, home, steps, ruleset_fd, error_number)
+        return steps + self._sandbox.steps(folder)
 
     def _last_steps(self, folder: str, home: bytes) -> list[Step]:
         """Return how a child that is limited begins to wait for its attempt."""
@@ -200,34 +209,9 @@ class Template:
         serve: Step = (child.serve, (self._confine,))
         if not self._has_browser:
             return [serve]
-        return [(chromium.start_ahead, (home.decode(), self._sandbox.confine_ahead)), serve]
+        from zscrape.runtime import chromium
 
-    def _fork(self, birth: _Birth) -> None:
-        child_id, folder, home, steps, ruleset_fd, error_number = birth
-        become, pid = _become, -1
-        try:
-            if ruleset_fd >= 0:
-                os.dup2(ruleset_fd, RULESET_FD, False)
-                os.close(ruleset_fd)
-            os.chdir(home)
-            # What `os.environ[...] = ...` does, at a third of the pages that it touches.
-            known = os.environ._data  # type: ignore[attr-defined]  # noqa: SLF001
-            for name in (b"HOME", b"TMPDIR"):
-                os.putenv(name, home)
-                known[name] = home
-            if not error_number:
-                pid = os.fork()
-        except OSError as error:
-            error_number = error.errno or errno.EIO
-        if pid == 0:
-            become(steps)
-        if pid < 0:
-            self._told.append(b"N %b %d" % (child_id, error_number))
-            return
-        self._folders[pid] = folder
-        self._ids[pid] = child_id
-        self._pids[child_id] = pid
-        self._told.append(b"P %b %d" % (child_id, pid))
+        return [(chromium.start_ahead, (home.decode(), self._sandbox.confine_ahead)), serve]
 
     def _become_fresh(self, folder: str) -> None:
         os.set_inheritable(child.CHANNEL_FD, True)
@@ -237,7 +221,7 @@ class Template:
         os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - a fresh interpreter is what `exec` asks for
 
     def _kill(self, child_id: bytes, number: int) -> None:
-        pid = self._pids.get(child_id)
+        pid = next((pid for pid, own in self._children.items() if own[0] == child_id), None)
         if pid is None:  # already reaped
             return
         try:
@@ -249,38 +233,41 @@ class Template:
 
     def _reap(self) -> None:
         """Tell of every child that has ended, once nothing that it started is left."""
-        users: dict[int, int] = {}
-        if self._collect(users):
-            self._end_strays(users)
-        while self._untidy:
-            self._sandbox.tidy(self._untidy.pop())
+        ended: dict[int, str] = {}
+        self._collect(ended)
+        if ended:
+            self._end_strays(ended)
+            self._sandbox.tidy(ended.values())
 
-    def _collect(self, users: dict[int, int]) -> bool:
-        """Reap what has ended; note the users of children among it. True iff there was a child."""
-        is_any = False
+    def _sweep(self, before_ns: int) -> None:
+        """End and remove what ended children have left, and shared memory older than that."""
+        ended: dict[int, str] = {}
+        self._told.append(b"S %d" % self._end_strays(ended))
+        self._sandbox.tidy(ended.values())
+        self._sandbox.tidy_older(before_ns)
+
+    def _collect(self, ended: dict[int, str]) -> None:
+        """Reap what has ended; note the children among it: number to private folder."""
+        children, told = self._children, self._told
         while True:
             try:
-                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
-                return is_any
-            if ended is None:
-                return is_any
-            pid = ended.si_pid
-            child_id = self._ids.pop(pid, None)
-            if child_id is not None:
+                return
+            if found is None:
+                return
+            pid = found.si_pid
+            own = children.pop(pid, None)
+            if own is not None:
                 self._end_group(pid)  # before the wait: until then nobody can have its number
             _pid, status, used = os.wait4(pid, 0)
-            if child_id is None:
+            if own is None:
                 self._strays.pop(pid, None)
                 continue
-            is_any = True
-            folder = self._folders.pop(pid)
-            self._untidy.append(folder)
-            del self._pids[child_id]
-            if self._sandbox.has_own_user:
-                users[int(child_id)] = self._sandbox.user_of(folder)
+            child_id, folder = own
+            ended[int(child_id)] = folder
             cpu_us = int((used.ru_utime + used.ru_stime) * 1_000_000)
-            self._told.append(b"X %b %d %d %d" % (child_id, status, cpu_us, used.ru_maxrss))
+            told.append(b"X %b %d %d %d" % (child_id, status, cpu_us, used.ru_maxrss))
 
     def _end_group(self, pid: int) -> None:
         try:
@@ -290,50 +277,50 @@ class Template:
 
     # ---- strays: what lost its parent and became ours ----------------------------------
 
-    def _end_strays(self, users: dict[int, int]) -> int:
+    def _end_strays(self, ended: dict[int, str]) -> int:
         """End all that ended children have started; return how many were seen at last.
 
         It goes round until it sees nothing, or its time is up: what is killed leaves its own
         children to us, and one of a chain of forks may be gone before it is hit.
 
         Args:
-            users: By child, the user that was its alone and is not yet given to another.
+            ended: Children whose private folders, and users, are not yet given to others, by
+                number. Those that end meanwhile are added.
         """
+        found = self._abandoned()
+        if not found:
+            return 0
         patience = strays.Patience()
-        ended: set[int] = set()
-        while True:
-            found = self._abandoned()
-            if not found:
-                break
-            ended.update(found)
-            for uid in {users[self._strays[pid]] for pid in found if self._strays[pid] in users}:
-                strays.end_user(uid)
+        seen: set[int] = set()
+        while found:
+            seen.update(found)
+            if self._sandbox.has_own_user:
+                numbers = {self._strays[pid] for pid in found}
+                for number in numbers.intersection(ended):
+                    strays.end_user(self._sandbox.user_of(ended[number]))
             for pid in found:
                 strays.end_group_of(pid)
             if not patience.wait(found):
                 break
-            self._collect(users)
-        if ended:
-            self._told.append(b"O %d" % len(ended))
+            self._collect(ended)
+            found = self._abandoned()
+        self._told.append(b"O %d" % len(seen))
         return len(found)
 
     def _abandoned(self) -> list[int]:
         """Return our children that are no child of the worker's, and whose child has ended."""
-        found = []
-        for pid in strays.children():
-            if pid in self._ids:
-                continue
-            number = self._strays.get(pid)
-            if number is None:
-                owner, number = marker.read(pid)
-                self._strays[pid] = number = number if owner == self._owner else 0
-            if b"%d" % number not in self._pids:
-                found.append(pid)
-        return found
+        strangers = strays.children().difference(self._children)
+        if not strangers:
+            return []
+        for pid in strangers.difference(self._strays):
+            owner, number = marker.read(pid)
+            self._strays[pid] = number if owner == self._owner else 0
+        living = {int(child_id) for child_id, _folder in self._children.values()}
+        return [pid for pid in strangers if self._strays[pid] not in living]
 
     def _end_all(self) -> None:
         """Kill until there is nobody left: what is killed leaves its own children to us."""
-        for pid in list(self._ids):
+        for pid in self._children:
             self._end_group(pid)
             strays.kill(pid)
         while True:
@@ -343,6 +330,36 @@ class Template:
                 os.waitpid(-1, 0)
             except ChildProcessError:
                 return
+
+
+def _fork_each(births: list[_Birth]) -> list[int]:
+    """Fork children one after the other; return the pid of each, or why there is none: -errno.
+
+    Only local names, and nothing is noted before the last is there: each page that is written to
+    between two forks is copied once more.
+    """
+    fork, become, place, enter, put = os.fork, _become, os.dup2, os.chdir, os.putenv
+    channel_at, ruleset_at = child.CHANNEL_FD, RULESET_FD
+    environ = os.environ._data  # type: ignore[attr-defined]  # noqa: SLF001
+    pids = []
+    for channel_fd, out_fd, error_fd, ruleset_fd, home, steps in births:
+        try:
+            place(channel_fd, channel_at, False)
+            place(ruleset_fd, ruleset_at, False)
+            place(out_fd, 1)
+            place(error_fd, 2)
+            enter(home)
+            # What `os.environ[...] = ...` does, at a third of the pages that it touches.
+            put(b"HOME", home)
+            put(b"TMPDIR", home)
+            environ[b"HOME"] = environ[b"TMPDIR"] = home
+            pid = fork()
+        except OSError as error:
+            pid = -(error.errno or errno.EIO)
+        if pid == 0:
+            become(steps)
+        pids.append(pid)
+    return pids
 
 
 def _become(steps: list[Step], leave: Callable[[int], NoReturn] = os._exit) -> None:
@@ -395,7 +412,7 @@ def warm(kit: str, *, is_forked: bool = True) -> None:
         else:
             warming.load()
     if has_browser(kit):
-        from zscrape.runtime import ctx_browser
+        from zscrape.runtime import chromium, ctx_browser
 
         chromium.is_in_kit = True
         ctx_browser.warm()
@@ -443,7 +460,7 @@ def serve(arguments: list[str]) -> None:
                     watch()
                 import_ahead(preload)
             child.rehearse(scratch, 1)  # whatever it loads must be there before the sandbox is
-            _enlarge(hugepages.enlarge_code)
+            _enlarge("code")
     except Exception as error:
         refuse(control_fd, error)
         raise
@@ -459,13 +476,15 @@ def serve(arguments: list[str]) -> None:
     room.gather()
     gc.freeze()  # a collection in a child would copy every page it visits
     if isolation == "fork" and kit:  # the lean one has too little to gain from it
-        _enlarge(hugepages.enlarge_objects)
+        _enlarge("objects")
     template.serve()
 
 
-def _enlarge(part: Callable[[], int]) -> None:
+def _enlarge(part: Literal["code", "objects"]) -> None:
+    from zscrape.runtime import hugepages
+
     try:
-        part()
+        hugepages.enlarge_code() if part == "code" else hugepages.enlarge_objects()
     except OSError:  # it costs its forks more, that is all
         return
 
@@ -489,6 +508,8 @@ def serve_child(arguments: list[str]) -> None:
     _import(preload)
     _prepare_interpreter()
     if has_browser(kit):
+        from zscrape.runtime import chromium
+
         chromium.start_ahead(chromium.home(), sandbox.confine_ahead)
     child.serve(sandbox.confine)
 

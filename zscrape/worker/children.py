@@ -45,6 +45,9 @@ class Keeper(Protocol):
     def refill(self) -> None:
         """Fork what has been taken."""
 
+    def rest(self) -> None:
+        """Have no more than one spare of a kind forked until the next is asked for."""
+
     def resume(self, child: Child) -> None:
         """Watch a child again that has run an attempt and is given another."""
 

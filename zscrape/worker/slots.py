@@ -44,6 +44,8 @@ from zscrape.worker.templates import Need, Templates
 __all__ = ["Assignment", "SlotListener", "SlotPolicy", "Slots", "TemplateFailed"]
 
 _READY_LIMIT_COUNT = 16
+# Spares beside one for each slot: what forks works in larger batches, and is waited for less.
+_SPARES_BESIDE_COUNT = 4
 _FIRST_KITS: tuple[tuple[str, ...], ...] = ((), ("http",))
 # What a task is told of its environment's build.
 _LOG_LINE_COUNT = 200
@@ -133,7 +135,7 @@ class Slots:
             python=python,
             isolation=self._policy.isolation,
             environ=clean_environ({**self._policy.environ, **ahead}),
-            spare_count=self._policy.slot_count,
+            spare_count=self._spare_count,
             browser_ahead=self._policy.browser_ahead,
             layers=layers,
             egress=self._egress,
@@ -160,6 +162,11 @@ class Slots:
         except BaseException:
             await self.close()
             raise
+
+    @property
+    def _spare_count(self) -> int:
+        is_dear = self._policy.isolation == "exec"  # each an interpreter of its own
+        return self._policy.slot_count + (0 if is_dear else _SPARES_BESIDE_COUNT)
 
     def _start_supervisor(self) -> None:
         if self._supervisor is None:
@@ -247,6 +254,7 @@ class Slots:
             on_over=self._beside.discard,
         )
         child = self._templates.take(self._need(run, ""))
+        child.template.rest()  # nobody has asked for this kit yet
         self._beside.add(running)
         running.launch(child, str(folder))
         return await outcome

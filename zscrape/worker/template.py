@@ -32,7 +32,7 @@ _IDLE_AFTER_S = 60.0  # a kind of spare that nobody has asked for this long shri
 _BROWSER_REFILL_DELAY_S = 0.5
 _KIND_LIMIT_COUNT = 32
 _BATCH_LIMIT_COUNT = 8  # spares per fork command: what the template touches is shared by them
-_TOP_UP_DELAY_S = 0.01
+_TOP_UP_DELAY_S = 0.02
 # The kernel's list of children may leave one out while others end: only after a few sweeps in
 # a row that found nothing is there nothing.
 _SWEEP_DELAYS_S = (1.0, 0.5, 0.2)
@@ -151,7 +151,7 @@ class Template:
             self._fork_batch(wanted, spares)
 
     def _fork_batch(self, wanted: Limits, spares: Spares) -> None:
-        # Of four at once each costs an eighth less than of two at once; one is left meanwhile.
+        # Of six at once each costs a tenth less than of three at once; some are left meanwhile.
         batch = min(max(spares.target_count * 3 // 4, 1), _BATCH_LIMIT_COUNT)
         if spares.missing_count >= batch:
             self._fork_ahead(wanted, batch)
@@ -161,6 +161,11 @@ class Template:
         if wanted not in self._spares:
             self._add_kind(wanted)
             self._fork(wanted, 1)
+
+    def rest(self) -> None:
+        """Have no more than one spare of a kind forked until the next is asked for."""
+        for spares in self._spares.values():
+            spares.target_count = min(spares.target_count, 1)
 
     def shrink(self, now: float) -> None:
         """Let go of spares that nobody has asked for in a while."""
