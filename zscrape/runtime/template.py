@@ -36,7 +36,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zscrape.runtime import child, chromium, hugepages, limits, marker, network, strays
+from zscrape.runtime import child, chromium, holes, hugepages, limits, marker, network, strays
 from zscrape.runtime.atfork import Hooks
 from zscrape.runtime.landlock import RULESET_FD
 from zscrape.runtime.sandbox import Sandbox, Step, read_plan
@@ -456,6 +456,7 @@ def serve(arguments: list[str]) -> None:
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page it visits
     if isolation == "fork" and kit:
+        holes.fill()
         _enlarge(hugepages.enlarge_objects)
     template.serve()
 
