@@ -204,7 +204,18 @@ def test_what_is_no_answer_is_an_error_as_with_httpx(site: Site, answer: bytes) 
 
 @pytest.mark.parametrize(
     "path",
-    ["", "/", "/a/b.html", "/a?b=c&d=%EA%B0%80", "/~a;b,c@d:e/?f=g'h", "//a", "/a?", "/(a)!$*+"],
+    [
+        "",
+        "/",
+        "/a/b.html",
+        "/a?b=c&d=%EA%B0%80",
+        "/~a;b,c@d:e/?f=g'h",
+        "//a",
+        "/a?",
+        "?",
+        "?a=b/..",
+        "/(a)!$*+",
+    ],
 )
 def test_plain_address_is_asked_as_httpx_asks_it(site: Site, path: str) -> None:
     """Word for word: a site sees no difference."""
@@ -217,6 +228,44 @@ def test_plain_address_is_asked_as_httpx_asks_it(site: Site, path: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "params", [{"b": "c d", "e": [1, 2]}, {"b": "가&+%/?"}, {"b": ""}, {}, [("b", 1), ("b", None)]]
+)
+def test_parameters_are_written_by_httpx(site: Site, params: Any) -> None:
+    """They take the place of those in the address."""
+    answer = OK + b"Content-Length: 1\r\n\r\na"
+    told = [
+        outcome(site, [answer], "/a?x=y", is_plain=is_plain, params=params)
+        for is_plain in (True, False)
+    ]
+
+    assert told[0] == told[1]
+    assert site.heard[0] == site.heard[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "is_asked_plainly"),
+    [
+        ({}, True),
+        ({"params": {"a": 1}}, True),
+        ({"proxy": False}, True),
+        ({"headers": {"X-Own": "1"}}, False),
+        ({"auth": ("name", "word")}, False),
+        ({"json": {}}, False),
+    ],
+)
+def test_what_is_not_plain_is_httpx_s(
+    site: Site, options: dict[str, Any], is_asked_plainly: bool
+) -> None:
+    """Its client is made for that only."""
+    site.says = [[OK + b"Content-Length: 1\r\n\r\na"]]
+    http = client()
+
+    assert http.get(site.url, **options).text == "a"
+    assert (http._trying._made is None) == is_asked_plainly
+    http.close()
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "https://a.example/",
@@ -225,7 +274,6 @@ def test_plain_address_is_asked_as_httpx_asks_it(site: Site, path: str) -> None:
         "http://a.example:80/",
         "http://a.example:/",
         "http://a.example:080/",
-        "http://a.example?b",
         "http://name:word@a.example/",
         "http://[::1]/",
         "http://a.example/#b",

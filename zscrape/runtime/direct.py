@@ -25,8 +25,8 @@ import httpx
 # out (its own port, dots in the path, a fragment), no name and password, no IPv6.
 _PLAIN = re.compile(
     r"http://([a-z0-9][a-z0-9.-]*(?::(?!80(?![0-9]))[1-9][0-9]{0,4})?)"
-    r"((?:/(?!\.)(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)+"
-    r"(?:\?(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?)?"
+    r"((?:/(?!\.)(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*)"
+    r"((?:\?(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?)"
 )
 _HEAD_END = re.compile(rb"\n\r?\n")
 _STATUS_LINE = re.compile(rb"HTTP/([0-9]\.[0-9]) ([1-9][0-9]{2})(?: .*)?")
@@ -302,7 +302,8 @@ def plain(url: str, agent: str, codings: str) -> Question | None:
     found = _PLAIN.fullmatch(url)
     if found is None:
         return None
-    return Question(url, found[1], found[2] or "/", agent, codings)
+    host, path, query = found.groups()
+    return Question(url, host, (path or "/") + query, agent, codings)
 
 
 def _connected(host: str, port: int, timeout_s: float) -> socket.socket:

@@ -199,14 +199,21 @@ class Trying:
         )
 
     def _plain(self, ask: Ask) -> direct.Question | None:
-        """Return what is asked if it is as plain as that."""
-        if ask.method != "GET" or ask.parts or ask.headers or ask.auth or ask.sink:
+        """Return what is asked if it is as plain as that.
+
+        Raises:
+            httpx.InvalidURL: The address is none.
+        """
+        if ask.method != "GET" or ask.headers or ask.auth or ask.sink:
+            return None
+        if ask.parts.keys() - {"params"}:
             return None
         if ask.options.proxy_url or self._transport.tape is not None or self._is_handed_out:
             return None
         if self._made is not None and next(iter(self._made.cookies.jar), None) is not None:
             return None
-        return direct.plain(ask.url, self._first_agent, ACCEPTED)
+        url = str(httpx.URL(ask.url, **ask.parts)) if ask.parts else ask.url
+        return direct.plain(url, self._first_agent, ACCEPTED)
 
     def _client(self) -> httpx.Client:
         if self._made is None:
