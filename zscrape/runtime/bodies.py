@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from typing import cast
 
 import httpx
 
@@ -25,13 +24,22 @@ _CODINGS_LIMIT_COUNT = 3
 class Body(httpx.SyncByteStream):
     """One body on its way: at most `limit_bytes` come out, and nothing after `ends_at`.
 
-    `codings` and `length` are what its headers tell.
+    Args:
+        stream: What comes in.
+        method: What was asked for: HEAD has no body.
+        url: Of whom.
+        codings: What the headers tell of compression; so `length`.
+        length: What they tell of its size.
+        limit_bytes: How much may come out.
+        ends_at: When the attempt ends, in monotonic seconds.
+        on_close: Hears that it was read, or will not be.
     """
 
     def __init__(
         self,
-        response: httpx.Response,
-        request: httpx.Request,
+        stream: httpx.SyncByteStream,
+        method: str,
+        url: str,
         *,
         codings: str,
         length: str,
@@ -39,9 +47,9 @@ class Body(httpx.SyncByteStream):
         ends_at: float,
         on_close: Callable[[], None],
     ) -> None:
-        # The answer of a synchronous transport has a synchronous stream.
-        self._stream = cast("httpx.SyncByteStream", response.stream)
-        self._request = request
+        self._stream = stream
+        self._has_body = method != "HEAD"
+        self._url = url
         self._limit_bytes = limit_bytes
         self._ends_at = ends_at
         self._on_close: Callable[[], None] | None = on_close
@@ -50,7 +58,7 @@ class Body(httpx.SyncByteStream):
 
     def __iter__(self) -> Iterator[bytes]:
         pieces = self._raw()
-        if self._codings and self._request.method != "HEAD":
+        if self._codings and self._has_body:
             if len(self._codings) > _CODINGS_LIMIT_COUNT:
                 raise self._refused(f"{len(self._codings)} compressions on one another")
             for coding in reversed(self._codings):
@@ -74,14 +82,14 @@ class Body(httpx.SyncByteStream):
                 told()
 
     def _is_told_too_large(self) -> bool:
-        told = self._length if self._request.method != "HEAD" else ""
+        told = self._length if self._has_body else ""
         return told.isdecimal() and int(told) > self._limit_bytes
 
     def _raw(self) -> Iterator[bytes]:
         ends_at, clock = self._ends_at, time.monotonic
         for chunk in self._stream:
             if clock() > ends_at:
-                raise HttpError(str(self._request.url), 0, "the attempt's time is up")
+                raise HttpError(self._url, 0, "the attempt's time is up")
             yield chunk
 
     def _inflated(self, coding: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -100,14 +108,14 @@ class Body(httpx.SyncByteStream):
             raise self._refused(f"cut off in the middle of its {coding}")
 
     def _refused(self, why: str) -> httpx.DecodingError:
-        return httpx.DecodingError(f"the body is {why}", request=self._request)
+        return httpx.DecodingError(f"the body is {why}")
 
     def _too_large(self) -> BodyTooLarge:
         reason = (
             f"the body has more than {self._limit_bytes} bytes; "
             "allow more by limit_bytes, or take it by ctx.http.download"
         )
-        return BodyTooLarge(str(self._request.url), 0, reason)
+        return BodyTooLarge(self._url, 0, reason)
 
 
 class _Inflater:

@@ -25,7 +25,6 @@ import httpx
 
 from zscrape import __version__
 from zscrape.runtime import blocks, retrying
-from zscrape.runtime.bodies import ACCEPTED
 from zscrape.runtime.gate import Gate, LocalGate, Recorder, Tape
 from zscrape.runtime.httperrors import (
     Blocked,
@@ -63,7 +62,6 @@ __all__ = [
 TIMEOUT_S = 30.0
 BODY_LIMIT_BYTES = 32 * 1024 * 1024
 FILE_LIMIT_BYTES = 64 * 1024 * 1024  # what a file may have by the default limits of an attempt
-_REDIRECTS_LIMIT_COUNT = 20
 _PASSWORD_FIELD = "input[type=password]"  # noqa: S105 - where it is typed
 
 _tls: ssl.SSLContext | None = None
@@ -109,28 +107,24 @@ class Http:
         transport = self._transport = Transport(tls_context(), gate, ends_at)
         transport.tape = tape
         transport.robots = Robots(gate, self._fetch_robots, self._agent)
-        self._client = httpx.Client(
-            transport=transport,
-            follow_redirects=True,
-            max_redirects=_REDIRECTS_LIMIT_COUNT,
-            headers={
-                "User-Agent": f"zscrape/{__version__} (+{script_name})",
-                "Accept-Encoding": ACCEPTED,
-            },
-        )
         self._trying = Trying(
-            self._client, ends_at=ends_at, proxies=self.proxies, recorder=recorder, say=say
+            transport,
+            agent=f"zscrape/{__version__} (+{script_name})",
+            ends_at=ends_at,
+            proxies=self.proxies,
+            recorder=recorder,
+            say=say,
         )
 
     @property
     def headers(self) -> httpx.Headers:
         """What goes along with every request; may be changed."""
-        return self._client.headers
+        return self._trying.client.headers
 
     @property
     def cookies(self) -> httpx.Cookies:
         """The cookies so far; may be changed: `cookies.set(name, value, domain=...)`."""
-        return self._client.cookies
+        return self._trying.client.cookies
 
     @property
     def transport(self) -> Transport:
@@ -336,7 +330,7 @@ class Http:
         """Close every connection; an attempt's end does that, too."""
         if self._asynchronous is not None:
             self._asynchronous.close()
-        self._client.close()
+        self._trying.close()
 
     def _look_for_login(self, page: Page) -> None:
         if not self._login_path:
@@ -345,7 +339,7 @@ class Http:
             raise LoginExpired(page.url, page.status, "the site wants a login again", page)
 
     def _agent(self) -> str:
-        return str(self._client.headers.get("User-Agent", ""))
+        return self._trying.agent
 
     def _fetch_robots(self, url: str) -> Found:
         return self._trying.robots(url, self)

@@ -475,7 +475,10 @@ def serve(arguments: list[str]) -> None:
     gc.collect()
     room.gather()
     gc.freeze()  # a collection in a child would copy every page it visits
-    if isolation == "fork" and kit:  # the lean one has too little to gain from it
+    if isolation == "fork" and kit:  # the lean one has too little to gain from these
+        from zscrape.runtime import holes
+
+        holes.fill()
         _enlarge("objects")
     template.serve()
 

@@ -1,10 +1,13 @@
 """One question of a script, asked until there is an answer worth having.
 
-Each try goes through httpx's client, and there, with every redirect, through `Transport`.
+Each try goes through httpx's client, and there, with every redirect, through `Transport`. A
+plain one that no cookie and no header of the script's own goes along with is asked without
+httpx, which then goes on with the answer where there is more to do than to read it.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,19 +15,22 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from zscrape.runtime import blocks, retrying
+from zscrape.runtime import blocks, direct, retrying
+from zscrape.runtime.bodies import ACCEPTED
 from zscrape.runtime.gate import Exchange, Recorder
 from zscrape.runtime.httperrors import BodyTooLarge, HttpError
 from zscrape.runtime.pages import Client, Page
 from zscrape.runtime.robots import LIMIT_BYTES as ROBOTS_LIMIT_BYTES, Found
-from zscrape.runtime.transport import OPTIONS, Options
+from zscrape.runtime.transport import GIVEN, OPTIONS, Options, Transport
 
 if TYPE_CHECKING:
     from zscrape.runtime.downloads import Sink
     from zscrape.runtime.proxies import Proxies, Proxy
 
 ROBOTS_TIMEOUT_S = 10.0
+_REDIRECTS_LIMIT_COUNT = 20
 _TOLD_WAIT_S = 1.0  # waits from here on are said in the log
+_COOKIES = b"set-cookie"
 
 
 class Ask(NamedTuple):
@@ -43,13 +49,27 @@ class Ask(NamedTuple):
     sink: Sink | None = None
 
 
+class _Asked(NamedTuple):
+    """What has been sent, as it is recorded."""
+
+    method: str
+    url: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+# What came: status, headers, and the body, None where it went elsewhere.
+_Came = tuple[int, httpx.Headers, bytes | None]
+
+
 class Trying:
     """Who sends, waits and sends again; for several threads."""
 
     def __init__(
         self,
-        client: httpx.Client,
+        transport: Transport,
         *,
+        agent: str,
         ends_at: float,
         proxies: Proxies,
         recorder: Recorder | None,
@@ -57,9 +77,30 @@ class Trying:
     ) -> None:
         self.recorder = recorder
         self.ends_at = ends_at  # monotonic seconds
-        self._client = client
+        self._transport = transport
+        self._first_agent = agent
+        self._made: httpx.Client | None = None
+        self._making = threading.Lock()
+        self._is_handed_out = False
         self._proxies = proxies
         self._say = say
+
+    @property
+    def client(self) -> httpx.Client:
+        """The client of httpx, for whoever changes headers or cookies: they go along then."""
+        self._is_handed_out = True
+        return self._client()
+
+    @property
+    def agent(self) -> str:
+        """What we call ourselves at the moment."""
+        if self._made is None:
+            return self._first_agent
+        return str(self._made.headers.get("User-Agent", ""))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._transport.close()
 
     def page(self, ask: Ask, http: Client) -> Page:
         """Return the answer, be it a good one or the last one.
@@ -103,42 +144,110 @@ class Trying:
 
     def _send(self, ask: Ask, http: Client) -> Page:
         """Send once, and return what came."""
-        sink = ask.sink
+        began = time.monotonic()
+        question = self._plain(ask)
+        if question is None:
+            return self._by_client(ask, http, began, [])
+        limit_s = min(ask.timeout_s, self._left_s(ask.url))
+        try:
+            answer = self._transport.ask(question, ask.options, limit_s)
+            if _wants_client(answer, ask):
+                return self._by_client(ask, http, began, [answer])
+            try:
+                content = b"".join(answer.stream)
+            finally:
+                answer.stream.close()
+        except (httpx.RequestError, HttpError) as error:
+            self._note(_asked(question), None, error, began)
+            raise
+        headers = httpx.Headers(answer.headers)
+        self._note(_asked(question), (answer.status, headers, content), None, began)
+        return Page(question.url, content, status=answer.status, headers=headers, http=http)
+
+    def _by_client(self, ask: Ask, http: Client, began: float, given: list[direct.Answer]) -> Page:
+        """Send by httpx's client; `given`: the answer that there is already."""
+        client, sink = self._client(), ask.sink
         headers = ask.headers if sink is None else {**(ask.headers or {}), **sink.headers()}
-        request = self._client.build_request(
+        request = client.build_request(
             ask.method,
             ask.url,
             headers=headers,
             timeout=min(ask.timeout_s, self._left_s(ask.url)),
-            extensions={OPTIONS: ask.options},
+            extensions={OPTIONS: ask.options, GIVEN: given},
             **ask.parts,
         )
-        began = time.monotonic()
         try:
-            response = self._client.send(
-                request, stream=True, auth=ask.auth, follow_redirects=ask.follow
-            )
+            response = client.send(request, stream=True, auth=ask.auth, follow_redirects=ask.follow)
             try:
                 content = _content(response, sink)
             finally:
                 response.close()
         except (httpx.RequestError, HttpError) as error:
-            if self.recorder is not None:
-                told = f"{type(error).__name__}: {error}"
-                self.recorder.note(_exchange(self.recorder, request, None, None, told, began))
+            self._note(_sent(request), None, error, began)
             raise
-        if self.recorder is not None:
-            for each in response.history:
-                hop = _exchange(self.recorder, each.request, each, each.content, "", began)
-                self.recorder.note(hop)
-            last = _exchange(self.recorder, response.request, response, content, "", began)
-            self.recorder.note(last)
+        for each in response.history:
+            hop = each.status_code, each.headers, each.content
+            self._note(_sent(each.request), hop, None, began)
+        last = response.status_code, response.headers, content
+        self._note(_sent(response.request), last, None, began)
         return Page(
             str(response.url),
             content or b"",
             status=response.status_code,
             headers=response.headers,
             http=http,
+        )
+
+    def _plain(self, ask: Ask) -> direct.Question | None:
+        """Return what is asked if it is as plain as that.
+
+        Raises:
+            httpx.InvalidURL: The address is none.
+        """
+        if ask.method != "GET" or ask.headers or ask.auth or ask.sink:
+            return None
+        if ask.parts.keys() - {"params"}:
+            return None
+        if ask.options.proxy_url or self._transport.tape is not None or self._is_handed_out:
+            return None
+        if self._made is not None and next(iter(self._made.cookies.jar), None) is not None:
+            return None
+        url = str(httpx.URL(ask.url, **ask.parts)) if ask.parts else ask.url
+        return direct.plain(url, self._first_agent, ACCEPTED)
+
+    def _client(self) -> httpx.Client:
+        if self._made is None:
+            with self._making:
+                if self._made is None:
+                    self._made = httpx.Client(
+                        transport=self._transport,
+                        follow_redirects=True,
+                        max_redirects=_REDIRECTS_LIMIT_COUNT,
+                        headers={"User-Agent": self._first_agent, "Accept-Encoding": ACCEPTED},
+                    )
+        return self._made
+
+    def _note(
+        self, asked: _Asked, came: _Came | None, error: Exception | None, began: float
+    ) -> None:
+        """Keep an exchange; `came` is missing where there is an error."""
+        if self.recorder is None:
+            return
+        limit_bytes = self.recorder.body_limit_bytes
+        status, headers, content = came or (0, httpx.Headers(), b"")
+        self.recorder.note(
+            Exchange(
+                asked.method,
+                asked.url,
+                asked.headers,
+                asked.body[:limit_bytes],
+                status,
+                headers.multi_items(),
+                (content or b"")[:limit_bytes],
+                content is None or len(content) > limit_bytes,
+                "" if error is None else f"{type(error).__name__}: {error}",
+                time.monotonic() - began,
+            )
         )
 
     def _again_in_s(
@@ -184,31 +293,23 @@ def _content(response: httpx.Response, sink: Sink | None) -> bytes | None:
     return None
 
 
-def _exchange(
-    recorder: Recorder,
-    request: httpx.Request,
-    response: httpx.Response | None,
-    content: bytes | None,
-    error: str,
-    began: float,
-) -> Exchange:
-    limit_bytes = recorder.body_limit_bytes
-    return Exchange(
-        request.method,
-        str(request.url),
-        request.headers.multi_items(),
-        _sent(request)[:limit_bytes],
-        0 if response is None else response.status_code,
-        [] if response is None else response.headers.multi_items(),
-        (content or b"")[:limit_bytes],
-        response is not None and (content is None or len(content) > limit_bytes),
-        error,
-        time.monotonic() - began,
+def _wants_client(answer: direct.Answer, ask: Ask) -> bool:
+    """True iff there is more to do than to read: to go elsewhere, or to keep cookies."""
+    if ask.follow and 300 <= answer.status < 400:
+        return True
+    return any(
+        len(name) == len(_COOKIES) and name.lower() == _COOKIES for name, _ in answer.headers
     )
 
 
-def _sent(request: httpx.Request) -> bytes:
+def _asked(question: direct.Question) -> _Asked:
+    headers = [(name.lower(), value) for name, value in question.headers()]
+    return _Asked("GET", question.url, headers, b"")
+
+
+def _sent(request: httpx.Request) -> _Asked:
     try:
-        return request.content
+        body = request.content
     except httpx.RequestNotRead:  # a stream: it is gone
-        return b""
+        body = b""
+    return _Asked(request.method, str(request.url), request.headers.multi_items(), body)
