@@ -8,8 +8,8 @@ answer wants more than to be read: a redirect, cookies (`Trying`).
 Questions look as httpx asks them, and what fails, fails with httpx's errors. Answers are read by
 llhttp, in C, where httpx has h11. What both take, they read alike, but for the blanks of a header
 that goes on in the next line. llhttp alone refuses an answer that tells its Content-Length twice,
-be it the same one, and versions of HTTP that there are none of; it alone takes empty lines before
-an answer, and one that calls itself RTSP.
+be it the same one, and versions of HTTP that there are none of. It alone takes empty lines before
+an answer, blanks before a colon or an empty line, odd reasons, and the name RTSP for HTTP.
 """
 
 from __future__ import annotations
