@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from zscrape.runtime import direct
@@ -121,12 +122,14 @@ def outcome(site: Site, says: list[bytes], path: str, *, is_plain: bool, **optio
         b"HTTP/1.0 200 OK\r\n\r\nold",
         b"HTTP/1.1 200\r\nContent-Length: 1\r\n\r\na",
         b"HTTP/1.1 200 OK\nContent-Length: 1\n\na",
-        OK + b"X-Long: one\r\n  two\r\nContent-Length: 1\r\n\r\na",
+        OK + b"X-Odd: a\x01b \t\r\nContent-Length: 1\r\n\r\na",
         OK + b"X-Name: \xea\xb0\x80\r\nContent-Length: 1\r\n\r\na",
         OK + b"X-Empty:\r\nContent-Length: 1\r\n\r\na",
         OK + b"Transfer-Encoding: chunked\r\n\r\n4\r\npage\r\n3;a=b\r\n an\r\n0\r\n\r\n",
         OK + b"Transfer-Encoding: chunked\r\n\r\n4|\r\npa|ge\r|\n0|a\r\n012345678\n\r\n0\r\n|\r\n",
         OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Trailer: b\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n1 \r\na\r\n0\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"2\r\nab\r\n" * 30_000 + b"0\r\n\r\n",
         OK + b"Transfer-Encoding: chunked\r\nContent-Length: 9\r\n\r\n1\r\na\r\n0\r\n\r\n",
         OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%b" % (len(PACKED), PACKED),
         b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"Content-Length: 1\r\n\r\na",
@@ -152,18 +155,30 @@ def test_answer_is_what_httpx_makes_of_it(site: Site, answer: bytes) -> None:
 @pytest.mark.parametrize(
     ("head", "body"),
     [
-        (b"Content-Length: 4, 4", b"page"),
-        (b"Content-Length: 4\r\nContent-Length: 4", b"page"),
         (b"Transfer-Encoding: CHUNKED", b"4\r\npage\r\n0\r\n\r\n"),
+        (b"Content-Length: 4 ", b"page"),
+        (b"X-Long: one\r\n  two\r\nContent-Length: 4", b"page"),
     ],
 )
-def test_framing_is_understood_in_other_spellings(site: Site, head: bytes, body: bytes) -> None:
+def test_head_is_understood_in_other_spellings(site: Site, head: bytes, body: bytes) -> None:
     """Whatever the header looks like that is handed on."""
     site.says = [[OK + head + b"\r\n\r\n" + body]]
 
     http = client()
-    assert http.get(site.url, tries=1).content == b"page"
+    page = http.get(site.url, tries=1)
+    assert page.content == b"page"
+    assert page.headers.get("X-Long", "one two").split() == ["one", "two"]
     http.close()
+
+
+@pytest.mark.parametrize(
+    "head", [b"Content-Length: 4, 4", b"Content-Length: 4\r\nContent-Length: 4"]
+)
+def test_size_told_twice_is_refused(site: Site, head: bytes) -> None:
+    """By llhttp; by httpx it is taken."""
+    (_, told), _ = outcome(site, [OK + head + b"\r\n\r\npage"], "/", is_plain=True)
+
+    assert ": RemoteProtocolError: not HTTP/1.1: " in told
 
 
 @pytest.mark.parametrize(
@@ -173,6 +188,9 @@ def test_framing_is_understood_in_other_spellings(site: Site, head: bytes, body:
         b"HTTP/1.1 2",
         b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
         b"HTTP/1.1 20 OK\r\n\r\n",
+        b"HTTP/1.1 000 OK\r\n\r\n",
+        b"HTTP/1.1 099 OK\r\nContent-Length: 1\r\n\r\na",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000,
         OK + b"no colon\r\n\r\n",
         OK + b"a b: c\r\n\r\n",
         OK + b": c\r\n\r\n",
@@ -182,14 +200,18 @@ def test_framing_is_understood_in_other_spellings(site: Site, head: bytes, body:
         OK + b"Content-Length: -4\r\n\r\npage",
         OK + b"Content-Length: four\r\n\r\npage",
         OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        OK + b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        OK + b"Transfer-Encoding:\r\n\r\n0\r\n\r\n",
         OK + b"Transfer-Encoding: chunked\r\n\r\n4\r\npa",
         OK + b"Transfer-Encoding: chunked\r\n\r\n4\r\npages\r\n0\r\n\r\n",
         OK + b"Transfer-Encoding: chunked\r\n\r\nx\r\n\r\n",
         OK + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n",
         OK + b"Transfer-Encoding: chunked\r\n\r\n\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
         OK + b"X: " + b"a" * 300_000,
         OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"a: b\r\n" * 60_000,
+        OK + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"a" * 300_000,
     ],
 )
 def test_what_is_no_answer_is_an_error_as_with_httpx(site: Site, answer: bytes) -> None:
@@ -300,7 +322,7 @@ def test_connection_is_asked_again_while_it_is_open(site: Site) -> None:
     """One that the site has closed, or that has something left to say, is not."""
     page = OK + b"Content-Length: 1\r\n\r\na"
     last = OK + b"Connection: close\r\nContent-Length: 1\r\n\r\nb"
-    site.says = [[page, page, last], [page + b"|surplus"], [page]]
+    site.says = [[page, page, last], [page + b"|surplus"], [page + page], [page]]
     http = client()
 
     assert "".join(http.get(site.url).text for _ in range(3)) == "aab"
@@ -309,8 +331,40 @@ def test_connection_is_asked_again_while_it_is_open(site: Site) -> None:
     idle = http.transport._connections._idle[0].socket
     assert select.select([idle], [], [], LIMIT_S)[0]  # what is left comes, and the site hangs up
     assert http.get(site.url).text == "a"
-    assert site.connections_count == 3
+    assert http.get(site.url).text == "a"
+    assert site.connections_count == 4
     http.close()
+
+
+def test_body_comes_piece_by_piece(site: Site) -> None:
+    """However long it is: no more is held than was heard at once."""
+    body = b"0123456789abcdef" * 100_000
+    site.says = [[OK + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)]]
+    question = direct.plain(site.url, "agent", "gzip")
+    assert question is not None
+    connections = direct.Connections()
+
+    stream = connections.ask(question, LIMIT_S).stream
+    pieces = list(stream)
+    stream.close()
+    connections.close()
+    assert b"".join(pieces) == body
+    assert max(map(len, pieces)) <= 65_536
+
+
+def test_body_that_is_not_wanted_ends_the_connection(site: Site) -> None:
+    """Nothing is read any more once an answer is closed."""
+    site.says = [[OK + b"Content-Length: 9\r\n\r\ncut off"]]
+    question = direct.plain(site.url, "agent", "gzip")
+    assert question is not None
+    connections = direct.Connections()
+
+    stream = connections.ask(question, LIMIT_S).stream
+    stream.close()
+    stream.close()
+    assert connections._idle == []
+    with pytest.raises(httpx.StreamClosed):
+        list(stream)
 
 
 def test_redirect_and_cookies_go_on_by_httpx(site: Site) -> None:

@@ -5,8 +5,11 @@ goes by some hundreds of functions and objects on the way to a page, whose count
 lie in as many pages. What is not plain is left to it, see `plain`; it also goes on where an
 answer wants more than to be read: a redirect, cookies (`Trying`).
 
-Questions look as httpx asks them, and what fails, fails with httpx's errors.
-Sources: RFC 9112, sections 2.2, 5, 6, 7 and 9; what h11 and httpcore accept.
+Questions look as httpx asks them, and what fails, fails with httpx's errors. Answers are read by
+llhttp, in C, where httpx has h11. What both take, they read alike, but for the blanks of a header
+that goes on in the next line. llhttp alone refuses an answer that tells its Content-Length twice,
+be it the same one, and versions of HTTP that there are none of. It alone takes empty lines before
+an answer, blanks before a colon or an empty line, odd reasons, and the name RTSP for HTTP.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import httpx
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 # Addresses that httpx sends as they stand: nothing to put into lower case, to escape, to leave
 # out (its own port, dots in the path, a fragment), no name and password, no IPv6.
@@ -28,15 +32,12 @@ _PLAIN = re.compile(
     r"((?:/(?!\.)(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*)"
     r"((?:\?(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?)"
 )
-_HEAD_END = re.compile(rb"\n\r?\n")
-_STATUS_LINE = re.compile(rb"HTTP/([0-9]\.[0-9]) ([1-9][0-9]{2})(?: .*)?")
-_TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _READ_BYTES = 65_536
 _HEAD_LIMIT_BYTES = 100 * 1024
 _IDLE_LIMIT_COUNT = 20  # as httpx has them, and so long
 _IDLE_LIMIT_S = 5.0
 _HTTP_PORT = 80
-_BODILESS = (204, 304)
+_SIZE, _CODING = b"content-length", b"transfer-encoding"
 
 Headers = list[tuple[bytes, bytes]]
 Connect = Callable[[str, int, float], socket.socket]
@@ -71,108 +72,130 @@ class Answer(NamedTuple):
 
 
 class Stream(httpx.SyncByteStream):
-    """The body of an answer, as it comes; its connection is free once this is closed.
+    """One answer: the head, then the body as it comes; its connection is free once it is closed.
+
+    llhttp tells what it reads by the methods `on_...`, out of `_hear`.
 
     Args:
         connections: Who has the connection next.
         connection: Where it comes from.
-        held: What has come of it.
-        size_bytes: How much it has; None: all until the connection ends.
-        is_chunked: It comes in chunks, which say themselves how much that is.
-        is_kept: The site keeps the connection open.
     """
 
-    def __init__(
-        self,
-        connections: Connections,
-        connection: _Connection,
-        held: bytes,
-        *,
-        size_bytes: int | None,
-        is_chunked: bool,
-        is_kept: bool,
-    ) -> None:
+    def __init__(self, connections: Connections, connection: _Connection) -> None:
+        self.status = 0  # until the head is there
+        self.headers: Headers = []
         self._connections = connections
         self._connection: _Connection | None = connection
-        self._held = held
-        self._at = 0  # where in `held` that begins which is not yet read
-        self._size_bytes = size_bytes
-        self._is_chunked = is_chunked
-        self._is_kept = is_kept
-        self._is_whole = size_bytes == 0 and not is_chunked
+        self._parser = HttpResponseParser(self)
+        self._parser.set_dangerous_leniencies(  # to who hands answers on; h11 has them, too
+            lenient_headers=True,
+            lenient_chunked_length=True,
+            lenient_optional_cr_before_lf=True,
+            lenient_spaces_after_chunk_size=True,
+        )
+        self._pieces: list[bytes] = []  # of the body: heard, not yet handed out
+        self._bodiless_bytes = 0  # heard since there was a piece
+        self._size: bytes | None = None  # as the head tells it
+        self._is_chunked = False
+        self._is_kept = False
+        self._is_whole = False
 
     def __iter__(self) -> Iterator[bytes]:
+        came_bytes = 0
+        while True:
+            if self._pieces:
+                piece = b"".join(self._pieces)
+                self._pieces.clear()
+                came_bytes += len(piece)
+                yield piece
+            if self._is_whole:
+                return
+            if not self._hear():
+                break
         if self._is_chunked:
-            return self._by_chunks()
-        if self._size_bytes is None:
-            return self._to_the_end()
-        return self._by_size(self._size_bytes)
+            raise _cut_off("incomplete chunked read")
+        if self._size is not None:
+            raise _cut_off(f"received {came_bytes} bytes, expected {int(self._size)}")
 
     def close(self) -> None:
         """Give the connection back if it may be asked again, else end it."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        if self._is_whole and self._is_kept and self._at == len(self._held):
+        del self._parser  # it knows us, too
+        if self._is_whole and self._is_kept:
             self._connections.keep(connection)
         else:
             connection.socket.close()
 
-    def _by_size(self, size_bytes: int) -> Iterator[bytes]:
-        came_bytes = 0
-        while came_bytes < size_bytes:
-            piece = self._piece(size_bytes - came_bytes)
-            if not piece:
-                raise _cut_off(f"received {came_bytes} bytes, expected {size_bytes}")
-            came_bytes += len(piece)
-            self._is_whole = came_bytes == size_bytes
-            yield piece
+    def read_head(self) -> None:
+        """Read until the status and the headers are there.
 
-    def _to_the_end(self) -> Iterator[bytes]:
-        while piece := self._piece(_READ_BYTES):
-            yield piece
+        Raises:
+            httpx.TransportError: There are none, or they tell of what was not asked for.
+        """
+        while not self.status:
+            if not self._hear():
+                raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+        why = f"illegal status: {self.status}" if self.status < 200 else ""
+        for name, value in self.headers:
+            if b"\0" in value:
+                why = f"illegal header line: {name!r}"
+            elif len(name) == len(_SIZE) and name.lower() == _SIZE:
+                self._size = value
+            elif len(name) == len(_CODING) and name.lower() == _CODING:
+                self._is_chunked = True
+                if value.lower() != b"chunked":
+                    why = "Only Transfer-Encoding: chunked is supported"
+        if why:
+            self._is_kept = False
+            raise httpx.RemoteProtocolError(why)
 
-    def _by_chunks(self) -> Iterator[bytes]:
-        while left_bytes := _size_of_chunk(self._line()):
-            while left_bytes:
-                piece = self._piece(left_bytes)
-                if not piece:
-                    raise _cut_off("incomplete chunked read")
-                left_bytes -= len(piece)
-                yield piece
-            if self._line():
-                raise httpx.RemoteProtocolError("a chunk is longer than it says")
-        trailer_bytes = 0
-        while line := self._line():  # what else there is to say of the answer
-            trailer_bytes += len(line)
-            if trailer_bytes > _HEAD_LIMIT_BYTES:
-                raise httpx.RemoteProtocolError("there is too much behind the body")
-        self._is_whole = True
+    def on_message_begin(self) -> None:
+        """Refuse to read what stands behind the answer."""
+        if self._is_whole:
+            raise httpx.RemoteProtocolError("there is more than one answer")
 
-    def _piece(self, limit_bytes: int) -> bytes:
-        """Return what comes next, nothing at the end."""
-        if self._at == len(self._held):
-            self._held, self._at = self._receive(), 0
-        piece = self._held[self._at : self._at + limit_bytes]
-        self._at += len(piece)
-        return piece
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; those behind the body are nobody's."""
+        if not self.status:
+            self.headers.append((name, value.strip(b" \t")))
 
-    def _line(self) -> bytes:
-        """Return a line without its end."""
-        while (end := self._held.find(b"\n", self._at)) < 0:
-            self._held, self._at = self._held[self._at :], 0
-            more = self._receive()
-            if not more or len(self._held) > _HEAD_LIMIT_BYTES:
-                raise _cut_off("incomplete chunked read")
-            self._held += more
-        line = self._held[self._at : end]
-        self._at = end + 1
-        return line.removesuffix(b"\r")
+    def on_headers_complete(self) -> None:
+        """Know how it is answered, unless the answer is still to come."""
+        status = self._parser.get_status_code()
+        if 100 <= status < 200:
+            self.headers.clear()
+            return
+        self.status = status
+        self._is_kept = self._parser.should_keep_alive()  # at the end llhttp knows no more
 
-    def _receive(self) -> bytes:
+    def on_body(self, piece: bytes) -> None:
+        """Keep a piece of the body."""
+        if self.status:
+            self._pieces.append(piece)
+
+    def on_message_complete(self) -> None:
+        """Know that nothing is missing."""
+        self._is_whole = self.status > 0
+
+    def _hear(self) -> bool:
+        """Read what comes next; False: the connection has ended."""
         if self._connection is None:
             raise httpx.StreamClosed
-        return self._connection.receive()
+        heard = self._connection.receive()
+        if not heard:
+            return False
+        try:
+            self._parser.feed_data(heard)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            self._is_kept = False
+            if not self._is_whole:
+                raise httpx.RemoteProtocolError(f"not HTTP/1.1: {error}") from error
+        self._bodiless_bytes = 0 if self._pieces else self._bodiless_bytes + len(heard)
+        if self._bodiless_bytes > _HEAD_LIMIT_BYTES and not self._is_whole:
+            raise httpx.RemoteProtocolError("there is too much around the body")
+        return True
 
 
 class _Connection:
@@ -231,14 +254,16 @@ class Connections:
             httpx.TransportError: There is none.
         """
         connection = self._taken(question.host) or self._new(question.host, timeout_s)
+        stream = Stream(self, connection)
         try:
             connection.socket.settimeout(timeout_s)
             head = "".join(f"{name}: {value}\r\n" for name, value in question.headers())
             connection.send(f"GET {question.target} HTTP/1.1\r\n{head}\r\n".encode())
-            return self._answer(connection)
+            stream.read_head()
         except BaseException:
-            connection.socket.close()
+            stream.close()
             raise
+        return Answer(stream.status, stream.headers, stream)
 
     def keep(self, connection: _Connection) -> None:
         """Take back a connection that has nothing more to say."""
@@ -277,25 +302,6 @@ class Connections:
         except OSError as error:
             raise httpx.ConnectError(str(error)) from error
 
-    def _answer(self, connection: _Connection) -> Answer:
-        held = b""
-        while True:
-            head, held = _head(connection, held)
-            version, status, headers = _read(head)
-            if status >= 200:
-                break
-            if status == 101:
-                raise httpx.RemoteProtocolError("it changes to a protocol that was not asked for")
-        said: dict[bytes, list[bytes]] = {}
-        for name, value in headers:
-            said.setdefault(name.lower(), []).append(value.lower())
-        is_chunked, size_bytes = _framing(status, said)
-        is_kept = version >= b"1.1" and b"close" not in _words(said.get(b"connection", ()))
-        stream = Stream(
-            self, connection, held, size_bytes=size_bytes, is_chunked=is_chunked, is_kept=is_kept
-        )
-        return Answer(status, headers, stream)
-
 
 def plain(url: str, agent: str, codings: str) -> Question | None:
     """Return a GET of an address if httpx would ask it word for word like that."""
@@ -310,72 +316,6 @@ def _connected(host: str, port: int, timeout_s: float) -> socket.socket:
     made = socket.create_connection((host, port), timeout_s)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return made
-
-
-def _head(connection: _Connection, held: bytes) -> tuple[bytes, bytes]:
-    """Return the head of an answer, and what has come of the rest."""
-    while True:
-        end = held.find(b"\r\n\r\n")
-        if end >= 0 and held.find(b"\n\n", 0, end) < 0:
-            return held[:end], held[end + 4 :]
-        found = _HEAD_END.search(held)
-        if found is not None:
-            return held[: found.start()], held[found.end() :]
-        if len(held) > _HEAD_LIMIT_BYTES:
-            raise httpx.RemoteProtocolError("the head of the answer is too long")
-        piece = connection.receive()
-        if not piece:
-            raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
-        held += piece
-
-
-def _read(head: bytes) -> tuple[bytes, int, Headers]:
-    """Return version, status and headers that a head tells."""
-    first, *lines = head.split(b"\n")
-    found = _STATUS_LINE.fullmatch(first.removesuffix(b"\r"))
-    if found is None or b"\0" in head:
-        raise httpx.RemoteProtocolError(f"illegal status line: {first[:100]!r}")
-    headers: Headers = []
-    for each in lines:
-        line = each.removesuffix(b"\r")
-        if line[:1] in b" \t" and headers:  # it goes on: an old way to break long ones
-            name, value = headers[-1]
-            headers[-1] = name, value + b" " + line.strip(b" \t")
-            continue
-        name, colon, value = line.partition(b":")
-        if not colon or not name or name.translate(None, _TOKEN) or b"\r" in value:
-            raise httpx.RemoteProtocolError(f"illegal header line: {line[:100]!r}")
-        headers.append((name, value.strip(b" \t")))
-    return found[1], int(found[2]), headers
-
-
-def _framing(status: int, said: dict[bytes, list[bytes]]) -> tuple[bool, int | None]:
-    """Return whether a body is chunked, and its size, None if that is not told."""
-    if status in _BODILESS:
-        return False, 0
-    codings = _words(said.get(b"transfer-encoding", ()))
-    if codings:
-        if codings != {b"chunked"}:
-            raise httpx.RemoteProtocolError("Only Transfer-Encoding: chunked is supported")
-        return True, None
-    sizes = _words(said.get(b"content-length", ()))
-    if not sizes:
-        return False, None
-    told = sizes.pop()
-    if sizes or not told.isdigit() or len(told) > 20:
-        raise httpx.RemoteProtocolError("conflicting or bad Content-Length headers")
-    return False, int(told)
-
-
-def _words(values: list[bytes] | tuple[()]) -> set[bytes]:
-    return {word.strip(b" \t") for value in values for word in value.split(b",")}
-
-
-def _size_of_chunk(line: bytes) -> int:
-    told = line.partition(b";")[0].rstrip(b" \t")
-    if not told or len(told) > 20 or told.translate(None, b"0123456789abcdefABCDEF"):
-        raise httpx.RemoteProtocolError(f"illegal chunk header: {line[:100]!r}")
-    return int(told, 16)
 
 
 def _cut_off(told: str) -> httpx.RemoteProtocolError:
