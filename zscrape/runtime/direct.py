@@ -7,9 +7,10 @@ answer wants more than to be read: a redirect, cookies (`Trying`).
 
 Questions look as httpx asks them, and what fails, fails with httpx's errors. Answers are read by
 llhttp, in C, where httpx has h11. What both take, they read alike, but for the blanks of a header
-that goes on in the next line. llhttp alone refuses an answer that tells its Content-Length twice,
-be it the same one, and versions of HTTP that there are none of. It alone takes empty lines before
-an answer, blanks before a colon or an empty line, odd reasons, and the name RTSP for HTTP.
+that goes on in the next line. llhttp alone takes empty lines before an answer, blanks before a
+colon or an empty line, odd reasons, and the name RTSP for HTTP. It alone refuses an answer that
+tells its Content-Length twice, be it the same one: what it refuses is `Illegible`, and may be asked
+for again by httpx.
 """
 
 from __future__ import annotations
@@ -69,6 +70,10 @@ class Answer(NamedTuple):
     status: int
     headers: Headers
     stream: httpx.SyncByteStream
+
+
+class Illegible(httpx.RemoteProtocolError):
+    """Raised where llhttp cannot read an answer; h11 is less strict."""
 
 
 class Stream(httpx.SyncByteStream):
@@ -191,7 +196,7 @@ class Stream(httpx.SyncByteStream):
         except (HttpParserError, HttpParserUpgrade) as error:
             self._is_kept = False
             if not self._is_whole:
-                raise httpx.RemoteProtocolError(f"not HTTP/1.1: {error}") from error
+                raise Illegible(f"not HTTP/1.1: {error}") from error
         self._bodiless_bytes = 0 if self._pieces else self._bodiless_bytes + len(heard)
         if self._bodiless_bytes > _HEAD_LIMIT_BYTES and not self._is_whole:
             raise httpx.RemoteProtocolError("there is too much around the body")

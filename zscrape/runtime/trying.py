@@ -157,6 +157,8 @@ class Trying:
                 content = b"".join(answer.stream)
             finally:
                 answer.stream.close()
+        except direct.Illegible:
+            return self._by_client(ask, http, began, [])
         except (httpx.RequestError, HttpError) as error:
             self._note(_asked(question), None, error, began)
             raise
