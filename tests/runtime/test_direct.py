@@ -97,7 +97,7 @@ def client(*, is_plain: bool = True, notes: Notes | None = None) -> Http:
 
 def outcome(site: Site, says: list[bytes], path: str, *, is_plain: bool, **options: Any) -> Any:
     """Return what comes of an address, and what is recorded of it."""
-    site.says = [list(says), list(says)]  # what cannot be read is asked for again, by httpx
+    site.says = [list(says)]
     notes = Notes()
     http = client(is_plain=is_plain, notes=notes)
     told: Any
@@ -174,15 +174,67 @@ def test_head_is_understood_in_other_spellings(site: Site, head: bytes, body: by
 @pytest.mark.parametrize(
     "head", [b"Content-Length: 4, 4", b"Content-Length: 4\r\nContent-Length: 4"]
 )
-def test_what_only_httpx_can_read_is_asked_for_again(site: Site, head: bytes) -> None:
-    """Once, by httpx, and only that is recorded; llhttp takes no size that is told twice."""
+def test_what_only_httpx_can_read_it_is_asked_for_next_time(site: Site, head: bytes) -> None:
+    """A try is one question, and is recorded; from then on this site is httpx's."""
     answer = OK + head + b"\r\n\r\npage"
-    by_httpx = outcome(site, [answer], "/", is_plain=False)
+    site.says = [[answer], [answer, answer]]
+    notes = Notes()
+    http = client(notes=notes)
 
-    assert outcome(site, [answer], "/", is_plain=True) == by_httpx
-    assert by_httpx[0][2] == b"page"
-    assert site.heard[0] == site.heard[1] == site.heard[2]
+    assert [http.get(site.url, tries=2).content for _ in range(2)] == [b"page"] * 2
+    http.close()
     assert len(site.heard) == 3
+    errors = [each.error.partition(":")[0] for each in notes.exchanges]
+    assert errors == ["RemoteProtocolError", "", ""]
+
+
+def test_what_httpx_goes_on_with_is_recorded_once(site: Site) -> None:
+    """Though it fails there; and the connection that it came by is not forgotten."""
+    site.says = [[b"HTTP/1.1 302 Found\r\nLocation: ftp://127.0.0.1/\r\nContent-Length: 0\r\n\r\n"]]
+    notes = Notes()
+    http = client(notes=notes)
+
+    with pytest.raises(HttpError, match="UnsupportedProtocol"):
+        http.get(site.url, tries=1)
+    http.close()
+    assert len(notes.exchanges) == 1
+
+
+def test_address_may_be_one_of_httpx(site: Site) -> None:
+    """As it may for httpx itself."""
+    site.says = [[OK + b"Content-Length: 1\r\n\r\na"]]
+
+    http = client()
+    assert http.get(httpx.URL(site.url)).content == b"a"  # type: ignore[arg-type]
+    http.close()
+
+
+def test_closed_client_asks_nobody(site: Site) -> None:
+    """As httpx's own."""
+    http = client()
+    http.close()
+
+    with pytest.raises(RuntimeError, match="closed"):
+        http.get(site.url)
+    assert site.heard == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://0177.0.0.1/",
+        "http://127.0.0.01/",
+        "http://256.1.1.1/",
+        "http://1.2.3/",
+        "http://12/",
+        "http://xn--a/",
+        "http://www.xn--a.kr/",
+        "http://a..b/",
+    ],
+)
+def test_odd_hosts_are_left_to_httpx(url: str) -> None:
+    """Which refuses most of them; the resolver would take some for another address."""
+    assert direct.plain(url, "agent", "gzip") is None
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ Questions look as httpx asks them, and what fails, fails with httpx's errors. An
 llhttp, in C, where httpx has h11. What both take, they read alike, but for the blanks of a header
 that goes on in the next line. llhttp alone takes empty lines before an answer, blanks before a
 colon or an empty line, odd reasons, and the name RTSP for HTTP. It alone refuses an answer that
-tells its Content-Length twice, be it the same one: what it refuses is `Illegible`, and may be asked
-for again by httpx.
+tells its Content-Length twice, be it the same one: whoever answers so is `illegible`, and httpx's
+from then on.
 """
 
 from __future__ import annotations
@@ -27,9 +27,13 @@ import httpx
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 # Addresses that httpx sends as they stand: nothing to put into lower case, to escape, to leave
-# out (its own port, dots in the path, a fragment), no name and password, no IPv6.
+# out (its own port, dots in the path, a fragment), no name and password, no IPv6, and nothing to
+# look at twice: numbers that are no IPv4 address, names in Punycode.
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _PLAIN = re.compile(
-    r"http://([a-z0-9][a-z0-9.-]*(?::(?!80(?![0-9]))[1-9][0-9]{0,4})?)"
+    r"http://((?!(?:[a-z0-9-]+\.)*xn--)"
+    rf"(?:(?:{_OCTET}\.){{3}}{_OCTET}|(?:[a-z0-9][a-z0-9-]*\.)*[a-z][a-z0-9-]*)"
+    r"(?::(?!80(?![0-9]))[1-9][0-9]{0,4})?)"
     r"((?:/(?!\.)(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*)"
     r"((?:\?(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?)"
 )
@@ -70,10 +74,6 @@ class Answer(NamedTuple):
     status: int
     headers: Headers
     stream: httpx.SyncByteStream
-
-
-class Illegible(httpx.RemoteProtocolError):
-    """Raised where llhttp cannot read an answer; h11 is less strict."""
 
 
 class Stream(httpx.SyncByteStream):
@@ -196,7 +196,8 @@ class Stream(httpx.SyncByteStream):
         except (HttpParserError, HttpParserUpgrade) as error:
             self._is_kept = False
             if not self._is_whole:
-                raise Illegible(f"not HTTP/1.1: {error}") from error
+                self._connections.illegible.add(self._connection.host)
+                raise httpx.RemoteProtocolError(f"not HTTP/1.1: {error}") from error
         self._bodiless_bytes = 0 if self._pieces else self._bodiless_bytes + len(heard)
         if self._bodiless_bytes > _HEAD_LIMIT_BYTES and not self._is_whole:
             raise httpx.RemoteProtocolError("there is too much around the body")
@@ -245,6 +246,7 @@ class Connections:
 
     def __init__(self) -> None:
         self.connect: Connect = _connected
+        self.illegible: set[str] = set()  # hosts whose answers only httpx may be able to read
         self._idle: list[_Connection] = []
         self._lock = threading.Lock()
 

@@ -84,6 +84,10 @@ class Transport(httpx.BaseTransport):
             del response.headers["content-encoding"]
         return response
 
+    def can_ask(self, question: direct.Question) -> bool:
+        """False: whom it goes to has answered before in a way that only httpx may read."""
+        return question.host not in self._connections.illegible
+
     def ask(self, question: direct.Question, options: Options, timeout_s: float) -> direct.Answer:
         """Ask without httpx what is as plain as that; return the answer, its body still to come.
 

@@ -82,6 +82,7 @@ class Trying:
         self._made: httpx.Client | None = None
         self._making = threading.Lock()
         self._is_handed_out = False
+        self._is_closed = False
         self._proxies = proxies
         self._say = say
 
@@ -99,8 +100,12 @@ class Trying:
         return str(self._made.headers.get("User-Agent", ""))
 
     def close(self) -> None:
-        """Close every connection."""
-        self._transport.close()
+        """Close every connection, for good."""
+        self._is_closed = True
+        if self._made is None:
+            self._transport.close()
+        else:
+            self._made.close()
 
     def page(self, ask: Ask, http: Client) -> Page:
         """Return the answer, be it a good one or the last one.
@@ -149,19 +154,19 @@ class Trying:
         if question is None:
             return self._by_client(ask, http, began, [])
         limit_s = min(ask.timeout_s, self._left_s(ask.url))
+        content: bytes | None = None
         try:
             answer = self._transport.ask(question, ask.options, limit_s)
-            if _wants_client(answer, ask):
-                return self._by_client(ask, http, began, [answer])
-            try:
-                content = b"".join(answer.stream)
-            finally:
-                answer.stream.close()
-        except direct.Illegible:
-            return self._by_client(ask, http, began, [])
+            if not _wants_client(answer, ask):
+                content = _whole(answer)
         except (httpx.RequestError, HttpError) as error:
             self._note(_asked(question), None, error, began)
             raise
+        if content is None:
+            try:
+                return self._by_client(ask, http, began, [answer])
+            finally:  # the client may not have come to it
+                answer.stream.close()
         headers = httpx.Headers(answer.headers)
         self._note(_asked(question), (answer.status, headers, content), None, began)
         return Page(question.url, content, status=answer.status, headers=headers, http=http)
@@ -212,10 +217,13 @@ class Trying:
             return None
         if ask.options.proxy_url or self._transport.tape is not None or self._is_handed_out:
             return None
+        if self._is_closed:
+            return None
         if self._made is not None and next(iter(self._made.cookies.jar), None) is not None:
             return None
-        url = str(httpx.URL(ask.url, **ask.parts)) if ask.parts else ask.url
-        return direct.plain(url, self._first_agent, ACCEPTED)
+        url = str(httpx.URL(ask.url, **ask.parts) if ask.parts else ask.url)
+        question = direct.plain(url, self._first_agent, ACCEPTED)
+        return question if question is not None and self._transport.can_ask(question) else None
 
     def _client(self) -> httpx.Client:
         if self._made is None:
@@ -227,6 +235,8 @@ class Trying:
                         max_redirects=_REDIRECTS_LIMIT_COUNT,
                         headers={"User-Agent": self._first_agent, "Accept-Encoding": ACCEPTED},
                     )
+                    if self._is_closed:
+                        self._made.close()
         return self._made
 
     def _note(
@@ -293,6 +303,14 @@ def _content(response: httpx.Response, sink: Sink | None) -> bytes | None:
         return response.read()
     sink.take(response)
     return None
+
+
+def _whole(answer: direct.Answer) -> bytes:
+    """Return the body of an answer."""
+    try:
+        return b"".join(answer.stream)
+    finally:
+        answer.stream.close()
 
 
 def _wants_client(answer: direct.Answer, ask: Ask) -> bool:

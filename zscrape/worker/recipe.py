@@ -23,7 +23,7 @@ else:
 
 # What each part of the kit imports in a child (`runtime/ctx_http.py`); the versions are those
 # that zscrape itself has been tested with, the installed ones.
-_HTTP = ("httpx", "h2", "selectolax", "protego", "charset-normalizer", "lxml")
+_HTTP = ("httpx", "h2", "httptools", "selectolax", "protego", "charset-normalizer", "lxml")
 KIT_PACKAGES: dict[str, tuple[str, ...]] = {
     "http": _HTTP,
     "browser": ("pydoll-python", *_HTTP),  # a tab's page is one of `ctx.http`

@@ -29,7 +29,7 @@ _COUNT_LIMIT = 2**62
 # what is very large, since numbers of thousands of digits, which are few, are read slowly.
 _WHOLE_LIMIT_BYTES = 65536
 _FEW_LIMIT_COUNT = 32768
-_FEW_LIMIT_BYTES = 4 * MIB
+_FEW_LIMIT_BYTES = MIB
 _COPIED_LIMIT_BYTES = 4096  # up to this size a copy of an answer is cheaper than a view
 
 # What msgspec raises beside its own: see `decode` in zscrape.wire.
