@@ -7,6 +7,7 @@ can do otherwise. What the guard looks at is the same with and without encryptio
 from __future__ import annotations
 
 import asyncio
+import itertools
 import struct
 from collections.abc import AsyncIterator
 
@@ -113,7 +114,7 @@ async def test_whoever_comes_to_an_end_may_send_more(
 async def test_whoever_speaks_is_not_asked_about_while_memory_stays(
     guarded: Guarded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fleet that beats costs the guard no call of the kernel; one that falls silent does."""
+    """A fleet that beats costs the guard no call of the kernel; one that is silent does."""
     asked_for: list[int] = []
 
     def ask(descriptor: int) -> int:
@@ -125,7 +126,8 @@ async def test_whoever_speaks_is_not_asked_about_while_memory_stays(
     connections = [await guarded.dial(), await guarded.dial()]
     await until(lambda: len(guarded.guard._connections) == 2)
     talker, listener = guarded.guard._connections
-    guarded.heard[talker] = 1
+    counts = itertools.count(1)
+    monkeypatch.setattr(guarded.guard, "_heard", lambda each: next(counts) * (each == talker))
 
     monkeypatch.setattr("zscrape.gateway.guard._received_bytes", ask)
     await until(lambda: len(asked_for) > 2)
@@ -133,6 +135,41 @@ async def test_whoever_speaks_is_not_asked_about_while_memory_stays(
         writer.close()
 
     assert set(asked_for) == {listener}
+
+
+async def test_whoever_spoke_once_may_not_send_without_end(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even so slowly that the memory of the gateway hardly grows."""
+    monkeypatch.setattr("zscrape.gateway.guard.LIMIT_BYTES", 8 * MIB)
+    monkeypatch.setattr("zscrape.gateway.guard._GROWTH_BYTES", 1 << 40)
+    monkeypatch.setattr("zscrape.gateway.guard._SKIPPED_COUNT", 0)
+    _, writer = await guarded.dial()
+    await until(lambda: bool(guarded.guard._connections))
+    (descriptor,) = guarded.guard._connections
+    guarded.heard[descriptor] = 1
+
+    await send_without_end(writer, 4_000 * MIB)
+    writer.close()
+
+    assert guarded.cut[0] == ("127.0.0.1", "no end of a message")
+
+
+async def test_what_another_connection_has_said_is_not_counted(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Descriptors are used again: whoever has one now has said nothing yet."""
+    monkeypatch.setattr("zscrape.gateway.guard._GROWTH_BYTES", 1 << 40)
+    monkeypatch.setattr("zscrape.gateway.guard._SKIPPED_COUNT", 0)
+    monkeypatch.setattr(guarded.guard, "_heard", lambda _descriptor: 7)
+    _, writer = await guarded.dial()
+    await until(lambda: bool(guarded.guard._connections))
+    (connection,) = guarded.guard._connections.values()
+    assert connection.heard_count == 7
+
+    monkeypatch.setattr(guarded.guard, "_heard", lambda _descriptor: 0)
+    await until(lambda: connection.heard_count == 0)
+    writer.close()
 
 
 async def test_closed_connections_are_forgotten(guarded: Guarded) -> None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import IPv4Network, ip_address
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -17,8 +18,10 @@ from zscrape.errors import ConfigError
 from zscrape.model import NETWORKS, Network, OutcomeCode
 from zscrape.runtime.network import Rules
 from zscrape.worker.addresses import Address, AddressPolicy
+from zscrape.worker.cgroup_bpf import EgressCgroup, EgressUnavailable
 from zscrape.worker.network import Egress, NetworkPolicy, _written, network_policy
 from zscrape.worker.slots import SlotPolicy
+from zscrape.worker.supervisor import support
 
 # Ways to reach a service from a script: each is the body of `run(host, port, ctx)`.
 WAYS = {
@@ -97,6 +100,27 @@ async def own_stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[S
     policy = SlotPolicy(1, root / "scratch", (root,), network=NetworkPolicy("any", allow))
     made = Stage(root, policy)
     await made.slots.start()
+    yield made
+    await made.slots.close()
+
+
+@pytest_asyncio.fixture(params=["fork", "exec"])
+async def watched(
+    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Stage]:
+    """A worker where nobody but the runtime holds the policy."""
+
+    def open_none(_policy: AddressPolicy) -> EgressCgroup:
+        raise EgressUnavailable("not in this test")
+
+    monkeypatch.setattr(EgressCgroup, "open", open_none)
+    monkeypatch.setattr(support, "is_supported", lambda: "nor this")
+    tmp_path.chmod(0o755)  # noqa: ASYNC240 - attempts are other users
+    made = Stage(
+        tmp_path, SlotPolicy(1, tmp_path / "scratch", (tmp_path,), isolation=request.param)
+    )
+    await made.slots.start()
+    assert made.slots.network_strength.name == "kit"
     yield made
     await made.slots.close()
 
@@ -322,3 +346,33 @@ def test_an_ordinary_user_is_told_what_is_missing() -> None:
 
     assert name in ("supervised", "kit")
     assert reason
+
+
+@pytest.mark.parametrize("kit", [(), ("http",)])
+@pytest.mark.parametrize("module", ["socket", "_socket"])
+async def test_sockets_are_watched_where_nobody_else_holds_the_policy(
+    watched: Stage, service: Service, module: str, kit: tuple[str, ...]
+) -> None:
+    """From before the script's first line, by whatever name it gets at them."""
+    source = (
+        f"import {module} as s\n"
+        f"s.socket(s.AF_INET, s.SOCK_STREAM).connect(('127.0.0.1', {service.port}))\n"
+        "def run(): pass"
+    )
+    ran = await watched.run(source, kit=kit)
+
+    assert ran.outcome.code is OutcomeCode.NETWORK_DENIED
+    assert service.count == 0
+
+
+async def test_modules_loaded_ahead_are_watched_too(watched: Stage, service: Service) -> None:
+    """What a manifest's `preload` names is not ours."""
+    source = (
+        "import sys, _socket, urllib.request\n"
+        "def run(port):\n"
+        "    return 'socket' in sys.modules and _socket.socket().connect(('127.0.0.1', port))"
+    )
+    ran = await watched.run(source, {"port": service.port}, preload=("urllib.request",))
+
+    assert ran.outcome.code is OutcomeCode.NETWORK_DENIED
+    assert service.count == 0

@@ -21,9 +21,8 @@ class Deadlines(Generic[Key]):
     """Moments by key, the earliest first.
 
     A moment is a promise to look, not a decision: putting it off is free (the look finds that
-    it is too early and asks again), so a worker that is heard every second costs one entry
-    per expiry time, not one per message. Void entries stay in the heap until they surface or
-    outnumber the others.
+    it is too early and asks again). Void entries stay in the heap until they surface or outnumber
+    the others.
     """
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ attempts run at once in a simulation.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from math import inf
+from math import inf, nextafter
 from typing import Any, Final
 
 from zscrape.core import breaking, invariants, patience, report
@@ -334,15 +334,21 @@ class Dispatcher:
 
     def tick(self, *, now: float) -> list[DispatcherEffect]:
         """Do what is due: expiries, deadlines, rests, beats."""
-        self._members.look(now)
-        for key in self._lives.deadlines.due(now):
+        look_at = self._members.next_look_at
+        if look_at <= now:
+            self._overdue(nextafter(look_at, -inf), now)  # what came before comes first
+            self._members.look(now)
+        self._overdue(now, now)
+        self._store_notes.tick(now)
+        self._members.beat(now)
+        return self._flush(now)
+
+    def _overdue(self, by: float, now: float) -> None:
+        for key in self._lives.deadlines.due(by):
             if isinstance(key, Task):
                 patience.overdue(self._lives, key, now=now)
             else:
                 self._lives.expire(key)
-        self._store_notes.tick(now)
-        self._members.beat(now)
-        return self._flush(now)
 
     def resumed(self, *, now: float) -> None:
         """Note that the gateway itself stood still: nobody could be heard meanwhile.

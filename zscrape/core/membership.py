@@ -305,8 +305,6 @@ class Membership:
         All are looked at together: as they are heard every second, that is once in about two,
         and costs a large fleet less than a place in the order of deadlines for each.
         """
-        if self.next_look_at > now:
-            return
         overdue: list[Worker] = []
         self.next_look_at = inf
         for worker in self._pool.workers.values():

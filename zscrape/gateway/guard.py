@@ -5,7 +5,8 @@ the memory of whoever waits for the last (190 MB in seconds, measured). It has n
 connections either, and at the end of the process's descriptors its listener spins. What the
 kernel counts of a connection's bytes, and what has been read of its messages, tell the two
 apart: a connection that goes on sending and never comes to the end of a message is cut. As
-long as this process's memory does not grow there is none: the kernel is asked now and then.
+long as this process's memory does not grow the kernel is asked now and then, and only of
+connections that have come to no end since.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ _LOOK_S: Final = 0.5
 # since it was asked last, or after so many looks.
 _GROWTH_BYTES: Final = 4 * MIB
 _SKIPPED_COUNT: Final = 9
+_UNRECKONED: Final = -1
 _MEMORY: Final = Path("/proc/self/statm")
 # `tcpi_bytes_received` of struct tcp_info (linux/tcp.h), since Linux 4.1.
 _RECEIVED: Final = struct.Struct("=128xQ")
@@ -47,7 +49,8 @@ _EVENTS: Final = int(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLO
 class _Connection(Struct):
     remote: Remote | None
     heard_count: int = 0
-    allowed_bytes: int = FIRST_LIMIT_BYTES  # of all that it has sent
+    # Of all that it has sent; or `_UNRECKONED` since a message has come to its end.
+    allowed_bytes: int = FIRST_LIMIT_BYTES
 
 
 class Guard:
@@ -124,10 +127,11 @@ class Guard:
         for descriptor, connection in [*self._connections.items()]:
             heard_count = self._heard(descriptor)
             has_spoken = heard_count != connection.heard_count
-            if has_spoken and is_calm:
-                continue  # a worker that beats: what it may send is reckoned once memory grows
+            if has_spoken and is_calm:  # a worker that beats: the kernel is asked once it is silent
+                connection.heard_count, connection.allowed_bytes = heard_count, _UNRECKONED
+                continue
             received_bytes = _received_bytes(descriptor)
-            if has_spoken:
+            if has_spoken or connection.allowed_bytes == _UNRECKONED:
                 connection.heard_count = heard_count
                 connection.allowed_bytes = received_bytes + LIMIT_BYTES
             elif received_bytes > connection.allowed_bytes:

@@ -174,9 +174,12 @@ class Router:
         """Close the socket; workers notice by silence. Again is no error."""
         if self._socket.closed:
             return
-        for peer, message in self._outbox:  # nobody performs any more what may come of it
-            self._deliver(peer, message)
-        self._outbox.clear()
+        try:
+            self._post()
+        finally:
+            self._close()
+
+    def _close(self) -> None:
         self._loop.remove_reader(self._socket.fileno())
         if self._resting is not None:
             self._resting.cancel()

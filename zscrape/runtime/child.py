@@ -88,7 +88,7 @@ _channel = Channel(CHANNEL_FD)
 _said = Said(_channel, 0)
 _set_traceback = vars(BaseException)["__traceback__"].__set__
 # Each module that a child looks something up in is a page more that it copies.
-_depth, _enable_collector = sys.getrecursionlimit, gc.enable
+_depth, _set_depth, _enable_collector = sys.getrecursionlimit, sys.setrecursionlimit, gc.enable
 _DEPTH_LIMIT_COUNT = _depth()
 # Never written to, so it costs no memory (a `bytearray` would be filled with zeros, and its
 # thousand pages be part of every fork); given back when a script has used all that it may, so
@@ -215,7 +215,7 @@ def _attempt(request: list[bytes], said: Said) -> tuple[dict[str, Any] | None, b
         value = _run(request, said)
         _running = None
         if _depth() != _DEPTH_LIMIT_COUNT:
-            _restore_depth()
+            _set_depth(_DEPTH_LIMIT_COUNT)
         if said.ended is None:
             return None, _data(value, said)
         return _failure(said.ended, request, said)
@@ -224,17 +224,12 @@ def _attempt(request: list[bytes], said: Said) -> tuple[dict[str, Any] | None, b
         return _any_failure(said.ended or error, request, said)
 
 
-def _restore_depth() -> None:
-    """Undo a script's `sys.setrecursionlimit`: too high a limit ends the process while encoding."""
-    sys.setrecursionlimit(_DEPTH_LIMIT_COUNT)
-
-
 def _any_failure(
     error: BaseException, request: list[bytes], said: Said
 ) -> tuple[dict[str, Any] | None, bytes]:
     """Return what `_failure` does, or less when a script's classes keep even that from us."""
     try:
-        _restore_depth()
+        _set_depth(_DEPTH_LIMIT_COUNT)  # too high a limit ends the process while encoding
         return _failure(error, request, said)
     except MemoryError as second:
         return _failure(second, request, said)

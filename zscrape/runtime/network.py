@@ -74,12 +74,8 @@ def _rule(told: str) -> tuple[str, int, int, int, int]:
     return verdict, int(port), int(place), int(address, 16) >> (bits - int(length)), int(length)
 
 
-def prepare() -> Callable[[], None] | None:
-    """Learn of the policy; return what must be called before a script runs, if anything must.
-
-    Where the kernel holds the policy all that is missing is the name of what was refused. Then
-    the first import of `socket` is early enough, unless that has been imported before.
-    """
+def learn() -> None:
+    """Learn of the policy, and watch at once if nobody else holds it: before any other code."""
     policy, _, told = os.environ.pop(VARIABLE, "").partition(" ")
     holder, _, rules = told.partition(" ")
     if policy == "none":
@@ -90,9 +86,21 @@ def prepare() -> Callable[[], None] | None:
         for event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
             _checks[event] = check
     else:
-        return None
+        return
     _policies[:] = [policy]
-    if holder != HELD or "socket" in sys.modules:
+    if holder != HELD:
+        watch()
+
+
+def prepare() -> Callable[[], None] | None:
+    """Return what must be called before a script runs, if anything must.
+
+    Where the kernel holds the policy all that is missing is the name of what was refused. Then
+    the first import of `socket` is early enough, unless that has been imported before.
+    """
+    if not _checks:
+        return None
+    if "socket" in sys.modules:
         return watch
     sys.meta_path.insert(0, _Importing)
     return None

@@ -45,9 +45,14 @@ def _checked(result: int, name: str) -> int:
     return result
 
 
-def _argument(value: int | bytes) -> int | bytes | ctypes.c_long:
+# Words of a call that are registers; a number of 32 bits in memory has no other half.
+_IN_REGISTERS_COUNT = 6
+
+
+def _argument(place: int, value: int | bytes) -> int | bytes | ctypes.c_long:
     """Return what is passed on in one piece: a plain number is taken for one of 32 bits."""
-    if isinstance(value, int) and not -(2**31) <= value < 2**31:
+    is_small = isinstance(value, int) and -(2**31) <= value < 2**31
+    if isinstance(value, int) and not (is_small and place < _IN_REGISTERS_COUNT):
         return _long(value)
     return value
 
@@ -63,7 +68,7 @@ class Prepared:
 
     def __init__(self, name: str, number: int, *arguments: int | bytes) -> None:
         self._name = name
-        self._call = (number, *map(_argument, arguments))
+        self._call = (number, *(_argument(*each) for each in enumerate(arguments, 1)))
 
     def __call__(self) -> int:
         """Call it; return its result.

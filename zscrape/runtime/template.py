@@ -453,6 +453,7 @@ def serve(arguments: list[str]) -> None:
     hooks, watch = Hooks(), None
     try:
         if isolation == "fork":
+            network.learn()
             with hooks:
                 warm(kit)
                 watch = network.prepare()
@@ -505,6 +506,7 @@ def serve_child(arguments: list[str]) -> None:
     sandbox = Sandbox(read_plan(plan), is_forked=False)
     sandbox.prepare_ruleset(folder)
     os.closerange(RULESET_FD + 1, 65536)
+    network.learn()
     if (watch := network.prepare()) is not None:
         watch()
     warm(kit, is_forked=False)

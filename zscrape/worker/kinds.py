@@ -31,6 +31,7 @@ class TemplatePolicy(Struct, frozen=True):
     isolation: Literal["fork", "exec"]
     environ: dict[str, str]
     spare_count: int  # per template in use
+    beside_count: int  # and so many more, where spares have the limits that most scripts have
     browser_ahead: int  # in place of that, where a spare starts a browser
     layers: Isolation
     egress: Egress

@@ -30,7 +30,7 @@ from zscrape.worker.attempt import Running, SlotListener
 from zscrape.worker.children import Child
 from zscrape.worker.codes import CodeKey, Codes
 from zscrape.worker.environments import Environments, needs_environment
-from zscrape.worker.isolation import examine
+from zscrape.worker.isolation import Isolation, examine
 from zscrape.worker.kinds import TemplateFailed, TemplatePolicy, clean_environ
 from zscrape.worker.leftovers import Leftovers
 from zscrape.worker.network import Egress, NetworkPolicy, Strength
@@ -135,7 +135,8 @@ class Slots:
             python=python,
             isolation=self._policy.isolation,
             environ=clean_environ({**self._policy.environ, **ahead}),
-            spare_count=self._spare_count,
+            spare_count=self._policy.slot_count,
+            beside_count=self._beside_count(layers),
             browser_ahead=self._policy.browser_ahead,
             layers=layers,
             egress=self._egress,
@@ -163,10 +164,10 @@ class Slots:
             await self.close()
             raise
 
-    @property
-    def _spare_count(self) -> int:
+    def _beside_count(self, layers: Isolation) -> int:
         is_dear = self._policy.isolation == "exec"  # each an interpreter of its own
-        return self._policy.slot_count + (0 if is_dear else _SPARES_BESIDE_COUNT)
+        # Without users of their own the kernel counts all of them as processes of each attempt.
+        return 0 if is_dear or not layers.has_own_users else _SPARES_BESIDE_COUNT
 
     def _start_supervisor(self) -> None:
         if self._supervisor is None:

@@ -33,6 +33,7 @@ _BROWSER_REFILL_DELAY_S = 0.5
 _KIND_LIMIT_COUNT = 32
 _BATCH_LIMIT_COUNT = 8  # spares per fork command: what the template touches is shared by them
 _TOP_UP_DELAY_S = 0.02
+_NO_ROOM_DELAY_S = 0.5
 # The kernel's list of children may leave one out while others end: only after a few sweeps in
 # a row that found nothing is there nothing.
 _SWEEP_DELAYS_S = (1.0, 0.5, 0.2)
@@ -111,9 +112,7 @@ class Template:
         """Return a child under these limits for an attempt."""
         spares = self._spares.get(wanted) or self._add_kind(wanted)
         now = spares.used_at = self._loop.time()
-        spares.target_count = (
-            self._policy.browser_ahead if self._is_dear else self._policy.spare_count
-        )
+        spares.target_count = self._target_count(wanted)
         if not spares.waiting:
             self._fork(wanted, 1)
         child = spares.waiting.popleft()
@@ -121,6 +120,12 @@ class Template:
         self._unwatched.append(child)
         self._given(child, now)
         return child
+
+    def _target_count(self, wanted: Limits) -> int:
+        if self._is_dear:
+            return self._policy.browser_ahead
+        beside_count = self._policy.beside_count if wanted == self.kind.own_limits else 0
+        return self._policy.spare_count + beside_count
 
     def resume(self, child: Child) -> None:
         """Watch a child again that has run an attempt and is given another."""
@@ -191,7 +196,7 @@ class Template:
         try:
             self._fork(wanted, count)
         except OSError:  # no descriptors now; some attempt will give its own back
-            self._in(_TOP_UP_DELAY_S, "top_up", self._top_up)
+            self._in(_NO_ROOM_DELAY_S, "top_up", self._top_up)
 
     def _add_kind(self, wanted: Limits) -> Spares:
         if len(self._spares) >= _KIND_LIMIT_COUNT:
