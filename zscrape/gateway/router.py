@@ -65,7 +65,7 @@ _LAST_WORD_S = 0.2
 _BIND_AGAIN_S = 0.02
 # While no task is open, nobody waits for what workers say: it is read in bursts. Each on its
 # own would cost a gateway of a thousand idle workers a wake-up for every beat.
-_REST_S = 0.03
+_REST_S = 0.01
 
 # What says when the number of a task's attempt is stored: None when it need not be, or is.
 Fence: TypeAlias = Callable[[TaskId], "asyncio.Future[None] | None"]

@@ -461,7 +461,8 @@ def serve(arguments: list[str]) -> None:
                     watch()
                 import_ahead(preload)
             child.rehearse(scratch, 1)  # whatever it loads must be there before the sandbox is
-            _enlarge("code")
+            if kit:  # the lean one has too little to gain from it for 4 MB
+                _enlarge("code")
     except Exception as error:
         refuse(control_fd, error)
         raise
