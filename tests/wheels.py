@@ -11,7 +11,7 @@ from pathlib import Path
 # What `"kit": ["http"]` brings, with what that needs.
 KIT_WHEELS = (
     *("httpx", "httpcore", "h11", "anyio", "idna", "certifi", "h2", "hpack", "hyperframe"),
-    *("selectolax", "protego", "charset-normalizer", "lxml"),
+    *("httptools", "selectolax", "protego", "charset-normalizer", "lxml"),
 )
 
 
