@@ -5,7 +5,7 @@ small ones first, several of a size at once: a child that parses a page would wr
 pages of memory, which it has to copy, to get what fits into a few. With no hole left it gets new
 memory, side by side.
 
-Only where the library is glibc: others have other heaps. The interpreter's own pools have few.
+Only where the library is glibc: others have other heaps. The interpreter's own pools are `room`'s.
 """
 
 from __future__ import annotations

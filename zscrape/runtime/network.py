@@ -5,8 +5,9 @@ Here the same rules are looked at just before Python's own sockets are used, so 
 names the address and the policy. Where the kernel cannot be had this is all there is: it
 holds for Python's sockets, and for nothing that a script does by other means.
 
-A process that is looked at pays for every call that Python audits, not only for sockets. So the
-template is not, and a child only from when a script may have sockets (see `prepare`).
+A process that is looked at pays for every call that Python audits, not only for sockets. So where
+the kernel holds the policy a template is not, and a child only from when a script may have sockets
+(see `prepare`).
 """
 
 from __future__ import annotations
