@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ PUBLIC_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run", "/var/r
 # The System V keys that our scripts use begin with this, in hexadecimal.
 KEY_PREFIX = 0x7A5C
 _PROC = Path("/proc")
+# A cgroup that a worker has made; what a killed one left goes when any worker starts.
+_OWNER = re.compile(r"zscrape-([0-9]+)-")
 _LOOK_S = 0.02
 
 
@@ -28,7 +31,7 @@ class State(Struct, frozen=True):
     descriptor_count: int
     used_folders: tuple[str, ...]  # private ones with something in them
     mounts: tuple[str, ...]  # of the worker and of this process
-    cgroups: tuple[str, ...]  # below those of the worker, without a process in them
+    cgroups: tuple[str, ...]  # below the worker's, not another's, without a process in them
     litter: tuple[str, ...]
 
 
@@ -148,15 +151,16 @@ def _empty_cgroups(pid: int) -> Iterator[str]:
         _, names, path = line.split(":", 2)
         for root, options in roots.items():
             if (names == "" and options == "") or (names and names in options):
-                yield from _empty_below(Path(f"{root}{path}"))
+                yield from _empty_below(Path(f"{root}{path}"), pid)
 
 
-def _empty_below(top: Path) -> Iterator[str]:
+def _empty_below(top: Path, pid: int) -> Iterator[str]:
     for folder, _inner, files in os.walk(top):
         if folder != str(top) and "cgroup.procs" in files:
             try:
                 is_empty = not Path(folder, "cgroup.procs").read_bytes().strip()
             except OSError:
                 continue
-            if is_empty:
+            owner = _OWNER.match(Path(folder).name)
+            if is_empty and (owner is None or int(owner[1]) == pid):
                 yield folder
