@@ -52,6 +52,8 @@ _EXEC_ARGUMENTS = ("-I", "-B")
 _NICE = 10
 # Enough for the interpreter to have specialised all that a child does.
 _REHEARSALS_COUNT = 60
+# A lean template that has forked so often is in use: from then on it is worth 4 MB more.
+_IN_USE_COUNT = 100
 
 
 # What the worker calls a child, and its private folder.
@@ -100,6 +102,8 @@ class Template:
         self._owner = marker.owner_of(scratch)
         self._strays: dict[int, int] = {}  # pid to the number of the child that started it
         self._told: list[bytes] = []
+        self._is_small = not kit and not self._is_exec  # none of it lies in huge pages yet
+        self._forked_count = 0
 
     def rehearse(self, times_count: int) -> None:
         """Do what children do before and when their attempts begin: see `child.rehearse`."""
@@ -138,6 +142,10 @@ class Template:
             if told:
                 send(b"\n".join(told))
                 told.clear()
+            if self._is_small and self._forked_count >= _IN_USE_COUNT:
+                self._is_small = False
+                _enlarge("code")
+                _enlarge("objects")
 
     # ---- children --------------------------------------------------------------------
 
@@ -175,6 +183,8 @@ class Template:
             else:
                 self._children[pid] = each
                 self._told.append(b"P %b %d" % (each[0], pid))
+        if self._is_small:
+            self._forked_count += len(pids)
 
     def _tell_unborn(self, child_id: bytes, error_number: int) -> None:
         self._told.append(b"N %b %d" % (child_id, error_number))
@@ -461,7 +471,7 @@ def serve(arguments: list[str]) -> None:
                     watch()
                 import_ahead(preload)
             child.rehearse(scratch, 1)  # whatever it loads must be there before the sandbox is
-            if kit:  # the lean one has too little to gain from it for 4 MB
+            if kit:  # the lean one only when it is in use
                 _enlarge("code")
     except Exception as error:
         refuse(control_fd, error)
@@ -477,7 +487,7 @@ def serve(arguments: list[str]) -> None:
     gc.collect()
     room.gather()
     gc.freeze()  # a collection in a child would copy every page it visits
-    if isolation == "fork" and kit:  # the lean one has too little to gain from these
+    if isolation == "fork" and kit:
         from zscrape.runtime import holes
 
         holes.fill()
