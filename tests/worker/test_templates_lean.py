@@ -104,8 +104,8 @@ async def test_a_lean_template_takes_huge_pages_when_it_is_in_use(stage: Stage) 
     options = {"preload": ("colorsys",)}  # it gets a template of its own
     first = await stage.run(_HUGE, **options)
     for _ in range(2 * _IN_USE_COUNT):
-        last = stage.begin(name, **options)
-        await last.finished.wait()
+        await stage.begin(name, **options).finished.wait()
+    last = await stage.run(_HUGE, **options)
 
     assert first.data == 0
     assert last.data >= 2048
