@@ -49,7 +49,8 @@ _HELD = """
         return (told["Anonymous:"] - told["AnonHugePages:"]) * 1024
 """
 _ENLARGE = (
-    "from zscrape.runtime.hugepages import enlarge_code; raise SystemExit(enlarge_code() == 0)"
+    "from zscrape.runtime import hugepages as huge;"
+    "raise SystemExit(huge.enlarge_code(*huge.find_code()) == 0)"
 )
 _HUGE = """
     def run():
