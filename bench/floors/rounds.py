@@ -39,7 +39,7 @@ _BY_HTTPX = """
 import sys
 from zscrape.runtime import hugepages
 
-hugepages.enlarge_code()
+hugepages.enlarge_code(*hugepages.find_code())
 sys.modules["httpx._main"] = None
 import httpx
 from selectolax.lexbor import LexborHTMLParser
@@ -54,7 +54,7 @@ for _ in range(30):
     page("{url}").css("p.row")[0].text()
 client.close()
 client = httpx.Client(verify=tls, trust_env=False)
-hugepages.enlarge_objects()
+hugepages.enlarge_objects(hugepages.find_objects())
 """
 _BY_PYTHON = """
 from http.client import HTTPConnection

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.worker.conftest import Stage
+from zscrape.runtime.template import _IN_USE_COUNT
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -48,7 +49,8 @@ _HELD = """
         return (told["Anonymous:"] - told["AnonHugePages:"]) * 1024
 """
 _ENLARGE = (
-    "from zscrape.runtime.hugepages import enlarge_code; raise SystemExit(enlarge_code() == 0)"
+    "from zscrape.runtime import hugepages as huge;"
+    "raise SystemExit(huge.enlarge_code(*huge.find_code()) == 0)"
 )
 _HUGE = """
     def run():
@@ -79,13 +81,32 @@ async def test_a_child_begins_small(stage: Stage, kit: tuple[str, ...], limit_by
     assert ran.data < limit_bytes
 
 
-async def test_children_inherit_code_in_huge_pages(stage: Stage) -> None:
-    """Where the machine has huge pages, a child of a kit runs code that lies in them."""
+@pytest.fixture
+async def _huge_code() -> None:
+    """Skip where the code of this interpreter cannot lie in huge pages."""
     command = [sys.executable, "-c", _ENLARGE]
     told = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=False)
     if told.returncode != 0:
         pytest.skip("this machine gives no huge pages, or the code does not fill one")
 
+
+@pytest.mark.usefixtures("_huge_code")
+async def test_children_inherit_code_in_huge_pages(stage: Stage) -> None:
+    """Where the machine has huge pages, a child of a kit runs code that lies in them."""
     ran = await stage.run(_HUGE, kit=("http",))
 
     assert ran.data >= 2048
+
+
+@pytest.mark.usefixtures("_huge_code")
+async def test_a_lean_template_takes_huge_pages_when_it_is_in_use(stage: Stage) -> None:
+    """Children of one that has forked often enough have them, the first ones do not."""
+    name = stage.write(_HUGE)
+    options = {"preload": ("colorsys",)}  # it gets a template of its own
+    first = await stage.run(_HUGE, **options)
+    for _ in range(2 * _IN_USE_COUNT):
+        await stage.begin(name, **options).finished.wait()
+    last = await stage.run(_HUGE, **options)
+
+    assert first.data == 0
+    assert last.data >= 2048

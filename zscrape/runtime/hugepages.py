@@ -9,6 +9,8 @@ pages, which for those of a large image is half of what it takes.
 The price is a copy of the code for each template, and that profilers, which go by the names of
 mapped files, do not know it. Where the kernel refuses any of it, all stays as it was.
 
+What there is may be found ahead: looking for it leaves holes in a heap, enlarging does not.
+
 Sources: Intel's "Runtime Performance Optimization Blueprint: Large Code Pages"; madvise(2);
 the kernel's Documentation/admin-guide/mm/pagemap.rst.
 """
@@ -17,7 +19,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-from typing import NamedTuple
 
 from zscrape.runtime import syscalls
 
@@ -33,29 +34,34 @@ _PRESENT = 0x80  # in the last byte of an entry
 _WORTH_COUNT = 256  # pages of a block that must be there: the others begin to take memory
 
 
-class _Mapping(NamedTuple):
-    start: int
-    end: int
-    base: int  # where the beginning of the file would be
-    rights: str
-    file: str
+class _Mapping:
+    """What a line of /proc/self/maps tells. A named tuple would take more memory than the rest."""
+
+    __slots__ = ("base", "end", "file", "rights", "start")
+
+    def __init__(self, start: int, end: int, base: int, rights: str, file: str) -> None:
+        self.start, self.end = start, end
+        self.base = base  # where the beginning of the file would be
+        self.rights, self.file = rights, file
 
 
-def enlarge_code() -> int:
-    """Put this interpreter's code into huge pages; return how many bytes that are.
+def find_code() -> tuple[int, int]:
+    """Return where this interpreter's code begins and ends, as far as it fills huge pages.
 
-    None where they are not known to be of this size, or the code does not fill one.
-
-    Raises:
-        OSError: The kernel refuses.
+    Nothing where they are not known to be of this size.
     """
-    if not _is_known_machine():
-        return 0
-    start, end = _blocks(_mappings())
+    return _blocks(_mappings()) if _is_known_machine() else (0, 0)
+
+
+def enlarge_code(start: int, end: int) -> int:
+    """Put what `find_code` has found into huge pages; return how many bytes the kernel granted."""
     size = end - start
     if size <= 0:
         return 0
-    copy = _blocks_of_memory(size)
+    try:
+        copy = _blocks_of_memory(size)
+    except OSError:
+        return 0
     try:
         ctypes.memmove(copy, start, size)
         _call("madvise", copy, size, _COLLAPSE)
@@ -63,7 +69,7 @@ def enlarge_code() -> int:
         _call("mremap", copy, size, size, _MAY_MOVE_FIXED, start)
     except OSError:
         _call("munmap", copy, size)
-        raise
+        return 0
     return size
 
 
@@ -80,21 +86,28 @@ def _blocks_of_memory(size: int) -> int:
     return first
 
 
-def enlarge_objects() -> int:
-    """Put into huge pages what this process has made; return how many bytes that are.
+def find_objects() -> list[int]:
+    """Return where blocks of what this process has made begin, if most of them is there.
 
-    Raises:
-        OSError: The kernel does not tell which pages there are.
+    None where huge pages are not known to be of this size, or nobody may look.
     """
     if not _is_known_machine():
-        return 0
+        return []
     blocks = [
         block
         for each in _mappings()
         if each.rights == "rw-p" and each.file in ("", "[heap]\n")
         for block in range(_up(each.start), each.end - BLOCK_BYTES + 1, BLOCK_BYTES)
     ]
-    return sum(_collapsed_bytes(block) for block in blocks if _is_worth_it(block))
+    try:
+        return [block for block in blocks if _is_worth_it(block)]
+    except OSError:
+        return []
+
+
+def enlarge_objects(blocks: list[int]) -> int:
+    """Put what `find_objects` has found into huge pages; return how many bytes that are."""
+    return sum(map(_collapsed_bytes, blocks))
 
 
 def _is_known_machine() -> bool:

@@ -36,14 +36,14 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from zscrape.runtime import child, limits, marker, network, room, strays
+from zscrape.runtime import child, hugepages, limits, marker, network, room, strays
 from zscrape.runtime.atfork import Hooks
 from zscrape.runtime.landlock import RULESET_FD
 from zscrape.runtime.sandbox import Sandbox, Step, read_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Literal, NoReturn
+    from typing import NoReturn
 
 _MESSAGE_LIMIT_BYTES = 65536
 _FD_LIMIT_COUNT = 253  # SCM_MAX_FD of the kernel
@@ -52,6 +52,8 @@ _EXEC_ARGUMENTS = ("-I", "-B")
 _NICE = 10
 # Enough for the interpreter to have specialised all that a child does.
 _REHEARSALS_COUNT = 60
+# A lean template that has forked so often is in use: from then on it is worth 4 MB more.
+_IN_USE_COUNT = 100
 
 
 # What the worker calls a child, and its private folder.
@@ -100,6 +102,8 @@ class Template:
         self._owner = marker.owner_of(scratch)
         self._strays: dict[int, int] = {}  # pid to the number of the child that started it
         self._told: list[bytes] = []
+        self._enlarge: Callable[[], None] | None = None
+        self._forked_count = 0
 
     def rehearse(self, times_count: int) -> None:
         """Do what children do before and when their attempts begin: see `child.rehearse`."""
@@ -109,6 +113,16 @@ class Template:
             self._sandbox.rehearse_steps()
         child.rehearse(self._scratch.decode(), times_count, self._sandbox.rehearse_confine)
         os.dup2(self._null, RULESET_FD, False)
+
+    def enlarge_in_use(self) -> None:
+        """Put code and objects into huge pages, but only once this has forked often."""
+        code, objects = hugepages.find_code(), hugepages.find_objects()
+
+        def enlarge() -> None:
+            hugepages.enlarge_code(*code)
+            hugepages.enlarge_objects(objects)
+
+        self._enlarge = enlarge
 
     def serve(self) -> None:
         """Obey the worker until it is gone, then leave nothing behind."""
@@ -138,6 +152,9 @@ class Template:
             if told:
                 send(b"\n".join(told))
                 told.clear()
+            if self._enlarge is not None and self._forked_count >= _IN_USE_COUNT:
+                self._enlarge()
+                self._enlarge = None
 
     # ---- children --------------------------------------------------------------------
 
@@ -175,6 +192,8 @@ class Template:
             else:
                 self._children[pid] = each
                 self._told.append(b"P %b %d" % (each[0], pid))
+        if self._enlarge is not None:
+            self._forked_count += len(pids)
 
     def _tell_unborn(self, child_id: bytes, error_number: int) -> None:
         self._told.append(b"N %b %d" % (child_id, error_number))
@@ -461,8 +480,8 @@ def serve(arguments: list[str]) -> None:
                     watch()
                 import_ahead(preload)
             child.rehearse(scratch, 1)  # whatever it loads must be there before the sandbox is
-            if kit:  # the lean one has too little to gain from it for 4 MB
-                _enlarge("code")
+            if kit:
+                hugepages.enlarge_code(*hugepages.find_code())
     except Exception as error:
         refuse(control_fd, error)
         raise
@@ -474,24 +493,17 @@ def serve(arguments: list[str]) -> None:
     if isolation == "fork":
         template.rehearse(_REHEARSALS_COUNT)
         child.before_script = watch
+        if not kit:
+            template.enlarge_in_use()
     gc.collect()
     room.gather()
     gc.freeze()  # a collection in a child would copy every page it visits
-    if isolation == "fork" and kit:  # the lean one has too little to gain from these
+    if isolation == "fork" and kit:
         from zscrape.runtime import holes
 
         holes.fill()
-        _enlarge("objects")
+        hugepages.enlarge_objects(hugepages.find_objects())
     template.serve()
-
-
-def _enlarge(part: Literal["code", "objects"]) -> None:
-    from zscrape.runtime import hugepages
-
-    try:
-        hugepages.enlarge_code() if part == "code" else hugepages.enlarge_objects()
-    except OSError:  # it costs its forks more, that is all
-        return
 
 
 def refuse(control_fd: int, error: Exception) -> None:
