@@ -122,7 +122,7 @@ def _held_mb(pid: int, *kinds: str) -> float:
     return sum(int(each.split()[1]) for each in lines if each.startswith(kinds)) / 1000
 
 
-def _each_held_mb(pids: Iterable[int], *kinds: str) -> Iterator[float]:
+def each_held_mb(pids: Iterable[int], *kinds: str) -> Iterator[float]:
     """Return what each holds that has not ended meanwhile."""
     for pid in pids:
         with suppress(ProcessLookupError, FileNotFoundError):
@@ -136,9 +136,9 @@ def held_mb(named: dict[str, int]) -> dict[str, float]:
         told[f"{name}_pss_mb"] = _held_mb(pid, "Pss:")
         if name.startswith("template_"):
             spares = list(below(pid))
-            told[f"{name}_pss_mb"] += sum(_each_held_mb(spares, "Pss:"))
+            told[f"{name}_pss_mb"] += sum(each_held_mb(spares, "Pss:"))
             told[f"{name}_spare_mb"] = median(
-                _each_held_mb(spares, "Private_Dirty:", "Private_Clean:")
+                each_held_mb(spares, "Private_Dirty:", "Private_Clean:")
             )
     told["pss_mb"] = sum(value for name, value in told.items() if name.endswith("_pss_mb"))
     return told

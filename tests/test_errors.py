@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import pytest
 
 from zscrape import errors
@@ -30,7 +28,7 @@ OWN = [kind for kind in tree(ZscrapeError) if kind.__module__ == errors.__name__
 @pytest.mark.parametrize("kind", OWN, ids=lambda kind: kind.__name__)
 def test_every_error_says_code_status_and_words(kind: type[ZscrapeError]) -> None:
     """Each error has a stable code, an HTTP status, words, and tells its fields."""
-    error = kind(**{field.name: "x" for field in fields(kind)})
+    error = kind(**dict.fromkeys(kind.field_names, "x"))
 
     assert error.code == error.code.lower()
     assert 400 <= error.http_status < 600
@@ -46,6 +44,16 @@ def test_fields_are_told() -> None:
     assert error.fields == {"kind": "task", "name": "t1"}
     assert str(error) == "not_found (kind='task', name='t1')"
     assert str(Unauthorized()) == "unauthorized"
+    assert repr(error) == "NotFound(kind='task', name='t1')"
+
+
+def test_only_fields_without_a_value_are_asked_for() -> None:
+    """What a class gives a value may be left out; nothing else may, and nothing be made up."""
+    assert ScriptNotFound(name="a").fields == {"name": "a", "nearest": ""}
+    with pytest.raises(TypeError, match="kind"):
+        NotFound(name="t1")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="colour"):
+        NotFound(kind="task", name="t1", colour="red")  # type: ignore[call-arg]
 
 
 def test_words_may_differ_from_the_code() -> None:

@@ -34,16 +34,39 @@ it becomes, and typed fields. The words a person reads come from `zscrape.messag
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, dataclass_transform
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass_transform(eq_default=False, kw_only_default=True)
 class ZscrapeError(Exception):
-    """Base of every error that zscrape raises on purpose."""
+    """Base of every error that zscrape raises on purpose.
+
+    A class's annotations are its fields, as they are a dataclass's; those with a value may be
+    left out. To have `dataclass` write methods for so many classes took a tenth of a verb's start.
+    """
 
     code: ClassVar[str] = "internal"
     http_status: ClassVar[int] = 500
+    field_names: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        """Take note of what the class adds to the fields of those that it is of."""
+        own = (name for name, kind in cls.__annotations__.items() if not _is_of_class(kind))
+        cls.field_names = (*cls.field_names, *own)
+
+    def __init__(self, **values: Any) -> None:
+        """Take the fields.
+
+        Raises:
+            TypeError: One is missing, or there is none of that name.
+        """
+        names = self.field_names
+        missing = [each for each in names if each not in values and not hasattr(self, each)]
+        unknown = [each for each in values if each not in names]
+        if missing or unknown:
+            faults = f"missing {missing}, unknown {unknown}"
+            raise TypeError(f"{type(self).__name__}: {faults}")
+        self.__dict__.update(values)
 
     @property
     def text_key(self) -> str:
@@ -53,18 +76,32 @@ class ZscrapeError(Exception):
     @property
     def fields(self) -> dict[str, Any]:
         """The typed fields by name: what the catalogue's placeholders stand for."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return self._values()
 
     def __str__(self) -> str:
         """Return the code and the fields; people read the catalogue's words instead."""
-        told = ", ".join(f"{name}={value!r}" for name, value in self.fields.items())
+        told = _pairs(self.fields)
         return f"{self.code} ({told})" if told else self.code
+
+    def __repr__(self) -> str:
+        """Return how it is made."""
+        return f"{type(self).__name__}({_pairs(self._values())})"
+
+    def _values(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.field_names}
+
+
+def _is_of_class(annotation: str) -> bool:
+    return annotation.startswith("ClassVar")
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in values.items())
 
 
 # ---- the caller can mend it ----------------------------------------------------------
 
 
-@dataclass(eq=False, kw_only=True)
 class RequestError(ZscrapeError):
     """Base: the request is at fault."""
 
@@ -72,7 +109,6 @@ class RequestError(ZscrapeError):
     http_status: ClassVar[int] = 400
 
 
-@dataclass(eq=False, kw_only=True)
 class MalformedJson(RequestError):
     """Raised when a body is not a JSON document."""
 
@@ -80,7 +116,6 @@ class MalformedJson(RequestError):
     reason: str
 
 
-@dataclass(eq=False, kw_only=True)
 class InvalidRequest(RequestError):
     """Raised when a body, a query or a header has a wrong type, range or unknown field.
 
@@ -93,7 +128,6 @@ class InvalidRequest(RequestError):
     reason: str
 
 
-@dataclass(eq=False, kw_only=True)
 class BodyTooLarge(RequestError):
     """Raised when a request body is longer than the limit."""
 
@@ -102,7 +136,6 @@ class BodyTooLarge(RequestError):
     limit_bytes: int
 
 
-@dataclass(eq=False, kw_only=True)
 class BodyTimeout(RequestError):
     """Raised when a request body does not arrive within the time for it."""
 
@@ -111,7 +144,6 @@ class BodyTimeout(RequestError):
     limit_s: float
 
 
-@dataclass(eq=False, kw_only=True)
 class ParamsInvalid(RequestError):
     """Raised when parameters do not fit the script's schema.
 
@@ -124,7 +156,6 @@ class ParamsInvalid(RequestError):
     problems: list[dict[str, str]]
 
 
-@dataclass(eq=False, kw_only=True)
 class Unauthorized(RequestError):
     """Raised when a call carries no key, or one that is not known."""
 
@@ -132,7 +163,6 @@ class Unauthorized(RequestError):
     http_status: ClassVar[int] = 401
 
 
-@dataclass(eq=False, kw_only=True)
 class KeyExpired(Unauthorized):
     """Raised when a key is known, but its time is over."""
 
@@ -140,14 +170,12 @@ class KeyExpired(Unauthorized):
     expired_at: str
 
 
-@dataclass(eq=False, kw_only=True)
 class KeyRevoked(Unauthorized):
     """Raised when a key is known, but somebody has revoked it."""
 
     code: ClassVar[str] = "key_revoked"
 
 
-@dataclass(eq=False, kw_only=True)
 class LoginInvalid(RequestError):
     """Raised when the link that is to sign a browser in has been used, or is too old."""
 
@@ -155,7 +183,6 @@ class LoginInvalid(RequestError):
     http_status: ClassVar[int] = 410
 
 
-@dataclass(eq=False, kw_only=True)
 class TokenInvalid(Unauthorized):
     """Raised when a JSON Web Token is not to be believed; `reason` is one word."""
 
@@ -168,7 +195,6 @@ class TokenInvalid(Unauthorized):
         return self.reason not in {"signature", "algorithm", "form"}
 
 
-@dataclass(eq=False, kw_only=True)
 class LockedOut(RequestError):
     """Raised when an address has presented too many wrong keys."""
 
@@ -177,7 +203,6 @@ class LockedOut(RequestError):
     retry_after_s: int
 
 
-@dataclass(eq=False, kw_only=True)
 class CrossSite(RequestError):
     """Raised when a browser's session is used by a page that is not the gateway's own."""
 
@@ -186,7 +211,6 @@ class CrossSite(RequestError):
     origin: str
 
 
-@dataclass(eq=False, kw_only=True)
 class Forbidden(RequestError):
     """Raised when a known key lacks the scope that a call needs."""
 
@@ -195,7 +219,6 @@ class Forbidden(RequestError):
     scope: str
 
 
-@dataclass(eq=False, kw_only=True)
 class ScriptForbidden(Forbidden):
     """Raised when a key is for other scripts than the one that a call is about."""
 
@@ -204,7 +227,6 @@ class ScriptForbidden(Forbidden):
     allowed: str
 
 
-@dataclass(eq=False, kw_only=True)
 class GroupForbidden(Forbidden):
     """Raised when a key is for other groups than the one that a task is to be of."""
 
@@ -221,7 +243,6 @@ class GroupForbidden(Forbidden):
         return "group_forbidden" if self.name else "group_forbidden.none"
 
 
-@dataclass(eq=False, kw_only=True)
 class HostUnknown(RequestError):
     """Raised when a call is for a host that this gateway is not (RFC 9110, 15.5.20)."""
 
@@ -230,7 +251,6 @@ class HostUnknown(RequestError):
     host: str
 
 
-@dataclass(eq=False, kw_only=True)
 class NotFound(RequestError):
     """Raised when the thing named in the path does not exist (`kind` is a noun of the contract)."""
 
@@ -240,7 +260,6 @@ class NotFound(RequestError):
     name: str
 
 
-@dataclass(eq=False, kw_only=True)
 class MethodNotAllowed(RequestError):
     """Raised when a path exists but not for this HTTP method."""
 
@@ -250,7 +269,6 @@ class MethodNotAllowed(RequestError):
     path: str
 
 
-@dataclass(eq=False, kw_only=True)
 class LockHeld(RequestError):
     """Raised when a task's lock is held and its overlap policy is to skip."""
 
@@ -261,7 +279,6 @@ class LockHeld(RequestError):
     age_s: float  # since the holder was accepted
 
 
-@dataclass(eq=False, kw_only=True)
 class RunHeld(RequestError):
     """Raised when another run of the same operational verb and scope is under way."""
 
@@ -278,7 +295,6 @@ class RunHeld(RequestError):
         return "lock_held.run"
 
 
-@dataclass(eq=False, kw_only=True)
 class IdempotencyConflict(RequestError):
     """Raised when an `Idempotency-Key` comes again with another body."""
 
@@ -288,7 +304,6 @@ class IdempotencyConflict(RequestError):
     holder: str  # the task that was made with it
 
 
-@dataclass(eq=False, kw_only=True)
 class TaskRunning(RequestError):
     """Raised when a task is to be done again that has not ended."""
 
@@ -298,7 +313,6 @@ class TaskRunning(RequestError):
     status: str
 
 
-@dataclass(eq=False, kw_only=True)
 class TableTooLarge(RequestError):
     """Raised when there is more than a spreadsheet can hold."""
 
@@ -308,7 +322,6 @@ class TableTooLarge(RequestError):
     column_count: int
 
 
-@dataclass(eq=False, kw_only=True)
 class ScheduleExists(RequestError):
     """Raised when a schedule is to get the name of another; nothing was changed."""
 
@@ -317,7 +330,6 @@ class ScheduleExists(RequestError):
     name: str
 
 
-@dataclass(eq=False, kw_only=True)
 class ScheduleChanged(RequestError):
     """Raised when a schedule was changed by somebody else at the same moment."""
 
@@ -326,7 +338,6 @@ class ScheduleChanged(RequestError):
     name: str
 
 
-@dataclass(eq=False, kw_only=True)
 class HandoffClosed(RequestError):
     """Raised when a question to a person has been ended before: by whom or what `status` says."""
 
@@ -336,7 +347,6 @@ class HandoffClosed(RequestError):
     status: str
 
 
-@dataclass(eq=False, kw_only=True)
 class HandoffInvalid(RequestError):
     """Raised when what a script asks of a person is no question."""
 
@@ -345,7 +355,6 @@ class HandoffInvalid(RequestError):
     reason: str
 
 
-@dataclass(eq=False, kw_only=True)
 class HandoffExpired(RequestError):
     """Raised, to a script, when nobody has answered in time."""
 
@@ -354,7 +363,6 @@ class HandoffExpired(RequestError):
     limit_s: float
 
 
-@dataclass(eq=False, kw_only=True)
 class HandoffDismissed(RequestError):
     """Raised, to a script, when a person will not answer."""
 
@@ -363,7 +371,6 @@ class HandoffDismissed(RequestError):
     actor: str
 
 
-@dataclass(eq=False, kw_only=True)
 class TooManyHandoffs(RequestError):
     """Raised, to a script, when one attempt asks people too often."""
 
@@ -375,7 +382,6 @@ class TooManyHandoffs(RequestError):
 # ---- not now -------------------------------------------------------------------------
 
 
-@dataclass(eq=False, kw_only=True)
 class StateConflict(RequestError):
     """Raised when a script's state has changed since it was read."""
 
@@ -385,7 +391,6 @@ class StateConflict(RequestError):
     key: str
 
 
-@dataclass(eq=False, kw_only=True)
 class StateFull(RequestError):
     """Raised when a script remembers as much as it may."""
 
@@ -395,7 +400,6 @@ class StateFull(RequestError):
     limit_count: int
 
 
-@dataclass(eq=False, kw_only=True)
 class RefusedError(ZscrapeError):
     """Base: nothing is wrong with the request, but the cluster will not take it now."""
 
@@ -404,7 +408,6 @@ class RefusedError(ZscrapeError):
     retry_after_s: ClassVar[int] = 5
 
 
-@dataclass(eq=False, kw_only=True)
 class QueueFull(RefusedError):
     """Raised when as many tasks wait as the queue may hold."""
 
@@ -412,7 +415,6 @@ class QueueFull(RefusedError):
     limit_count: int
 
 
-@dataclass(eq=False, kw_only=True)
 class ClientQueueFull(RefusedError):
     """Raised when a client has as many tasks that have not ended as it may have."""
 
@@ -427,7 +429,6 @@ class ClientQueueFull(RefusedError):
         return "client_queue_full.key" if self.is_of_key else "client_queue_full"
 
 
-@dataclass(eq=False, kw_only=True)
 class RateLimited(RefusedError):
     """Raised when calls come faster than they may. `what` is `client` or `script`."""
 
@@ -443,7 +444,6 @@ class RateLimited(RefusedError):
         return "rate_limited.script" if self.what == "script" else "rate_limited.client"
 
 
-@dataclass(eq=False, kw_only=True)
 class TooManyConnections(RefusedError):
     """Raised when a call comes over a connection beyond the limit."""
 
@@ -451,14 +451,12 @@ class TooManyConnections(RefusedError):
     limit_count: int
 
 
-@dataclass(eq=False, kw_only=True)
 class Draining(RefusedError):
     """Raised when the gateway is shutting down and takes no new task."""
 
     code: ClassVar[str] = "draining"
 
 
-@dataclass(eq=False, kw_only=True)
 class StorageError(RefusedError):
     """Base: what is asked cannot be kept now, so it is not taken. It is tried every second."""
 
@@ -466,42 +464,36 @@ class StorageError(RefusedError):
     reason: str = ""  # in the database's own words
 
 
-@dataclass(eq=False, kw_only=True)
 class StorageFull(StorageError):
     """Raised when the disk of the home folder is full."""
 
     code: ClassVar[str] = "storage_full"
 
 
-@dataclass(eq=False, kw_only=True)
 class StorageReadOnly(StorageError):
     """Raised when the home folder can no longer be written to."""
 
     code: ClassVar[str] = "storage_read_only"
 
 
-@dataclass(eq=False, kw_only=True)
 class StorageLocked(StorageError):
     """Raised when another program keeps the database locked."""
 
     code: ClassVar[str] = "storage_locked"
 
 
-@dataclass(eq=False, kw_only=True)
 class StorageUnavailable(StorageError):
     """Raised when the database server cannot be reached, or takes no connection."""
 
     code: ClassVar[str] = "storage_unavailable"
 
 
-@dataclass(eq=False, kw_only=True)
 class LeaseLost(StorageError):
     """Raised when this gateway's tasks are another's by now: nothing was written."""
 
     code: ClassVar[str] = "lease_lost"
 
 
-@dataclass(eq=False, kw_only=True)
 class StorageFailed(StorageError):
     """Raised when the database cannot be written for another reason."""
 
@@ -511,7 +503,6 @@ class StorageFailed(StorageError):
 # ---- the script ----------------------------------------------------------------------
 
 
-@dataclass(eq=False, kw_only=True)
 class ScriptError(ZscrapeError):
     """Base: the script, its version or its bytes are at fault."""
 
@@ -519,7 +510,6 @@ class ScriptError(ZscrapeError):
     http_status: ClassVar[int] = 422
 
 
-@dataclass(eq=False, kw_only=True)
 class ScriptNotFound(ScriptError):
     """Raised when no repository has a script of this name. `nearest` is a likely name or empty."""
 
@@ -534,7 +524,6 @@ class ScriptNotFound(ScriptError):
         return "script_not_found.nearest" if self.nearest else self.code
 
 
-@dataclass(eq=False, kw_only=True)
 class VersionNotFound(ScriptError):
     """Raised when a script exists but no version of it fits the request."""
 
@@ -545,7 +534,6 @@ class VersionNotFound(ScriptError):
     available: str  # the newest few, comma separated
 
 
-@dataclass(eq=False, kw_only=True)
 class VersionInvalid(ScriptError):
     """Raised when a version request is neither a version, a range, a channel nor a digest."""
 
@@ -559,7 +547,6 @@ class VersionInvalid(ScriptError):
         return "version_invalid"
 
 
-@dataclass(eq=False, kw_only=True)
 class ManifestInvalid(ScriptError):
     """Raised when `metadata.json` cannot be used.
 
@@ -571,7 +558,6 @@ class ManifestInvalid(ScriptError):
     problems: list[dict[str, str]]
 
 
-@dataclass(eq=False, kw_only=True)
 class FilesInvalid(ManifestInvalid):
     """Raised when a script's files cannot be used: a path, a link, a size, a count, a missing one.
 
@@ -584,7 +570,6 @@ class FilesInvalid(ManifestInvalid):
         return "files_invalid"
 
 
-@dataclass(eq=False, kw_only=True)
 class EntryPointInvalid(ScriptError):
     """Raised when the entry point's file or function is missing or cannot be parsed."""
 
@@ -594,7 +579,6 @@ class EntryPointInvalid(ScriptError):
     reason: str
 
 
-@dataclass(eq=False, kw_only=True)
 class IntegrityFailure(ScriptError):
     """Raised when a script's bytes do not match the digest of its pin; nothing of it was run."""
 
@@ -609,7 +593,6 @@ _SIGNATURE_FAULTS = frozenset({"unsigned", "unknown_key", "forged", "no_checksum
 _PUBLISH_FAULTS = frozenset({"layout", "http"})
 
 
-@dataclass(eq=False, kw_only=True)
 class SignatureInvalid(ScriptError):
     """Raised when a script's signature is a lie, or lacks where one is required; nothing was run.
 
@@ -628,7 +611,6 @@ class SignatureInvalid(ScriptError):
         return f"{self.code}.{self.fault}" if self.fault in _SIGNATURE_FAULTS else self.code
 
 
-@dataclass(eq=False, kw_only=True)
 class VersionExists(ScriptError):
     """Raised when a version is to be published that is there already; nothing was changed."""
 
@@ -639,7 +621,6 @@ class VersionExists(ScriptError):
     repository: str
 
 
-@dataclass(eq=False, kw_only=True)
 class PublishFailed(ScriptError):
     """Raised when a version cannot be put into a repository; nothing was left of it.
 
@@ -659,7 +640,6 @@ class PublishFailed(ScriptError):
         return f"{self.code}.{self.fault}" if self.fault in _PUBLISH_FAULTS else self.code
 
 
-@dataclass(eq=False, kw_only=True)
 class SecretDenied(ScriptError):
     """Raised when a script asks for a secret that does not exist or is not granted to it."""
 
@@ -675,7 +655,6 @@ class SecretDenied(ScriptError):
         return "secret_denied.local" if self.variable else self.code
 
 
-@dataclass(eq=False, kw_only=True)
 class SessionDenied(ScriptError):
     """Raised when a script asks for a session that is not granted to it."""
 
@@ -686,7 +665,6 @@ class SessionDenied(ScriptError):
     script_name: str
 
 
-@dataclass(eq=False, kw_only=True)
 class EnvironmentFailed(ScriptError):
     """Raised when a script's environment cannot be made. `log` is what the installer said."""
 
@@ -701,7 +679,6 @@ class EnvironmentFailed(ScriptError):
         return {"reason": self.reason}
 
 
-@dataclass(eq=False, kw_only=True)
 class RepositoryUnavailable(ScriptError):
     """Raised when a repository cannot be reached or read, and nothing usable is cached."""
 
@@ -714,7 +691,6 @@ class RepositoryUnavailable(ScriptError):
 # ---- the store -----------------------------------------------------------------------
 
 
-@dataclass(eq=False, kw_only=True)
 class TaskDamaged(ZscrapeError):
     """Raised when what was kept of a task is not what was written."""
 
@@ -722,7 +698,6 @@ class TaskDamaged(ZscrapeError):
     task_id: str
 
 
-@dataclass(eq=False, kw_only=True)
 class BlobMissing(ZscrapeError):
     """Raised when a file of a task is not where it was put: somebody else has removed it."""
 
@@ -731,7 +706,6 @@ class BlobMissing(ZscrapeError):
     key: str
 
 
-@dataclass(eq=False, kw_only=True)
 class BlobDamaged(ZscrapeError):
     """Raised when a file of a task is not what was put there."""
 
@@ -740,7 +714,6 @@ class BlobDamaged(ZscrapeError):
     key: str
 
 
-@dataclass(eq=False, kw_only=True)
 class BlobUnavailable(RefusedError):
     """Raised when the place of large files cannot be reached, or refuses."""
 
@@ -749,7 +722,6 @@ class BlobUnavailable(RefusedError):
     reason: str
 
 
-@dataclass(eq=False, kw_only=True)
 class ScheduleDamaged(ZscrapeError):
     """Raised when what was kept of a schedule is not what was written."""
 
@@ -757,7 +729,6 @@ class ScheduleDamaged(ZscrapeError):
     name: str
 
 
-@dataclass(eq=False, kw_only=True)
 class CapsuleUnusable(ZscrapeError):
     """Raised when a failure capsule cannot be read, or lacks what is needed of it."""
 
@@ -766,7 +737,6 @@ class CapsuleUnusable(ZscrapeError):
     reason: str
 
 
-@dataclass(eq=False, kw_only=True)
 class NotRecorded(ZscrapeError):
     """Raised when a replay asks a site what was not asked, or not kept, when it was recorded."""
 
@@ -776,7 +746,6 @@ class NotRecorded(ZscrapeError):
     url: str
 
 
-@dataclass(eq=False, kw_only=True)
 class SecretsSealed(ZscrapeError):
     """Raised when secrets cannot be opened: their key is not the one they were sealed with."""
 
@@ -789,7 +758,6 @@ class SecretsSealed(ZscrapeError):
 # ---- the rest ------------------------------------------------------------------------
 
 
-@dataclass(eq=False, kw_only=True)
 class WorkerNotStarted(ZscrapeError):
     """Raised when a worker cannot start what attempts are forked from.
 
@@ -801,7 +769,6 @@ class WorkerNotStarted(ZscrapeError):
     reason: str
 
 
-@dataclass(eq=False, kw_only=True)
 class WireError(ZscrapeError):
     """Raised when a frame on the link is not a message of this protocol."""
 
@@ -809,7 +776,6 @@ class WireError(ZscrapeError):
     reason: str
 
 
-@dataclass(eq=False, kw_only=True)
 class ConfigError(ZscrapeError):
     """Raised when a setting is unknown, of the wrong type or out of range.
 
@@ -821,35 +787,30 @@ class ConfigError(ZscrapeError):
     reason: str
 
 
-@dataclass(eq=False, kw_only=True)
 class HomeInUse(ConfigError):
     """Raised when another gateway uses the home folder."""
 
     code: ClassVar[str] = "home_in_use"
 
 
-@dataclass(eq=False, kw_only=True)
 class StorageCorrupt(ConfigError):
     """Raised when the database is damaged or is none; it was left as it is."""
 
     code: ClassVar[str] = "storage_corrupt"
 
 
-@dataclass(eq=False, kw_only=True)
 class StorageNewer(ConfigError):
     """Raised when a newer zscrape has made the database; it was left as it is."""
 
     code: ClassVar[str] = "storage_newer"
 
 
-@dataclass(eq=False, kw_only=True)
 class PostgresMissing(ConfigError):
     """Raised when a PostgreSQL database is to be used and its driver is not installed."""
 
     code: ClassVar[str] = "postgres_missing"
 
 
-@dataclass(eq=False, kw_only=True)
 class PostgresEncoding(ConfigError):
     """Raised when a PostgreSQL database has an encoding that cannot hold every text."""
 

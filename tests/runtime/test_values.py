@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import decimal
 import enum
+import json
 import typing
 import uuid
 from typing import Annotated, Any, Literal
@@ -146,6 +147,15 @@ def test_callable_of_any_kind_is_bound() -> None:
 def test_value_has_one_json_form(value: Any, expected: bytes) -> None:
     """What has a JSON form without doubt is told in it."""
     assert to_json(value) == expected
+
+
+@pytest.mark.parametrize("sign", ["", '"', "\\", "\n", "\0", "\x1f", "\x7f", "값"])
+@pytest.mark.parametrize("at", [0, 16_383, 16_384, 280_000])
+def test_long_text_is_told_as_a_short_one_is(sign: str, at: int) -> None:
+    """Whatever has to be written otherwise, and wherever it stands in a long text."""
+    text = "a" * at + sign + "z" * (280_000 - at)
+
+    assert to_json(text) == json.dumps(text, ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import ipaddress
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin
@@ -29,7 +28,6 @@ _ZERO_ALLOWED: Final = (
 )
 
 
-@dataclass(eq=False, kw_only=True)
 class SettingError(ConfigError):
     """A setting is at fault. `fault` picks the words: `config_invalid.` and the fault's name."""
 

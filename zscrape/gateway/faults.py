@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import MsgspecError
@@ -13,12 +12,11 @@ from zscrape.errors import InvalidRequest, MalformedJson
 from zscrape.spelling import nearest
 
 
-@dataclass(eq=False, kw_only=True)
 class FieldFault(InvalidRequest):
     """An `InvalidRequest` whose words stand in the catalogue under `key`."""
 
     key: str
-    values: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any]
 
     @property
     def text_key(self) -> str:
@@ -31,7 +29,6 @@ class FieldFault(InvalidRequest):
         return {"pointer": self.pointer, "reason": self.reason, **self.values}
 
 
-@dataclass(eq=False, kw_only=True)
 class JsonFault(MalformedJson):
     """A `MalformedJson` whose words stand in the catalogue under `key`."""
 

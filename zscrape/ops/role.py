@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import IO, Any, ClassVar, Final
 
 import msgspec
@@ -22,7 +21,6 @@ _ERROR_TAIL_COUNT: Final = 20
 _READY_LIMIT_S: Final = 300.0
 
 
-@dataclass(eq=False, kw_only=True)
 class RoleError(ZscrapeError):
     """Raised when a gateway or a worker ends before it is ready."""
 

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import ClassVar, Final
@@ -28,7 +27,6 @@ from zscrape.ops.airgap.platforms import Platform
 _LIMIT_S: Final = 1800.0
 
 
-@dataclass(eq=False, kw_only=True)
 class WheelsMissing(ZscrapeError):
     """Raised when requirements cannot be had as wheels for a platform."""
 
