@@ -51,6 +51,7 @@ from bench import (
     store,
 )
 from bench.floors import rounds as floors
+from bench.floors.ladder import rounds as ladder
 
 PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "dispatcher": dispatcher.measure,
@@ -63,6 +64,7 @@ PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "layers": layers.measure,
     "path": path.measure,
     "floors": floors.measure,
+    "ladder": ladder.measure,
     "stages": stages.measure,
     "idle": idle.measure,
     "arrivals": arrivals.measure,
