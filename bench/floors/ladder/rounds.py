@@ -25,12 +25,12 @@ from bench.stages import processes
 from bench.store import gateway
 from bench.workers import simulated
 
-ROUND_COUNT = 5
+ROUND_COUNT = 4
 ROUND_S = 0.4
 IN_FLIGHT_COUNT = 16
-_WARM_S = 0.4
-FLOOR, OURS, TOP = "floor", "ours", "context"
-_ROLES = ("gateway", "worker", "template", "children", "supervisor")
+_WARM_S = 0.3
+FLOOR, OURS = "floor", "ours"
+TOP = Rung.CONTEXT
 
 
 def name_of(rung: Rung) -> str:
@@ -90,7 +90,15 @@ def measure(round_count: int = ROUND_COUNT, seconds: float = ROUND_S) -> dict[st
     for case, base in (("path", "b"), ("edge", "edge_echo")):
         for name in names[case]:
             result |= dict(_ratios(result, f"{case}_{name}", base))
+        top = name_of(TOP if case == "path" else EDGE[-1])
+        ours_us, top_us = (_own_us(result, f"{case}_{name}") for name in (OURS, top))
+        result[f"{case}_ours_cpu_ratio_to_ladder"] = ours_us / top_us
     return result
+
+
+def _own_us(result: dict[str, float], arm: str) -> float:
+    """Return what an arm's own processes use for one task."""
+    return result[f"{arm}_total_us"] - result[f"{arm}_caller_us"]
 
 
 def _ratios(result: dict[str, float], arm: str, base: str) -> Iterator[tuple[str, float]]:
