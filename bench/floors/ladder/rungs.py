@@ -26,4 +26,4 @@ class Rung(IntEnum):
 
 
 SCRIPT = "script"  # the folder of what is run, in that of a rung
-EDGE = range(Rung.HTTP, Rung.DEADLINE)  # those in which the gateway has a part
+EDGE = tuple(Rung)[: Rung.DEADLINE]  # those in which the gateway has a part
