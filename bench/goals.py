@@ -4,8 +4,9 @@
 
 RUN is what `python -m bench --json` has written, PEERS what `python -m bench peers --json` has.
 A floor is what the smallest program of the same libraries reaches at the same work in the same run
-(`bench.floors`). Beside a peer, which another run has measured, it is our ratio to that peer,
-times the floor's to ours.
+(`bench.floors`), the ladder what the least code does that keeps all of our promises
+(`bench.floors.ladder`). Beside a peer, which another run has measured, the floor is our ratio to
+that peer, times the floor's to ours.
 """
 
 from __future__ import annotations
@@ -72,6 +73,14 @@ _FLOORS = {
     "store.single_per_s": "store.bare_single_per_s",
     "starts.cli_ms": "starts.python_ms",
 }
+# by the figure of ours
+_LADDERS = {
+    "path.bare_p50_ratio_to_b": "ladder.path_context_p50_ratio",
+    "path.bare_p99_ratio_to_b": "ladder.path_context_p99_ratio",
+    "path.bare_rate_ratio_16_to_b": "ladder.path_context_rate_16_ratio",
+    "edge.rate_ratio": "ladder.edge_workers_rate_16_ratio",
+    "edge.p50_ratio": "ladder.edge_workers_p50_ratio",
+}
 # of a goal beside peers: the case of the floors that does its work
 _CASES = {4: "path", 5: "path", 6: "path", 7: "path", 8: "page", 10: "reuse"}
 
@@ -85,6 +94,7 @@ class Line(NamedTuple):
     is_more_better: bool
     ours: float | None
     floor: float | None
+    ladder: float | None
 
     def is_reached_by(self, value: float) -> bool:
         """True iff a figure is good enough."""
@@ -92,20 +102,25 @@ class Line(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Reached or missed, and whether the floor does better."""
+        """Reached or missed, and whether the floor and the ladder do better."""
         if self.ours is None:
             return "not measured"
         if self.is_reached_by(self.ours):
             return "reached"
-        if self.floor is None:
-            return "missed"
-        return "missed" if self.is_reached_by(self.floor) else "missed, as the floor does"
+        for told, who in ((self.floor, "floor"), (self.ladder, "ladder")):
+            if told is not None and not self.is_reached_by(told):
+                return f"missed, as the {who} does"
+        return "missed"
 
 
 def lines(run: Mapping[str, float], peers: Mapping[str, float], goals: Goals) -> list[Line]:
     """Return where we stand, in the order of the goals' numbers."""
     found = [
-        Line(number, what, *goals[ours], run.get(ours), run.get(_FLOORS.get(ours, "")))
+        Line(
+            *(number, what, *goals[ours], run.get(ours)),
+            floor=run.get(_FLOORS.get(ours, "")),
+            ladder=run.get(_LADDERS.get(ours, "")),
+        )
         for number, what, ours in _OWN
     ]
     return sorted([*found, *_beside_peers(run, peers)], key=lambda line: line.number)
@@ -120,7 +135,7 @@ def _beside_peers(run: Mapping[str, float], peers: Mapping[str, float]) -> Itera
         to_floor = run.get(f"floors.{_CASES[goal.number]}_ours_{figure}_ratio_to_floor")
         what = f"{goal.ours}: {'rate' if is_rate else 'p50'}, in that of {goal.peer}"
         floor = ratio / to_floor if to_floor else None
-        yield Line(goal.number, what, goal.limit, is_rate, ratio, floor)
+        yield Line(goal.number, what, goal.limit, is_rate, ratio, floor, None)
 
 
 def main(arguments: list[str], goals: Goals) -> int:
@@ -135,10 +150,10 @@ def main(arguments: list[str], goals: Goals) -> int:
     except (OSError, ValueError, KeyError) as error:
         sys.stderr.write(f"no figures of a bench: {error!r}\n")
         return 2
-    table = Table("#", "what", "wanted", "ours", "floor", "", title="the goals of speed")
+    table = Table("#", "what", "wanted", "ours", "floor", "ladder", "", title="the goals of speed")
     for line in lines(run, peers, goals):
         sign = ">=" if line.is_more_better else "<="
-        figures = (_told(line.ours), _told(line.floor))
+        figures = (_told(line.ours), _told(line.floor), _told(line.ladder))
         table.add_row(
             str(line.number), line.what, f"{sign} {_told(line.limit)}", *figures, line.verdict
         )

@@ -42,7 +42,7 @@ class Floor:
 
 
 @contextmanager
-def _process(*command: str) -> Iterator[subprocess.Popen[str]]:
+def process(*command: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, "-m", *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -56,11 +56,11 @@ def _process(*command: str) -> Iterator[subprocess.Popen[str]]:
 @contextmanager
 def instant(worker_count: int) -> Iterator[Floor]:
     """Run a gateway whose workers answer at once."""
-    with _process("bench.floors.gateway", str(worker_count)) as gateway:
+    with process("bench.floors.gateway", str(worker_count)) as gateway:
         assert gateway.stdout is not None
         told = json.loads(gateway.stdout.readline())
         command = ("bench.floors.instant", told["link"], told["key"], str(worker_count))
-        with _process(*command) as workers:
+        with process(*command) as workers:
             assert gateway.stdout.readline() == "ready\n"
             yield Floor(told["port"], {"gateway": gateway.pid, "worker": workers.pid})
 
@@ -70,7 +70,7 @@ def floor(way: str, source: str, warm: str = "") -> Iterator[Floor]:
     """Run a gateway and a worker with one script; `warm` is what its template imports first."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        _process("bench.floors.gateway", "1") as gateway,
+        process("bench.floors.gateway", "1") as gateway,
     ):
         (Path(folder) / "main.py").write_text(source)
         if warm:
@@ -78,7 +78,7 @@ def floor(way: str, source: str, warm: str = "") -> Iterator[Floor]:
         assert gateway.stdout is not None
         told = json.loads(gateway.stdout.readline())
         command = ("bench.floors.worker", told["link"], told["key"], folder, way)
-        with _process(*command) as worker:
+        with process(*command) as worker:
             assert gateway.stdout.readline() == "ready\n"
             roles = {"gateway": gateway.pid, "worker": worker.pid}
             templates = [("template", pid) for pid in below(worker.pid)]

@@ -27,9 +27,9 @@ _NOBLOCK = int(zmq.NOBLOCK)
 _MORE = int(zmq.SNDMORE) | _NOBLOCK
 _EVENTS, _POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)
 # As large as ours are: an id, times, what has been run where.
-_HEAD = b'{"request_id":"%s","status":"completed","data":' % (b"0" * 36)
-_TAIL = b',"filler":"%s"}' % (b"x" * 400)
-_FRAME_BYTES = len(_HEAD) + len(_TAIL)
+HEAD = b'{"request_id":"%s","status":"completed","data":' % (b"0" * 36)
+TAIL = b',"filler":"%s"}' % (b"x" * 400)
+_FRAME_BYTES = len(HEAD) + len(TAIL)
 
 _Message: TypeAlias = MutableMapping[str, Any]
 _Receive: TypeAlias = Callable[[], Awaitable[_Message]]
@@ -95,11 +95,11 @@ def _application(gateway: _Gateway) -> Callable[[_Message, _Receive, _Send], Awa
         headers = [(b"content-type", b"application/json"), (b"content-length", length)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         if type(data) is bytes:
-            await send({"type": "http.response.body", "body": b"%b%b%b" % (_HEAD, data, _TAIL)})
+            await send({"type": "http.response.body", "body": b"%b%b%b" % (HEAD, data, TAIL)})
             return
-        for part in (_HEAD, data):
+        for part in (HEAD, data):
             await send({"type": "http.response.body", "body": part, "more_body": True})
-        await send({"type": "http.response.body", "body": _TAIL})
+        await send({"type": "http.response.body", "body": TAIL})
 
     return answer
 

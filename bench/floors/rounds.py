@@ -100,7 +100,7 @@ class Case(NamedTuple):
     flights: tuple[int, ...]  # besides one at a time
 
 
-def _arm(running: Floor, **parameters: str) -> Arm:
+def arm_of(running: Floor, **parameters: str) -> Arm:
     return Arm(partial(running.drive, parameters=parameters), running.roles)
 
 
@@ -131,7 +131,7 @@ def _cases() -> Iterator[list[Case]]:
                     "echo": Arm(
                         partial(bare.drive, "/scrape", CALL), {"gateway": bare.process.pid}
                     ),
-                    "floor": _arm(enter(instant(WORKER_COUNT))),
+                    "floor": arm_of(enter(instant(WORKER_COUNT))),
                     "ours": Arm(partial(whole.drive, "/scrape", CALL), whole_roles),
                 },
                 (16, 64),
@@ -139,7 +139,7 @@ def _cases() -> Iterator[list[Case]]:
             Case(
                 "path",
                 {
-                    "floor": _arm(enter(floor("fork", _NOOP))),
+                    "floor": arm_of(enter(floor("fork", _NOOP))),
                     "ours": script("noop_bare"),
                 },
                 (16, 64),
@@ -147,8 +147,8 @@ def _cases() -> Iterator[list[Case]]:
             Case(
                 "reuse",
                 {
-                    "inside": _arm(enter(floor("inside", _NOOP))),
-                    "floor": _arm(enter(floor("reuse", _NOOP))),
+                    "inside": arm_of(enter(floor("inside", _NOOP))),
+                    "floor": arm_of(enter(floor("reuse", _NOOP))),
                     "ours": script("reused"),
                 },
                 (16,),
@@ -156,14 +156,14 @@ def _cases() -> Iterator[list[Case]]:
             Case(
                 "page",
                 {
-                    **{way: _arm(enter(page_floor(way, url)), url=url) for way in PAGE_FLOORS},
+                    **{way: arm_of(enter(page_floor(way, url)), url=url) for way in PAGE_FLOORS},
                     "ours": script("page", url=url),
                 },
                 (16,),
             ),
             Case(
                 "large",
-                {"floor": _arm(enter(floor("fork", _LARGE))), "ours": script("large")},
+                {"floor": arm_of(enter(floor("fork", _LARGE))), "ours": script("large")},
                 (),
             ),
         ]
@@ -188,7 +188,7 @@ def _used_us(arm: Arm) -> dict[str, float]:
     return found
 
 
-def _many(arm: Arm, in_flight: int, seconds: float) -> dict[str, float]:
+def many(arm: Arm, in_flight: int, seconds: float) -> dict[str, float]:
     """Return the rate with so many in flight, and for one of them the time of each process."""
     if in_flight != CPU_IN_FLIGHT:
         count = len(arm.drive(in_flight=in_flight, seconds=seconds))
@@ -241,7 +241,7 @@ def measure(round_count: int = ROUND_COUNT, seconds: float = ROUND_S) -> dict[st
                     note(f"{prefix}_p50_ms", median(latencies) * 1e3)
                     note(f"{prefix}_p99_ms", percentile(latencies, 99) * 1e3)
                     for in_flight in case.flights:
-                        for figure, value in _many(arm, in_flight, seconds).items():
+                        for figure, value in many(arm, in_flight, seconds).items():
                             note(f"{prefix}_{figure}", value)
     result = {name: median(values) for name, values in figures.items()}
     for case in cases:

@@ -44,6 +44,19 @@ def test_a_goal_that_the_floor_misses_is_told_apart(
     assert by_number(run, {})[1].verdict == verdict
 
 
+def test_a_goal_that_the_least_code_of_all_promises_misses_is_told_apart() -> None:
+    """What no program that keeps them reaches is the promises' price."""
+    run = {
+        "path.bare_p50_ratio_to_b": 1.8,
+        "floors.path_floor_p50_ratio_to_b": 0.8,
+        "ladder.path_context_p50_ratio": 1.2,
+    }
+
+    line = by_number(run, {})[1]
+
+    assert (line.ladder, line.verdict) == (1.2, "missed, as the ladder does")
+
+
 def test_the_floor_beside_a_peer_is_ours_to_the_peer_by_ours_to_the_floor() -> None:
     """Eight times the peer's rate, and half of the floor's: the floor has sixteen times."""
     peers = {f"{LEAN}.per_s": 800.0, f"{RQ}.per_s": 100.0}

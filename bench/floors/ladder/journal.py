@@ -1,0 +1,106 @@
+"""What lasts: the promise `STORE`.
+
+A change is told behind the task's back. One thread writes all that has changed since it wrote
+last, by one transaction; what changes twice meanwhile is one row. As ours, a call that is waited
+for is written within 0.2 s.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import zlib
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import msgspec
+
+from bench.floors.ladder.lives import Task
+
+BEHIND_S = 0.2
+_TABLE = """
+CREATE TABLE IF NOT EXISTS tasks (id TEXT PRIMARY KEY, client TEXT NOT NULL,
+    script_name TEXT NOT NULL, status TEXT NOT NULL, created_at REAL NOT NULL, finished_at REAL,
+    row BLOB NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS tasks_finished ON tasks (finished_at);
+CREATE INDEX IF NOT EXISTS tasks_created ON tasks (created_at);
+"""
+_INSERT = "INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_DAMAGED = "a row is not what was written"
+_ENCODE = msgspec.msgpack.Encoder().encode
+_ROW_FIELDS = (
+    *("id", "trace_id", "status", "attempts", "worker_id", "created_at", "assigned_at"),
+    *("finished_at", "code", "error", "run_s", "cpu_s", "memory_bytes", "records", "states"),
+)
+
+
+class Journal:
+    """The database of a gateway. `kept` hears of tasks whose ends are safe, of many at once."""
+
+    def __init__(
+        self, path: Path, loop: AbstractEventLoop, kept: Callable[[Sequence[Task]], None]
+    ) -> None:
+        self._path, self._loop, self._kept = path, loop, kept
+        self._changed: dict[str, Task] = {}
+        self._batches: SimpleQueue[list[Task]] = SimpleQueue()
+        with closing(self._connected()) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.executescript(_TABLE)
+        threading.Thread(target=self._write, daemon=True).start()
+
+    def note(self, task: Task) -> None:
+        """Keep a task as it is now, in a moment."""
+        if not self._changed:
+            self._loop.call_later(BEHIND_S, self._flush)
+        self._changed[task.id] = task
+
+    def _flush(self) -> None:
+        self._batches.put(list(self._changed.values()))
+        self._changed.clear()
+
+    def _write(self) -> None:
+        with closing(self._connected()) as connection:
+            while True:
+                tasks = self._batches.get()
+                ended = [task for task in tasks if task.finished_at is not None]
+                connection.execute("BEGIN IMMEDIATE")
+                connection.executemany(_INSERT, map(_row, tasks))
+                connection.execute("COMMIT")
+                self._loop.call_soon_threadsafe(self._kept, ended)
+
+    def find(self, task_id: str) -> dict[str, Any] | None:
+        """Return what is kept of a task. Blocking."""
+        with closing(self._connected()) as connection:
+            query = "SELECT row, checksum FROM tasks WHERE id = ?"
+            found = connection.execute(query, (task_id,)).fetchone()
+        return None if found is None else _checked(*found)
+
+    def latest(self, limit: int) -> list[dict[str, Any]]:
+        """Return the tasks that came last. Blocking."""
+        with closing(self._connected()) as connection:
+            query = "SELECT row, checksum FROM tasks ORDER BY created_at DESC LIMIT ?"
+            return [_checked(*each) for each in connection.execute(query, (limit,))]
+
+    def _connected(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None, timeout=5.0)
+        connection.execute("PRAGMA synchronous=FULL")
+        return connection
+
+
+def _row(task: Task) -> tuple[object, ...]:
+    pin = task.script.pin
+    told = _ENCODE((task.parameters, task.data, pin, *(getattr(task, it) for it in _ROW_FIELDS)))
+    return (
+        *(task.id, task.client, pin.name, task.status, task.created_at, task.finished_at),
+        *(told, zlib.crc32(told)),
+    )
+
+
+def _checked(row: bytes, checksum: int) -> dict[str, Any]:
+    if zlib.crc32(row) != checksum:
+        raise ValueError(_DAMAGED)
+    return dict(zip(_ROW_FIELDS, msgspec.msgpack.decode(row)[3:], strict=True))
