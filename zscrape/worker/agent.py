@@ -52,6 +52,9 @@ _OBSERVE_INTERVAL_S = 1.0
 # The gateway does not know our key; or what answers does not prove itself by the gateway's.
 _FAILURES = int(zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
 _NEXT_KEY_S = 0.2
+# The loop's timers count whole milliseconds from the start of a turn. One that came too early
+# would find nothing due, and be set for no time at all until something is.
+_TIMER_STEP_S = 0.001
 
 # Every effect but a send.
 _Deed: TypeAlias = (
@@ -489,4 +492,5 @@ class Agent:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = deadline
-        self._timer = self._loop.call_later(max(0.0, deadline - time.monotonic()), self._tick)
+        delay_s = max(0.0, deadline - time.monotonic()) + _TIMER_STEP_S
+        self._timer = self._loop.call_later(delay_s, self._tick)
