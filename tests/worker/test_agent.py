@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from math import inf
 from typing import Any, cast
 
 import pytest
@@ -16,7 +17,7 @@ class _Waiting:
     """A link that has one thing to do, at some moment."""
 
     def __init__(self, in_s: float) -> None:
-        self.due_at: float | None = time.monotonic() + in_s
+        self.due_at = time.monotonic() + in_s
         self.look_count = 0
         self.done = asyncio.Event()
 
@@ -27,14 +28,10 @@ class _Waiting:
     def tick(self, *, now: float) -> list[LinkEffect]:
         """Do it if it is due."""
         self.look_count += 1
-        if self.due_at is not None and self.due_at <= now:
-            self.due_at = None
+        if self.due_at <= now:
+            self.due_at = inf
             self.done.set()
         return []
-
-    def next_deadline(self) -> float | None:
-        """Return that moment."""
-        return self.due_at
 
 
 class _Idle:
