@@ -473,6 +473,30 @@ def test_each_outcome_is_repeated_at_its_own_time(bench: Bench) -> None:
     assert second == [Done("u", 1, OK)]
 
 
+def test_each_moment_is_told_as_it_comes() -> None:
+    """Also where nothing else is due for long: what beats rarely is not late with the rest."""
+    bench = Bench()
+    bench.open()
+    bench.hear(Welcome("g", "b1", 100_000, 3, 1_000_000))
+    far = bench.link.due_at
+    bench.hear(run("t"))
+    bench.call(bench.link.started, "t", 1)
+    start_told_by = bench.link.due_at
+    bench.tick(1.0)
+    resting = bench.link.due_at
+    bench.call(bench.link.finished, "t", 1, OK)
+    repeated_by = bench.link.due_at
+    bench.hear(Stored((("t", 1),)))
+    bench.tick(5.0)
+    bench.hear(run("u", lease_ms=20_000))
+    fenced_by = bench.link.due_at
+
+    assert far == resting == 60.0  # then it forgets what it has seen
+    assert start_told_by == TELL_START_S
+    assert repeated_by == 1.0 + link_module.RESEND_S
+    assert fenced_by == 16.0
+
+
 def test_outcome_of_a_cut_link_comes_with_the_welcome(bench: Bench) -> None:
     """What ended while the link was down is named in Hello and sent after Welcome."""
     bench.hear(run())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 
 import msgspec
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from tests.worker.conftest import Stage
 from zscrape.model import OutcomeCode
 from zscrape.wire import Ask, Tell
+from zscrape.worker.alarms import Alarms, Sleeper
 from zscrape.worker.guard import Guard
 from zscrape.worker.parking import Clock
 
@@ -33,40 +33,47 @@ def loop():
     loop.close()
 
 
-def clock_in(loop: Time) -> tuple[Clock, list[tuple[float, float]]]:
-    """Return a clock, and the limits that its guard was given: none is told as infinite."""
-    told: list[tuple[float, float]] = []
+class Noted(Alarms):
+    """Notes the moments that are set: none is told as infinite."""
 
-    class Noted(Guard):
-        def limit(self, at: float, limit_s: float) -> None:
-            told.append((at, limit_s))
+    def __init__(self, loop: Time) -> None:
+        super().__init__(loop)
+        self.told: list[float] = []
 
-        def lift(self) -> None:
-            told.append((float("inf"), 0.0))
+    def set(self, sleeper: Sleeper, at: float) -> None:
+        """Note a moment."""
+        self.told.append(at)
 
-    def ignore(_number: signal.Signals) -> None:
-        return None
+    def clear(self, sleeper: Sleeper) -> None:
+        """Note that there is none any more."""
+        self.told.append(float("inf"))
 
-    return Clock(loop, Noted(loop, grace_s=1.0, send=ignore, give_up=lambda: None)), told
+
+def clock_in(
+    loop: Time, limit_s: float, deadline: tuple[float, float] | None = None
+) -> tuple[Clock, list[float]]:
+    """Return the clock of an attempt that begins now, and the ends that it was given."""
+    alarms = Noted(loop)
+    guard = Guard(alarms, 1.0, deadline)
+    guard.protect(lambda _: None, lambda: None)
+    guard.limit(loop.now + limit_s, limit_s)
+    return Clock(loop, guard, ends_at=loop.now + limit_s, limit_s=limit_s), alarms.told
 
 
 def test_the_clock_stands(loop: Time) -> None:
     """What was left before the question is left after the answer."""
-    clock, told = clock_in(loop)
-    ends_at = clock.begin(30.0)
+    clock, told = clock_in(loop, 30.0)
     loop.now += 10
     clock.park(1)
     loop.now += 1000
     clock.unpark(1)
 
-    assert ends_at == 130.0
-    assert told == [(130.0, 30.0), (float("inf"), 0.0), (1130.0, 30.0)]
+    assert told == [130.0, float("inf"), 1130.0]
 
 
 def test_it_goes_on_after_the_last_answer(loop: Time) -> None:
     """Questions of several threads are one wait; an answer to nothing changes nothing."""
-    clock, told = clock_in(loop)
-    clock.begin(30.0)
+    clock, told = clock_in(loop, 30.0)
     clock.park(1)
     clock.park(2)
     loop.now += 50
@@ -75,24 +82,19 @@ def test_it_goes_on_after_the_last_answer(loop: Time) -> None:
     loop.now += 50
     clock.unpark(2)
 
-    assert told[-1] == (230.0, 30.0)
+    assert told[-1] == 230.0
     assert len(told) == 3
 
 
 def test_the_end_of_the_task_stays(loop: Time) -> None:
     """A task's whole life ends when it was to, whoever is asked."""
-    clock, told = clock_in(loop)
-    clock.set_deadline(150.0, 50.0)
-    first = clock.begin(30.0)
+    clock, told = clock_in(loop, 30.0, (150.0, 50.0))
     clock.park(1)
     loop.now += 40
     clock.unpark(1)
-    later = clock_in(loop)[0]
-    later.set_deadline(150.0, 50.0)
 
-    assert first == 130.0
-    assert told == [(150.0, 50.0), (130.0, 30.0), (150.0, 50.0), (150.0, 50.0)]
-    assert later.begin(30.0) == 150.0
+    assert told == [150.0, 130.0, 150.0, 150.0]
+    assert clock_in(loop, 30.0, (150.0, 50.0))[1] == [150.0, 150.0]
 
 
 @pytest.mark.asyncio(loop_scope="session")

@@ -43,6 +43,27 @@ async def test_a_descriptor_that_is_added_again_calls_the_later_one(pipe: tuple[
     assert told == ["later"]
 
 
+async def test_one_that_is_forgotten_is_out_once_it_is_closed(pipe: tuple[int, int]) -> None:
+    """Its number may be another's at once, which is heard for itself."""
+    pump = Pump(asyncio.get_running_loop())
+    heard: list[str] = []
+    reader, writer = os.pipe()
+    pump.add(reader, lambda: heard.append("forgotten"))
+    os.write(writer, b"x")
+    pump.forget(reader)
+    os.close(reader)
+    os.dup2(pipe[0], reader)
+    done = asyncio.Event()
+    pump.add(reader, done.set)
+    await done.wait()
+    pump.remove(reader)
+    pump.close()
+    os.close(reader)
+    os.close(writer)
+
+    assert heard == []
+
+
 def test_a_look_at_several_tells_which_can_be_read_or_have_ended(pipe: tuple[int, int]) -> None:
     """A pipe with something in it, and one that nobody can write to any more; no others."""
     empty, its_writer = os.pipe()

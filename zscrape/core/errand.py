@@ -33,6 +33,7 @@ class Errand(Struct, eq=False):
     resend_at: float = inf  # iff it has an outcome
     tell_start_at: float = inf  # iff its start is to be told, unless something else tells it
     asks: dict[int, Ask] = field(default_factory=dict)  # what it has asked and was not told
+    kept_bytes: int = 0  # iff it is in the outbox: what it takes there
 
     @property
     def attempt(self) -> Attempt:
@@ -116,11 +117,13 @@ class Errands:
 
     def wake(self, at: float) -> None:
         """Note a moment at which something is to be done for one that runs."""
-        self.wake_at = min(self.wake_at, at)
+        if at < self.wake_at:
+            self.wake_at = at
 
     def repeat(self, at: float) -> None:
         """Note a moment at which an outcome is to be sent again."""
-        self.repeat_at = min(self.repeat_at, at)
+        if at < self.repeat_at:
+            self.repeat_at = at
 
     def rewind_wake(self) -> None:
         """Make that moment exact again, after what was due is done."""
@@ -158,13 +161,14 @@ class Errands:
         errand.outcome = outcome
         errand.fence_at = inf
         self.outbox[errand.attempt] = errand
-        self.outbox_bytes += errand.size_bytes
+        errand.kept_bytes = errand.size_bytes
+        self.outbox_bytes += errand.kept_bytes
 
     def settle(self, attempt: Attempt) -> None:
         """Let go of an outcome: the gateway has it, or does not want it."""
         errand = self.outbox.pop(attempt, None)
         if errand is not None:
-            self.outbox_bytes -= errand.size_bytes
+            self.outbox_bytes -= errand.kept_bytes
 
     def check(self, slots: int) -> None:
         """Prove the invariants.

@@ -31,6 +31,7 @@ from zscrape.core.effects import (
     Stop,
     Told,
 )
+from zscrape.core.ensure import ensure
 from zscrape.core.errand import Errand, Errands
 from zscrape.core.evidence import Beat, Evidence, pace_of
 from zscrape.core.profile import Profile
@@ -133,6 +134,8 @@ class WorkerLink:
         self._is_drained_by_gateway = False
         self._has_exited = False
         self._out: list[LinkEffect] = []
+        # By when `tick` is to be called: no later than `next_deadline` says; early is harmless.
+        self.due_at = inf
         self._handlers: dict[type, Callable[[Any, float], None]] = {
             Welcome: self._heard_welcome,
             GatewayHeartbeat: self._heard_heartbeat,
@@ -181,7 +184,8 @@ class WorkerLink:
             return []
         self._heard_at = now
         self._handlers[type(message)](message, now)
-        return self._flush()
+        # What most messages are about has told its own moment.
+        return self._taken() if type(message) is Run else self._flush()
 
     # ---- calls from the worker -------------------------------------------------------
 
@@ -191,8 +195,8 @@ class WorkerLink:
         if errand is not None and errand.is_wanted:
             errand.is_started = True
             errand.tell_start_at = now + TELL_START_S
-            self._errands.wake(errand.tell_start_at)
-        return self._flush()
+            self._wake(errand.tell_start_at)
+        return []  # `tick` tells it, unless the outcome comes first
 
     def emit(
         self, task_id: TaskId, attempt: int, records: tuple[Record, ...], *, now: float
@@ -202,7 +206,7 @@ class WorkerLink:
         if errand is not None and errand.is_wanted:
             errand.records.extend(records)
             self._send_records(errand)
-        return self._flush()
+        return self._taken()
 
     def finished(
         self, task_id: TaskId, attempt: int, outcome: Outcome, *, now: float
@@ -217,7 +221,7 @@ class WorkerLink:
         else:
             # It may still count there as running, as after a fence: it is not.
             self._send(Refused(task_id, attempt, "stale"))
-        return self._flush()
+        return self._taken()
 
     def refuse(
         self,
@@ -258,7 +262,7 @@ class WorkerLink:
         if errand.outcome is None:
             self._errands.running[errand.attempt] = errand
             self._ask_at = now
-            self._errands.wake(min(errand.fence_at, errand.tell_start_at))
+            self._wake(min(errand.fence_at, errand.tell_start_at))
             self._tell_of(errand, now)
         else:
             self._errands.keep(errand, errand.outcome)
@@ -337,7 +341,10 @@ class WorkerLink:
         return self._flush()
 
     def next_deadline(self) -> float | None:
-        """Return the moment by which `tick` is to be called, or None while nothing waits."""
+        """Return the moment by which `tick` is to be called, or None while nothing waits.
+
+        `due_at` tells it, too, and costs nothing.
+        """
         if not self._connection:
             return None
         errands = self._errands
@@ -460,7 +467,7 @@ class WorkerLink:
                 self._send_done(errand, now)
             return
         self._errands.see(attempt)
-        evidence = self._evidence.of(run.ack)
+        evidence = self._evidence.of(run.ack) if run.lease_ms else None
         if run.lease_ms and (evidence is None or now - evidence.sent_at >= run.lease_ms / 1000):
             self._send(Refused(*attempt, "stale"))
         elif self._is_draining or self._is_drained_by_gateway:
@@ -471,8 +478,8 @@ class WorkerLink:
             errand = self._errands.running[attempt] = Errand(run, self._connection)
             if evidence is not None:
                 self._renew(errand, evidence.sent_at)
-            if run.lease_ms:
                 self._speak_at = min(self._speak_at, max(now, self._beat_at + self._pace.leased_s))
+                self._due(self._speak_at)
             deadline_at = None if run.remaining_ms is None else now + run.remaining_ms / 1000
             self._out.append(Start(run, deadline_at))
 
@@ -620,7 +627,15 @@ class WorkerLink:
 
     def _renew(self, errand: Errand, since: float) -> None:
         errand.renew(since)
-        self._errands.wake(errand.fence_at)
+        self._wake(errand.fence_at)
+
+    def _wake(self, at: float) -> None:
+        self._errands.wake(at)
+        self._due(at)
+
+    def _due(self, at: float) -> None:
+        if at < self.due_at:
+            self.due_at = at
 
     def _ask_again(self, now: float) -> None:
         for need in self._questions.repeat(now=now):
@@ -640,9 +655,11 @@ class WorkerLink:
     def _send_done(self, errand: Errand, now: float) -> None:
         errand.resend_at = now + RESEND_S
         self._errands.repeat(errand.resend_at)
-        if errand.has_long_tail:
-            self._send_records(errand)
-        self._send_joined(errand.done())
+        self._due(errand.resend_at)
+        if self._phase is _Phase.JOINED:
+            if errand.records and errand.has_long_tail:
+                self._send_records(errand)
+            self._out.append(SendUp(errand.done()))
 
     def _send_joined(self, message: WorkerMessage) -> None:
         """Send what would only make a gateway that does not know us ask who speaks."""
@@ -654,13 +671,23 @@ class WorkerLink:
             self._out.append(SendUp(message))
 
     def _flush(self) -> list[LinkEffect]:
-        is_empty = not self._errands.running and not self._errands.outbox
-        if self._is_draining and is_empty and not self._has_exited:
-            self._send(Goodbye(self._profile.session))
-            self._go("drained")
+        out = self._taken()
+        deadline = self.next_deadline()
+        self.due_at = inf if deadline is None else deadline
+        return out
+
+    def _taken(self) -> list[LinkEffect]:
+        """Return what is to be done, where no moment is new but those that `_due` was told."""
+        if self._is_draining and not self._has_exited:
+            self._end_if_empty()
         out = self._out
         self._out = []
         return out
+
+    def _end_if_empty(self) -> None:
+        if not self._errands.running and not self._errands.outbox:
+            self._send(Goodbye(self._profile.session))
+            self._go("drained")
 
     def check(self) -> None:
         """Prove the invariants.
@@ -668,4 +695,6 @@ class WorkerLink:
         Raises:
             AssertionError: One is broken; its text says which.
         """
+        deadline = self.next_deadline()
+        ensure(deadline is None or self.due_at <= deadline, "no moment is unnoticed")
         self._errands.check(self._profile.slots)

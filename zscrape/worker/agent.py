@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Protocol, TypeAlias, assert_never
 
 import zmq
@@ -52,6 +52,9 @@ _OBSERVE_INTERVAL_S = 1.0
 # The gateway does not know our key; or what answers does not prove itself by the gateway's.
 _FAILURES = int(zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
 _NEXT_KEY_S = 0.2
+# The loop's timers count whole milliseconds from the start of a turn. One that came too early
+# would find nothing due, and be set for no time at all until something is.
+_TIMER_STEP_S = 0.001
 
 # Every effect but a send.
 _Deed: TypeAlias = (
@@ -154,6 +157,7 @@ class Agent:
         self._exit: asyncio.Future[Exit] = self._loop.create_future()
         self._is_leaving = False
         self._server_key = b""  # by which the gateway proves itself now
+        self._is_performing = False
         self._has_unsent = False  # something could not leave: the connection is not up yet
         self.garbage_count = 0
         self._processors = Processors()
@@ -385,17 +389,16 @@ class Agent:
         self._work.balance()
 
     def _hear(self, message: wire.Answered) -> None:
-        match message:
-            case wire.Keys(keys=keys):
-                if self._server_key in keys:  # else it speaks of another gateway's
-                    self._credentials.remember(keys)
-            case wire.Joined():
-                self.garbage_count += 1
-            case _:
-                if isinstance(message, wire.Welcome):
-                    self._is_refused = False
-                    self._credentials.prefer(self._server_key)
-                self._perform(self._link.receive(message, now=time.monotonic()))
+        if isinstance(message, wire.Keys):
+            if self._server_key in message.keys:  # else it speaks of another gateway's
+                self._credentials.remember(message.keys)
+        elif isinstance(message, wire.Joined):
+            self.garbage_count += 1
+        else:
+            if isinstance(message, wire.Welcome):
+                self._is_refused = False
+                self._credentials.prefer(self._server_key)
+            self._perform(self._link.receive(message, now=time.monotonic()))
 
     def _tick(self) -> None:
         self._timer, self._timer_at = None, float("inf")
@@ -411,16 +414,21 @@ class Agent:
         load = Load(self._processors.percent(), memory_percent(), self._leftover_count)
         self._link.observe(load=load, warm=self._warm())
 
-    def _act(self, effects: Iterable[LinkEffect]) -> None:
+    def _act(self, effects: list[LinkEffect]) -> None:
         """Perform outside of `_drain`, which looks for more by itself."""
+        if not effects:
+            if not self._is_performing:  # which ends so
+                self._arm()
+            return
         has_sent = self._perform(effects)
         # A send may have eaten the edge that announced a message (50 of 50 rounds, measured).
         if has_sent and not self._context.closed and self._has(_POLLIN):
             self._loop.call_soon(self._drain)
 
-    def _perform(self, effects: Iterable[LinkEffect]) -> bool:
+    def _perform(self, effects: list[LinkEffect]) -> bool:
         """Do what the link says, then re-arm the one timer; True iff something was sent."""
         has_sent = False
+        self._is_performing = True
         try:
             for effect in effects:
                 if isinstance(effect, SendUp):
@@ -429,6 +437,7 @@ class Agent:
                 else:
                     self._do(effect)
         finally:  # whatever one effect has come to, the link must go on beating
+            self._is_performing = False
             self._arm()
         return has_sent
 
@@ -483,10 +492,11 @@ class Agent:
 
     def _arm(self) -> None:
         """Keep one timer, no later than the link's next deadline; early is harmless."""
-        deadline = self._link.next_deadline()
-        if deadline is None or deadline >= self._timer_at:
+        deadline = self._link.due_at
+        if deadline >= self._timer_at:
             return
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = deadline
-        self._timer = self._loop.call_later(max(0.0, deadline - time.monotonic()), self._tick)
+        delay_s = max(0.0, deadline - time.monotonic()) + _TIMER_STEP_S
+        self._timer = self._loop.call_later(delay_s, self._tick)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
+from msgspec import Struct
 
 from zscrape.log import hide
 from zscrape.messages import text
@@ -21,6 +22,7 @@ from zscrape.model import Outcome, OutcomeCode, Record, Usage
 from zscrape.runtime import channel as frames
 from zscrape.wire import Ask, Tell
 from zscrape.worker import verdict
+from zscrape.worker.alarms import Alarms
 from zscrape.worker.assignment import Assignment
 from zscrape.worker.capture import Budget, Stream
 from zscrape.worker.children import Child, Exit
@@ -72,101 +74,52 @@ class SlotListener(Protocol):
         """The attempt is over. Called exactly once, after all of its records."""
 
 
-class Running:
-    """An attempt from `begin` to its outcome."""
+class Running(Struct, eq=False):
+    """An attempt from `begin` to its outcome; `begun` makes one.
 
-    # More than a dictionary of attributes holds cheaply.
-    __slots__ = (
-        "_answered",
-        "_begun_at",
-        "_budget",
-        "_child",
-        "_clock",
-        "_err",
-        "_flushing",
-        "_folder",
-        "_has_recording",
-        "_inquiry",
-        "_is_deaf",
-        "_is_drained",
-        "_is_kept",
-        "_is_over",
-        "_limits",
-        "_listener",
-        "_loop",
-        "_mask",
-        "_on_over",
-        "_out",
-        "_pending",
-        "_pump",
-        "_robots",
-        "_speech",
-        "_started_at",
-        "_tree",
-        "_unsent",
-        "_yields",
-        "assignment",
-        "environment_s",
-        "fetch_s",
-        "guard",
-        "has_built",
-        "has_fetched",
-        "keep",
-        "preparing",
-    )
+    What most attempts never come to has a default here, which costs them nothing.
+    """
 
-    def __init__(
-        self,
-        assignment: Assignment,
-        *,
-        loop: asyncio.AbstractEventLoop,
-        pump: Pump,
-        listener: SlotListener,
-        grace_s: float,
-        on_over: Callable[[Running], None],
-        robots: RobotsFiles | None = None,
-    ) -> None:
-        self.assignment = assignment
-        self._loop = loop
-        self._pump = pump
-        self._listener = listener
-        self._on_over = on_over
-        self._limits = assignment.run.limits
-        self._mask = Mask(assignment.secrets) if assignment.secrets else None
-        expect = assignment.run.expect
-        self._yields = None if expect is None else Yields(expect)
-        for value in assignment.secrets.values():
-            hide(value)  # from this worker's own log
-        run = assignment.run
-        # Where nothing may leave, a gateway says so of every site.
-        is_asking = robots is not None and run.kit and run.network != "none"
-        self._robots = RobotsOf(robots, run.pin.digest) if robots and is_asking else None
-        self._child: Child | None = None
-        self.preparing: asyncio.Task[None] | None = None
-        self.keep: Callable[[Child], None] | None = None  # takes a child that may run another
-        self._is_kept = False
-        self._is_drained = False  # both pipes were open and empty when last looked at
-        self._begun_at = loop.time()
-        self._started_at = 0.0
-        self.fetch_s = self.environment_s = 0.0  # until script and environment were there
-        self.has_built = self.has_fetched = False
-        self._unsent = memoryview(b"")
-        self._tree: TreeWatch | None = None  # both set iff it has run for a while
-        self._folder: FolderWatch | None = None
-        self._is_over = False
-        self._answered: tuple[Outcome, float, int] | None = None  # its end is awaited
-        self._has_recording = False  # of what sites have answered
-        self._is_deaf = False  # the channel has closed, or carried what it may not
-        self._pending: list[Record] = []
-        self._flushing: asyncio.TimerHandle | None = None
-        self._out: Stream | None = None  # each set iff something was printed there
-        self._err: Stream | None = None
-        self._inquiry: Inquiry | None = None  # set iff something was asked
-        self.guard = Guard(loop, grace_s=grace_s, send=self._signal, give_up=self._give_up)
-        self._clock = Clock(loop, self.guard)
-        if assignment.deadline_at is not None:
-            limit_s = max(assignment.deadline_at - self._begun_at, 0.0)
-            self._clock.set_deadline(assignment.deadline_at, limit_s)
+    assignment: Assignment
+    guard: Guard
+    _loop: asyncio.AbstractEventLoop
+    _pump: Pump
+    _listener: SlotListener
+    _on_over: Callable[[Running], None]
+    _mask: Mask | None
+    _budget: Budget
+    _speech: Speech
+    _begun_at: float
+    _robots: RobotsOf | None = None
+    _yields: Yields | None = None
+    _child: Child | None = None
+    _started_at: float = 0.0
+    preparing: asyncio.Task[None] | None = None
+    keep: Callable[[Child], None] | None = None  # takes a child that may run another
+    fetch_s: float = 0.0  # until its script was there
+    environment_s: float = 0.0  # until its environment was there
+    has_built: bool = False
+    has_fetched: bool = False
+    _is_kept: bool = False
+    _is_drained: bool = False  # both pipes were open and empty when last looked at
+    _is_over: bool = False
+    _is_deaf: bool = False  # the channel has closed, or carried what it may not
+    _has_recording: bool = False  # of what sites have answered
+    _answered: tuple[Outcome, float, int] | None = None  # its end is awaited
+    _unsent: memoryview | None = None  # of what it is to be told
+    _tree: TreeWatch | None = None  # both set iff it has run for a while
+    _folder: FolderWatch | None = None
+    _pending: list[Record] = []
+    _flushing: asyncio.TimerHandle | None = None
+    _out: Stream | None = None  # each set iff something was printed there
+    _err: Stream | None = None
+    _inquiry: Inquiry | None = None  # set iff something was asked
+    _clock: Clock | None = None  # set iff a person was asked
+
+    __repr__ = object.__repr__  # its fields hold secrets
+
+    def __post_init__(self) -> None:
+        self.guard.protect(self._signal, self._give_up)
 
     # ---- its beginning ---------------------------------------------------------------
 
@@ -180,26 +133,22 @@ class Running:
         left_count = 0 if self.keep is None else run.reuse_count - child.run_count
         child.on_exit = self._on_exit
         child.on_long = self._on_long
-        now = self._loop.time()
-        ends_at = self._clock.begin(run.timeout_s)
-        self._started_at = now
-        self._budget = Budget(self._limits.output_size_bytes)
-        self._speech = Speech(self._limits, self._budget, self._mask)
-        timeout_s = ends_at - now
+        now = self._started_at = self._loop.time()
+        timeout_s = self.guard.limit(now + run.timeout_s, run.timeout_s) - now
         if is_compile_only:
             request = compile_request_of(self.assignment, folder, timeout_s)
         else:
             known = self._known()
             request = request_of(self.assignment, folder, timeout_s, code, left_count, known)
-        self._write(child, memoryview(request))
         self._pump.add(child.channel_fd, self._on_channel)
-        if self._unsent:
-            self._pump.watch_writing(child.channel_fd, is_wanted=True)
+        self._say(child, request)
         self._listener.on_started(self.assignment.task_id, self.assignment.attempt)
 
     def _known(self) -> dict[str, Any] | None:
         """Return what the attempt need not ask before it gets a page."""
         sites, robots = self.assignment.budgeted, self._robots
+        if sites is None and robots is None:
+            return None
         is_fresh = self._loop.time() - self._begun_at <= _BUDGETED_KEPT_S
         known: dict[str, Any] = {} if sites is None or not is_fresh else {"sites": sites}
         files = None if robots is None else robots.known()
@@ -216,27 +165,33 @@ class Running:
 
     def _watch(self, child: Child) -> None:
         end = self.guard.kill
-        tree = self._tree = TreeWatch(self._loop, self._limits, child, end)
+        tree = self._tree = TreeWatch(self._loop, self.assignment.run.limits, child, end)
         home = child.template.home_of(child)
-        self._folder = FolderWatch(self._loop, self._limits, home, pids=lambda: tree.pids, end=end)
+        self._folder = FolderWatch(
+            self._loop, self.assignment.run.limits, home, pids=lambda: tree.pids, end=end
+        )
 
     def _unwatch(self) -> None:
         if self._tree is not None and self._folder is not None:
             self._tree.close()
             self._folder.close()
 
-    def _write(self, child: Child, data: memoryview) -> None:
+    def _say(self, child: Child, data: bytes | memoryview) -> None:
+        """Write to its channel, now or as soon as it reads."""
         try:
             sent = os.write(child.channel_fd, data)
         except BlockingIOError:
             sent = 0
         except OSError:  # it died while it waited: `_on_exit` says how
             sent = len(data)
-        self._unsent = data[sent:]
+        is_held = self._unsent is not None
+        self._unsent = None if sent == len(data) else memoryview(data)[sent:]
+        if is_held != (self._unsent is not None):
+            self._pump.watch_writing(child.channel_fd, is_wanted=not is_held)
 
     def note(self, level: str, message: str) -> None:
         """Tell the task something of its preparation, as a log record."""
-        size = self._limits.line_length_bytes
+        size = self.assignment.run.limits.line_length_bytes
         said = message.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")
         body = {"level": level, "stream": "log", "message": said}
         self._tell("log", msgspec.json.encode(body))
@@ -247,10 +202,8 @@ class Running:
         child = self._child
         if child is None:
             return
-        if self._unsent:
-            self._write(child, self._unsent)
-            if not self._unsent:
-                self._pump.watch_writing(child.channel_fd, is_wanted=False)
+        if self._unsent is not None:
+            self._say(child, self._unsent)
         is_amid = self._speech.is_amid
         data = _read(child.channel_fd, _LONG_READ_BYTES if is_amid else _READ_BYTES)
         if data is None:
@@ -266,32 +219,39 @@ class Running:
         if self._is_deaf:
             return
         try:
-            for kind, told in self._speech.split(data):
-                if kind == frames.ANSWER:
-                    self._on_answer(told)
-                    return
-                payload = bytes(told)
-                if kind == frames.ASK:
-                    if self._inquiry is None:
-                        self._inquiry = Inquiry(self._loop, self._mask, pass_on=self._ask)
-                    self._inquiry.hear(payload)
-                    continue
-                if kind == frames.RECORDING:
-                    self._on_recording(payload)
-                    continue
-                record = self._speech.record(kind, payload)
-                if record is not None:
-                    if self._yields is not None and record[0] == "item":
-                        self._yields.take(record[1])
-                    self._tell(record[0], record[1])
+            answer = self._speech.sole_answer(data)
+            if answer is None:
+                self._hear_frames(data)
+            else:
+                self._on_answer(answer)
         except Violation as error:
             self._is_deaf = True
             self.guard.kill(error.code, error.fields)
 
+    def _hear_frames(self, data: bytes) -> None:
+        for kind, told in self._speech.split(data):
+            if kind == frames.ANSWER:
+                self._on_answer(told)
+                return
+            payload = bytes(told)
+            if kind == frames.ASK:
+                if self._inquiry is None:
+                    self._inquiry = Inquiry(self._loop, self._mask, pass_on=self._ask)
+                self._inquiry.hear(payload)
+                continue
+            if kind == frames.RECORDING:
+                self._on_recording(payload)
+                continue
+            record = self._speech.record(kind, payload)
+            if record is not None:
+                if self._yields is not None and record[0] == "item":
+                    self._yields.take(record[1])
+                self._tell(record[0], record[1])
+
     def _ask(self, request: int, kind: str, body: bytes) -> None:
         if not self._is_over:
             if kind == PERSON:
-                self._clock.park(request)
+                self._people().park(request)
             task = self.assignment
             ask = Ask(task.task_id, task.attempt, request, kind, body)
             told = None if self._robots is None else self._robots.answer(ask)
@@ -300,21 +260,28 @@ class Running:
             else:
                 self.tell(told)
 
+    def _people(self) -> Clock:
+        """Return the clock that stands while people are asked."""
+        if self._clock is None:
+            limit_s = self.assignment.run.timeout_s
+            ends_at = self._started_at + limit_s
+            self._clock = Clock(self._loop, self.guard, ends_at=ends_at, limit_s=limit_s)
+        return self._clock
+
     def tell(self, tell: Tell) -> None:
         """Give the script the answer to what it has asked."""
         child = self._child
         if child is None or self._inquiry is None:
             return
-        self._clock.unpark(tell.request)
+        if self._clock is not None:
+            self._clock.unpark(tell.request)
         if self._robots is not None:
             self._robots.hear(tell)
         frame = self._inquiry.answer(tell)
-        if self._unsent:  # it does not read: what it is owed is bounded by what it may ask
+        if self._unsent is None:
+            self._say(child, frame)
+        else:  # it does not read: what it is owed is bounded by what it may ask
             self._unsent = memoryview(bytes(self._unsent) + frame)
-            return
-        self._write(child, memoryview(frame))
-        if self._unsent:
-            self._pump.watch_writing(child.channel_fd, is_wanted=True)
 
     def _on_recording(self, payload: bytes) -> None:
         """Pass on what sites have answered; a second one is not a child's."""
@@ -401,8 +368,17 @@ class Running:
         for body in stream.feed(data):
             self._tell("log", body)
 
+    def _tell_last_lines(self) -> None:
+        """Tell the lines that have no end."""
+        for stream in (self._out, self._err):
+            if stream is not None:
+                for body in stream.end():
+                    self._tell("log", body)
+
     def _stream(self, name: str, level: str) -> Stream:
-        return Stream(name, level, self._budget, self._limits.line_length_bytes, self._mask)
+        return Stream(
+            name, level, self._budget, self.assignment.run.limits.line_length_bytes, self._mask
+        )
 
     def _tell(self, kind: str, body: bytes) -> None:
         pending = self._pending
@@ -492,23 +468,23 @@ class Running:
         now, child = self._loop.time(), self._child
         started_at = self._started_at or now
         self.guard.end()
-        self._unwatch()
         if self._tree is not None:
+            self._unwatch()
             used_cpu_s = 0.0 if child is None else child.used_cpu_s
             cpu_s = self._tree.cpu_s(cpu_s + used_cpu_s) - used_cpu_s
             memory_bytes = self._tree.peak_bytes(memory_bytes)
         item_count = output_bytes = 0
         if child is not None:
-            for stream in (self._out, self._err):
-                for body in stream.end() if stream else ():
-                    self._tell("log", body)
-            item_count = self._speech.item_count
-            output_bytes = self._budget.used_bytes + self._speech.size_bytes
-            output_bytes += len(outcome.data or b"")
-            if self._speech.masked_count:
-                count = self._speech.masked_count
+            if self._out is not None or self._err is not None:
+                self._tell_last_lines()
+            speech = self._speech
+            item_count = speech.item_count
+            output_bytes = self._budget.used_bytes + speech.size_bytes + len(outcome.data or b"")
+            if speech.masked_count:
+                count = speech.masked_count
                 self.note("warning", text("event.secrets_masked", "en", count=count))
-        self._flush()
+        if self._pending:
+            self._flush()
         if self.guard.code is not None:
             outcome = Outcome(self.guard.code, fields=dict(self.guard.fields))
         if outcome.code is OutcomeCode.MEMORY_LIMIT:
@@ -548,12 +524,57 @@ class Running:
             child.used_cpu_s += cpu_s
             self.keep(child)
             return
-        self._pump.remove(child.channel_fd)
-        child.template.unwatch(child)
+        self._pump.forget(child.channel_fd)
+        if child.pidfd >= 0:
+            child.template.unwatch(child)
         child.hang_up()
         if child.exited is None:
             child.template.expect_exit(child, _LATE_EXIT_S)
         child.template.refill()  # not sooner: what forks takes a processor from what runs
+
+
+def begun(
+    assignment: Assignment,
+    *,
+    alarms: Alarms,
+    pump: Pump,
+    listener: SlotListener,
+    grace_s: float,
+    on_over: Callable[[Running], None],
+    robots: RobotsFiles | None = None,
+) -> Running:
+    """Return an attempt that begins now, and is yet to be launched."""
+    run, loop = assignment.run, alarms.loop
+    now = loop.time()
+    deadline = None
+    if assignment.deadline_at is not None:
+        deadline = assignment.deadline_at, max(assignment.deadline_at - now, 0.0)
+    mask = None
+    if assignment.secrets:
+        mask = Mask(assignment.secrets)
+        for value in assignment.secrets.values():
+            hide(value)  # from this worker's own log
+    guard = Guard(alarms, grace_s, deadline)
+    budget = Budget(run.limits.output_size_bytes)
+    speech = Speech(run.limits, budget, mask)
+    yields = None if run.expect is None else Yields(run.expect)
+    robots_of = None
+    if robots is not None and run.kit and run.network != "none":  # else no site is asked
+        robots_of = RobotsOf(robots, run.pin.digest)
+    return Running(
+        assignment,
+        guard,
+        loop,
+        pump,
+        listener,
+        on_over,
+        mask,
+        budget,
+        speech,
+        now,
+        robots_of,
+        yields,
+    )
 
 
 def _read(fd: int, limit_bytes: int) -> bytes | None:

@@ -21,23 +21,18 @@ _encode = msgspec.json.Encoder().encode
 CUT_MARK = " [cut]"
 
 
-class Budget:
+class Budget(Struct, eq=False):
     """How much one attempt may still log, over all its streams."""
 
-    __slots__ = ("is_spent", "left_bytes", "limit_bytes", "used_bytes")
-
-    def __init__(self, limit_bytes: int) -> None:
-        self.limit_bytes = limit_bytes
-        self.left_bytes = limit_bytes
-        self.used_bytes = 0
-        self.is_spent = False
+    limit_bytes: int
+    used_bytes: int = 0
+    is_spent: bool = False
 
     def take(self, body: bytes) -> bytes | None:
         """Return `body` if it fits, the mark for the first that does not, then None."""
         if self.is_spent:
             return None
-        if len(body) <= self.left_bytes:
-            self.left_bytes -= len(body)
+        if len(body) <= self.limit_bytes - self.used_bytes:
             self.used_bytes += len(body)
             return body
         self.is_spent = True

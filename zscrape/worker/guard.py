@@ -9,45 +9,67 @@ import asyncio
 import signal
 from collections.abc import Callable, Mapping
 
+from msgspec import Struct
+
 from zscrape.model import OutcomeCode
+from zscrape.worker.alarms import Alarms
 
 # A process that SIGKILL has not ended by then is stuck in the kernel: the attempt is over
 # for everybody else.
 _GIVE_UP_S = 5.0
 
 
-class Guard:
-    """Watches one attempt. `send` signals its processes, `give_up` ends it without them."""
+def _signal_nothing(_number: signal.Signals) -> None:
+    pass
 
-    __slots__ = ("_give_up", "_grace_s", "_limit", "_loop", "_send", "_step", "code", "fields")
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        *,
-        grace_s: float,
-        send: Callable[[signal.Signals], None],
-        give_up: Callable[[], None],
-    ) -> None:
-        self._loop = loop
-        self._grace_s = grace_s
+def _do_nothing() -> None:
+    pass
+
+
+class Guard(Struct, eq=False):
+    """Watches one attempt and ends it: `protect` says by what."""
+
+    _alarms: Alarms
+    _grace_s: float
+    # When its task's whole life ends, by the loop's clock, and how long that is.
+    _deadline: tuple[float, float] | None = None
+    _send: Callable[[signal.Signals], None] = _signal_nothing
+    _give_up: Callable[[], None] = _do_nothing
+    _limit_s: float = 0.0  # what will have been used up when the alarm rings
+    _step: asyncio.TimerHandle | None = None
+    code: OutcomeCode | None = None  # set once the attempt has been told to end
+    fields: Mapping[str, str | int | float] = {}
+
+    def protect(self, send: Callable[[signal.Signals], None], give_up: Callable[[], None]) -> None:
+        """Begin to watch: `send` signals the processes, `give_up` ends it without them."""
         self._send = send
         self._give_up = give_up
-        self._limit: asyncio.TimerHandle | None = None
-        self._step: asyncio.TimerHandle | None = None
-        self.code: OutcomeCode | None = None  # set once the attempt has been told to end
-        self.fields: Mapping[str, str | int | float] = {}
+        if self._deadline is not None:
+            self.lift()
 
-    def limit(self, at: float, limit_s: float) -> None:
-        """End the attempt at the loop's time `at`, having used up `limit_s`; replaces a limit."""
-        self.lift()
-        self._limit = self._loop.call_at(at, self._time_out, limit_s)
+    def limit(self, at: float, limit_s: float) -> float:
+        """End the attempt at the loop's time `at`, having used up `limit_s`, or at its deadline.
+
+        Replaces an earlier limit; returns which of the two comes first.
+        """
+        deadline = self._deadline
+        if deadline is not None and deadline[0] <= at:
+            at, limit_s = deadline
+        self._limit_s = limit_s
+        self._alarms.set(self, at)
+        return at
 
     def lift(self) -> None:
-        """Set no limit any more."""
-        if self._limit is not None:
-            self._limit.cancel()
-            self._limit = None
+        """Set no limit any more but the deadline."""
+        if self._deadline is None:
+            self._alarms.clear(self)
+        else:
+            self.limit(*self._deadline)
+
+    def wake(self) -> None:
+        """End the attempt: its time is used up."""
+        self.stop(OutcomeCode.TIMEOUT, {"limit_s": self._limit_s})
 
     def stop(self, code: OutcomeCode, fields: Mapping[str, str | int | float]) -> bool:
         """Ask the attempt to end; return False if it has been asked before."""
@@ -56,7 +78,7 @@ class Guard:
         self.code = code
         self.fields = fields
         self._send(signal.SIGTERM)
-        self._step = self._loop.call_later(self._grace_s, self._force)
+        self._step = self._alarms.loop.call_later(self._grace_s, self._force)
         return True
 
     def kill(self, code: OutcomeCode, fields: Mapping[str, str | int | float]) -> None:
@@ -70,8 +92,7 @@ class Guard:
 
     def close(self) -> None:
         """Stop watching."""
-        if self._limit is not None:
-            self._limit.cancel()
+        self._alarms.clear(self)
         if self._step is not None:
             self._step.cancel()
 
@@ -81,17 +102,6 @@ class Guard:
         self._send = _signal_nothing
         self._give_up = _do_nothing
 
-    def _time_out(self, limit_s: float) -> None:
-        self.stop(OutcomeCode.TIMEOUT, {"limit_s": limit_s})
-
     def _force(self) -> None:
         self._send(signal.SIGKILL)
-        self._step = self._loop.call_later(_GIVE_UP_S, self._give_up)
-
-
-def _signal_nothing(_number: signal.Signals) -> None:
-    pass
-
-
-def _do_nothing() -> None:
-    pass
+        self._step = self._alarms.loop.call_later(_GIVE_UP_S, self._give_up)

@@ -15,37 +15,24 @@ PERSON: Final = "person"  # the kind of question that a person answers
 
 
 class Clock:
-    """Says to the guard of an attempt when it ends."""
+    """Says to the guard of an attempt that asks people when it ends."""
 
-    __slots__ = ("_asked", "_deadline", "_ends_at", "_guard", "_limit_s", "_loop")
+    __slots__ = ("_asked", "_ends_at", "_guard", "_limit_s", "_loop")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, guard: Guard) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, guard: Guard, *, ends_at: float, limit_s: float
+    ) -> None:
         self._loop = loop
         self._guard = guard
         self._asked: set[int] = set()  # what people are yet to answer
-        self._limit_s = 0.0
-        self._ends_at = 0.0  # by its own limit; while it stands: what was left of it
-        self._deadline: tuple[float, float] | None = None  # of the task, and how long that is
-
-    def set_deadline(self, at: float, limit_s: float) -> None:
-        """End the attempt at the loop's time `at`, whatever it does."""
-        self._deadline = at, limit_s
-        self._guard.limit(at, limit_s)
-
-    def begin(self, limit_s: float) -> float:
-        """Let it run for `limit_s` from now; return the loop's time at which it ends."""
         self._limit_s = limit_s
-        self._ends_at = self._loop.time() + limit_s
-        return self._run()
+        self._ends_at = ends_at  # by its own limit; while it stands: what was left of it
 
     def park(self, request: int) -> None:
         """Stop the clock until this question, and every other, is answered."""
         if not self._asked:
             self._ends_at -= self._loop.time()
-            if self._deadline is None:
-                self._guard.lift()
-            else:
-                self._guard.limit(*self._deadline)
+            self._guard.lift()
         self._asked.add(request)
 
     def unpark(self, request: int) -> None:
@@ -55,12 +42,4 @@ class Clock:
         self._asked.remove(request)
         if not self._asked:
             self._ends_at += self._loop.time()
-            self._run()
-
-    def _run(self) -> float:
-        deadline = self._deadline
-        if deadline is not None and deadline[0] <= self._ends_at:
-            self._guard.limit(*deadline)
-            return deadline[0]
-        self._guard.limit(self._ends_at, self._limit_s)
-        return self._ends_at
+            self._guard.limit(self._ends_at, self._limit_s)

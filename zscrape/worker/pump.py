@@ -42,6 +42,10 @@ class Pump:
         if self._callbacks.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
+    def forget(self, fd: int) -> None:
+        """Forget `fd`, which is closed next: that takes it out of the set."""
+        self._callbacks.pop(fd, None)
+
     def close(self) -> None:
         """Forget everything. The descriptors stay open: they are their owners'."""
         self._loop.remove_reader(self._epoll.fileno())
@@ -63,4 +67,5 @@ def readable(*fds: int) -> list[int]:
     poll = select.poll()
     for fd in fds:
         poll.register(fd, select.POLLIN)
-    return [fd for fd, _events in poll.poll(0)]
+    found = poll.poll(0)
+    return [fd for fd, _events in found] if found else []

@@ -25,8 +25,9 @@ from zscrape.model import Attempt, Limits, Outcome, OutcomeCode, Pin, Record, Ru
 from zscrape.runtime import chromium
 from zscrape.runtime.limits import Limits as ChildLimits
 from zscrape.wire import Ask, Tell
+from zscrape.worker.alarms import Alarms
 from zscrape.worker.assignment import Assignment
-from zscrape.worker.attempt import Running, SlotListener
+from zscrape.worker.attempt import Running, SlotListener, begun
 from zscrape.worker.children import Child
 from zscrape.worker.codes import CodeKey, Codes
 from zscrape.worker.environments import Environments, needs_environment
@@ -50,7 +51,7 @@ _FIRST_KITS: tuple[tuple[str, ...], ...] = ((), ("http",))
 # What a task is told of its environment's build.
 _LOG_LINE_COUNT = 200
 _LOG_TAIL_COUNT = 20
-_NEEDS_COUNT = 1024  # scripts whose needs are remembered
+_PLANS_COUNT = 1024  # scripts whose plans are remembered
 
 
 class SlotPolicy(Struct, frozen=True):
@@ -68,6 +69,17 @@ class SlotPolicy(Struct, frozen=True):
     browser_slots: int | None = None  # attempts with a browser at once; None: as many as slots
     browser_ahead: int = 0  # browsers that wait ready in each template that has them
     template_idle_s: float = 0.0  # after which an unused kit is unloaded; 0.0: never
+
+
+class _Plan(Struct, frozen=True):
+    """What follows from a script's manifest alone, for one interpreter."""
+
+    need: Need
+    python: str
+    compiler: str  # by what its code is compiled
+    is_prepared: bool  # something has to be there first, besides the script itself
+    is_reused: bool
+    is_dear: bool  # a child of it costs more than all that it could compile
 
 
 class Slots:
@@ -104,7 +116,7 @@ class Slots:
         self._is_closed = False
         self._supervisor: Supervisor | None = None
         # What follows from a script's manifest alone is worked out once, not for each attempt.
-        self._need = functools.lru_cache(_NEEDS_COUNT)(self._need_of)
+        self._plan = functools.lru_cache(_PLANS_COUNT)(self._plan_of)
         self._log: Any = get_logger()
 
     async def start(self) -> None:
@@ -129,6 +141,7 @@ class Slots:
         if layers.has_own_users:
             self._scratch.give_to(layers.first_uid)
         self._pump = Pump(self._loop)
+        self._alarms = Alarms(self._loop)
         self._reusing = Reusing(self._loop, self._pump, self._policy.slot_count)
         ahead = {chromium.AHEAD_VARIABLE: "1"} if self._policy.browser_ahead > 0 else {}
         policy = TemplatePolicy(
@@ -204,15 +217,7 @@ class Slots:
 
     def begin(self, assignment: Assignment) -> None:
         """Run an attempt; the listener hears the rest."""
-        running = Running(
-            assignment,
-            loop=self._loop,
-            pump=self._pump,
-            listener=self._listener,
-            grace_s=self._policy.grace_s,
-            on_over=self._on_over,
-            robots=self._robots,
-        )
+        running = self._begun(assignment, self._listener, self._on_over, self._robots)
         self._running[assignment.task_id, assignment.attempt] = running
         if assignment.trace_id:  # who sends one follows the call: a line for each costs too much
             self._log.info(
@@ -231,6 +236,23 @@ class Slots:
             running.preparing = self._loop.create_task(self._prepare(running))
             running.preparing.add_done_callback(lambda task: self._on_prepared(running, task))
 
+    def _begun(
+        self,
+        assignment: Assignment,
+        listener: SlotListener,
+        on_over: Callable[[Running], None],
+        robots: RobotsFiles | None = None,
+    ) -> Running:
+        return begun(
+            assignment,
+            alarms=self._alarms,
+            pump=self._pump,
+            listener=listener,
+            grace_s=self._policy.grace_s,
+            on_over=on_over,
+            robots=robots,
+        )
+
     def prepare(self, run: RunSpec) -> None:
         """Get a script ready beside what runs; what goes wrong is told when it is to run."""
         if len(self._readying) < _READY_LIMIT_COUNT and not self._is_closed:
@@ -246,15 +268,9 @@ class Slots:
             OSError: There are no descriptors left.
         """
         outcome: asyncio.Future[Outcome] = self._loop.create_future()
-        running = Running(
-            Assignment("canary", 1, run, b"{}"),
-            loop=self._loop,
-            pump=self._pump,
-            listener=_Trial(outcome),
-            grace_s=self._policy.grace_s,
-            on_over=self._beside.discard,
-        )
-        child = self._templates.take(self._need(run, ""))
+        trial = Assignment("canary", 1, run, b"{}")
+        running = self._begun(trial, _Trial(outcome), self._beside.discard)
+        child = self._templates.take(self._plan(run, "").need)
         child.template.rest()  # nobody has asked for this kit yet
         self._beside.add(running)
         running.launch(child, str(folder))
@@ -290,6 +306,7 @@ class Slots:
         await asyncio.to_thread(self._egress.close)
         if self._supervisor is not None:
             self._supervisor.close()
+        self._alarms.close()
         self._pump.close()
         await self._scratch.close()
 
@@ -308,18 +325,21 @@ class Slots:
         Most are such, and a task of the loop for each costs more than the launch itself. A
         template that has yet to load its kit is not waited for here: that is no time of a script's.
         """
-        assignment = running.assignment
-        run = assignment.run
-        if run.preload or run.requirements or run.python or run.secrets or "browser" in run.kit:
+        run = running.assignment.run
+        plan = self._plan(run, "")
+        if plan.is_prepared:
             return False
         folder = self._held(run.pin)
-        if folder is None or not self._templates.is_warm(self._need(run, "")):
+        if folder is None:
             return False
         try:
-            child = self._take_for(running, "")
+            child = self._used_for(running, plan) if plan.is_reused else None
+            child = child or self._templates.take_at_once(plan.need)
         except (TemplateFailed, OSError):  # told there
             return False
-        self._launch(running, child, str(folder), "")
+        if child is None:
+            return False
+        self._launch(running, child, str(folder), plan)
         return True
 
     async def _prepare(self, running: Running) -> None:
@@ -339,14 +359,15 @@ class Slots:
             if needs_environment(run):
                 await self._prepare_environment(running, folder)
                 return
-            await self._templates.warm(self._need(run, ""))
-            child = self._take_for(running, "")
+            plan = self._plan(run, "")
+            await self._templates.warm(plan.need)
+            child = self._take_for(running, plan)
         except ZscrapeError as error:
             running.fail(_refused(error))
         except (TemplateFailed, OSError) as error:
             running.fail(Outcome(OutcomeCode.ENVIRONMENT_ERROR, fields={"reason": str(error)}))
         else:
-            self._launch(running, child, str(folder), "")
+            self._launch(running, child, str(folder), plan)
 
     async def _prepare_environment(self, running: Running, folder: Path) -> None:
         """Launch an attempt in an environment of its own needs, built first if it is not there.
@@ -372,29 +393,41 @@ class Slots:
                 built = text("event.environment_built", "en", seconds=environment.built_s)
                 tail = environment.log.splitlines()[-_LOG_TAIL_COUNT:]
                 running.note("info", "\n".join((built, *tail)))
-            await self._templates.warm(self._need(run, environment.python))
-            child = self._take_for(running, environment.python)
+            plan = self._plan(run, environment.python)
+            await self._templates.warm(plan.need)
+            child = self._take_for(running, plan)
         finally:
             # Its template holds it from here on, for as long as that lives.
             self._environments.release(environment.python)
-        self._launch(running, child, str(folder), environment.python)
+        self._launch(running, child, str(folder), plan)
 
-    def _take_for(self, running: Running, python: str) -> Child:
+    def _take_for(self, running: Running, plan: _Plan) -> Child:
         """Return a child for an attempt: one that has run others, where its script wants that."""
+        child = self._used_for(running, plan) if plan.is_reused else None
+        return child or self._templates.take(plan.need)
+
+    def _used_for(self, running: Running, plan: _Plan) -> Child | None:
         assignment = running.assignment
         # A lock is free once its holder's process has ended; its own word for that is not enough.
-        is_shared = not (assignment.is_exclusive or assignment.is_replay)
-        if assignment.run.reuse_count > 1 and is_shared:
-            use = Use(assignment.client, assignment.run, python, assignment.secrets)
-            running.keep = functools.partial(self._reusing.offer, use)
-            child = self._reusing.take(use)
-            if child is not None:
-                return child
-        return self._templates.take(self._need(assignment.run, python))
+        if assignment.is_exclusive or assignment.is_replay:
+            return None
+        use = Use(assignment.client, assignment.run, plan.python, assignment.secrets)
+        running.keep = functools.partial(self._reusing.offer, use)
+        return self._reusing.take(use)
 
-    def _need_of(self, run: RunSpec, python: str) -> Need:
+    def _plan_of(self, run: RunSpec, python: str) -> _Plan:
         limits, network = _child_limits(run.limits), self._egress.cap(run.network)
-        return self._templates.need(run.kit, limits, python, network, run.preload)
+        needs_more = run.preload or run.requirements or run.python or run.secrets
+        has_browser = "browser" in run.kit
+        return _Plan(
+            need=self._templates.need(run.kit, limits, python, network, run.preload),
+            python=python,
+            # What one interpreter has compiled is nothing to another.
+            compiler=f"{','.join(run.kit)}@{python}",
+            is_prepared=bool(needs_more) or has_browser,
+            is_reused=run.reuse_count > 1,
+            is_dear=has_browser,
+        )
 
     def _on_prepared(self, running: Running, preparing: asyncio.Task[None]) -> None:
         """A fault of ours while preparing must not keep the slot until the time limit."""
@@ -407,34 +440,25 @@ class Slots:
         told = {"message": "an attempt could not be prepared", "exception": error}
         self._loop.call_exception_handler(told)
 
-    def _launch(self, running: Running, child: Child, folder: str, python: str) -> None:
-        run = running.assignment.run
+    def _launch(self, running: Running, child: Child, folder: str, plan: _Plan) -> None:
         if child.run_count:  # it has the script already
             running.launch(child, folder)
             return
-        # What one interpreter has compiled is nothing to another.
-        key = self._codes.key(folder, run.entry_point, f"{','.join(run.kit)}@{python}")
-        code = None if key is None else self._codes.get(key)
+        codes = self._codes
+        key = codes.key(folder, running.assignment.run.entry_point, plan.compiler)
+        code = None if key is None else codes.get(key)
         running.launch(child, folder, code)
-        # A child with a browser costs more than all that it could compile.
-        is_dear = "browser" in run.kit
-        if key is not None and code is None and not is_dear and self._codes.claim(key):
-            self._compile(running.assignment, folder, key, python)
+        if code is None and key is not None and not plan.is_dear and codes.claim(key):
+            self._compile(running.assignment, folder, key, plan.python)
         child.template.refill_soon()
 
     def _compile(self, assignment: Assignment, folder: str, key: CodeKey, python: str) -> None:
         """Have a child compile the script, beside its first attempt, for all that come after."""
         run = assignment.run
-        compiling = Running(
-            assignment,
-            loop=self._loop,
-            pump=self._pump,
-            listener=_CodeListener(self._codes, key),
-            grace_s=self._policy.grace_s,
-            on_over=self._beside.discard,
-        )
+        listener = _CodeListener(self._codes, key)
+        compiling = self._begun(assignment, listener, self._beside.discard)
         try:
-            child = self._templates.take(self._need(run, python))
+            child = self._templates.take(self._plan(run, python).need)
         except (TemplateFailed, OSError):  # then it is compiled by each attempt for itself
             return
         self._beside.add(compiling)

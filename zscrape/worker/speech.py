@@ -32,6 +32,8 @@ _FEW_LIMIT_COUNT = 32768
 _FEW_LIMIT_BYTES = MIB
 _COPIED_LIMIT_BYTES = 4096  # up to this size a copy of an answer is cheaper than a view
 
+_ANSWER = frames.ANSWER[0]
+
 # What msgspec raises beside its own: see `decode` in zscrape.wire.
 DECODE_ERRORS = (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError, ValueError)
 
@@ -96,36 +98,33 @@ _encode = msgspec.json.Encoder().encode
 _TOO_DEEP = Line("warning", "log", "[a record is nested too deeply to be kept]", is_cut=True)
 
 
-class Speech:
+class Speech(Struct, eq=False):
     """What one child says, split into frames, each checked and counted."""
 
-    __slots__ = (
-        "_budget",
-        "_held",
-        "_limits",
-        "_mask",
-        "_needed_bytes",
-        "_rest",
-        "item_count",
-        "masked_count",
-        "size_bytes",
-    )
-
-    def __init__(self, limits: Limits, budget: Budget, mask: Mask | None = None) -> None:
-        self._limits = limits
-        self._budget = budget
-        self._held: list[bytes] = []  # parts of a frame that is not whole yet
-        self._mask = mask
-        self._needed_bytes = 0
-        self._rest: list[bytes] = []  # of an answer, behind its first part
-        self.masked_count = 0  # items, artifacts and results in which a secret stood
-        self.item_count = 0
-        self.size_bytes = 0  # items and artifacts
+    _limits: Limits
+    _budget: Budget
+    _mask: Mask | None = None
+    _held: list[bytes] = []  # parts of a frame that is not whole yet
+    _needed_bytes: int = 0
+    _rest: list[bytes] = []  # of an answer, behind its first part
+    masked_count: int = 0  # items, artifacts and results in which a secret stood
+    item_count: int = 0
+    size_bytes: int = 0  # items and artifacts
 
     @property
     def is_amid(self) -> bool:
         """True iff a frame has begun that is not whole yet."""
         return bool(self._held)
+
+    def sole_answer(self, data: bytes) -> bytes | None:
+        """Return the payload of a short answer that came whole and alone, as most do.
+
+        None: it is for `split` to say what this is.
+        """
+        size = len(data)
+        if not 5 <= size <= _COPIED_LIMIT_BYTES or data[4] != _ANSWER or self._held:
+            return None
+        return data[5:] if int.from_bytes(data[:4], "big") == size - 4 else None
 
     def split(self, data: bytes) -> Iterator[tuple[bytes, bytes | memoryview]]:
         """Yield the kind and the payload of every frame that `data` completes.
@@ -197,9 +196,10 @@ class Speech:
             Violation: It is not an answer.
         """
         rest, self._rest = self._rest, []
-        if rest and _end_of_head(payload) > len(payload):
+        end = 4 + int.from_bytes(payload[:4], "big")
+        if rest and end > len(payload):
             payload, rest = b"".join((payload, *rest)), []
-        end = _end_of_head(payload)
+            end = 4 + int.from_bytes(payload[:4], "big")
         if end > 4 + _HEAD_LIMIT_BYTES:
             raise _torn()
         try:
@@ -274,7 +274,8 @@ class Speech:
 
 def check_json(document: bytes) -> None:
     """Raise one of `DECODE_ERRORS` unless `document` is JSON in UTF-8 that any Python reads."""
-    _check_depth(document)
+    if len(document) > READABLE_DEPTH:  # nothing nests deeper than it is long
+        _check_depth(document)
     if len(document) <= _WHOLE_LIMIT_BYTES or _has_few_values(document):
         _decode_any(document)
         return
@@ -283,10 +284,6 @@ def check_json(document: bytes) -> None:
     _walk(document)
     if not _is_text(document) and holds_unreadable_number(document):
         raise msgspec.ValidationError("a number is out of range")
-
-
-def _end_of_head(payload: bytes | memoryview) -> int:
-    return 4 + int.from_bytes(payload[:4], "big")
 
 
 def _is_text(document: bytes) -> bool:

@@ -109,10 +109,13 @@ class Templates:
         self._used_at[need.kind] = asyncio.get_running_loop().time()
         await _ready(template)
 
-    def is_warm(self, need: Need) -> bool:
-        """True iff there is a template that can be taken from at once."""
+    def take_at_once(self, need: Need) -> Child | None:
+        """Return a child of a template that need not be waited for; None if there is none."""
         template = self._templates.get(need.kind)
-        return template is not None and template.ready.done() and not template.gone.done()
+        if template is None or not template.ready.done() or template.gone.done():
+            return None
+        self._used_at[need.kind] = asyncio.get_running_loop().time()
+        return template.take(need.limits)
 
     def take(self, need: Need) -> Child:
         """Return a child, starting a template if there is none.

@@ -65,7 +65,7 @@ class Eye:
     def children(self) -> list[int]:
         """Return the children of its first thread; of one that has ended, none."""
         try:
-            return [int(word) for word in _told(self._children_fd).split()]
+            return [*map(int, _told(self._children_fd).split())]
         except OSError:
             return []
 
@@ -208,7 +208,7 @@ def _words(told: bytes) -> list[bytes]:
 
 def _children_of_thread(pid: int, thread: str) -> list[int]:
     try:
-        return [int(word) for word in _read(f"/proc/{pid}/task/{thread}/children").split()]
+        return [*map(int, _read(f"/proc/{pid}/task/{thread}/children").split())]
     except OSError:
         return []
 
