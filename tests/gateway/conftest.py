@@ -164,7 +164,7 @@ class Gateway:
         self.state.counters.note(fact)
 
     def _ended(self, row: TaskRow) -> None:
-        self.state.counters.ended(row)
+        self.state.counters.take(row)
         self.scheduler.ended(row)
         self.handoffs.ended(row)
 

@@ -135,6 +135,27 @@ def test_labels_are_bounded():
     assert sum(counters.requests.values()) == SCRIPT_LIMIT_COUNT * 3
 
 
+def test_plain_ends_are_counted_together():
+    """They wait for one another, small ones alone; whoever looks finds all of them counted."""
+    counters = Counters()
+
+    def counted_count() -> int:
+        return sum(counters.requests.values())
+
+    counters.take(plain := ended(outcome=Outcome(code=OutcomeCode.OK, data=b"1")))
+    counts = [counted_count()]
+    counters.take(ended(outcome=Outcome(code=OutcomeCode.BLOCKED)))
+    counts.append(counted_count())
+    counters.take(ended(outcome=Outcome(code=OutcomeCode.OK, data=b"1" * 10_000)))
+    counts.append(counted_count())
+    for _ in range(100):
+        counters.take(plain)
+    counts.append(counted_count())
+    counters.settle()
+
+    assert [*counts, counted_count()] == [0, 2, 3, 67, 103]
+
+
 def test_attempts_are_counted_by_how_they_ended():
     """One that is tried again counts as well as the one that ends the task."""
     counters = Counters()

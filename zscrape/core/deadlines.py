@@ -26,6 +26,9 @@ class Deadlines(Generic[Key]):
     """
 
     def __init__(self) -> None:
+        # Nothing waits for a moment before it, infinite if nothing waits. It may be one that is
+        # void: to be exact would cost every task a look, and one look too early is enough to be.
+        self.next_at = inf
         self._heap: list[_Entry] = []
         self._entry_by_key: dict[Key, _Entry] = {}
         self._number = 0
@@ -42,6 +45,8 @@ class Deadlines(Generic[Key]):
         self._number += 1
         entry = self._entry_by_key[key] = [at, self._number, key]
         heappush(self._heap, entry)
+        if at < self.next_at:
+            self.next_at = at
         self._compact()
 
     def clear(self, key: Key) -> None:
@@ -51,25 +56,18 @@ class Deadlines(Generic[Key]):
             entry[2] = None
             self._compact()
 
-    def next_at(self) -> float | None:
-        """Return the earliest moment, or None if nothing waits."""
-        heap = self._heap
-        while heap:
-            at: float = heap[0][0]
-            if heap[0][2] is not None:
-                return at
-            heappop(heap)
-        return None
-
     def due(self, now: float) -> list[Key]:
         """Take out and return the keys whose moment has come, earliest first."""
         keys: list[Key] = []
+        if now < self.next_at:
+            return keys
         heap = self._heap
-        while heap and heap[0][0] <= now:
+        while heap and (heap[0][0] <= now or heap[0][2] is None):
             key = heappop(heap)[2]
             if key is not None:
                 del self._entry_by_key[key]
                 keys.append(key)
+        self.next_at = heap[0][0] if heap else inf
         return keys
 
     def at(self, key: Key) -> float:

@@ -359,13 +359,15 @@ class Dispatcher:
         self._members.forgive(now)
 
     def next_deadline(self) -> float | None:
-        """Return the moment by which `tick` is to be called, or None while nothing waits."""
-        deadline = self._lives.deadlines.next_at()
-        if not self._pool.workers:
-            return deadline
-        members = self._members
-        soon = min(members.next_beat_at, members.next_look_at, self._store_notes.next_at)
-        return soon if deadline is None else min(deadline, soon)
+        """Return the moment by which `tick` is to be called, or None while nothing waits.
+
+        It is asked for after whatever happens; a tick at it may find nothing to do.
+        """
+        at = self._lives.deadlines.next_at
+        if self._pool.workers:
+            members = self._members
+            at = min(at, members.next_beat_at, members.next_look_at, self._store_notes.next_at)
+        return None if at == inf else at
 
     # ---- what is told ----------------------------------------------------------------
 

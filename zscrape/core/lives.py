@@ -274,8 +274,10 @@ class Lives:
         freed = self.freed
         while freed:
             worker = freed.pop()
-            while worker.kind is not None and worker.in_flight_count < worker.capacity:
-                first = self.queue.take(worker.kind)
+            if worker.kind is None:
+                continue
+            for _ in range(worker.capacity - worker.in_flight_count):
+                first = self.queue.take(worker.kind)  # another one, once its browsers are busy
                 if first is None:
                     break
                 self._send_run(first, worker, now)

@@ -33,7 +33,7 @@ def depth_of(document: bytes, limit: int) -> int:
     after some rounds is deep, and counted bracket by bracket; where that would take long, in a
     document with tens of thousands of such places, it is told as deeper than the limit.
     """
-    if not _has_more_openings(document, limit):
+    if len(document) <= limit or not _has_more_openings(document, limit):
         return 0  # it cannot nest deeper than it has openings
     brackets = _brackets(document)
     depth = 0
@@ -53,8 +53,6 @@ def depth_of(document: bytes, limit: int) -> int:
 
 
 def _has_more_openings(document: bytes, limit: int) -> bool:
-    if len(document) <= limit:
-        return False
     if len(document) <= _COUNTED_AT_ONCE_BYTES:
         return document.count(b"[") + document.count(b"{") > limit
     found_count = 0

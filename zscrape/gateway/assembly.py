@@ -141,7 +141,7 @@ async def assemble(
     limits = limits_of(identity.shared)
     deliveries = _webhooks(settings, store, parts)
     counters = Counters()
-    ends: list[EndListener] = [counters.ended, deliveries.offer]
+    ends: list[EndListener] = [counters.take, deliveries.offer]
     service = TaskService(
         router=router,
         catalogue=catalogue,

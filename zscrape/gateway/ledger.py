@@ -169,7 +169,8 @@ class Ledger:
         row = self._live.pop(task_id, None)
         self._distrusted.discard(task_id)
         self._orphans.discard(task_id)
-        self._left(task_id)
+        if self._staying:
+            self._left(task_id)
         if not self._live:
             self._is_idle.set()
         return row
@@ -240,7 +241,7 @@ class Ledger:
         row.next_retry_at = now + fact.delay_s if fact.delay_s else None
         row.worker_id, row.handoff = None, ""
         self.note_state(row, now, fact.code, fact.delay_s)
-        if row.is_durable:
+        if self._staying and row.is_durable:
             self._left(row.id)
         if fact.code is not None and fact.code is not OutcomeCode.WORKER_LOST:
             self._tell_stored(row, fact.attempt)

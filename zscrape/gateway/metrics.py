@@ -62,6 +62,7 @@ class Collected(Struct, frozen=True):
 
 def collect(state: GatewayState) -> Collected:
     """Look at a gateway; to be called in its loop."""
+    state.counters.settle()
     state.counters.look(state.router.snapshot().workers)
     return Collected((*_founding(state), *_tasks(state.counters), *_now(state), *_process()))
 

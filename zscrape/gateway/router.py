@@ -560,7 +560,9 @@ class Router:
             return False
         while outbox:
             peer, message = outbox.popleft()
-            self._perform(self._deliver(peer, message))
+            undelivered = self._deliver(peer, message)
+            if undelivered:
+                self._perform(undelivered)
         return True
 
     def _deliver(self, peer: bytes, message: wire.GatewayMessage) -> list[DispatcherEffect]:
@@ -633,7 +635,7 @@ class Router:
     def _arm(self) -> None:
         """Keep one timer for the dispatcher's next deadline; early is harmless."""
         deadline = self._dispatcher.next_deadline()
-        if deadline is None or self._socket.closed:
+        if deadline is None or deadline >= self._timer_at or self._socket.closed:
             return
         at = max(deadline, self._ticked_at + _TICK_GAP_S)
         if at >= self._timer_at:

@@ -264,7 +264,10 @@ class Catalogue:
         pin = warm.script.pin
         return (
             warm.repository.revision(pin.name, pin.version) == warm.revision
-            and all(each.revision(pin.name, None) == mark for each, mark in warm.before)
+            and (
+                not warm.before
+                or all(each.revision(pin.name, None) == mark for each, mark in warm.before)
+            )
             and self._cache.has(pin.digest)
         )
 

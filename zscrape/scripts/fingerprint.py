@@ -59,11 +59,7 @@ class Fingerprint(Struct, frozen=True):
         """True iff nothing has changed since; False also when that cannot be said."""
         if not self.is_settled:
             return False
-        look = os.lstat
-        try:
-            for path, stamp in zip(self.paths, self.stamps, strict=True):
-                if _stamp(look(path)) != stamp:
-                    return False
+        try:  # every step in C: it is asked with each call
+            return tuple(map(_stamp, map(os.lstat, self.paths))) == self.stamps
         except OSError:
             return False
-        return True

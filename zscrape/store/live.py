@@ -110,20 +110,29 @@ class LiveTask(Struct, eq=False):
     ) -> bool:
         """Add to its log; False when there is no room left."""
         weight = len(body) + _ENTRY_OVERHEAD_BYTES
-        if self.size_bytes + weight > limit_bytes and self.freed_attempt < attempt:
+        if self.size_bytes + weight > limit_bytes and not self._is_taken(
+            kind, attempt, weight, limit_bytes
+        ):
+            return False
+        row = self.row
+        number = row.last_number = row.last_number + 1
+        self.tail.append(LogEntry(number, kind, attempt, at, body))
+        self.tail_bytes += weight
+        self.size_bytes += weight
+        if kind in _OUTPUT:
+            self.has_output_in_tail = True
+            if kind == "item":
+                self.item_bytes[attempt] = self.item_bytes.get(attempt, 0) + weight
+        return True
+
+    def _is_taken(self, kind: EntryKind, attempt: int, weight: int, limit_bytes: int) -> bool:
+        """Make room where there is none; True iff an entry of this weight is taken all the same."""
+        if self.freed_attempt < attempt:
             self._free_items(attempt)
         # A change of state is always told: whoever follows must learn how it ends.
         if self.size_bytes + weight > limit_bytes and kind != "state":
             self.row.dropped_count += 1
             return False
-        self.row.last_number += 1
-        self.tail.append(LogEntry(self.row.last_number, kind, attempt, at, body))
-        if kind in _OUTPUT:
-            self.has_output_in_tail = True
-        self.tail_bytes += weight
-        self.size_bytes += weight
-        if kind == "item":
-            self.item_bytes[attempt] = self.item_bytes.get(attempt, 0) + weight
         return True
 
     def _free_items(self, attempt: int) -> None:

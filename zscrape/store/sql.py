@@ -113,6 +113,7 @@ class SqlTaskStore:
         self._live: dict[TaskId, LiveTask] = {}
         self._keys: dict[tuple[str, str], LiveTask] = {}
         self._answers: dict[bytes, LiveTask] = {}  # completed, and not on the disk yet
+        self._answered: list[LiveTask] = []  # the last of these: their keys are made together
         self._dirty: dict[TaskId, LiveTask] = {}  # the longest waiting first
         self._discarded: list[TaskId] = []
         self._writing: list[Written] | None = None
@@ -213,17 +214,23 @@ class SqlTaskStore:
     def append(self, row: TaskRow, kind: EntryKind, attempt: int, at: float, body: bytes) -> int:
         """Add to the task's log; return the entry's number, or 0 when it is full."""
         task = self._live.get(row.id)
-        if task is None:
-            return 0
-        if not task.append(kind, attempt, at, body, self._policy.task_bytes):
+        if task is None or not task.append(kind, attempt, at, body, self._policy.task_bytes):
             return 0
         if kind == "state" and row.outcome is not None and row.outcome.is_ok:
-            task.answer_key = result_key(row.digest, row.parameters)
-            self._answers[task.answer_key] = task
+            self._answered.append(task)
         is_touched = task.is_dirty and self._timer is not None
         if not is_touched and (self._owner is not None or not task.says_nothing_new):
             self._touch(task)
         return row.last_number
+
+    def _note_answers(self) -> None:
+        """Make the keys by which answers are found: nobody waits for that but a `max_age`."""
+        answered, self._answered = self._answered, []
+        for task in answered:
+            row = task.row
+            key = task.answer_key = result_key(row.digest, row.parameters)
+            if self._live.get(row.id) is task:
+                self._answers[key] = task
 
     # ---- tasks that have ended -------------------------------------------------------
 
@@ -370,6 +377,7 @@ class SqlTaskStore:
         far = None if self._far is None or self._error is not None else self._far.policy
         is_all = self._is_all_due or self._error is not None or bool(self._barriers)
         self._is_all_due = False
+        self._note_answers()
         ready = (
             task
             for task in self._dirty.values()
@@ -869,6 +877,7 @@ class SqlTaskStore:
     ) -> TaskRow | None:
         """Return a completed task of the same bytes and parameters, ended at or after `since`."""
         key = result_key(digest, parameters)
+        self._note_answers()
         task = self._answers.get(key)
         row = task.row if task is not None else None
         if row is None or (client and row.client != client):

@@ -47,6 +47,7 @@ async def daemon_status(request: Request) -> Response:
     """`GET /daemonstatus.json`: how much waits, runs and has ended since the gateway began."""
     state = gateway_of(request)
     snapshot = state.router.snapshot()
+    state.counters.settle()
     counts = {
         "pending": snapshot.queued_count,
         "running": snapshot.assigned_count + snapshot.running_count,
