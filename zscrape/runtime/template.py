@@ -36,7 +36,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from zscrape.runtime import child, limits, marker, network, room, strays
+from zscrape.runtime import child, limits, marker, network, rehearsal, room, strays
 from zscrape.runtime.atfork import Hooks
 from zscrape.runtime.landlock import RULESET_FD
 from zscrape.runtime.sandbox import Sandbox, Step, read_plan
@@ -102,12 +102,12 @@ class Template:
         self._told: list[bytes] = []
 
     def rehearse(self, times_count: int) -> None:
-        """Do what children do before and when their attempts begin: see `child.rehearse`."""
+        """Do what children do before and when their attempts begin: see `rehearsal`."""
         steps: list[Step] = [(os.getppid, ())] * 8
         for _ in range(times_count):
             _take(steps)
             self._sandbox.rehearse_steps()
-        child.rehearse(self._scratch.decode(), times_count, self._sandbox.rehearse_confine)
+        rehearsal.rehearse(self._scratch.decode(), times_count, self._sandbox.rehearse_confine)
         os.dup2(self._null, RULESET_FD, False)
 
     def serve(self) -> None:
@@ -206,7 +206,7 @@ class Template:
         """Return how a child that is limited begins to wait for its attempt."""
         if self._is_exec:
             return [(self._become_fresh, (folder,))]
-        serve: Step = (child.serve, (self._confine,))
+        serve: Step = (child.serve, (self._confine, rehearsal.rehearse_ahead))
         if not self._has_browser:
             return [serve]
         from zscrape.runtime import chromium
@@ -460,7 +460,7 @@ def serve(arguments: list[str]) -> None:
                 if preload and watch is not None:  # code of others, too
                     watch()
                 import_ahead(preload)
-            child.rehearse(scratch, 1)  # whatever it loads must be there before the sandbox is
+            rehearsal.rehearse(scratch, 1)  # whatever it loads must be there before the sandbox is
             if kit:  # the lean one has too little to gain from it for 4 MB
                 _enlarge("code")
     except Exception as error:

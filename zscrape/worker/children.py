@@ -11,6 +11,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from zscrape.runtime import channel as frames
 from zscrape.worker.tree import Eye
 
 
@@ -45,6 +46,9 @@ class Keeper(Protocol):
     def refill(self) -> None:
         """Fork what has been taken."""
 
+    def rehearse_next(self) -> None:
+        """Have the spare that is taken next rehearse: nothing else is to be done."""
+
     def rest(self) -> None:
         """Have no more than one spare of a kind forked until the next is asked for."""
 
@@ -77,6 +81,7 @@ class Child:
         "exited",
         "eye",
         "folder",
+        "has_rehearsed",
         "id",
         "kill_at",
         "on_exit",
@@ -100,6 +105,7 @@ class Child:
         self.taken_at = 0.0  # when an attempt took it, by the clock
         self.watch_at = 0.0  # when its attempt is to be watched, by the loop's clock
         self.kill_at = 0.0  # when its end is overdue, by the loop's clock
+        self.has_rehearsed = False  # or does just now: see `rehearse`
         self.exited: Exit | None = None
         self.on_exit: Callable[[Exit], None] | None = None  # set iff an attempt has it
         self.run_count = 0  # attempts that it was given
@@ -126,6 +132,15 @@ class Child:
         for fd in (self.channel_fd, self.out_fd, self.err_fd):
             os.set_blocking(fd, False)
         return channel, out, err
+
+    def rehearse(self) -> None:
+        """Have it do on made-up data, while it waits, what it would do first for an attempt.
+
+        Raises:
+            OSError: It has ended.
+        """
+        self.has_rehearsed = True
+        os.write(self.channel_fd, frames.AT_REST)
 
     def hang_up(self) -> None:
         """Close our ends. A spare takes that as its end."""

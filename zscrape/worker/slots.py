@@ -27,7 +27,7 @@ from zscrape.runtime.limits import Limits as ChildLimits
 from zscrape.wire import Ask, Tell
 from zscrape.worker.assignment import Assignment
 from zscrape.worker.attempt import Running, SlotListener
-from zscrape.worker.children import Child
+from zscrape.worker.children import Child, Keeper
 from zscrape.worker.codes import CodeKey, Codes
 from zscrape.worker.environments import Environments, needs_environment
 from zscrape.worker.isolation import Isolation, examine
@@ -47,6 +47,7 @@ _READY_LIMIT_COUNT = 16
 # Spares beside one for each slot: what forks works in larger batches, and is waited for less.
 _SPARES_BESIDE_COUNT = 4
 _FIRST_KITS: tuple[tuple[str, ...], ...] = ((), ("http",))
+_REST_S = 0.02
 # What a task is told of its environment's build.
 _LOG_LINE_COUNT = 200
 _LOG_TAIL_COUNT = 20
@@ -102,6 +103,8 @@ class Slots:
             policy.slot_count if policy.browser_slots is None else max(1, policy.browser_slots)
         )
         self._is_closed = False
+        self._is_crowded = False  # several attempts have run at once since none did
+        self._latest: Keeper | None = None  # the template of the attempt that was launched last
         self._supervisor: Supervisor | None = None
         # What follows from a script's manifest alone is worked out once, not for each attempt.
         self._need = functools.lru_cache(_NEEDS_COUNT)(self._need_of)
@@ -213,6 +216,7 @@ class Slots:
             on_over=self._on_over,
             robots=self._robots,
         )
+        self._is_crowded |= bool(self._running)
         self._running[assignment.task_id, assignment.attempt] = running
         if assignment.trace_id:  # who sends one follows the call: a line for each costs too much
             self._log.info(
@@ -409,6 +413,7 @@ class Slots:
 
     def _launch(self, running: Running, child: Child, folder: str, python: str) -> None:
         run = running.assignment.run
+        self._latest = child.template
         if child.run_count:  # it has the script already
             running.launch(child, folder)
             return
@@ -448,6 +453,15 @@ class Slots:
         del self._running[assignment.task_id, assignment.attempt]
         if running.preparing is not None and not running.preparing.done():
             running.preparing.cancel()
+        if not self._running and not self._is_closed:
+            # Soon: once its end is told. After several at once more of them may be on their way.
+            self._loop.call_later(_REST_S if self._is_crowded else 0.0, self._on_rest)
+            self._is_crowded = False
+
+    def _on_rest(self) -> None:
+        """Use the time until the next attempt for what that would have to wait for."""
+        if self._latest is not None and not self._running and not self._is_closed:
+            self._latest.rehearse_next()
 
 
 class _Trial:
