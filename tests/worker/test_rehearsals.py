@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from tests.worker.conftest import Stage, until
-from zscrape.model import Limits, OutcomeCode
+from zscrape.model import OutcomeCode
 from zscrape.worker.children import Child
 from zscrape.worker.slots import SlotPolicy
 
@@ -49,10 +51,10 @@ def waiting(stage: Stage) -> list[list[Child]]:
 
 def rehearsed(stage: Stage) -> list[Child]:
     """Return the spares that have rehearsed, or do just now."""
-    return [child for spares in waiting(stage) for child in spares if child.has_rehearsed]
+    return [child for spares in waiting(stage) for child in spares if child.rehearsed_count]
 
 
-async def rested(stage: Stage, name: str = "", **options: object) -> Child:
+async def rested(stage: Stage, name: str = "", **options: Any) -> Child:
     """Run an attempt after which nothing is to be done, until a spare rehearses; return that."""
     name = name or stage.write(_ONE)
     while not rehearsed(stage):
@@ -81,21 +83,39 @@ async def test_nothing_rehearses_beside_an_attempt(own: Stage) -> None:
     assert rehearsed(own) == []
 
 
-@pytest.mark.parametrize("kit", [(), ("http",)])
-async def test_an_attempt_finds_nothing_of_a_rehearsal(own: Stage, kit: tuple[str, ...]) -> None:
-    """Modules, path, arguments, descriptors and limits are those of a child that never did it."""
+@pytest.mark.parametrize(
+    ("kit", "network", "count"),
+    [((), "public", 1), (("http",), "public", 2), (("http",), "none", 2)],
+)
+async def test_an_attempt_finds_nothing_of_rehearsals(
+    own: Stage, kit: tuple[str, ...], network: str, count: int
+) -> None:
+    """Modules, path, arguments, descriptors and limits are those of a child that never did any."""
+    options: dict[str, Any] = {"kit": kit, "network": network}
     name = own.write(_STANDING)
-    running = own.begin(own.write("import time\ndef run():\n    time.sleep(60)"), kit=kit)
-    plain = own.begin(name, kit=kit)  # beside another one: nothing was to rehearse
+    running = own.begin(own.write("import time\ndef run():\n    time.sleep(60)"), **options)
+    plain = own.begin(name, **options)  # beside another one: nothing was to rehearse
     await plain.finished.wait()
     own.slots.stop(running.assignment.task_id, 1, OutcomeCode.CANCELLED)
     await running.finished.wait()
-    child = await rested(own, kit=kit)
-    after = own.begin(name, kit=kit)
+    child = await rested(own, **options)
+    loop = asyncio.get_running_loop()
+    await until(lambda: child.rehearsed_count == count and child.rehearses_until < loop.time())
+    after = own.begin(name, **options)
     await after.finished.wait()
 
     assert after.data[0] == child.pid
     assert after.data[1:] == plain.data[1:]
+
+
+async def test_an_attempt_does_not_wait_for_a_rehearsed_visit(own: Stage) -> None:
+    """Whoever comes while the next spare makes a visit is given the one after it."""
+    child = await rested(own)
+    child.rehearses_until = asyncio.get_running_loop().time() + 60.0
+    ran = await own.run(_PID)
+
+    assert ran.data != child.pid
+    assert ran.outcome.is_ok
 
 
 async def test_the_request_may_come_with_the_word_to_rehearse(own: Stage) -> None:
@@ -108,7 +128,7 @@ async def test_the_request_may_come_with_the_word_to_rehearse(own: Stage) -> Non
     os.kill(child.pid, signal.SIGSTOP)
     took_first = own.begin(name)
     await took_first.finished.wait()
-    await until(lambda: child.has_rehearsed)
+    await until(lambda: child.rehearsed_count > 0)
     ran = own.begin(name)
     os.kill(child.pid, signal.SIGCONT)
     await ran.finished.wait()
@@ -125,12 +145,3 @@ async def test_a_spare_that_ends_rehearsing_is_given_to_nobody(own: Stage) -> No
     ran = await own.run(_PID)
 
     assert ran.data != child.pid
-
-
-async def test_processor_time_of_a_rehearsal_is_no_attempts(own: Stage) -> None:
-    """A rehearsed child tells what its attempt has used since, not what it used before."""
-    await rested(own)
-    used = "import resource\ndef run():\n    return sum(resource.getrusage(0)[:2])"
-    ran = await own.run(used, limits=Limits(cpu_s=5))
-
-    assert ran.outcome.usage.cpu_s < ran.data

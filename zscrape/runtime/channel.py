@@ -72,7 +72,7 @@ class Channel:
         data = _read(self._fd, _FIRST_READ_BYTES)
         if data[:4] == (len(data) - 4).to_bytes(4, "big", signed=True):  # the rule: that is all
             return data[5:]
-        if data[:5] == AT_REST:  # and the request has come since, so that it no longer matters
+        while data[:5] == AT_REST and len(data) > 5:  # something has come since: that counts
             data = data[5:]
         while len(data) < 4:
             more = os.read(self._fd, _READ_BYTES)

@@ -15,16 +15,13 @@ import gc
 import marshal
 import os
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from zscrape.runtime import channel as frames, child, limits
 from zscrape.runtime.channel import Channel
 from zscrape.runtime.child import CHANNEL_FD
 from zscrape.runtime.context import Said
 from zscrape.runtime.entry import compiled
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _SOURCE = """
 def run(value, ctx=None):
@@ -88,11 +85,18 @@ def rehearse(scratch: str, times_count: int, confine: Callable[[str], None] | No
 
 
 def rehearse_ahead() -> None:
-    """Run a small script in this process, a child without a request, and forget it.
+    """Do what is next in this process, a child without a request; nothing if all is done.
 
     Raises:
-        RuntimeError: It did not go well: this process is none for an attempt.
+        Exception: It did not go well: this process is none for an attempt.
     """
+    if ahead:
+        ahead.pop(0)()
+        child.ahead_us = limits.usage()[0]
+
+
+def _run_ahead() -> None:
+    """Run a small script, and forget it."""
     said = child.inherited
     kept = os.dup(CHANNEL_FD)
     os.dup2(_NULL_FD, CHANNEL_FD, False)  # whatever it says
@@ -105,7 +109,10 @@ def rehearse_ahead() -> None:
     script = sys.modules.pop(_MODULE)
     if not script.is_done or said.is_cancelled:  # asked to end: that was not for this
         raise RuntimeError("a rehearsal was not done")
-    child.ahead_us = limits.usage()[0]
+
+
+# What a child rehearses, one after the other, each when it is told to; a kit adds its own.
+ahead: list[Callable[[], None]] = [_run_ahead]
 
 
 def _request_of(folder: str, entry_point: str, params: bytes, code: bytes) -> bytes:

@@ -409,6 +409,7 @@ def warm(kit: str, *, is_forked: bool = True) -> None:
         del sys.modules["httpx._main"]
         if is_forked:
             warming.warm()
+            rehearsal.ahead.append(warming.visit_ahead)
         else:
             warming.load()
     if has_browser(kit):

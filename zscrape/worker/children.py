@@ -46,8 +46,8 @@ class Keeper(Protocol):
     def refill(self) -> None:
         """Fork what has been taken."""
 
-    def rehearse_next(self) -> None:
-        """Have the spare that is taken next rehearse: nothing else is to be done."""
+    def rehearse_next(self) -> bool:
+        """Have the spare that is taken next rehearse; True iff there is more for it to do."""
 
     def rest(self) -> None:
         """Have no more than one spare of a kind forked until the next is asked for."""
@@ -81,7 +81,6 @@ class Child:
         "exited",
         "eye",
         "folder",
-        "has_rehearsed",
         "id",
         "kill_at",
         "on_exit",
@@ -89,6 +88,8 @@ class Child:
         "out_fd",
         "pid",
         "pidfd",
+        "rehearsed_count",
+        "rehearses_until",
         "run_count",
         "taken_at",
         "template",
@@ -105,7 +106,8 @@ class Child:
         self.taken_at = 0.0  # when an attempt took it, by the clock
         self.watch_at = 0.0  # when its attempt is to be watched, by the loop's clock
         self.kill_at = 0.0  # when its end is overdue, by the loop's clock
-        self.has_rehearsed = False  # or does just now: see `rehearse`
+        self.rehearsed_count = 0  # how often it was told to: see `rehearse`
+        self.rehearses_until = 0.0  # by the loop's clock; set where that may take long
         self.exited: Exit | None = None
         self.on_exit: Callable[[Exit], None] | None = None  # set iff an attempt has it
         self.run_count = 0  # attempts that it was given
@@ -134,12 +136,12 @@ class Child:
         return channel, out, err
 
     def rehearse(self) -> None:
-        """Have it do on made-up data, while it waits, what it would do first for an attempt.
+        """Have it do on made-up data, while it waits, what it would have to do in an attempt.
 
         Raises:
             OSError: It has ended.
         """
-        self.has_rehearsed = True
+        self.rehearsed_count += 1
         os.write(self.channel_fd, frames.AT_REST)
 
     def hang_up(self) -> None:

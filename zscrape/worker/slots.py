@@ -47,7 +47,7 @@ _READY_LIMIT_COUNT = 16
 # Spares beside one for each slot: what forks works in larger batches, and is waited for less.
 _SPARES_BESIDE_COUNT = 4
 _FIRST_KITS: tuple[tuple[str, ...], ...] = ((), ("http",))
-_REST_S = 0.02
+_REST_S = 0.02  # without an attempt: the next one is not at the door
 # What a task is told of its environment's build.
 _LOG_LINE_COUNT = 200
 _LOG_TAIL_COUNT = 20
@@ -103,6 +103,7 @@ class Slots:
             policy.slot_count if policy.browser_slots is None else max(1, policy.browser_slots)
         )
         self._is_closed = False
+        self._resting: asyncio.TimerHandle | None = None  # set iff nothing has run since
         self._is_crowded = False  # several attempts have run at once since none did
         self._latest: Keeper | None = None  # the template of the attempt that was launched last
         self._supervisor: Supervisor | None = None
@@ -217,6 +218,7 @@ class Slots:
             robots=self._robots,
         )
         self._is_crowded |= bool(self._running)
+        self._end_rest()
         self._running[assignment.task_id, assignment.attempt] = running
         if assignment.trace_id:  # who sends one follows the call: a line for each costs too much
             self._log.info(
@@ -234,6 +236,11 @@ class Slots:
         if not is_begun:
             running.preparing = self._loop.create_task(self._prepare(running))
             running.preparing.add_done_callback(lambda task: self._on_prepared(running, task))
+
+    def _end_rest(self) -> None:
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
 
     def prepare(self, run: RunSpec) -> None:
         """Get a script ready beside what runs; what goes wrong is told when it is to run."""
@@ -284,6 +291,7 @@ class Slots:
         if self._is_closed:
             return
         self._is_closed = True
+        self._end_rest()
         for running in (*self._running.values(), *self._beside):
             running.abandon(OutcomeCode.WORKER_LOST)
         for task in self._readying:
@@ -455,13 +463,17 @@ class Slots:
             running.preparing.cancel()
         if not self._running and not self._is_closed:
             # Soon: once its end is told. After several at once more of them may be on their way.
-            self._loop.call_later(_REST_S if self._is_crowded else 0.0, self._on_rest)
+            self._rest_in(_REST_S if self._is_crowded else 0.0)
             self._is_crowded = False
+
+    def _rest_in(self, delay_s: float) -> None:
+        self._resting = self._loop.call_later(delay_s, self._on_rest)
 
     def _on_rest(self) -> None:
         """Use the time until the next attempt for what that would have to wait for."""
-        if self._latest is not None and not self._running and not self._is_closed:
-            self._latest.rehearse_next()
+        self._resting = None
+        if self._latest is not None and self._latest.rehearse_next():
+            self._rest_in(_REST_S)
 
 
 class _Trial:

@@ -33,6 +33,7 @@ _BROWSER_REFILL_DELAY_S = 0.5
 _KIND_LIMIT_COUNT = 32
 _BATCH_LIMIT_COUNT = 8  # spares per fork command: what the template touches is shared by them
 _TOP_UP_DELAY_S = 0.02
+_VISIT_LIMIT_S = 0.01  # longer than a rehearsed visit takes
 _NO_ROOM_DELAY_S = 0.5
 # The kernel's list of children may leave one out while others end: only after a few sweeps in
 # a row that found nothing is there nothing.
@@ -116,6 +117,8 @@ class Template:
         spares.target_count = self._target_count(wanted)
         if not spares.waiting:
             self._fork(wanted, 1)
+        elif spares.waiting[0].rehearses_until > now:  # it would be waited for
+            spares.waiting.rotate(-1)
         child = spares.waiting.popleft()
         self._taken = spares
         self.active.add(child.id)
@@ -163,23 +166,29 @@ class Template:
         if spares.missing_count >= batch:
             self._fork_ahead(wanted, batch)
 
-    def rehearse_next(self) -> None:
-        """Have the spare that is taken next rehearse: nothing else is to be done.
+    def rehearse_next(self) -> bool:
+        """Have the spare that is taken next rehearse; True iff there is more for it to do.
 
-        One at a time: it costs as much as a third of a task, and half a megabyte.
+        Only one, and where nothing else is to be done: the first time takes it as long as a third
+        of a task and half a megabyte; with a kit the second, a visit, several times that.
         """
         waiting = self._taken.waiting if self._taken is not None else None
         if not waiting or self._is_closing or self._policy.isolation == "exec":
-            return
+            return False
         child = waiting[0]
-        if not child.pid or child.has_rehearsed:
-            return
+        most_count = 2 if self.kind.kit else 1
+        if not child.pid or child.rehearsed_count == most_count:
+            return not child.pid
         # Should it end of it, nobody may be given it.
         self._pump.add(child.channel_fd, functools.partial(self._on_spare_over, child))
+        if child.rehearsed_count:
+            child.rehearses_until = self._loop.time() + _VISIT_LIMIT_S
         try:
             child.rehearse()
         except OSError:  # it has ended before
             self._on_spare_over(child)
+            return False
+        return child.rehearsed_count < most_count
 
     def _on_spare_over(self, child: Child) -> None:
         """Let go of a spare that has ended; a spare that lives says nothing."""
