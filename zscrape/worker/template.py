@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from zscrape.log import get_logger
 from zscrape.runtime import marker
 from zscrape.runtime.limits import Limits
 from zscrape.worker import processes, strays
@@ -192,7 +193,9 @@ class Template:
 
     def _on_spare_over(self, child: Child) -> None:
         """Let go of a spare that has ended; a spare that lives says nothing."""
-        if child.exited is None:
+        self._pump.remove(child.channel_fd)
+        if child.exited is None and not self._is_closing:
+            get_logger().warning("spare_lost", process=child.pid)
             self._forget_spare(child)
             self.expect_exit(child, _EXIT_TIMEOUT_S)
 
