@@ -177,7 +177,8 @@ class Template:
         if not waiting or self._is_closing or self._policy.isolation == "exec":
             return False
         child = waiting[0]
-        most_count = 2 if self.kind.kit else 1
+        # What others' modules have made of sockets is nothing to find out here.
+        most_count = 2 if self.kind.kit and not self.kind.preload else 1
         if not child.pid or child.rehearsed_count == most_count:
             return not child.pid
         # Should it end of it, nobody may be given it.
