@@ -104,6 +104,10 @@ EVENTS: Final[dict[str, Text]] = {
         "Script {script_name} could not be made ready ahead of time: {reason}",
         "스크립트 {script_name}을(를) 미리 준비하지 못했습니다: {reason}",
     ),
+    "event.spare_lost": Text(
+        "Process {process} of the worker has ended while it made ready for a task; another takes its place.",
+        "작업을 준비하던 워커의 프로세스 {process}이(가) 끝났습니다. 다른 프로세스가 대신합니다.",
+    ),
     "event.listing_unreadable": Text(
         "What was kept of repository {repository} in {path} cannot be read and is fetched anew: {reason}",
         "{path}에 보관된 저장소 {repository}의 목록을 읽을 수 없어 다시 가져옵니다: {reason}",

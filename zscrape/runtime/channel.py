@@ -12,6 +12,8 @@ import os
 
 # What a child says. The first frame that a child hears is its request, of kind REQUEST.
 REQUEST = b"q"
+# Or, before it and with nothing in it: nobody needs this child yet.
+AT_REST = b"\0\0\0\1z"
 LOG = b"l"
 PROGRESS = b"p"
 ITEM = b"i"
@@ -70,6 +72,8 @@ class Channel:
         data = _read(self._fd, _FIRST_READ_BYTES)
         if data[:4] == (len(data) - 4).to_bytes(4, "big", signed=True):  # the rule: that is all
             return data[5:]
+        while data[:5] == AT_REST and len(data) > 5:  # something has come since: that counts
+            data = data[5:]
         while len(data) < 4:
             more = os.read(self._fd, _READ_BYTES)
             if not more:

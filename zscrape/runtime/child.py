@@ -72,20 +72,10 @@ _FIELDS_COUNT = len(FIELDS)
 # Modes. RUN_PLAIN: the code is that of a plain script. REPLAY: sites answer as they did once.
 RUN, RUN_PLAIN, COMPILE, REPLAY = b"r", b"p", b"c", b"y"
 
-_REHEARSAL = """
-def run(value, ctx=None):
-    yield {"value": value}
-    return {"value": value, "text": "text", "list": [1, 2.5, None, True]}
-
-def nothing():
-    pass
-"""
-_REHEARSED = (("main.py", b'{"value":1}'), ("main.py:nothing", b"{}"))
-
 CHANNEL_FD = 3
 # Made in the template and inherited: what a child need not make itself costs it nothing.
 _channel = Channel(CHANNEL_FD)
-_said = Said(_channel, 0)
+inherited = Said(_channel, 0)  # of the first attempt
 _set_traceback = vars(BaseException)["__traceback__"].__set__
 # Each module that a child looks something up in is a page more that it copies.
 _depth, _set_depth, _enable_collector = sys.getrecursionlimit, sys.setrecursionlimit, gc.enable
@@ -100,6 +90,7 @@ _standing: Standing | None = None
 _loaded: Callable[..., Any] | None = None
 # Called before any code of a script: see `network.prepare`.
 before_script: Callable[[], None] | None = None
+ahead_us = 0  # of processor time that no attempt has used: see `rehearsal.rehearse_ahead`
 
 
 def on_sigterm(_number: int, _frame: Any) -> None:
@@ -113,7 +104,9 @@ def on_sigterm(_number: int, _frame: Any) -> None:
 
 
 def serve(
-    confine: Callable[[str], None] | None, leave: Callable[[int], NoReturn] = os._exit
+    confine: Callable[[str], None] | None,
+    rehearse: Callable[[], None] | None = None,
+    leave: Callable[[int], NoReturn] = os._exit,
 ) -> None:
     """Wait for one request, run it, answer, exit. Never returns.
 
@@ -122,15 +115,19 @@ def serve(
     Args:
         confine: Keeps this process to the folder of a script, from before it is loaded; None:
             nothing can.
+        rehearse: Called when the worker says, before any request, that there is time for it.
         leave: Bound here because a script may replace `os._exit`.
     """
     status = 1
     try:
         payload = _channel.receive()
-        is_kept = payload is not None and _answer(_said, payload, confine)
+        while payload == b"" and rehearse is not None:
+            rehearse()
+            payload = _channel.receive()
+        is_kept = payload is not None and answer(inherited, payload, confine)
         while is_kept:
             payload = _channel.receive()
-            is_kept = payload is not None and _answer(Said(_channel, 0), payload, None)
+            is_kept = payload is not None and answer(Said(_channel, 0), payload, None)
         status = 0
     except BrokenPipeError:  # the worker is gone: nobody is left to tell
         status = 0
@@ -138,7 +135,7 @@ def serve(
         leave(status)
 
 
-def _answer(said: Said, payload: bytes, confine: Callable[[str], None] | None) -> bool:
+def answer(said: Said, payload: bytes, confine: Callable[[str], None] | None) -> bool:
     """Run what is asked for and answer; True iff another request may follow."""
     request = payload.split(b"\0", _FIELDS_COUNT)
     if request[14] != b"0":
@@ -146,7 +143,7 @@ def _answer(said: Said, payload: bytes, confine: Callable[[str], None] | None) -
     if confine is not None:
         confine(request[2].decode())
     cpu_s, left_count = int(request[6]), int(request[13])
-    used_us = 0
+    used_us = ahead_us
     if left_count or _standing is not None:
         used_us = _stand(cpu_s, left_count)
     elif cpu_s:
@@ -184,7 +181,7 @@ def _stand(cpu_s: int, left_count: int) -> int:
     from zscrape.runtime.reuse import Standing
 
     _standing = Standing()
-    return 0
+    return ahead_us
 
 
 def _is_kept(said: Said) -> bool:
@@ -415,49 +412,6 @@ def _flush() -> None:
             getattr(sys, name).flush()
         except BaseException:  # noqa: BLE001, S112 - whatever it is, there is nothing to save
             continue
-
-
-def rehearse(scratch: str, times_count: int, confine: Callable[[str], None] | None = None) -> None:
-    """Run small scripts `times_count` times in this process, as a child would.
-
-    Called in the template before its first fork. What runs often here is specialised, its
-    types and attributes are cached and its allocations have their places, so that a child
-    finds all that done: each page that it does not write to is a page fault less.
-    """
-    folder = f"{scratch}/rehearsal-{os.getpid()}"
-    path = f"{folder}/main.py"
-    os.mkdir(folder)  # noqa: PTH102 - pathlib is not loaded here
-    with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123 - pathlib is not loaded here
-        file.write(_REHEARSAL)
-    compiled_code = bytes.fromhex(compiled(folder, "main.py")[1])
-    payloads = [
-        _rehearsal(folder, entry_point, params, code)
-        for entry_point, params in _REHEARSED
-        for code in (b"", compiled_code)
-    ]
-    kept_path = list(sys.path)
-    null = os.open("/dev/null", os.O_WRONLY)
-    reader, writer = os.pipe()
-    for payload in payloads * times_count:
-        os.write(writer, (len(payload) + 1).to_bytes(4, "big") + frames.REQUEST + payload)
-        _answer(Said(Channel(null), 0), Channel(reader).receive() or b"", confine)
-        limits.rehearse()
-        sys.path[:] = kept_path
-    del sys.modules["main"]  # once: a child must not be the one that finds its table full
-    os.close(reader)
-    os.close(writer)
-    os.close(null)
-    sys.argv = [""]  # what this process was started with each child would let go of
-    gc.disable()
-    os.unlink(path)  # noqa: PTH108 - as above
-    os.rmdir(folder)  # noqa: PTH106 - as above
-
-
-def _rehearsal(folder: str, entry_point: str, params: bytes, code: bytes) -> bytes:
-    """Return a request: see `FIELDS`."""
-    told = ["0", "1", folder, entry_point, "rehearsal", "300.0", "0", "512000000", "67108864"]
-    told += [RUN.decode(), str(len(code)), "0", "", "0", "0"]
-    return "\0".join([*told, ""]).encode() + params + code
 
 
 def install_sigterm() -> None:

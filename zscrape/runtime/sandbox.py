@@ -138,7 +138,7 @@ class Sandbox:
         return None if self._grants is None else self._grants.enforce
 
     def rehearse_steps(self) -> None:
-        """Make calls like those of `steps` in a template: see `child.rehearse`."""
+        """Make calls like those of `steps` in a template: see `rehearsal`."""
         syscalls.NOTHING()
 
     def rehearse_confine(self, _script_folder: str) -> None:

@@ -36,7 +36,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from zscrape.runtime import child, hugepages, limits, marker, network, room, strays
+from zscrape.runtime import child, hugepages, limits, marker, network, rehearsal, room, strays
 from zscrape.runtime.atfork import Hooks
 from zscrape.runtime.landlock import RULESET_FD
 from zscrape.runtime.sandbox import Sandbox, Step, read_plan
@@ -106,12 +106,12 @@ class Template:
         self._forked_count = 0
 
     def rehearse(self, times_count: int) -> None:
-        """Do what children do before and when their attempts begin: see `child.rehearse`."""
+        """Do what children do before and when their attempts begin: see `rehearsal`."""
         steps: list[Step] = [(os.getppid, ())] * 8
         for _ in range(times_count):
             _take(steps)
             self._sandbox.rehearse_steps()
-        child.rehearse(self._scratch.decode(), times_count, self._sandbox.rehearse_confine)
+        rehearsal.rehearse(self._scratch.decode(), times_count, self._sandbox.rehearse_confine)
         os.dup2(self._null, RULESET_FD, False)
 
     def enlarge_in_use(self) -> None:
@@ -225,7 +225,7 @@ class Template:
         """Return how a child that is limited begins to wait for its attempt."""
         if self._is_exec:
             return [(self._become_fresh, (folder,))]
-        serve: Step = (child.serve, (self._confine,))
+        serve: Step = (child.serve, (self._confine, rehearsal.rehearse_ahead))
         if not self._has_browser:
             return [serve]
         from zscrape.runtime import chromium
@@ -428,6 +428,7 @@ def warm(kit: str, *, is_forked: bool = True) -> None:
         del sys.modules["httpx._main"]
         if is_forked:
             warming.warm()
+            rehearsal.ahead.append(warming.visit_ahead)
         else:
             warming.load()
     if has_browser(kit):
@@ -479,7 +480,7 @@ def serve(arguments: list[str]) -> None:
                 if preload and watch is not None:  # code of others, too
                     watch()
                 import_ahead(preload)
-            child.rehearse(scratch, 1)  # whatever it loads must be there before the sandbox is
+            rehearsal.rehearse(scratch, 1)  # whatever it loads must be there before the sandbox is
             if kit:
                 hugepages.enlarge_code(*hugepages.find_code())
     except Exception as error:

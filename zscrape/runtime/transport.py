@@ -129,8 +129,13 @@ class Transport(httpx.BaseTransport):
         for each in self._pools.values():
             each.close()
 
-    def connect_by(self, backend: httpcore.NetworkBackend) -> None:
-        """Reach sites without a proxy by another way than sockets of the network."""
+    def connect_by(self, backend: httpcore.NetworkBackend, *, is_plain: bool = False) -> None:
+        """Reach sites without a proxy by another way than sockets of the network.
+
+        Args:
+            backend: That way.
+            is_plain: Only for questions that `ask` is for.
+        """
 
         def connect(host: str, port: int, timeout_s: float) -> socket.socket:
             made: socket.socket = backend.connect_tcp(host, port, timeout_s).get_extra_info(
@@ -139,6 +144,8 @@ class Transport(httpx.BaseTransport):
             return made
 
         self._connections.connect = connect
+        if is_plain:
+            return
         self._pool("")._pool._network_backend = backend  # noqa: SLF001 - httpx hands none on
 
     def _bounded(

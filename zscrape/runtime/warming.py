@@ -113,8 +113,18 @@ def _ask(kind: str, _body: Any, *, timeout_s: float | None = None) -> Any:
     return _SAID[kind]
 
 
-def _visit(answers: bytes) -> None:
-    """Get a page by a client of its own as a script does, and another by the same connection."""
+def visit_ahead() -> None:
+    """Get a page as most scripts do, in a child that waits: see `rehearsal.rehearse_ahead`."""
+    _visit(_PLAIN % (len(_BODY), _BODY), (_URL,), is_plain=True)
+
+
+def _visit(
+    answers: bytes,
+    addresses: tuple[str, ...] = (_URL, f"{_URL}page?number=2"),
+    *,
+    is_plain: bool = False,
+) -> None:
+    """Get pages by a client of its own as a script does, one after the other."""
     ends_at = time.monotonic() + ctx_http.TIMEOUT_S
     http = ctx_http.Http(
         script_name="warm",
@@ -123,8 +133,8 @@ def _visit(answers: bytes) -> None:
         recorder=Recording(),
     )
     site = _Site(answers)
-    http.transport.connect_by(site)
-    for address in (_URL, f"{_URL}page?number=2"):
+    http.transport.connect_by(site, is_plain=is_plain)
+    for address in addresses:
         page = http.get(address)
         page.css("title")[0].text  # noqa: B018 - what it does is what counts
         page.css("li.row").texts  # noqa: B018

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from zscrape.runtime import channel as frames
 from zscrape.worker.tree import Eye
 
 
@@ -44,6 +45,9 @@ class Keeper(Protocol):
 
     def refill(self) -> None:
         """Fork what has been taken."""
+
+    def rehearse_next(self) -> bool:
+        """Have the spare that is taken next rehearse; True iff there is more for it to do."""
 
     def rest(self) -> None:
         """Have no more than one spare of a kind forked until the next is asked for."""
@@ -84,6 +88,8 @@ class Child:
         "out_fd",
         "pid",
         "pidfd",
+        "rehearsed_count",
+        "rehearses_until",
         "run_count",
         "taken_at",
         "template",
@@ -100,6 +106,8 @@ class Child:
         self.taken_at = 0.0  # when an attempt took it, by the clock
         self.watch_at = 0.0  # when its attempt is to be watched, by the loop's clock
         self.kill_at = 0.0  # when its end is overdue, by the loop's clock
+        self.rehearsed_count = 0  # how often it was told to: see `rehearse`
+        self.rehearses_until = 0.0  # by the loop's clock; set where that may take long
         self.exited: Exit | None = None
         self.on_exit: Callable[[Exit], None] | None = None  # set iff an attempt has it
         self.run_count = 0  # attempts that it was given
@@ -126,6 +134,15 @@ class Child:
         for fd in (self.channel_fd, self.out_fd, self.err_fd):
             os.set_blocking(fd, False)
         return channel, out, err
+
+    def rehearse(self) -> None:
+        """Have it do on made-up data, while it waits, what it would have to do in an attempt.
+
+        Raises:
+            OSError: It has ended.
+        """
+        self.rehearsed_count += 1
+        os.write(self.channel_fd, frames.AT_REST)
 
     def hang_up(self) -> None:
         """Close our ends. A spare takes that as its end."""

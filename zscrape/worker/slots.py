@@ -28,7 +28,7 @@ from zscrape.wire import Ask, Tell
 from zscrape.worker.alarms import Alarms
 from zscrape.worker.assignment import Assignment
 from zscrape.worker.attempt import Running, SlotListener, begun
-from zscrape.worker.children import Child
+from zscrape.worker.children import Child, Keeper
 from zscrape.worker.codes import CodeKey, Codes
 from zscrape.worker.environments import Environments, needs_environment
 from zscrape.worker.isolation import Isolation, examine
@@ -48,6 +48,7 @@ _READY_LIMIT_COUNT = 16
 # Spares beside one for each slot: what forks works in larger batches, and is waited for less.
 _SPARES_BESIDE_COUNT = 4
 _FIRST_KITS: tuple[tuple[str, ...], ...] = ((), ("http",))
+_REST_S = 0.02  # without an attempt: the next one is not at the door
 # What a task is told of its environment's build.
 _LOG_LINE_COUNT = 200
 _LOG_TAIL_COUNT = 20
@@ -114,6 +115,9 @@ class Slots:
             policy.slot_count if policy.browser_slots is None else max(1, policy.browser_slots)
         )
         self._is_closed = False
+        self._resting: asyncio.TimerHandle | None = None  # set iff nothing has run since
+        self._is_crowded = False  # several attempts have run at once since none did
+        self._latest: Keeper | None = None  # the template of the attempt that was launched last
         self._supervisor: Supervisor | None = None
         # What follows from a script's manifest alone is worked out once, not for each attempt.
         self._plan = functools.lru_cache(_PLANS_COUNT)(self._plan_of)
@@ -218,6 +222,8 @@ class Slots:
     def begin(self, assignment: Assignment) -> None:
         """Run an attempt; the listener hears the rest."""
         running = self._begun(assignment, self._listener, self._on_over, self._robots)
+        self._is_crowded |= bool(self._running)
+        self._end_rest()
         self._running[assignment.task_id, assignment.attempt] = running
         if assignment.trace_id:  # who sends one follows the call: a line for each costs too much
             self._log.info(
@@ -252,6 +258,11 @@ class Slots:
             on_over=on_over,
             robots=robots,
         )
+
+    def _end_rest(self) -> None:
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
 
     def prepare(self, run: RunSpec) -> None:
         """Get a script ready beside what runs; what goes wrong is told when it is to run."""
@@ -296,6 +307,7 @@ class Slots:
         if self._is_closed:
             return
         self._is_closed = True
+        self._end_rest()
         for running in (*self._running.values(), *self._beside):
             running.abandon(OutcomeCode.WORKER_LOST)
         for task in self._readying:
@@ -441,6 +453,7 @@ class Slots:
         self._loop.call_exception_handler(told)
 
     def _launch(self, running: Running, child: Child, folder: str, plan: _Plan) -> None:
+        self._latest = child.template
         if child.run_count:  # it has the script already
             running.launch(child, folder)
             return
@@ -472,6 +485,19 @@ class Slots:
         del self._running[assignment.task_id, assignment.attempt]
         if running.preparing is not None and not running.preparing.done():
             running.preparing.cancel()
+        if not self._running and not self._is_closed:
+            # Soon: once its end is told. After several at once more of them may be on their way.
+            self._rest_in(_REST_S if self._is_crowded else 0.0)
+            self._is_crowded = False
+
+    def _rest_in(self, delay_s: float) -> None:
+        self._resting = self._loop.call_later(delay_s, self._on_rest)
+
+    def _on_rest(self) -> None:
+        """Use the time until the next attempt for what that would have to wait for."""
+        self._resting = None
+        if self._latest is not None and self._latest.rehearse_next():
+            self._rest_in(_REST_S)
 
 
 class _Trial:

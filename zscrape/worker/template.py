@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from zscrape.log import get_logger
 from zscrape.runtime import marker
 from zscrape.runtime.limits import Limits
 from zscrape.worker import processes, strays
@@ -33,6 +34,7 @@ _BROWSER_REFILL_DELAY_S = 0.5
 _KIND_LIMIT_COUNT = 32
 _BATCH_LIMIT_COUNT = 8  # spares per fork command: what the template touches is shared by them
 _TOP_UP_DELAY_S = 0.02
+_VISIT_LIMIT_S = 0.01  # longer than a rehearsed visit takes
 _NO_ROOM_DELAY_S = 0.5
 # The kernel's list of children may leave one out while others end: only after a few sweeps in
 # a row that found nothing is there nothing.
@@ -69,6 +71,7 @@ class Template:
         self._scratch = scratch
         self._loop = asyncio.get_running_loop()
         self._spares: dict[Limits, Spares] = {}
+        self._taken: Spares | None = None  # those that a child was last taken from
         self._next_id = 0
         self._unsent: deque[tuple[bytes, list[int]]] = deque()
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -115,7 +118,10 @@ class Template:
         spares.target_count = self._target_count(wanted)
         if not spares.waiting:
             self._fork(wanted, 1)
+        elif spares.waiting[0].rehearses_until > now:  # it would be waited for
+            spares.waiting.rotate(-1)
         child = spares.waiting.popleft()
+        self._taken = spares
         self.active.add(child.id)
         self._unwatched.append(child)
         self._given(child, now)
@@ -160,6 +166,39 @@ class Template:
         batch = min(max(spares.target_count * 3 // 4, 1), _BATCH_LIMIT_COUNT)
         if spares.missing_count >= batch:
             self._fork_ahead(wanted, batch)
+
+    def rehearse_next(self) -> bool:
+        """Have the spare that is taken next rehearse; True iff there is more for it to do.
+
+        Only one, and where nothing else is to be done: the first time takes it as long as a third
+        of a task and half a megabyte; with a kit the second, a visit, several times that.
+        """
+        waiting = self._taken.waiting if self._taken is not None else None
+        if not waiting or self._is_closing or self._policy.isolation == "exec":
+            return False
+        child = waiting[0]
+        # What others' modules have made of sockets is nothing to find out here.
+        most_count = 2 if self.kind.kit and not self.kind.preload else 1
+        if not child.pid or child.rehearsed_count == most_count:
+            return not child.pid
+        # Should it end of it, nobody may be given it.
+        self._pump.add(child.channel_fd, functools.partial(self._on_spare_over, child))
+        if child.rehearsed_count:
+            child.rehearses_until = self._loop.time() + _VISIT_LIMIT_S
+        try:
+            child.rehearse()
+        except OSError:  # it has ended before
+            self._on_spare_over(child)
+            return False
+        return child.rehearsed_count < most_count
+
+    def _on_spare_over(self, child: Child) -> None:
+        """Let go of a spare that has ended; a spare that lives says nothing."""
+        self._pump.remove(child.channel_fd)
+        if child.exited is None and not self._is_closing:
+            get_logger().warning("spare_lost", process=child.pid)
+            self._forget_spare(child)
+            self.expect_exit(child, _EXIT_TIMEOUT_S)
 
     def keep(self, wanted: Limits) -> None:
         """Have at least one spare of this kind."""
@@ -207,6 +246,7 @@ class Template:
         return spares
 
     def _let_go(self, child: Child) -> None:
+        self._pump.remove(child.channel_fd)
         child.hang_up()
         self.expect_exit(child, _EXIT_TIMEOUT_S)
 
@@ -338,6 +378,7 @@ class Template:
         for spares in self._spares.values():
             if child in spares.waiting:
                 spares.waiting.remove(child)
+                self._pump.remove(child.channel_fd)
                 child.hang_up()
 
     def _sweep_soon(self) -> None:
