@@ -16,7 +16,7 @@ import zmq.asyncio
 from tests.gateway.conftest import until
 from tests.link_keys import local_door, make_known, show
 from zscrape import wire
-from zscrape.config.keyfiles import KeyPair
+from zscrape.config.keyfiles import KeyPair, new_pair
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.core.effects import (
     DispatcherEffect,
@@ -156,8 +156,8 @@ async def test_a_thousand_workers_that_went_at_once(router: Router, facts: Facts
         router._dispatcher.receive(b"gone-%d" % number, hello, now=time.monotonic())
 
     router.submit(spec("t"))
-    await asyncio.sleep(0)  # what is decided leaves at the end of the turn
 
+    await facts.wait_for(lambda fact: fact == WorkerSuspected("gone-1199"))
     suspected = [fact for fact in facts.seen if isinstance(fact, WorkerSuspected)]
     assert len(suspected) == 1_200
     assert router.explain("t") is not None
@@ -167,12 +167,7 @@ async def test_what_idle_workers_say_is_read_in_bursts(
     router: Router, dealer: Dealer, facts: Facts
 ) -> None:
     """Without a task the socket rests after it was read; what comes meanwhile is not lost."""
-    await dealer.say(hello())
-    await dealer.hear(wire.Welcome)
-    async with asyncio.timeout(20):
-        while not is_resting(router):
-            await dealer.say(wire.Heartbeat("s", 1, 1))
-            await asyncio.sleep(0)
+    await until_resting(router, dealer)
     for number in range(200):
         await dealer.say(wire.Events(f"t{number}", 1, 0, ()))
 
@@ -182,6 +177,48 @@ async def test_what_idle_workers_say_is_read_in_bursts(
 
     assert run.task_id == "t"
     assert not is_resting(router)
+
+
+async def test_whoever_comes_in_is_heard_at_once(router: Router, dealer: Dealer) -> None:
+    """A handshake of a known key ends the rest, and so does no other; a vain look begins none."""
+    pair = await make_known(router._keys, router._gatekeeper, "next")
+    await until_resting(router, dealer)
+
+    refused = router._admits(new_pair().public)
+    assert not refused
+    assert is_resting(router)
+    admitted = router._admits(pair.public)
+    router._on_readable()
+
+    assert admitted
+    assert not is_resting(router)
+
+
+async def test_more_than_a_turn_allows_leaves_in_order(router: Router, dealer: Dealer) -> None:
+    """What is decided at once leaves by parts, and all of it before the link ends."""
+    await dealer.say(wire.Hello(wire.PROTOCOL, "w", "s", 300, 300))
+    await dealer.hear(wire.Welcome)
+
+    for number in range(300):
+        router.submit(spec(f"t{number}"))
+    runs = [await dealer.hear(wire.Run) for _ in range(300)]
+    for number in range(300):
+        router.cancel(f"t{number}")
+    router.stop()
+    cancels = [await dealer.hear(wire.Cancel) for _ in range(300)]
+
+    assert [run.task_id for run in runs] == [f"t{number}" for number in range(300)]
+    assert [cancel.task_id for cancel in cancels] == [f"t{number}" for number in range(300)]
+
+
+async def until_resting(router: Router, dealer: Dealer) -> None:
+    """Speak for an idle worker until the router rests."""
+    await dealer.say(hello())
+    await dealer.hear(wire.Welcome)
+    async with asyncio.timeout(20):
+        while not is_resting(router):
+            await dealer.say(wire.Heartbeat("s", 1, 1))
+            await asyncio.sleep(0)
 
 
 def is_resting(router: Router) -> bool:
