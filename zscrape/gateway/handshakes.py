@@ -84,13 +84,18 @@ class Handshakes:
         former = self._sockets[-1]
         former.unbind(_ENDPOINT)
         self._listen()
-        self._loop.call_later(_FORMER_S, self._leave, former)
+        self._loop.call_later(_FORMER_S, self._retire, former)
+
+    def _retire(self, former: zmq.Socket[bytes]) -> None:
+        """Close a socket that nobody asks any more; after a standstill some may have."""
+        if former in self._sockets:
+            self._drain(former)
+            self._leave(former)
 
     def _leave(self, socket: zmq.Socket[bytes]) -> None:
-        if socket in self._sockets:
-            self._sockets.remove(socket)
-            self._loop.remove_reader(socket.fileno())
-            socket.close(linger=0)
+        self._sockets.remove(socket)
+        self._loop.remove_reader(socket.fileno())
+        socket.close(linger=0)
 
     def _drain(self, socket: zmq.Socket[bytes]) -> None:
         """Answer until nothing is asked: the descriptor is edge-triggered."""

@@ -570,13 +570,14 @@ class Router:
         outbox = self._outbox
         if not outbox:
             return False
-        for _ in range(_TURN_LIMIT_COUNT):
-            if not outbox:
-                break
+        room_count = _TURN_LIMIT_COUNT
+        while outbox and room_count:
             peer, message = outbox.popleft()
             effects = self._deliver(peer, message)
-            if effects:
+            if effects:  # it could not leave: who is next is tried at once
                 self._perform(effects)
+            else:
+                room_count -= 1
         return True
 
     def _deliver(self, peer: bytes, message: wire.GatewayMessage) -> list[DispatcherEffect]:
