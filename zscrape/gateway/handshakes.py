@@ -30,7 +30,7 @@ _DRAIN_LIMIT_COUNT: Final = 64
 # and keeps 10 KB of memory (of 47, measured), unless our end of it is closed. So many
 # connections share an end; what was asked of a former one has this long to be answered by it.
 _SHARED_COUNT: Final = 64
-_FORMER_S: Final = 1.0
+_FORMER_S: Final = 0.1
 
 
 def close_in(socket: zmq.Socket[bytes], pair: KeyPair) -> None:
