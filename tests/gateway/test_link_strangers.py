@@ -171,6 +171,33 @@ async def test_an_unknown_key_is_refused_in_the_handshake(link: Link) -> None:
     assert link.router.garbage_count == 0
 
 
+async def test_the_door_is_kept_by_one_after_the_other(
+    link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who may come in may do so however many came before; strangers may at no time."""
+    monkeypatch.setattr("zscrape.gateway.handshakes._FORMER_S", 0.0)
+    handshakes = link.router._handshakes
+    handshakes._shared_count = 2
+    first = handshakes._sockets[-1]
+    names = [f"w{number}" for number in range(7)]
+    dealers = [await link.dealer(name) for name in names]
+    for name, dealer in zip(names, dealers, strict=True):
+        await dealer.say(hello(name))
+        await dealer.hear(wire.Welcome)
+    stranger = Dealer(link.router.endpoint, new_pair(), link.keys.pair.public)
+    await stranger.until_event(int(zmq.EVENT_HANDSHAKE_FAILED_AUTH))
+
+    for name, dealer in zip(names, dealers, strict=True):
+        await dealer.say(hello(name))
+        await dealer.hear(wire.Welcome)
+    for dealer in (*dealers, stranger):
+        dealer.close()
+
+    assert link.joined() == names
+    await until(lambda: len(handshakes._sockets) == 1)
+    assert first.closed
+
+
 async def test_a_door_that_lets_strangers_in_is_not_opened(
     link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:

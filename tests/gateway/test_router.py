@@ -16,7 +16,7 @@ import zmq.asyncio
 from tests.gateway.conftest import until
 from tests.link_keys import local_door, make_known, show
 from zscrape import wire
-from zscrape.config.keyfiles import KeyPair
+from zscrape.config.keyfiles import KeyPair, new_pair
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.core.effects import (
     DispatcherEffect,
@@ -167,12 +167,7 @@ async def test_what_idle_workers_say_is_read_in_bursts(
     router: Router, dealer: Dealer, facts: Facts
 ) -> None:
     """Without a task the socket rests after it was read; what comes meanwhile is not lost."""
-    await dealer.say(hello())
-    await dealer.hear(wire.Welcome)
-    async with asyncio.timeout(20):
-        while not is_resting(router):
-            await dealer.say(wire.Heartbeat("s", 1, 1))
-            await asyncio.sleep(0)
+    await until_resting(router, dealer)
     for number in range(200):
         await dealer.say(wire.Events(f"t{number}", 1, 0, ()))
 
@@ -182,6 +177,49 @@ async def test_what_idle_workers_say_is_read_in_bursts(
 
     assert run.task_id == "t"
     assert not is_resting(router)
+
+
+async def test_whoever_comes_in_is_heard_at_once(router: Router, dealer: Dealer) -> None:
+    """A handshake of a known key ends the rest, and so does no other; a vain look begins none."""
+    pair = await make_known(router._keys, router._gatekeeper, "next")
+    await until_resting(router, dealer)
+
+    refused = router._admits(new_pair().public)
+    assert not refused
+    assert is_resting(router)
+    admitted = router._admits(pair.public)
+    router._on_readable()
+
+    assert admitted
+    assert not is_resting(router)
+
+
+async def test_more_than_a_turn_allows_leaves_in_order(router: Router, dealer: Dealer) -> None:
+    """What is decided at once leaves by parts, and all of it before the link ends."""
+    await dealer.say(hello())
+    await dealer.hear(wire.Welcome)
+    peer = next(iter(router._passages))
+    answers = [wire.Tell("t", 1, number, b"1") for number in range(600)]
+
+    for answer in answers[:300]:
+        router.tell(peer, answer)
+    heard = [await dealer.hear(wire.Tell) for _ in range(300)]
+    for answer in answers[300:]:
+        router.tell(peer, answer)
+    router.stop()
+    heard += [await dealer.hear(wire.Tell) for _ in range(300)]
+
+    assert heard == answers
+
+
+async def until_resting(router: Router, dealer: Dealer) -> None:
+    """Speak for an idle worker until the router rests."""
+    await dealer.say(hello())
+    await dealer.hear(wire.Welcome)
+    async with asyncio.timeout(20):
+        while not is_resting(router):
+            await dealer.say(wire.Heartbeat("s", 1, 1))
+            await asyncio.sleep(0)
 
 
 def is_resting(router: Router) -> bool:

@@ -26,6 +26,11 @@ _VERSION: Final = b"1.0"
 _FRAME_COUNT: Final = 7  # of a question: version .. mechanism, and the key
 _PROOF_S: Final = 5.0
 _DRAIN_LIMIT_COUNT: Final = 64
+# The pipe through which libzmq asks stays open for as long as the connection that it asks about,
+# and keeps 10 KB of memory (of 47, measured), unless our end of it is closed. So many
+# connections share an end; what was asked of a former one has this long to be answered by it.
+_SHARED_COUNT: Final = 64
+_FORMER_S: Final = 0.1
 
 
 def close_in(socket: zmq.Socket[bytes], pair: KeyPair) -> None:
@@ -50,31 +55,63 @@ class Handshakes:
         *,
         admits: Callable[[bytes], str],
         on_refused: Callable[[str], None],
+        shared_count: int = _SHARED_COUNT,
     ) -> None:
         self._context = context
         self._admits = admits
         self._on_refused = on_refused
+        self._shared_count = shared_count
         self._loop = asyncio.get_running_loop()
-        self._socket: zmq.Socket[bytes] = context.socket(zmq.REP)
-        self._socket.bind(_ENDPOINT)
+        self._sockets: list[zmq.Socket[bytes]] = []  # the last one is asked, those before were
+        self._answered_count = 0  # by the last one
         self._probe = b""
-        self._loop.add_reader(self._socket.fileno(), self._drain)
+        self._listen()
 
     def stop(self) -> None:
-        """Answer no more; the context closes the socket."""
-        self._loop.remove_reader(self._socket.fileno())
+        """Answer no more."""
+        for socket in [*self._sockets]:
+            self._leave(socket)
 
-    def _drain(self) -> None:
+    def _listen(self) -> None:
+        socket: zmq.Socket[bytes] = self._context.socket(zmq.REP)
+        socket.bind(_ENDPOINT)
+        self._sockets.append(socket)
+        self._answered_count = 0
+        self._loop.add_reader(socket.fileno(), self._drain, socket)
+
+    def _renew(self) -> None:
+        """Have what comes asked of a new socket; who asks between the two has to dial again."""
+        former = self._sockets[-1]
+        former.unbind(_ENDPOINT)
+        self._listen()
+        self._loop.call_later(_FORMER_S, self._retire, former)
+
+    def _retire(self, former: zmq.Socket[bytes]) -> None:
+        """Close a socket that nobody asks any more; after a standstill some may have."""
+        if former in self._sockets:
+            self._drain(former)
+            self._leave(former)
+
+    def _leave(self, socket: zmq.Socket[bytes]) -> None:
+        self._sockets.remove(socket)
+        self._loop.remove_reader(socket.fileno())
+        socket.close(linger=0)
+
+    def _drain(self, socket: zmq.Socket[bytes]) -> None:
         """Answer until nothing is asked: the descriptor is edge-triggered."""
         for _ in range(_DRAIN_LIMIT_COUNT):
-            if self._socket.closed:
+            if socket.closed:
                 return
             try:
-                question = self._socket.recv_multipart(zmq.NOBLOCK)
+                question = socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
-                return
-            self._socket.send_multipart(self._answer(question))
-        self._loop.call_soon(self._drain)
+                break
+            socket.send_multipart(self._answer(question))
+            self._answered_count += 1
+        else:
+            self._loop.call_soon(self._drain, socket)
+        if self._answered_count >= self._shared_count:
+            self._renew()
 
     def _answer(self, question: list[bytes]) -> list[bytes]:
         version, number, domain, address = (*question, *[b""] * 4)[:4]

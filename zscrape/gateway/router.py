@@ -44,8 +44,8 @@ _NOBLOCK = int(zmq.NOBLOCK)
 _MORE_NOBLOCK = int(zmq.SNDMORE) | _NOBLOCK
 _EVENTS = int(zmq.EVENTS)
 _POLLIN = int(zmq.POLLIN)
-# Messages handled before the loop gets a turn: a flood must not starve HTTP.
-_DRAIN_LIMIT_COUNT = 64
+# Messages read, or sent, before the loop gets a turn: a flood must not starve HTTP.
+_TURN_LIMIT_COUNT = 64
 # A deadline that the loop has passed by this much without a tick: the timer is broken.
 _OVERDUE_S = 5.0
 # A timer that is this late means that the process stood still: stopped by a signal, swapped
@@ -128,7 +128,7 @@ class Router:
         self._beside: set[asyncio.Task[None]] = set()
         self._handshakes = Handshakes(
             self._context,
-            admits=lambda key: gatekeeper.admits(key, time.time()),
+            admits=self._admits,
             on_refused=self._refused,
         )
         self._heard: dict[int, Passage] = {}  # by descriptor
@@ -175,7 +175,8 @@ class Router:
         if self._socket.closed:
             return
         try:
-            self._post()
+            while self._post():
+                pass
         finally:
             self._close()
 
@@ -403,7 +404,7 @@ class Router:
     def _read_some(self) -> bool:
         """Read until the socket would block; True when it is others' turn before that."""
         socket = self._socket
-        for count in range(_DRAIN_LIMIT_COUNT):
+        for count in range(_TURN_LIMIT_COUNT):
             if count == 1:
                 # Mostly one message comes alone. To be told so costs less than half of `Again`;
                 # to ask before each of many would cost more.
@@ -414,7 +415,8 @@ class Router:
             try:
                 peer = socket.recv(_NOBLOCK)
             except zmq.Again:
-                self._read_at = time.monotonic()
+                if count:  # else a connection has come, and what it says is not to wait
+                    self._read_at = time.monotonic()
                 return False
             frame = socket.recv(_NOBLOCK, copy=False)
             passage = self._passages.get(peer)
@@ -467,7 +469,17 @@ class Router:
         elif isinstance(message, wire.Join):
             self._join(peer, passage, message)
         else:
-            self._perform(self._dispatcher.receive(peer, message, now=time.monotonic()))
+            effects = self._dispatcher.receive(peer, message, now=time.monotonic())
+            if effects:  # most beats change nothing
+                self._perform(effects)
+
+    def _admits(self, key: bytes) -> str:
+        """Return the user id of a key; whoever comes in does not wait for the socket's rest."""
+        user_id = self._gatekeeper.admits(key, time.time())
+        if user_id:
+            self._wake()
+            self._read_at = float("-inf")
+        return user_id
 
     def _refused(self, address: str) -> None:
         """A key that nobody knows: its connection was never opened."""
@@ -536,7 +548,7 @@ class Router:
             if self._dispatcher.has_tasks:
                 self._wake()
         elif has_sent and self._is_readable:
-            self._drain()
+            self._on_readable()
 
     def _perform(self, effects: list[DispatcherEffect]) -> None:
         """Note what is to be sent, and tell the facts."""
@@ -554,15 +566,18 @@ class Router:
                 self.on_question(effect)
 
     def _post(self) -> bool:
-        """Send what waits for it, and what comes of that; True iff there was something."""
+        """Send what waits for it, as much as a turn allows; True iff there was something."""
         outbox = self._outbox
         if not outbox:
             return False
-        while outbox:
+        room_count = _TURN_LIMIT_COUNT
+        while outbox and room_count:
             peer, message = outbox.popleft()
-            undelivered = self._deliver(peer, message)
-            if undelivered:
-                self._perform(undelivered)
+            effects = self._deliver(peer, message)
+            if effects:  # it could not leave: who is next is tried at once
+                self._perform(effects)
+            else:
+                room_count -= 1
         return True
 
     def _deliver(self, peer: bytes, message: wire.GatewayMessage) -> list[DispatcherEffect]:
