@@ -376,8 +376,8 @@ async def test_no_room_for_a_folder_costs_nothing_but_that_spare(
         return taken[0]
 
     monkeypatch.setattr(template._scratch, "take", full)
-    wanted = next(iter(template._spares))
-    template._fork(wanted, 3)
+    spares = next(iter(template._spares.values()))
+    template._fork(spares, 3)
     monkeypatch.undo()
     await until(lambda: all(child.pid for child in template.children.values()))
 
@@ -399,7 +399,7 @@ async def test_a_child_that_cannot_be_forked_costs_nothing_but_itself(
         return taken[-1]
 
     monkeypatch.setattr(template._scratch, "take", take_and_lose)
-    template._fork(next(iter(template._spares)), 3)
+    template._fork(next(iter(template._spares.values())), 3)
     monkeypatch.undo()
     children = template.children.values()
     await until(lambda: all(child.pid for child in children))

@@ -34,7 +34,7 @@ from zscrape.worker.parking import PERSON, Clock
 from zscrape.worker.pump import Pump, readable
 from zscrape.worker.quota import FolderWatch
 from zscrape.worker.recordings import record_of
-from zscrape.worker.requests import compile_request_of, request_of
+from zscrape.worker.requests import request_of
 from zscrape.worker.robotsfiles import RobotsFiles, RobotsOf
 from zscrape.worker.speech import Speech, Violation
 from zscrape.worker.watch import TreeWatch
@@ -135,11 +135,16 @@ class Running(Struct, eq=False):
         child.on_long = self._on_long
         now = self._started_at = self._loop.time()
         timeout_s = self.guard.limit(now + run.timeout_s, run.timeout_s) - now
-        if is_compile_only:
-            request = compile_request_of(self.assignment, folder, timeout_s)
-        else:
-            known = self._known()
-            request = request_of(self.assignment, folder, timeout_s, code, left_count, known)
+        known = None if is_compile_only else self._known()
+        request = request_of(
+            self.assignment,
+            folder,
+            timeout_s,
+            code,
+            left_count,
+            known,
+            is_compile_only=is_compile_only,
+        )
         self._pump.add(child.channel_fd, self._on_channel)
         self._say(child, request)
         self._listener.on_started(self.assignment.task_id, self.assignment.attempt)

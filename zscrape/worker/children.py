@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import _socket
 import os
 import signal
-import socket
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -12,7 +12,10 @@ from typing import Protocol
 from msgspec import Struct
 
 from zscrape.runtime import channel as frames
+from zscrape.runtime.limits import Limits
 from zscrape.worker.tree import Eye
+
+BATCH_LIMIT_COUNT = 8  # spares per fork command: what the template touches is shared by them
 
 
 class Exit(Struct, frozen=True):
@@ -123,7 +126,8 @@ class Child:
         """
         made: list[int] = []
         try:
-            made += [end.detach() for end in socket.socketpair()]
+            # Not by `socket`, which asks the kernel what each of the two is.
+            made += map(_socket.socket.detach, _socket.socketpair())
             made += os.pipe2(os.O_CLOEXEC)
             made += os.pipe2(os.O_CLOEXEC)
         except OSError:
@@ -156,12 +160,20 @@ class Child:
 class Spares:
     """The waiting children of one template under one set of limits."""
 
-    __slots__ = ("target_count", "used_at", "waiting")
+    __slots__ = ("batch_count", "full_count", "limits", "target_count", "used_at", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits, full_count: int) -> None:
+        self.limits = limits
+        self.full_count = full_count  # how many there should be while they are asked for
         self.waiting: deque[Child] = deque()
-        self.target_count = 1
         self.used_at = 0.0
+        self.aim(1)
+
+    def aim(self, count: int) -> None:
+        """Have so many from here on."""
+        self.target_count = count
+        # Of six at once each costs a tenth less than of three at once; some are left meanwhile.
+        self.batch_count = min(max(count * 3 // 4, 1), BATCH_LIMIT_COUNT)
 
     @property
     def missing_count(self) -> int:

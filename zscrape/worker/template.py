@@ -16,7 +16,7 @@ from zscrape.log import get_logger
 from zscrape.runtime import marker
 from zscrape.runtime.limits import Limits
 from zscrape.worker import processes, strays
-from zscrape.worker.children import Child, Exit, Spares
+from zscrape.worker.children import BATCH_LIMIT_COUNT, Child, Exit, Spares
 from zscrape.worker.kinds import Kind, TemplateFailed, TemplatePolicy
 from zscrape.worker.pump import Pump
 from zscrape.worker.scratch import Scratch
@@ -32,7 +32,6 @@ _IDLE_AFTER_S = 60.0  # a kind of spare that nobody has asked for this long shri
 # just taken the one before.
 _BROWSER_REFILL_DELAY_S = 0.5
 _KIND_LIMIT_COUNT = 32
-_BATCH_LIMIT_COUNT = 8  # spares per fork command: what the template touches is shared by them
 _TOP_UP_DELAY_S = 0.02
 _VISIT_LIMIT_S = 0.01  # longer than a rehearsed visit takes
 _NO_ROOM_DELAY_S = 0.5
@@ -70,6 +69,8 @@ class Template:
         self._pump = pump
         self._scratch = scratch
         self._loop = asyncio.get_running_loop()
+        # Each of its spares starts a browser.
+        self._is_dear = policy.browser_ahead > 0 and "browser" in kind.kit.split(",")
         self._spares: dict[Limits, Spares] = {}
         self._taken: Spares | None = None  # those that a child was last taken from
         self._next_id = 0
@@ -89,7 +90,7 @@ class Template:
         self.failure = ""
         self.ready: asyncio.Future[None] = self._loop.create_future()
         self.gone: asyncio.Future[None] = self._loop.create_future()
-        self.started_at = self._loop.time()
+        self.started_at = self.used_at = self._loop.time()
         self._start()
 
     def _start(self) -> None:
@@ -98,11 +99,6 @@ class Template:
         self._errors_fd, self._pidfd, self._eye = begun.errors_fd, begun.pidfd, begun.eye
         self._pump.add(self._control.fileno(), self._on_control)
         self._pump.add(self._pidfd, self._on_gone)
-
-    @property
-    def _is_dear(self) -> bool:
-        """True iff a spare of this template starts a browser."""
-        return self._policy.browser_ahead > 0 and "browser" in self.kind.kit.split(",")
 
     @property
     def is_idle(self) -> bool:
@@ -114,10 +110,11 @@ class Template:
     def take(self, wanted: Limits) -> Child:
         """Return a child under these limits for an attempt."""
         spares = self._spares.get(wanted) or self._add_kind(wanted)
-        now = spares.used_at = self._loop.time()
-        spares.target_count = self._target_count(wanted)
+        now = self.used_at = spares.used_at = self._loop.time()
+        if spares.target_count != spares.full_count:
+            spares.aim(spares.full_count)
         if not spares.waiting:
-            self._fork(wanted, 1)
+            self._fork(spares, 1)
         elif spares.waiting[0].rehearses_until > now:  # it would be waited for
             spares.waiting.rotate(-1)
         child = spares.waiting.popleft()
@@ -127,7 +124,7 @@ class Template:
         self._given(child, now)
         return child
 
-    def _target_count(self, wanted: Limits) -> int:
+    def _full_count(self, wanted: Limits) -> int:
         if self._is_dear:
             return self._policy.browser_ahead
         beside_count = self._policy.beside_count if wanted == self.kind.own_limits else 0
@@ -150,22 +147,16 @@ class Template:
             self._in(_BROWSER_REFILL_DELAY_S, "top_up", self._top_up)
             return
         self._in(_TOP_UP_DELAY_S, "top_up", self._top_up)
-        for wanted, spares in self._spares.items():
-            if not spares.waiting:
-                self._fork_batch(wanted, spares)
+        if self._taken is not None and not self._taken.waiting:
+            self._fork_ahead(self._taken, self._taken.batch_count)
 
     def refill(self) -> None:
         """Fork what has been taken: most of it at once, the last few when there is time."""
         if self._is_dear or self._is_closing:
             return
-        for wanted, spares in self._spares.items():
-            self._fork_batch(wanted, spares)
-
-    def _fork_batch(self, wanted: Limits, spares: Spares) -> None:
-        # Of six at once each costs a tenth less than of three at once; some are left meanwhile.
-        batch = min(max(spares.target_count * 3 // 4, 1), _BATCH_LIMIT_COUNT)
-        if spares.missing_count >= batch:
-            self._fork_ahead(wanted, batch)
+        for spares in self._spares.values():
+            if spares.missing_count >= spares.batch_count:
+                self._fork_ahead(spares, spares.batch_count)
 
     def rehearse_next(self) -> bool:
         """Have the spare that is taken next rehearse; True iff there is more for it to do.
@@ -203,19 +194,18 @@ class Template:
     def keep(self, wanted: Limits) -> None:
         """Have at least one spare of this kind."""
         if wanted not in self._spares:
-            self._add_kind(wanted)
-            self._fork(wanted, 1)
+            self._fork(self._add_kind(wanted), 1)
 
     def rest(self) -> None:
         """Have no more than one spare of a kind forked until the next is asked for."""
         for spares in self._spares.values():
-            spares.target_count = min(spares.target_count, 1)
+            spares.aim(min(spares.target_count, 1))
 
     def shrink(self, now: float) -> None:
         """Let go of spares that nobody has asked for in a while."""
         for spares in self._spares.values():
             if now - spares.used_at > _IDLE_AFTER_S:
-                spares.target_count = 0 if self._is_dear else 1
+                spares.aim(0 if self._is_dear else 1)
                 while len(spares.waiting) > spares.target_count:
                     self._let_go(spares.waiting.popleft())
 
@@ -225,15 +215,15 @@ class Template:
         ):  # batches come along, and cost less
             self._in(_TOP_UP_DELAY_S, "top_up", self._top_up)
             return
-        for wanted, spares in self._spares.items():
+        for spares in self._spares.values():
             if spares.missing_count > 0:
-                self._fork_ahead(wanted, min(spares.missing_count, _BATCH_LIMIT_COUNT))
+                self._fork_ahead(spares, min(spares.missing_count, BATCH_LIMIT_COUNT))
             if spares.missing_count > 0:
                 self._in(_TOP_UP_DELAY_S, "top_up", self._top_up)
 
-    def _fork_ahead(self, wanted: Limits, count: int) -> None:
+    def _fork_ahead(self, spares: Spares, count: int) -> None:
         try:
-            self._fork(wanted, count)
+            self._fork(spares, count)
         except OSError:  # no descriptors now; some attempt will give its own back
             self._in(_NO_ROOM_DELAY_S, "top_up", self._top_up)
 
@@ -242,7 +232,7 @@ class Template:
             oldest = min(self._spares, key=lambda kind: self._spares[kind].used_at)
             for child in self._spares.pop(oldest).waiting:
                 self._let_go(child)
-        spares = self._spares[wanted] = Spares()
+        spares = self._spares[wanted] = Spares(wanted, self._full_count(wanted))
         return spares
 
     def _let_go(self, child: Child) -> None:
@@ -250,9 +240,9 @@ class Template:
         child.hang_up()
         self.expect_exit(child, _EXIT_TIMEOUT_S)
 
-    def _fork(self, wanted: Limits, count: int) -> None:
+    def _fork(self, spares: Spares, count: int) -> None:
         self._forked_at = self._loop.time()
-        waiting = self._spares[wanted].waiting
+        wanted, waiting = spares.limits, spares.waiting
         told = "-" if wanted == self.kind.own_limits else ",".join(map(str, wanted))
         words = [f"F {wanted.process_count + processes.user_process_count()} {told}"]
         theirs: list[int] = []

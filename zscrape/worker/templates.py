@@ -64,7 +64,6 @@ class Templates:
         self._pump = pump
         self._scratch = scratch
         self._templates: dict[Kind, Template] = {}
-        self._used_at: dict[Kind, float] = {}
         self._standing: Kind | None = None  # the lean one: a task after a long rest finds a spare
         self._closing: set[Template] = set()
         self._watchers: set[asyncio.Task[None]] = set()
@@ -106,7 +105,7 @@ class Templates:
             TemplateFailed: It cannot be started.
         """
         template = self._get(need.kind)
-        self._used_at[need.kind] = asyncio.get_running_loop().time()
+        template.used_at = asyncio.get_running_loop().time()
         await _ready(template)
 
     def take_at_once(self, need: Need) -> Child | None:
@@ -114,7 +113,6 @@ class Templates:
         template = self._templates.get(need.kind)
         if template is None or not template.ready.done() or template.gone.done():
             return None
-        self._used_at[need.kind] = asyncio.get_running_loop().time()
         return template.take(need.limits)
 
     def take(self, need: Need) -> Child:
@@ -123,9 +121,7 @@ class Templates:
         Raises:
             TemplateFailed: It cannot be started.
         """
-        template = self._get(need.kind)
-        self._used_at[need.kind] = asyncio.get_running_loop().time()
-        return template.take(need.limits)
+        return self._get(need.kind).take(need.limits)
 
     def pids(self) -> dict[str, int]:
         """Return the process of each template, by the name of its kind."""
@@ -140,7 +136,6 @@ class Templates:
         if self._shrinking is not None:
             self._shrinking.cancel()
         templates, self._templates = [*self._templates.values(), *self._closing], {}
-        self._used_at.clear()
         for template in templates:
             template.close()
         for template in templates:
@@ -167,7 +162,6 @@ class Templates:
         self._templates[kind] = template
         if kind.python:
             self._hold(kind.python)
-        self._used_at[kind] = template.started_at
         if kind.is_rare:
             self._close_idle(template.started_at)
         watcher = asyncio.get_running_loop().create_task(self._watch(template))
@@ -190,7 +184,6 @@ class Templates:
             await asyncio.sleep(_RESTART_DELAY_S - lived_s)
         if self._templates.get(kind) is template:
             del self._templates[kind]
-            self._used_at.pop(kind, None)
             if not template.failure and not kind.is_rare:  # those start when they are asked for
                 self._start(kind)
 
@@ -212,16 +205,15 @@ class Templates:
 
     def _close_idle(self, now: float) -> None:
         """Close templates that nobody has used for long, and rare ones beyond those kept."""
-        kinds = sorted(self._used_at, key=self._used_at.__getitem__, reverse=True)
-        surplus = [kind for kind in kinds if kind.is_rare][_RARE_COUNT:]
-        for kind in kinds:
-            template = self._templates[kind]
+        templates = sorted(self._templates.values(), key=lambda each: each.used_at, reverse=True)
+        surplus = [each for each in templates if each.kind.is_rare][_RARE_COUNT:]
+        for template in templates:
             if template.active:
-                self._used_at[kind] = now
+                template.used_at = now
                 continue
-            is_old = now - self._used_at[kind] > self._idle_s(kind)
-            if (is_old or kind in surplus) and template.is_idle:
-                del self._templates[kind], self._used_at[kind]
+            is_old = now - template.used_at > self._idle_s(template.kind)
+            if (is_old or template in surplus) and template.is_idle:
+                del self._templates[template.kind]
                 self._closing.add(template)
                 template.close()
 
