@@ -135,11 +135,12 @@ def shielded_head(
     told: RawHeaders, scope: Scope, headers: dict[bytes, bytes], policy: ShieldPolicy
 ) -> bytes:
     """Return as lines the headers of an answer, none of them standing, and what every one has."""
-    lines = [b"%b: %b\r\n" % each for each in told]
-    lines.append(_STANDING_LINES)
     if RATE in scope or policy.origins:
-        lines += [b"%b: %b\r\n" % each for each in _of_call(scope, headers, policy)]
-    return b"".join(lines)
+        told = told + _of_call(scope, headers, policy)
+    lines = _STANDING_LINES
+    for each in told:
+        lines += b"%b: %b\r\n" % each
+    return lines
 
 
 def _of_call(scope: Scope, headers: dict[bytes, bytes], policy: ShieldPolicy) -> RawHeaders:
