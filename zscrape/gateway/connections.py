@@ -210,7 +210,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         if self.pipeline:
             self._unset_keepalive_if_required()
             self._start_asgi_task(*self.pipeline.pop())
@@ -288,7 +289,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _begin_again(self, head: Head, data: bytes) -> None:
         """Begin with a call whose head is that of the call before, byte by byte."""
-        self._unset_keepalive_if_required()
+        self._idle_at = inf
         self._disarm()
         body, call = data[len(head.raw) :], self._whole
         if call is not None and call.is_over and call.cycle is self.cycle:

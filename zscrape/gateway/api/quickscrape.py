@@ -15,11 +15,16 @@ from typing import Any, Final, TypeAlias
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from zscrape.gateway.api.exchange import JSON_TYPE, ClientGone, RawHeaders, to_client
+from zscrape.gateway.api.exchange import (
+    JSON_TYPE,
+    ClientGone,
+    RawHeaders,
+    check_length,
+    to_client,
+)
 from zscrape.gateway.api.scrape import CallHead, ScrapeCall
 from zscrape.gateway.quick import Begin, WholeCall
-from zscrape.gateway.requests import BodyLimit
-from zscrape.gateway.shield import check_host, shielded, shielded_head
+from zscrape.gateway.shield import check_host, is_ours, shielded, shielded_head
 from zscrape.gateway.state import GatewayState
 from zscrape.store.tasks import TaskRow
 
@@ -50,7 +55,8 @@ class QuickScrape:
     def meet(self, scope: Scope) -> Begin:
         """Return what takes the calls with this head."""
         state, head = self._state, CallHead.of(self._state, scope)
-        return lambda call: _QuickCall(state, head, call).begin()
+        is_host_ours = is_ours(head.headers, state.policy.shield)
+        return lambda call: _QuickCall(state, head, call).begin(is_host_ours)
 
 
 class _QuickCall(ScrapeCall):
@@ -62,13 +68,14 @@ class _QuickCall(ScrapeCall):
         self._marks: Scope = {}  # what its scope would hold beside the head
         self._row: TaskRow | None = None  # iff its end is waited for
 
-    def begin(self) -> None:
+    def begin(self, is_host_ours: bool) -> None:
         state, call = self._state, self._call
         try:
-            check_host(self._head.headers, state.policy.shield)
+            if not is_host_ours:
+                check_host(self._head.headers, state.policy.shield)
             self.enter(self._marks)
             body = call.take_body()
-            BodyLimit(state.policy.body_limit_bytes).check_length(len(body))
+            check_length(len(body), state.policy)
             accepting = self.accept(body)
             awaited = accepting.send(None)
         except StopIteration as done:
@@ -85,13 +92,13 @@ class _QuickCall(ScrapeCall):
             self._call.go_on(self._as_usual(partial(_give, row)))
             return
         self._row = row
-        self._call.on_gone = self._left
+        self._call.on_gone = self._gone
         ends = self._state.hub.ends
         ends.listen(row.id, self._ended)
         if row.status.is_final:
             ends.ring(row.id)
 
-    def _left(self) -> None:
+    def _gone(self) -> None:
         """Nobody waits any more: the task goes on."""
         row, self._row = self._row, None
         if row is not None:

@@ -143,7 +143,8 @@ class ScrapeCall:
         )
         check_rate(scope, state, client)
         client.check_scopes(("run",))
-        self._is_cancelling = is_cancelling_query(head.query)
+        if head.query:
+            self._is_cancelling = is_cancelling_query(head.query)
 
     async def accept(self, body: bytes) -> TaskRow:
         """Make a task of a call that has been let in.
@@ -171,7 +172,7 @@ class ScrapeCall:
                 client=client.id,
                 task_id=self.request_id,
                 is_awaited=True,
-                is_own_only=client.reuses_own_only,
+                is_own_only=request.max_age is not None and client.reuses_own_only,
                 trace_id=head.trace_id,
             )
         except ScriptError as error:
