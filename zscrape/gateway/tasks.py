@@ -524,6 +524,22 @@ class TaskService:
             self._hub.ends.ring(row.id)
         return future
 
+    def listen_end(self, row: TaskRow, listener: Callable[[], None]) -> None:
+        """Call `listener` when the task ends, or when the gateway closes; see `Bell.listen`.
+
+        For a call that has made the task itself; when it stops waiting it says so by `leave_end`.
+        """
+        self.elsewhere.follow(row)
+        ends = self._hub.ends
+        ends.listen(row.id, listener)
+        if row.status.is_final:
+            ends.ring(row.id)
+
+    def leave_end(self, row: TaskRow) -> None:
+        """Listen no longer."""
+        self._hub.ends.leave(row.id)
+        self.elsewhere.leave(row)
+
     async def settled(self, row: TaskRow) -> None:
         """Wait until a task's end may be told: a crash after that does not take it back.
 

@@ -93,22 +93,19 @@ class _QuickCall(ScrapeCall):
             return
         self._row = row
         self._call.on_gone = self._gone
-        ends = self._state.hub.ends
-        ends.listen(row.id, self._ended)
-        if row.status.is_final:
-            ends.ring(row.id)
+        self._state.service.listen_end(row, self._ended)
 
     def _gone(self) -> None:
         """Nobody waits any more: the task goes on."""
         row, self._row = self._row, None
         if row is not None:
-            self._state.hub.ends.leave(row.id)
+            self._state.service.leave_end(row)
 
     def _ended(self) -> None:
-        """Answer; what has rung does not ring again."""
         row, self._row = self._row, None
         if row is None:
             return
+        self._state.service.leave_end(row)
         told: RawHeaders = [_CONTENT_TYPE, (b"x-request-id", row.id.encode())]
         try:
             status, body = self.whole(row, told)
