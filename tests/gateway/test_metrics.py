@@ -125,7 +125,7 @@ def test_labels_are_bounded():
     counters = Counters()
 
     for number in range(SCRIPT_LIMIT_COUNT * 3):
-        counters.ended(ended(f"script_{number}", f"client_{number}"))
+        counters.take(ended(f"script_{number}", f"client_{number}"))
 
     scripts = {series[0] for series in counters.requests}
     clients = {series[2] for series in counters.requests}
@@ -167,7 +167,7 @@ def test_attempts_are_counted_by_how_they_ended():
     counters.note(TaskQueued("t", 1, OutcomeCode.TIMEOUT, 15.0))
     counters.note(TaskQueued("t2", 0))
     counters.note(WorkerLost("w", "silent", ()))
-    counters.ended(row)
+    counters.take(row)
 
     assert {code: count for code, count in counters.attempts.items() if count} == {
         "timeout": 1,
@@ -188,7 +188,8 @@ def test_scripts_are_counted_by_whether_they_were_there():
     for has_fetched in (True, False, False):
         row = ended(attempts=1, assigned_at=100.1, started_at=100.2)
         row.outcome = Outcome(code=OutcomeCode.OK, usage=Usage(has_fetched=has_fetched))
-        counters.ended(row)
+        counters.take(row)
+    counters.settle()
 
     assert counters.scripts == {"kept": 2, "fetched": 1}
 

@@ -15,6 +15,7 @@ from zscrape.core.bucket import Rate
 from zscrape.errors import KeyRevoked
 from zscrape.gateway.app import HttpPolicy
 from zscrape.gateway.ratelimits import LocalLimiter
+from zscrape.gateway.shield import ShieldPolicy
 
 PAGE = {"script_name": "page", "parameters": {"url": "a"}}
 USUAL = {"Prefer": "handling=lenient"}  # asks for nothing, and is no plain call's
@@ -72,6 +73,7 @@ async def test_rate_is_told_and_held(make):
 
     assert (first.status_code, first.headers["ratelimit-remaining"]) == (200, "0")
     assert (second.status_code, second.json()["error"]["code"]) == (429, "rate_limited")
+    assert second.headers["ratelimit-remaining"] == "0"
 
 
 async def test_what_waits_goes_on(make):
@@ -177,11 +179,11 @@ async def test_fault_of_ours_is_reported(make, monkeypatch):
 # ---- calls whose head is that of the call before --------------------------------------
 
 
-def request(url: str, *, key: str = KEY, more: str = "") -> bytes:
+def request(url: str, *, key: str = KEY, more: str = "", host: str = "g") -> bytes:
     """Return a whole call; of one key, and of addresses of one length, the heads are the same."""
     body = msgspec.json.encode({**PAGE, "parameters": {"url": url}})
     return (
-        f"POST /scrape HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer {key}\r\n{more}"
+        f"POST /scrape HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n{more}"
         f"Content-Length: {len(body)}\r\n\r\n"
     ).encode() + body
 
@@ -246,6 +248,22 @@ async def test_equal_head_inside_of_another(make):
         writer.close()
 
     assert (head[:12], body["code"]) == (b"HTTP/1.1 404", "not_found")
+
+
+async def test_equal_heads_for_another_host_are_refused(make):
+    """A call for a host that is not ours is refused as often as it comes."""
+    gateway = make(http=HttpPolicy(shield=ShieldPolicy(hosts=frozenset({"g"}))))
+    gateway.worker()
+    told = []
+    async with gateway.served() as served:
+        reader, writer = await served.raw(b"")
+        for url, host in (("a", "g"), ("b", "evil"), ("c", "evil"), ("d", "g"), ("e", "g")):
+            writer.write(request(url, host=host))
+            _, body = await answer_of(reader)
+            told.append((body["error"] or {}).get("code"))
+        writer.close()
+
+    assert told == [None, "host_unknown", "host_unknown", None, None]
 
 
 async def test_equal_heads_are_looked_at_anew(make, monkeypatch):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 import msgspec
+from msgspec import Struct
 
 from zscrape.config import CLIENT_FILE
 from zscrape.errors import (
@@ -39,6 +40,13 @@ _KEY_LENGTH_LIMIT: Final = 512
 
 GuessListener: TypeAlias = Callable[[str, float], None]  # hears of an address, and its wait
 Headers: TypeAlias = Mapping[bytes, bytes]  # names in lower case, as ASGI gives them
+
+
+class Presented(Struct, frozen=True):
+    """A key or a token as it was presented, and what it is found by; an empty key is none."""
+
+    key: bytes
+    digest: bytes
 
 
 class Access:
@@ -63,25 +71,34 @@ class Access:
         # A browser sends cookies to every port of a host: gateways must not share a name.
         self.cookie_name = f"zscrape_{digest_of(self._first.digest).hex()[:8]}"
 
-    def authenticate(self, headers: Headers, peer: str = "", *, method: str = "GET") -> Client:
+    def authenticate(
+        self,
+        headers: Headers,
+        peer: str = "",
+        *,
+        method: str = "GET",
+        presented: Presented | None = None,
+    ) -> Client:
         """Return whose key the headers carry (`Authorization: Bearer KEY` or `X-Api-Key: KEY`).
 
-        Without one, a browser's session counts.
+        Without one, a browser's session counts. `presented` is what the headers carry, where
+        somebody has looked already.
 
         Raises:
             Unauthorized: There is none, or it is not known, or its time is over.
             LockedOut: Too many wrong ones have come from this address.
             CrossSite: A session's call was made by another site's page.
         """
-        presented = _presented(headers)
-        if not presented:
+        if presented is None:
+            presented = presented_in(headers)
+        if not presented.key:
             return self._by_session(headers, method)
         now = self._clock()
-        known = self._find(digest_of(presented))
+        known = self._find(presented.digest)
         if known is None or peer not in known.peers:
             self._check_guesses(peer, now)
         if known is None:
-            return self._by_token(presented, peer, now)
+            return self._by_token(presented.key, peer, now)
         _check_time(known, now)
         known.note_use(peer, now)
         return known.client
@@ -166,11 +183,14 @@ def _check_time(known: Known, now: float) -> None:
         raise KeyExpired(expired_at=datetime.fromtimestamp(known.expires_at, UTC).isoformat())
 
 
-def _presented(headers: Headers) -> bytes:
+def presented_in(headers: Headers) -> Presented:
+    """Return the key or the token that the headers carry."""
     value = headers.get(b"authorization", b"")
     if value[:7].lower() == b"bearer ":
-        return value[7:].strip()[:TOKEN_LIMIT]
-    return headers.get(b"x-api-key", b"").strip()[:TOKEN_LIMIT]
+        key = value[7:].strip()[:TOKEN_LIMIT]
+    else:
+        key = headers.get(b"x-api-key", b"").strip()[:TOKEN_LIMIT]
+    return Presented(key, digest_of(key))
 
 
 # ---- the first key -------------------------------------------------------------------

@@ -13,7 +13,7 @@ import logging
 import resource
 from math import inf
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvicorn
 from msgspec import Struct
@@ -210,7 +210,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         if self.pipeline:
             self._unset_keepalive_if_required()
             self._start_asgi_task(*self.pipeline.pop())
@@ -221,11 +222,10 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; a head must end in time and within its size."""
-        is_at_rest = self._is_at_rest
+        is_at_rest, head = self._is_at_rest, self._head
         is_free = is_at_rest and not self.flow.write_paused
-        quick, head = self._quick, self._head
-        if quick is not None and head is not None and is_free and head.begins(data):
-            self._begin_again(quick, head, data)
+        if head is not None and is_free and head.begins(data):
+            self._begin_again(head, data)
             return
         was_in_head = self._is_in_head
         super().data_received(data)
@@ -281,23 +281,21 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._quick is None or is_held_up or self.transport.is_closing():
             super()._start_asgi_task(cycle, app)
             return
-        self._head = Head.of(data, cycle)
-        headers = dict(cycle.scope["headers"]) if self._head is None else self._head.headers
+        begin = self._quick.meet(cast(Scope, cycle.scope))
+        self._head = Head.of(data, cycle, begin)
         body, cycle.body = bytes(cycle.body), bytearray()
-        self._whole = WholeCall(cycle, super()._start_asgi_task, headers, body)
-        self._quick.begin(self._whole)
+        self._whole = WholeCall(cycle, super()._start_asgi_task, body)
+        begin(self._whole)
 
-    def _begin_again(self, quick: QuickApp, head: Head, data: bytes) -> None:
+    def _begin_again(self, head: Head, data: bytes) -> None:
         """Begin with a call whose head is that of the call before, byte by byte."""
-        self._unset_keepalive_if_required()
+        self._idle_at = inf
         self._disarm()
-        scope: Any = {**head.scope, "state": self.app_state.copy()}
-        cycle = self.cycle
-        if self._whole is not None and self._whole.has_left(cycle):  # to make one is dear
-            cycle.scope, cycle.default_headers = scope, self.server_state.default_headers
-            cycle.response_started = cycle.response_complete = False
-            cycle.on_response = self.on_response_complete
+        body, call = data[len(head.raw) :], self._whole
+        if call is not None and call.is_over and call.cycle is self.cycle:
+            call.renew(self.server_state, body, self.on_response_complete)
         else:
+            scope: Any = {**head.scope, "state": self.app_state.copy()}
             cycle = self.cycle = self._answering = RequestResponseCycle(
                 scope=scope,
                 transport=self.transport,
@@ -312,9 +310,8 @@ class LimitedProtocol(HttpToolsProtocol):
                 on_response=self.on_response_complete,
             )
             cycle.more_body = False
-        body = data[len(head.raw) :]
-        self._whole = WholeCall(cycle, super()._start_asgi_task, head.headers, body)
-        quick.begin(self._whole)
+            call = self._whole = WholeCall(cycle, super()._start_asgi_task, body)
+        head.begin(call)
 
     @property
     def _is_at_rest(self) -> bool:

@@ -7,7 +7,7 @@ A task costs a few additions here; names, labels and text are made when somebody
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias
 
 from zscrape.core.effects import (
@@ -18,7 +18,7 @@ from zscrape.core.effects import (
     WorkerLost,
     WorkerSuspected,
 )
-from zscrape.model import Outcome, OutcomeCode, WorkerId, WorkerSnapshot
+from zscrape.model import OutcomeCode, WorkerId, WorkerSnapshot
 from zscrape.store.tasks import TaskRow
 
 # Upper bounds in seconds: a no-op answers in 5 ms, a script's default timeout is 300 s.
@@ -48,10 +48,17 @@ class Histogram:
 
     def add(self, value: float) -> None:
         """Count one value; a clock that was set back gives none below zero."""
-        if value < 0.0:
-            value = 0.0
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.sum += value
+        self.add_all((value,))
+
+    def add_all(self, values: Iterable[float]) -> None:
+        """Count values as `add` does."""
+        bounds, counts = self.bounds, self.counts
+        for value in values:
+            if value > 0.0:
+                counts[bisect_left(bounds, value)] += 1
+                self.sum += value
+            else:
+                counts[0] += 1
 
 
 class Names:
@@ -120,10 +127,10 @@ class Counters:
         """Count what has been taken; to be called before somebody looks."""
         gathered, self._gathered = self._gathered, []
         for row in gathered:
-            self.ended(row)
+            self._ended(row)
+        self._attempted([row for row in gathered if row.outcome is not None and row.attempts])
 
-    def ended(self, row: TaskRow) -> None:
-        """Count a task that has ended."""
+    def _ended(self, row: TaskRow) -> None:
         # A name that no repository knows is whatever somebody has typed.
         name = row.script_name if row.digest else OTHER
         known = self._series.get((name, row.status, row.client))
@@ -133,8 +140,6 @@ class Counters:
         self.item_count += row.item_count
         if row.is_dead_letter:
             _add(self.dead_letters, row.dropped_reason)
-        if row.outcome is not None and row.attempts:
-            self._attempted(row, row.outcome)
 
     def _new_series(self, name: str, row: TaskRow) -> tuple[Series, Histogram]:
         """Return what a task with these names is counted under, and remember it."""
@@ -151,21 +156,33 @@ class Counters:
             self._series[name, row.status, row.client] = series, duration
         return series, duration
 
-    def _attempted(self, row: TaskRow, outcome: Outcome) -> None:
-        """Count the attempt that ended a task."""
-        _add(self.attempts, str(outcome.code))
-        if row.attempts == 1 and row.assigned_at is not None:
-            self.dispatch.add(row.assigned_at - row.created_at)
-        if row.started_at is not None:
-            self.prepare.add(outcome.prepare_s)
-            self.child.add(outcome.run_s)
-            usage = outcome.usage
-            self.cpu_s += usage.cpu_s
-            self.fetch.add(usage.fetch_s)
-            _add(self.scripts, "fetched" if usage.has_fetched else "kept")
+    def _attempted(self, rows: Sequence[TaskRow]) -> None:
+        """Count the attempts that ended tasks."""
+        self.dispatch.add_all(
+            [
+                row.assigned_at - row.created_at
+                for row in rows
+                if row.attempts == 1 and row.assigned_at is not None
+            ]
+        )
+        for row in rows:
+            if row.outcome is not None:
+                _add(self.attempts, str(row.outcome.code))
+        ran = [
+            row.outcome for row in rows if row.outcome is not None and row.started_at is not None
+        ]
+        self.prepare.add_all([outcome.prepare_s for outcome in ran])
+        self.child.add_all([outcome.run_s for outcome in ran])
+        used = [outcome.usage for outcome in ran]
+        self.cpu_s += sum([usage.cpu_s for usage in used])
+        self.fetch.add_all([usage.fetch_s for usage in used])
+        fetched_count = sum([usage.has_fetched for usage in used])
+        self.scripts["fetched"] += fetched_count
+        self.scripts["kept"] += len(used) - fetched_count
+        for usage in used:
             if usage.environment_s:
                 self.environment.add(usage.environment_s)
-                _add(self.environments, "built" if usage.has_built else "kept")
+                self.environments["built" if usage.has_built else "kept"] += 1
 
     def look(self, workers: Iterable[WorkerSnapshot]) -> None:
         """Add what workers have cleared away since the last look; one anew begins at zero."""

@@ -25,7 +25,6 @@ from zscrape.model import (
     RETRIED_BY_DEFAULT,
     RETRY_COUNT,
     OutcomeCode,
-    Overlap,
     RetryPolicy,
     RunSpec,
     TaskId,
@@ -133,7 +132,8 @@ class Intake:
             ScriptError: The script cannot be resolved, or lacks a secret that it needs.
         """
         default = self._defaults.get(request.script_name)
-        self._check_rate(request.script_name, default)
+        if default is not None and default.rate is not None:
+            self._check_rate(request.script_name, default.rate)
         given = bytes(request.parameters)
         params = decode_parameters(given, at=f"{at}/parameters")
         version = request.version
@@ -156,7 +156,6 @@ class Intake:
         lock = lock_of(request, script, params, at, is_plain=origin == "retry", own_key=own_lock)
         asked = request.retry
         retry = script.manifest.retry if asked is None else _retry(asked, script, at)
-        webhook_url, webhook_events = webhook_of(request, at)
         timeout_s = request.timeout or (default.timeout_s if default is not None else None)
         tags = request.tags or (default.tags if default is not None else ())
         row = TaskRow(
@@ -169,17 +168,16 @@ class Intake:
             parameters=given,
             priority=request.priority,
             tags=tags,
-            lock_key=lock.key if lock is not None else "",
-            overlap=lock.overlap if lock is not None else Overlap.SKIP,
             retry=retry,
             timeout_s=timeout_s,
             metadata=request.metadata or {},
-            webhook_url=webhook_url,
-            webhook_events=webhook_events,
             origin=origin,
             client=client,
             trace_id=trace_id,
         )
+        row.webhook_url, row.webhook_events = webhook_of(request, at)
+        if lock is not None:
+            row.lock_key, row.overlap = lock.key, lock.overlap
         policy = self._policy
         spec = TaskSpec(
             id=row.id,
@@ -204,8 +202,8 @@ class Intake:
             return run
         return msgspec.structs.replace(run, reuse_count=max(self._policy.reuse_limit, 1))
 
-    def _check_rate(self, name: str, default: ScriptDefaults | None) -> None:
-        rate = None if default is None or default.rate is None else rate_of(default.rate)
+    def _check_rate(self, name: str, per_s: float) -> None:
+        rate = rate_of(per_s)
         if rate is not None:
             require(self._buckets.take(name, rate, now=self._clock()), "script")
 

@@ -12,11 +12,12 @@ refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, TypeAlias, cast
 
 from msgspec import Struct
 from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+from uvicorn.server import ServerState
 
 # A longer body is not copied to stand in one piece with its head.
 _JOINED_BYTES: Final = 65_536
@@ -24,6 +25,10 @@ _JOINED_BYTES: Final = 65_536
 
 # A head that is longer is read anew each time: an open connection keeps the last one.
 _HEAD_BYTES: Final = 2_048
+
+
+# Takes a call: answers it now or later, or lets it `go_on`. Raises nothing.
+Begin: TypeAlias = "Callable[[WholeCall], None]"
 
 
 def _do_nothing() -> None:
@@ -40,17 +45,16 @@ class Head(Struct, frozen=True, eq=False):
     raw: bytes
     length: int  # of head and body together
     scope: Scope
-    headers: dict[bytes, bytes]  # of all its calls: to be read only
+    begin: Begin
     keep_alive: bool
 
     @classmethod
-    def of(cls, data: bytes, cycle: RequestResponseCycle) -> Head | None:
+    def of(cls, data: bytes, cycle: RequestResponseCycle, begin: Begin) -> Head | None:
         """Return the head of a call that has come in one piece of data; None to forget it."""
         end = len(data) - len(cycle.body)
         if end > _HEAD_BYTES or data.find(b"\r\n\r\n") != end - 4:
             return None  # another one has come with it, or its body came in chunks
-        scope = cast(Scope, cycle.scope)
-        return cls(data[:end], len(data), dict(scope), dict(scope["headers"]), cycle.keep_alive)
+        return cls(data[:end], len(data), dict(cast(Scope, cycle.scope)), begin, cycle.keep_alive)
 
     def begins(self, data: bytes) -> bool:
         """True iff this is a call with the same head, and whole."""
@@ -58,28 +62,28 @@ class Head(Struct, frozen=True, eq=False):
 
 
 class WholeCall:
-    """One call whose request is here as a whole."""
+    """One call whose request is here as a whole; then the next one of its connection."""
 
-    __slots__ = ("_body", "_cycle", "_go_on", "_is_over", "headers", "on_gone", "scope")
+    __slots__ = ("_body", "_go_on", "cycle", "is_over", "on_gone")
 
     def __init__(
         self,
         cycle: RequestResponseCycle,
         go_on: Callable[[RequestResponseCycle, Any], None],
-        headers: dict[bytes, bytes],
         body: bytes,
     ) -> None:
-        self._cycle = cycle
+        self.cycle = cycle
         self._go_on = go_on
-        self.scope: Scope = cycle.scope  # type: ignore[assignment]
-        self.headers = headers
         self._body = body
         self.on_gone: Callable[[], None] = _do_nothing  # called when nobody waits any more
-        self._is_over = False  # answered here
+        self.is_over = False  # answered here: nobody else has ever had its cycle
 
-    def has_left(self, cycle: RequestResponseCycle) -> bool:
-        """True iff this call had `cycle`, is over, and nobody else has ever had it."""
-        return self._is_over and self._cycle is cycle
+    def renew(self, server: ServerState, body: bytes, on_response: Callable[[], None]) -> None:
+        """Be the next call, with the head of the one that is over: to make one anew is dear."""
+        cycle = self.cycle
+        cycle.default_headers, cycle.on_response = server.default_headers, on_response
+        cycle.response_started = cycle.response_complete = self.is_over = False
+        self._body = body
 
     def take_body(self) -> bytes:
         """Return the body, once: a connection that rests must not keep it."""
@@ -88,29 +92,26 @@ class WholeCall:
 
     def go_on(self, app: ASGIApp) -> None:
         """Have an application of the usual kind answer, as if the call had come to that."""
-        self._cycle.body += self.take_body()
-        self._go_on(self._cycle, app)
+        self.cycle.body += self.take_body()
+        self._go_on(self.cycle, app)
 
     def answer(self, status: int, head: bytes, body: bytes) -> None:
         """Answer; `head` are the lines of its headers, without its length."""
         self.on_gone = _do_nothing
-        cycle = self._cycle
+        cycle = self.cycle
         if cycle.disconnected:
             return
         transport = cycle.transport
-        told = b"%b%b%b%bcontent-length: %d\r\n\r\n" % (
-            STATUS_LINE[status],
-            b"".join([b"%b: %b\r\n" % each for each in cycle.default_headers]),
-            b"" if cycle.keep_alive else b"connection: close\r\n",
-            head,
-            len(body),
-        )
+        told = b"%b%bcontent-length: %d\r\n" % (STATUS_LINE[status], head, len(body))
+        for each in cycle.default_headers:
+            told += b"%b: %b\r\n" % each
+        told += b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
         if len(body) <= _JOINED_BYTES:
             transport.write(told + body)
         else:
             transport.write(told)
             transport.write(body)
-        cycle.response_started = cycle.response_complete = self._is_over = True
+        cycle.response_started = cycle.response_complete = self.is_over = True
         if not cycle.keep_alive:
             transport.close()
         cycle.on_response()
@@ -124,6 +125,6 @@ class QuickApp(Protocol):
         """True iff a call with this head is one of those."""
         ...
 
-    def begin(self, call: WholeCall) -> None:
-        """Take a call: answer it now or later, or let it `go_on`. Raises nothing."""
+    def meet(self, scope: Scope) -> Begin:
+        """Return what takes the calls with this head: what it says need be found out but once."""
         ...

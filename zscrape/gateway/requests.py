@@ -9,7 +9,6 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from zscrape.core.nesting import depth_of
-from zscrape.errors import BodyTooLarge
 from zscrape.gateway.faults import field_fault, read_fault
 from zscrape.model import OutcomeCode, Overlap
 
@@ -227,18 +226,3 @@ def decode_body(
         return decode(body)
     except _UNREADABLE as error:
         raise read_fault(error, known, at=at) from error
-
-
-class BodyLimit(Struct, frozen=True):
-    """How much of a body is read."""
-
-    bytes_count: int
-
-    def check_length(self, length: int) -> None:
-        """Refuse a body of this length.
-
-        Raises:
-            BodyTooLarge: It is longer than allowed.
-        """
-        if length > self.bytes_count:
-            raise BodyTooLarge(limit_bytes=self.bytes_count)

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -40,7 +39,6 @@ _STANDING: Final[RawHeaders] = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 ]
-_HOST_LENGTH: Final = 255  # of a name that is remembered: they are strangers' words
 _STANDING_LINES: Final = b"".join(b"%b: %b\r\n" % each for each in _STANDING)
 _STANDING_NAMES: Final = frozenset(name for name, _ in _STANDING)
 
@@ -69,19 +67,14 @@ def check_host(headers: dict[bytes, bytes], policy: ShieldPolicy) -> None:
     Raises:
         HostUnknown: It is.
     """
-    if policy.hosts is None:
-        return
+    if not is_ours(headers, policy):
+        raise HostUnknown(host=headers[b"host"][:100].decode("latin-1"))
+
+
+def is_ours(headers: dict[bytes, bytes], policy: ShieldPolicy) -> bool:
+    """True iff a call is for a host of ours, or names none."""
     given = headers.get(b"host")
-    if given is None:
-        return
-    bare = _bare_once(given) if len(given) <= _HOST_LENGTH else _bare(given)
-    if bare not in policy.hosts:
-        raise HostUnknown(host=given[:100].decode("latin-1"))
-
-
-@lru_cache(maxsize=64)
-def _bare_once(host: bytes) -> str:
-    return _bare(host)
+    return policy.hosts is None or given is None or _bare(given) in policy.hosts
 
 
 def _bare(host: bytes) -> str:
@@ -135,11 +128,12 @@ def shielded_head(
     told: RawHeaders, scope: Scope, headers: dict[bytes, bytes], policy: ShieldPolicy
 ) -> bytes:
     """Return as lines the headers of an answer, none of them standing, and what every one has."""
-    lines = [b"%b: %b\r\n" % each for each in told]
-    lines.append(_STANDING_LINES)
     if RATE in scope or policy.origins:
-        lines += [b"%b: %b\r\n" % each for each in _of_call(scope, headers, policy)]
-    return b"".join(lines)
+        told = told + _of_call(scope, headers, policy)
+    lines = _STANDING_LINES
+    for each in told:
+        lines += b"%b: %b\r\n" % each
+    return lines
 
 
 def _of_call(scope: Scope, headers: dict[bytes, bytes], policy: ShieldPolicy) -> RawHeaders:

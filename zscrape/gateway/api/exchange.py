@@ -30,7 +30,6 @@ from zscrape.gateway.connections import CROWDED
 from zscrape.gateway.envelope import encode, error_view, problem
 from zscrape.gateway.faults import FieldFault, field_fault
 from zscrape.gateway.ratelimits import RATE, require
-from zscrape.gateway.requests import BodyLimit
 from zscrape.gateway.state import GatewayState, HttpPolicy
 from zscrape.messages import negotiate
 from zscrape.spelling import nearest
@@ -114,23 +113,32 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive, policy: Ht
         BodyTimeout: It has not come in the time for it.
         ClientGone: There is nobody left to answer.
     """
-    limit = BodyLimit(policy.body_limit_bytes)
     declared = headers.get(b"content-length", b"")
     if declared.isdigit():
-        limit.check_length(int(declared[:20]))
+        check_length(int(declared[:20]), policy)
     try:
         async with asyncio.timeout(policy.body_timeout_s):
-            return await _receive_body(receive, limit)
+            return await _receive_body(receive, policy)
     except TimeoutError as error:
         raise BodyTimeout(limit_s=policy.body_timeout_s) from error
 
 
-async def _receive_body(receive: Receive, limit: BodyLimit) -> bytes:
+def check_length(bytes_count: int, policy: HttpPolicy) -> None:
+    """Refuse a body of this length.
+
+    Raises:
+        BodyTooLarge: It is longer than allowed.
+    """
+    if bytes_count > policy.body_limit_bytes:
+        raise BodyTooLarge(limit_bytes=policy.body_limit_bytes)
+
+
+async def _receive_body(receive: Receive, policy: HttpPolicy) -> bytes:
     message = await receive()
     if message["type"] != "http.request":
         raise ClientGone
     body: bytes = message.get("body", b"")
-    limit.check_length(len(body))
+    check_length(len(body), policy)
     if not message.get("more_body", False):
         return body
     parts, length = [body], len(body)
@@ -140,7 +148,7 @@ async def _receive_body(receive: Receive, limit: BodyLimit) -> bytes:
             raise ClientGone
         parts.append(message.get("body", b""))
         length += len(parts[-1])
-        limit.check_length(length)
+        check_length(length, policy)
     return b"".join(parts)
 
 

@@ -15,12 +15,16 @@ from typing import Any, Final, TypeAlias
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from zscrape.gateway.api.exchange import JSON_TYPE, ClientGone, RawHeaders, to_client
-from zscrape.gateway.api.scrape import ScrapeCall
-from zscrape.gateway.identifiers import new_task_id
-from zscrape.gateway.quick import WholeCall
-from zscrape.gateway.requests import BodyLimit
-from zscrape.gateway.shield import check_host, shielded, shielded_head
+from zscrape.gateway.api.exchange import (
+    JSON_TYPE,
+    ClientGone,
+    RawHeaders,
+    check_length,
+    to_client,
+)
+from zscrape.gateway.api.scrape import CallHead, ScrapeCall
+from zscrape.gateway.quick import Begin, WholeCall
+from zscrape.gateway.shield import check_host, is_ours, shielded, shielded_head
 from zscrape.gateway.state import GatewayState
 from zscrape.store.tasks import TaskRow
 
@@ -48,29 +52,31 @@ class QuickScrape:
                 return False
         return True
 
-    def begin(self, call: WholeCall) -> None:
-        """Take a plain call."""
-        _QuickCall(self._state, call).begin()
+    def meet(self, scope: Scope) -> Begin:
+        """Return what takes the calls with this head."""
+        state, head = self._state, CallHead.of(self._state, scope)
+        is_host_ours = is_ours(head.headers, state.policy.shield)
+        return lambda call: _QuickCall(state, head, call).begin(is_host_ours)
 
 
-class _QuickCall:
-    __slots__ = ("_call", "_headers", "_row", "_scrape", "_state")
+class _QuickCall(ScrapeCall):
+    __slots__ = ("_call", "_marks", "_row")
 
-    def __init__(self, state: GatewayState, call: WholeCall) -> None:
-        self._state = state
+    def __init__(self, state: GatewayState, head: CallHead, call: WholeCall) -> None:
+        super().__init__(state, head)
         self._call = call
-        self._headers = call.headers
-        self._scrape = ScrapeCall(state, self._headers, new_task_id())
+        self._marks: Scope = {}  # what its scope would hold beside the head
         self._row: TaskRow | None = None  # iff its end is waited for
 
-    def begin(self) -> None:
-        state, call, scrape = self._state, self._call, self._scrape
+    def begin(self, is_host_ours: bool) -> None:
+        state, call = self._state, self._call
         try:
-            check_host(self._headers, state.policy.shield)
-            scrape.enter(call.scope)
+            if not is_host_ours:
+                check_host(self._head.headers, state.policy.shield)
+            self.enter(self._marks)
             body = call.take_body()
-            BodyLimit(state.policy.body_limit_bytes).check_length(len(body))
-            accepting = scrape.accept(body)
+            check_length(len(body), state.policy)
+            accepting = self.accept(body)
             awaited = accepting.send(None)
         except StopIteration as done:
             self._accepted(done.value)
@@ -81,41 +87,43 @@ class _QuickCall:
 
     def _accepted(self, row: TaskRow) -> None:
         """Wait for the task's end; one that is no other than asked for, and lasts no longer."""
-        is_plain = row.id == self._scrape.request_id and not row.is_durable
+        is_plain = row.id == self.request_id and not row.is_durable
         if not is_plain:
             self._call.go_on(self._as_usual(partial(_give, row)))
             return
         self._row = row
-        self._call.on_gone = self._left
+        self._call.on_gone = self._gone
         self._state.service.listen_end(row, self._ended)
 
-    def _left(self) -> None:
+    def _gone(self) -> None:
         """Nobody waits any more: the task goes on."""
         row, self._row = self._row, None
         if row is not None:
             self._state.service.leave_end(row)
 
     def _ended(self) -> None:
-        call = self._call
         row, self._row = self._row, None
         if row is None:
             return
         self._state.service.leave_end(row)
         told: RawHeaders = [_CONTENT_TYPE, (b"x-request-id", row.id.encode())]
         try:
-            status, body = self._scrape.whole(row, told)
+            status, body = self.whole(row, told)
             shield = self._state.policy.shield
-            call.answer(status, shielded_head(told, call.scope, self._headers, shield), body)
+            head = shielded_head(told, self._marks, self._head.headers, shield)
+            self._call.answer(status, head, body)
         except Exception as error:  # noqa: BLE001 - told to the client, ours to the log too
-            call.go_on(self._as_usual(partial(_raise, error)))
+            self._call.go_on(self._as_usual(partial(_raise, error)))
 
     def _as_usual(self, accepting: Callable[[], Awaitable[TaskRow]]) -> ASGIApp:
         """Return what goes on with the call on its usual way."""
 
         async def go_on(scope: Scope, receive: Receive, send: Send) -> None:
-            told = shielded(to_client(send), scope, self._headers, self._state.policy.shield)
+            scope.update(self._marks)
+            headers, shield = self._head.headers, self._state.policy.shield
             with contextlib.suppress(ClientGone):
-                await self._scrape.conclude(accepting(), receive, told)
+                told = shielded(to_client(send), scope, headers, shield)
+                await self.conclude(accepting(), receive, told)
 
         return go_on
 

@@ -11,9 +11,11 @@ import hashlib
 from collections.abc import Awaitable, Mapping
 from typing import Final
 
+from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
 from zscrape.errors import Draining, RefusedError, ScriptError, Unauthorized, ZscrapeError
+from zscrape.gateway.access import Presented, presented_in
 from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import (
     JSON_TYPE,
@@ -66,16 +68,40 @@ class ScrapeEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call."""
         state = self._state
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        call = ScrapeCall(state, headers, new_task_id())
+        head = CallHead.of(state, scope)
+        call = ScrapeCall(state, head)
 
         async def accept() -> TaskRow:
-            check_host(headers, state.policy.shield)
+            check_host(head.headers, state.policy.shield)
             check_room(scope, state.policy)
             call.enter(scope)
-            return await call.accept(await read_body(headers, receive, state.policy))
+            return await call.accept(await read_body(head.headers, receive, state.policy))
 
         await call.conclude(accept(), receive, send)
+
+
+class CallHead(Struct, frozen=True, eq=False):
+    """What the head of a call says; nothing of it is decided yet."""
+
+    headers: dict[bytes, bytes]  # to be read only
+    presented: Presented
+    peer: str
+    query: bytes
+    lang: str
+    trace_id: str
+
+    @classmethod
+    def of(cls, state: GatewayState, scope: Scope) -> CallHead:
+        """Return what a head says."""
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        return cls(
+            headers=headers,
+            presented=presented_in(headers),
+            peer=peer_of(scope),
+            query=scope["query_string"],
+            lang=language_of(headers, state.policy.lang),
+            trace_id=trace_of(headers),
+        )
 
 
 class ScrapeCall:
@@ -85,7 +111,7 @@ class ScrapeCall:
     """
 
     __slots__ = (
-        "_headers",
+        "_head",
         "_is_cancelling",
         "_is_started",
         "_reused",
@@ -95,28 +121,30 @@ class ScrapeCall:
         "request_id",
     )
 
-    def __init__(self, state: GatewayState, headers: dict[bytes, bytes], request_id: str) -> None:
+    def __init__(self, state: GatewayState, head: CallHead) -> None:
         self._state = state
-        self._headers = headers
+        self._head = head
         self.client: Client | None = None
         self._script_name: str | None = None
         self._is_started = False
         self._reused: ReusedView | None = None  # iff an earlier task serves
         self._is_cancelling = False  # its task ends when its client goes
-        self.request_id = request_id
+        self.request_id = new_task_id()
 
     def enter(self, scope: Scope) -> None:
-        """Look at who calls, before anything of the body is read.
+        """Look at who calls, before anything of the body is read; `scope` takes what is found.
 
         Raises:
             ZscrapeError: The call is refused.
         """
-        state = self._state
-        client = state.access.authenticate(self._headers, peer_of(scope), method="POST")
-        self.client = client
+        state, head = self._state, self._head
+        client = self.client = state.access.authenticate(
+            head.headers, head.peer, method="POST", presented=head.presented
+        )
         check_rate(scope, state, client)
         client.check_scopes(("run",))
-        self._is_cancelling = is_cancelling_query(scope["query_string"])
+        if head.query:
+            self._is_cancelling = is_cancelling_query(head.query)
 
     async def accept(self, body: bytes) -> TaskRow:
         """Make a task of a call that has been let in.
@@ -124,14 +152,14 @@ class ScrapeCall:
         Raises:
             ZscrapeError: The call is refused.
         """
-        state, headers, client = self._state, self._headers, self.client
+        state, head, client = self._state, self._head, self.client
         if client is None:
             raise Unauthorized
         request = decode_task(body, depth_limit=state.policy.depth_limit)
         self._script_name = request.script_name
         client.check_script(request.script_name)
         request = client.grouped(request)
-        idempotency = idempotency_of(headers, body)
+        idempotency = idempotency_of(head.headers, body)
         service = state.service
         if idempotency is not None:
             earlier = await service.reattach(client.id, idempotency)
@@ -144,8 +172,8 @@ class ScrapeCall:
                 client=client.id,
                 task_id=self.request_id,
                 is_awaited=True,
-                is_own_only=client.reuses_own_only,
-                trace_id=trace_of(headers),
+                is_own_only=request.max_age is not None and client.reuses_own_only,
+                trace_id=head.trace_id,
             )
         except ScriptError as error:
             return await self._failed(request, error, client.id, idempotency)
@@ -191,7 +219,7 @@ class ScrapeCall:
             await self._answer(row, receive, send)
 
     async def _answer(self, row: TaskRow, receive: Receive, send: Send) -> None:
-        headers = self._headers
+        headers = self._head.headers
         self.request_id = row.id
         told: RawHeaders = [(b"x-request-id", row.id.encode())]
         accepted = headers.get(b"accept", b"")
@@ -229,15 +257,14 @@ class ScrapeCall:
             told.append((b"preference-applied", b"wait"))
         elif status in _COMES_AGAIN:
             told.append((b"retry-after", b"%d" % RefusedError.retry_after_s))
-        lang = language_of(self._headers, state.policy.lang)
-        view = envelope(row, lang, inline_limit_bytes=state.policy.inline_limit_bytes)
+        view = envelope(row, self._head.lang, inline_limit_bytes=state.policy.inline_limit_bytes)
         if self._reused is not None:
             view.reused = self._reused
             told.append((b"age", b"%d" % self._reused.age))  # RFC 9111, 5.1
         return status, encode(view)
 
     async def _follow(self, row: TaskRow, receive: Receive, send: Send, told: RawHeaders) -> None:
-        lang = language_of(self._headers, self._state.policy.lang)
+        lang = self._head.lang
         self._is_started = True
         await follow(self._state, row, EVENTS, receive, send, headers=told, lang=lang)
         self._left(row)
@@ -249,9 +276,8 @@ class ScrapeCall:
         if row.item_count == 0 and row.status is not TaskState.COMPLETED:
             await self._finish(row, send, told)
             return
-        lang = language_of(self._headers, state.policy.lang)
         self._is_started = True
-        await follow(state, row, ITEMS, receive, send, headers=told, lang=lang)
+        await follow(state, row, ITEMS, receive, send, headers=told, lang=self._head.lang)
         self._left(row)
 
     def _left(self, row: TaskRow) -> None:
@@ -263,8 +289,7 @@ class ScrapeCall:
         """Answer with the envelope of a request that became no task."""
         if self._is_started:
             raise error  # half an answer has left: only the connection's end can tell
-        lang = language_of(self._headers, self._state.policy.lang)
-        body = refusal_envelope(self.request_id, error, lang, self._script_name)
+        body = refusal_envelope(self.request_id, error, self._head.lang, self._script_name)
         told = [(b"x-request-id", self.request_id.encode()), *refusal_headers(error)]
         await send_whole(send, error.http_status, body, JSON_TYPE, told)
 
