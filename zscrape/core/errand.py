@@ -97,7 +97,7 @@ class Errand(Struct, eq=False):
         if self.outcome is None:
             raise AssertionError(f"attempt {self.attempt} has not ended")
         tail = tuple(self.records[self.sent_count :])
-        return Done(*self.attempt, self.outcome, self.sent_count, tail)
+        return Done(self.run.task_id, self.run.attempt, self.outcome, self.sent_count, tail)
 
 
 class Errands:
@@ -114,16 +114,6 @@ class Errands:
         # Attempts that must not start (again): two generations, the older one dropped in turn.
         self._seen: set[Attempt] = set()
         self._seen_before: set[Attempt] = set()
-
-    def wake(self, at: float) -> None:
-        """Note a moment at which something is to be done for one that runs."""
-        if at < self.wake_at:
-            self.wake_at = at
-
-    def repeat(self, at: float) -> None:
-        """Note a moment at which an outcome is to be sent again."""
-        if at < self.repeat_at:
-            self.repeat_at = at
 
     def rewind_wake(self) -> None:
         """Make that moment exact again, after what was due is done."""

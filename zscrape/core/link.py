@@ -630,8 +630,9 @@ class WorkerLink:
         self._wake(errand.fence_at)
 
     def _wake(self, at: float) -> None:
-        self._errands.wake(at)
-        self._due(at)
+        if at < self._errands.wake_at:
+            self._errands.wake_at = at
+            self._due(at)
 
     def _due(self, at: float) -> None:
         if at < self.due_at:
@@ -654,8 +655,9 @@ class WorkerLink:
 
     def _send_done(self, errand: Errand, now: float) -> None:
         errand.resend_at = now + RESEND_S
-        self._errands.repeat(errand.resend_at)
-        self._due(errand.resend_at)
+        if errand.resend_at < self._errands.repeat_at:
+            self._errands.repeat_at = errand.resend_at
+            self._due(errand.resend_at)
         if self._phase is _Phase.JOINED:
             if errand.records and errand.has_long_tail:
                 self._send_records(errand)

@@ -84,7 +84,7 @@ class Running(Struct, eq=False):
     guard: Guard
     _loop: asyncio.AbstractEventLoop
     _pump: Pump
-    _listener: SlotListener
+    listener: SlotListener
     _on_over: Callable[[Running], None]
     _mask: Mask | None
     _budget: Budget
@@ -142,7 +142,7 @@ class Running(Struct, eq=False):
             request = request_of(self.assignment, folder, timeout_s, code, left_count, known)
         self._pump.add(child.channel_fd, self._on_channel)
         self._say(child, request)
-        self._listener.on_started(self.assignment.task_id, self.assignment.attempt)
+        self.listener.on_started(self.assignment.task_id, self.assignment.attempt)
 
     def _known(self) -> dict[str, Any] | None:
         """Return what the attempt need not ask before it gets a page."""
@@ -256,7 +256,7 @@ class Running(Struct, eq=False):
             ask = Ask(task.task_id, task.attempt, request, kind, body)
             told = None if self._robots is None else self._robots.answer(ask)
             if told is None:
-                self._listener.on_ask(ask)
+                self.listener.on_ask(ask)
             else:
                 self.tell(told)
 
@@ -396,7 +396,7 @@ class Running(Struct, eq=False):
             self._flushing = None
         if self._pending:
             records, self._pending = tuple(self._pending), []
-            self._listener.on_records(self.assignment.task_id, self.assignment.attempt, records)
+            self.listener.on_records(self.assignment.task_id, self.assignment.attempt, records)
 
     # ---- its end ---------------------------------------------------------------------
 
@@ -507,7 +507,7 @@ class Running(Struct, eq=False):
         self._inquiry = None
         self._on_over(self)
         try:
-            self._listener.on_finished(self.assignment.task_id, self.assignment.attempt, outcome)
+            self.listener.on_finished(self.assignment.task_id, self.assignment.attempt, outcome)
         finally:
             if child is not None:
                 self._let_go(child, cpu_s)
