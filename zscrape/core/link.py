@@ -74,8 +74,9 @@ from zscrape.wire import (
 
 # A lost outcome is missed soon; a gateway that is busy storing is not flooded.
 RESEND_S = 2.0
-# What is over before that is told by its outcome alone: a message saved on both sides.
-TELL_START_S = 0.02
+# What is over before that is told by its outcome alone: a message saved on both sides. Several
+# are told together: each after this time or twice as much.
+TELL_START_S = 0.025
 # A lost question is missed soon; one that a person answers is not asked too often.
 ASK_AGAIN_S = 3.0
 # Outcomes that wait for their Ack may take this much memory before new work is declined.
@@ -194,7 +195,7 @@ class WorkerLink:
         errand = self._errands.running.get((task_id, attempt))
         if errand is not None and errand.is_wanted:
             errand.is_started = True
-            errand.tell_start_at = now + TELL_START_S
+            errand.tell_start_at = (now // TELL_START_S + 2) * TELL_START_S
             self._wake(errand.tell_start_at)
         return []  # `tick` tells it, unless the outcome comes first
 

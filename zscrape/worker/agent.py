@@ -470,14 +470,16 @@ class Agent:
                 self._work.tell(tell)
             case Exit(reason=reason, detail=detail):
                 self._end(reason, detail)
-            case GatewayJoined():
-                self._is_refused = False
-                self._credentials.prefer(self._server_key)
-                self._on_fact(effect)
-            case GatewayLost() | AttemptFenced():
-                self._on_fact(effect)
+            case GatewayJoined() | GatewayLost() | AttemptFenced():
+                self._note(effect)
             case _:
                 assert_never(effect)
+
+    def _note(self, fact: GatewayJoined | GatewayLost | AttemptFenced) -> None:
+        if isinstance(fact, GatewayJoined):
+            self._is_refused = False
+            self._credentials.prefer(self._server_key)
+        self._on_fact(fact)
 
     def _answer(self, request: int, body: bytes | None) -> None:
         answer = self._needs.get(request)
