@@ -350,14 +350,17 @@ class Running(Struct, eq=False):
     def _drain_pipes(self, child: Child) -> None:
         """Take what the pipes hold now, bounded: the script may be writing all the while."""
         self._is_drained = True
-        for fd in readable(child.out_fd, child.err_fd):  # mostly none
-            data: bytes | None = b""
-            for _ in range(2):
-                data = _read(fd, _PIPE_BYTES)
-                if not data:
-                    break
-                self._print(child, fd, data)
-            self._is_drained &= data is None
+        for fd, has_data in readable(child.out_fd, child.err_fd):  # mostly none
+            self._is_drained &= has_data and self._drain_pipe(child, fd)
+
+    def _drain_pipe(self, child: Child, fd: int) -> bool:
+        """Take what a pipe holds; True iff it is open still, and empty."""
+        for _ in range(2):
+            data = _read(fd, _PIPE_BYTES)
+            if not data:
+                return data is None
+            self._print(child, fd, data)
+        return False
 
     def _print(self, child: Child, fd: int, data: bytes) -> None:
         """Tell the lines that this completes of what is printed there."""
