@@ -146,11 +146,11 @@ class Errands:
         self._seen_before, self._seen = self._seen, set(self.running)
         self.forget_at = now + MEMORY_S
 
-    def keep(self, errand: Errand, outcome: Outcome) -> None:
+    def keep(self, attempt: Attempt, errand: Errand, outcome: Outcome) -> None:
         """Keep an outcome until it is acknowledged."""
         errand.outcome = outcome
         errand.fence_at = inf
-        self.outbox[errand.attempt] = errand
+        self.outbox[attempt] = errand
         errand.kept_bytes = errand.size_bytes
         self.outbox_bytes += errand.kept_bytes
 

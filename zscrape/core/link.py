@@ -213,11 +213,12 @@ class WorkerLink:
         self, task_id: TaskId, attempt: int, outcome: Outcome, *, now: float
     ) -> list[LinkEffect]:
         """The attempt has ended and its slot is free; all its records came before."""
-        errand = self._errands.running.pop((task_id, attempt), None)
+        ended = task_id, attempt
+        errand = self._errands.running.pop(ended, None)
         if errand is None:
             return []
         if errand.is_wanted:
-            self._errands.keep(errand, outcome)
+            self._errands.keep(ended, errand, outcome)
             self._send_done(errand, now)
         else:
             # It may still count there as running, as after a fence: it is not.
@@ -266,7 +267,7 @@ class WorkerLink:
             self._wake(min(errand.fence_at, errand.tell_start_at))
             self._tell_of(errand, now)
         else:
-            self._errands.keep(errand, errand.outcome)
+            self._errands.keep(errand.attempt, errand, errand.outcome)
             self._send_done(errand, now)
         return self._flush()
 

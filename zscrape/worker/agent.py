@@ -414,7 +414,7 @@ class Agent:
     def _act(self, effects: list[LinkEffect]) -> None:
         """Perform outside of `_drain`, which looks for more by itself."""
         if not effects:
-            if not self._is_performing:  # which ends so
+            if self._link.due_at < self._timer_at and not self._is_performing:  # which ends so
                 self._arm()
             return
         has_sent = self._perform(effects)
@@ -435,7 +435,8 @@ class Agent:
                     self._do(effect)
         finally:  # whatever one effect has come to, the link must go on beating
             self._is_performing = False
-            self._arm()
+            if self._link.due_at < self._timer_at:
+                self._arm()
         return has_sent
 
     def _do(self, effect: _Deed) -> None:
@@ -496,11 +497,8 @@ class Agent:
 
     def _arm(self) -> None:
         """Keep one timer, no later than the link's next deadline; early is harmless."""
-        deadline = self._link.due_at
-        if deadline >= self._timer_at:
-            return
         if self._timer is not None:
             self._timer.cancel()
-        self._timer_at = deadline
-        delay_s = max(0.0, deadline - time.monotonic()) + _TIMER_STEP_S
+        self._timer_at = self._link.due_at
+        delay_s = max(0.0, self._timer_at - time.monotonic()) + _TIMER_STEP_S
         self._timer = self._loop.call_later(delay_s, self._tick)

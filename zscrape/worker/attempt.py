@@ -204,7 +204,7 @@ class Running(Struct, eq=False):
             return
         if self._unsent is not None:
             self._say(child, self._unsent)
-        is_amid = self._speech.is_amid
+        is_amid = bool(self._speech.held)
         data = _read(child.channel_fd, _LONG_READ_BYTES if is_amid else _READ_BYTES)
         if data is None:
             return
