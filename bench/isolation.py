@@ -83,7 +83,7 @@ async def _measure() -> dict[str, float]:
         for name, skip in without.items():
             listener = Listener()
             policy = SlotPolicy(1, folder / f"scratch-{name}", (folder,), skip_layers=skip)
-            slots = Slots(policy, ensure, listener)
+            slots = Slots(policy, ensure)
             await slots.start()
             stack.push_async_callback(slots.close)
             arms[name] = _Arm(slots, Runner(slots, listener, "noop"))
@@ -119,7 +119,7 @@ async def _measure_neighbour() -> dict[str, float]:
             return folder / pin.name
 
         listener = Listener()
-        slots = Slots(SlotPolicy(2, folder / "scratch", (folder,)), ensure, listener)
+        slots = Slots(SlotPolicy(2, folder / "scratch", (folder,)), ensure)
         await slots.start()
         try:
             noop = Runner(slots, listener, "noop")
@@ -128,7 +128,7 @@ async def _measure_neighbour() -> dict[str, float]:
             greedy = Assignment(
                 "greedy", 1, RunSpec(Pin("bench", "greedy", "1", "sha256:0")), b"{}"
             )
-            slots.begin(greedy)
+            slots.begin(greedy, listener)
             await noop.one_at_a_time(100)
             pressed = await noop.one_at_a_time(ATTEMPT_COUNT)
         finally:

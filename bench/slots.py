@@ -67,7 +67,7 @@ class Runner:
         task_id = f"{self._run.pin.name}-{self._count}"
         future = asyncio.get_running_loop().create_future()
         self._listener.waiting[task_id] = future
-        self._slots.begin(Assignment(task_id, 1, self._run, b"{}"))
+        self._slots.begin(Assignment(task_id, 1, self._run, b"{}"), self._listener)
         outcome: Outcome = await future
         assert outcome.is_ok, outcome
         return outcome
@@ -106,7 +106,7 @@ async def _measure(rounds: int) -> dict[str, float]:
             return folder / pin.name
 
         listener = Listener()
-        slots = Slots(SlotPolicy(IN_FLIGHT_COUNT, folder / "scratch", (folder,)), ensure, listener)
+        slots = Slots(SlotPolicy(IN_FLIGHT_COUNT, folder / "scratch", (folder,)), ensure)
         await slots.start()
         try:
             modules = json.loads((await Runner(slots, listener, "modules").once()).data or b"[]")

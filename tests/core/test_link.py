@@ -348,7 +348,7 @@ def test_whole_attempt(bench: Bench) -> None:
     bench.hear(run())
 
     assert bench.call(bench.link.started, "t", 1) == []
-    assert said(bench.stay(TELL_START_S), Started) == [Started("t", 1)]
+    assert said(bench.stay(2 * TELL_START_S), Started) == [Started("t", 1)]
     assert bench.call(bench.link.emit, "t", 1, LOG[:2]) == [SendUp(Events("t", 1, 0, LOG[:2]))]
     assert bench.call(bench.link.finished, "t", 1, OK) == [SendUp(Done("t", 1, OK, 2))]
     assert bench.link.running == ()
@@ -368,6 +368,20 @@ def test_start_is_told_by_what_comes_soon_after_it(bench: Bench) -> None:
     bench.call(bench.link.emit, "speaks", 1, LOG[:1])
 
     assert said(bench.stay(1.0), Started) == []
+
+
+def test_starts_that_come_together_are_told_together(bench: Bench) -> None:
+    """What runs is told of a few at a time, none sooner than it should be."""
+    bench.hear(run("first"))
+    bench.hear(run("second"))
+    bench.call(bench.link.started, "first", 1)
+    first_told_by = bench.link.due_at
+    early = bench.tick(0.9 * TELL_START_S)
+    bench.call(bench.link.started, "second", 1)
+    told = bench.tick(first_told_by)
+
+    assert said(early, Started) == []
+    assert said(told, Started) == [Started("first", 1), Started("second", 1)]
 
 
 def test_start_of_a_disowned_attempt_is_not_told(bench: Bench) -> None:
@@ -492,7 +506,7 @@ def test_each_moment_is_told_as_it_comes() -> None:
     fenced_by = bench.link.due_at
 
     assert far == resting == 60.0  # then it forgets what it has seen
-    assert start_told_by == TELL_START_S
+    assert start_told_by == 2 * TELL_START_S
     assert repeated_by == 1.0 + link_module.RESEND_S
     assert fenced_by == 16.0
 

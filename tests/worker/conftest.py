@@ -73,7 +73,7 @@ class Stage:
         root.mkdir(exist_ok=True)
         root.chmod(0o755)  # each attempt may be another user
         self.policy = policy
-        self.slots = Slots(policy, self._ensure, self, environments, held=self._held)
+        self.slots = Slots(policy, self._ensure, environments, held=self._held)
         self.failures: dict[str, Exception] = {}
         self.answer: Callable[[Ask], Tell | None] = lambda ask: None
         self._ran: dict[str, Ran] = {}
@@ -148,7 +148,7 @@ class Stage:
             )
         )
         self._ran[ran.assignment.task_id] = ran
-        self.slots.begin(ran.assignment)
+        self.slots.begin(ran.assignment, self)
         return ran
 
     async def run(self, source: str, params: Any = None, **options: Any) -> Ran:

@@ -72,6 +72,6 @@ def test_a_look_at_several_tells_which_can_be_read_or_have_ended(pipe: tuple[int
 
     found = readable(pipe[0], empty, ended)
 
-    assert found == [pipe[0], ended]
+    assert found == [(pipe[0], True), (ended, False)]
     for fd in (empty, its_writer, ended):
         os.close(fd)

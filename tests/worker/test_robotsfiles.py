@@ -183,6 +183,6 @@ async def begun(stage: Stage, name: str, origins: list[str]) -> Ran:
     raw = msgspec.json.encode(params)
     ran = Ran(Assignment(task_id, 1, run, raw, budgeted=("shop.example",)))
     stage._ran[task_id] = ran
-    stage.slots.begin(ran.assignment)
+    stage.slots.begin(ran.assignment, stage)
     await ran.finished.wait()
     return ran

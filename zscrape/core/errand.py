@@ -97,7 +97,7 @@ class Errand(Struct, eq=False):
         if self.outcome is None:
             raise AssertionError(f"attempt {self.attempt} has not ended")
         tail = tuple(self.records[self.sent_count :])
-        return Done(*self.attempt, self.outcome, self.sent_count, tail)
+        return Done(self.run.task_id, self.run.attempt, self.outcome, self.sent_count, tail)
 
 
 class Errands:
@@ -114,16 +114,6 @@ class Errands:
         # Attempts that must not start (again): two generations, the older one dropped in turn.
         self._seen: set[Attempt] = set()
         self._seen_before: set[Attempt] = set()
-
-    def wake(self, at: float) -> None:
-        """Note a moment at which something is to be done for one that runs."""
-        if at < self.wake_at:
-            self.wake_at = at
-
-    def repeat(self, at: float) -> None:
-        """Note a moment at which an outcome is to be sent again."""
-        if at < self.repeat_at:
-            self.repeat_at = at
 
     def rewind_wake(self) -> None:
         """Make that moment exact again, after what was due is done."""
@@ -156,11 +146,11 @@ class Errands:
         self._seen_before, self._seen = self._seen, set(self.running)
         self.forget_at = now + MEMORY_S
 
-    def keep(self, errand: Errand, outcome: Outcome) -> None:
+    def keep(self, attempt: Attempt, errand: Errand, outcome: Outcome) -> None:
         """Keep an outcome until it is acknowledged."""
         errand.outcome = outcome
         errand.fence_at = inf
-        self.outbox[errand.attempt] = errand
+        self.outbox[attempt] = errand
         errand.kept_bytes = errand.size_bytes
         self.outbox_bytes += errand.kept_bytes
 

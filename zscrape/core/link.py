@@ -74,8 +74,9 @@ from zscrape.wire import (
 
 # A lost outcome is missed soon; a gateway that is busy storing is not flooded.
 RESEND_S = 2.0
-# What is over before that is told by its outcome alone: a message saved on both sides.
-TELL_START_S = 0.02
+# What is over before that is told by its outcome alone: a message saved on both sides. Several
+# are told together: each after this time or twice as much.
+TELL_START_S = 0.025
 # A lost question is missed soon; one that a person answers is not asked too often.
 ASK_AGAIN_S = 3.0
 # Outcomes that wait for their Ack may take this much memory before new work is declined.
@@ -194,7 +195,7 @@ class WorkerLink:
         errand = self._errands.running.get((task_id, attempt))
         if errand is not None and errand.is_wanted:
             errand.is_started = True
-            errand.tell_start_at = now + TELL_START_S
+            errand.tell_start_at = (now // TELL_START_S + 2) * TELL_START_S
             self._wake(errand.tell_start_at)
         return []  # `tick` tells it, unless the outcome comes first
 
@@ -212,11 +213,12 @@ class WorkerLink:
         self, task_id: TaskId, attempt: int, outcome: Outcome, *, now: float
     ) -> list[LinkEffect]:
         """The attempt has ended and its slot is free; all its records came before."""
-        errand = self._errands.running.pop((task_id, attempt), None)
+        ended = task_id, attempt
+        errand = self._errands.running.pop(ended, None)
         if errand is None:
             return []
         if errand.is_wanted:
-            self._errands.keep(errand, outcome)
+            self._errands.keep(ended, errand, outcome)
             self._send_done(errand, now)
         else:
             # It may still count there as running, as after a fence: it is not.
@@ -265,7 +267,7 @@ class WorkerLink:
             self._wake(min(errand.fence_at, errand.tell_start_at))
             self._tell_of(errand, now)
         else:
-            self._errands.keep(errand, errand.outcome)
+            self._errands.keep(errand.attempt, errand, errand.outcome)
             self._send_done(errand, now)
         return self._flush()
 
@@ -630,8 +632,9 @@ class WorkerLink:
         self._wake(errand.fence_at)
 
     def _wake(self, at: float) -> None:
-        self._errands.wake(at)
-        self._due(at)
+        if at < self._errands.wake_at:
+            self._errands.wake_at = at
+            self._due(at)
 
     def _due(self, at: float) -> None:
         if at < self.due_at:
@@ -654,8 +657,9 @@ class WorkerLink:
 
     def _send_done(self, errand: Errand, now: float) -> None:
         errand.resend_at = now + RESEND_S
-        self._errands.repeat(errand.resend_at)
-        self._due(errand.resend_at)
+        if errand.resend_at < self._errands.repeat_at:
+            self._errands.repeat_at = errand.resend_at
+            self._due(errand.resend_at)
         if self._phase is _Phase.JOINED:
             if errand.records and errand.has_long_tail:
                 self._send_records(errand)

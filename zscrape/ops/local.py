@@ -256,13 +256,13 @@ async def _attempt(
     async def ensure(pin: Pin) -> Path:
         return await cache.ensure(pin, nothing_to_fetch)
 
-    slots = Slots(policy, ensure, listener, environments)
+    slots = Slots(policy, ensure, environments)
     listener.tell = slots.tell
     await slots.start()
     try:
         now = asyncio.get_running_loop().time()
         deadline_at = None if timeout_s is None else now + timeout_s
-        slots.begin(msgspec.structs.replace(assignment, deadline_at=deadline_at))
+        slots.begin(msgspec.structs.replace(assignment, deadline_at=deadline_at), listener)
         return await listener.outcome
     finally:
         await slots.close()

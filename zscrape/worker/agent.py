@@ -93,8 +93,8 @@ DEALER_OPTIONS: tuple[tuple[int, int], ...] = (
 class Work(Protocol):
     """What an agent has done at its gateway's word."""
 
-    def begin(self, assignment: Assignment) -> None:
-        """Run an attempt; its end is told by `on_finished`."""
+    def begin(self, assignment: Assignment, agent: Agent) -> None:
+        """Run an attempt, which reports to `agent`."""
         ...
 
     def prepare(self, run: RunSpec) -> None:
@@ -109,8 +109,8 @@ class Work(Protocol):
         """Answer what an attempt has asked."""
         ...
 
-    def seek(self, attempt: Attempt) -> None:
-        """Take over an attempt that another gateway has sent: this one has its task now."""
+    def seek(self, attempt: Attempt, agent: Agent) -> None:
+        """Give `agent` an attempt that another gateway has sent: its own has the task now."""
         ...
 
     def balance(self) -> None:
@@ -147,7 +147,7 @@ class Agent:
         self._warm = warm
         self._leftovers = leftovers
         self._leftover_count = 0  # told to this gateway
-        self._work: Work  # given to `run`: its attempts report to this agent
+        self._work: Work  # given to `run`
         self._context = zmq.Context()
         self._socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
         self._loop = asyncio.get_running_loop()
@@ -276,6 +276,7 @@ class Agent:
         if self._is_leaving:
             return
         self._act(self._link.finished(task_id, attempt, outcome, now=time.monotonic()))
+        self._work.balance()
 
     # ---- the pump --------------------------------------------------------------------
 
@@ -389,16 +390,12 @@ class Agent:
         self._work.balance()
 
     def _hear(self, message: wire.Answered) -> None:
-        if isinstance(message, wire.Keys):
-            if self._server_key in message.keys:  # else it speaks of another gateway's
-                self._credentials.remember(message.keys)
+        if not isinstance(message, (wire.Keys, wire.Joined)):
+            self._perform(self._link.receive(message, now=time.monotonic()))
         elif isinstance(message, wire.Joined):
             self.garbage_count += 1
-        else:
-            if isinstance(message, wire.Welcome):
-                self._is_refused = False
-                self._credentials.prefer(self._server_key)
-            self._perform(self._link.receive(message, now=time.monotonic()))
+        elif self._server_key in message.keys:  # else it speaks of another gateway's
+            self._credentials.remember(message.keys)
 
     def _tick(self) -> None:
         self._timer, self._timer_at = None, float("inf")
@@ -417,7 +414,7 @@ class Agent:
     def _act(self, effects: list[LinkEffect]) -> None:
         """Perform outside of `_drain`, which looks for more by itself."""
         if not effects:
-            if not self._is_performing:  # which ends so
+            if self._link.due_at < self._timer_at and not self._is_performing:  # which ends so
                 self._arm()
             return
         has_sent = self._perform(effects)
@@ -438,7 +435,8 @@ class Agent:
                     self._do(effect)
         finally:  # whatever one effect has come to, the link must go on beating
             self._is_performing = False
-            self._arm()
+            if self._link.due_at < self._timer_at:
+                self._arm()
         return has_sent
 
     def _do(self, effect: _Deed) -> None:
@@ -456,14 +454,15 @@ class Agent:
                         trace_id=run.trace_id,
                         client=run.client,
                         budgeted=run.budgeted,
-                    )
+                    ),
+                    self,
                 )
             case Ready(run=run):
                 self._work.prepare(run)
             case Stop():
                 self._work.stop(effect.task_id, effect.attempt, effect.code)
             case Seek(task_id=task_id, attempt=attempt):
-                self._work.seek((task_id, attempt))
+                self._work.seek((task_id, attempt), self)
             case Reopen(delay_s=delay_s):
                 self._loop.call_later(delay_s, self._reopen)
             case Given(request=request, body=body):
@@ -473,9 +472,15 @@ class Agent:
             case Exit(reason=reason, detail=detail):
                 self._end(reason, detail)
             case GatewayJoined() | GatewayLost() | AttemptFenced():
-                self._on_fact(effect)
+                self._note(effect)
             case _:
                 assert_never(effect)
+
+    def _note(self, fact: GatewayJoined | GatewayLost | AttemptFenced) -> None:
+        if isinstance(fact, GatewayJoined):
+            self._is_refused = False
+            self._credentials.prefer(self._server_key)
+        self._on_fact(fact)
 
     def _answer(self, request: int, body: bytes | None) -> None:
         answer = self._needs.get(request)
@@ -492,11 +497,8 @@ class Agent:
 
     def _arm(self) -> None:
         """Keep one timer, no later than the link's next deadline; early is harmless."""
-        deadline = self._link.due_at
-        if deadline >= self._timer_at:
-            return
         if self._timer is not None:
             self._timer.cancel()
-        self._timer_at = deadline
-        delay_s = max(0.0, deadline - time.monotonic()) + _TIMER_STEP_S
+        self._timer_at = self._link.due_at
+        delay_s = max(0.0, self._timer_at - time.monotonic()) + _TIMER_STEP_S
         self._timer = self._loop.call_later(delay_s, self._tick)

@@ -84,7 +84,7 @@ class Running(Struct, eq=False):
     guard: Guard
     _loop: asyncio.AbstractEventLoop
     _pump: Pump
-    _listener: SlotListener
+    listener: SlotListener
     _on_over: Callable[[Running], None]
     _mask: Mask | None
     _budget: Budget
@@ -147,7 +147,7 @@ class Running(Struct, eq=False):
         )
         self._pump.add(child.channel_fd, self._on_channel)
         self._say(child, request)
-        self._listener.on_started(self.assignment.task_id, self.assignment.attempt)
+        self.listener.on_started(self.assignment.task_id, self.assignment.attempt)
 
     def _known(self) -> dict[str, Any] | None:
         """Return what the attempt need not ask before it gets a page."""
@@ -209,7 +209,7 @@ class Running(Struct, eq=False):
             return
         if self._unsent is not None:
             self._say(child, self._unsent)
-        is_amid = self._speech.is_amid
+        is_amid = bool(self._speech.held)
         data = _read(child.channel_fd, _LONG_READ_BYTES if is_amid else _READ_BYTES)
         if data is None:
             return
@@ -261,7 +261,7 @@ class Running(Struct, eq=False):
             ask = Ask(task.task_id, task.attempt, request, kind, body)
             told = None if self._robots is None else self._robots.answer(ask)
             if told is None:
-                self._listener.on_ask(ask)
+                self.listener.on_ask(ask)
             else:
                 self.tell(told)
 
@@ -355,14 +355,17 @@ class Running(Struct, eq=False):
     def _drain_pipes(self, child: Child) -> None:
         """Take what the pipes hold now, bounded: the script may be writing all the while."""
         self._is_drained = True
-        for fd in readable(child.out_fd, child.err_fd):  # mostly none
-            data: bytes | None = b""
-            for _ in range(2):
-                data = _read(fd, _PIPE_BYTES)
-                if not data:
-                    break
-                self._print(child, fd, data)
-            self._is_drained &= data is None
+        for fd, has_data in readable(child.out_fd, child.err_fd):  # mostly none
+            self._is_drained &= has_data and self._drain_pipe(child, fd)
+
+    def _drain_pipe(self, child: Child, fd: int) -> bool:
+        """Take what a pipe holds; True iff it is open still, and empty."""
+        for _ in range(2):
+            data = _read(fd, _PIPE_BYTES)
+            if not data:
+                return data is None
+            self._print(child, fd, data)
+        return False
 
     def _print(self, child: Child, fd: int, data: bytes) -> None:
         """Tell the lines that this completes of what is printed there."""
@@ -401,7 +404,7 @@ class Running(Struct, eq=False):
             self._flushing = None
         if self._pending:
             records, self._pending = tuple(self._pending), []
-            self._listener.on_records(self.assignment.task_id, self.assignment.attempt, records)
+            self.listener.on_records(self.assignment.task_id, self.assignment.attempt, records)
 
     # ---- its end ---------------------------------------------------------------------
 
@@ -512,7 +515,7 @@ class Running(Struct, eq=False):
         self._inquiry = None
         self._on_over(self)
         try:
-            self._listener.on_finished(self.assignment.task_id, self.assignment.attempt, outcome)
+            self.listener.on_finished(self.assignment.task_id, self.assignment.attempt, outcome)
         finally:
             if child is not None:
                 self._let_go(child, cpu_s)

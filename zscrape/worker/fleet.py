@@ -1,7 +1,7 @@
 """One worker's links to all of its gateways, and the slots that they share.
 
-Each gateway has an `Agent` of its own. What an attempt says goes to the gateway that sent it;
-scripts are asked for at any gateway that is there; slots are shared by `core.credits`.
+Each gateway has an `Agent` of its own, which hears what the attempts of that gateway say. Scripts
+are asked for at any gateway that is there; slots are shared by `core.credits`.
 """
 
 from __future__ import annotations
@@ -11,21 +11,20 @@ from collections.abc import Sequence
 
 from zscrape.core.credits import shares
 from zscrape.core.effects import Exit
-from zscrape.model import Attempt, Outcome, OutcomeCode, Pin, Record, RunSpec
-from zscrape.wire import Ask, Tell
+from zscrape.model import Attempt, OutcomeCode, Pin, RunSpec
+from zscrape.wire import Tell
 from zscrape.worker.agent import Agent
 from zscrape.worker.slots import Assignment, Slots
 
 
 class Fleet:
-    """The agents of one worker. It hears what attempts say (`SlotListener`)."""
+    """The agents of one worker."""
 
     def __init__(self, agents: Sequence[Agent], slot_count: int) -> None:
         self._agents = tuple(agents)
         self._slot_count = slot_count
-        self._owners: dict[Attempt, Agent] = {}
         self._turn = 0
-        self._slots: Slots  # given to `run`: they report to this fleet
+        self._slots: Slots  # given to `run`
 
     async def run(self, slots: Slots) -> Exit:
         """Dial all gateways and serve until every link has ended; returns why.
@@ -35,7 +34,7 @@ class Fleet:
         """
         self._slots = slots
         self.balance()
-        ends = await asyncio.gather(*(agent.run(_Port(self, agent)) for agent in self._agents))
+        ends = await asyncio.gather(*(agent.run(self) for agent in self._agents))
         return next((end for end in ends if end.reason not in ("drained", "left")), ends[0])
 
     @property
@@ -82,10 +81,9 @@ class Fleet:
 
     # ---- from agents -----------------------------------------------------------------
 
-    def begin(self, agent: Agent, assignment: Assignment) -> None:
+    def begin(self, assignment: Assignment, agent: Agent) -> None:
         """Run an attempt that a gateway has sent."""
-        self._owners[assignment.task_id, assignment.attempt] = agent
-        self._slots.begin(assignment)
+        self._slots.begin(assignment, agent)
 
     def prepare(self, run: RunSpec) -> None:
         """Get a script ready."""
@@ -99,7 +97,7 @@ class Fleet:
         """Answer what an attempt has asked."""
         self._slots.tell(tell)
 
-    def seek(self, agent: Agent, attempt: Attempt) -> None:
+    def seek(self, attempt: Attempt, agent: Agent) -> None:
         """Let a gateway have an attempt that another one sent: the task is its own by now."""
         others = [each for each in self._agents if each is not agent]
         holder = next((each for each in others if each.has(attempt)), None)
@@ -112,58 +110,6 @@ class Fleet:
         errand = holder.part(attempt)
         if errand is None:
             return  # it is being ended: when it is gone the gateway asks again
-        if attempt in self._owners:
-            self._owners[attempt] = agent
+        self._slots.pass_on(attempt, agent)
         agent.take(errand)
         self.balance()
-
-    # ---- SlotListener ----------------------------------------------------------------
-
-    def on_started(self, task_id: str, attempt: int) -> None:
-        """The child has begun to run the script."""
-        self._owners[task_id, attempt].on_started(task_id, attempt)
-
-    def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
-        """The attempt has said something."""
-        self._owners[task_id, attempt].on_records(task_id, attempt, records)
-
-    def on_ask(self, ask: Ask) -> None:
-        """The attempt asks the gateway that it belongs to."""
-        self._owners[ask.task_id, ask.attempt].on_ask(ask)
-
-    def on_finished(self, task_id: str, attempt: int, outcome: Outcome) -> None:
-        """The attempt has ended."""
-        self._owners.pop((task_id, attempt)).on_finished(task_id, attempt, outcome)
-        self.balance()
-
-
-class _Port:
-    """What one agent asks of the slots."""
-
-    def __init__(self, fleet: Fleet, agent: Agent) -> None:
-        self._fleet = fleet
-        self._agent = agent
-
-    def begin(self, assignment: Assignment) -> None:
-        """Run an attempt."""
-        self._fleet.begin(self._agent, assignment)
-
-    def prepare(self, run: RunSpec) -> None:
-        """Get a script ready."""
-        self._fleet.prepare(run)
-
-    def stop(self, task_id: str, attempt: int, code: OutcomeCode) -> None:
-        """End an attempt."""
-        self._fleet.stop(task_id, attempt, code)
-
-    def tell(self, tell: Tell) -> None:
-        """Answer what an attempt has asked."""
-        self._fleet.tell(tell)
-
-    def seek(self, attempt: Attempt) -> None:
-        """Take over an attempt of another gateway."""
-        self._fleet.seek(self._agent, attempt)
-
-    def balance(self) -> None:
-        """Something was heard: share the slots anew."""
-        self._fleet.balance()

@@ -59,8 +59,8 @@ class Pump:
                 callback()
 
 
-def readable(*fds: int) -> list[int]:
-    """Return which of these can be read now, or have nobody left who could write to them.
+def readable(*fds: int) -> list[tuple[int, bool]]:
+    """Return which of these hold something, or (False) have nobody left who could write to them.
 
     One look at all of them costs less than to read one in vain.
     """
@@ -68,4 +68,4 @@ def readable(*fds: int) -> list[int]:
     for fd in fds:
         poll.register(fd, select.POLLIN)
     found = poll.poll(0)
-    return [fd for fd, _events in found] if found else []
+    return [(fd, bool(events & select.POLLIN)) for fd, events in found] if found else []

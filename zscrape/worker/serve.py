@@ -311,7 +311,7 @@ async def _serve(
     with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
         await environments.open()
     slots = Slots(
-        *(policy, ensure, fleet, environments),
+        *(policy, ensure, environments),
         leftovers=leftovers,
         is_kept=lambda pin: cache.has(pin.digest),
         held=lambda pin: cache.held(pin.digest),

@@ -1,8 +1,8 @@
 """Attempts on this worker: prepared, run in a fresh process each, watched, reported.
 
-slots = Slots(policy, ensure, listener)
+slots = Slots(policy, ensure)
 await slots.start()
-slots.begin(assignment)      # on_started, on_records..., on_finished: exactly once
+slots.begin(assignment, listener)      # on_started, on_records..., on_finished: exactly once
 slots.stop(task_id, attempt, OutcomeCode.CANCELLED)
 await slots.close()          # nothing that was started here is left
 """
@@ -90,7 +90,6 @@ class Slots:
         self,
         policy: SlotPolicy,
         ensure: Callable[[Pin], Awaitable[Path]],
-        listener: SlotListener,
         environments: Environments | None = None,
         *,
         leftovers: Leftovers | None = None,
@@ -99,7 +98,6 @@ class Slots:
     ) -> None:
         self._policy = policy
         self._ensure = ensure
-        self._listener = listener
         self._environments = environments
         self._running: dict[Attempt, Running] = {}
         self._is_kept = is_kept  # a script that need not be fetched
@@ -219,9 +217,9 @@ class Slots:
         """The processes of all children known by now, spares included."""
         return tuple(child.pid for child in self._templates.children() if child.pid)
 
-    def begin(self, assignment: Assignment) -> None:
-        """Run an attempt; the listener hears the rest."""
-        running = self._begun(assignment, self._listener, self._on_over, self._robots)
+    def begin(self, assignment: Assignment, listener: SlotListener) -> None:
+        """Run an attempt; `listener` hears the rest."""
+        running = self._begun(assignment, listener, self._on_over, self._robots)
         self._is_crowded |= bool(self._running)
         self._end_rest()
         self._running[assignment.task_id, assignment.attempt] = running
@@ -292,6 +290,12 @@ class Slots:
         running = self._running.get((task_id, attempt))
         if running is not None:
             running.stop(code)
+
+    def pass_on(self, attempt: Attempt, listener: SlotListener) -> None:
+        """Let another hear the rest of an attempt; one that is over has told all of it."""
+        running = self._running.get(attempt)
+        if running is not None:
+            running.listener = listener
 
     def tell(self, tell: Tell) -> None:
         """Give an attempt the answer to what it has asked; one that is over needs none."""

@@ -104,17 +104,12 @@ class Speech(Struct, eq=False):
     _limits: Limits
     _budget: Budget
     _mask: Mask | None = None
-    _held: list[bytes] = []  # parts of a frame that is not whole yet
+    held: list[bytes] = []  # parts of a frame that is not whole yet
     _needed_bytes: int = 0
     _rest: list[bytes] = []  # of an answer, behind its first part
     masked_count: int = 0  # items, artifacts and results in which a secret stood
     item_count: int = 0
     size_bytes: int = 0  # items and artifacts
-
-    @property
-    def is_amid(self) -> bool:
-        """True iff a frame has begun that is not whole yet."""
-        return bool(self._held)
 
     def sole_answer(self, data: bytes) -> bytes | None:
         """Return the payload of a short answer that came whole and alone, as most do.
@@ -122,7 +117,7 @@ class Speech(Struct, eq=False):
         None: it is for `split` to say what this is.
         """
         size = len(data)
-        if not 5 <= size <= _COPIED_LIMIT_BYTES or data[4] != _ANSWER or self._held:
+        if not 5 <= size <= _COPIED_LIMIT_BYTES or data[4] != _ANSWER or self.held:
             return None
         return data[5:] if int.from_bytes(data[:4], "big") == size - 4 else None
 
@@ -135,12 +130,12 @@ class Speech(Struct, eq=False):
         Raises:
             Violation: This cannot be a frame of ours, or it is larger than any may be.
         """
-        if self._held:
-            self._held.append(data)
+        if self.held:
+            self.held.append(data)
             self._needed_bytes -= len(data)
             if self._needed_bytes > 0:
                 return
-            held, self._held = self._held, []
+            held, self.held = self.held, []
             if held[0][4:5] == frames.ANSWER:
                 held[-1] = data[: len(data) + self._needed_bytes]
                 self._rest = held[1:]
@@ -161,7 +156,7 @@ class Speech(Struct, eq=False):
             yield kind, (memoryview(data) if is_viewed else data)[at + 5 : end]
             at = end
         if at < size:
-            self._held = [data[at:]]
+            self.held = [data[at:]]
             if size - at < 5:
                 self._needed_bytes = 5 - (size - at)
 

@@ -46,7 +46,8 @@ _REAP_FIRST_S = 0.003
 _REAP_CAP_S = 0.1
 # A child that runs longer than this has what it prints watched, and gets a descriptor of its
 # own that tells its end, should something else keep its channel open. Most are over by then.
-_WATCH_DELAY_S = 0.02
+# Several are looked at together: it is watched after this time or twice as much.
+_WATCH_DELAY_S = 0.025
 # A template that has answered nothing from one look to the next is stopped or stuck. A fork
 # takes milliseconds, a start with many modules seconds.
 _STALL_LOOK_S = 5.0
@@ -334,8 +335,7 @@ class Template:
                 continue
             self._pump.add(child.pidfd, functools.partial(self._on_end_seen, child))
         if self._unwatched:
-            next_at = min(child.watch_at for child in self._unwatched)
-            self._in(next_at - now, "watch", self._watch)
+            self._in(_WATCH_DELAY_S, "watch", self._watch)
 
     def _on_end_seen(self, child: Child) -> None:
         self.unwatch(child)

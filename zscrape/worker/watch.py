@@ -16,7 +16,7 @@ from zscrape.worker.children import Child
 from zscrape.worker.tree import Process
 from zscrape.worker.weight import Weight
 
-_FIRST_LOOK_S = 0.03  # after the attempt has run for 20 ms already: see `Template._watch`
+_FIRST_LOOK_S = 0.025  # after the moment from which it may be watched: 50 ms after its begin
 _LOOK_INTERVAL_S = 0.1
 # A browser has a dozen processes and a hundred threads to look at, while it keeps all processors
 # busy: looking takes this share of the time at most, as long as the looks are not too rare.
@@ -69,7 +69,7 @@ class TreeWatch:
         return max(seen[False], told_s) + seen[True]
 
     async def _run(self) -> None:
-        await asyncio.sleep(_FIRST_LOOK_S)
+        await asyncio.sleep(self._child.watch_at + _FIRST_LOOK_S - self._loop.time())
         while True:
             begun_at = self._loop.time()
             over = await self._look()
