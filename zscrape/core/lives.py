@@ -49,8 +49,9 @@ _MESSAGE_LIMIT_CHARACTERS: Final = 2_000
 class Lives:
     """All tasks that have not ended, and what may happen to them.
 
-    `out` collects the effects of one call. Slots that came free and tasks that may run are
-    only noted; `assign`, at the end of every call, is the one place that gives work away.
+    `out` collects the effects of one call. Tasks that may run, and while any waits the slots
+    that came free, are only noted; `assign`, at the end of every call, is the one place that
+    gives work away.
     """
 
     def __init__(self, *, heartbeat: HeartbeatPolicy, policy: QueuePolicy) -> None:

@@ -6,6 +6,7 @@ moment; a message for each outcome would cost both sides as much as the outcome 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import inf
 
 from zscrape.core.effects import Send
@@ -47,11 +48,12 @@ class StoreNotes:
         self._owed[attempt] = worker, owed[1]  # it may have dialled anew
         return True
 
-    def keep(self, attempt: Attempt, now: float) -> None:
-        """Note that an outcome is stored, if it was one: a task may end without any."""
-        owed = self._owed.pop(attempt, None)
-        if owed is not None:
-            self.add(owed[0], attempt, now, size_bytes=owed[1])
+    def keep(self, attempts: Iterable[Attempt], now: float) -> None:
+        """Note that outcomes are stored, where they were some: a task may end without any."""
+        for attempt in attempts:
+            owed = self._owed.pop(attempt, None)
+            if owed is not None:
+                self.add(owed[0], attempt, now, size_bytes=owed[1])
 
     def add(self, worker: Worker, attempt: Attempt, now: float, *, size_bytes: int) -> None:
         """Note that an outcome is kept."""
