@@ -21,6 +21,7 @@ from zscrape.core.dispatcher import Dispatcher
 from zscrape.core.effects import (
     DispatcherEffect,
     Ignored,
+    Send,
     TaskAssigned,
     TaskFinished,
     TaskQueued,
@@ -305,7 +306,7 @@ async def test_a_fact_that_nobody_bears_holds_up_no_message(
         raise LookupError(fact)
 
     router._on_effect = fail
-    router._outbox.append((next(iter(router._passages)), wire.Drain(is_draining=True)))
+    router._outbox.append(Send(next(iter(router._passages)), wire.Drain(is_draining=True)))
     with pytest.raises(LookupError):
         router.submit(spec("t"))
 

@@ -284,8 +284,7 @@ class Dispatcher:
 
     def stored(self, attempts: Iterable[Attempt], *, now: float) -> list[DispatcherEffect]:
         """Note that the outcomes of attempts are stored: their workers may forget them."""
-        for attempt in attempts:
-            self._store_notes.keep(attempt, now)
+        self._store_notes.keep(attempts, now)
         return self._flush(now)
 
     # ---- calls from the link ---------------------------------------------------------

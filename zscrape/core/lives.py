@@ -49,8 +49,9 @@ _MESSAGE_LIMIT_CHARACTERS: Final = 2_000
 class Lives:
     """All tasks that have not ended, and what may happen to them.
 
-    `out` collects the effects of one call. Slots that came free and tasks that may run are
-    only noted; `assign`, at the end of every call, is the one place that gives work away.
+    `out` collects the effects of one call. Tasks that may run, and while any waits the slots
+    that came free, are only noted; `assign`, at the end of every call, is the one place that
+    gives work away.
     """
 
     def __init__(self, *, heartbeat: HeartbeatPolicy, policy: QueuePolicy) -> None:
@@ -92,20 +93,20 @@ class Lives:
         if len(self.waiting) >= policy.limit_count:
             raise QueueFull(limit_count=policy.limit_count)
         self._check_client(spec)
-        key = _key(spec)
-        if spec.lock is None or key is None:
+        lock = spec.lock
+        if lock is None or lock.overlap is Overlap.ALLOW:
             task = self._admit(spec, now)
             self.out.append(TaskQueued(spec.id, 0))
             self.enqueue(task)
             return
-        refusal = self.locks.refusal(spec.lock, now=now)
+        refusal = self.locks.refusal(lock, now=now)
         if refusal is not None:
             raise refusal
         task = self._admit(spec, now)
         self.out.append(TaskQueued(spec.id, 0))
-        if spec.lock.overlap is Overlap.REPLACE:
-            self._replace(key, now)
-        self._claim(task, key, now)
+        if lock.overlap is Overlap.REPLACE:
+            self._replace(lock.key, now)
+        self._claim(task, lock.key, now)
 
     def _check_client(self, spec: TaskSpec) -> None:
         own, count = spec.client_limit_count, self._policy.client_limit_count
@@ -261,7 +262,8 @@ class Lives:
             if chosen is None:
                 self._stand(task, now)
             else:
-                self.queue.remove(task)
+                if task.is_queued:
+                    self.queue.remove(task)
                 self._send_run(task, chosen, now)
                 self.pool.weigh_slots(chosen)
         ready.clear()
@@ -339,7 +341,8 @@ class Lives:
     def detach(self, task: Task, worker: Worker) -> None:
         """Take `task` off `worker`; its slot is free unless a leftover fills it.
 
-        The worker is weighed when its slots have been filled again, by `assign`.
+        While others wait, the worker is weighed when its slots have been filled again, by
+        `assign`.
         """
         if worker.tasks.pop(task.spec.id, None) is None:
             del worker.owed[task.spec.id]
@@ -347,7 +350,10 @@ class Lives:
         else:
             if task.demand.is_browser:
                 self.pool.weigh(worker)
-            self.freed.append(worker)
+            if self.waiting:
+                self.freed.append(worker)
+            else:
+                self.pool.weigh_slots(worker)
         if task.place is Place.RUNNING:
             self.running_count -= 1
         task.worker = None
@@ -355,6 +361,9 @@ class Lives:
     def answered(self, task: Task, worker: Worker, outcome: Outcome, *, now: float) -> None:
         """End the attempt of `task` with its outcome: the task's last word, or another try."""
         self.detach(task, worker)
+        if outcome.code is OutcomeCode.OK:
+            self.end(task, outcome, worker.id)
+            return
         if outcome.parked_on and not task.is_last:
             self._park(task, outcome.parked_on)
             return

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from zscrape.core.entities import BROWSER_TAG, LOAD_LEVEL_COUNT, Demand, Kind, Worker
 from zscrape.core.queue import Queue
@@ -27,10 +27,8 @@ _WARM_LOOK_COUNT = 8
 _IDLE_DEMAND_COUNT = 1024
 
 
-class _DemandKey(NamedTuple):
-    requires: frozenset[str]
-    prefers: frozenset[str]
-    digest: str
+# Required and preferred tags, and the script.
+_DemandKey: TypeAlias = tuple[frozenset[str], frozenset[str], str]
 
 
 class _KindKey(NamedTuple):
@@ -58,14 +56,14 @@ class Pool:
         requires = spec.requires
         if "browser" in spec.run.kit:
             requires |= {BROWSER_TAG}
-        key = _DemandKey(requires, spec.prefers, spec.run.pin.digest)
+        key = (requires, spec.prefers, spec.run.pin.digest)
         demand = self.demands.get(key)
         return self._new_demand(key) if demand is None else demand
 
     def _new_demand(self, key: _DemandKey) -> Demand:
         if len(self.demands) >= self._sweep_at_count:
             self._drop_idle_demands()
-        mentions = key.requires | key.prefers
+        mentions = key[0] | key[1]
         fresh = mentions - self._mentioned
         if fresh:
             self._mentioned |= fresh
@@ -130,7 +128,7 @@ class Pool:
         worker.kind = kind
         for digest in worker.warm:
             kind.warm.setdefault(digest, {})[worker.id] = worker
-        self._stand(worker, kind)
+        self.weigh_slots(worker)
 
     def weigh(self, worker: Worker) -> None:
         """Put `worker` on the level of its load, after its load or capacity has changed.
@@ -143,14 +141,13 @@ class Pool:
         if worker.browser_slots and kind.has_browser_room != worker.has_browser_room:
             self.settle(worker)
         else:
-            self._stand(worker, kind)
+            self.weigh_slots(worker)
 
     def weigh_slots(self, worker: Worker) -> None:
         """Do as `weigh` where no task with a browser has come or gone: its kind stays."""
-        if worker.kind is not None:
-            self._stand(worker, worker.kind)
-
-    def _stand(self, worker: Worker, kind: Kind) -> None:
+        kind = worker.kind
+        if kind is None:
+            return
         in_flight_count = len(worker.tasks) + len(worker.leftovers)
         level = worker.level
         if level >= 0:
@@ -206,7 +203,7 @@ class Pool:
         if kind is None:
             return
         capacity, worker.capacity = worker.capacity, 0
-        self._stand(worker, kind)
+        self.weigh_slots(worker)
         worker.capacity = capacity
         for digest in worker.warm:
             self._chill(kind, worker, digest)

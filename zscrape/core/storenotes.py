@@ -6,6 +6,7 @@ moment; a message for each outcome would cost both sides as much as the outcome 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import inf
 
 from zscrape.core.effects import Send
@@ -31,31 +32,28 @@ class StoreNotes:
         # A worker that is heard no more should have been told before it is given up.
         self._delay_s = min(NOTE_DELAY_S, beat_interval_s / 2)
         self._untold: dict[Worker, list[Attempt]] = {}
-        self._owed: dict[Attempt, Worker] = {}  # heard and not stored yet
-        self._large: set[Attempt] = set()  # of these
+        # Heard and not stored yet: who has said it, and how large it is.
+        self._owed: dict[Attempt, tuple[Worker, int]] = {}
         self.next_at = inf  # iff nothing is untold
 
     def owe(self, worker: Worker, attempt: Attempt, *, size_bytes: int) -> None:
         """Note that an outcome was heard and is to be stored."""
-        self._owed[attempt] = worker
-        if size_bytes >= NOTE_LARGE_BYTES:
-            self._large.add(attempt)
+        self._owed[attempt] = worker, size_bytes
 
     def awaits(self, attempt: Attempt, worker: Worker) -> bool:
         """True iff an outcome was heard and is not stored yet; `worker` is who has said it."""
-        if attempt not in self._owed:
+        owed = self._owed.get(attempt)
+        if owed is None:
             return False
-        self._owed[attempt] = worker  # it may have dialled anew
+        self._owed[attempt] = worker, owed[1]  # it may have dialled anew
         return True
 
-    def keep(self, attempt: Attempt, now: float) -> None:
-        """Note that an outcome is stored, if it was one: a task may end without any."""
-        worker = self._owed.pop(attempt, None)
-        if worker is None:
-            return
-        is_large = attempt in self._large
-        self._large.discard(attempt)
-        self.add(worker, attempt, now, size_bytes=NOTE_LARGE_BYTES if is_large else 0)
+    def keep(self, attempts: Iterable[Attempt], now: float) -> None:
+        """Note that outcomes are stored, where they were some: a task may end without any."""
+        for attempt in attempts:
+            owed = self._owed.pop(attempt, None)
+            if owed is not None:
+                self.add(owed[0], attempt, now, size_bytes=owed[1])
 
     def add(self, worker: Worker, attempt: Attempt, now: float, *, size_bytes: int) -> None:
         """Note that an outcome is kept."""

@@ -54,9 +54,6 @@ _STALL_S = 1.0
 # Of a thousand workers one is to be looked at each millisecond: they are looked at together.
 _TICK_GAP_S = 0.02
 
-# What the dispatcher wants done; all else that it says has happened, and is told.
-_DEEDS = frozenset({Send, GiveScript, Question})
-
 # Connections whose sender is remembered; beyond that it is asked of libzmq again.
 _PASSAGE_LIMIT_COUNT = 65_536
 # Between telling a worker that it is revoked and cutting its connection.
@@ -133,7 +130,7 @@ class Router:
         )
         self._heard: dict[int, Passage] = {}  # by descriptor
         # What is decided is sent together: each message on its own would wake libzmq's thread.
-        self._outbox: deque[tuple[bytes, wire.GatewayMessage]] = deque()
+        self._outbox: deque[Send] = deque()
         self._is_settling = False  # at the end of this turn of the loop
         self._has_sent = False  # in this turn, past the outbox
         self._guard = Guard(self._socket, heard=self._heard_count, on_cut=self._cut)
@@ -552,18 +549,19 @@ class Router:
 
     def _perform(self, effects: list[DispatcherEffect]) -> None:
         """Note what is to be sent, and tell the facts."""
-        on_effect = self._on_effect
         for effect in effects:
-            if type(effect) not in _DEEDS:
-                on_effect(effect)
-            elif type(effect) is Send:
-                message = effect.message
-                if type(message) is not wire.Run or not self._is_held(effect.peer, message):
-                    self._outbox.append((effect.peer, message))
+            if type(effect) is Send:
+                run = effect.message
+                if type(run) is wire.Run and (stored := self.fence(run.task_id)) is not None:
+                    self._hold(effect, run, stored)
+                else:
+                    self._outbox.append(effect)
             elif type(effect) is GiveScript:
                 self._give(effect)
             elif type(effect) is Question:
                 self.on_question(effect)
+            else:
+                self._on_effect(effect)
 
     def _post(self) -> bool:
         """Send what waits for it, as much as a turn allows; True iff there was something."""
@@ -572,22 +570,17 @@ class Router:
             return False
         room_count = _TURN_LIMIT_COUNT
         while outbox and room_count:
-            peer, message = outbox.popleft()
-            effects = self._deliver(peer, message)
-            if effects:  # it could not leave: who is next is tried at once
-                self._perform(effects)
-            else:
+            send = outbox.popleft()
+            peer, message = send.peer, send.message
+            if type(message) is wire.Run and (message.run.secrets or message.run.kit):
+                message = self._complete(message)
+            if self._send(peer, wire.encode(message)):
                 room_count -= 1
+                if type(message) is wire.Welcome:
+                    self._send(peer, wire.encode(wire.Keys(self._keys.public_keys)))
+            else:  # who is next is tried at once
+                self._perform(self._dispatcher.undelivered(peer, message, now=time.monotonic()))
         return True
-
-    def _deliver(self, peer: bytes, message: wire.GatewayMessage) -> list[DispatcherEffect]:
-        if type(message) is wire.Run and (message.run.secrets or message.run.kit):
-            message = self._complete(message)
-        if self._send(peer, wire.encode(message)):
-            if type(message) is wire.Welcome:
-                self._send(peer, wire.encode(wire.Keys(self._keys.public_keys)))
-            return []
-        return self._dispatcher.undelivered(peer, message, now=time.monotonic())
 
     def _complete(self, message: wire.Run) -> wire.Run:
         """Put into a Run what nothing that is kept has: values of secrets, and what holds now."""
@@ -598,21 +591,18 @@ class Router:
             budgeted=self.budgeted_for(run) if run.kit else None,
         )
 
-    def _is_held(self, peer: bytes, run: wire.Run) -> bool:
+    def _hold(self, send: Send, run: wire.Run, stored: asyncio.Future[None]) -> None:
         """Hold a Run back until its number is stored: it fences every earlier attempt."""
-        stored = self.fence(run.task_id)
-        if stored is None:
-            return False
-        self._dispatcher.held(run.task_id, run.attempt)
-        stored.add_done_callback(lambda done: self._release(done, peer, run))
-        return True
 
-    def _release(self, done: asyncio.Future[None], peer: bytes, run: wire.Run) -> None:
-        if done.cancelled() or done.exception() is not None or self._socket.closed:
-            return
-        if self._dispatcher.sent(run.task_id, run.attempt, now=time.monotonic()):
-            self._outbox.append((peer, run))
-            self._settle_later()
+        def release(done: asyncio.Future[None]) -> None:
+            if done.cancelled() or done.exception() is not None or self._socket.closed:
+                return
+            if self._dispatcher.sent(run.task_id, run.attempt, now=time.monotonic()):
+                self._outbox.append(send)
+                self._settle_later()
+
+        self._dispatcher.held(run.task_id, run.attempt)
+        stored.add_done_callback(release)
 
     def _send(self, peer: bytes, frame: bytes) -> bool:
         if self._socket.closed:  # what ends after the link has is not told there any more
