@@ -55,7 +55,7 @@ class Runner:
             script_roots=(self._cache.trees,),
             network=NetworkPolicy(allow=(IPv4Network("127.0.0.0/8"),)),  # the bundled site
         )
-        self._slots = Slots(policy, self._ensure, self)
+        self._slots = Slots(policy, self._ensure)
         self._records: list[Record] = []
         self._outcome: asyncio.Future[Outcome] | None = None
         self._number = 0
@@ -79,7 +79,7 @@ class Runner:
         self._number += 1
         task_id = f"sample-{self._number}"
         body = json.dumps(params).encode()
-        self._slots.begin(Assignment(task_id, 1, script.run, body, None))
+        self._slots.begin(Assignment(task_id, 1, script.run, body, None), self)
         return Ran(await self._outcome, self._records)
 
     async def _ensure(self, pin: Any) -> Path:
