@@ -198,6 +198,77 @@ async def test_the_door_is_kept_by_one_after_the_other(
     assert first.closed
 
 
+async def test_the_door_is_kept_where_no_descriptor_is_free_for_the_next(
+    link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever kept it until then goes on, and a later one follows."""
+    handshakes = link.router._handshakes
+    handshakes._shared_count = 2
+    first = handshakes._sockets[-1]
+    made: list[str] = []
+
+    class Scarce:
+        def socket(self, kind: int) -> Any:
+            made.append("socket")
+            if len(made) == 1:
+                raise zmq.ZMQError(24)
+            return context.socket(kind)
+
+    context = handshakes._context
+    monkeypatch.setattr(handshakes, "_context", Scarce())
+    for number in range(6):
+        dealer = await link.dealer(f"w{number}")
+        await dealer.say(hello(f"w{number}"))
+        await dealer.hear(wire.Welcome)
+        dealer.close()
+
+    assert len(made) > 1
+    assert handshakes._sockets[-1] is not first
+
+
+async def test_many_questions_of_a_standstill_are_all_answered(
+    link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A door of before stays until nobody asks it any more."""
+    monkeypatch.setattr("zscrape.gateway.handshakes._FORMER_S", 0.0)
+    monkeypatch.setattr("zscrape.gateway.handshakes._DRAIN_LIMIT_COUNT", 1)
+    link.router._handshakes._shared_count = 1
+    pairs = [await make_known(link.keys, link.door, f"w{number}") for number in range(20)]
+    dealers = [Dealer(link.router.endpoint, pair, link.keys.pair.public) for pair in pairs]
+
+    for dealer in dealers:
+        await dealer.until_event(int(zmq.EVENT_HANDSHAKE_SUCCEEDED))
+    for dealer in dealers:
+        dealer.close()
+
+    assert link.ignored("handshake") == []
+
+
+async def test_a_fault_in_one_answer_holds_up_no_other(
+    link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever it hit is refused and may dial again; the next one comes in."""
+    admits, faults = link.router._handshakes._admits, ["once"]
+    told: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context))
+
+    def falter(key: bytes) -> str:
+        if faults:
+            raise RuntimeError(faults.pop())
+        return admits(key)
+
+    monkeypatch.setattr(link.router._handshakes, "_admits", falter)
+    unlucky, next_one = await link.dealer("w0"), await link.dealer("w1")
+    for name, dealer in (("w0", unlucky), ("w1", next_one)):
+        await dealer.say(hello(name))
+        if dealer is next_one:
+            await dealer.hear(wire.Welcome)
+    unlucky.close()
+    next_one.close()
+
+    assert [str(each["exception"]) for each in told] == ["once"]
+
+
 async def test_a_door_that_lets_strangers_in_is_not_opened(
     link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -399,6 +470,23 @@ async def test_a_live_connection_is_cut_at_once(link: Link, act: str) -> None:
     assert [each.reason for each in link.told if isinstance(each, WorkerLost)] == ["revoked"]
     assert link.ignored("Done") in (["revoked"], [])
     assert workers == ()
+
+
+async def test_nothing_leaves_for_a_key_that_is_taken_back(link: Link) -> None:
+    """What was decided before, and has not left, stays here: the refusal is the last word."""
+    dealer = await link.dealer()
+    await dealer.say(hello())
+    await dealer.hear(wire.Welcome)
+    peer, passage = next(iter(link.router._passages.items()))
+    for number in range(300):
+        link.router.tell(peer, wire.Tell("t", 1, number, b"1"))
+
+    link.router.expel(passage.key, "w")
+    await dealer.hear(wire.Reject)
+    is_last = await dealer.is_silent()
+    dealer.close()
+
+    assert is_last
 
 
 async def test_a_connection_from_before_is_cut_at_its_first_word(link: Link) -> None:

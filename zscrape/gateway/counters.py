@@ -30,7 +30,7 @@ CLIENT_LIMIT_COUNT: Final = 50
 # Plain ends that are counted together: one by one each finds the code for it out of the
 # processor's caches, which takes twice as long (measured).
 _GATHERED_COUNT: Final = 64
-_GATHERED_BYTES: Final = 4_096  # of an answer that is kept in memory until then
+_GATHERED_BYTES: Final = 4_096  # of a question and its answer that are kept in memory until then
 SERIES_LIMIT_COUNT: Final = 2_000  # of scripts, states and clients together
 Series: TypeAlias = tuple[str, str, str]  # script, state, client
 _LOST_REASONS: Final = ("silent", "unreachable", "left", "replaced", "absent", "revoked")
@@ -119,7 +119,8 @@ class Counters:
             len(self._gathered) >= _GATHERED_COUNT
             or outcome is None
             or not outcome.is_ok
-            or len(outcome.data or b"") > _GATHERED_BYTES
+            or len(outcome.data or b"") + len(row.parameters) > _GATHERED_BYTES
+            or row.metadata
         ):
             self.settle()
 

@@ -65,53 +65,64 @@ class Handshakes:
         self._sockets: list[zmq.Socket[bytes]] = []  # the last one is asked, those before were
         self._answered_count = 0  # by the last one
         self._probe = b""
-        self._listen()
+        first: zmq.Socket[bytes] = context.socket(zmq.REP)
+        first.bind(_ENDPOINT)
+        self._sockets.append(first)
+        self._loop.add_reader(first.fileno(), self._drain, first)
 
     def stop(self) -> None:
         """Answer no more."""
         for socket in [*self._sockets]:
             self._leave(socket)
 
-    def _listen(self) -> None:
-        socket: zmq.Socket[bytes] = self._context.socket(zmq.REP)
-        socket.bind(_ENDPOINT)
-        self._sockets.append(socket)
-        self._answered_count = 0
-        self._loop.add_reader(socket.fileno(), self._drain, socket)
-
     def _renew(self) -> None:
         """Have what comes asked of a new socket; who asks between the two has to dial again."""
+        self._answered_count = 0
+        try:
+            fresh: zmq.Socket[bytes] = self._context.socket(zmq.REP)
+        except zmq.ZMQError:  # no descriptor is free: the one there is goes on
+            return
+        self._loop.add_reader(fresh.fileno(), self._drain, fresh)
         former = self._sockets[-1]
         former.unbind(_ENDPOINT)
-        self._listen()
+        fresh.bind(_ENDPOINT)
+        self._sockets.append(fresh)
         self._loop.call_later(_FORMER_S, self._retire, former)
 
     def _retire(self, former: zmq.Socket[bytes]) -> None:
-        """Close a socket that nobody asks any more; after a standstill some may have."""
-        if former in self._sockets:
-            self._drain(former)
+        """Close a socket that nobody asks any more; after a standstill many may have."""
+        if former not in self._sockets:
+            return
+        if self._drain(former):
             self._leave(former)
+        else:
+            self._loop.call_later(_FORMER_S, self._retire, former)
 
     def _leave(self, socket: zmq.Socket[bytes]) -> None:
         self._sockets.remove(socket)
         self._loop.remove_reader(socket.fileno())
         socket.close(linger=0)
 
-    def _drain(self, socket: zmq.Socket[bytes]) -> None:
-        """Answer until nothing is asked: the descriptor is edge-triggered."""
-        for _ in range(_DRAIN_LIMIT_COUNT):
-            if socket.closed:
-                return
-            try:
-                question = socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                break
-            socket.send_multipart(self._answer(question))
-            self._answered_count += 1
-        else:
-            self._loop.call_soon(self._drain, socket)
+    def _drain(self, socket: zmq.Socket[bytes]) -> bool:
+        """Answer until nothing is asked: the descriptor is edge-triggered. True iff it is so."""
+        is_more = True
+        try:
+            for _ in range(_DRAIN_LIMIT_COUNT):
+                if socket.closed or not (question := _next_of(socket)):
+                    is_more = False
+                    break
+                answer = _refusal(question)
+                try:
+                    answer = self._answer(question)
+                finally:  # unanswered, it would be the last question
+                    socket.send_multipart(answer)
+                self._answered_count += 1
+        finally:
+            if is_more:
+                self._loop.call_soon(self._drain, socket)
         if self._answered_count >= self._shared_count:
             self._renew()
+        return not is_more
 
     def _answer(self, question: list[bytes]) -> list[bytes]:
         version, number, domain, address = (*question, *[b""] * 4)[:4]
@@ -123,7 +134,7 @@ class Handshakes:
             return [_VERSION, number, b"200", b"", user_id.encode(), b""]
         if question[-1] != self._probe:
             self._on_refused(address.decode("ascii", "replace"))
-        return [_VERSION, number, b"400", b"", b"", b""]
+        return _refusal(question)
 
     async def prove(self, pair: KeyPair) -> None:
         """Prove that a key that nobody knows is refused, before a door is opened to anybody.
@@ -177,3 +188,15 @@ class Handshakes:
             return None
         finally:
             self._loop.remove_reader(monitor.fileno())
+
+
+def _next_of(socket: zmq.Socket[bytes]) -> list[bytes]:
+    """Return the next question; nothing if none has come."""
+    try:
+        return socket.recv_multipart(zmq.NOBLOCK)
+    except zmq.Again:
+        return []
+
+
+def _refusal(question: list[bytes]) -> list[bytes]:
+    return [_VERSION, *question[1:2], b"400", b"", b"", b""]

@@ -373,7 +373,7 @@ class Router:
 
     def _wake(self) -> None:
         """Listen again, and read what has come meanwhile."""
-        if self._resting is not None:
+        if self._resting is not None and not self._socket.closed:
             self._resting.cancel()
             self._resting = None
             self._loop.add_reader(self._socket.fileno(), self._on_readable)
@@ -474,9 +474,13 @@ class Router:
         """Return the user id of a key; whoever comes in does not wait for the socket's rest."""
         user_id = self._gatekeeper.admits(key, time.time())
         if user_id:
-            self._wake()
-            self._read_at = float("-inf")
+            self._loop.call_soon(self._expect)  # what it reads is not to hold up the answer
         return user_id
+
+    def _expect(self) -> None:
+        """Read now, and next time at once: somebody has come in and is about to speak."""
+        self._wake()
+        self._read_at = float("-inf")
 
     def _refused(self, address: str) -> None:
         """A key that nobody knows: its connection was never opened."""
@@ -572,6 +576,9 @@ class Router:
         while outbox and room_count:
             send = outbox.popleft()
             peer, message = send.peer, send.message
+            passage = self._passages.get(peer)
+            if passage is not None and passage.is_closed:  # it has had its last word
+                continue
             if type(message) is wire.Run and (message.run.secrets or message.run.kit):
                 message = self._complete(message)
             if self._send(peer, wire.encode(message)):
