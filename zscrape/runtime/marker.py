@@ -1,11 +1,8 @@
 """The mark that tells whose a process is, wherever it has gone.
 
-It is a resource limit that the kernel has not used since 2.4 (`RLIMIT_LOCKS`), set to a number
-made of the worker and of the child. It is inherited by every process that the child starts,
+Each child sets a resource limit that the kernel has not used since 2.4 (`RLIMIT_LOCKS`) to a
+number made of its worker and of itself. It is inherited by every process that the child starts,
 through `exec`, `setsid` and any number of forks, can only be lowered, and is read from outside.
-
-Where each child has a user of its own, which no script can change either, that tells the
-children from each other: their template sets the mark, the same for all, and bears it itself.
 """
 
 from __future__ import annotations
@@ -14,7 +11,6 @@ import resource
 
 RLIMIT_LOCKS = 10
 _LINE = b"Max file locks"
-_USER_LINE = b"\nUid:"  # the name of a process, which is told first, holds no end of a line
 _ID_BITS = 32
 _ID_MASK = (1 << _ID_BITS) - 1
 _OWNER_MASK = (1 << 30) - 1  # with the id below the largest limit that every tool can print
@@ -29,7 +25,7 @@ def owner_of(root: str) -> int:
 
 
 def mark_of(owner: int, child_id: int) -> int:
-    """Return what a child of a worker is marked with; 0 as its id where its user tells it."""
+    """Return what a child of a worker is marked with."""
     return owner << _ID_BITS | child_id & _ID_MASK
 
 
@@ -45,28 +41,24 @@ def put(owner: int, child_id: int) -> None:
 
 
 def read(pid: int) -> tuple[int, int]:
-    """Return the owner and the child that a process belongs to; zeros if it is of no child.
-
-    The child is told by its id, or by the number of its own user.
-    """
+    """Return the owner and the child that a process belongs to; zeros if it bears no mark."""
     try:
         mark = resource.prlimit(pid, RLIMIT_LOCKS)[1]
     except PermissionError:  # it is another user's
-        mark = _told(pid, "limits", _LINE, 1)
+        mark = _told(pid)
     except OSError:  # it is gone
         return 0, 0
     if mark <= 0 or mark >> _ID_BITS > _OWNER_MASK:
         return 0, 0
-    child = mark & _ID_MASK or _told(pid, "status", _USER_LINE, 0)  # a template's is root: 0
-    return (mark >> _ID_BITS, child) if child else (0, 0)
+    return mark >> _ID_BITS, mark & _ID_MASK
 
 
-def _told(pid: int, name: str, line: bytes, place: int) -> int:
-    """Return a number from a line of a file about a process; 0 if it tells none."""
+def _told(pid: int) -> int:
     try:
-        with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:  # noqa: PTH123 - pathlib is not loaded where templates run
+        with open(f"/proc/{pid}/limits", "rb", buffering=0) as file:  # noqa: PTH123 - pathlib is not loaded where templates run
             told = file.readall()
     except OSError:
         return 0
-    words = told.partition(line)[2].split(None, place + 1)[place : place + 1]
-    return int(words[0]) if words and words[0].isdigit() else 0
+    _, _, rest = told.partition(_LINE)
+    hard = rest.split(None, 2)[1:2]
+    return int(hard[0]) if hard and hard[0].isdigit() else 0

@@ -93,19 +93,6 @@ class Sandbox:
                 keep_together(read, [plan.scratch], has_own_shm=has_own_shm)
             self._grants = Grants(plan.read, has_own_shm=has_own_shm, is_kept=is_forked)
 
-    def hold_limits(self) -> None:
-        """Keep this process, a template, and all of its children to the mark that it bears.
-
-        The kernel checks and translates a filter for each process that installs one, which is a
-        tenth of what a child costs that does little.
-
-        Raises:
-            OSError: The kernel refuses.
-        """
-        if self._filter is not None:
-            self._filter.install()
-            self._filter = None
-
     def user_of(self, folder: str) -> int:
         """Return the user that a private folder belongs to, and the child that works in it."""
         return self._plan.first_uid + int(folder)

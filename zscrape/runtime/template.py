@@ -91,10 +91,6 @@ class Template:
         self._sandbox = Sandbox(read_plan(plan), is_forked=not self._is_exec)
         # The kernel does not hold root to a process count.
         self._has_process_limit = os.geteuid() != 0 or self._sandbox.has_own_user
-        self._owner = marker.owner_of(scratch)
-        if self._sandbox.has_own_user:
-            marker.put(self._owner, 0)
-            self._sandbox.hold_limits()
         # Another worker's mark stays: see `marker`.
         self._has_mark = resource.getrlimit(marker.RLIMIT_LOCKS)[1] == resource.RLIM_INFINITY
         self._first_steps: list[Step] = [(hooks.register, ())] if hooks.has_any else []
@@ -103,6 +99,7 @@ class Template:
         if self._sandbox.has_own_user:
             os.setgroups([])
         self._children: dict[int, _Named] = {}  # by pid
+        self._owner = marker.owner_of(scratch)
         self._strays: dict[int, int] = {}  # pid to the number of the child that started it
         self._told: list[bytes] = []
         self._enlarge: Callable[[], None] | None = None
@@ -269,7 +266,7 @@ class Template:
         self._sandbox.tidy_older(before_ns)
 
     def _collect(self, ended: dict[int, str]) -> None:
-        """Reap what has ended; note the children among it: number (by mark) to private folder."""
+        """Reap what has ended; note the children among it: number to private folder."""
         children, told = self._children, self._told
         while True:
             try:
@@ -287,7 +284,7 @@ class Template:
                 self._strays.pop(pid, None)
                 continue
             child_id, folder = own
-            ended[self._number_of(own)] = folder
+            ended[int(child_id)] = folder
             cpu_us = int((used.ru_utime + used.ru_stime) * 1_000_000)
             told.append(b"X %b %d %d %d" % (child_id, status, cpu_us, used.ru_maxrss))
 
@@ -317,17 +314,15 @@ class Template:
         while found:
             seen.update(found)
             if self._sandbox.has_own_user:
-                numbers = {self._strays[pid] for pid in found}  # of users: see `_number_of`
-                for uid in numbers.intersection(ended):
-                    strays.end_user(uid)
+                numbers = {self._strays[pid] for pid in found}
+                for number in numbers.intersection(ended):
+                    strays.end_user(self._sandbox.user_of(ended[number]))
             for pid in found:
                 strays.end_group_of(pid)
             if not patience.wait(found):
                 break
             self._collect(ended)
             found = self._abandoned()
-        for pid in found:  # their user may be another child's soon: they will not be
-            self._strays[pid] = 0
         self._told.append(b"O %d" % len(seen))
         return len(found)
 
@@ -339,13 +334,8 @@ class Template:
         for pid in strangers.difference(self._strays):
             owner, number = marker.read(pid)
             self._strays[pid] = number if owner == self._owner else 0
-        living = {*map(self._number_of, self._children.values())}
+        living = {int(child_id) for child_id, _folder in self._children.values()}
         return [pid for pid in strangers if self._strays[pid] not in living]
-
-    def _number_of(self, named: _Named) -> int:
-        """Return what the mark of a child's process tells of the child."""
-        child_id, folder = named
-        return self._sandbox.user_of(folder) if self._sandbox.has_own_user else int(child_id)
 
     def _end_all(self) -> None:
         """Kill until there is nobody left: what is killed leaves its own children to us."""

@@ -67,10 +67,6 @@ class Scratch:
         """From now on, folder number N belongs to the user `first_uid` + N."""
         self._first_uid = first_uid
 
-    def user_of(self, name: str) -> int:
-        """Return the user that a folder belongs to; 0: whoever this process runs as."""
-        return 0 if self._first_uid is None else self._first_uid + int(name)
-
     def take(self) -> str:
         """Return the name of an empty folder under `root`."""
         if self._free:

@@ -392,7 +392,7 @@ class Template:
     def strays_of(self, child: Child) -> list[int]:
         """Return what the child has started that has lost its parent, zombies included."""
         known = {each.pid for each in self.children.values()}
-        mark = self._scratch.owner, self._scratch.user_of(child.folder) or child.id
+        mark = (self._scratch.owner, child.id)
         below = self._eye.children()
         return [pid for pid in below if pid not in known and marker.read(pid) == mark]
 
