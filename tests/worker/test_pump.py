@@ -43,14 +43,14 @@ async def test_a_descriptor_that_is_added_again_calls_the_later_one(pipe: tuple[
     assert told == ["later"]
 
 
-async def test_one_that_is_forgotten_is_out_once_it_is_closed(pipe: tuple[int, int]) -> None:
+async def test_the_number_of_one_that_is_removed_may_be_anothers(pipe: tuple[int, int]) -> None:
     """Its number may be another's at once, which is heard for itself."""
     pump = Pump(asyncio.get_running_loop())
     heard: list[str] = []
     reader, writer = os.pipe()
-    pump.add(reader, lambda: heard.append("forgotten"))
+    pump.add(reader, lambda: heard.append("removed"))
     os.write(writer, b"x")
-    pump.forget(reader)
+    pump.remove(reader)
     os.close(reader)
     os.dup2(pipe[0], reader)
     done = asyncio.Event()

@@ -42,10 +42,6 @@ class Pump:
         if self._callbacks.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
-    def forget(self, fd: int) -> None:
-        """Forget `fd`, which is closed next: that takes it out of the set."""
-        self._callbacks.pop(fd, None)
-
     def close(self) -> None:
         """Forget everything. The descriptors stay open: they are their owners'."""
         self._loop.remove_reader(self._epoll.fileno())
