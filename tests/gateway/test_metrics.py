@@ -156,6 +156,19 @@ def test_plain_ends_are_counted_together():
     assert [*counts, counted_count()] == [0, 2, 3, 67, 103]
 
 
+def test_a_task_with_much_in_it_is_not_kept_until_others_end():
+    """Parameters and metadata are the user's, and go with the task."""
+    counters = Counters()
+    large, described = (ended(attempts=1, assigned_at=100.1, started_at=100.2) for _ in range(2))
+    large.parameters = b'{"text":"' + b"x" * 5_000 + b'"}'
+    described.metadata = {"team": "tea"}
+
+    for number, row in enumerate((large, described), 1):
+        row.outcome = Outcome(code=OutcomeCode.OK)
+        counters.take(row)
+        assert counters.attempts["ok"] == number
+
+
 def test_attempts_are_counted_by_how_they_ended():
     """One that is tried again counts as well as the one that ends the task."""
     counters = Counters()
