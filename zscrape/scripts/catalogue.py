@@ -264,10 +264,7 @@ class Catalogue:
         pin = warm.script.pin
         return (
             warm.repository.revision(pin.name, pin.version) == warm.revision
-            and (
-                not warm.before
-                or all(each.revision(pin.name, None) == mark for each, mark in warm.before)
-            )
+            and all(each.revision(pin.name, None) == mark for each, mark in warm.before)
             and self._cache.has(pin.digest)
         )
 

@@ -1,7 +1,7 @@
 """The moments at which attempts are to end, behind one timer of the loop.
 
 Most attempts are over long before: to note a moment and to forget it again is one step of a
-dictionary each, where a timer of its own costs the loop a hundred times that.
+dictionary each, where a timer of its own costs the loop much more.
 """
 
 from __future__ import annotations
