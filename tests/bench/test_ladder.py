@@ -199,7 +199,7 @@ def test_the_whole_answer_is_told_and_counted() -> None:
 
 
 def test_an_outcome_is_told_once_though_its_worker_was_cut_off() -> None:
-    """A worker that stood still, and was given up, says it again: its task ran elsewhere."""
+    """A worker that stood still, and was given up, may say it again when its task has ended."""
     source = "import time\n\ndef run(s: float = 0.0):\n    time.sleep(s)\n"
     with standing(Rung.WORKERS, source) as running:
         worker = running.roles["worker"]
@@ -212,8 +212,10 @@ def test_an_outcome_is_told_once_though_its_worker_was_cut_off() -> None:
         assert answer() == (200, "completed")
         rows = until(lambda: _ended(running, 2))
 
-    assert [state for state, _ in rows[0]["states"]].count("completed") == 1
-    assert rows[0]["attempts"] >= 2
+    # Which of its attempts ended it is the order in which they are heard of.
+    states = [state for state, _ in rows[0]["states"]]
+    assert states.count("queued") >= 2
+    assert states.count("completed") == 1
 
 
 def _queued_count(running: Standing) -> int:
