@@ -358,6 +358,7 @@ def _fork_each(births: list[_Birth]) -> list[int]:
     between two forks is copied once more.
     """
     fork, become, place, enter, put = os.fork, _become, os.dup2, os.chdir, os.putenv
+    give_way = os.sched_yield
     channel_at, ruleset_at = child.CHANNEL_FD, RULESET_FD
     environ = os.environ._data  # type: ignore[attr-defined]  # noqa: SLF001
     pids = []
@@ -378,6 +379,7 @@ def _fork_each(births: list[_Birth]) -> list[int]:
         if pid == 0:
             become(steps)
         pids.append(pid)
+        give_way()  # a batch is long: who runs an attempt, or waits for its end, goes before
     return pids
 
 
