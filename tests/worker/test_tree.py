@@ -341,24 +341,102 @@ async def test_fresh_interpreters_are_marked_too(tmp_path: Path) -> None:
     assert ran.outcome.code == OutcomeCode.OK
 
 
-async def test_mark_tells_the_child_and_cannot_be_raised(stage: Stage) -> None:
-    """A process bears the number of its child, which it can read and not exchange."""
-    source = """
+@pytest.mark.parametrize("change", [1, -1])
+async def test_mark_tells_the_worker_and_cannot_be_exchanged(stage: Stage, change: int) -> None:
+    """A process bears the mark of its worker, which it can read and neither raise nor lower."""
+    if "seccomp" in stage.slots.layers.missing:
+        pytest.skip(stage.slots.layers.missing["seccomp"])
+    source = f"""
         import resource
         def run():
             before = resource.getrlimit(10)
+            mark = before[1] + {change}
             try:
-                resource.setrlimit(10, (before[1] + 1, before[1] + 1))
+                resource.setrlimit(10, (mark, mark))
             except ValueError:
-                return [before, "refused"]
-            return [before, "raised"]
+                return [before, resource.getrlimit(10)]
+            return [before, "exchanged"]
     """
     ran = await stage.run(source)
-    (soft, hard), what = ran.data
+    before, after = ran.data
 
-    assert soft == hard
-    assert hard >> 32 == stage.slots._scratch.owner
-    assert what == "refused" or os.geteuid() == 0
+    assert before == after
+    assert before[0] == before[1]
+    assert before[1] >> 32 == stage.slots._scratch.owner
+
+
+async def test_mark_tells_children_from_each_other(stage: Stage) -> None:
+    """Each of those that wait is told by its number, and all by their worker."""
+    await stage.run("def run():\n    pass\n")
+    owner = stage.slots._scratch.owner
+    told: list[tuple[int, int]] = []
+    given: list[tuple[int, int]] = []
+
+    def are_told() -> bool:
+        nonlocal told, given
+        children = stage.slots._templates.children()
+        told = [marker.read(child.pid) for child in children]
+        given = [(owner, child.id) for child in children]
+        return len(given) > 1 and told == given
+
+    await until(are_told)
+
+    assert told == given
+    assert len(set(told)) == len(told)
+
+
+class _Shown:
+    """Shows processes as if they were a template's children."""
+
+    def __init__(self, *pids: int) -> None:
+        self._pids = [*pids]
+
+    def children(self) -> list[int]:
+        """Return them."""
+        return self._pids
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+async def test_what_a_user_was_before_is_no_stray_of_who_it_is_now(
+    own: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left of an earlier child belongs to none that runs, even one of the same user."""
+    if not own.slots.layers.has_groups:
+        pytest.skip("this machine has too few groups")
+    ran = own.begin(own.write("import time\ndef run():\n    time.sleep(60)"))
+    await ran.started.wait()
+    (template,) = (each for each in own.slots._templates._templates.values() if each.active)
+    child = template.children[next(iter(template.active))]
+    owner, uid = own.slots._scratch.owner, own.slots.layers.first_uid + int(child.folder)
+    source = f"""
+import os, sys
+from zscrape.runtime import marker
+for child_id in ({child.id - 1}, {child.id}):  # children of no worker, which would end them
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        marker.put({owner}, 0)
+        os.setresgid(*[marker.group_of({owner}, child_id)] * 3)
+        os.setresuid(*[{uid}] * 3)
+        os.write(writer, b"%d" % os.getpid())
+        sys.stdin.read()
+        os._exit(0)
+    print(int(os.read(reader, 20)), flush=True)
+sys.stdin.read()
+"""
+    pipe = asyncio.subprocess.PIPE
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", source, stdin=pipe, stdout=pipe
+    )
+    assert parent.stdout is not None
+    left, stray = [int(await parent.stdout.readline()) for _ in range(2)]
+    with monkeypatch.context() as patch:
+        patch.setattr(template, "_eye", _Shown(child.pid, left, stray))
+        found = template.strays_of(child)
+    await parent.communicate(b"")
+    own.slots.stop(ran.assignment.task_id, 1, OutcomeCode.CANCELLED)
+    await ran.finished.wait()
+
+    assert found == [stray]
 
 
 @pytest.mark.asyncio(loop_scope="session")

@@ -91,6 +91,10 @@ class Template:
         self._sandbox = Sandbox(read_plan(plan), is_forked=not self._is_exec)
         # The kernel does not hold root to a process count.
         self._has_process_limit = os.geteuid() != 0 or self._sandbox.has_own_user
+        self._owner = marker.owner_of(scratch)
+        if self._sandbox.has_own_group:
+            marker.put(self._owner, 0)
+            self._sandbox.hold_limits()
         # Another worker's mark stays: see `marker`.
         self._has_mark = resource.getrlimit(marker.RLIMIT_LOCKS)[1] == resource.RLIM_INFINITY
         self._first_steps: list[Step] = [(hooks.register, ())] if hooks.has_any else []
@@ -99,7 +103,6 @@ class Template:
         if self._sandbox.has_own_user:
             os.setgroups([])
         self._children: dict[int, _Named] = {}  # by pid
-        self._owner = marker.owner_of(scratch)
         self._strays: dict[int, int] = {}  # pid to the number of the child that started it
         self._told: list[bytes] = []
         self._enlarge: Callable[[], None] | None = None
@@ -215,9 +218,11 @@ class Template:
 
     def _own_steps(self, child_id: bytes, folder: str) -> list[Step]:
         """Return how a child becomes itself, before it is limited."""
-        steps = [*self._first_steps]
+        steps, number = [*self._first_steps], int(child_id)
+        if self._sandbox.has_own_group:
+            return steps + self._sandbox.steps(folder, marker.group_of(self._owner, number))
         if self._has_mark:
-            mark = marker.mark_of(self._owner, int(child_id))
+            mark = marker.mark_of(self._owner, number)
             steps.append((resource.setrlimit, (marker.RLIMIT_LOCKS, (mark, mark))))
         return steps + self._sandbox.steps(folder)
 

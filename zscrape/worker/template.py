@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import math
 import os
 import signal
@@ -53,6 +54,8 @@ _WATCH_DELAY_S = 0.025
 _STALL_LOOK_S = 5.0
 _START_LIMIT_S = 120.0
 
+_given = itertools.count()  # numbers of children, different in all templates: groups go by them
+
 
 class Template:
     """One template process and its children."""
@@ -74,7 +77,6 @@ class Template:
         self._is_dear = policy.browser_ahead > 0 and "browser" in kind.kit.split(",")
         self._spares: dict[Limits, Spares] = {}
         self._taken: Spares | None = None  # those that a child was last taken from
-        self._next_id = 0
         self._unsent: deque[tuple[bytes, list[int]]] = deque()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._is_closing = False
@@ -248,11 +250,11 @@ class Template:
         words = [f"F {wanted.process_count + processes.user_process_count()} {told}"]
         theirs: list[int] = []
         for _ in range(count):
-            self._next_id += 1
+            child_id = next(_given) % (marker.CHILD_COUNT - 1) + 1
             folder = ""
             try:
                 folder = self._scratch.take()
-                child = Child(self._next_id, self, folder)
+                child = Child(child_id, self, folder)
                 theirs.extend(child.connect())
             except OSError:
                 if folder:
