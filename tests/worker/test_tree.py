@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from tests.worker.conftest import Stage, is_alive, until
-from zscrape.model import OutcomeCode
+from zscrape.model import Limits, OutcomeCode
 from zscrape.runtime import marker
 from zscrape.worker import strays
 from zscrape.worker.slots import SlotPolicy
@@ -437,6 +437,81 @@ sys.stdin.read()
     await ran.finished.wait()
 
     assert found == [stray]
+
+
+@pytest.mark.parametrize("is_template_killed", [False, True])
+async def test_folder_of_what_still_dies_is_free_once_nothing_is_left(
+    own: Stage, monkeypatch: pytest.MonkeyPatch, is_template_killed: bool
+) -> None:
+    """Its template says so, or is gone itself, and what was below it with it."""
+    released: list[str] = []
+    release = own.slots._scratch.release
+
+    def note(name: str) -> None:
+        released.append(name)
+        release(name)
+
+    monkeypatch.setattr(own.slots._scratch, "release", note)
+    ran = own.begin(own.write("import time\ndef run():\n    time.sleep(60)"))
+    await ran.started.wait()
+    (template,) = (each for each in own.slots._templates._templates.values() if each.active)
+    child = template.children[next(iter(template.active))]
+    template._hear(b"H %d" % child.id)
+    own.slots.stop(ran.assignment.task_id, 1, OutcomeCode.CANCELLED)
+    await ran.finished.wait()
+    await own.until_quiet()
+    is_held = child.folder not in released
+    if is_template_killed:
+        template.process.kill()
+        await template.gone
+    else:
+        template._hear(b"G %d" % child.id)
+
+    assert is_held
+    assert released.count(child.folder) == 1
+
+
+# Processes whose memory is of so many pieces that the kernel takes long to take them apart.
+SLOW_TO_DIE = """
+import mmap, os, time
+
+def run():
+    held = mmap.mmap(-1, 40_000 * 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ)
+    for number in range(0, 40_000, 2):
+        held.madvise(mmap.MADV_DONTDUMP, number * 4096, 4096)
+    for _ in range(5):
+        if os.fork() == 0:
+            os.setsid()
+            time.sleep(60)
+"""
+INNOCENT = """
+import os, time
+
+def run(ctx):
+    if os.fork() == 0:
+        time.sleep(60)
+    time.sleep(0.15)
+    return "done"
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="without root all attempts are one user")
+async def test_nobody_is_charged_with_what_dies_slowly(own: Stage) -> None:
+    """Attempts that follow one whose processes are still dying are counted without these."""
+    innocents = []
+    guilty, name = own.write(SLOW_TO_DIE), own.write(INNOCENT)
+    for round_number in range(4):
+        await own.begin(guilty).finished.wait()
+        await own.until_quiet()  # its user is free
+        # Limits that no spare has: forked now, as that user.
+        limits = Limits(process_count=3, open_file_count=200 + round_number)
+        both = [own.begin(name, limits=limits, is_exclusive=is_last) for is_last in (False, True)]
+        for ran in both:
+            await ran.finished.wait()
+        innocents += both
+    await until(lambda: len(_marked(own)) <= len(own.slots.child_pids))
+
+    assert [ran.data for ran in innocents] == ["done"] * 8
 
 
 @pytest.mark.asyncio(loop_scope="session")

@@ -20,7 +20,9 @@ Control messages are short ASCII datagrams of lines, ids are the worker's:
     S ns  end what ended attempts have left,    S count                   strays still seen
                                                 O count                   strays that were ended
       and shared memory older than that
-    W  (nothing but reap)
+    W  (nothing but reap)                       H id      what it has started still dies: its
+                                                          folder and user are not free yet
+                                                G id      now they are
 
 Before all that, `launch.py prepare` may say `L number`: see `notify.hand_over`.
 """
@@ -52,6 +54,8 @@ _EXEC_ARGUMENTS = ("-I", "-B")
 _NICE = 10
 # Enough for the interpreter to have specialised all that a child does.
 _REHEARSALS_COUNT = 60
+# A worker has 512 users for the children of all of its templates.
+_HELD_LIMIT_COUNT = 32
 # A lean template that has forked so often is in use: from then on it is worth 4 MB more.
 _IN_USE_COUNT = 100
 
@@ -104,6 +108,7 @@ class Template:
             os.setgroups([])
         self._children: dict[int, _Named] = {}  # by pid
         self._strays: dict[int, int] = {}  # pid to the number of the child that started it
+        self._held: set[int] = set()  # ended children of which some process is left
         self._told: list[bytes] = []
         self._enlarge: Callable[[], None] | None = None
         self._forked_count = 0
@@ -313,6 +318,7 @@ class Template:
         """
         found = self._abandoned()
         if not found:
+            self._free(self._held)
             return 0
         patience = strays.Patience()
         seen: set[int] = set()
@@ -329,7 +335,25 @@ class Template:
             self._collect(ended)
             found = self._abandoned()
         self._told.append(b"O %d" % len(seen))
+        left = {self._strays[pid] for pid in found}
+        self._free(self._held - left)
+        self._hold(left.intersection(ended))
         return len(found)
+
+    def _hold(self, numbers: set[int]) -> None:
+        """Tell that nobody may be given the users of these children, before their ends are told.
+
+        The kernel counts what still dies of a user, and holds it to its limit of processes.
+        """
+        numbers = set(list(numbers)[: _HELD_LIMIT_COUNT - len(self._held)])
+        self._told[:0] = [b"H %d" % number for number in numbers]
+        self._held |= numbers
+
+    def _free(self, numbers: set[int]) -> None:
+        """Tell that nothing is left of these children any more."""
+        if numbers:  # which is rare, and what is written to is copied
+            self._told.extend(b"G %d" % number for number in numbers)
+            self._held = self._held - numbers
 
     def _abandoned(self) -> list[int]:
         """Return our children that are no child of the worker's, and whose child has ended."""
