@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -82,6 +83,32 @@ async def test_skipped_layers_are_left_out_and_told(tmp_path: Path) -> None:
 
     assert ran.data == [os.getuid(), True]
     assert missing == dict.fromkeys(skip, SKIPPED)
+
+
+@is_root
+async def test_groups_are_given_where_they_tell(tmp_path: Path) -> None:
+    """They are not without users."""
+    (tmp_path / STAGING).mkdir()
+    found = await examine(sys.executable, str(tmp_path), ())
+    without = await examine(sys.executable, str(tmp_path), (), skip=frozenset({"user"}))
+
+    assert found.has_groups
+    assert not without.has_groups
+
+
+@is_root
+def test_groups_tell_nothing_under_the_mark_of_another_worker(tmp_path: Path) -> None:
+    """Users are given all the same."""
+    (tmp_path / STAGING).mkdir()
+    source = (
+        "import asyncio, sys\nfrom zscrape.runtime import marker\n"
+        "from zscrape.worker.isolation import examine\nmarker.put(7, 7)\n"
+        f"found = asyncio.run(examine(sys.executable, {str(tmp_path)!r}, ()))\n"
+        "print(found.has_own_users, found.has_groups)"
+    )
+    told = subprocess.run([sys.executable, "-c", source], check=True, capture_output=True).stdout
+
+    assert told == b"True False\n"
 
 
 @is_root
@@ -174,7 +201,7 @@ def test_workers_have_blocks_of_users_of_their_own() -> None:
 
 @in_one_loop
 async def test_attempts_at_once_are_different_users(stage: Stage) -> None:
-    """Two attempts that run at once share no user, and neither is the worker's."""
+    """Two attempts that run at once share no user and no group, and none is the worker's."""
     needs(stage, "user")
     source = """
         import os, time
@@ -195,7 +222,9 @@ async def test_attempts_at_once_are_different_users(stage: Stage) -> None:
 
     assert first[0] != second[0]
     assert os.getuid() not in (first[0], second[0])
-    assert first == [first[0], first[0], []]
+    assert first[1] != second[1]
+    assert os.getgid() not in (first[1], second[1])
+    assert (first[2], second[2]) == ([], [])
 
 
 @in_one_loop

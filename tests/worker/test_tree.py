@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from tests.worker.conftest import Stage, is_alive, until
-from zscrape.model import OutcomeCode
+from zscrape.model import Limits, OutcomeCode
 from zscrape.runtime import marker
 from zscrape.worker import strays
 from zscrape.worker.slots import SlotPolicy
@@ -341,24 +341,177 @@ async def test_fresh_interpreters_are_marked_too(tmp_path: Path) -> None:
     assert ran.outcome.code == OutcomeCode.OK
 
 
-async def test_mark_tells_the_child_and_cannot_be_raised(stage: Stage) -> None:
-    """A process bears the number of its child, which it can read and not exchange."""
-    source = """
+@pytest.mark.parametrize("change", [1, -1])
+async def test_mark_tells_the_worker_and_cannot_be_exchanged(stage: Stage, change: int) -> None:
+    """A process bears the mark of its worker, which it can read and neither raise nor lower."""
+    if "seccomp" in stage.slots.layers.missing:
+        pytest.skip(stage.slots.layers.missing["seccomp"])
+    source = f"""
         import resource
         def run():
             before = resource.getrlimit(10)
+            mark = before[1] + {change}
             try:
-                resource.setrlimit(10, (before[1] + 1, before[1] + 1))
+                resource.setrlimit(10, (mark, mark))
             except ValueError:
-                return [before, "refused"]
-            return [before, "raised"]
+                return [before, resource.getrlimit(10)]
+            return [before, "exchanged"]
     """
     ran = await stage.run(source)
-    (soft, hard), what = ran.data
+    before, after = ran.data
 
-    assert soft == hard
-    assert hard >> 32 == stage.slots._scratch.owner
-    assert what == "refused" or os.geteuid() == 0
+    assert before == after
+    assert before[0] == before[1]
+    assert before[1] >> 32 == stage.slots._scratch.owner
+
+
+async def test_mark_tells_children_from_each_other(stage: Stage) -> None:
+    """Each of those that wait is told by its number, and all by their worker."""
+    await stage.run("def run():\n    pass\n")
+    owner = stage.slots._scratch.owner
+    told: list[tuple[int, int]] = []
+    given: list[tuple[int, int]] = []
+
+    def are_told() -> bool:
+        nonlocal told, given
+        children = stage.slots._templates.children()
+        told = [marker.read(child.pid) for child in children]
+        given = [(owner, child.id) for child in children]
+        return len(given) > 1 and told == given
+
+    await until(are_told)
+
+    assert told == given
+    assert len(set(told)) == len(told)
+
+
+class _Shown:
+    """Shows processes as if they were a template's children."""
+
+    def __init__(self, *pids: int) -> None:
+        self._pids = [*pids]
+
+    def children(self) -> list[int]:
+        """Return them."""
+        return self._pids
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+async def test_what_a_user_was_before_is_no_stray_of_who_it_is_now(
+    own: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left of an earlier child belongs to none that runs, even one of the same user."""
+    if not own.slots.layers.has_groups:
+        pytest.skip("this machine has too few groups")
+    ran = own.begin(own.write("import time\ndef run():\n    time.sleep(60)"))
+    await ran.started.wait()
+    (template,) = (each for each in own.slots._templates._templates.values() if each.active)
+    child = template.children[next(iter(template.active))]
+    owner, uid = own.slots._scratch.owner, own.slots.layers.first_uid + int(child.folder)
+    source = f"""
+import os, sys
+from zscrape.runtime import marker
+for child_id in ({child.id - 1}, {child.id}):  # children of no worker, which would end them
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        marker.put({owner}, 0)
+        os.setresgid(*[marker.group_of({owner}, child_id)] * 3)
+        os.setresuid(*[{uid}] * 3)
+        os.write(writer, b"%d" % os.getpid())
+        sys.stdin.read()
+        os._exit(0)
+    print(int(os.read(reader, 20)), flush=True)
+sys.stdin.read()
+"""
+    pipe = asyncio.subprocess.PIPE
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", source, stdin=pipe, stdout=pipe
+    )
+    assert parent.stdout is not None
+    left, stray = [int(await parent.stdout.readline()) for _ in range(2)]
+    with monkeypatch.context() as patch:
+        patch.setattr(template, "_eye", _Shown(child.pid, left, stray))
+        found = template.strays_of(child)
+    await parent.communicate(b"")
+    own.slots.stop(ran.assignment.task_id, 1, OutcomeCode.CANCELLED)
+    await ran.finished.wait()
+
+    assert found == [stray]
+
+
+@pytest.mark.parametrize("is_template_killed", [False, True])
+async def test_folder_of_what_still_dies_is_free_once_nothing_is_left(
+    own: Stage, monkeypatch: pytest.MonkeyPatch, is_template_killed: bool
+) -> None:
+    """Its template says so, or is gone itself, and what was below it with it."""
+    released: list[str] = []
+    release = own.slots._scratch.release
+
+    def note(name: str) -> None:
+        released.append(name)
+        release(name)
+
+    monkeypatch.setattr(own.slots._scratch, "release", note)
+    ran = own.begin(own.write("import time\ndef run():\n    time.sleep(60)"))
+    await ran.started.wait()
+    (template,) = (each for each in own.slots._templates._templates.values() if each.active)
+    child = template.children[next(iter(template.active))]
+    template._hear(b"H %d" % child.id)
+    own.slots.stop(ran.assignment.task_id, 1, OutcomeCode.CANCELLED)
+    await ran.finished.wait()
+    await own.until_quiet()
+    is_held = child.folder not in released
+    if is_template_killed:
+        template.process.kill()
+        await template.gone
+    else:
+        template._hear(b"G %d" % child.id)
+
+    assert is_held
+    assert released.count(child.folder) == 1
+
+
+# Processes whose memory is of so many pieces that the kernel takes long to take them apart.
+SLOW_TO_DIE = """
+import mmap, os, time
+
+def run():
+    held = mmap.mmap(-1, 40_000 * 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ)
+    for number in range(0, 40_000, 2):
+        held.madvise(mmap.MADV_DONTDUMP, number * 4096, 4096)
+    for _ in range(5):
+        if os.fork() == 0:
+            os.setsid()
+            time.sleep(60)
+"""
+INNOCENT = """
+import os, time
+
+def run(ctx):
+    if os.fork() == 0:
+        time.sleep(60)
+    time.sleep(0.15)
+    return "done"
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="without root all attempts are one user")
+async def test_nobody_is_charged_with_what_dies_slowly(own: Stage) -> None:
+    """Attempts that follow one whose processes are still dying are counted without these."""
+    innocents = []
+    guilty, name = own.write(SLOW_TO_DIE), own.write(INNOCENT)
+    for round_number in range(4):
+        await own.begin(guilty).finished.wait()
+        await own.until_quiet()  # its user is free
+        # Limits that no spare has: forked now, as that user.
+        limits = Limits(process_count=3, open_file_count=200 + round_number)
+        both = [own.begin(name, limits=limits, is_exclusive=is_last) for is_last in (False, True)]
+        for ran in both:
+            await ran.finished.wait()
+        innocents += both
+    await until(lambda: len(_marked(own)) <= len(own.slots.child_pids))
+
+    assert [ran.data for ran in innocents] == ["done"] * 8
 
 
 @pytest.mark.asyncio(loop_scope="session")

@@ -169,7 +169,7 @@ def forbid_dangerous() -> None:
 def limits_filter() -> Filter:
     """Return what refuses to change the mark of a process, and limits of another process.
 
-    Each child takes it on for itself, after it has been marked. Source of the mark:
+    Whoever is marked takes it on afterwards, a template or each child. Source of the mark:
     `zscrape.runtime.marker`.
     """
     machine = syscalls.MACHINE

@@ -92,7 +92,7 @@ def end_user(uid: int) -> None:
 def _become_and_kill(uid: int) -> None:
     try:
         os.setgroups([])
-        os.setresgid(uid, uid, uid)
+        # Of the template's own group: by another it could be taken for a child (`marker`).
         os.setresuid(uid, uid, uid)
         os.kill(-1, _signal.SIGKILL)  # spares whoever sends it
     finally:

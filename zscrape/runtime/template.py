@@ -20,7 +20,9 @@ Control messages are short ASCII datagrams of lines, ids are the worker's:
     S ns  end what ended attempts have left,    S count                   strays still seen
                                                 O count                   strays that were ended
       and shared memory older than that
-    W  (nothing but reap)
+    W  (nothing but reap)                       H id      what it has started still dies: its
+                                                          folder and user are not free yet
+                                                G id      now they are
 
 Before all that, `launch.py prepare` may say `L number`: see `notify.hand_over`.
 """
@@ -52,6 +54,8 @@ _EXEC_ARGUMENTS = ("-I", "-B")
 _NICE = 10
 # Enough for the interpreter to have specialised all that a child does.
 _REHEARSALS_COUNT = 60
+# A worker has 512 users for the children of all of its templates.
+_HELD_LIMIT_COUNT = 32
 # A lean template that has forked so often is in use: from then on it is worth 4 MB more.
 _IN_USE_COUNT = 100
 
@@ -91,6 +95,10 @@ class Template:
         self._sandbox = Sandbox(read_plan(plan), is_forked=not self._is_exec)
         # The kernel does not hold root to a process count.
         self._has_process_limit = os.geteuid() != 0 or self._sandbox.has_own_user
+        self._owner = marker.owner_of(scratch)
+        if self._sandbox.has_own_group:
+            marker.put(self._owner, 0)
+            self._sandbox.hold_limits()
         # Another worker's mark stays: see `marker`.
         self._has_mark = resource.getrlimit(marker.RLIMIT_LOCKS)[1] == resource.RLIM_INFINITY
         self._first_steps: list[Step] = [(hooks.register, ())] if hooks.has_any else []
@@ -99,8 +107,8 @@ class Template:
         if self._sandbox.has_own_user:
             os.setgroups([])
         self._children: dict[int, _Named] = {}  # by pid
-        self._owner = marker.owner_of(scratch)
         self._strays: dict[int, int] = {}  # pid to the number of the child that started it
+        self._held: set[int] = set()  # ended children of which some process is left
         self._told: list[bytes] = []
         self._enlarge: Callable[[], None] | None = None
         self._forked_count = 0
@@ -215,9 +223,11 @@ class Template:
 
     def _own_steps(self, child_id: bytes, folder: str) -> list[Step]:
         """Return how a child becomes itself, before it is limited."""
-        steps = [*self._first_steps]
+        steps, number = [*self._first_steps], int(child_id)
+        if self._sandbox.has_own_group:
+            return steps + self._sandbox.steps(folder, marker.group_of(self._owner, number))
         if self._has_mark:
-            mark = marker.mark_of(self._owner, int(child_id))
+            mark = marker.mark_of(self._owner, number)
             steps.append((resource.setrlimit, (marker.RLIMIT_LOCKS, (mark, mark))))
         return steps + self._sandbox.steps(folder)
 
@@ -308,6 +318,7 @@ class Template:
         """
         found = self._abandoned()
         if not found:
+            self._free(self._held)
             return 0
         patience = strays.Patience()
         seen: set[int] = set()
@@ -324,7 +335,25 @@ class Template:
             self._collect(ended)
             found = self._abandoned()
         self._told.append(b"O %d" % len(seen))
+        left = {self._strays[pid] for pid in found}
+        self._free(self._held - left)
+        self._hold(left.intersection(ended))
         return len(found)
+
+    def _hold(self, numbers: set[int]) -> None:
+        """Tell that nobody may be given the users of these children, before their ends are told.
+
+        The kernel counts what still dies of a user, and holds it to its limit of processes.
+        """
+        numbers = set(list(numbers)[: _HELD_LIMIT_COUNT - len(self._held)])
+        self._told[:0] = [b"H %d" % number for number in numbers]
+        self._held |= numbers
+
+    def _free(self, numbers: set[int]) -> None:
+        """Tell that nothing is left of these children any more."""
+        if numbers:  # which is rare, and what is written to is copied
+            self._told.extend(b"G %d" % number for number in numbers)
+            self._held = self._held - numbers
 
     def _abandoned(self) -> list[int]:
         """Return our children that are no child of the worker's, and whose child has ended."""

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from zscrape.model import LAYERS
 from zscrape.runtime import limits
-from zscrape.runtime.probe import PROCESSES
+from zscrape.runtime.probe import GROUPS, PROCESSES
 
 LAUNCH = str(Path(limits.__file__).with_name("launch.py"))
 SKIPPED = "isolation.skip"  # the reason for a layer that the settings leave out
@@ -48,6 +48,7 @@ class Isolation(Struct, frozen=True):
     missing: dict[str, str]
     first_uid: int
     hides_processes: bool = True  # the view does, where there is one
+    has_groups: bool = False  # each child has a group of its own, where it has a user
 
     @property
     def active(self) -> tuple[str, ...]:
@@ -67,7 +68,8 @@ class Isolation(Struct, frozen=True):
 
     def plan(self, python: str, scratch_root: str) -> str:
         """Return what a template of this interpreter is told (`zscrape.runtime.sandbox.Plan`)."""
-        return _plan(self.active, python, scratch_root, self.script_roots, self.first_uid)
+        own = self.first_uid, self.has_groups
+        return _plan(self.active, python, scratch_root, self.script_roots, *own)
 
 
 async def examine(
@@ -91,7 +93,7 @@ async def examine(
     roots = tuple(str(root) for root in script_roots)
     uid = first_uid()
     wanted = tuple(layer for layer in _TRIED if layer not in skip)
-    plan = _plan(wanted, python, scratch_root, roots, uid)
+    plan = _plan(wanted, python, scratch_root, roots, uid, has_groups=True)
     process = await asyncio.create_subprocess_exec(
         *(python, "-I", "-S", LAUNCH, "probe", plan),
         stdin=subprocess.DEVNULL,
@@ -112,9 +114,10 @@ async def examine(
         last = errors.decode("utf-8", "replace").strip().rpartition("\n")[2]
         told = dict.fromkeys(wanted, last or "the trial told nothing")
     hides_processes = told.pop(PROCESSES, "") == ""
+    has_groups = told.pop(GROUPS, "none") == ""
     told.update(dict.fromkeys(skip, SKIPPED))
     missing = {layer: reason for layer, reason in told.items() if reason}
-    return Isolation(roots, missing, uid, hides_processes)
+    return Isolation(roots, missing, uid, hides_processes, has_groups)
 
 
 def first_uid() -> int:
@@ -148,6 +151,7 @@ def _plan(
     scratch_root: str,
     script_roots: tuple[str, ...],
     uid: int,
+    has_groups: bool,
 ) -> str:
     told = {
         "layers": layers,
@@ -156,6 +160,7 @@ def _plan(
         "scratch": scratch_root,
         "staging": f"{scratch_root}/{STAGING}",
         "first_uid": uid,
+        "has_groups": has_groups,
     }
     return msgspec.json.encode(told).decode()
 

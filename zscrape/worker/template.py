@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import math
 import os
 import signal
@@ -53,6 +54,8 @@ _WATCH_DELAY_S = 0.025
 _STALL_LOOK_S = 5.0
 _START_LIMIT_S = 120.0
 
+_given = itertools.count()  # numbers of children, different in all templates: groups go by them
+
 
 class Template:
     """One template process and its children."""
@@ -74,7 +77,6 @@ class Template:
         self._is_dear = policy.browser_ahead > 0 and "browser" in kind.kit.split(",")
         self._spares: dict[Limits, Spares] = {}
         self._taken: Spares | None = None  # those that a child was last taken from
-        self._next_id = 0
         self._unsent: deque[tuple[bytes, list[int]]] = deque()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._is_closing = False
@@ -83,6 +85,7 @@ class Template:
         self._forked_at = 0.0
         self._reap_delay_s = _REAP_FIRST_S
         self._sweeps_left = 0
+        self._held: dict[int, str] = {}  # folders of ended children of which something still dies
         self._awaited_id = 0  # the child that a look found without a process
         self._last_word = ""  # why it was ended from here
         self._handover = Handover(supervisor) if supervisor else None
@@ -248,11 +251,11 @@ class Template:
         words = [f"F {wanted.process_count + processes.user_process_count()} {told}"]
         theirs: list[int] = []
         for _ in range(count):
-            self._next_id += 1
+            child_id = next(_given) % (marker.CHILD_COUNT - 1) + 1
             folder = ""
             try:
                 folder = self._scratch.take()
-                child = Child(self._next_id, self, folder)
+                child = Child(child_id, self, folder)
                 theirs.extend(child.connect())
             except OSError:
                 if folder:
@@ -354,7 +357,8 @@ class Template:
         child.exited = used
         self._leaving.pop(child_id, None)
         self.unwatch(child)
-        self._scratch.release(child.folder)
+        if child_id not in self._held:
+            self._scratch.release(child.folder)
         if child_id in self.active:
             self.active.discard(child_id)
             self._sweep_soon()
@@ -457,16 +461,8 @@ class Template:
     def _hear(self, line: bytes) -> None:
         words = line.split()
         match words[0]:
-            case b"P":
-                child = self.children.get(int(words[1]))
-                if child is not None:
-                    child.pid = int(words[2])
-            case b"X":
-                used = Exit(int(words[2]), int(words[3]) / 1e6, int(words[4]) * 1024)
-                self._ended(int(words[1]), used)
-            case b"N":
-                reason = f"no process: {os.strerror(int(words[2]))}"
-                self._ended(int(words[1]), Exit(None, reason=reason))
+            case b"P" | b"X" | b"N" | b"H" | b"G":
+                self._hear_of(int(words[1]), words)
             case b"S":
                 self._on_swept(int(words[1]))
             case b"O":
@@ -478,6 +474,24 @@ class Template:
             case _:
                 if not self.ready.done():
                     self.ready.set_result(None)
+
+    def _hear_of(self, child_id: int, words: list[bytes]) -> None:
+        """Hear what has become of a child."""
+        match words[0]:
+            case b"P":
+                child = self.children.get(child_id)
+                if child is not None:
+                    child.pid = int(words[2])
+            case b"X":
+                used = Exit(int(words[2]), int(words[3]) / 1e6, int(words[4]) * 1024)
+                self._ended(child_id, used)
+            case b"N":
+                reason = f"no process: {os.strerror(int(words[2]))}"
+                self._ended(child_id, Exit(None, reason=reason))
+            case b"H":
+                self._held[child_id] = self.children[child_id].folder
+            case b"G":
+                self._scratch.release(self._held.pop(child_id))
 
     def _supervise(self, listener_fd: int) -> None:
         """Have the network of this template and its children supervised."""
@@ -526,6 +540,9 @@ class Template:
         reason = self.failure or f"its template process ended: {words}"
         for child_id in list(self.children):
             self._ended(child_id, Exit(None, reason=reason, is_template_lost=is_lost))
+        for folder in self._held.values():
+            self._scratch.release(folder)
+        self._held.clear()
         if not self.ready.done():
             self.ready.set_exception(TemplateFailed(reason))
             self.ready.exception()  # told to whoever waits; nobody may
