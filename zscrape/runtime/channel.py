@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import _thread
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zscrape.runtime.encode import LongText
 
 # What a child says. The first frame that a child hears is its request, of kind REQUEST.
 REQUEST = b"q"
@@ -48,7 +52,7 @@ class Channel:
         """The descriptor of the socket."""
         return self._fd
 
-    def send(self, kind: bytes, payload: bytes, more: bytes = b"") -> None:
+    def send(self, kind: bytes, payload: bytes, more: bytes | LongText = b"") -> None:
         """Write one frame, waiting for the worker when it is slow to read.
 
         Args:
@@ -59,7 +63,9 @@ class Channel:
         size = len(payload) + len(more)
         head = (size + 1).to_bytes(4, "big") + kind
         with self._lock:
-            if size <= _JOIN_BYTES:
+            if not isinstance(more, bytes):
+                self._write_pieces(head + payload, more)
+            elif size <= _JOIN_BYTES:
                 data = head + payload + more
                 sent = _write(self._fd, data)
                 if sent < len(data):
@@ -95,6 +101,14 @@ class Channel:
             if sent < len(part):
                 self._write(memoryview(part)[sent:])
             sent = max(sent - len(part), 0)
+
+    def _write_pieces(self, held: bytes, more: LongText) -> None:
+        for piece in more:
+            held += piece
+            if len(held) >= _JOIN_BYTES:
+                self._write(memoryview(held))
+                held = b""
+        self._write(memoryview(held))
 
     def _write(self, rest: memoryview) -> None:
         while rest:

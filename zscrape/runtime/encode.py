@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import sys
 from json.encoder import JSONEncoder
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zscrape.runtime.trace import cut, describe, type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _POINTER_LIMIT_CHARACTERS = 1000
 _STEP_LIMIT_CHARACTERS = 200
@@ -20,10 +23,10 @@ _TEXT_TYPES = ("datetime", "date", "time", "Decimal", "UUID")
 _TEXT_MODULES = ("datetime", "decimal", "uuid")
 _TELLING = ("ValueError", "TypeError")  # the encoder's own words say it all
 # The encoder goes through a text sign by sign, 2 to 3 ms for 1 MB. One that needs no escapes, such
-# as base64, is told in half of that; most of those that do have a quotation mark, and early.
+# as base64, is told in a sixth of that; most of those that do have a quotation mark, and early.
 _LONG_CHARACTERS = 262_144
-_BLOCK_CHARACTERS = 16_384
-_TO_ESCAPED = bytes(sign < 0x20 or sign in b'"\\' for sign in range(256))  # what is: 1, else 0
+_ESCAPED = ('"', "\\", *map(chr, range(0x20)))
+_PIECE_CHARACTERS = 65_536
 
 
 class NotJson(Exception):
@@ -35,30 +38,61 @@ class NotJson(Exception):
         super().__init__(f"{self.pointer or 'the value'}: {self.reason}")
 
 
-def to_json(value: Any) -> bytes:
-    """Return `value` as one compact JSON document in UTF-8.
+class LongText:
+    """A long document that is still text: its pieces become bytes one by one, as they are sent.
+
+    A process that is as young as a child pays more for a page of memory that it has not touched
+    yet than for what it copies there.
+    """
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, *parts: str) -> None:
+        """Take texts of ASCII, which one after the other are the document."""
+        self._parts = parts
+
+    def __len__(self) -> int:
+        """Return how many bytes it has."""
+        return sum(map(len, self._parts))
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield its bytes, in pieces."""
+        for part in self._parts:
+            for at in range(0, len(part), _PIECE_CHARACTERS):
+                yield part[at : at + _PIECE_CHARACTERS].encode()
+
+
+def document_of(value: Any) -> bytes | LongText:
+    """Return `value` as `to_json` does, but where it is long as what is yet to become bytes.
 
     Raises:
         NotJson: `value` or something inside it has no JSON form.
     """
     try:
-        is_long = type(value) is str and len(value) >= _LONG_CHARACTERS
-        if is_long and '"' not in value and _is_plain(value):
-            return b'"%b"' % value.encode()
-        return _ENCODER.encode(value).encode()
+        if type(value) is str and len(value) >= _LONG_CHARACTERS and _is_plain(value):
+            return LongText('"', value, '"')
+        text = _ENCODER.encode(value)
+        is_long = len(text) >= _LONG_CHARACTERS and text.isascii()
+        return LongText(text) if is_long else text.encode()
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - the hooks of a script's own types may raise anything
         raise NotJson(*_fault(value, error)) from None
 
 
+def to_json(value: Any) -> bytes:
+    """Return `value` as one compact JSON document in UTF-8.
+
+    Raises:
+        NotJson: `value` or something inside it has no JSON form.
+    """
+    document = document_of(value)
+    return document if isinstance(document, bytes) else b"".join(document)
+
+
 def _is_plain(text: str) -> bool:
     """True iff a text is of ASCII and stands in JSON as it is."""
-    starts = range(0, len(text), _BLOCK_CHARACTERS)
-    return text.isascii() and all(
-        b"\1" not in text[at : at + _BLOCK_CHARACTERS].encode().translate(_TO_ESCAPED)
-        for at in starts
-    )
+    return text.isascii() and not any(sign in text for sign in _ESCAPED)
 
 
 def _fault(value: Any, error: Exception) -> tuple[str, str]:
