@@ -28,6 +28,7 @@ from zscrape.gateway.handshakes import Handshakes, close_in
 from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.routeroptions import ROUTER_OPTIONS
 from zscrape.gateway.severing import remote_of, sever
+from zscrape.machine import keep_freed_memory
 from zscrape.model import (
     Attempt,
     Explanation,
@@ -422,7 +423,11 @@ class Router:
             if passage is None:
                 passage = self._let_in(peer, frame)
             is_more = frame.more
-            body = b"" if is_more else frame.bytes if len(frame) <= _COPIED_BYTES else frame.buffer
+            if len(frame) <= _COPIED_BYTES:
+                body: bytes | memoryview = frame.bytes
+            else:
+                keep_freed_memory()
+                body = frame.buffer
             del frame  # a large one is held by its view, and not longer
             if is_more:
                 while socket.recv(_NOBLOCK, copy=False).more:
