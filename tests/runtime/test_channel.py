@@ -18,14 +18,15 @@ from zscrape.runtime.encode import LongText, document_of
     "value",
     [
         "short",
-        "x" * 262_144,
+        "x" * 65_536,
+        "x" * 65_537,
         "x" * (65_536 * 5),  # whole pieces
         "x" * 1_000_001,
         'with "quotes" and\nlines ' * 40_000,
         "나다" * 200_000,
         [{"name": f"row {number}", "price": number / 4} for number in range(20_000)],
     ],
-    ids=["short", "plain", "whole pieces", "odd", "escaped", "of no ASCII", "rows"],
+    ids=["short", "plain", "long", "whole pieces", "odd", "escaped", "of no ASCII", "rows"],
 )
 @pytest.mark.parametrize("head", [b"", b"head" * 3])
 def test_an_answer_arrives_whole_however_it_is_told(value: Any, head: bytes) -> None:

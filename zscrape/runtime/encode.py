@@ -24,9 +24,11 @@ _TEXT_MODULES = ("datetime", "decimal", "uuid")
 _TELLING = ("ValueError", "TypeError")  # the encoder's own words say it all
 # The encoder goes through a text sign by sign, 2 to 3 ms for 1 MB. One that needs no escapes, such
 # as base64, is told in a sixth of that; most of those that do have a quotation mark, and early.
-_LONG_CHARACTERS = 262_144
 _ESCAPED = ('"', "\\", *map(chr, range(0x20)))
 _PIECE_CHARACTERS = 65_536
+_LONG_CHARACTERS = (
+    262_144  # what the encoder has made goes in pieces from here on: below, none wins
+)
 
 
 class NotJson(Exception):
@@ -69,7 +71,7 @@ def document_of(value: Any) -> bytes | LongText:
         NotJson: `value` or something inside it has no JSON form.
     """
     try:
-        if type(value) is str and len(value) >= _LONG_CHARACTERS and _is_plain(value):
+        if type(value) is str and len(value) > _PIECE_CHARACTERS and _is_plain(value):
             return LongText('"', value, '"')
         text = _ENCODER.encode(value)
         is_long = len(text) >= _LONG_CHARACTERS and text.isascii()
