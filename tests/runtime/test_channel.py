@@ -11,7 +11,7 @@ import pytest
 
 from zscrape.runtime import channel as frames
 from zscrape.runtime.channel import Channel
-from zscrape.runtime.encode import LongText, document_of
+from zscrape.runtime.encode import Pieces, array_of, document_of
 
 
 @pytest.mark.parametrize(
@@ -56,5 +56,19 @@ def test_a_long_document_knows_its_size() -> None:
     """Limits are held to it before it has become bytes."""
     document = document_of("x" * 300_000)
 
-    assert isinstance(document, LongText)
+    assert isinstance(document, Pieces)
     assert len(document) == len(b"".join(document)) == 300_002
+
+
+@pytest.mark.parametrize("count", [1, 2, 5_000, 5_001, 9_973])
+@pytest.mark.parametrize("size_bytes", [10, 100, 70_000])
+def test_items_are_one_array_however_many_there_are(count: int, size_bytes: int) -> None:
+    """What is added while they are sent is none of them, and their size is told right."""
+    bodies = [b'"%b"' % (b"x" * size_bytes)] * (count if size_bytes < 1000 else count % 100 + 1)
+    whole = b"[" + b",".join(bodies) + b"]"
+    array = array_of(bodies)
+    size = len(array)
+    bodies.append(b'"later"')
+
+    assert size == len(whole)
+    assert (array if isinstance(array, bytes) else b"".join(array)) == whole

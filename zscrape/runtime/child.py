@@ -20,7 +20,7 @@ from zscrape.runtime import channel as frames, coroutine, limits, network
 from zscrape.runtime.channel import ANSWER, Channel
 from zscrape.runtime.context import Context, Ended, Said
 from zscrape.runtime.convert import Mismatch, arguments
-from zscrape.runtime.encode import NotJson, document_of, to_json
+from zscrape.runtime.encode import NotJson, array_of, document_of, to_json
 from zscrape.runtime.entry import (
     EntryPointError,
     compiled,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
-    from zscrape.runtime.encode import LongText
+    from zscrape.runtime.encode import Pieces
     from zscrape.runtime.reuse import Standing
 
 _scan = JSONDecoder().scan_once  # type: ignore[attr-defined] # in C, without the regular expressions around it
@@ -178,7 +178,7 @@ def answer(said: Said, payload: bytes, confine: Callable[[str], None] | None) ->
     return is_kept
 
 
-def _send_in_pieces(channel: Channel, head: bytes, data: LongText, *, is_kept: bool) -> None:
+def _send_in_pieces(channel: Channel, head: bytes, data: Pieces, *, is_kept: bool) -> None:
     """Send a long answer. Half of one cannot be taken back: its pieces have the reserve's room."""
     global _reserve  # noqa: PLW0603 - it is there to be given up
     _reserve = None
@@ -219,7 +219,7 @@ def _tell_recording(said: Said) -> None:
         said.channel.send(frames.RECORDING, told)
 
 
-def _attempt(request: list[bytes], said: Said) -> tuple[dict[str, Any] | None, bytes | LongText]:
+def _attempt(request: list[bytes], said: Said) -> tuple[dict[str, Any] | None, bytes | Pieces]:
     """Return how it failed (None: it did not), and the data."""
     global _running  # noqa: PLW0603 - a signal handler can reach nothing else
     try:
@@ -238,7 +238,7 @@ def _attempt(request: list[bytes], said: Said) -> tuple[dict[str, Any] | None, b
 
 def _any_failure(
     error: BaseException, request: list[bytes], said: Said
-) -> tuple[dict[str, Any] | None, bytes | LongText]:
+) -> tuple[dict[str, Any] | None, bytes | Pieces]:
     """Return what `_failure` does, or less when a script's classes keep even that from us."""
     try:
         _set_depth(_DEPTH_LIMIT_COUNT)  # too high a limit ends the process while encoding
@@ -358,12 +358,12 @@ async def _drive(value: Any, said: Said) -> Any:
     return result
 
 
-def _data(value: Any, said: Said) -> bytes | LongText:
+def _data(value: Any, said: Said) -> bytes | Pieces:
     """Return the data as JSON: what was returned, else the items, else null."""
     if said.emitter is not None:
         said.emitter.settle()
     if value is None:
-        return b"[" + b",".join(said.bodies) + b"]" if said.bodies else b"null"
+        return array_of(said.bodies) if said.bodies else b"null"
     try:
         data = document_of(value)
     except (NotJson, SystemExit) as error:  # leaving is for code that runs, not for values
@@ -378,7 +378,7 @@ def _data(value: Any, said: Said) -> bytes | LongText:
 
 def _failure(
     error: BaseException, request: list[bytes], said: Said
-) -> tuple[dict[str, Any] | None, bytes | LongText]:
+) -> tuple[dict[str, Any] | None, bytes | Pieces]:
     kind = type(error)  # `isinstance` would ask the error for its class
     if issubclass(kind, MemoryError):
         _make_room(error)

@@ -25,10 +25,9 @@ _TELLING = ("ValueError", "TypeError")  # the encoder's own words say it all
 # The encoder goes through a text sign by sign, 2 to 3 ms for 1 MB. One that needs no escapes, such
 # as base64, is told in a sixth of that; most of those that do have a quotation mark, and early.
 _ESCAPED = ('"', "\\", *map(chr, range(0x20)))
-_PIECE_CHARACTERS = 65_536
-_LONG_CHARACTERS = (
-    262_144  # what the encoder has made goes in pieces from here on: below, none wins
-)
+_PIECE_BYTES = 65_536
+_GROUP_COUNT = 32  # documents that are joined: all of them may have the size of a piece
+_LONG_BYTES = 262_144  # what goes in pieces though it is no plain text: of less, none wins
 
 
 class NotJson(Exception):
@@ -40,42 +39,65 @@ class NotJson(Exception):
         super().__init__(f"{self.pointer or 'the value'}: {self.reason}")
 
 
-class LongText:
-    """A long document that is still text: its pieces become bytes one by one, as they are sent.
+class Pieces:
+    """A long document whose bytes are made piece by piece, as they are sent: once.
 
     A process that is as young as a child pays more for a page of memory that it has not touched
     yet than for what it copies there.
     """
 
-    __slots__ = ("_parts",)
+    __slots__ = ("_pieces", "_size_bytes")
 
-    def __init__(self, *parts: str) -> None:
-        """Take texts of ASCII, which one after the other are the document."""
-        self._parts = parts
+    def __init__(self, size_bytes: int, pieces: Iterator[bytes]) -> None:
+        self._size_bytes = size_bytes
+        self._pieces = pieces
 
     def __len__(self) -> int:
-        """Return how many bytes it has."""
-        return sum(map(len, self._parts))
+        """Return how many bytes all of them have."""
+        return self._size_bytes
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield its bytes, in pieces."""
-        for part in self._parts:
-            for at in range(0, len(part), _PIECE_CHARACTERS):
-                yield part[at : at + _PIECE_CHARACTERS].encode()
+        """Yield them."""
+        return self._pieces
 
 
-def document_of(value: Any) -> bytes | LongText:
+def array_of(documents: list[bytes]) -> bytes | Pieces:
+    """Return documents as those of one array."""
+    documents = [*documents]  # threads of the script may add more
+    size_bytes = sum(map(len, documents)) + len(documents) + 1
+    if size_bytes < _LONG_BYTES:
+        return b"[" + b",".join(documents) + b"]"
+    return Pieces(size_bytes, _joined(documents))
+
+
+def _joined(documents: list[bytes]) -> Iterator[bytes]:
+    """Yield an array in pieces; what is large is not copied."""
+    is_even = max(map(len, documents)) <= _PIECE_BYTES
+    step = _GROUP_COUNT if is_even else 1
+    for at in range(0, len(documents), step):
+        yield b"," if at else b"["
+        yield b",".join(documents[at : at + step])
+    yield b"]"
+
+
+def _encoded(*texts: str) -> Iterator[bytes]:
+    for text in texts:
+        for at in range(0, len(text), _PIECE_BYTES):
+            yield text[at : at + _PIECE_BYTES].encode()
+
+
+def document_of(value: Any) -> bytes | Pieces:
     """Return `value` as `to_json` does, but where it is long as what is yet to become bytes.
 
     Raises:
         NotJson: `value` or something inside it has no JSON form.
     """
     try:
-        if type(value) is str and len(value) > _PIECE_CHARACTERS and _is_plain(value):
-            return LongText('"', value, '"')
+        if type(value) is str and len(value) > _PIECE_BYTES and _is_plain(value):
+            return Pieces(len(value) + 2, _encoded('"', value, '"'))
         text = _ENCODER.encode(value)
-        is_long = len(text) >= _LONG_CHARACTERS and text.isascii()
-        return LongText(text) if is_long else text.encode()
+        is_long = len(text) >= _LONG_BYTES and text.isascii()
+        return Pieces(len(text), _encoded(text)) if is_long else text.encode()
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - the hooks of a script's own types may raise anything
