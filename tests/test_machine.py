@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import ctypes
+import subprocess
+import sys
+
 import psutil
 import pytest
 
 from zscrape import machine
-from zscrape.machine import Processors, memory_bytes, memory_percent
+from zscrape.machine import Processors, keep_freed_memory, memory_bytes, memory_percent
+
+# Prints how many pages were new while a large message was made, by and by.
+_LARGE = """
+import resource, sys
+from zscrape.machine import keep_freed_memory
+if sys.argv[1] == "kept":
+    keep_freed_memory()
+def messages(count):
+    for _ in range(count):
+        parts = [b"x" * 1_000_000, b"y" * 1_000_000, b"z" * 1_000_000]
+messages(3)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+messages(20)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
 
 
 def test_memory_is_told_as_psutil_tells_it() -> None:
@@ -72,3 +91,31 @@ def test_memory_in_use_is_never_below_nothing(
     told.write_text("MemTotal:  1000 kB\nMemAvailable:  1100 kB\n")
 
     assert memory_percent() == 0.0
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="another C library")
+def test_memory_that_is_kept_is_found_again() -> None:
+    """What held the message before is there for the next one, without a fault for each page."""
+    fresh, kept = (
+        int(subprocess.check_output([sys.executable, "-c", _LARGE, how]))
+        for how in ("fresh", "kept")
+    )
+
+    assert kept < 100
+    assert kept < fresh
+
+
+def test_another_c_library_keeps_what_it_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One without the option is left alone."""
+    asked: list[str | None] = []
+
+    class OtherC:
+        @staticmethod
+        def CDLL(name: str | None) -> object:  # noqa: N802 - as ctypes names it
+            asked.append(name)
+            return object()
+
+    monkeypatch.setattr(machine, "ctypes", OtherC)
+    keep_freed_memory.__wrapped__()
+
+    assert asked == [None]

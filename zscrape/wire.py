@@ -329,7 +329,7 @@ def encode(message: Spoken | Answered) -> bytes:
     return _ENCODER.encode(message)
 
 
-def decode_worker(frame: bytes) -> Spoken:
+def decode_worker(frame: bytes | memoryview) -> Spoken:
     """Read what a worker sent.
 
     Raises:

@@ -150,7 +150,7 @@ def test_value_has_one_json_form(value: Any, expected: bytes) -> None:
 
 
 @pytest.mark.parametrize("sign", ["", '"', "\\", "\n", "\0", "\x1f", "\x7f", "값"])
-@pytest.mark.parametrize("at", [0, 16_383, 16_384, 280_000])
+@pytest.mark.parametrize("at", [0, 65_536, 280_000])
 def test_long_text_is_told_as_a_short_one_is(sign: str, at: int) -> None:
     """Whatever has to be written otherwise, and wherever it stands in a long text."""
     text = "a" * at + sign + "z" * (280_000 - at)

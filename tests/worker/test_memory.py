@@ -222,3 +222,22 @@ async def test_strays_that_have_ended_are_waited_for(stage: Stage) -> None:
     await ran.finished.wait()
 
     assert is_running
+
+
+async def test_a_long_answer_is_told_whole_where_there_is_no_memory_left(stage: Stage) -> None:
+    """What is told in pieces has room for them: it never ends half way."""
+    source = """
+        held = []
+        def run():
+            text = "x" * 1_000_000
+            try:
+                while True:
+                    held.append(bytearray(20_000))
+            except MemoryError:
+                held[-2:] = []
+            return text
+    """
+    ran = await stage.run(source, limits=Limits(memory_bytes=200 * MB))
+
+    assert ran.outcome.code == OutcomeCode.OK
+    assert ran.outcome.data == b'"%b"' % (b"x" * 1_000_000)

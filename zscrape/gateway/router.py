@@ -28,6 +28,7 @@ from zscrape.gateway.handshakes import Handshakes, close_in
 from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.routeroptions import ROUTER_OPTIONS
 from zscrape.gateway.severing import remote_of, sever
+from zscrape.machine import keep_freed_memory
 from zscrape.model import (
     Attempt,
     Explanation,
@@ -59,6 +60,8 @@ _PASSAGE_LIMIT_COUNT = 65_536
 # Between telling a worker that it is revoked and cutting its connection.
 _LAST_WORD_S = 0.2
 
+# A message of up to this size is copied out of libzmq's: a view of it costs more than that.
+_COPIED_BYTES = 65_536
 _BIND_AGAIN_S = 0.02
 # While no task is open, nobody waits for what workers say: it is read in bursts. Each on its
 # own would cost a gateway of a thousand idle workers a wake-up for every beat.
@@ -419,8 +422,13 @@ class Router:
             passage = self._passages.get(peer)
             if passage is None:
                 passage = self._let_in(peer, frame)
-            is_more, body = frame.more, b"" if frame.more else frame.bytes
-            del frame  # libzmq's message: a large one is not to be held twice while it is heard
+            is_more = frame.more
+            if len(frame) <= _COPIED_BYTES:
+                body: bytes | memoryview = frame.bytes
+            else:
+                keep_freed_memory()
+                body = frame.buffer
+            del frame  # a large one is held by its view, and not longer
             if is_more:
                 while socket.recv(_NOBLOCK, copy=False).more:
                     pass
@@ -450,7 +458,7 @@ class Router:
     def _cut(self, address: str, reason: str) -> None:
         self._on_effect(Ignored(peer=b"", kind="connection", reason=f"{reason}, from {address}"))
 
-    def _hear(self, peer: bytes, passage: Passage, frame: bytes) -> None:
+    def _hear(self, peer: bytes, passage: Passage, frame: bytes | memoryview) -> None:
         passage.heard_count += 1
         try:
             message = wire.decode_worker(frame)

@@ -9,6 +9,12 @@ from __future__ import annotations
 
 import _thread
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zscrape.runtime.encode import Pieces
 
 # What a child says. The first frame that a child hears is its request, of kind REQUEST.
 REQUEST = b"q"
@@ -31,6 +37,7 @@ _FIRST_READ_BYTES = 2048 - 33
 _READ_BYTES = 65536
 # Each module that a child looks something up in is a page more that it copies.
 _read, _write = os.read, os.write
+_PARTS_COUNT = 512  # of one call; the system takes up to 1024
 _JOIN_BYTES = 65536  # below it one copy is cheaper than a second system call
 
 
@@ -48,7 +55,7 @@ class Channel:
         """The descriptor of the socket."""
         return self._fd
 
-    def send(self, kind: bytes, payload: bytes, more: bytes = b"") -> None:
+    def send(self, kind: bytes, payload: bytes, more: bytes | Pieces = b"") -> None:
         """Write one frame, waiting for the worker when it is slow to read.
 
         Args:
@@ -59,7 +66,9 @@ class Channel:
         size = len(payload) + len(more)
         head = (size + 1).to_bytes(4, "big") + kind
         with self._lock:
-            if size <= _JOIN_BYTES:
+            if not isinstance(more, bytes):
+                self._write_pieces(head + payload, more)
+            elif size <= _JOIN_BYTES:
                 data = head + payload + more
                 sent = _write(self._fd, data)
                 if sent < len(data):
@@ -89,8 +98,18 @@ class Channel:
             size += len(more)
         return b"".join(parts)[5:end]
 
-    def _write_all(self, parts: tuple[bytes, ...]) -> None:
-        sent = os.writev(self._fd, parts)
+    def _write_pieces(self, head: bytes, pieces: Pieces) -> None:
+        held, size = [head], 0
+        for piece in pieces:
+            held.append(piece)
+            size += len(piece)
+            if size >= _JOIN_BYTES or len(held) >= _PARTS_COUNT:
+                self._write_all(held)
+                held, size = [], 0
+        self._write_all(held)
+
+    def _write_all(self, parts: Sequence[bytes]) -> None:
+        sent = os.writev(self._fd, parts) if parts else 0
         for part in parts:
             if sent < len(part):
                 self._write(memoryview(part)[sent:])

@@ -20,7 +20,7 @@ from zscrape.runtime import channel as frames, coroutine, limits, network
 from zscrape.runtime.channel import ANSWER, Channel
 from zscrape.runtime.context import Context, Ended, Said
 from zscrape.runtime.convert import Mismatch, arguments
-from zscrape.runtime.encode import NotJson, to_json
+from zscrape.runtime.encode import NotJson, array_of, document_of, to_json
 from zscrape.runtime.entry import (
     EntryPointError,
     compiled,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
+    from zscrape.runtime.encode import Pieces
     from zscrape.runtime.reuse import Standing
 
 _scan = JSONDecoder().scan_once  # type: ignore[attr-defined] # in C, without the regular expressions around it
@@ -80,10 +81,11 @@ _set_traceback = vars(BaseException)["__traceback__"].__set__
 # Each module that a child looks something up in is a page more that it copies.
 _depth, _set_depth, _enable_collector = sys.getrecursionlimit, sys.setrecursionlimit, gc.enable
 _DEPTH_LIMIT_COUNT = _depth()
+_RESERVE_BYTES = 4 * 1024 * 1024
 # Never written to, so it costs no memory (a `bytearray` would be filled with zeros, and its
 # thousand pages be part of every fork); given back when a script has used all that it may, so
 # that there is room to say so.
-_reserve: bytes | None = bytes(4 * 1024 * 1024)
+_reserve: bytes | None = bytes(_RESERVE_BYTES)
 _running: Said | None = None  # set iff a script's code is running: where SIGTERM may strike
 # Of a process that may run several attempts: how it was before the first, and what it has loaded.
 _standing: Standing | None = None
@@ -168,8 +170,21 @@ def answer(said: Said, payload: bytes, confine: Callable[[str], None] | None) ->
         head = _head({**failure, "cpu_us": cpu_us, "memory_bytes": memory_bytes})
         if failure["code"] != "parked":
             _tell_recording(said)
-    said.channel.send(ANSWER, len(head).to_bytes(4, "big") + head, data)
+    head = len(head).to_bytes(4, "big") + head
+    if isinstance(data, bytes):
+        said.channel.send(ANSWER, head, data)
+    else:
+        _send_in_pieces(said.channel, head, data, is_kept=is_kept)
     return is_kept
+
+
+def _send_in_pieces(channel: Channel, head: bytes, data: Pieces, *, is_kept: bool) -> None:
+    """Send a long answer. Half of one cannot be taken back: its pieces have the reserve's room."""
+    global _reserve  # noqa: PLW0603 - it is there to be given up
+    _reserve = None
+    channel.send(ANSWER, head, data)
+    if is_kept:
+        _reserve = bytes(_RESERVE_BYTES)
 
 
 def _stand(cpu_s: int, left_count: int) -> int:
@@ -204,7 +219,7 @@ def _tell_recording(said: Said) -> None:
         said.channel.send(frames.RECORDING, told)
 
 
-def _attempt(request: list[bytes], said: Said) -> tuple[dict[str, Any] | None, bytes]:
+def _attempt(request: list[bytes], said: Said) -> tuple[dict[str, Any] | None, bytes | Pieces]:
     """Return how it failed (None: it did not), and the data."""
     global _running  # noqa: PLW0603 - a signal handler can reach nothing else
     try:
@@ -223,7 +238,7 @@ def _attempt(request: list[bytes], said: Said) -> tuple[dict[str, Any] | None, b
 
 def _any_failure(
     error: BaseException, request: list[bytes], said: Said
-) -> tuple[dict[str, Any] | None, bytes]:
+) -> tuple[dict[str, Any] | None, bytes | Pieces]:
     """Return what `_failure` does, or less when a script's classes keep even that from us."""
     try:
         _set_depth(_DEPTH_LIMIT_COUNT)  # too high a limit ends the process while encoding
@@ -343,14 +358,14 @@ async def _drive(value: Any, said: Said) -> Any:
     return result
 
 
-def _data(value: Any, said: Said) -> bytes:
+def _data(value: Any, said: Said) -> bytes | Pieces:
     """Return the data as JSON: what was returned, else the items, else null."""
     if said.emitter is not None:
         said.emitter.settle()
     if value is None:
-        return b"[" + b",".join(said.bodies) + b"]" if said.bodies else b"null"
+        return array_of(said.bodies) if said.bodies else b"null"
     try:
-        data = to_json(value)
+        data = document_of(value)
     except (NotJson, SystemExit) as error:  # leaving is for code that runs, not for values
         raise Ended("result_invalid", reason=tell(error)) from None
     if len(data) + said.size_bytes > said.limit_bytes:
@@ -363,7 +378,7 @@ def _data(value: Any, said: Said) -> bytes:
 
 def _failure(
     error: BaseException, request: list[bytes], said: Said
-) -> tuple[dict[str, Any] | None, bytes]:
+) -> tuple[dict[str, Any] | None, bytes | Pieces]:
     kind = type(error)  # `isinstance` would ask the error for its class
     if issubclass(kind, MemoryError):
         _make_room(error)

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import sys
 from json.encoder import JSONEncoder
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zscrape.runtime.trace import cut, describe, type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _POINTER_LIMIT_CHARACTERS = 1000
 _STEP_LIMIT_CHARACTERS = 200
@@ -20,10 +23,11 @@ _TEXT_TYPES = ("datetime", "date", "time", "Decimal", "UUID")
 _TEXT_MODULES = ("datetime", "decimal", "uuid")
 _TELLING = ("ValueError", "TypeError")  # the encoder's own words say it all
 # The encoder goes through a text sign by sign, 2 to 3 ms for 1 MB. One that needs no escapes, such
-# as base64, is told in half of that; most of those that do have a quotation mark, and early.
-_LONG_CHARACTERS = 262_144
-_BLOCK_CHARACTERS = 16_384
-_TO_ESCAPED = bytes(sign < 0x20 or sign in b'"\\' for sign in range(256))  # what is: 1, else 0
+# as base64, is told in a sixth of that; most of those that do have a quotation mark, and early.
+_ESCAPED = ('"', "\\", *map(chr, range(0x20)))
+_PIECE_BYTES = 65_536
+_GROUP_COUNT = 32  # documents that are joined: all of them may have the size of a piece
+_LONG_BYTES = 262_144  # what goes in pieces though it is no plain text: of less, none wins
 
 
 class NotJson(Exception):
@@ -35,30 +39,84 @@ class NotJson(Exception):
         super().__init__(f"{self.pointer or 'the value'}: {self.reason}")
 
 
-def to_json(value: Any) -> bytes:
-    """Return `value` as one compact JSON document in UTF-8.
+class Pieces:
+    """A long document whose bytes are made piece by piece, as they are sent: once.
+
+    A process that is as young as a child pays more for a page of memory that it has not touched
+    yet than for what it copies there.
+    """
+
+    __slots__ = ("_pieces", "_size_bytes")
+
+    def __init__(self, size_bytes: int, pieces: Iterator[bytes]) -> None:
+        self._size_bytes = size_bytes
+        self._pieces = pieces
+
+    def __len__(self) -> int:
+        """Return how many bytes all of them have."""
+        return self._size_bytes
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield them."""
+        return self._pieces
+
+
+def array_of(documents: list[bytes]) -> bytes | Pieces:
+    """Return documents as those of one array."""
+    documents = [*documents]  # threads of the script may add more
+    size_bytes = sum(map(len, documents)) + len(documents) + 1
+    if size_bytes < _LONG_BYTES:
+        return b"[" + b",".join(documents) + b"]"
+    return Pieces(size_bytes, _joined(documents))
+
+
+def _joined(documents: list[bytes]) -> Iterator[bytes]:
+    """Yield an array in pieces; what is large is not copied."""
+    is_even = max(map(len, documents)) <= _PIECE_BYTES
+    step = _GROUP_COUNT if is_even else 1
+    for at in range(0, len(documents), step):
+        yield b"," if at else b"["
+        yield b",".join(documents[at : at + step])
+    yield b"]"
+
+
+def _encoded(*texts: str) -> Iterator[bytes]:
+    for text in texts:
+        for at in range(0, len(text), _PIECE_BYTES):
+            yield text[at : at + _PIECE_BYTES].encode()
+
+
+def document_of(value: Any) -> bytes | Pieces:
+    """Return `value` as `to_json` does, but where it is long as what is yet to become bytes.
 
     Raises:
         NotJson: `value` or something inside it has no JSON form.
     """
     try:
-        is_long = type(value) is str and len(value) >= _LONG_CHARACTERS
-        if is_long and '"' not in value and _is_plain(value):
-            return b'"%b"' % value.encode()
-        return _ENCODER.encode(value).encode()
+        if type(value) is str and len(value) > _PIECE_BYTES and _is_plain(value):
+            return Pieces(len(value) + 2, _encoded('"', value, '"'))
+        text = _ENCODER.encode(value)
+        is_long = len(text) >= _LONG_BYTES and text.isascii()
+        return Pieces(len(text), _encoded(text)) if is_long else text.encode()
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - the hooks of a script's own types may raise anything
         raise NotJson(*_fault(value, error)) from None
 
 
+def to_json(value: Any) -> bytes:
+    """Return `value` as one compact JSON document in UTF-8.
+
+    Raises:
+        NotJson: `value` or something inside it has no JSON form.
+    """
+    document = document_of(value)
+    return document if isinstance(document, bytes) else b"".join(document)
+
+
 def _is_plain(text: str) -> bool:
     """True iff a text is of ASCII and stands in JSON as it is."""
-    starts = range(0, len(text), _BLOCK_CHARACTERS)
-    return text.isascii() and all(
-        b"\1" not in text[at : at + _BLOCK_CHARACTERS].encode().translate(_TO_ESCAPED)
-        for at in starts
-    )
+    return text.isascii() and not any(sign in text for sign in _ESCAPED)
 
 
 def _fault(value: Any, error: Exception) -> tuple[str, str]:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from zscrape.core.nesting import READABLE_DEPTH, depth_of
+from zscrape.machine import keep_freed_memory
 from zscrape.model import MIB, Limits, OutcomeCode
 from zscrape.runtime import channel as frames
 from zscrape.worker.capture import CUT_MARK, Budget, Line
@@ -191,6 +192,8 @@ class Speech(Struct, eq=False):
             Violation: It is not an answer.
         """
         rest, self._rest = self._rest, []
+        if rest:
+            keep_freed_memory()
         end = 4 + int.from_bytes(payload[:4], "big")
         if rest and end > len(payload):
             payload, rest = b"".join((payload, *rest)), []
