@@ -74,6 +74,58 @@ async def test_a_life():
     assert ledger.live_count == 0
 
 
+async def test_an_end_that_tells_the_start_too():
+    """A task whose start comes with its end has been running all the same."""
+    ledger, row = await _ledger()
+    ledger.apply(TaskAssigned("t", 1, "w"))
+
+    ledger.apply(TaskFinished("t", 1, "w", Outcome(code=OutcomeCode.OK), has_begun=True))
+
+    assert (row.status, row.started_at, row.last_number) == (TaskState.COMPLETED, 200.0, 3)
+
+
+async def test_who_waits_for_the_end_hears_it_first():
+    """An answer does not wait for what is kept of the end; that is kept all the same."""
+    store, hub = MemoryTaskStore(), EventHub()
+    row = TaskRow(id="t", script_name="page", created_at=100.0)
+    await store.add(row)
+    told: list[tuple[str, TaskState, int]] = []
+    ledger = Ledger(
+        store=store,
+        hub=hub,
+        clock=lambda: 200.0,
+        on_end=lambda ended: told.append(("end", ended.status, ended.last_number)),
+    )
+    ledger.open(row)
+    hub.ends.listen("t", lambda: told.append(("answer", row.status, row.last_number)))
+
+    ledger.apply(END)
+
+    done = TaskState.COMPLETED
+    assert told == [("answer", done, 0), ("end", done, 0)]
+    assert row.last_number == 1
+
+
+async def test_an_end_is_kept_whatever_comes_of_telling_it():
+    """A fault of who hears of ends takes neither the answer nor what is kept of it."""
+    store, hub = MemoryTaskStore(), EventHub()
+    row = TaskRow(id="t", script_name="page", created_at=100.0)
+    await store.add(row)
+
+    def refuse(_row: TaskRow) -> None:
+        raise RuntimeError
+
+    ledger = Ledger(store=store, hub=hub, on_end=refuse)
+    ledger.open(row)
+    waiting = hub.ends.watch("t")
+
+    with pytest.raises(RuntimeError):
+        ledger.apply(END)
+
+    assert waiting.done()
+    assert [entry.kind for entry in await store.entries("t", limit=10)] == ["state"]
+
+
 async def test_a_final_state_never_changes():
     """What is told of a task after its end is not heard."""
     ledger, row = await _ledger()

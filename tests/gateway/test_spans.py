@@ -96,6 +96,19 @@ async def test_retried_task_has_a_span_for_each_attempt() -> None:
     assert task.start_time < first.start_time < first.end_time < second.start_time
 
 
+async def test_script_whose_start_comes_with_its_end_has_a_span() -> None:
+    """Whoever is told of both at once knows of the script too."""
+    told = Told()
+    told.spans.note(TaskQueued("t", 0))
+    told.spans.note(TaskAssigned("t", 1, "w"))
+    ended = TaskFinished("t", 1, "w", Outcome(code=OutcomeCode.OK), has_begun=True)
+    told.spans.note(ended)
+    told.spans.ended(row())
+    spans = told.named()
+
+    assert parent_of(spans["script"]) == id_of(spans["attempt 1"])
+
+
 async def test_parked_task_is_no_failure() -> None:
     """An attempt that ends because a person is asked has not failed."""
     told = Told()

@@ -97,7 +97,8 @@ class TaskFinished(Struct, frozen=True):
     """The task's last word. `worker_id` is None iff no attempt spoke it.
 
     `dropped_reason` makes it a dead letter: `retry_exhausted`, or `poison` when its attempts
-    took their workers with them.
+    took their workers with them. With `has_begun` it says also that the script has begun to
+    run, which nobody had told before.
     """
 
     task_id: TaskId
@@ -105,6 +106,8 @@ class TaskFinished(Struct, frozen=True):
     worker_id: WorkerId | None
     outcome: Outcome
     dropped_reason: str = ""
+    trace_id: str = ""  # by which others know the call
+    has_begun: bool = False
 
 
 class WorkerJoined(Struct, frozen=True):

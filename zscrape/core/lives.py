@@ -508,7 +508,8 @@ class Lives:
         dropped_reason: str = "",
     ) -> None:
         """Say the last word on `task` and forget it. Its lock goes on, or stays with `leftover`."""
-        task_id, client = task.spec.id, task.spec.client
+        spec = task.spec
+        task_id, client = spec.id, spec.client
         task.move(Place.FINAL)
         del self.tasks[task_id]
         self.waiting.pop(task_id, None)
@@ -518,7 +519,18 @@ class Lives:
         count = self.client_counts.pop(client) - 1
         if count:
             self.client_counts[client] = count
-        self.out.append(TaskFinished(task_id, task.attempt, worker_id, outcome, dropped_reason))
+        has_begun = outcome.run_s > 0.0 and not task.is_started
+        self.out.append(
+            TaskFinished(
+                task_id,
+                task.attempt,
+                worker_id,
+                outcome,
+                dropped_reason,
+                spec.trace_id,
+                has_begun,
+            )
+        )
         lock = task.lock
         if lock is None:
             return

@@ -118,7 +118,7 @@ class Counters:
         if (
             len(self._gathered) >= _GATHERED_COUNT
             or outcome is None
-            or not outcome.is_ok
+            or outcome.code is not OutcomeCode.OK
             or len(outcome.data or b"") + len(row.parameters) > _GATHERED_BYTES
             or row.metadata
         ):

@@ -98,8 +98,9 @@ class Ledger:
     """The rows of live tasks, kept up to date.
 
     `on_invalid` hears, once per task, of what its worker sent that is not JSON; `on_end` gets
-    the row of a task that ends, before that is kept, and may add to it; `on_stored` hears that
-    the end of an attempt is safe, once the store says so.
+    the row of a task that ends, before that is kept and after the first of those who wait for
+    it were answered, and may add to it; `on_stored` hears that the end of an attempt is safe,
+    once the store says so.
     """
 
     def __init__(
@@ -289,12 +290,14 @@ class Ledger:
 
     def _started(self, fact: TaskStarted) -> None:
         row = self._live.get(fact.task_id)
-        if row is None:
-            return
-        if row.status in (TaskState.RUNNING, TaskState.WAITING):
+        if row is not None:
+            self._begin(row, self._clock())
+
+    def _begin(self, row: TaskRow, now: float) -> None:
+        if row.status is TaskState.RUNNING or row.status is TaskState.WAITING:
             return  # it went on over a restart
         row.status = TaskState.RUNNING
-        row.started_at = now = self._clock()
+        row.started_at = now
         self.note_state(row, now)
 
     def park(self, task_id: TaskId, attempt: int, handoff_id: str) -> None:
@@ -359,11 +362,14 @@ class Ledger:
         outcome = trusted(fact.outcome)
         if outcome is not fact.outcome:
             self._distrust(row, "data", str(outcome.fields["reason"]))
+        now = self._clock()
+        if fact.has_begun:
+            self._begin(row, now)
         self.close(row.id)
         row.handoff = ""
         row.status = outcome.code.final_state
         row.outcome = outcome
-        row.finished_at = now = self._clock()
+        row.finished_at = now
         row.next_retry_at = None
         if fact.dropped_reason:
             row.last_error, row.last_error_message = outcome.code.value, ""  # `error` has it all
@@ -373,11 +379,14 @@ class Ledger:
             row.worker_id = fact.worker_id
             if not row.dropped_count:
                 row.item_count = outcome.item_count or row.item_count
-        self._on_end(row)
-        self.note_state(row, now, outcome.code)
+        # Who waits for the answer has it before it is written down that it was given.
         self._hub.ends.ring(row.id)
-        if fact.worker_id is not None:
-            self._tell_stored(row, fact.attempt)
+        try:
+            self._on_end(row)
+        finally:  # what was answered is kept, whatever that has come to
+            self.note_state(row, now, outcome.code)
+            if fact.worker_id is not None:
+                self._tell_stored(row, fact.attempt)
 
     def _tell_stored(self, row: TaskRow, attempt: int) -> None:
         """Tell that the end of an attempt is safe, once what was just noted of it is."""

@@ -93,7 +93,9 @@ class Spans:
                 self._begin_attempt(task_id, attempt, worker_id)
             case TaskStarted(task_id=task_id):
                 self._begin_script(task_id)
-            case TaskFinished(task_id=task_id, outcome=outcome):
+            case TaskFinished(task_id=task_id, outcome=outcome, has_begun=has_begun):
+                if has_begun:
+                    self._begin_script(task_id)
                 self._end_attempt(task_id, outcome.code)
             case _:
                 return
