@@ -9,6 +9,7 @@ from zscrape.core.effects import (
     GiveScript,
     Ignored,
     Send,
+    TaskAccepted,
     TaskAssigned,
     TaskFinished,
     TaskQueued,
@@ -57,7 +58,7 @@ def test_task_goes_to_a_free_worker_at_once(rig: Rig) -> None:
     effects = rig.submit("t", deadline_s=2.5)
 
     run = Run("t", 1, 0, 2500, 0, spec("t").run, b"{}")
-    assert effects == [TaskQueued("t", 0), TaskAssigned("t", 1, "a"), Send(b"a", run)]
+    assert effects == [TaskAccepted("t"), TaskAssigned("t", 1, "a"), Send(b"a", run)]
 
 
 def test_whole_life_of_a_task(rig: Rig) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from zscrape.core.effects import (
+    TaskAccepted,
     TaskAdopted,
     TaskAssigned,
     TaskFinished,
@@ -36,6 +37,7 @@ async def _ledger() -> tuple[Ledger, TaskRow]:
 @pytest.mark.parametrize(
     "fact",
     [
+        TaskAccepted("x"),
         TaskQueued("x", 0),
         TaskAssigned("x", 1, "w"),
         TaskStarted("x", 1, "w"),
@@ -59,7 +61,7 @@ async def test_a_life():
     """A task goes through its states; each is stamped and logged."""
     ledger, row = await _ledger()
     seen = []
-    for fact in (TaskQueued("t", 0), TaskAssigned("t", 1, "w"), TaskStarted("t", 1, "w"), END):
+    for fact in (TaskAccepted("t"), TaskAssigned("t", 1, "w"), TaskStarted("t", 1, "w"), END):
         ledger.apply(fact)
         seen.append(row.status)
 
@@ -176,7 +178,7 @@ async def test_drained_of_a_store_that_stays():
     ledger, _ = await _ledger()
     for name, origin in (("waits", "task"), ("runs", "task"), ("call", "scrape")):
         ledger.open(TaskRow(id=name, script_name="page", created_at=1.0, origin=origin))
-        ledger.apply(TaskQueued(name, 0))
+        ledger.apply(TaskAccepted(name))
     ledger.apply(TaskAssigned("runs", 1, "w"))
     ledger.close("t")
     waiting = asyncio.create_task(ledger.drained(is_kept=True))

@@ -17,6 +17,7 @@ from zscrape.core.deadlines import Deadlines
 from zscrape.core.effects import (
     DispatcherEffect,
     Send,
+    TaskAccepted,
     TaskAdopted,
     TaskAssigned,
     TaskFinished,
@@ -96,14 +97,14 @@ class Lives:
         lock = spec.lock
         if lock is None or lock.overlap is Overlap.ALLOW:
             task = self._admit(spec, now)
-            self.out.append(TaskQueued(spec.id, 0))
+            self.out.append(TaskAccepted(spec.id))
             self.enqueue(task)
             return
         refusal = self.locks.refusal(lock, now=now)
         if refusal is not None:
             raise refusal
         task = self._admit(spec, now)
-        self.out.append(TaskQueued(spec.id, 0))
+        self.out.append(TaskAccepted(spec.id))
         if lock.overlap is Overlap.REPLACE:
             self._replace(lock.key, now)
         self._claim(task, lock.key, now)

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 from zscrape.core.effects import (
     DispatcherEffect,
     Ignored,
+    TaskAccepted,
     TaskAdopted,
     TaskAssigned,
     TaskFinished,
@@ -23,7 +24,7 @@ from zscrape.model import OutcomeCode
 
 # All that the dispatcher tells beside what its shell is to do.
 FACTS: Final = (
-    *(TaskQueued, TaskAssigned, TaskAdopted, TaskStarted, TaskRecords, TaskFinished),
+    *(TaskAccepted, TaskQueued, TaskAssigned, TaskAdopted, TaskStarted, TaskRecords, TaskFinished),
     *(WorkerJoined, WorkerSuspected, WorkerLost, Ignored),
 )
 Hearer: TypeAlias = Callable[[Any], None]
