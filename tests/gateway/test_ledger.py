@@ -304,3 +304,21 @@ async def test_recordings_of_the_latest_attempts():
 
     assert [each.attempt for each in row.recordings] == [3, 4, 5, 6, 7]
     assert row.artifacts == ()
+
+
+async def test_drained_of_a_task_that_is_tried_again():
+    """A task whose attempt has failed has not ended: it is waited for as before."""
+    ledger, row = await _ledger()
+    row.origin = "task"
+    ledger.apply(TaskAssigned("t", 1, "w"))
+    waiting = asyncio.create_task(ledger.drained())
+    await asyncio.sleep(0)
+
+    ledger.apply(TaskQueued("t", 1, OutcomeCode.BLOCKED, 15.0))
+    await asyncio.sleep(0)
+    was_done = waiting.done()
+    ledger.apply(TaskAssigned("t", 2, "w"))
+    ledger.apply(TaskFinished("t", 2, "w", Outcome(code=OutcomeCode.OK)))
+    await waiting
+
+    assert not was_done
