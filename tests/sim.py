@@ -478,6 +478,8 @@ class Life:
                 self.ensure(attempt > stored.attempt, f"{task_id}: attempt {attempt} again")
                 self.ensure(not stored.parked_on, f"{task_id}: runs while it is parked")
                 stored.attempt, stored.worker_id = attempt, worker_id
+            case fx.TaskAccepted(task_id):
+                self.ensure(not self.open_task(task_id).attempt, f"{task_id}: accepted again")
             case fx.TaskQueued():
                 self.queued(effect)
             case fx.TaskStarted(task_id, attempt):

@@ -9,6 +9,7 @@ from zscrape.core.effects import (
     GiveScript,
     Ignored,
     Send,
+    TaskAccepted,
     TaskAssigned,
     TaskFinished,
     TaskQueued,
@@ -57,7 +58,7 @@ def test_task_goes_to_a_free_worker_at_once(rig: Rig) -> None:
     effects = rig.submit("t", deadline_s=2.5)
 
     run = Run("t", 1, 0, 2500, 0, spec("t").run, b"{}")
-    assert effects == [TaskQueued("t", 0), TaskAssigned("t", 1, "a"), Send(b"a", run)]
+    assert effects == [TaskAccepted("t"), TaskAssigned("t", 1, "a"), Send(b"a", run)]
 
 
 def test_whole_life_of_a_task(rig: Rig) -> None:
@@ -92,9 +93,34 @@ def test_outcome_implies_the_start(rig: Rig) -> None:
     rig.join("a")
     rig.submit("t")
 
-    effects = rig.hear("a", Done("t", 1, Outcome(OutcomeCode.OK, b"1", run_s=0.001)))
+    ended = Outcome(OutcomeCode.OK, b"1", run_s=0.001)
+    effects = rig.hear("a", Done("t", 1, ended))
 
-    assert [type(effect) for effect in effects] == [TaskStarted, TaskFinished]
+    assert effects == [TaskFinished("t", 1, "a", ended, has_begun=True)]
+
+
+def test_failure_implies_the_start(rig: Rig) -> None:
+    """Also one that failed has started, whether it is tried again or not; it is told once."""
+    rig.join("a", slots=2)
+    rig.submit("again", retry=RetryPolicy(max_count=1, on=frozenset({OutcomeCode.BLOCKED})))
+    rig.submit("once")
+    failed = Outcome(OutcomeCode.BLOCKED, run_s=0.001)
+
+    again = rig.hear("a", Done("again", 1, failed))
+    once = rig.hear("a", Done("once", 1, failed))
+
+    assert [type(effect) for effect in again] == [TaskStarted, TaskQueued]
+    assert once == [TaskStarted("once", 1, "a"), TaskFinished("once", 1, "a", failed)]
+
+
+def test_end_tells_by_which_id_others_know_the_call(rig: Rig) -> None:
+    """Whoever logs an end need look up nothing."""
+    rig.join("a")
+    rig.submit("t", trace_id="order-42")
+
+    (ended,) = facts(rig.done("a", "t"), TaskFinished)
+
+    assert ended.trace_id == "order-42"
 
 
 def test_many_outcomes_are_acknowledged_in_one_message(rig: Rig) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from zscrape.core.effects import (
+    TaskAccepted,
     TaskAdopted,
     TaskAssigned,
     TaskFinished,
@@ -36,6 +37,7 @@ async def _ledger() -> tuple[Ledger, TaskRow]:
 @pytest.mark.parametrize(
     "fact",
     [
+        TaskAccepted("x"),
         TaskQueued("x", 0),
         TaskAssigned("x", 1, "w"),
         TaskStarted("x", 1, "w"),
@@ -59,7 +61,7 @@ async def test_a_life():
     """A task goes through its states; each is stamped and logged."""
     ledger, row = await _ledger()
     seen = []
-    for fact in (TaskQueued("t", 0), TaskAssigned("t", 1, "w"), TaskStarted("t", 1, "w"), END):
+    for fact in (TaskAccepted("t"), TaskAssigned("t", 1, "w"), TaskStarted("t", 1, "w"), END):
         ledger.apply(fact)
         seen.append(row.status)
 
@@ -72,6 +74,58 @@ async def test_a_life():
     assert row.assigned_at == row.started_at == row.finished_at == 200.0
     assert row.last_number == 4
     assert ledger.live_count == 0
+
+
+async def test_an_end_that_tells_the_start_too():
+    """A task whose start comes with its end has been running all the same."""
+    ledger, row = await _ledger()
+    ledger.apply(TaskAssigned("t", 1, "w"))
+
+    ledger.apply(TaskFinished("t", 1, "w", Outcome(code=OutcomeCode.OK), has_begun=True))
+
+    assert (row.status, row.started_at, row.last_number) == (TaskState.COMPLETED, 200.0, 3)
+
+
+async def test_who_waits_for_the_end_hears_it_first():
+    """An answer does not wait for what is kept of the end; that is kept all the same."""
+    store, hub = MemoryTaskStore(), EventHub()
+    row = TaskRow(id="t", script_name="page", created_at=100.0)
+    await store.add(row)
+    told: list[tuple[str, TaskState, int]] = []
+    ledger = Ledger(
+        store=store,
+        hub=hub,
+        clock=lambda: 200.0,
+        on_end=lambda ended: told.append(("end", ended.status, ended.last_number)),
+    )
+    ledger.open(row)
+    hub.ends.listen("t", lambda: told.append(("answer", row.status, row.last_number)))
+
+    ledger.apply(END)
+
+    done = TaskState.COMPLETED
+    assert told == [("answer", done, 0), ("end", done, 0)]
+    assert row.last_number == 1
+
+
+async def test_an_end_is_kept_whatever_comes_of_telling_it():
+    """A fault of who hears of ends takes neither the answer nor what is kept of it."""
+    store, hub = MemoryTaskStore(), EventHub()
+    row = TaskRow(id="t", script_name="page", created_at=100.0)
+    await store.add(row)
+
+    def refuse(_row: TaskRow) -> None:
+        raise RuntimeError
+
+    ledger = Ledger(store=store, hub=hub, on_end=refuse)
+    ledger.open(row)
+    waiting = hub.ends.watch("t")
+
+    with pytest.raises(RuntimeError):
+        ledger.apply(END)
+
+    assert waiting.done()
+    assert [entry.kind for entry in await store.entries("t", limit=10)] == ["state"]
 
 
 async def test_a_final_state_never_changes():
@@ -124,7 +178,7 @@ async def test_drained_of_a_store_that_stays():
     ledger, _ = await _ledger()
     for name, origin in (("waits", "task"), ("runs", "task"), ("call", "scrape")):
         ledger.open(TaskRow(id=name, script_name="page", created_at=1.0, origin=origin))
-        ledger.apply(TaskQueued(name, 0))
+        ledger.apply(TaskAccepted(name))
     ledger.apply(TaskAssigned("runs", 1, "w"))
     ledger.close("t")
     waiting = asyncio.create_task(ledger.drained(is_kept=True))
@@ -250,3 +304,21 @@ async def test_recordings_of_the_latest_attempts():
 
     assert [each.attempt for each in row.recordings] == [3, 4, 5, 6, 7]
     assert row.artifacts == ()
+
+
+async def test_drained_of_a_task_that_is_tried_again():
+    """A task whose attempt has failed has not ended: it is waited for as before."""
+    ledger, row = await _ledger()
+    row.origin = "task"
+    ledger.apply(TaskAssigned("t", 1, "w"))
+    waiting = asyncio.create_task(ledger.drained())
+    await asyncio.sleep(0)
+
+    ledger.apply(TaskQueued("t", 1, OutcomeCode.BLOCKED, 15.0))
+    await asyncio.sleep(0)
+    was_done = waiting.done()
+    ledger.apply(TaskAssigned("t", 2, "w"))
+    ledger.apply(TaskFinished("t", 2, "w", Outcome(code=OutcomeCode.OK)))
+    await waiting
+
+    assert not was_done

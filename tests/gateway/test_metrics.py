@@ -178,7 +178,7 @@ def test_attempts_are_counted_by_how_they_ended():
     row.outcome = Outcome(code=OutcomeCode.BLOCKED, prepare_s=0.02, run_s=3.0, usage=usage)
 
     counters.note(TaskQueued("t", 1, OutcomeCode.TIMEOUT, 15.0))
-    counters.note(TaskQueued("t2", 0))
+    counters.note(TaskQueued("t2", 1))
     counters.note(WorkerLost("w", "silent", ()))
     counters.take(row)
 

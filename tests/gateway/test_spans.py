@@ -12,7 +12,13 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 
 from tests.gateway.conftest import KEY
-from zscrape.core.effects import TaskAssigned, TaskFinished, TaskQueued, TaskStarted
+from zscrape.core.effects import (
+    TaskAccepted,
+    TaskAssigned,
+    TaskFinished,
+    TaskQueued,
+    TaskStarted,
+)
 from zscrape.gateway.spans import Spans
 from zscrape.model import Outcome, OutcomeCode, TaskState
 from zscrape.store.tasks import TaskRow
@@ -68,7 +74,7 @@ async def test_retried_task_has_a_span_for_each_attempt() -> None:
     """A failed attempt is an error of its own; the task is as it ended."""
     told = Told()
     note = told.spans.note
-    note(TaskQueued("t", 0))
+    note(TaskAccepted("t"))
     note(TaskAssigned("t", 1, "w1"))
     note(TaskStarted("t", 1, "w1"))
     note(TaskQueued("t", 1, code=OutcomeCode.BLOCKED, delay_s=1.0))
@@ -96,10 +102,23 @@ async def test_retried_task_has_a_span_for_each_attempt() -> None:
     assert task.start_time < first.start_time < first.end_time < second.start_time
 
 
+async def test_script_whose_start_comes_with_its_end_has_a_span() -> None:
+    """Whoever is told of both at once knows of the script too."""
+    told = Told()
+    told.spans.note(TaskAccepted("t"))
+    told.spans.note(TaskAssigned("t", 1, "w"))
+    ended = TaskFinished("t", 1, "w", Outcome(code=OutcomeCode.OK), has_begun=True)
+    told.spans.note(ended)
+    told.spans.ended(row())
+    spans = told.named()
+
+    assert parent_of(spans["script"]) == id_of(spans["attempt 1"])
+
+
 async def test_parked_task_is_no_failure() -> None:
     """An attempt that ends because a person is asked has not failed."""
     told = Told()
-    told.spans.note(TaskQueued("t", 0))
+    told.spans.note(TaskAccepted("t"))
     told.spans.note(TaskAssigned("t", 1, "w"))
     told.spans.note(TaskQueued("t", 1, code=OutcomeCode.OK, parked_on="question"))
 

@@ -90,9 +90,8 @@ def test_the_end_of_a_traced_task_is_told():
 
     teller = FactTeller(Log(), clock=lambda: 0.0)
     teller.listen(lambda fact: None)
-    teller.trace_of = {"a": "order-42", "b": ""}.__getitem__
 
-    for task_id in ("a", "b"):
-        teller.tell(TaskFinished(task_id, 1, "w", Outcome(OutcomeCode.OK)))
+    for trace_id in ("order-42", ""):
+        teller.tell(TaskFinished("t", 1, "w", Outcome(OutcomeCode.OK), trace_id=trace_id))
 
     assert told == [("info", "order-42"), ("debug", None)]

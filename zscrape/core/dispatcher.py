@@ -445,14 +445,15 @@ class Dispatcher:
             self._lives.out.append(Send(worker.peer, Ack(done.task_id, done.attempt, "stale")))
             self._over(worker, done)
         elif self._tell_records(task, done):
-            if done.outcome.run_s and not task.is_started:
-                self._begin(task, worker, now)
-            size_bytes = len(done.outcome.data or b"")
+            outcome = done.outcome
+            if outcome.run_s > 0.0 and outcome.code is not OutcomeCode.OK and not task.is_started:
+                self._begin(task, worker, now)  # else its end says so
+            size_bytes = len(outcome.data or b"")
             if self._is_store_behind:
                 self._store_notes.owe(worker, task.current, size_bytes=size_bytes)
             else:
                 self._store_notes.add(worker, task.current, now, size_bytes=size_bytes)
-            self._lives.answered(task, worker, done.outcome, now=now)
+            self._lives.answered(task, worker, outcome, now=now)
         else:
             self._resend(worker, task)
 

@@ -43,12 +43,18 @@ class Question(Struct, frozen=True):
 # ---- Dispatcher: facts ---------------------------------------------------------------
 
 
-class TaskQueued(Struct, frozen=True):
-    """The task was accepted, or is to be tried again (`attempt` is the last one, 0 for none).
+class TaskAccepted(Struct, frozen=True):
+    """The task was accepted and waits for its first attempt."""
 
-    `code` says why the last attempt did not end the task; `delay_s` how long it rests first;
-    `message` what the script raised, cut to what a person reads. With `parked_on` it is not
-    queued: it waits, without a slot, for the answer to this question.
+    task_id: TaskId
+
+
+class TaskQueued(Struct, frozen=True):
+    """The task is to be tried again, or was taken up after a restart.
+
+    `attempt` is the last one, 0 for none. `code` says why it did not end the task; `delay_s` how
+    long that rests first; `message` what the script raised, cut to what a person reads. With
+    `parked_on` it is not queued: it waits, without a slot, for the answer to this question.
     """
 
     task_id: TaskId
@@ -97,7 +103,8 @@ class TaskFinished(Struct, frozen=True):
     """The task's last word. `worker_id` is None iff no attempt spoke it.
 
     `dropped_reason` makes it a dead letter: `retry_exhausted`, or `poison` when its attempts
-    took their workers with them.
+    took their workers with them. With `has_begun` it says also that the script has begun to
+    run, which nobody had told before.
     """
 
     task_id: TaskId
@@ -105,6 +112,8 @@ class TaskFinished(Struct, frozen=True):
     worker_id: WorkerId | None
     outcome: Outcome
     dropped_reason: str = ""
+    trace_id: str = ""  # by which others know the call
+    has_begun: bool = False
 
 
 class WorkerJoined(Struct, frozen=True):
@@ -143,6 +152,7 @@ DispatcherEffect: TypeAlias = (
     Send
     | GiveScript
     | Question
+    | TaskAccepted
     | TaskQueued
     | TaskAssigned
     | TaskAdopted

@@ -17,6 +17,7 @@ from zscrape.core.deadlines import Deadlines
 from zscrape.core.effects import (
     DispatcherEffect,
     Send,
+    TaskAccepted,
     TaskAdopted,
     TaskAssigned,
     TaskFinished,
@@ -96,14 +97,14 @@ class Lives:
         lock = spec.lock
         if lock is None or lock.overlap is Overlap.ALLOW:
             task = self._admit(spec, now)
-            self.out.append(TaskQueued(spec.id, 0))
+            self.out.append(TaskAccepted(spec.id))
             self.enqueue(task)
             return
         refusal = self.locks.refusal(lock, now=now)
         if refusal is not None:
             raise refusal
         task = self._admit(spec, now)
-        self.out.append(TaskQueued(spec.id, 0))
+        self.out.append(TaskAccepted(spec.id))
         if lock.overlap is Overlap.REPLACE:
             self._replace(lock.key, now)
         self._claim(task, lock.key, now)
@@ -508,7 +509,8 @@ class Lives:
         dropped_reason: str = "",
     ) -> None:
         """Say the last word on `task` and forget it. Its lock goes on, or stays with `leftover`."""
-        task_id, client = task.spec.id, task.spec.client
+        spec = task.spec
+        task_id, client = spec.id, spec.client
         task.move(Place.FINAL)
         del self.tasks[task_id]
         self.waiting.pop(task_id, None)
@@ -518,7 +520,18 @@ class Lives:
         count = self.client_counts.pop(client) - 1
         if count:
             self.client_counts[client] = count
-        self.out.append(TaskFinished(task_id, task.attempt, worker_id, outcome, dropped_reason))
+        has_begun = outcome.run_s > 0.0 and not task.is_started
+        self.out.append(
+            TaskFinished(
+                task_id,
+                task.attempt,
+                worker_id,
+                outcome,
+                dropped_reason,
+                spec.trace_id,
+                has_begun,
+            )
+        )
         lock = task.lock
         if lock is None:
             return

@@ -193,7 +193,6 @@ async def assemble(
         teller.listen(apply, (kind,))
     teller.listen(questions.note, (TaskQueued, TaskAssigned, TaskFinished))
     teller.listen(counters.note, COUNTED)
-    teller.trace_of = service.trace_of
     if identity.shared is not None:
         await join(
             identity.shared, settings, router, service, deliveries, hub, identity, parts, ends

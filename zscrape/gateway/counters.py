@@ -7,7 +7,9 @@ A task costs a few additions here; names, labels and text are made when somebody
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Final, TypeAlias
 
 from zscrape.core.effects import (
@@ -50,15 +52,12 @@ class Histogram:
         """Count one value; a clock that was set back gives none below zero."""
         self.add_all((value,))
 
-    def add_all(self, values: Iterable[float]) -> None:
+    def add_all(self, values: Sequence[float]) -> None:
         """Count values as `add` does."""
-        bounds, counts = self.bounds, self.counts
-        for value in values:
-            if value > 0.0:
-                counts[bisect_left(bounds, value)] += 1
-                self.sum += value
-            else:
-                counts[0] += 1
+        counts = self.counts
+        for place in map(bisect_left, repeat(self.bounds), values):
+            counts[place] += 1
+        self.sum += sum([value for value in values if value > 0.0])
 
 
 class Names:
@@ -118,7 +117,7 @@ class Counters:
         if (
             len(self._gathered) >= _GATHERED_COUNT
             or outcome is None
-            or not outcome.is_ok
+            or outcome.code is not OutcomeCode.OK
             or len(outcome.data or b"") + len(row.parameters) > _GATHERED_BYTES
             or row.metadata
         ):
@@ -127,20 +126,20 @@ class Counters:
     def settle(self) -> None:
         """Count what has been taken; to be called before somebody looks."""
         gathered, self._gathered = self._gathered, []
+        alike: dict[tuple[str, str, str], list[TaskRow]] = {}
         for row in gathered:
-            self._ended(row)
+            # A name that no repository knows is whatever somebody has typed.
+            name = row.script_name if row.digest else OTHER
+            alike.setdefault((name, row.status, row.client), []).append(row)
+        for key, rows in alike.items():
+            series, duration = self._series.get(key) or self._new_series(key[0], rows[0])
+            self.requests[series] += len(rows)
+            duration.add_all([(row.finished_at or row.created_at) - row.created_at for row in rows])
+        self.item_count += sum([row.item_count for row in gathered])
+        for row in gathered:
+            if row.is_dead_letter:
+                _add(self.dead_letters, row.dropped_reason)
         self._attempted([row for row in gathered if row.outcome is not None and row.attempts])
-
-    def _ended(self, row: TaskRow) -> None:
-        # A name that no repository knows is whatever somebody has typed.
-        name = row.script_name if row.digest else OTHER
-        known = self._series.get((name, row.status, row.client))
-        series, duration = self._new_series(name, row) if known is None else known
-        self.requests[series] += 1
-        duration.add((row.finished_at or row.created_at) - row.created_at)
-        self.item_count += row.item_count
-        if row.is_dead_letter:
-            _add(self.dead_letters, row.dropped_reason)
 
     def _new_series(self, name: str, row: TaskRow) -> tuple[Series, Histogram]:
         """Return what a task with these names is counted under, and remember it."""
@@ -166,9 +165,9 @@ class Counters:
                 if row.attempts == 1 and row.assigned_at is not None
             ]
         )
-        for row in rows:
-            if row.outcome is not None:
-                _add(self.attempts, str(row.outcome.code))
+        codes = Counter([row.outcome.code for row in rows if row.outcome is not None])
+        for code, count in codes.items():
+            _add(self.attempts, str(code), count)
         ran = [
             row.outcome for row in rows if row.outcome is not None and row.started_at is not None
         ]
@@ -214,5 +213,5 @@ class Counters:
 COUNTED: Final = frozenset({TaskQueued, WorkerJoined, WorkerSuspected, WorkerLost, Ignored})
 
 
-def _add(counts: dict[str, int], name: str) -> None:
-    counts[name] = counts.get(name, 0) + 1
+def _add(counts: dict[str, int], name: str, count: int = 1) -> None:
+    counts[name] = counts.get(name, 0) + count

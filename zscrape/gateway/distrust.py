@@ -25,7 +25,8 @@ def json_fault(document: bytes) -> str:
         if not document.isascii():  # the walk passes over texts without reading them
             document.decode()
         _walk(document)
-        if depth_of(document, READABLE_DEPTH) > READABLE_DEPTH:  # not every Python's walk minds
+        # Not every Python's walk minds. What is shorter cannot nest so deeply.
+        if len(document) > READABLE_DEPTH and depth_of(document, READABLE_DEPTH) > READABLE_DEPTH:
             return "it is nested too deeply"
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         return str(error)[:_REASON_LIMIT_CHARACTERS]

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 from zscrape.core.effects import (
     DispatcherEffect,
     Ignored,
+    TaskAccepted,
     TaskAdopted,
     TaskAssigned,
     TaskFinished,
@@ -19,11 +20,11 @@ from zscrape.core.effects import (
     WorkerSuspected,
 )
 from zscrape.gateway.damper import Damper
-from zscrape.model import TaskId
+from zscrape.model import OutcomeCode
 
 # All that the dispatcher tells beside what its shell is to do.
 FACTS: Final = (
-    *(TaskQueued, TaskAssigned, TaskAdopted, TaskStarted, TaskRecords, TaskFinished),
+    *(TaskAccepted, TaskQueued, TaskAssigned, TaskAdopted, TaskStarted, TaskRecords, TaskFinished),
     *(WorkerJoined, WorkerSuspected, WorkerLost, Ignored),
 )
 Hearer: TypeAlias = Callable[[Any], None]
@@ -47,7 +48,6 @@ class FactTeller:
             WorkerLost: [self._write_worker],
             Ignored: [self._write_ignored],
         }
-        self.trace_of: Callable[[TaskId], str] = _no_trace
 
     def listen(self, hearer: Hearer, kinds: Iterable[type] = FACTS) -> None:
         """Tell `hearer` facts of these kinds, after those who have listened before."""
@@ -66,15 +66,15 @@ class FactTeller:
     def _write_finished(self, fact: TaskFinished) -> None:
         # Rendering a line costs as much as the rest of a task's way through here:
         # what went well is a line for those who ask for it, and in the history.
-        trace_id = self.trace_of(fact.task_id)
-        say = self._log.debug if fact.outcome.is_ok and not trace_id else self._log.info
+        trace_id, code = fact.trace_id, fact.outcome.code
+        say = self._log.debug if code is OutcomeCode.OK and not trace_id else self._log.info
         more = {"trace_id": trace_id} if trace_id else {}
         say(
             "task_finished",
             task_id=fact.task_id,
             attempt=fact.attempt,
             worker_id=fact.worker_id,
-            code=str(fact.outcome.code),
+            code=str(code),
             **more,
         )
 
@@ -113,8 +113,3 @@ class FactTeller:
                 peer=fact.peer.hex(),
                 suppressed_count=suppressed_count,
             )
-
-
-def _no_trace(_task_id: TaskId) -> str:
-    """Know no trace."""
-    return ""

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from zscrape.core.effects import (
     DispatcherEffect,
+    TaskAccepted,
     TaskAdopted,
     TaskAssigned,
     TaskFinished,
@@ -44,6 +45,7 @@ _KINDS: Final[Mapping[str, EntryKind]] = {
 }
 
 _RECORDINGS_COUNT: Final = 5
+_BEGUN: Final = frozenset({TaskState.RUNNING, TaskState.WAITING})
 
 
 class _Progress(Struct):
@@ -98,8 +100,9 @@ class Ledger:
     """The rows of live tasks, kept up to date.
 
     `on_invalid` hears, once per task, of what its worker sent that is not JSON; `on_end` gets
-    the row of a task that ends, before that is kept, and may add to it; `on_stored` hears that
-    the end of an attempt is safe, once the store says so.
+    the row of a task that ends, before that is kept and after the first of those who wait for
+    it were answered, and may add to it; `on_stored` hears that the end of an attempt is safe,
+    once the store says so.
     """
 
     def __init__(
@@ -113,11 +116,11 @@ class Ledger:
         on_stored: StoredListener | None = None,
     ) -> None:
         self._store = store
+        self._news, self._ends = hub.news, hub.ends
         self._on_stored = on_stored
         # Of which it is to hear, each with the entry of its task's log that is to be safe first.
-        self._unsafe: dict[TaskId, tuple[tuple[Attempt, int], ...]] = {}
+        self._unsafe: dict[TaskId, list[tuple[Attempt, int]]] = {}
         self._orphans: set[TaskId] = set()  # of a call that a restart has cut
-        self._hub = hub
         self._clock = clock
         self._on_invalid = on_invalid
         self._on_end = on_end
@@ -125,11 +128,10 @@ class Ledger:
         self._distrusted: set[TaskId] = set()  # live ones of which `on_invalid` has heard
         store.hear_kept(self._kept)
         self._live: dict[TaskId, TaskRow] = {}
-        self._is_idle = asyncio.Event()
-        self._is_idle.set()
         self._staying: set[TaskId] = set()  # those that `drained` waits for
         self._has_left = asyncio.Event()
         self.appliers: Mapping[type, Callable[[Any], None]] = {
+            TaskAccepted: self._accepted,
             TaskQueued: self._queued,
             TaskAssigned: self._assigned,
             TaskAdopted: self._adopted,
@@ -145,8 +147,6 @@ class Ledger:
 
     def open(self, row: TaskRow) -> None:
         """Take in a task before its first fact is told."""
-        if not self._live:
-            self._is_idle.clear()
         self._live[row.id] = row
 
     def open_orphan(self, row: TaskRow) -> None:
@@ -162,7 +162,7 @@ class Ledger:
         row.finished_at = now = self._clock()
         row.next_retry_at = None
         self.note_state(row, now, row.error_code)
-        self._hub.ends.ring(row.id)
+        self._ends.ring(row.id)
 
     def close(self, task_id: TaskId) -> TaskRow | None:
         """Let go of a task that has ended or was not accepted; None when it is not known."""
@@ -171,8 +171,6 @@ class Ledger:
         self._orphans.discard(task_id)
         if self._staying:
             self._left(task_id)
-        if not self._live:
-            self._is_idle.set()
         return row
 
     def close_all(self) -> None:
@@ -193,11 +191,16 @@ class Ledger:
         too; but whoever stops a machine stops its workers with it, and what they bring in their
         grace is to be taken.
         """
-        if not is_kept:
-            await self._is_idle.wait()
+        if is_kept:
+            await self._gone(self.staying())
             return
-        self._staying = self.staying()
-        if self._staying:
+        while self._live:  # one that is tried again has not ended
+            await self._gone({*self._live})
+
+    async def _gone(self, task_ids: set[TaskId]) -> None:
+        """Wait until none of these has to be waited for."""
+        self._staying = task_ids
+        if task_ids:
             self._has_left.clear()
             await self._has_left.wait()
 
@@ -221,6 +224,11 @@ class Ledger:
         applier = self.appliers.get(type(effect))
         if applier is not None:
             applier(effect)
+
+    def _accepted(self, fact: TaskAccepted) -> None:
+        row = self._live.get(fact.task_id)
+        if row is not None:
+            self.note_state(row, self._clock())
 
     def _queued(self, fact: TaskQueued) -> None:
         row = self._live.get(fact.task_id)
@@ -291,7 +299,7 @@ class Ledger:
         row = self._live.get(fact.task_id)
         if row is None:
             return
-        if row.status in (TaskState.RUNNING, TaskState.WAITING):
+        if row.status in _BEGUN:
             return  # it went on over a restart
         row.status = TaskState.RUNNING
         row.started_at = now = self._clock()
@@ -322,7 +330,7 @@ class Ledger:
         row.received_count += len(fact.records)
         for record in fact.records:
             self._record(row, fact.attempt, record)
-        self._hub.news.ring(row.id)
+        self._news.ring(row.id)
 
     def _record(self, row: TaskRow, attempt: int, record: Record) -> None:
         kind = _KINDS.get(record.kind)
@@ -360,10 +368,13 @@ class Ledger:
         if outcome is not fact.outcome:
             self._distrust(row, "data", str(outcome.fields["reason"]))
         self.close(row.id)
+        has_begun = fact.has_begun and row.status not in _BEGUN
         row.handoff = ""
         row.status = outcome.code.final_state
         row.outcome = outcome
         row.finished_at = now = self._clock()
+        if has_begun:
+            row.started_at = now
         row.next_retry_at = None
         if fact.dropped_reason:
             row.last_error, row.last_error_message = outcome.code.value, ""  # `error` has it all
@@ -373,28 +384,31 @@ class Ledger:
             row.worker_id = fact.worker_id
             if not row.dropped_count:
                 row.item_count = outcome.item_count or row.item_count
-        self._on_end(row)
-        self.note_state(row, now, outcome.code)
-        self._hub.ends.ring(row.id)
-        if fact.worker_id is not None:
-            self._tell_stored(row, fact.attempt)
+        # Who waits for the answer has it before it is written down that it was given.
+        self._ends.ring(row.id)
+        try:
+            self._on_end(row)
+        finally:  # what was answered is kept, whatever that has come to
+            if has_begun:
+                self.note_state(row, now, status=TaskState.RUNNING)
+            self.note_state(row, now, outcome.code)
+            if fact.worker_id is not None:
+                self._tell_stored(row, fact.attempt)
 
     def _tell_stored(self, row: TaskRow, attempt: int) -> None:
         """Tell that the end of an attempt is safe, once what was just noted of it is."""
         if self._on_stored is not None:
-            waiting = ((row.id, attempt), row.last_number)
-            self._unsafe[row.id] = (*self._unsafe.get(row.id, ()), waiting)
+            waiting = (row.id, attempt), row.last_number
+            self._unsafe.setdefault(row.id, []).append(waiting)
 
     def _kept(self, tasks: Sequence[tuple[TaskId, int]]) -> None:
         safe: list[Attempt] = []
         for task_id, last_number in tasks:
             waiting = self._unsafe.pop(task_id, None)
-            if waiting is None:
-                continue
-            safe += [attempt for attempt, number in waiting if number <= last_number]
-            left = tuple(each for each in waiting if each[1] > last_number)
-            if left:
-                self._unsafe[task_id] = left
+            while waiting and waiting[0][1] <= last_number:
+                safe.append(waiting.pop(0)[0])
+            if waiting:
+                self._unsafe[task_id] = waiting
         if safe and self._on_stored is not None:  # what comes of it is none of the store's
             asyncio.get_running_loop().call_soon(self._on_stored, safe)
 
@@ -404,14 +418,20 @@ class Ledger:
             self._on_invalid(row, kind, fault)
 
     def note_state(
-        self, row: TaskRow, now: float, code: str | None = None, delay_s: float = 0.0
+        self,
+        row: TaskRow,
+        now: float,
+        code: str | None = None,
+        delay_s: float = 0.0,
+        *,
+        status: TaskState | None = None,
     ) -> None:
-        """Add the task's state to its log and wake who follows it."""
+        """Add a state of the task, the one of now if none is named, to its log; wake followers."""
         told = _StateChange(
-            row.id, row.status, row.attempts, row.worker_id, code, delay_s, row.handoff
+            row.id, status or row.status, row.attempts, row.worker_id, code, delay_s, row.handoff
         )
         self._store.append(row, "state", row.attempts, now, _ENCODE(told))
-        self._hub.news.ring(row.id)
+        self._news.ring(row.id)
 
 
 def _read(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any | None:

@@ -64,8 +64,9 @@ class ParkedTasks:
 
     def forget(self, task_id: TaskId) -> None:
         """Forget a task that has ended."""
-        self._woken.pop(task_id, None)
-        self._leave(task_id)
+        if self._woken or self._watching:  # nearly never
+            self._woken.pop(task_id, None)
+            self._leave(task_id)
 
     async def close(self) -> None:
         """Leave what is parked to the next gateway."""

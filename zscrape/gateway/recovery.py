@@ -171,7 +171,9 @@ def _spec_of(row: TaskRow) -> TaskSpec:
     """Return as much of a spec as an attempt needs that is only to be heard to its end."""
     pin = Pin(row.repository, row.script_name, row.version, row.digest)
     lock = LockRequest(row.lock_key, row.overlap) if row.lock_key else None
-    return TaskSpec(id=row.id, run=RunSpec(pin), priority=row.priority, lock=lock)
+    return TaskSpec(
+        id=row.id, run=RunSpec(pin), priority=row.priority, lock=lock, trace_id=row.trace_id
+    )
 
 
 def _code(value: str) -> OutcomeCode | None:

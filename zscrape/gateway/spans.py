@@ -28,6 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from zscrape import __version__
 from zscrape.core.effects import (
     DispatcherEffect,
+    TaskAccepted,
     TaskAssigned,
     TaskFinished,
     TaskQueued,
@@ -85,6 +86,8 @@ class Spans:
     def note(self, fact: DispatcherEffect) -> None:
         """Take what has happened to a task."""
         match fact:
+            case TaskAccepted(task_id=task_id):
+                self._live[task_id] = _Live(self._begin_task(task_id))
             case TaskQueued(task_id=task_id, code=code, parked_on=parked_on):
                 if task_id not in self._live:
                     self._live[task_id] = _Live(self._begin_task(task_id))
@@ -93,7 +96,9 @@ class Spans:
                 self._begin_attempt(task_id, attempt, worker_id)
             case TaskStarted(task_id=task_id):
                 self._begin_script(task_id)
-            case TaskFinished(task_id=task_id, outcome=outcome):
+            case TaskFinished(task_id=task_id, outcome=outcome, has_begun=has_begun):
+                if has_begun:
+                    self._begin_script(task_id)
                 self._end_attempt(task_id, outcome.code)
             case _:
                 return

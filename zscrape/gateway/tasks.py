@@ -182,11 +182,6 @@ class TaskService:
         """Return a task that this gateway looks after and that has not ended."""
         return self._ledger.get(task_id)
 
-    def trace_of(self, task_id: TaskId) -> str:
-        """Return by which id others know the call of a task that has not ended."""
-        row = self._ledger.get(task_id)
-        return "" if row is None else row.trace_id
-
     @property
     def live_count(self) -> int:
         """How many tasks have not ended."""

@@ -105,7 +105,7 @@ class _QuickCall(ScrapeCall):
         row, self._row = self._row, None
         if row is None:
             return
-        self._state.service.leave_end(row)
+        self._state.service.elsewhere.leave(row)  # the bell has let go of it by itself
         told: RawHeaders = [_CONTENT_TYPE, (b"x-request-id", row.id.encode())]
         try:
             status, body = self.whole(row, told)

@@ -46,6 +46,8 @@ _NOT_TAKEN: Final = frozenset(
 
 def envelope_status(row: TaskRow) -> int:
     """Return the status of `POST /scrape`: a task that ran and failed is a 200 as well."""
+    if row.status is TaskState.COMPLETED:  # nearly always
+        return 200
     if not row.status.is_final:
         return 202
     if row.status is TaskState.TIMED_OUT:
