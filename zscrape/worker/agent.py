@@ -387,16 +387,18 @@ class Agent:
             except WireError:
                 self.garbage_count += 1
                 continue
-            self._hear(message)
+            if not isinstance(message, (wire.Keys, wire.Joined)):
+                self._perform(self._link.receive(message, now=time.monotonic()))
+            else:
+                self._hear_apart(message)
         else:
             self._drain_soon()
             return
         self._work.balance()
 
-    def _hear(self, message: wire.Answered) -> None:
-        if not isinstance(message, (wire.Keys, wire.Joined)):
-            self._perform(self._link.receive(message, now=time.monotonic()))
-        elif isinstance(message, wire.Joined):
+    def _hear_apart(self, message: wire.Keys | wire.Joined) -> None:
+        """Hear what is no part of the dialogue with the dispatcher."""
+        if isinstance(message, wire.Joined):
             self.garbage_count += 1
         elif self._server_key in message.keys:  # else it speaks of another gateway's
             self._credentials.remember(message.keys)

@@ -117,9 +117,6 @@ class Running(Struct, eq=False):
 
     __repr__ = object.__repr__  # its fields hold secrets
 
-    def __post_init__(self) -> None:
-        self.guard.protect(self._signal, self._give_up)
-
     # ---- its beginning ---------------------------------------------------------------
 
     def launch(self, child: Child, form: Form) -> None:
@@ -326,7 +323,7 @@ class Running(Struct, eq=False):
         """The channel has closed without an answer: what is left of the child ends too."""
         self._is_deaf = True
         self._pump.remove(child.channel_fd)
-        self._signal(signal.SIGKILL)
+        self.signal(signal.SIGKILL)
         child.template.expect_exit(child, _LATE_EXIT_S)
 
     def _on_out(self) -> None:
@@ -425,16 +422,18 @@ class Running(Struct, eq=False):
             self.preparing.cancel()
         self._finish(Outcome(code), 0.0, 0)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def signal(self, number: signal.Signals) -> None:
+        """Signal its processes; before there are any, it ends at once."""
         child = self._child
         if child is not None:
             child.template.signal(child, number)
             return
         if self.preparing is not None:
             self.preparing.cancel()
-        self._give_up()
+        self.give_up()
 
-    def _give_up(self) -> None:
+    def give_up(self) -> None:
+        """End it without waiting for its processes, by the code that it was told to end with."""
         code = self.guard.code or OutcomeCode.CRASHED
         if self._child is not None:
             self._drain_pipes(self._child)
@@ -513,7 +512,8 @@ class Running(Struct, eq=False):
         try:
             self.listener.on_finished(self.assignment.task_id, self.assignment.attempt, outcome)
         finally:  # only now: who waits for the outcome need not wait for this
-            self.guard.end()
+            self.guard.close()
+            self.guard.attempt = None  # a ring of both would be left to the collector
             self._inquiry = None
             self._on_over(self)
             if child is not None:
@@ -545,12 +545,11 @@ class Running(Struct, eq=False):
 
 
 def begun(
-    assignment: Assignment,
-    *,
     alarms: Alarms,
     pump: Pump,
-    listener: SlotListener,
     grace_s: float,
+    assignment: Assignment,
+    listener: SlotListener,
     on_over: Callable[[Running], None],
     robots: RobotsFiles | None = None,
 ) -> Running:
@@ -571,7 +570,7 @@ def begun(
     robots_of = None
     if robots is not None and run.kit and run.network != "none":  # else no site is asked
         robots_of = RobotsOf(robots, run.pin.digest)
-    return Running(
+    running = guard.attempt = Running(
         assignment,
         guard,
         loop,
@@ -584,6 +583,9 @@ def begun(
         robots_of,
         yields,
     )
+    if deadline is not None:
+        guard.lift()
+    return running
 
 
 def _read(fd: int, limit_bytes: int) -> bytes | None:

@@ -164,6 +164,8 @@ class Slots:
             self._scratch.give_to(layers.first_uid)
         self._pump = Pump(self._loop)
         self._alarms = Alarms(self._loop)
+        grace_s = self._policy.grace_s
+        self._begun = functools.partial(begun, self._alarms, self._pump, grace_s)
         self._reusing = Reusing(self._loop, self._pump, self._policy.slot_count)
         ahead = {chromium.AHEAD_VARIABLE: "1"} if self._policy.browser_ahead > 0 else {}
         policy = TemplatePolicy(
@@ -240,8 +242,10 @@ class Slots:
     def begin(self, assignment: Assignment, listener: SlotListener) -> None:
         """Run an attempt; `listener` hears the rest."""
         running = self._begun(assignment, listener, self._on_over, self._robots)
-        self._is_crowded |= bool(self._running)
-        self._end_rest()
+        if self._running:
+            self._is_crowded = True
+        elif self._resting is not None:
+            self._end_rest()
         self._running[assignment.task_id, assignment.attempt] = running
         if assignment.trace_id:  # who sends one follows the call: a line for each costs too much
             self._log.info(
@@ -259,23 +263,6 @@ class Slots:
         if not is_begun:
             running.preparing = self._loop.create_task(self._prepare(running))
             running.preparing.add_done_callback(lambda task: self._on_prepared(running, task))
-
-    def _begun(
-        self,
-        assignment: Assignment,
-        listener: SlotListener,
-        on_over: Callable[[Running], None],
-        robots: RobotsFiles | None = None,
-    ) -> Running:
-        return begun(
-            assignment,
-            alarms=self._alarms,
-            pump=self._pump,
-            listener=listener,
-            grace_s=self._policy.grace_s,
-            on_over=on_over,
-            robots=robots,
-        )
 
     def _end_rest(self) -> None:
         if self._resting is not None:

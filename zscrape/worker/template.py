@@ -348,7 +348,8 @@ class Template:
         child = self.children.pop(child_id)
         child.exited = used
         self._leaving.pop(child_id, None)
-        self.unwatch(child)
+        if child.pidfd >= 0:
+            self.unwatch(child)
         self._scratch.release(child.folder)
         if child_id in self.active:
             self.active.discard(child_id)
