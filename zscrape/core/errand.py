@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import inf
 
 from msgspec import Struct, field
@@ -156,9 +157,15 @@ class Errands:
 
     def settle(self, attempt: Attempt) -> None:
         """Let go of an outcome: the gateway has it, or does not want it."""
-        errand = self.outbox.pop(attempt, None)
-        if errand is not None:
-            self.outbox_bytes -= errand.kept_bytes
+        self.settle_all((attempt,))
+
+    def settle_all(self, attempts: Iterable[Attempt]) -> None:
+        """Let go of many: the gateway has stored them."""
+        outbox = self.outbox
+        for attempt in attempts:
+            errand = outbox.pop(attempt, None)
+            if errand is not None:
+                self.outbox_bytes -= errand.kept_bytes
 
     def check(self, slots: int) -> None:
         """Prove the invariants.

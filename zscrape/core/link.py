@@ -546,8 +546,7 @@ class WorkerLink:
             self._errands.settle(attempt)
 
     def _heard_stored(self, stored: Stored, now: float) -> None:
-        for attempt in stored.attempts:
-            self._errands.settle(attempt)
+        self._errands.settle_all(stored.attempts)
 
     def _heard_who(self, who: Who, now: float) -> None:
         # While greeting, Hello is on its way or will be repeated in a moment.
