@@ -124,23 +124,25 @@ class Running(Struct, eq=False):
 
         All that need not be there before it comes after it, while the child works.
         """
-        run = self.assignment.run
+        assignment = self.assignment
+        run, deadline_at = assignment.run, assignment.deadline_at
         self._child = child
         child.run_count += 1
         left_count = 0 if self.keep is None else run.reuse_count - child.run_count
         now = self._started_at = self._loop.time()
-        due_at = now + run.timeout_s
-        ends_at = self.guard.limit(due_at, run.timeout_s)
-        timeout_s = run.timeout_s if ends_at == due_at else ends_at - now
-        request = form.request(self.assignment, timeout_s, left_count, self._known())
+        limit_at, timeout_s = now + run.timeout_s, run.timeout_s
+        if deadline_at is not None and deadline_at < limit_at:
+            timeout_s = deadline_at - now
+        request = form.request(assignment, timeout_s, left_count, self._known())
         is_said = self._say(child, request)
+        self.guard.limit(limit_at, run.timeout_s)
         child.on_exit = self._on_exit
         child.on_long = self._on_long
         self._pump.add(child.channel_fd, self._on_channel)
         if not is_said:
             self._pump.watch_writing(child.channel_fd, is_wanted=True)
         child.template.given(child)
-        self.listener.on_started(self.assignment.task_id, self.assignment.attempt)
+        self.listener.on_started(assignment.task_id, assignment.attempt)
 
     def _known(self) -> dict[str, Any] | None:
         """Return what the attempt need not ask before it gets a page."""

@@ -43,17 +43,16 @@ class Guard(Struct, eq=False):
     code: OutcomeCode | None = None  # set once the attempt has been told to end
     fields: Mapping[str, str | int | float] = {}
 
-    def limit(self, at: float, limit_s: float) -> float:
+    def limit(self, at: float, limit_s: float) -> None:
         """End the attempt at the loop's time `at`, having used up `limit_s`, or at its deadline.
 
-        Replaces an earlier limit; returns which of the two comes first.
+        Whichever comes first; replaces an earlier limit.
         """
         deadline = self._deadline
         if deadline is not None and deadline[0] <= at:
             at, limit_s = deadline
         self._limit_s = limit_s
         self._alarms.set(self, at)
-        return at
 
     def lift(self) -> None:
         """Set no limit any more but the deadline."""
