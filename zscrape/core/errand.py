@@ -134,13 +134,11 @@ class Errands:
         """Return the first moment of the outbox."""
         return min((each.resend_at for each in self.outbox.values()), default=inf)
 
-    def is_new(self, attempt: Attempt) -> bool:
-        """True iff `attempt` may start: it never did, and was never refused."""
-        return attempt not in self._seen and attempt not in self._seen_before
-
-    def see(self, attempt: Attempt) -> None:
-        """Never let `attempt` start from now on."""
+    def see(self, attempt: Attempt) -> bool:
+        """Never let `attempt` start from now on; True iff it never did, and was never refused."""
+        is_new = attempt not in self._seen and attempt not in self._seen_before
         self._seen.add(attempt)
+        return is_new
 
     def forget(self, now: float) -> None:
         """Forget what was seen long ago; to be called when `forget_at` has come."""

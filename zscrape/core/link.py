@@ -463,12 +463,11 @@ class WorkerLink:
 
     def _heard_run(self, run: Run, now: float) -> None:
         attempt = (run.task_id, run.attempt)
-        if not self._errands.is_new(attempt):
+        if not self._errands.see(attempt):
             errand = self._errands.outbox.get(attempt)
             if errand is not None:
                 self._send_done(errand, now)
             return
-        self._errands.see(attempt)
         evidence = self._evidence.of(run.ack) if run.lease_ms else None
         if run.lease_ms and (evidence is None or now - evidence.sent_at >= run.lease_ms / 1000):
             self._send(Refused(*attempt, "stale"))

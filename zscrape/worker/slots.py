@@ -54,6 +54,8 @@ _REST_S = 0.02  # without an attempt: the next one is not at the door
 _LOG_LINE_COUNT = 200
 _LOG_TAIL_COUNT = 20
 _PLANS_COUNT = 1024  # scripts whose plans are remembered
+# With them is what their children are asked, code included: larger ones are in `Codes` alone.
+_FORM_LIMIT_BYTES = 32 * 1024
 
 
 class SlotPolicy(Struct, frozen=True):
@@ -85,7 +87,9 @@ class _Files(Struct):
         """Return by what children are asked to run it."""
         form = self._form
         if form is None or form.code is not code:
-            form = self._form = Form(self.run, self.folder, code)
+            form = Form(self.run, self.folder, code)
+            if code is None or len(code.content) <= _FORM_LIMIT_BYTES:
+                self._form = form
         return form
 
 
