@@ -238,13 +238,35 @@ async def test_an_entry_is_held_until_anything_of_it_changes(cache: ScriptCache)
     """What was verified can be had without a wait; what has changed since must be looked into."""
     await cache.store(FILES)
     folder = await cache.ensure(PIN, Source(None).fetch)
-    while (before := cache.held(DIGEST)) is None:  # its times are too fresh to be relied on
-        await cache.ensure(PIN, Source(None).fetch)
+    before = await held(cache)
+    again = cache.held(PIN)
     (folder / "main.py").chmod(0o644)
 
     assert before == folder
-    assert cache.held(DIGEST) is None
-    assert cache.held("sha256:" + "0" * 64) is None
+    assert again is before
+    assert cache.held(PIN) is None
+    assert cache.held(Pin("dir", "sample", "1.0.0", "sha256:" + "0" * 64)) is None
+
+
+async def test_an_entry_that_was_verified_anew_is_told_from_the_one_before(
+    cache: ScriptCache,
+) -> None:
+    """The same folder, and another object: what was found in its files may be no more."""
+    await cache.store(FILES)
+    before = await held(cache)
+    (before / "main.py").chmod(0o644)
+    await cache.ensure(PIN, Source(None).fetch)
+    after = await held(cache)
+
+    assert after == before
+    assert after is not before
+
+
+async def held(cache: ScriptCache) -> Path:
+    """Return the folder once its times are old enough to be relied on."""
+    while (folder := cache.held(PIN)) is None:
+        await cache.ensure(PIN, Source(None).fetch)
+    return folder
 
 
 async def test_touching_an_entry_only_costs_a_new_look(cache: ScriptCache, tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ def clock_in(
     """Return the clock of an attempt that begins now, and the ends that it was given."""
     alarms = Noted(loop)
     guard = Guard(alarms, 1.0, deadline)
-    guard.protect(lambda _: None, lambda: None)
+    if deadline is not None:
+        guard.lift()
     guard.limit(loop.now + limit_s, limit_s)
     return Clock(loop, guard, ends_at=loop.now + limit_s, limit_s=limit_s), alarms.told
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from zscrape.worker.pump import Pump, readable
+from zscrape.worker.pump import Pump
 
 
 @pytest.fixture
@@ -62,16 +62,3 @@ async def test_the_number_of_one_that_is_removed_may_be_anothers(pipe: tuple[int
     os.close(writer)
 
     assert heard == []
-
-
-def test_a_look_at_several_tells_which_can_be_read_or_have_ended(pipe: tuple[int, int]) -> None:
-    """A pipe with something in it, and one that nobody can write to any more; no others."""
-    empty, its_writer = os.pipe()
-    ended, closed = os.pipe()
-    os.close(closed)
-
-    found = readable(pipe[0], empty, ended)
-
-    assert found == [(pipe[0], True), (ended, False)]
-    for fd in (empty, its_writer, ended):
-        os.close(fd)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import inf
 
 from msgspec import Struct, field
@@ -133,13 +134,11 @@ class Errands:
         """Return the first moment of the outbox."""
         return min((each.resend_at for each in self.outbox.values()), default=inf)
 
-    def is_new(self, attempt: Attempt) -> bool:
-        """True iff `attempt` may start: it never did, and was never refused."""
-        return attempt not in self._seen and attempt not in self._seen_before
-
-    def see(self, attempt: Attempt) -> None:
-        """Never let `attempt` start from now on."""
+    def see(self, attempt: Attempt) -> bool:
+        """Never let `attempt` start from now on; True iff it never did, and was never refused."""
+        is_new = attempt not in self._seen and attempt not in self._seen_before
         self._seen.add(attempt)
+        return is_new
 
     def forget(self, now: float) -> None:
         """Forget what was seen long ago; to be called when `forget_at` has come."""
@@ -156,9 +155,15 @@ class Errands:
 
     def settle(self, attempt: Attempt) -> None:
         """Let go of an outcome: the gateway has it, or does not want it."""
-        errand = self.outbox.pop(attempt, None)
-        if errand is not None:
-            self.outbox_bytes -= errand.kept_bytes
+        self.settle_all((attempt,))
+
+    def settle_all(self, attempts: Iterable[Attempt]) -> None:
+        """Let go of many: the gateway has stored them."""
+        outbox = self.outbox
+        for attempt in attempts:
+            errand = outbox.pop(attempt, None)
+            if errand is not None:
+                self.outbox_bytes -= errand.kept_bytes
 
     def check(self, slots: int) -> None:
         """Prove the invariants.

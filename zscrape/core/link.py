@@ -463,12 +463,11 @@ class WorkerLink:
 
     def _heard_run(self, run: Run, now: float) -> None:
         attempt = (run.task_id, run.attempt)
-        if not self._errands.is_new(attempt):
+        if not self._errands.see(attempt):
             errand = self._errands.outbox.get(attempt)
             if errand is not None:
                 self._send_done(errand, now)
             return
-        self._errands.see(attempt)
         evidence = self._evidence.of(run.ack) if run.lease_ms else None
         if run.lease_ms and (evidence is None or now - evidence.sent_at >= run.lease_ms / 1000):
             self._send(Refused(*attempt, "stale"))
@@ -546,8 +545,7 @@ class WorkerLink:
             self._errands.settle(attempt)
 
     def _heard_stored(self, stored: Stored, now: float) -> None:
-        for attempt in stored.attempts:
-            self._errands.settle(attempt)
+        self._errands.settle_all(stored.attempts)
 
     def _heard_who(self, who: Who, now: float) -> None:
         # While greeting, Hello is on its way or will be repeated in a moment.

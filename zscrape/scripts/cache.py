@@ -130,8 +130,12 @@ class ScriptCache:
         self._mark_used(digest)
         return digest
 
-    def held(self, digest: str) -> Path | None:
-        """Return the verified folder of an entry that has not changed; None: see `ensure`."""
+    def held(self, pin: Pin) -> Path | None:
+        """Return the verified folder of an entry that has not changed; None: see `ensure`.
+
+        It is the same object until the entry is verified anew.
+        """
+        digest = pin.digest
         fingerprint = self._known.get(digest)
         if (
             fingerprint is None
@@ -152,7 +156,7 @@ class ScriptCache:
             IntegrityFailure: What `fetch` gave, twice, is not what the pin says.
             VersionNotFound: `fetch` does not have it.
         """
-        folder = self.held(pin.digest)
+        folder = self.held(pin)
         if folder is not None:
             return folder
         return await self._flights.join(pin.digest, lambda: self._ensure(pin, fetch))

@@ -158,6 +158,7 @@ class Agent:
         self._is_leaving = False
         self._server_key = b""  # by which the gateway proves itself now
         self._is_performing = False
+        self._draining: asyncio.Handle | None = None  # set iff it is about to
         self._has_unsent = False  # something could not leave: the connection is not up yet
         self.garbage_count = 0
         self._processors = Processors()
@@ -363,6 +364,9 @@ class Agent:
 
     def _drain(self) -> None:
         """Read until the socket would block: its descriptor is edge-triggered."""
+        if self._draining is not None:  # to read in vain costs more than all else here
+            self._draining.cancel()
+            self._draining = None
         socket = self._socket
         if self._has_unsent and self._has(_POLLOUT):
             # The connection is up now: say Hello at once instead of at the next repetition.
@@ -383,16 +387,18 @@ class Agent:
             except WireError:
                 self.garbage_count += 1
                 continue
-            self._hear(message)
+            if not isinstance(message, (wire.Keys, wire.Joined)):
+                self._perform(self._link.receive(message, now=time.monotonic()))
+            else:
+                self._hear_apart(message)
         else:
-            self._loop.call_soon(self._drain)
+            self._drain_soon()
             return
         self._work.balance()
 
-    def _hear(self, message: wire.Answered) -> None:
-        if not isinstance(message, (wire.Keys, wire.Joined)):
-            self._perform(self._link.receive(message, now=time.monotonic()))
-        elif isinstance(message, wire.Joined):
+    def _hear_apart(self, message: wire.Keys | wire.Joined) -> None:
+        """Hear what is no part of the dialogue with the dispatcher."""
+        if isinstance(message, wire.Joined):
             self.garbage_count += 1
         elif self._server_key in message.keys:  # else it speaks of another gateway's
             self._credentials.remember(message.keys)
@@ -420,7 +426,11 @@ class Agent:
         has_sent = self._perform(effects)
         # A send may have eaten the edge that announced a message (50 of 50 rounds, measured).
         if has_sent and not self._context.closed and self._has(_POLLIN):
-            self._loop.call_soon(self._drain)
+            self._drain_soon()
+
+    def _drain_soon(self) -> None:
+        if self._draining is None:
+            self._draining = self._loop.call_soon(self._drain)
 
     def _perform(self, effects: list[LinkEffect]) -> bool:
         """Do what the link says, then re-arm the one timer; True iff something was sent."""

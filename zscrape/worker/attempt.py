@@ -26,17 +26,16 @@ from zscrape.worker.alarms import Alarms
 from zscrape.worker.assignment import Assignment
 from zscrape.worker.capture import Budget, Stream
 from zscrape.worker.children import Child, Exit
-from zscrape.worker.codes import Code
 from zscrape.worker.guard import Guard
 from zscrape.worker.inquiry import Inquiry
 from zscrape.worker.masking import Mask
 from zscrape.worker.parking import PERSON, Clock
-from zscrape.worker.pump import Pump, readable
+from zscrape.worker.pump import Pump
 from zscrape.worker.quota import FolderWatch
 from zscrape.worker.recordings import record_of
-from zscrape.worker.requests import request_of
+from zscrape.worker.requests import Form
 from zscrape.worker.robotsfiles import RobotsFiles, RobotsOf
-from zscrape.worker.speech import Speech, Violation
+from zscrape.worker.speech import Answer, Speech, Violation, sole_answer
 from zscrape.worker.watch import TreeWatch
 from zscrape.worker.yields import Yields
 
@@ -88,7 +87,6 @@ class Running(Struct, eq=False):
     _on_over: Callable[[Running], None]
     _mask: Mask | None
     _budget: Budget
-    _speech: Speech
     _begun_at: float
     _robots: RobotsOf | None = None
     _yields: Yields | None = None
@@ -106,6 +104,7 @@ class Running(Struct, eq=False):
     _is_deaf: bool = False  # the channel has closed, or carried what it may not
     _has_recording: bool = False  # of what sites have answered
     _answered: tuple[Outcome, float, int] | None = None  # its end is awaited
+    _speech: Speech | None = None  # set iff it has said more than an answer
     _unsent: memoryview | None = None  # of what it is to be told
     _tree: TreeWatch | None = None  # both set iff it has run for a while
     _folder: FolderWatch | None = None
@@ -118,36 +117,32 @@ class Running(Struct, eq=False):
 
     __repr__ = object.__repr__  # its fields hold secrets
 
-    def __post_init__(self) -> None:
-        self.guard.protect(self._signal, self._give_up)
-
     # ---- its beginning ---------------------------------------------------------------
 
-    def launch(
-        self, child: Child, folder: str, code: Code | None = None, *, is_compile_only: bool = False
-    ) -> None:
-        """Give the attempt to `child`: one write, and the script runs."""
-        run = self.assignment.run
+    def launch(self, child: Child, form: Form) -> None:
+        """Give the attempt to `child`: one write, and the script runs.
+
+        All that need not be there before it comes after it, while the child works.
+        """
+        assignment = self.assignment
+        run, deadline_at = assignment.run, assignment.deadline_at
         self._child = child
         child.run_count += 1
         left_count = 0 if self.keep is None else run.reuse_count - child.run_count
+        now = self._started_at = self._loop.time()
+        limit_at, timeout_s = now + run.timeout_s, run.timeout_s
+        if deadline_at is not None and deadline_at < limit_at:
+            timeout_s = deadline_at - now
+        request = form.request(assignment, timeout_s, left_count, self._known())
+        is_said = self._say(child, request)
+        self.guard.limit(limit_at, run.timeout_s)
         child.on_exit = self._on_exit
         child.on_long = self._on_long
-        now = self._started_at = self._loop.time()
-        timeout_s = self.guard.limit(now + run.timeout_s, run.timeout_s) - now
-        known = None if is_compile_only else self._known()
-        request = request_of(
-            self.assignment,
-            folder,
-            timeout_s,
-            code,
-            left_count,
-            known,
-            is_compile_only=is_compile_only,
-        )
         self._pump.add(child.channel_fd, self._on_channel)
-        self._say(child, request)
-        self.listener.on_started(self.assignment.task_id, self.assignment.attempt)
+        if not is_said:
+            self._pump.watch_writing(child.channel_fd, is_wanted=True)
+        child.template.given(child)
+        self.listener.on_started(assignment.task_id, assignment.attempt)
 
     def _known(self) -> dict[str, Any] | None:
         """Return what the attempt need not ask before it gets a page."""
@@ -163,10 +158,12 @@ class Running(Struct, eq=False):
 
     def _on_long(self) -> None:
         """Watch what it prints and starts. Most attempts are over before that pays."""
-        if self._child is not None:
-            self._watch(self._child)
-            self._pump.add(self._child.out_fd, self._on_out)
-            self._pump.add(self._child.err_fd, self._on_err)
+        child = self._child
+        if child is not None:
+            self._watch(child)
+            for fd, call in ((child.out_fd, self._on_out), (child.err_fd, self._on_err)):
+                os.set_blocking(fd, False)
+                self._pump.add(fd, call)
 
     def _watch(self, child: Child) -> None:
         end = self.guard.kill
@@ -181,18 +178,17 @@ class Running(Struct, eq=False):
             self._tree.close()
             self._folder.close()
 
-    def _say(self, child: Child, data: bytes | memoryview) -> None:
-        """Write to its channel, now or as soon as it reads."""
+    def _say(self, child: Child, data: bytes | memoryview) -> bool:
+        """Write to its channel; False: what is left is to be written once it reads."""
         try:
             sent = os.write(child.channel_fd, data)
         except BlockingIOError:
             sent = 0
         except OSError:  # it died while it waited: `_on_exit` says how
             sent = len(data)
-        is_held = self._unsent is not None
-        self._unsent = None if sent == len(data) else memoryview(data)[sent:]
-        if is_held != (self._unsent is not None):
-            self._pump.watch_writing(child.channel_fd, is_wanted=not is_held)
+        is_said = sent == len(data)
+        self._unsent = None if is_said else memoryview(data)[sent:]
+        return is_said
 
     def note(self, level: str, message: str) -> None:
         """Tell the task something of its preparation, as a log record."""
@@ -207,9 +203,9 @@ class Running(Struct, eq=False):
         child = self._child
         if child is None:
             return
-        if self._unsent is not None:
-            self._say(child, self._unsent)
-        is_amid = bool(self._speech.held)
+        if self._unsent is not None and self._say(child, self._unsent):
+            self._pump.watch_writing(child.channel_fd, is_wanted=False)
+        is_amid = self._speech is not None and bool(self._speech.held)
         data = _read(child.channel_fd, _LONG_READ_BYTES if is_amid else _READ_BYTES)
         if data is None:
             return
@@ -224,7 +220,7 @@ class Running(Struct, eq=False):
         if self._is_deaf:
             return
         try:
-            answer = self._speech.sole_answer(data)
+            answer = sole_answer(data) if self._speech is None and self._mask is None else None
             if answer is None:
                 self._hear_frames(data)
             else:
@@ -234,9 +230,13 @@ class Running(Struct, eq=False):
             self.guard.kill(error.code, error.fields)
 
     def _hear_frames(self, data: bytes) -> None:
-        for kind, told in self._speech.split(data):
+        speech = self._speech
+        if speech is None:
+            limits = self.assignment.run.limits
+            speech = self._speech = Speech(limits, self._budget, self._mask)
+        for kind, told in speech.split(data):
             if kind == frames.ANSWER:
-                self._on_answer(told)
+                self._on_answer(speech.answer(told))
                 return
             payload = bytes(told)
             if kind == frames.ASK:
@@ -247,7 +247,7 @@ class Running(Struct, eq=False):
             if kind == frames.RECORDING:
                 self._on_recording(payload)
                 continue
-            record = self._speech.record(kind, payload)
+            record = speech.record(kind, payload)
             if record is not None:
                 if self._yields is not None and record[0] == "item":
                     self._yields.take(record[1])
@@ -284,7 +284,8 @@ class Running(Struct, eq=False):
             self._robots.hear(tell)
         frame = self._inquiry.answer(tell)
         if self._unsent is None:
-            self._say(child, frame)
+            if not self._say(child, frame):
+                self._pump.watch_writing(child.channel_fd, is_wanted=True)
         else:  # it does not read: what it is owed is bounded by what it may ask
             self._unsent = memoryview(bytes(self._unsent) + frame)
 
@@ -295,8 +296,7 @@ class Running(Struct, eq=False):
         self._has_recording = True
         self._tell("recording", record_of(payload, self._mask))
 
-    def _on_answer(self, payload: bytes | memoryview) -> None:
-        answer = self._speech.answer(payload)
+    def _on_answer(self, answer: Answer) -> None:
         outcome = verdict.of_answer(answer, self.assignment.run)
         if self._yields is not None and outcome.data is not None:
             fault = self._yields.fault(outcome.data, known_count=answer.known_count)
@@ -325,7 +325,7 @@ class Running(Struct, eq=False):
         """The channel has closed without an answer: what is left of the child ends too."""
         self._is_deaf = True
         self._pump.remove(child.channel_fd)
-        self._signal(signal.SIGKILL)
+        self.signal(signal.SIGKILL)
         child.template.expect_exit(child, _LATE_EXIT_S)
 
     def _on_out(self) -> None:
@@ -355,11 +355,12 @@ class Running(Struct, eq=False):
     def _drain_pipes(self, child: Child) -> None:
         """Take what the pipes hold now, bounded: the script may be writing all the while."""
         self._is_drained = True
-        for fd, has_data in readable(child.out_fd, child.err_fd):  # mostly none
+        for fd, has_data in child.printed():  # mostly none
             self._is_drained &= has_data and self._drain_pipe(child, fd)
 
     def _drain_pipe(self, child: Child, fd: int) -> bool:
         """Take what a pipe holds; True iff it is open still, and empty."""
+        os.set_blocking(fd, False)
         for _ in range(2):
             data = _read(fd, _PIPE_BYTES)
             if not data:
@@ -423,16 +424,18 @@ class Running(Struct, eq=False):
             self.preparing.cancel()
         self._finish(Outcome(code), 0.0, 0)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def signal(self, number: signal.Signals) -> None:
+        """Signal its processes; before there are any, it ends at once."""
         child = self._child
         if child is not None:
             child.template.signal(child, number)
             return
         if self.preparing is not None:
             self.preparing.cancel()
-        self._give_up()
+        self.give_up()
 
-    def _give_up(self) -> None:
+    def give_up(self) -> None:
+        """End it without waiting for its processes, by the code that it was told to end with."""
         code = self.guard.code or OutcomeCode.CRASHED
         if self._child is not None:
             self._drain_pipes(self._child)
@@ -475,22 +478,18 @@ class Running(Struct, eq=False):
         self._is_over = True
         now, child = self._loop.time(), self._child
         started_at = self._started_at or now
-        self.guard.end()
         if self._tree is not None:
             self._unwatch()
             used_cpu_s = 0.0 if child is None else child.used_cpu_s
             cpu_s = self._tree.cpu_s(cpu_s + used_cpu_s) - used_cpu_s
             memory_bytes = self._tree.peak_bytes(memory_bytes)
-        item_count = output_bytes = 0
-        if child is not None:
-            if self._out is not None or self._err is not None:
-                self._tell_last_lines()
-            speech = self._speech
-            item_count = speech.item_count
-            output_bytes = self._budget.used_bytes + speech.size_bytes + len(outcome.data or b"")
-            if speech.masked_count:
-                count = speech.masked_count
-                self.note("warning", text("event.secrets_masked", "en", count=count))
+        if self._out is not None or self._err is not None:
+            self._tell_last_lines()
+        item_count, output_bytes = 0, self._budget.used_bytes + len(outcome.data or b"")
+        if self._speech is not None:
+            item_count = self._speech.item_count
+            output_bytes += self._speech.size_bytes
+            self._note_masked(self._speech.masked_count)
         if self._pending:
             self._flush()
         if self.guard.code is not None:
@@ -512,13 +511,19 @@ class Running(Struct, eq=False):
                 self.has_fetched,
             ),
         )
-        self._inquiry = None
-        self._on_over(self)
         try:
             self.listener.on_finished(self.assignment.task_id, self.assignment.attempt, outcome)
-        finally:
+        finally:  # only now: who waits for the outcome need not wait for this
+            self.guard.close()
+            self.guard.attempt = None  # a ring of both would be left to the collector
+            self._inquiry = None
+            self._on_over(self)
             if child is not None:
                 self._let_go(child, cpu_s)
+
+    def _note_masked(self, count: int) -> None:
+        if count:
+            self.note("warning", text("event.secrets_masked", "en", count=count))
 
     def _let_go(self, child: Child, cpu_s: float) -> None:
         child.on_exit = child.on_long = None
@@ -542,12 +547,11 @@ class Running(Struct, eq=False):
 
 
 def begun(
-    assignment: Assignment,
-    *,
     alarms: Alarms,
     pump: Pump,
-    listener: SlotListener,
     grace_s: float,
+    assignment: Assignment,
+    listener: SlotListener,
     on_over: Callable[[Running], None],
     robots: RobotsFiles | None = None,
 ) -> Running:
@@ -564,12 +568,11 @@ def begun(
             hide(value)  # from this worker's own log
     guard = Guard(alarms, grace_s, deadline)
     budget = Budget(run.limits.output_size_bytes)
-    speech = Speech(run.limits, budget, mask)
     yields = None if run.expect is None else Yields(run.expect)
     robots_of = None
     if robots is not None and run.kit and run.network != "none":  # else no site is asked
         robots_of = RobotsOf(robots, run.pin.digest)
-    return Running(
+    running = guard.attempt = Running(
         assignment,
         guard,
         loop,
@@ -578,11 +581,13 @@ def begun(
         on_over,
         mask,
         budget,
-        speech,
         now,
         robots_of,
         yields,
     )
+    if deadline is not None:
+        guard.lift()
+    return running
 
 
 def _read(fd: int, limit_bytes: int) -> bytes | None:

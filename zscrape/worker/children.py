@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _socket
 import os
+import select
 import signal
 from collections import deque
 from collections.abc import Callable
@@ -55,8 +56,8 @@ class Keeper(Protocol):
     def rest(self) -> None:
         """Have no more than one spare of a kind forked until the next is asked for."""
 
-    def resume(self, child: Child) -> None:
-        """Watch a child again that has run an attempt and is given another."""
+    def given(self, child: Child) -> None:
+        """Watch a child that was given an attempt, its first or another."""
 
     def strays_of(self, child: Child) -> list[int]:
         """Return what the child has started that has lost its parent, zombies included."""
@@ -79,6 +80,7 @@ class Child:
     """
 
     __slots__ = (
+        "_output",
         "channel_fd",
         "err_fd",
         "exited",
@@ -121,6 +123,8 @@ class Child:
     def connect(self) -> tuple[int, int, int]:
         """Make its channel, output and error; return the ends that are to be its own.
 
+        To read its output and error blocks while they are empty, which those of most always are.
+
         Raises:
             OSError: There are no descriptors left; none that was made stays open.
         """
@@ -135,9 +139,19 @@ class Child:
                 os.close(fd)
             raise
         self.channel_fd, channel, self.out_fd, out, self.err_fd, err = made
-        for fd in (self.channel_fd, self.out_fd, self.err_fd):
-            os.set_blocking(fd, False)
+        os.set_blocking(self.channel_fd, False)
+        self._output = select.poll()
+        self._output.register(self.out_fd, select.POLLIN)
+        self._output.register(self.err_fd, select.POLLIN)
         return channel, out, err
+
+    def printed(self) -> list[tuple[int, bool]]:
+        """Return which of output and error hold something, or (False) have nobody left to write.
+
+        One look at both of them costs less than to read one in vain.
+        """
+        found = self._output.poll(0)
+        return [(fd, bool(events & select.POLLIN)) for fd, events in found] if found else []
 
     def rehearse(self) -> None:
         """Have it do on made-up data, while it waits, what it would have to do in an attempt.

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -19,46 +20,39 @@ from zscrape.worker.alarms import Alarms
 _GIVE_UP_S = 5.0
 
 
-def _signal_nothing(_number: signal.Signals) -> None:
-    pass
+class Guarded(Protocol):
+    """An attempt that can be ended."""
 
+    def signal(self, number: signal.Signals) -> None:
+        """Signal its processes."""
 
-def _do_nothing() -> None:
-    pass
+    def give_up(self) -> None:
+        """End it without them."""
 
 
 class Guard(Struct, eq=False):
-    """Watches one attempt and ends it: `protect` says by what."""
+    """Watches one attempt and ends it."""
 
     _alarms: Alarms
     _grace_s: float
     # When its task's whole life ends, by the loop's clock, and how long that is.
     _deadline: tuple[float, float] | None = None
-    _send: Callable[[signal.Signals], None] = _signal_nothing
-    _give_up: Callable[[], None] = _do_nothing
+    attempt: Guarded | None = None  # until it is over
     _limit_s: float = 0.0  # what will have been used up when the alarm rings
     _step: asyncio.TimerHandle | None = None
     code: OutcomeCode | None = None  # set once the attempt has been told to end
     fields: Mapping[str, str | int | float] = {}
 
-    def protect(self, send: Callable[[signal.Signals], None], give_up: Callable[[], None]) -> None:
-        """Begin to watch: `send` signals the processes, `give_up` ends it without them."""
-        self._send = send
-        self._give_up = give_up
-        if self._deadline is not None:
-            self.lift()
-
-    def limit(self, at: float, limit_s: float) -> float:
+    def limit(self, at: float, limit_s: float) -> None:
         """End the attempt at the loop's time `at`, having used up `limit_s`, or at its deadline.
 
-        Replaces an earlier limit; returns which of the two comes first.
+        Whichever comes first; replaces an earlier limit.
         """
         deadline = self._deadline
         if deadline is not None and deadline[0] <= at:
             at, limit_s = deadline
         self._limit_s = limit_s
         self._alarms.set(self, at)
-        return at
 
     def lift(self) -> None:
         """Set no limit any more but the deadline."""
@@ -96,11 +90,13 @@ class Guard(Struct, eq=False):
         if self._step is not None:
             self._step.cancel()
 
-    def end(self) -> None:
-        """Let go of the attempt, which is over: a ring of both would be left to the collector."""
-        self.close()
-        self._send = _signal_nothing
-        self._give_up = _do_nothing
+    def _send(self, number: signal.Signals) -> None:
+        if self.attempt is not None:
+            self.attempt.signal(number)
+
+    def _give_up(self) -> None:
+        if self.attempt is not None:
+            self.attempt.give_up()
 
     def _force(self) -> None:
         self._send(signal.SIGKILL)

@@ -53,15 +53,3 @@ class Pump:
             callback = self._callbacks.get(fd)
             if callback is not None:
                 callback()
-
-
-def readable(*fds: int) -> list[tuple[int, bool]]:
-    """Return which of these hold something, or (False) have nobody left who could write to them.
-
-    One look at all of them costs less than to read one in vain.
-    """
-    poll = select.poll()
-    for fd in fds:
-        poll.register(fd, select.POLLIN)
-    found = poll.poll(0)
-    return [(fd, bool(events & select.POLLIN)) for fd, events in found] if found else []

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from zscrape.model import RunSpec
 from zscrape.runtime import channel as frames, child as child_runtime
 from zscrape.worker.assignment import Assignment
 from zscrape.worker.codes import Code
@@ -14,46 +15,75 @@ from zscrape.worker.codes import Code
 _encode = msgspec.json.Encoder().encode
 
 
-def request_of(
-    assignment: Assignment,
-    folder: str,
-    timeout_s: float,
-    code: Code | None,
-    left_count: int,
-    known: dict[str, Any] | None,
-    *,
-    is_compile_only: bool = False,
-) -> bytes:
-    """Return the frame for an attempt: see `FIELDS` in `zscrape.runtime.child`.
+class Form:
+    """The frames for all attempts of a script as it stands: most of each is the same.
 
-    Args:
-        assignment: The attempt.
-        folder: Where its script is.
-        timeout_s: How long it may take.
-        code: What the script was compiled to, if it was.
-        left_count: How many more attempts the process may run.
-        known: What its gate to sites need not ask; None: nothing.
-        is_compile_only: It is to compile the script and to run nothing.
+    See `FIELDS` in `zscrape.runtime.child`.
     """
-    run = assignment.run
-    content = b"" if code is None else code.content
-    told = _encode(known) if known else b""
-    needs_secrets = assignment.secrets and not is_compile_only
-    secrets = _encode(assignment.secrets) if needs_secrets else b""
-    if is_compile_only:
-        mode = child_runtime.COMPILE
-    elif code is not None and code.is_plain:
-        mode = child_runtime.RUN_PLAIN
-    else:
-        mode = child_runtime.REPLAY if assignment.is_replay else child_runtime.RUN
-    limits = run.limits
-    # With no limit of its own the wall clock comes first and tells the better story.
-    cpu_s = math.ceil(limits.cpu_s) if limits.cpu_s else math.ceil(timeout_s) + 2
-    head = (
-        f"{assignment.task_id}\0{assignment.attempt}\0{folder}\0{run.entry_point}\0{run.pin.name}\0"
-        f"{timeout_s:.3f}\0{max(cpu_s, 1)}\0{limits.memory_bytes}\0{limits.result_size_bytes}\0"
-        f"{mode.decode()}\0{len(content)}\0{len(secrets)}\0{assignment.trace_id}\0{left_count}\0"
-        f"{len(told)}\0"
-    ).encode()
-    parts = (frames.REQUEST, head, assignment.params, told, secrets, content)
-    return b"".join((sum(map(len, parts)).to_bytes(4, "big"), *parts))
+
+    __slots__ = ("_folder", "_is_compile_only", "_run", "_usual", "code")
+
+    def __init__(
+        self, run: RunSpec, folder: str, code: Code | None = None, *, is_compile_only: bool = False
+    ) -> None:
+        """Make one.
+
+        Args:
+            run: What is to run.
+            folder: Where its script is.
+            code: What that was compiled to, if it was.
+            is_compile_only: It is to be compiled, and nothing is to run.
+        """
+        self.code = code
+        self._run = run
+        self._folder = folder
+        self._is_compile_only = is_compile_only
+        self._usual = self._fixed(run.timeout_s, is_replay=False)
+
+    def request(
+        self,
+        assignment: Assignment,
+        timeout_s: float,
+        left_count: int,
+        known: dict[str, Any] | None,
+    ) -> bytes:
+        """Return the frame for an attempt.
+
+        Args:
+            assignment: The attempt.
+            timeout_s: How long it may take.
+            left_count: How many more attempts the process may run.
+            known: What its gate to sites need not ask; None: nothing.
+        """
+        fixed = self._usual
+        if timeout_s != self._run.timeout_s or assignment.is_replay:
+            fixed = self._fixed(timeout_s, is_replay=assignment.is_replay)
+        content = b"" if self.code is None else self.code.content
+        told = secrets = b""
+        if known and not self._is_compile_only:
+            told = _encode(known)
+        if assignment.secrets and not self._is_compile_only:
+            secrets = _encode(assignment.secrets)
+        head = (
+            f"{assignment.task_id}\0{assignment.attempt}\0{fixed}\0{len(secrets)}\0"
+            f"{assignment.trace_id}\0{left_count}\0{len(told)}\0"
+        ).encode()
+        parts = (frames.REQUEST, head, assignment.params, told, secrets, content)
+        return b"".join((sum(map(len, parts)).to_bytes(4, "big"), *parts))
+
+    def _fixed(self, timeout_s: float, *, is_replay: bool) -> str:
+        """Return the fields from the folder to the size of the code."""
+        run, code, limits = self._run, self.code, self._run.limits
+        if self._is_compile_only:
+            mode = child_runtime.COMPILE
+        elif code is not None and code.is_plain:
+            mode = child_runtime.RUN_PLAIN
+        else:
+            mode = child_runtime.REPLAY if is_replay else child_runtime.RUN
+        # With no limit of its own the wall clock comes first and tells the better story.
+        cpu_s = math.ceil(limits.cpu_s) if limits.cpu_s else math.ceil(timeout_s) + 2
+        return (
+            f"{self._folder}\0{run.entry_point}\0{run.pin.name}\0{timeout_s:.3f}\0{max(cpu_s, 1)}\0"
+            f"{limits.memory_bytes}\0{limits.result_size_bytes}\0{mode.decode()}\0"
+            f"{0 if code is None else len(code.content)}"
+        )

@@ -59,7 +59,6 @@ class Reusing:
             if self._waiting[child].use == use:
                 del self._waiting[child]
                 child.on_exit = None
-                child.template.resume(child)
                 return child
         return None
 

@@ -314,7 +314,7 @@ async def _serve(
         *(policy, ensure, environments),
         leftovers=leftovers,
         is_kept=lambda pin: cache.has(pin.digest),
-        held=lambda pin: cache.held(pin.digest),
+        held=cache.held,
     )
     with usable(policy.scratch_dir, "--home"):
         await start(slots)

@@ -29,13 +29,14 @@ from zscrape.worker.alarms import Alarms
 from zscrape.worker.assignment import Assignment
 from zscrape.worker.attempt import Running, SlotListener, begun
 from zscrape.worker.children import Child, Keeper
-from zscrape.worker.codes import CodeKey, Codes
+from zscrape.worker.codes import Code, CodeKey, Codes
 from zscrape.worker.environments import Environments, needs_environment
 from zscrape.worker.isolation import Isolation, examine
 from zscrape.worker.kinds import TemplateFailed, TemplatePolicy, clean_environ
 from zscrape.worker.leftovers import Leftovers
 from zscrape.worker.network import Egress, NetworkPolicy, Strength
 from zscrape.worker.pump import Pump
+from zscrape.worker.requests import Form
 from zscrape.worker.reusing import Reusing, Use
 from zscrape.worker.robotsfiles import RobotsFiles
 from zscrape.worker.scratch import Scratch
@@ -53,6 +54,8 @@ _REST_S = 0.02  # without an attempt: the next one is not at the door
 _LOG_LINE_COUNT = 200
 _LOG_TAIL_COUNT = 20
 _PLANS_COUNT = 1024  # scripts whose plans are remembered
+# With them is what their children are asked, code included: larger ones are in `Codes` alone.
+_FORM_LIMIT_BYTES = 32 * 1024
 
 
 class SlotPolicy(Struct, frozen=True):
@@ -72,7 +75,25 @@ class SlotPolicy(Struct, frozen=True):
     template_idle_s: float = 0.0  # after which an unused kit is unloaded; 0.0: never
 
 
-class _Plan(Struct, frozen=True):
+class _Files(Struct):
+    """A script's files as they were found."""
+
+    run: RunSpec
+    folder: str
+    code_key: CodeKey | None
+    _form: Form | None = None  # that was asked for last
+
+    def form(self, code: Code | None) -> Form:
+        """Return by what children are asked to run it."""
+        form = self._form
+        if form is None or form.code is not code:
+            form = Form(self.run, self.folder, code)
+            if code is None or len(code.content) <= _FORM_LIMIT_BYTES:
+                self._form = form
+        return form
+
+
+class _Plan(Struct):
     """What follows from a script's manifest alone, for one interpreter."""
 
     need: Need
@@ -81,6 +102,8 @@ class _Plan(Struct, frozen=True):
     is_prepared: bool  # something has to be there first, besides the script itself
     is_reused: bool
     is_dear: bool  # a child of it costs more than all that it could compile
+    held: Path | None = None  # its folder, which was found as it was as long as this is told
+    files: _Files | None = None  # in that
 
 
 class Slots:
@@ -101,7 +124,8 @@ class Slots:
         self._environments = environments
         self._running: dict[Attempt, Running] = {}
         self._is_kept = is_kept  # a script that need not be fetched
-        self._held = held  # where a script is that can be run as it stands
+        # Where a script is that can be run as it stands: the same object for as long as that does.
+        self._held = held
         self._scratch = Scratch(policy.scratch_dir, leftovers)
         self._codes = Codes()
         self._robots = RobotsFiles()
@@ -113,7 +137,7 @@ class Slots:
             policy.slot_count if policy.browser_slots is None else max(1, policy.browser_slots)
         )
         self._is_closed = False
-        self._resting: asyncio.TimerHandle | None = None  # set iff nothing has run since
+        self._resting: asyncio.Handle | None = None  # set iff nothing has run since
         self._is_crowded = False  # several attempts have run at once since none did
         self._latest: Keeper | None = None  # the template of the attempt that was launched last
         self._supervisor: Supervisor | None = None
@@ -144,6 +168,8 @@ class Slots:
             self._scratch.give_to(layers.first_uid)
         self._pump = Pump(self._loop)
         self._alarms = Alarms(self._loop)
+        grace_s = self._policy.grace_s
+        self._begun = functools.partial(begun, self._alarms, self._pump, grace_s)
         self._reusing = Reusing(self._loop, self._pump, self._policy.slot_count)
         ahead = {chromium.AHEAD_VARIABLE: "1"} if self._policy.browser_ahead > 0 else {}
         policy = TemplatePolicy(
@@ -220,8 +246,10 @@ class Slots:
     def begin(self, assignment: Assignment, listener: SlotListener) -> None:
         """Run an attempt; `listener` hears the rest."""
         running = self._begun(assignment, listener, self._on_over, self._robots)
-        self._is_crowded |= bool(self._running)
-        self._end_rest()
+        if self._running:
+            self._is_crowded = True
+        elif self._resting is not None:
+            self._end_rest()
         self._running[assignment.task_id, assignment.attempt] = running
         if assignment.trace_id:  # who sends one follows the call: a line for each costs too much
             self._log.info(
@@ -239,23 +267,6 @@ class Slots:
         if not is_begun:
             running.preparing = self._loop.create_task(self._prepare(running))
             running.preparing.add_done_callback(lambda task: self._on_prepared(running, task))
-
-    def _begun(
-        self,
-        assignment: Assignment,
-        listener: SlotListener,
-        on_over: Callable[[Running], None],
-        robots: RobotsFiles | None = None,
-    ) -> Running:
-        return begun(
-            assignment,
-            alarms=self._alarms,
-            pump=self._pump,
-            listener=listener,
-            grace_s=self._policy.grace_s,
-            on_over=on_over,
-            robots=robots,
-        )
 
     def _end_rest(self) -> None:
         if self._resting is not None:
@@ -282,7 +293,7 @@ class Slots:
         child = self._templates.take(self._plan(run, "").need)
         child.template.rest()  # nobody has asked for this kit yet
         self._beside.add(running)
-        running.launch(child, str(folder))
+        running.launch(child, Form(run, str(folder)))
         return await outcome
 
     def stop(self, task_id: str, attempt: int, code: OutcomeCode) -> None:
@@ -355,7 +366,11 @@ class Slots:
             return False
         if child is None:
             return False
-        self._launch(running, child, str(folder), plan)
+        files = plan.files
+        if files is None or folder is not plan.held:
+            files = plan.files = self._found(run, folder, plan)
+            plan.held = folder
+        self._launch(running, child, files, plan)
         return True
 
     async def _prepare(self, running: Running) -> None:
@@ -383,7 +398,7 @@ class Slots:
         except (TemplateFailed, OSError) as error:
             running.fail(Outcome(OutcomeCode.ENVIRONMENT_ERROR, fields={"reason": str(error)}))
         else:
-            self._launch(running, child, str(folder), plan)
+            self._launch(running, child, self._found(run, folder, plan), plan)
 
     async def _prepare_environment(self, running: Running, folder: Path) -> None:
         """Launch an attempt in an environment of its own needs, built first if it is not there.
@@ -415,7 +430,7 @@ class Slots:
         finally:
             # Its template holds it from here on, for as long as that lives.
             self._environments.release(environment.python)
-        self._launch(running, child, str(folder), plan)
+        self._launch(running, child, self._found(run, folder, plan), plan)
 
     def _take_for(self, running: Running, plan: _Plan) -> Child:
         """Return a child for an attempt: one that has run others, where its script wants that."""
@@ -456,17 +471,20 @@ class Slots:
         told = {"message": "an attempt could not be prepared", "exception": error}
         self._loop.call_exception_handler(told)
 
-    def _launch(self, running: Running, child: Child, folder: str, plan: _Plan) -> None:
+    def _found(self, run: RunSpec, folder: Path, plan: _Plan) -> _Files:
+        place = str(folder)
+        return _Files(run, place, self._codes.key(place, run.entry_point, plan.compiler))
+
+    def _launch(self, running: Running, child: Child, files: _Files, plan: _Plan) -> None:
         self._latest = child.template
         if child.run_count:  # it has the script already
-            running.launch(child, folder)
+            running.launch(child, files.form(None))
             return
-        codes = self._codes
-        key = codes.key(folder, running.assignment.run.entry_point, plan.compiler)
+        codes, key = self._codes, files.code_key
         code = None if key is None else codes.get(key)
-        running.launch(child, folder, code)
+        running.launch(child, files.form(code))
         if code is None and key is not None and not plan.is_dear and codes.claim(key):
-            self._compile(running.assignment, folder, key, plan.python)
+            self._compile(running.assignment, files.folder, key, plan.python)
         child.template.refill_soon()
 
     def _compile(self, assignment: Assignment, folder: str, key: CodeKey, python: str) -> None:
@@ -479,7 +497,7 @@ class Slots:
         except (TemplateFailed, OSError):  # then it is compiled by each attempt for itself
             return
         self._beside.add(compiling)
-        compiling.launch(child, folder, is_compile_only=True)
+        compiling.launch(child, Form(run, folder, is_compile_only=True))
 
     def _on_over(self, running: Running) -> None:
         if running in self._with_browser:
@@ -490,18 +508,18 @@ class Slots:
         if running.preparing is not None and not running.preparing.done():
             running.preparing.cancel()
         if not self._running and not self._is_closed:
-            # Soon: once its end is told. After several at once more of them may be on their way.
-            self._rest_in(_REST_S if self._is_crowded else 0.0)
+            # Soon. After several at once more of them may be on their way.
+            if self._is_crowded:
+                self._resting = self._loop.call_later(_REST_S, self._on_rest)
+            else:
+                self._resting = self._loop.call_soon(self._on_rest)
             self._is_crowded = False
-
-    def _rest_in(self, delay_s: float) -> None:
-        self._resting = self._loop.call_later(delay_s, self._on_rest)
 
     def _on_rest(self) -> None:
         """Use the time until the next attempt for what that would have to wait for."""
         self._resting = None
         if self._latest is not None and self._latest.rehearse_next():
-            self._rest_in(_REST_S)
+            self._resting = self._loop.call_later(_REST_S, self._on_rest)
 
 
 class _Trial:

@@ -99,6 +99,29 @@ _encode = msgspec.json.Encoder().encode
 _TOO_DEEP = Line("warning", "log", "[a record is nested too deeply to be kept]", is_cut=True)
 
 
+def sole_answer(data: bytes) -> Answer | None:
+    """Return a short answer that came whole, as most do, its data checked; nothing is masked.
+
+    None: it is for `Speech` to say what this is.
+
+    Raises:
+        Violation: As of `Speech.answer`.
+    """
+    size = len(data)
+    is_whole = 9 <= size <= _COPIED_LIMIT_BYTES and int.from_bytes(data[:4], "big") == size - 4
+    if not is_whole or data[4] != _ANSWER:
+        return None
+    end = 9 + int.from_bytes(data[5:9], "big")
+    try:
+        answer = _decode_head(data[9:end])
+        answer.data = data[end:]
+        if answer.code == OutcomeCode.OK:
+            _check_data(answer.data)
+    except DECODE_ERRORS:
+        raise _torn() from None
+    return answer
+
+
 class Speech(Struct, eq=False):
     """What one child says, split into frames, each checked and counted."""
 
@@ -111,16 +134,6 @@ class Speech(Struct, eq=False):
     masked_count: int = 0  # items, artifacts and results in which a secret stood
     item_count: int = 0
     size_bytes: int = 0  # items and artifacts
-
-    def sole_answer(self, data: bytes) -> bytes | None:
-        """Return the payload of a short answer that came whole and alone, as most do.
-
-        None: it is for `split` to say what this is.
-        """
-        size = len(data)
-        if not 5 <= size <= _COPIED_LIMIT_BYTES or data[4] != _ANSWER or self.held:
-            return None
-        return data[5:] if int.from_bytes(data[:4], "big") == size - 4 else None
 
     def split(self, data: bytes) -> Iterator[tuple[bytes, bytes | memoryview]]:
         """Yield the kind and the payload of every frame that `data` completes.

@@ -124,8 +124,6 @@ class Template:
         child = spares.waiting.popleft()
         self._taken = spares
         self.active.add(child.id)
-        self._unwatched.append(child)
-        self._given(child, now)
         return child
 
     def _full_count(self, wanted: Limits) -> int:
@@ -134,15 +132,12 @@ class Template:
         beside_count = self._policy.beside_count if wanted == self.kind.own_limits else 0
         return self._policy.spare_count + beside_count
 
-    def resume(self, child: Child) -> None:
-        """Watch a child again that has run an attempt and is given another."""
-        if child not in self._unwatched:
-            self._unwatched.append(child)
-        self._given(child, self._loop.time())
-
-    def _given(self, child: Child, now: float) -> None:
+    def given(self, child: Child) -> None:
+        """Watch a child that was given an attempt, its first or another."""
         child.taken_at = time.time()  # what others have left before may be tidied
-        child.watch_at = now + _WATCH_DELAY_S
+        child.watch_at = self._loop.time() + _WATCH_DELAY_S
+        if child.run_count == 1 or child not in self._unwatched:
+            self._unwatched.append(child)
         self._in(_WATCH_DELAY_S, "watch", self._watch)
 
     def refill_soon(self) -> None:
@@ -356,7 +351,8 @@ class Template:
         child = self.children.pop(child_id)
         child.exited = used
         self._leaving.pop(child_id, None)
-        self.unwatch(child)
+        if child.pidfd >= 0:
+            self.unwatch(child)
         if child_id not in self._held:
             self._scratch.release(child.folder)
         if child_id in self.active:
