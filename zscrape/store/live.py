@@ -18,6 +18,7 @@ from zscrape.store.records import (
     encode_spec,
     far_data,
     record_of,
+    result_key,
     sought_by,
 )
 from zscrape.store.tasks import EntryKind, LogEntry, TaskRow
@@ -155,9 +156,11 @@ class LiveTask(Struct, eq=False):
             far: With it, what is large is left to be moved.
         """
         spilled = self.tail if self._is_to_spill() else []
-        self.has_output = self.has_output or _has_output(spilled)
+        if spilled:
+            self.has_output = self.has_output or _has_output(spilled)
         row = self.row
         is_over = row.finished_at is not None
+        self.note_answer()
         log = encode_log([] if spilled else self.tail)
         data = None if self.is_result_kept else far_data(row)
         part = None if far is None else self._part(spilled, data, far)
@@ -186,6 +189,12 @@ class LiveTask(Struct, eq=False):
         self.is_dirty = self.is_urgent = False
         self.writing = written
         return written
+
+    def note_answer(self) -> None:
+        """Make the key by which its answer is found, once it has one."""
+        row = self.row
+        if self.answer_key is None and row.outcome is not None and row.outcome.is_ok:
+            self.answer_key = result_key(row.digest, row.parameters)
 
     def _part(self, spilled: list[LogEntry], data: bytes | None, far: FarPolicy) -> FarPart | None:
         """Return what may have to go outside; None when nothing is large."""
