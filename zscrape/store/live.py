@@ -163,7 +163,9 @@ class LiveTask(Struct, eq=False):
         self.note_answer()
         log = encode_log([] if spilled else self.tail)
         data = None if self.is_result_kept else far_data(row)
-        part = None if far is None else self._part(spilled, data, far)
+        part = None
+        if far is not None and (spilled or data is not None):  # hardly ever
+            part = self._part(spilled, data, far)
         record = record_of(
             row,
             None if is_over else self.spec,
@@ -198,8 +200,6 @@ class LiveTask(Struct, eq=False):
 
     def _part(self, spilled: list[LogEntry], data: bytes | None, far: FarPolicy) -> FarPart | None:
         """Return what may have to go outside; None when nothing is large."""
-        if not spilled and data is None:  # nearly always
-            return None
         beyond = frozenset(
             attempt for attempt, size in self.item_bytes.items() if size > far.items_bytes
         )
