@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Final, TypeAlias
@@ -93,7 +92,7 @@ class WriteBehind:
         self._live: dict[TaskId, LiveTask] = {}
         self._keys: dict[tuple[str, str], LiveTask] = {}
         self._answers: dict[bytes, LiveTask] = {}  # completed, and not on the disk yet
-        self._answered: deque[LiveTask] = deque()  # the last of these, without their keys so far
+        self._answered: dict[TaskId, LiveTask] = {}  # the last of these: nobody has looked so far
         self._dirty: dict[TaskId, LiveTask] = {}  # the longest waiting first
         self._discarded: list[TaskId] = []
         self._writing: list[Written] | None = None
@@ -242,7 +241,6 @@ class WriteBehind:
         """Take a part of what is due; True iff there may be more."""
         # While the database refuses, nothing is moved: it is tried anew every second.
         far = None if self._far is None or self._error is not None else self._far.policy
-        self._note_answers(what.turn_count)
         due = (
             task
             for task in self._dirty.values()
@@ -308,17 +306,19 @@ class WriteBehind:
         if self._error is not None:
             self._error = None
             self._on_fault(None)
+        kept: list[tuple[TaskId, int]] = []
         for written in batch:
             task = written.task
             task.keep(written)
+            kept.append((task.row.id, written.last_number))
             for waiter in written.waiters:
                 if not waiter.done():
                     waiter.set_result(None)
             if task.is_done:
                 self._let_go(task)
         # Also of those that have gone on since: who waits for an earlier entry need not wait.
-        self._on_kept([(written.task.row.id, written.last_number) for written in batch])
-        self._on_written([written.record[0] for written in batch])
+        self._on_kept(kept)
+        self._on_written([task_id for task_id, _ in kept])
 
     def _take_back(self, batch: list[Written], discarded: list[TaskId]) -> None:
         """Nothing was written: all of it is to be written still, before what came later."""
@@ -381,6 +381,7 @@ class WriteBehind:
             self._dirty.pop(row.id, None)
         if row.idempotency_key and self._keys.get((row.client, row.idempotency_key)) is task:
             del self._keys[row.client, row.idempotency_key]
+        self._answered.pop(row.id, None)
         if task.answer_key is not None and self._answers.get(task.answer_key) is task:
             del self._answers[task.answer_key]
 
@@ -396,14 +397,6 @@ class WriteBehind:
                 self._barriers.append(barrier)
             elif not barrier.future.done():
                 barrier.future.set_result(None)
-
-    def _note_answers(self, count: int) -> None:
-        """Make keys by which answers are found: nobody waits for that but a `max_age`."""
-        for _ in range(min(count, len(self._answered))):
-            task = self._answered.popleft()
-            task.note_answer()
-            if task.answer_key is not None and self._live.get(task.row.id) is task:
-                self._answers[task.answer_key] = task
 
     def _is_promised(self, task: LiveTask) -> bool:
         """True iff it is accepted only when it is on the disk.

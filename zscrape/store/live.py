@@ -160,7 +160,8 @@ class LiveTask(Struct, eq=False):
             self.has_output = self.has_output or _has_output(spilled)
         row = self.row
         is_over = row.finished_at is not None
-        self.note_answer()
+        if row.outcome is not None and row.outcome.is_ok:
+            self.note_answer()
         log = encode_log([] if spilled else self.tail)
         data = None if self.is_result_kept else far_data(row)
         part = None
@@ -192,11 +193,11 @@ class LiveTask(Struct, eq=False):
         self.writing = written
         return written
 
-    def note_answer(self) -> None:
-        """Make the key by which its answer is found, once it has one."""
-        row = self.row
-        if self.answer_key is None and row.outcome is not None and row.outcome.is_ok:
-            self.answer_key = result_key(row.digest, row.parameters)
+    def note_answer(self) -> bytes:
+        """Return the key by which its answer is found, now that it has one."""
+        if self.answer_key is None:
+            self.answer_key = result_key(self.row.digest, self.row.parameters)
+        return self.answer_key
 
     def _part(self, spilled: list[LogEntry], data: bytes | None, far: FarPolicy) -> FarPart | None:
         """Return what may have to go outside; None when nothing is large."""

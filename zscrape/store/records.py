@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
 from zlib import crc32
@@ -43,6 +44,9 @@ sought_by: Final[Callable[[Record], Record]] = itemgetter(_SOUGHT)
 
 # A larger answer stands in a table of its own: it is not read with every look at its task.
 RESULT_INLINE_BYTES: Final = 64 * 1024
+
+_SHORT_BYTES: Final = 64
+_SHORT_COUNT: Final = 256
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 _SORTED: Final = msgspec.json.Encoder(order="sorted").encode
@@ -100,7 +104,17 @@ def decode_log(body: bytes, checksum: int) -> list[LogEntry]:
 
 def result_key(digest: str, parameters: bytes) -> bytes:
     """Return what two calls share that may share their answer: the bytes, and what was asked."""
+    if len(parameters) <= _SHORT_BYTES:
+        return _short_key(digest, parameters)
+    return _key(digest, parameters)
+
+
+def _key(digest: str, parameters: bytes) -> bytes:
     return hashlib.blake2b(digest.encode() + plain(parameters), digest_size=16).digest()
+
+
+# Scripts that are asked the same again and again are asked little.
+_short_key: Final = lru_cache(_SHORT_COUNT)(_key)
 
 
 def plain(parameters: bytes) -> bytes:

@@ -141,7 +141,7 @@ class SqlTaskStore(SqlTaskReads):
         if task is None or not task.append(kind, attempt, at, body, self._policy.task_bytes):
             return 0
         if kind == "state" and row.outcome is not None and row.outcome.is_ok:
-            self._answered.append(task)
+            self._answered[row.id] = task
         is_touched = task.is_dirty and self._timer is not None
         if not is_touched and (self._owner is not None or not task.says_nothing_new):
             self._touch(task)
@@ -370,7 +370,9 @@ class SqlTaskStore(SqlTaskReads):
     ) -> TaskRow | None:
         """Return a completed task of the same bytes and parameters, ended at or after `since`."""
         key = result_key(digest, parameters)
-        self._note_answers(len(self._answered))
+        for answered in self._answered.values():
+            self._answers[answered.note_answer()] = answered
+        self._answered.clear()
         task = self._answers.get(key)
         row = task.row if task is not None else None
         if row is None or (client and row.client != client):
