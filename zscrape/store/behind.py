@@ -92,10 +92,10 @@ class WriteBehind:
         self._live: dict[TaskId, LiveTask] = {}
         self._keys: dict[tuple[str, str], LiveTask] = {}
         self._answers: dict[bytes, LiveTask] = {}  # completed, and not on the disk yet
-        self._answered: dict[TaskId, LiveTask] = {}  # the last of these: nobody has looked so far
+        self._answered: dict[TaskId, LiveTask] = {}  # those that nobody has looked through so far
         self._dirty: dict[TaskId, LiveTask] = {}  # the longest waiting first
         self._discarded: list[TaskId] = []
-        self._writing: list[Written] | None = None
+        self._writing: _Transaction | None = None
         self._barriers: list[_Barrier] = []
         self._touch_count = 0
         self._begun_count = 0  # transactions
@@ -198,7 +198,9 @@ class WriteBehind:
 
     def _flush_soon(self) -> None:
         """Write at the end of this turn of the loop: others may want it in the same turn."""
-        if not self._is_soon and self._writing is None and self._error is None:
+        if self._writing is not None:
+            self._writing.turn_count = _BATCH_COUNT  # somebody waits for its end
+        elif not self._is_soon and self._error is None:
             self._is_soon = True
             self._loop.call_soon(self._flush)
 
@@ -216,23 +218,25 @@ class WriteBehind:
         self._is_all_due = False
         is_awaited = bool(self._barriers) or any(each.is_urgent for each in self._dirty.values())
         turn_count = _BATCH_COUNT if is_awaited else _TURN_COUNT
-        self._writing, self._moved = self._moved, []
-        self._gather(_Transaction(self._writing, self._touch_count, turn_count, is_all))
+        moved, self._moved = self._moved, []
+        self._gather(_Transaction(moved, self._touch_count, turn_count, is_all))
 
     def _gather(self, what: _Transaction) -> None:
         """Take what is due, a part of it in each turn, then have it written."""
         batch = what.batch
+        self._writing = None  # as it stays should that fail: else nothing were ever written
         has_more = self._take_some(what)
         while has_more and not batch:  # all of it goes outside first
             has_more = self._take_some(what)
         if has_more and len(batch) < _BATCH_COUNT:
+            self._writing = what
             self._loop.call_soon(self._gather, what)
             return
         discarded = what.discarded = self._discarded
         self._discarded = []
         if not (batch or discarded or self._barriers) and self._error is None:
-            self._writing = None
             return
+        self._writing = what
         self._begun_count += 1
         future = self._database.write(lambda writer: _write(writer, batch, discarded))
         future.add_done_callback(lambda done: self._written(what, done.exception()))
@@ -246,7 +250,8 @@ class WriteBehind:
             for task in self._dirty.values()
             if task.writing is None and (what.is_all or task.is_due) and task.touched <= what.border
         )
-        taken = [task.take(self._owner, far) for task in islice(due, what.turn_count)]
+        count = max(1, min(what.turn_count, _BATCH_COUNT - len(what.batch)))
+        taken = [task.take(self._owner, far) for task in islice(due, count)]
         for written in taken:
             del self._dirty[written.task.row.id]
             if written.part is not None:
@@ -254,7 +259,7 @@ class WriteBehind:
                 self._moves.add(move)
                 move.add_done_callback(self._moves.discard)
         what.batch += [written for written in taken if written.part is None]
-        return len(taken) == what.turn_count
+        return len(taken) == count
 
     async def _move(self, written: Written, part: FarPart) -> None:
         """Put outside what is large of a task, then have the rest of it written."""
