@@ -33,7 +33,7 @@ _CLOSE_S: Final = 5.0  # for a disk that refuses at the end
 _BATCH_COUNT: Final = 256
 # With so many tasks for which nobody waits the event loop is kept busy at once, and no longer:
 # calls go on in between.
-_TURN_COUNT: Final = 16
+_TURN_COUNT: Final = 32
 
 
 class _Barrier(Struct, eq=False):
