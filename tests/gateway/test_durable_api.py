@@ -13,7 +13,7 @@ import pytest
 
 from tests.gateway.conftest import Gateway, until
 from tests.gateway.loop_router import hold
-from zscrape.store import sql
+from zscrape.store import behind
 from zscrape.store.database import Database
 from zscrape.store.sql import SqlTaskStore
 
@@ -24,7 +24,7 @@ LOCKED = {"script_name": "locked", "parameters": {"url": "http://a"}}
 @pytest.fixture
 async def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
     """Return an open database; the store above it closes it."""
-    monkeypatch.setattr(sql, "RETRY_S", 0.01)
+    monkeypatch.setattr(behind, "RETRY_S", 0.01)
     return Database(tmp_path / "zscrape.db")
 
 

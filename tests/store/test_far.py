@@ -14,7 +14,7 @@ import pytest
 
 from zscrape.errors import BlobDamaged, BlobMissing, ZscrapeError
 from zscrape.model import Outcome, OutcomeCode, TaskState
-from zscrape.store import sql
+from zscrape.store import behind
 from zscrape.store.blobs import Blob, FileBlobs
 from zscrape.store.database import Database, connect
 from zscrape.store.far import Far, FarPolicy
@@ -80,7 +80,7 @@ async def opened(
     opening: Callable[..., Open], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Open]:
     """Return a store."""
-    monkeypatch.setattr(sql, "RETRY_S", 0.01)
+    monkeypatch.setattr(behind, "RETRY_S", 0.01)
     made = opening()
     yield made
     await made.store.close()

@@ -22,7 +22,7 @@ from zscrape.errors import (
     StorageNewer,
     StorageUnavailable,
 )
-from zscrape.store import sql
+from zscrape.store import behind
 from zscrape.store.newest import HEAD
 from zscrape.store.postgres import PostgresDatabase, look_at_server, open_database
 from zscrape.store.schema import METADATA
@@ -49,7 +49,7 @@ async def stores(
     postgres: Server, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[tuple[SqlTaskStore, SqlTaskStore]]:
     """Return the stores of two gateways on one database, which try again soon."""
-    monkeypatch.setattr(sql, "RETRY_S", 0.05)
+    monkeypatch.setattr(behind, "RETRY_S", 0.05)
     url = postgres.url()
     async with AsyncExitStack() as parts:
         made = [SqlTaskStore(PostgresDatabase(url), owner=name) for name in ("a", "b")]

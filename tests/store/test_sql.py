@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from zscrape.errors import StorageError, StorageReadOnly, TaskDamaged
-from zscrape.model import Outcome, OutcomeCode, TaskState
-from zscrape.store import live, sql
+from zscrape.model import Outcome, OutcomeCode, Pin, RunSpec, TaskSpec, TaskState
+from zscrape.store import behind, live
 from zscrape.store.database import Database, connect
 from zscrape.store.sql import SqlPolicy, SqlTaskStore
 from zscrape.store.tasks import KeyTaken, TaskQuery, TaskRow
@@ -37,7 +37,7 @@ class Open:
 @pytest.fixture
 async def opened(path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Open]:
     """Return a store that tries again soon."""
-    monkeypatch.setattr(sql, "RETRY_S", 0.01)
+    monkeypatch.setattr(behind, "RETRY_S", 0.01)
     made = Open(path)
     yield made
     made.refuse(False)
@@ -122,6 +122,79 @@ async def test_a_task_that_goes_on_is_not_written_with_every_other(
     assert found == [("t1", "queued", None), ("t2", "running", None), ("t3", "completed", 4.0)]
     await opened.store.page(TaskQuery())  # who looks at the disk finds all
     assert on_disk(path, "SELECT status FROM tasks WHERE id = 't1'") == [("running",)]
+
+
+async def test_what_nobody_waits_for_is_taken_in_several_turns(
+    opened: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls go on while much is taken; what changes meanwhile is written with what comes next."""
+    monkeypatch.setattr(behind, "_TURN_COUNT", 2)
+    heard: list[tuple[str, int]] = []
+    opened.store.hear_kept(heard.extend)
+    rows = [task(number, origin="scrape") for number in range(5)]
+    for row in rows:
+        await opened.store.add(row)
+        opened.store.append(row, "state", 1, 1.0, b"{}")
+    first = opened.store.kept("t4")
+
+    opened.store.hasten()
+    monkeypatch.setattr(opened.store, "_behind_s", 60.0)
+    for row in (rows[0], rows[3]):  # one is taken already, the other not yet
+        end(opened.store, row)
+    late = task(5, origin="scrape")
+    await opened.store.add(late)
+    assert first is not None
+    await first
+    found = on_disk(path, "SELECT id, status FROM tasks ORDER BY seq")
+    await opened.store.settled()
+
+    assert heard[:5] == [("t0", 1), ("t1", 1), ("t2", 1), ("t3", 2), ("t4", 1)]
+    assert found[0] == ("t0", "queued")
+    assert [each for each, _ in found] == ["t0", "t1", "t2", "t3", "t4"]
+    assert on_disk(path, "SELECT id FROM tasks WHERE status = 'completed'") == [("t0",), ("t3",)]
+    assert on_disk(path, "SELECT count(*) FROM tasks") == [(6,)]
+
+
+async def test_a_task_that_is_discarded_while_it_is_taken(
+    opened: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not on the disk afterwards."""
+    monkeypatch.setattr(behind, "_TURN_COUNT", 1)
+    for number in range(3):
+        await opened.store.add(task(number, origin="scrape"))
+
+    opened.store.hasten()
+    await opened.store.discard("t0")
+    await opened.store.settled()
+
+    assert await opened.store.get("t0") is None
+    assert on_disk(path, "SELECT id FROM tasks ORDER BY seq") == [("t1",), ("t2",)]
+
+
+async def test_rare_columns(opened: Open, path: Path) -> None:
+    """Tasks stay in order whether they have what few have, and what they have no more goes."""
+    spec = TaskSpec(id="t2", run=RunSpec(Pin("r", "page", "1.0.0", "sha256:0")))
+    rows = [
+        task(1, origin="scrape"),
+        task(2, metadata={"group": "g"}, is_dead_letter=True, dropped_reason="poison"),
+        task(3, origin="scrape"),
+    ]
+    for row in rows:
+        await opened.store.add(row, spec if row is rows[1] else None)
+    await opened.store.settled()
+    query = "SELECT id, is_dead_letter, dropped_reason, spec IS NULL, group_name FROM tasks"
+    before = on_disk(path, f"{query} ORDER BY seq")
+
+    rows[1].is_dead_letter, rows[1].dropped_reason, rows[1].metadata = False, "", {}
+    end(opened.store, rows[1])
+    await opened.store.settled()
+
+    assert before == [
+        ("t1", 0, None, 1, None),
+        ("t2", 1, "poison", 0, "g"),
+        ("t3", 0, None, 1, None),
+    ]
+    assert on_disk(path, f"{query} WHERE id = 't2'") == [("t2", 0, None, 1, "g")]
 
 
 async def test_that_a_kept_task_is_queued_costs_no_row_of_its_own(opened: Open, path: Path) -> None:

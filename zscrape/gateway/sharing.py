@@ -29,11 +29,12 @@ from zscrape.gateway.sharedlocks import SharedLocks
 from zscrape.gateway.tasks import TaskService
 from zscrape.log import get_logger
 from zscrape.model import TaskId
+from zscrape.store.behind import WrittenListener
 from zscrape.store.database import home_lock
 from zscrape.store.gateways import GatewayLease
 from zscrape.store.limits import LimitStore
 from zscrape.store.postgres import PostgresDatabase
-from zscrape.store.sql import SqlPolicy, SqlTaskStore, WrittenListener
+from zscrape.store.sql import SqlPolicy, SqlTaskStore
 
 _DAY_S: Final = 86_400.0
 

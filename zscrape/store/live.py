@@ -18,6 +18,7 @@ from zscrape.store.records import (
     encode_spec,
     far_data,
     record_of,
+    result_key,
     sought_by,
 )
 from zscrape.store.tasks import EntryKind, LogEntry, TaskRow
@@ -155,12 +156,17 @@ class LiveTask(Struct, eq=False):
             far: With it, what is large is left to be moved.
         """
         spilled = self.tail if self._is_to_spill() else []
-        self.has_output = self.has_output or _has_output(spilled)
+        if spilled:
+            self.has_output = self.has_output or _has_output(spilled)
         row = self.row
         is_over = row.finished_at is not None
+        if row.outcome is not None and row.outcome.is_ok:
+            self.note_answer()
         log = encode_log([] if spilled else self.tail)
         data = None if self.is_result_kept else far_data(row)
-        part = None if far is None else self._part(spilled, data, far)
+        part = None
+        if far is not None and (spilled or data is not None):  # hardly ever
+            part = self._part(spilled, data, far)
         record = record_of(
             row,
             None if is_over else self.spec,
@@ -187,10 +193,14 @@ class LiveTask(Struct, eq=False):
         self.writing = written
         return written
 
+    def note_answer(self) -> bytes:
+        """Return the key by which its answer is found, now that it has one."""
+        if self.answer_key is None:
+            self.answer_key = result_key(self.row.digest, self.row.parameters)
+        return self.answer_key
+
     def _part(self, spilled: list[LogEntry], data: bytes | None, far: FarPolicy) -> FarPart | None:
         """Return what may have to go outside; None when nothing is large."""
-        if not spilled and data is None:  # nearly always
-            return None
         beyond = frozenset(
             attempt for attempt, size in self.item_bytes.items() if size > far.items_bytes
         )

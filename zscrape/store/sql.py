@@ -1,54 +1,28 @@
-"""Tasks kept in a database. Live ones stay in memory; what changes is written behind.
-
-What is written is never a list of operations but the state of the tasks that have changed,
-as it is when the writer is free: one transaction for all of them, so that a short call costs
-one row, and a disk that refuses for an hour costs no memory beyond the tasks themselves.
-"""
+"""Tasks kept in a database: how they come into it, change, are taken up again, and go."""
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import islice
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 
-from zscrape.errors import BlobMissing, StorageError, TaskDamaged
+from zscrape.errors import StorageError
 from zscrape.model import MIB, TaskId, TaskSpec
 from zscrape.store import queries, statements
-from zscrape.store.blobs import Blob
+from zscrape.store.behind import FaultListener, WrittenListener
 from zscrape.store.database import Database
-from zscrape.store.far import Far, FarPart
-from zscrape.store.live import ChunkFacts, LiveTask, Written, begin, chunks_of, resume
-from zscrape.store.records import Damaged, Loaded, plain, result_key
-from zscrape.store.tasks import (
-    Ended,
-    EntryKind,
-    KeptListener,
-    KeyTaken,
-    LogEntry,
-    TaskPage,
-    TaskQuery,
-    TaskRow,
-    WebhookDelivery,
-)
+from zscrape.store.far import Far
+from zscrape.store.live import ChunkFacts, LiveTask, begin, resume
+from zscrape.store.reads import SqlTaskReads
+from zscrape.store.records import Loaded, plain, result_key
+from zscrape.store.tasks import EntryKind, KeyTaken, TaskRow, WebhookDelivery
 
-Found = TypeVar("Found")
-
-# How long a change that nobody waits for may wait for others: most calls are over by then, and
-# of 80 rows in one transaction each costs half of what it does of 20 (measured). Where other
-# gateways look at the same database, who follows a task there waits for it.
-BEHIND_S: Final = 0.2
-BEHIND_SHARED_S: Final = 0.05
-RETRY_S: Final = 1.0
-_BATCH_COUNT: Final = 256
 _SWEEP_COUNT: Final = 500
 _TAKE_COUNT: Final = 2_000
 _KEY_COUNT: Final = 500  # of one query
-_CLOSE_S: Final = 5.0  # for a disk that refuses at the end
 
 
 class SqlPolicy(Struct, frozen=True):
@@ -67,21 +41,11 @@ class Taken(Struct, frozen=True):
     spec: bytes | None
 
 
-class _Barrier(Struct, eq=False):
-    """Somebody waits for what had been touched by then, and for that transaction to begin."""
-
-    touched: int
-    begun: int
-    future: asyncio.Future[None]
-
-
 Finder: TypeAlias = Callable[..., list[TaskId]]
 Deleter: TypeAlias = Callable[..., None]
-WrittenListener: TypeAlias = Callable[[Sequence[TaskId]], None]
-FaultListener: TypeAlias = Callable[[StorageError | None], None]
 
 
-class SqlTaskStore:
+class SqlTaskStore(SqlTaskReads):
     """The store behind the seam of `zscrape.store.tasks`, on a database.
 
     `on_fault` hears when the database begins to refuse, and with None when it is well again.
@@ -99,40 +63,8 @@ class SqlTaskStore:
         on_written: WrittenListener = lambda task_ids: None,
         far: Far | None = None,
     ) -> None:
-        self._database = database
-        self._far = far
-        self._moves: set[asyncio.Task[None]] = set()
-        self._moved: list[Written] = []  # what is large of them is outside
+        super().__init__(database, on_fault=on_fault, owner=owner, on_written=on_written, far=far)
         self._policy = policy or SqlPolicy()
-        self._on_fault = on_fault
-        self._owner = owner
-        self._behind_s = BEHIND_S if owner is None else BEHIND_SHARED_S
-        self._on_written = on_written
-        self._on_kept: KeptListener = lambda task_ids: None
-        self._loop = asyncio.get_running_loop()
-        self._live: dict[TaskId, LiveTask] = {}
-        self._keys: dict[tuple[str, str], LiveTask] = {}
-        self._answers: dict[bytes, LiveTask] = {}  # completed, and not on the disk yet
-        self._answered: list[LiveTask] = []  # the last of these: their keys are made together
-        self._dirty: dict[TaskId, LiveTask] = {}  # the longest waiting first
-        self._discarded: list[TaskId] = []
-        self._writing: list[Written] | None = None
-        self._barriers: list[_Barrier] = []
-        self._touch_count = 0
-        self._begun_count = 0  # transactions
-        self._error: StorageError | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._is_soon = False
-        self._is_all_due = False
-
-    @property
-    def database(self) -> Database:
-        """The database, for what else is kept in it."""
-        return self._database
-
-    def fault(self) -> str:
-        """Return why nothing can be written: the code of the error, or an empty text."""
-        return "" if self._error is None else self._error.code
 
     # ---- writes ----------------------------------------------------------------------
 
@@ -179,14 +111,6 @@ class SqlTaskStore:
                 self._drop(task.row.id)
             raise
 
-    def _is_promised(self, task: LiveTask) -> bool:
-        """True iff it is accepted only when it is on the disk.
-
-        A key that another gateway may have as well has to be there before anything is run.
-        """
-        row = task.row
-        return row.is_durable or (self._owner is not None and bool(row.idempotency_key))
-
     def _begin(self, row: TaskRow, spec: TaskSpec | None) -> LiveTask:
         task = self._live[row.id] = begin(row, spec)
         if row.idempotency_key:
@@ -217,20 +141,11 @@ class SqlTaskStore:
         if task is None or not task.append(kind, attempt, at, body, self._policy.task_bytes):
             return 0
         if kind == "state" and row.outcome is not None and row.outcome.is_ok:
-            self._answered.append(task)
+            self._answered[row.id] = task
         is_touched = task.is_dirty and self._timer is not None
         if not is_touched and (self._owner is not None or not task.says_nothing_new):
             self._touch(task)
         return row.last_number
-
-    def _note_answers(self) -> None:
-        """Make the keys by which answers are found: nobody waits for that but a `max_age`."""
-        answered, self._answered = self._answered, []
-        for task in answered:
-            row = task.row
-            key = task.answer_key = result_key(row.digest, row.parameters)
-            if self._live.get(row.id) is task:
-                self._answers[key] = task
 
     # ---- tasks that have ended -------------------------------------------------------
 
@@ -308,243 +223,6 @@ class SqlTaskStore:
             await waiting
         return True
 
-    def kept(self, task_id: TaskId, *, is_urgent: bool = False) -> asyncio.Future[None] | None:
-        """Return what is done once the task's state of now is on the disk; None if it is.
-
-        What is not urgent may take `BEHIND_S`.
-        """
-        task = self._live.get(task_id)
-        if task is None:
-            return None
-        if task.is_dirty:
-            if is_urgent:
-                self._flush_soon()
-                return self._wait_urgently(task)
-            return self._wait(task.waiters)
-        return None if task.writing is None else self._wait(task.writing.waiters)
-
-    def hear_kept(self, listener: KeptListener) -> None:
-        """Tell `listener` how far the logs of tasks are on the disk, once a transaction."""
-        self._on_kept = listener
-
-    def _wait_urgently(self, task: LiveTask) -> asyncio.Future[None]:
-        task.is_urgent = True
-        return self._wait(task.waiters)
-
-    def _wait(self, waiters: list[asyncio.Future[None]]) -> asyncio.Future[None]:
-        future: asyncio.Future[None] = self._loop.create_future()
-        waiters.append(future)
-        return future
-
-    # ---- the writer ------------------------------------------------------------------
-
-    def _touch(self, task: LiveTask) -> None:
-        if not task.is_dirty:
-            task.is_dirty = True
-            self._touch_count += 1
-            task.touched = self._touch_count
-            self._dirty[task.row.id] = task
-        if self._timer is None:
-            self._timer = self._loop.call_later(self._behind_s, self._flush_all)
-
-    def _flush_soon(self) -> None:
-        """Write at the end of this turn of the loop: others may want it in the same turn."""
-        if not self._is_soon and self._writing is None and self._error is None:
-            self._is_soon = True
-            self._loop.call_soon(self._flush)
-
-    def _flush_all(self) -> None:
-        """Write also what nobody waits for, or as soon as the writer is free."""
-        self._timer = None
-        self._is_all_due = True
-        self._flush()
-
-    def _flush(self) -> None:
-        self._is_soon = False
-        if self._writing is not None:
-            return
-        batch = self._take_batch()
-        discarded, self._discarded = self._discarded, []
-        if not (batch or discarded or self._barriers) and self._error is None:
-            return
-        self._writing = batch
-        self._begun_count += 1
-        future = self._database.write(lambda writer: _write(writer, batch, discarded))
-        future.add_done_callback(lambda done: self._written(done, batch, discarded))
-
-    def _take_batch(self) -> list[Written]:
-        # While the database refuses, nothing is moved: it is tried anew every second.
-        far = None if self._far is None or self._error is not None else self._far.policy
-        is_all = self._is_all_due or self._error is not None or bool(self._barriers)
-        self._is_all_due = False
-        self._note_answers()
-        ready = (
-            task
-            for task in self._dirty.values()
-            if task.writing is None and (is_all or task.is_due)
-        )
-        taken = [task.take(self._owner, far) for task in islice(ready, _BATCH_COUNT)]
-        for written in taken:
-            del self._dirty[written.task.row.id]
-            if written.part is not None:
-                move = self._loop.create_task(self._move(written, written.part))
-                self._moves.add(move)
-                move.add_done_callback(self._moves.discard)
-        moved, self._moved = self._moved, []
-        return [*moved, *(written for written in taken if written.part is None)]
-
-    async def _move(self, written: Written, part: FarPart) -> None:
-        """Put outside what is large of a task, then have the rest of it written."""
-        if self._far is None:
-            return
-        written.settle(await self._far.move(part, chunks_of))
-        if self._live.get(part.task_id) is not written.task:  # forgotten meanwhile
-            await self._far.remove([row.blob.key for row in written.blobs])
-            return
-        self._moved.append(written)
-        self._flush_soon()
-
-    def _written(
-        self, done: asyncio.Future[None], batch: list[Written], discarded: list[TaskId]
-    ) -> None:
-        error = done.exception()
-        self._writing = None
-        if error is None:
-            self._take_success(batch)
-        else:
-            self._take_back(batch, discarded)
-            if isinstance(error, StorageError):
-                self._take_fault(error)
-            else:
-                self._part_with_keys(batch, str(error))
-        self._pass_barriers()
-        if self._error is not None:
-            # Also when nothing waits to be written: it is how the end of the fault is noticed.
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = self._loop.call_later(RETRY_S, self._flush_all)
-        elif self._is_awaited():
-            self._flush()
-        elif self._dirty and self._timer is None:
-            self._timer = self._loop.call_later(self._behind_s, self._flush_all)
-
-    def _is_awaited(self) -> bool:
-        if self._is_all_due or self._barriers or self._discarded or self._moved:
-            return True
-        if len(self._dirty) >= _BATCH_COUNT:
-            self._is_all_due = True
-        return self._is_all_due or any(task.is_urgent for task in self._dirty.values())
-
-    def _take_success(self, batch: list[Written]) -> None:
-        if self._error is not None:
-            self._error = None
-            self._on_fault(None)
-        for written in batch:
-            task = written.task
-            task.keep(written)
-            for waiter in written.waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
-            if task.is_done:
-                self._let_go(task)
-        # Also of those that have gone on since: who waits for an earlier entry need not wait.
-        self._on_kept([(written.task.row.id, written.last_number) for written in batch])
-        self._on_written([written.record[0] for written in batch])
-
-    def _take_back(self, batch: list[Written], discarded: list[TaskId]) -> None:
-        """Nothing was written: all of it is to be written still, before what came later."""
-        self._discarded = discarded + self._discarded
-        given_back: dict[TaskId, LiveTask] = {}
-        for written in batch:
-            task = written.task
-            task.give_back(written)
-            if self._far is not None and written.blobs:  # it is moved anew, under other keys
-                keys = [row.blob.key for row in written.blobs]
-                removal = self._loop.create_task(self._far.remove(keys))
-                self._moves.add(removal)
-                removal.add_done_callback(self._moves.discard)
-            if self._live.get(task.row.id) is task:
-                given_back[task.row.id] = task
-        self._dirty = {**given_back, **self._dirty}
-
-    def _take_fault(self, error: StorageError) -> None:
-        is_new = self._error is None or self._error.code != error.code
-        self._error = error
-        for task in [*self._dirty.values()]:
-            if self._is_promised(task) and not task.is_known:
-                self._refuse(task, error)
-                # A connection that broke in the middle may have written it all the same.
-                self._discarded.append(task.row.id)
-        if is_new:
-            self._on_fault(error)
-
-    def _part_with_keys(self, batch: list[Written], told: str) -> None:
-        """A key of a new task is that of an older one, which was looked for too early.
-
-        What the database has `told` may say which; else it may be any of them.
-        """
-        new = [
-            written.task
-            for written in batch
-            if written.task.row.idempotency_key and not written.task.is_known
-        ]
-        named = [
-            task for task in new if f"=({task.row.client}, {task.row.idempotency_key})" in told
-        ]
-        for task in named or new:
-            if self._is_promised(task):
-                self._refuse(task, KeyTaken())
-            else:
-                self._keys.pop((task.row.client, task.row.idempotency_key), None)
-                task.row.idempotency_key = ""
-
-    def _refuse(self, task: LiveTask, error: Exception) -> None:
-        """Tell who waits for a task's acceptance that it is not."""
-        self._let_go(task)
-        for waiter in task.waiters:
-            if not waiter.done():
-                waiter.set_exception(error)
-
-    def _let_go(self, task: LiveTask) -> None:
-        row = task.row
-        if self._live.get(row.id) is task:
-            del self._live[row.id]
-            self._dirty.pop(row.id, None)
-        if row.idempotency_key and self._keys.get((row.client, row.idempotency_key)) is task:
-            del self._keys[row.client, row.idempotency_key]
-        if task.answer_key is not None and self._answers.get(task.answer_key) is task:
-            del self._answers[task.answer_key]
-
-    def _pass_barriers(self) -> None:
-        """Tell those whose changes are on the disk by now, or cannot get there."""
-        # One whose files are being put outside is not waited for: that may take its time.
-        waiting_now = (task.touched for task in self._dirty.values() if task.writing is None)
-        oldest = next(waiting_now, self._touch_count + 1)
-        waiting, self._barriers = self._barriers, []
-        for barrier in waiting:
-            is_there = barrier.begun <= self._begun_count and barrier.touched < oldest
-            if self._error is None and not is_there:
-                self._barriers.append(barrier)
-            elif not barrier.future.done():
-                barrier.future.set_result(None)
-
-    def hasten(self) -> None:
-        """Write at once what waits, and let nothing wait for long from now on."""
-        self._behind_s = BEHIND_SHARED_S
-        if self._timer is not None and self._error is None:
-            self._timer.cancel()
-            self._flush_all()
-
-    async def settled(self) -> None:
-        """Wait until what has changed by now is on the disk, or cannot get there."""
-        is_asked = bool(self._dirty or self._discarded)
-        if self._error is not None or not (is_asked or self._writing is not None):
-            return
-        future: asyncio.Future[None] = self._loop.create_future()
-        self._barriers.append(_Barrier(self._touch_count, self._begun_count + is_asked, future))
-        self._flush_soon()
-        await future
-
     # ---- after a restart -------------------------------------------------------------
 
     async def take_up(
@@ -588,11 +266,6 @@ class SqlTaskStore:
             self._touch(task)
         return damaged_count
 
-    def try_again(self) -> None:
-        """Try now whether what refused is well again, and not only with the next second."""
-        if self._error is not None:
-            self._flush()
-
     def forget_all(self, error: StorageError) -> None:
         """Forget every task, written or not: they are another gateway's by now.
 
@@ -607,14 +280,6 @@ class SqlTaskStore:
                     waiter.exception()  # not everybody who waits asks for it
         self._discarded.clear()
 
-    async def look_up(self, task_ids: Sequence[TaskId]) -> list[TaskRow]:
-        """Return tasks as the database has them, with their answers; unknown ones are left out.
-
-        Raises:
-            StorageError: The database cannot be read.
-        """
-        return await self._database.read(partial(queries.by_id, task_ids=task_ids))
-
     async def _chunk_facts(self, loaded: Loaded) -> ChunkFacts:
         return await self._database.read(partial(queries.chunk_facts, task_id=loaded.row.id))
 
@@ -623,16 +288,6 @@ class SqlTaskStore:
         task = self._live[row.id] = resume(loaded, chunks=chunks)
         if row.idempotency_key:
             self._keys[row.client, row.idempotency_key] = task
-
-    async def ended_since(self, moment: float) -> list[TaskRow]:
-        """Return tasks that have ended at `moment` or later, without large answers.
-
-        Raises:
-            StorageError: The database cannot be read.
-        """
-        return await self._database.read(
-            partial(queries.ended_since, moment=moment, owner=self._owner)
-        )
 
     # ---- the end of things -----------------------------------------------------------
 
@@ -681,168 +336,6 @@ class SqlTaskStore:
             if self._far is not None:
                 await self._far.remove(keys)
 
-    async def close(self) -> None:
-        """Write what is left, then close the database."""
-        try:
-            async with asyncio.timeout(_CLOSE_S):
-                while self._dirty or self._writing or self._discarded or self._moves:
-                    if self._moves:
-                        await asyncio.wait(self._moves)
-                    await self.settled()
-                    if self._error is not None:
-                        await asyncio.sleep(RETRY_S / 4)
-        except TimeoutError:
-            pass  # the disk refuses: told by `on_fault` long before
-        if self._timer is not None:
-            self._timer.cancel()
-        for move in self._moves:
-            move.cancel()
-        await self._database.close()
-        if self._far is not None:
-            await asyncio.to_thread(self._far.close)
-
-    # ---- reads -----------------------------------------------------------------------
-
-    async def get(self, task_id: TaskId) -> TaskRow | None:
-        """Return the task, or None when it is not known (any more)."""
-        task = self._live.get(task_id)
-        if task is not None:
-            return task.row
-        return await self._database.read(lambda reader: queries.task(reader, "id = ?", task_id))
-
-    async def page(self, query: TaskQuery) -> TaskPage:
-        """Return one page of the tasks asked for, newest first."""
-        await self.settled()
-        found = await self._database.read(lambda reader: queries.page(reader, query))
-        shown = found[: query.limit]
-        has_more = len(found) > query.limit
-        return TaskPage(
-            rows=[self._freshest(loaded) for loaded in shown],
-            next_before=shown[-1].seq if has_more and shown else None,
-        )
-
-    async def ended(self, *, since: float, limit: int) -> list[Ended]:
-        """Return the tasks that ended at or after a moment, the last to end first."""
-        await self.settled()
-        return await self._database.read(partial(queries.ended, since=since, limit=limit))
-
-    def _freshest(self, loaded: Loaded) -> TaskRow:
-        task = self._live.get(loaded.row.id)
-        if task is None:
-            return loaded.row
-        # An end that is not on the disk yet may be taken back by a crash: it is told after that.
-        is_early = task.row.is_durable and task.row.finished_at is not None and not task.is_done
-        return loaded.row if is_early and self._error is None else task.row
-
-    async def entries(
-        self, task_id: TaskId, *, after: int = 0, kinds: frozenset[str] | None = None, limit: int
-    ) -> list[LogEntry]:
-        """Return up to `limit` log entries with a number above `after`."""
-        task = self._live.get(task_id)
-        if task is not None and after >= task.chunk_number:
-            return list(islice(queries.fitting(task.tail, after, kinds), limit))
-        # The tail of now, since what is read below may have been overtaken by then.
-        tail = None if task is None else [*task.tail]
-        load = self._load
-
-        def look(reader: sqlite3.Connection) -> list[LogEntry]:
-            last = queries.last_log(reader, task_id) if tail is None else tail
-            border = last[0].number if last else None
-            found = queries.entries(reader, task_id, after, kinds, limit, load)
-            older = [each for each in found if border is None or each.number < border]
-            return [*older, *queries.fitting(last, after, kinds)][:limit]
-
-        return await self._read_log(task_id, look)
-
-    async def items(
-        self, task_id: TaskId, *, offset: int = 0, limit: int | None = None
-    ) -> list[bytes]:
-        """Return the items of the task's last attempt, as JSON documents."""
-        row = await self.get(task_id)
-        if row is None:
-            return []
-        attempt = row.attempts
-        task = self._live.get(task_id)
-        tail = () if task is None else tuple(task.tail)
-        border = tail[0].number if tail else None
-        load = self._load
-
-        is_elsewhere = task is None and row.finished_at is None  # and its tail in its row
-
-        def look(reader: sqlite3.Connection) -> list[bytes]:
-            nonlocal tail, border
-            if is_elsewhere:
-                tail = tuple(queries.last_log(reader, task_id))
-                border = tail[0].number if tail else None
-            # Not those chunks into which the tail may have gone meanwhile.
-            found, count = queries.items(
-                reader, task_id, attempt, before=border, offset=offset, limit=limit, load=load
-            )
-            rest = [each.body for each in tail if each.kind == "item" and each.attempt == attempt]
-            end = None if limit is None else limit - len(found)
-            return found + rest[max(0, offset - count) :][:end]
-
-        return await self._read_log(task_id, look)
-
-    async def entry(self, task_id: TaskId, number: int) -> LogEntry | None:
-        """Return one log entry."""
-        task = self._live.get(task_id)
-        if task is not None:
-            for each in task.tail:
-                if each.number == number:
-                    return each
-
-        load = self._load
-
-        def look(reader: sqlite3.Connection) -> LogEntry | None:
-            found = queries.entry(reader, task_id, number, load)
-            if found is not None or task is not None:
-                return found
-            last = queries.last_log(reader, task_id)
-            return next((each for each in last if each.number == number), None)
-
-        return await self._read_log(task_id, look)
-
-    @property
-    def _load(self) -> Callable[[Blob], bytes] | None:
-        return None if self._far is None else self._far.read
-
-    async def _read_log(
-        self, task_id: TaskId, look: Callable[[sqlite3.Connection], Found]
-    ) -> Found:
-        # The database's own threads must not wait for a place on another machine.
-        pool = None if self._far is None or self._far.blobs.is_near else self._far.pool
-        try:
-            return await self._database.read(look, pool)
-        except Damaged as error:
-            raise TaskDamaged(task_id=task_id) from error
-
-    async def blob(self, task_id: TaskId, kind: str, number: int) -> Blob | None:
-        """Return what is kept outside of an entry; None when that is inside."""
-        return await self._database.read(
-            partial(queries.blob, task_id=task_id, kind=kind, number=number)
-        )
-
-    async def check_blob(self, blob: Blob) -> bool:
-        """Look a blob over before it is given, where that is cheap; True iff a part is too.
-
-        Raises:
-            BlobMissing, BlobDamaged, BlobUnavailable: It cannot be given.
-        """
-        if self._far is None:  # the gateway before kept blobs, this one does not
-            raise BlobMissing(key=blob.key)
-        await self._far.check(blob)
-        return self._far.blobs.is_near
-
-    async def stream(
-        self, blob: Blob, start: int = 0, stop: int | None = None
-    ) -> AsyncIterator[bytes]:
-        """Yield a blob, or a part of it, piece by piece; raises as `check_blob`."""
-        if self._far is None:
-            raise BlobMissing(key=blob.key)
-        async for piece in self._far.stream(blob, start, stop):
-            yield piece
-
     async def find_by_key(self, client: str, idempotency_key: str) -> TaskRow | None:
         """Return the task that this client made with this key, once it is safe."""
         task = self._keys.get((client, idempotency_key))
@@ -877,7 +370,9 @@ class SqlTaskStore:
     ) -> TaskRow | None:
         """Return a completed task of the same bytes and parameters, ended at or after `since`."""
         key = result_key(digest, parameters)
-        self._note_answers()
+        for answered in self._answered.values():
+            self._answers[answered.note_answer()] = answered
+        self._answered.clear()
         task = self._answers.get(key)
         row = task.row if task is not None else None
         if row is None or (client and row.client != client):
@@ -895,26 +390,3 @@ class SqlTaskStore:
             return None
         is_same = row.digest == digest and plain(row.parameters) == plain(parameters)
         return row if is_same else None
-
-
-def _write(writer: sqlite3.Connection, batch: list[Written], discarded: list[TaskId]) -> None:
-    """Write one transaction."""
-    if not batch and not discarded:
-        statements.probe(writer)
-    statements.delete_tasks(writer, discarded)
-    gone = frozenset(discarded)
-    kept = [written for written in batch if written.record[0] not in gone]
-    statements.keep_tasks(writer, [written.record for written in kept if not written.is_slim])
-    statements.change_tasks(writer, [written.record for written in kept if written.is_slim])
-    chunks = [chunk for written in kept for chunk in written.chunks]
-    if chunks:
-        statements.keep_chunks(writer, chunks)
-    blobs = [row.record for written in kept for row in written.blobs]
-    if blobs:
-        statements.keep_blobs(writer, blobs)
-    results = [result for written in kept if (result := written.result) is not None]
-    if results:
-        statements.keep_results(writer, results)
-    for written in kept:
-        if written.freed_attempt:
-            statements.free_items(writer, written.record[0], written.freed_attempt)

@@ -12,7 +12,15 @@ from functools import cache
 from itertools import chain
 from typing import Any, Final
 
-from zscrape.store.records import COLUMNS, LOADED_COLUMNS, SOUGHT_BY, change_of, load
+from zscrape.store.records import (
+    COLUMNS,
+    LOADED_COLUMNS,
+    RARE_COLUMNS,
+    SOUGHT_BY,
+    USUAL_COLUMNS,
+    change_of,
+    load,
+)
 from zscrape.store.tasks import TaskRow
 
 SELECT_TASKS: Final = f"SELECT {', '.join(LOADED_COLUMNS)} FROM tasks"  # noqa: S608 - constants
@@ -33,25 +41,36 @@ KEYS: Final = {
     "results": ("task_id",),
     "blobs": ("task_id", "kind", "number"),
 }
+_NOTHING_RARE: Final = tuple(RARE_COLUMNS.values())
+# In place of a rare column that may not be NULL and for which no record has a value.
+_LITERALS: Final = {name: "false" for name, nothing in RARE_COLUMNS.items() if nothing is False}
 # What of a task is as it was accepted, for good.
 _LASTING: Final = (
     *("client", "idempotency_key", "script_name"),
     *("origin", "created_at", "group_name"),
 )
-# Rows of a statement: up to 32 any number, so that it is mostly one, and of more a few powers
-# of two. They stay prepared; `database.connect` has room for them.
+# Rows of a statement: up to 32 any number, so that it is mostly one, and of more 64. They stay
+# prepared; `database.connect` has room for them. The values of more would hold the
+# interpreter's lock for as long as a call takes.
 _SMALL_COUNT: Final = 32
-_SIZES: Final = (256, 128, 64, _SMALL_COUNT)
+_SIZES: Final = (64, _SMALL_COUNT)
 
 
 def keep_tasks(writer: sqlite3.Connection, records: Sequence[Sequence[Any]]) -> None:
     """Write tasks, those that are there already over what is there."""
-    _insert(writer, "tasks", records)
+    _insert(writer, "tasks", _even(records))
 
 
 def change_tasks(writer: sqlite3.Connection, records: Sequence[Sequence[Any]]) -> None:
     """Write tasks of which nothing has changed that stands in an index: that is a third of it."""
-    _insert(writer, "tasks", records, kept=SOUGHT_BY)
+    _insert(writer, "tasks", _even(records), kept=SOUGHT_BY)
+
+
+def _even(records: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+    """Return records of one length, in their order: mostly none has anything rare."""
+    if all(len(record) == len(USUAL_COLUMNS) for record in records):
+        return records
+    return [(*record, *_NOTHING_RARE)[: len(COLUMNS)] for record in records]
 
 
 def keep_chunks(writer: sqlite3.Connection, records: Sequence[Sequence[Any]]) -> None:
@@ -82,17 +101,21 @@ def _insert(
         if left_count > _SMALL_COUNT:
             size = next(each for each in _SIZES if each <= left_count)
         values = chain.from_iterable(records[place : place + size])
-        writer.execute(_text(table, size, kept), tuple(values))
+        writer.execute(_text(table, len(records[place]), size, kept), tuple(values))
         place += size
 
 
 @cache
-def _text(table: str, size: int, kept: Sequence[str]) -> str:
-    """Return the statement for so many rows; of those that are there, `kept` stay."""
-    columns, keys = RECORD_COLUMNS[table], KEYS[table]
+def _text(table: str, width: int, size: int, kept: Sequence[str]) -> str:
+    """Return the statement for so many rows; of those that are there, `kept` stay.
+
+    Of a row only the first `width` columns have values; the others are empty.
+    """
+    all_columns, keys = RECORD_COLUMNS[table], KEYS[table]
     lasting = {*keys, *kept, *(_LASTING if table == "tasks" else ())}
-    changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in lasting)
-    values = f"({', '.join('?' * len(columns))})"
+    changes = ", ".join(f"{name} = excluded.{name}" for name in all_columns if name not in lasting)
+    columns = [*all_columns[:width], *(name for name in all_columns[width:] if name in _LITERALS)]
+    values = f"({', '.join(['?'] * width + [_LITERALS[name] for name in columns[width:]])})"
     return (
         f"INSERT INTO {table} ({', '.join(columns)})"  # noqa: S608 - constants
         f" VALUES {', '.join([values] * size)}"
