@@ -1,10 +1,11 @@
 """1,000 workers: what their beats cost a gateway, and tasks through that many sockets.
 
 The beats are heard by a whole gateway, beside itself with nobody connected; calls are made to it
-in turns with one that has four workers. The tasks go through the router and its dispatcher alone,
-without HTTP and store, to 10 workers and to 1,000, all of which answer at once from one other
-process; beside them a bare ROUTER, to which 1,000 answer as well. What is told of a task's
-processor time is without that of the beats.
+in turns with others that have four workers and 16. Of 16 calls in flight four go to each of four
+workers, in one packet where they come together; with 16 workers and more each has its own. The
+tasks go through the router and its dispatcher alone, without HTTP and store, to 10 workers and to
+1,000, all of which answer at once from one other process; beside them a bare ROUTER, to which
+1,000 answer as well. What is told of a task's processor time is without that of the beats.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from zscrape.model import HeartbeatPolicy, QueuePolicy, TaskSpec
 
 WORKER_COUNT = 1_000
 FEW_COUNT = 4
+CALL_COUNT = 16  # in flight, and workers for one call each
 SLOT_COUNT = 4
 IN_FLIGHT_COUNT = 1_000
 ROUND_COUNT = 3
@@ -53,9 +55,9 @@ def _call_us(running: Gateway) -> float:
     before_s, began_at = cpu_s(pid), time.perf_counter()
     time.sleep(ROUND_S)
     beats_share = (cpu_s(pid) - before_s) / (time.perf_counter() - began_at)
-    running.drive("/scrape", _CALL, in_flight=16)
+    running.drive("/scrape", _CALL, in_flight=CALL_COUNT)
     before_s, began_at = cpu_s(pid), time.perf_counter()
-    count = len(running.drive("/scrape", _CALL, in_flight=16))
+    count = len(running.drive("/scrape", _CALL, in_flight=CALL_COUNT))
     used_s = cpu_s(pid) - before_s - beats_share * (time.perf_counter() - began_at)
     return used_s / count * 1e6
 
@@ -70,19 +72,31 @@ def _beats() -> dict[str, float]:
         alone, alone_mb = _used_percent(pid), _memory_mb(pid)
         others.enter_context(simulated(home, WORKER_COUNT, slots=SLOT_COUNT))
         beating, beating_mb = _used_percent(pid), _memory_mb(pid)
-        few = others.enter_context(gateway())
-        slots = SLOT_COUNT * WORKER_COUNT // FEW_COUNT
-        others.enter_context(simulated(few.folder / "home", FEW_COUNT, slots=slots))
-        calls = [(_call_us(few), _call_us(many)) for _ in range(ROUND_COUNT)]
+        gateways = {WORKER_COUNT: many}
+        for count in (FEW_COUNT, CALL_COUNT):
+            few = gateways[count] = others.enter_context(gateway())
+            slots = SLOT_COUNT * WORKER_COUNT // count
+            others.enter_context(simulated(few.folder / "home", count, slots=slots))
+        calls_us = [
+            {count: _call_us(gateways[count]) for count in sorted(gateways)}
+            for _ in range(ROUND_COUNT)
+        ]
+
+    def ratio_to(count: int) -> float:
+        return median(round_us[WORKER_COUNT] / round_us[count] for round_us in calls_us)
+
     return {
         "connection_kb": (beating_mb - alone_mb) * 1e3 / WORKER_COUNT,
         "alone_cpu_percent": alone,
         "alone_mb": alone_mb,
         "beating_cpu_percent": beating,
         "beating_mb": beating_mb,
-        "call_us_4_workers": median(few_us for few_us, _ in calls),
-        "call_us_1000_workers": median(many_us for _, many_us in calls),
-        "call_ratio": median(many_us / few_us for few_us, many_us in calls),
+        **{
+            f"call_us_{count}_workers": median(round_us[count] for round_us in calls_us)
+            for count in sorted(gateways)
+        },
+        "call_ratio": ratio_to(FEW_COUNT),
+        f"call_ratio_to_{CALL_COUNT}": ratio_to(CALL_COUNT),
     }
 
 

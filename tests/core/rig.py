@@ -66,9 +66,11 @@ def decisions(effects: list[DispatcherEffect]) -> list[DispatcherEffect]:
 class Rig:
     """One dispatcher; a worker `a` speaks through the connection `a`."""
 
-    def __init__(self, queue: QueuePolicy | None = None) -> None:
+    def __init__(
+        self, queue: QueuePolicy | None = None, *, heartbeat: HeartbeatPolicy = HEARTBEAT
+    ) -> None:
         self.dispatcher = Dispatcher(
-            gateway_id="g", boot="b1", heartbeat=HEARTBEAT, queue=queue or QueuePolicy()
+            gateway_id="g", boot="b1", heartbeat=heartbeat, queue=queue or QueuePolicy()
         )
         self.now = 0.0
         self._seqs: dict[str, int] = {}

@@ -24,6 +24,7 @@ from zscrape.core.storenotes import (
 )
 from zscrape.errors import Draining, NotFound, QueueFull
 from zscrape.model import (
+    HeartbeatPolicy,
     LockRequest,
     Outcome,
     OutcomeCode,
@@ -38,6 +39,7 @@ from zscrape.wire import (
     Done,
     Drain,
     Events,
+    GatewayHeartbeat,
     Goodbye,
     Need,
     Prepare,
@@ -166,12 +168,41 @@ def test_leaving_worker_is_told_of_its_outcomes_sooner(rig: Rig) -> None:
     assert sends(second, Stored) == [Stored((("after", 1),))]
 
 
+def test_outcomes_are_acknowledged_right_before_the_next_beat(rig: Rig) -> None:
+    """What leaves with a beat costs no packet and wakes nobody on its own."""
+    rig.join("a")
+    rig.join("b")
+    rig.submit("t")
+    rig.done("a", "t")
+
+    told = [(send.peer, type(send.message)) for send in rig.tick(1.0) if isinstance(send, Send)]
+
+    assert told == [(b"a", Stored), (b"a", GatewayHeartbeat), (b"b", GatewayHeartbeat)]
+
+
+def test_outcomes_are_acknowledged_although_no_beat_comes() -> None:
+    """Beats may be rare: a worker is told in time, and others when theirs has come."""
+    rig = Rig(heartbeat=HeartbeatPolicy(interval_s=10.0, lease_s=60.0))
+    rig.join("a")
+    rig.join("b")
+    told = []
+    for at, name in ((0.0, "a"), (NOTE_DELAY_S / 2, "b")):
+        rig.tick(at)
+        rig.submit(name)
+        rig.done(name, name)
+    for at in (NOTE_DELAY_S, NOTE_DELAY_S * 1.5):
+        told.append(sends(rig.tick(at), Stored))
+
+    assert told == [[Stored((("a", 1),))], [Stored((("b", 1),))]]
+
+
 def test_lost_worker_is_not_told_of_its_outcomes(rig: Rig) -> None:
     """Whoever has left before its outcomes are acknowledged is not spoken to."""
     rig.join("a")
     rig.submit("t")
     rig.done("a", "t")
     rig.hear("a", Goodbye("s1"))
+    rig.join("b")
 
     assert sends(rig.tick(NOTE_DELAY_S), Stored) == []
 

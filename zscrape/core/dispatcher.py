@@ -89,13 +89,17 @@ class Dispatcher:
         is_store_behind: bool = False,
     ) -> None:
         self._lives = Lives(heartbeat=heartbeat, policy=queue)
+        self._store_notes = StoreNotes(self._lives, beat_interval_s=heartbeat.interval_s)
         self._members = Membership(
-            self._lives, gateway_id=gateway_id, boot=boot, heartbeat=heartbeat
+            self._lives,
+            self._store_notes,
+            gateway_id=gateway_id,
+            boot=boot,
+            heartbeat=heartbeat,
         )
         self._pool = self._lives.pool
         self._lost_after_s = heartbeat.lost_after_s
         self._is_refusing = False
-        self._store_notes = StoreNotes(self._lives, beat_interval_s=heartbeat.interval_s)
         self._is_store_behind = is_store_behind
         self._handlers: dict[type, Callable[[Worker, Any, float], None]] = {
             Heartbeat: self._heard_beat,

@@ -8,6 +8,7 @@ from zscrape.core.admission import hello_fault, warm_fits
 from zscrape.core.effects import Ignored, Send, WorkerJoined, WorkerLost, WorkerSuspected
 from zscrape.core.entities import BROWSER_TAG, Leftover, Worker
 from zscrape.core.lives import Lives
+from zscrape.core.storenotes import StoreNotes
 from zscrape.core.task import Place
 from zscrape.model import Attempt, HeartbeatPolicy, WorkerId
 from zscrape.wire import (
@@ -43,9 +44,16 @@ class Membership:
     """Bring workers in, hear that they live, and take their losses to `Lives`."""
 
     def __init__(
-        self, lives: Lives, *, gateway_id: str, boot: str, heartbeat: HeartbeatPolicy
+        self,
+        lives: Lives,
+        store_notes: StoreNotes,
+        *,
+        gateway_id: str,
+        boot: str,
+        heartbeat: HeartbeatPolicy,
     ) -> None:
         self._lives = lives
+        self._store_notes = store_notes
         self._pool = lives.pool
         self._gateway_id = gateway_id
         self._boot = boot
@@ -375,6 +383,7 @@ class Membership:
                 beat = GatewayHeartbeat(
                     self._boot, worker.beat_seq, queued_count, worker.is_draining
                 )
+                self._store_notes.tell(worker)  # right before: the two leave together
                 out.append(Send(worker.peer, beat))
 
     def _begin_round(self, now: float) -> None:

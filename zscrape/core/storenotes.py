@@ -1,7 +1,9 @@
-"""Telling workers that their outcomes are kept: soon, and many in one message.
+"""Telling workers that their outcomes are kept: many in one message, and along with a beat.
 
 Nobody waits for it (a worker frees memory, and does not repeat itself), so it may take a
-moment; a message for each outcome would cost both sides as much as the outcome itself.
+moment; a message for each outcome would cost both sides as much as the outcome itself. With a
+thousand workers each has one outcome now and then: what is said right before a beat leaves with
+it, and wakes nobody on its own.
 """
 
 from __future__ import annotations
@@ -9,19 +11,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import inf
 
+from msgspec import Struct
+
 from zscrape.core.effects import Send
 from zscrape.core.entities import Worker
 from zscrape.core.lives import Lives
 from zscrape.model import Attempt
 from zscrape.wire import Stored
 
-# Well below the worker's 2 s before it repeats an outcome. With a thousand workers each has one
-# outcome now and then: told soon, each would cost a message more.
-NOTE_DELAY_S = 0.5
+# So long an outcome waits for its worker's next beat: below the 2 s after which a worker repeats
+# it, in seconds, and below the silence after which one is given up, in beats.
+NOTE_DELAY_S = 1.25
+NOTE_DELAY_BEATS = 1.25
 # What is large fills the worker's memory meanwhile, and one that leaves waits for it.
 NOTE_SOON_S = 0.05
 NOTE_LARGE_BYTES = 32 * 1024
 NOTE_LIMIT_COUNT = 256
+
+
+class _Note(Struct):
+    due_at: float  # unless a beat comes first
+    attempts: list[Attempt]
 
 
 class StoreNotes:
@@ -29,12 +39,12 @@ class StoreNotes:
 
     def __init__(self, lives: Lives, *, beat_interval_s: float) -> None:
         self._lives = lives
-        # A worker that is heard no more should have been told before it is given up.
-        self._delay_s = min(NOTE_DELAY_S, beat_interval_s / 2)
-        self._untold: dict[Worker, list[Attempt]] = {}
+        self._delay_s = min(NOTE_DELAY_S, NOTE_DELAY_BEATS * beat_interval_s)
+        self._untold: dict[Worker, _Note] = {}  # the first due first
         # Heard and not stored yet: who has said it, and how large it is.
         self._owed: dict[Attempt, tuple[Worker, int]] = {}
-        self.next_at = inf  # iff nothing is untold
+        self._all_at = inf  # when all are told, due or not
+        self.next_at = inf  # no later than any of them is due; early is harmless
 
     def owe(self, worker: Worker, attempt: Attempt, *, size_bytes: int) -> None:
         """Note that an outcome was heard and is to be stored."""
@@ -57,22 +67,22 @@ class StoreNotes:
 
     def add(self, worker: Worker, attempt: Attempt, now: float, *, size_bytes: int) -> None:
         """Note that an outcome is kept."""
-        attempts = self._untold.get(worker)
-        if attempts is None:
-            attempts = self._untold[worker] = []
-        attempts.append(attempt)
-        if self.next_at == inf:
-            self.next_at = now + self._delay_s
+        note = self._untold.get(worker)
+        if note is None:
+            note = self._untold[worker] = _Note(now + self._delay_s, [])
+            if note.due_at < self.next_at:
+                self.next_at = note.due_at
+        note.attempts.append(attempt)
         if worker.is_leaving or size_bytes >= NOTE_LARGE_BYTES:
             self.hasten(now)
-        if len(attempts) >= NOTE_LIMIT_COUNT:
-            self._tell(worker, attempts)
-            attempts.clear()
+        if len(note.attempts) >= NOTE_LIMIT_COUNT:
+            self.tell(worker)
 
     def hasten(self, now: float) -> None:
         """Tell soon what is untold: somebody waits for it."""
         if self._untold:
-            self.next_at = min(self.next_at, now + NOTE_SOON_S)
+            self._all_at = min(self._all_at, now + NOTE_SOON_S)
+            self.next_at = min(self.next_at, self._all_at)
 
     def hurry(self, now: float) -> None:
         """Wait for company no longer: this gateway is about to end, and workers wait for it."""
@@ -83,12 +93,17 @@ class StoreNotes:
         """Tell what is due."""
         if self.next_at > now:
             return
-        self.next_at = inf
-        for worker, attempts in self._untold.items():
-            # One that was lost meanwhile asks by repeating its outcome.
-            if attempts and self._lives.pool.workers.get(worker.id) is worker:
-                self._tell(worker, attempts)
-        self._untold.clear()
+        by = inf if self._all_at <= now else now
+        for worker, note in [*self._untold.items()]:
+            if note.due_at > by:
+                self.next_at = min(note.due_at, self._all_at)
+                return
+            self.tell(worker)
+        self._all_at = self.next_at = inf
 
-    def _tell(self, worker: Worker, attempts: list[Attempt]) -> None:
-        self._lives.out.append(Send(worker.peer, Stored(tuple(attempts))))
+    def tell(self, worker: Worker) -> None:
+        """Tell a worker now of what is untold, if there is anything."""
+        note = self._untold.pop(worker, None)
+        # One that was lost meanwhile asks by repeating its outcome.
+        if note is not None and self._lives.pool.workers.get(worker.id) is worker:
+            self._lives.out.append(Send(worker.peer, Stored(tuple(note.attempts))))
