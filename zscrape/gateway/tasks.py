@@ -511,6 +511,11 @@ class TaskService:
             return None
         return self._store.kept(task_id, is_urgent=True)
 
+    def is_unfenced(self, task_id: TaskId) -> bool:
+        """True iff `fence` holds back no attempt of this task, whatever is told of it."""
+        row = self._ledger.get(task_id)
+        return row is not None and not row.is_durable
+
     # ---- waiting ---------------------------------------------------------------------
 
     def watch_end(self, row: TaskRow) -> asyncio.Future[None]:
