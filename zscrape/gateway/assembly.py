@@ -479,7 +479,7 @@ async def _recover(
     store: SqlTaskStore, service: TaskService, router: Router, settings: Settings
 ) -> None:
     """Take up what the process before has left, and hold Runs back from now on."""
-    router.fence, router.is_unfenced = service.fence, service.is_unfenced
+    router.fence = service.fence
     began_at = time.monotonic()
     found = await service.recover(store, router, settings.heartbeat)
     if not found.is_empty:

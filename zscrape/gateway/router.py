@@ -84,19 +84,13 @@ def _send_at_once(_task_id: TaskId) -> None:
     """Hold nothing back: the fence of a gateway that promises nothing beyond its own life."""
 
 
-def _wait_for_facts(_task_id: TaskId) -> bool:
-    """Ask the fence of every Run, once the facts before it are told."""
-    return False
-
-
 class Router:
     """Owns the ROUTER socket and the dispatcher behind it; made and used in one running loop.
 
     `on_effect` is called in the loop's thread with every effect that is not a send, also
     before `submit` returns. `pack` gives the bytes of a script by digest, or None. `fence` is
-    asked with every Run: what it returns must be done before the Run may leave; of a task that
-    `is_unfenced` the first Run may leave before anything is told of it. `secrets_for` gives the
-    values that a Run takes along, `budgeted_for` the sites that it must ask with care.
+    asked with every Run: what it returns must be done before the Run may leave. `secrets_for`
+    gives the values that a Run takes along, `budgeted_for` the sites that it must ask with care.
     `on_question` hears what attempts ask; the answer is given by `tell`.
     """
 
@@ -111,7 +105,6 @@ class Router:
         pack: Callable[[str], Awaitable[bytes | None]],
     ) -> None:
         self.fence: Fence = _send_at_once
-        self.is_unfenced: Callable[[TaskId], bool] = _wait_for_facts
         self.secrets_for: Callable[[RunSpec], dict[str, str]] = _grant_nothing
         self.budgeted_for: Callable[[RunSpec], tuple[str, ...] | None] = _know_nothing
         self.on_question: Callable[[Question], None] = self._answer_nothing
@@ -224,14 +217,15 @@ class Router:
             return "stalled"
         return ""
 
-    def submit(self, spec: TaskSpec) -> None:
-        """Accept a task.
+    def submit(self, spec: TaskSpec, *, is_free: bool = False) -> None:
+        """Accept a task; of one that `is_free` no fence would hold back the first Run.
 
         Raises:
             QueueFull, LockHeld, Draining: It was not accepted and nothing has changed.
         """
         effects = self._dispatcher.submit(spec, now=time.monotonic())
-        self._hand_on(effects)
+        if is_free and not self._is_settling and len(effects) == _QUEUED_ASSIGNED_SENT:
+            self._hand_on(effects)
         self._act(effects)
 
     def client_counts(self) -> dict[str, int]:
@@ -537,14 +531,11 @@ class Router:
         Only the first of a turn, since each message on its own wakes libzmq's thread, and only
         one that nothing is to be sent before. One that cannot leave stays among the effects.
         """
-        if self._is_settling or self._outbox or len(effects) != _QUEUED_ASSIGNED_SENT:
-            return
         send = effects[-1]
-        if type(send) is not Send or type(send.message) is not wire.Run:
+        if self._outbox or type(send) is not Send or type(send.message) is not wire.Run:
             return
         run, passage = send.message, self._passages.get(send.peer)
-        is_shut = passage is not None and passage.is_closed
-        if is_shut or run.run.secrets or not self.is_unfenced(run.task_id):
+        if run.run.secrets or (passage is not None and passage.is_closed):
             return
         if self._send(send.peer, wire.encode(self._complete(run) if run.run.kit else run)):
             self._has_sent = True

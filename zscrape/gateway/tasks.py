@@ -116,6 +116,7 @@ class TaskService:
         limit_of: ClientLimit = no_limit,
     ) -> None:
         self.elsewhere: Elsewhere = Nowhere()
+        self.is_alone = True  # no other gateway may come to have tasks of this one
         self.admit: Admission = admit_all
         self.entered: Callable[[TaskId], None] = note_nothing  # after `admit`, queued or not
         self._router = router
@@ -361,11 +362,12 @@ class TaskService:
 
     def _submit(self, prepared: Prepared) -> ZscrapeError | None:
         """Queue a task that is kept; return why it is refused."""
-        self._ledger.open(prepared.row)
+        row = prepared.row
+        self._ledger.open(row)
         try:
-            self._router.submit(prepared.spec)
+            self._router.submit(prepared.spec, is_free=self.is_alone and not row.is_durable)
         except ZscrapeError as error:
-            self._ledger.close(prepared.row.id)
+            self._ledger.close(row.id)
             return error
         self._reuse.note(prepared)
         return None
@@ -510,11 +512,6 @@ class TaskService:
         if row is None or not row.is_durable:
             return None
         return self._store.kept(task_id, is_urgent=True)
-
-    def is_unfenced(self, task_id: TaskId) -> bool:
-        """True iff `fence` holds back no attempt of this task, whatever is told of it."""
-        row = self._ledger.get(task_id)
-        return row is not None and not row.is_durable
 
     # ---- waiting ---------------------------------------------------------------------
 

@@ -106,6 +106,11 @@ class Catalogue:
         self._absent: dict[tuple[str, str], float] = {}  # digests nobody has: until when
         self._flights: Flights[tuple[str, str | None], Script] = Flights()
 
+    def at_hand(self, name: str, version: str | None = None) -> Script | None:
+        """Return what `resolve` would, where one look says that it is what it was; else None."""
+        warm = self._warm.get((name, version))
+        return warm.script if warm is not None and self._still_holds(warm) else None
+
     async def resolve(self, name: str, version: str | None = None) -> Script:
         """Return the script that a request means; its bytes are in the cache when this returns.
 
@@ -123,9 +128,10 @@ class Catalogue:
             SignatureInvalid: Its signature is a lie, or lacks where one is required.
             RepositoryUnavailable: A repository cannot be read, and nothing usable is cached.
         """
+        script = self.at_hand(name, version)
+        if script is not None:
+            return script
         warm = self._warm.get((name, version))
-        if warm is not None and self._still_holds(warm):
-            return warm.script
         try:
             return await self._flights.join((name, version), lambda: self._resolve(name, version))
         except RepositoryUnavailable:
