@@ -59,7 +59,7 @@ class LoopRouter:
         """Say why the link does not work, as the test wants it."""
         return self.link_fault
 
-    def submit(self, spec: TaskSpec) -> None:
+    def submit(self, spec: TaskSpec, *, is_free: bool = False) -> None:
         """Accept a task."""
         effects = self.dispatcher.submit(spec, now=time.monotonic())
         self.submitted_count += 1

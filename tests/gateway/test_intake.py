@@ -82,13 +82,16 @@ async def test_a_turn_shares_one_look(gateway, monkeypatch, is_warm):
     script: Script = await gateway.catalogue.resolve("page", None)
     looks = []
 
-    async def look(name: str, version: str | None) -> Script:
+    def look(name: str, version: str | None) -> Script | None:
         looks.append((name, version))
-        if not is_warm:
-            await asyncio.sleep(0)
+        return script if is_warm else None
+
+    async def resolve(_name: str, _version: str | None) -> Script:
+        await asyncio.sleep(0)
         return script
 
-    monkeypatch.setattr(gateway.catalogue, "resolve", look)
+    monkeypatch.setattr(gateway.catalogue, "at_hand", look)
+    monkeypatch.setattr(gateway.catalogue, "resolve", resolve)
 
     await asyncio.gather(*(_prepare(gateway, _request()) for _ in range(50)))
     first_turn_count = len(looks)

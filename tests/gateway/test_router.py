@@ -150,17 +150,21 @@ def spec(task_id: str) -> TaskSpec:
     return TaskSpec(id=task_id, run=RunSpec(PIN), match_timeout_s=60.0)
 
 
-async def test_a_thousand_workers_that_went_at_once(router: Router, facts: Facts) -> None:
+@pytest.mark.parametrize("is_free", [False, True])
+async def test_a_thousand_workers_that_went_at_once(
+    router: Router, facts: Facts, is_free: bool
+) -> None:
     """A task for whom one worker after the other turns out to be gone waits in the end."""
     for number in range(1_200):
         hello = wire.Hello(wire.PROTOCOL, f"gone-{number}", "s", 1, 1)
         router._dispatcher.receive(b"gone-%d" % number, hello, now=time.monotonic())
 
-    router.submit(spec("t"))
+    router.submit(spec("t"), is_free=is_free)
     await asyncio.sleep(0)  # what is decided leaves at the end of the turn
 
     suspected = [fact for fact in facts.seen if isinstance(fact, WorkerSuspected)]
     assert len(suspected) == 1_200
+    assert facts.seen[:2] == [TaskQueued("t", 0), TaskAssigned("t", 1, "gone-0")]
     assert router.explain("t") is not None
 
 
@@ -325,6 +329,59 @@ async def test_what_was_decided_leaves_before_the_link_ends(router: Router, deal
     assert (await dealer.hear(wire.Drain)).is_draining
 
 
+async def test_a_run_that_nothing_holds_back_leaves_before_its_facts(
+    router: Router, dealer: Dealer, facts: Facts
+) -> None:
+    """Its worker begins while they are told: whoever has a fault then holds up no Run."""
+    router.budgeted_for = lambda run: ("shop.example",)
+    await dealer.say(wire.Hello(wire.PROTOCOL, "w", "s", 3, 3))
+    await dealer.hear(wire.Welcome)
+
+    def fail(fact: DispatcherEffect) -> None:
+        facts.tell(fact)
+        raise LookupError(fact)
+
+    router._on_effect = fail
+    with pytest.raises(LookupError):
+        router.submit(TaskSpec(id="first", run=RunSpec(PIN, kit=("http",))), is_free=True)
+    router._on_effect = facts.tell
+    router.submit(spec("second"), is_free=True)
+    router.submit(spec("third"), is_free=True)
+    runs = [await dealer.hear(wire.Run) for _ in range(3)]
+
+    assert [run.task_id for run in runs] == ["first", "second", "third"]
+    assert runs[0].budgeted == ("shop.example",)
+    assert facts.seen[-5:] == [
+        TaskQueued("first", 0),
+        TaskQueued("second", 0),
+        TaskAssigned("second", 1, "w"),
+        TaskQueued("third", 0),
+        TaskAssigned("third", 1, "w"),
+    ]
+
+
+async def test_no_run_overtakes_what_was_decided_before(router: Router, dealer: Dealer) -> None:
+    """What is to be sent first leaves first; a worker that is shut out gets nothing."""
+    router.secrets_for = lambda run: dict.fromkeys(run.secrets, "of the moment")
+    await dealer.say(wire.Hello(wire.PROTOCOL, "w", "s", 3, 3))
+    await dealer.hear(wire.Welcome)
+
+    router.drain_worker("w", is_draining=True)
+    router.drain_worker("w", is_draining=False)
+    router.submit(TaskSpec(id="t", run=RunSpec(PIN, secrets=("PASSWORD",))), is_free=True)
+    said = [await dealer.hear(wire.Drain | wire.Run) for _ in range(3)]
+    passage = next(iter(router._passages.values()))
+    passage.is_closed = True
+    router.submit(spec("late"), is_free=True)
+    await asyncio.sleep(0)
+    passage.is_closed = False
+    router.drain_worker("w", is_draining=True)
+
+    assert [type(each) for each in said] == [wire.Drain, wire.Drain, wire.Run]
+    assert said[2].secrets == {"PASSWORD": "of the moment"}
+    assert isinstance(await dealer.hear(wire.Drain | wire.Run), wire.Drain)
+
+
 async def test_script_bytes_are_given(dealer: Dealer) -> None:
     """A worker gets the bytes of a digest that the gateway has, and None for others."""
     await dealer.say(hello())
@@ -335,7 +392,10 @@ async def test_script_bytes_are_given(dealer: Dealer) -> None:
     assert await dealer.hear(wire.Give) == wire.Give(2, None)
 
 
-async def test_run_that_cannot_leave_costs_its_task_nothing(router: Router, facts: Facts) -> None:
+@pytest.mark.parametrize("is_free", [False, True])
+async def test_run_that_cannot_leave_costs_its_task_nothing(
+    router: Router, facts: Facts, is_free: bool
+) -> None:
     """A worker that has vanished is suspect, and the task sent to it waits for another."""
     gone = await Dealer.of(router, "gone")
     await gone.say(hello("gone"))
@@ -343,7 +403,7 @@ async def test_run_that_cannot_leave_costs_its_task_nothing(router: Router, fact
     gone.close()
     await facts.wait_for(lambda fact: isinstance(fact, WorkerSuspected))
 
-    router.submit(spec("t"))
+    router.submit(spec("t"), is_free=is_free)
     heir = await Dealer.of(router, "heir")
     await heir.say(hello("heir"))
     run = await heir.hear(wire.Run)

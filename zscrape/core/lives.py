@@ -6,6 +6,7 @@ It knows nothing of messages' order, sessions or beats: that is the dispatcher's
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from math import inf
 from typing import Final
@@ -76,7 +77,7 @@ class Lives:
         self._lease_ms = round(heartbeat.lease_s * 1000)
         self._policy = policy
         self._turns = Turns()
-        self.client_counts: dict[str, int] = {}  # of tasks that have not ended
+        self.client_counts: dict[str, int] = defaultdict(int)  # of tasks that have not ended
         self.elsewhere: Mapping[str, int] = {}  # the same, at other gateways
         self._seq = 0
 
@@ -210,7 +211,7 @@ class Lives:
             inf if spec.deadline_s is None else now + spec.deadline_s,
         )
         self.tasks[spec.id] = task
-        self.client_counts[spec.client] = self.client_counts.get(spec.client, 0) + 1
+        self.client_counts[spec.client] += 1
         return task
 
     def _claim(self, task: Task, key: str, now: float) -> None:

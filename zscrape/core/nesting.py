@@ -33,8 +33,12 @@ def depth_of(document: bytes, limit: int) -> int:
     after some rounds is deep, and counted bracket by bracket; where that would take long, in a
     document with tens of thousands of such places, it is told as deeper than the limit.
     """
-    if len(document) <= limit or not _has_more_openings(document, limit):
-        return 0  # it cannot nest deeper than it has openings
+    # It cannot nest deeper than it has openings.
+    if len(document) <= _COUNTED_AT_ONCE_BYTES:
+        if document.count(b"[") + document.count(b"{") <= limit:
+            return 0
+    elif not _has_more_openings(document, limit):
+        return 0
     brackets = _brackets(document)
     depth = 0
     left_bytes = len(document) * _READ_PER_BYTE + _FREE_BYTES
@@ -53,8 +57,6 @@ def depth_of(document: bytes, limit: int) -> int:
 
 
 def _has_more_openings(document: bytes, limit: int) -> bool:
-    if len(document) <= _COUNTED_AT_ONCE_BYTES:
-        return document.count(b"[") + document.count(b"{") > limit
     found_count = 0
     for sign in (b"[", b"{"):  # to look for the next one goes twenty times as fast as to count
         at = document.find(sign)

@@ -94,7 +94,11 @@ class Access:
         if not presented.key:
             return self._by_session(headers, method)
         now = self._clock()
-        known = self._find(presented.digest)
+        known: Known | None = None
+        if compare_digest(self._first.digest, presented.digest):
+            known = self._first
+        elif self._keys is not None:
+            known = self._keys.find(presented.digest)
         if known is None or peer not in known.peers:
             self._check_guesses(peer, now)
         if known is None:
@@ -170,10 +174,6 @@ class Access:
             return True
         known = self._keys.known(client.id) if self._keys is not None else None
         return known is not None and known.revoked_at is None
-
-    def _find(self, digest: bytes) -> Known | None:
-        first = self._first if compare_digest(self._first.digest, digest) else None
-        return first or (self._keys.find(digest) if self._keys is not None else None)
 
 
 def _check_time(known: Known, now: float) -> None:

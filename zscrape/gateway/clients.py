@@ -109,6 +109,17 @@ class Client(Struct, frozen=True):
         metadata = {**metadata, "group": self.groups[0]}
         return msgspec.structs.replace(asked, metadata=metadata)
 
+    def narrowed(self, asked: Asked) -> Asked:
+        """Return the request of a task as this client may make it.
+
+        Raises:
+            ScriptForbidden: The script is none of its own.
+            GroupForbidden: The group is none of its own.
+        """
+        if self.scripts:
+            self.check_script(asked.script_name)
+        return self.grouped(asked) if self.groups else asked
+
     def check_shared(self, script_name: str) -> None:
         """Refuse what a script keeps for all of its groups to a key of some of them.
 

@@ -290,7 +290,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def _begin_again(self, head: Head, data: bytes) -> None:
         """Begin with a call whose head is that of the call before, byte by byte."""
         self._idle_at = inf
-        self._disarm()
+        if self._timer is not None:
+            self._disarm()
         body, call = data[len(head.raw) :], self._whole
         if call is not None and call.is_over and call.cycle is self.cycle:
             call.renew(self.server_state, body, self.on_response_complete)

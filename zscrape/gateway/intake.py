@@ -98,7 +98,7 @@ class Intake:
         self._defaults = dict(defaults)
         self._clock = clock
         self._checks = ParameterChecks()
-        self._turn: dict[tuple[str, str | None], Script] | None = None
+        self._turn: dict[tuple[str, str | None], Script] = {}  # looked at in this turn
 
     async def prepare(
         self,
@@ -142,10 +142,9 @@ class Intake:
             if default.parameters:
                 params = {**default.parameters, **params}
                 given = _ENCODE(params)
-        # A coroutine that need not wait costs a call three times over: here are four of them.
-        script = None if self._turn is None else self._turn.get((request.script_name, version))
+        script = self._at_hand(request.script_name, version)
         if script is None:
-            script = await self._resolve(request.script_name, version)
+            script = await self._catalogue.resolve(request.script_name, version)
         if script.run.secrets:
             self._check_secrets(script.run)
         if not self._checks.is_plainly_good(script, params):
@@ -175,7 +174,8 @@ class Intake:
             client=client,
             trace_id=trace_id,
         )
-        row.webhook_url, row.webhook_events = webhook_of(request, at)
+        if request.webhook is not None or request.webhook_url is not None:
+            row.webhook_url, row.webhook_events = webhook_of(request, at)
         if lock is not None:
             row.lock_key, row.overlap = lock.key, lock.overlap
         policy = self._policy
@@ -207,25 +207,22 @@ class Intake:
         if rate is not None:
             require(self._buckets.take(name, rate, now=self._clock()), "script")
 
-    async def _resolve(self, name: str, version: str | None) -> Script:
-        """Resolve a script; requests that run in one turn of the loop share one look at it.
+    def _at_hand(self, name: str, version: str | None) -> Script | None:
+        """Return a script that need not be waited for; requests of one turn share a look at it.
 
-        The look costs three system calls, a quarter of a call under load. Sharing it loses
+        The look costs four system calls, a quarter of a call under load. Sharing it loses
         nothing: what runs in a turn had arrived before the turn began, so an edit that was
         made before a request was sent is seen by it.
         """
         turn = self._turn
-        if turn is None:
-            turn = self._turn = {}
-            asyncio.get_running_loop().call_soon(self._end_turn)
         script = turn.get((name, version))
         if script is None:
-            # If this waits, the turn is over, and what is put into it is found by nobody.
-            script = turn[name, version] = await self._catalogue.resolve(name, version)
+            script = self._catalogue.at_hand(name, version)
+            if script is not None:
+                if not turn:
+                    asyncio.get_running_loop().call_soon(turn.clear)
+                turn[name, version] = script
         return script
-
-    def _end_turn(self) -> None:
-        self._turn = None
 
 
 def _retry(asked: RetryRequest, script: Script, at: str) -> RetryPolicy:

@@ -55,6 +55,9 @@ _STALL_S = 1.0
 # Of a thousand workers one is to be looked at each millisecond: they are looked at together.
 _TICK_GAP_S = 0.02
 
+# Effects of a task that finds a slot at once: two facts and its Run.
+_QUEUED_ASSIGNED_SENT = 3
+
 # Connections whose sender is remembered; beyond that it is asked of libzmq again.
 _PASSAGE_LIMIT_COUNT = 65_536
 # Between telling a worker that it is revoked and cutting its connection.
@@ -217,13 +220,16 @@ class Router:
             return "stalled"
         return ""
 
-    def submit(self, spec: TaskSpec) -> None:
-        """Accept a task.
+    def submit(self, spec: TaskSpec, *, is_free: bool = False) -> None:
+        """Accept a task; of one that `is_free` no fence would hold back the first Run.
 
         Raises:
             QueueFull, LockHeld, Draining: It was not accepted and nothing has changed.
         """
-        self._act(self._dispatcher.submit(spec, now=time.monotonic()))
+        effects = self._dispatcher.submit(spec, now=time.monotonic())
+        if is_free and not self._is_settling and len(effects) == _QUEUED_ASSIGNED_SENT:
+            self._hand_on(effects)
+        self._act(effects)
 
     def client_counts(self) -> dict[str, int]:
         """Return how many tasks of each client have not ended here."""
@@ -526,6 +532,22 @@ class Router:
         self._timer, self._timer_at, self._ticked_at = None, float("inf"), now
         self._act(self._dispatcher.tick(now=now))
         self._arm()
+
+    def _hand_on(self, effects: list[DispatcherEffect]) -> None:
+        """Send the Run of a task that has found a slot at once: what is told of it can wait.
+
+        Only the first of a turn, since each message on its own wakes libzmq's thread, and only
+        one that nothing is to be sent before. One that cannot leave stays among the effects.
+        """
+        send = effects[-1]
+        if self._outbox or type(send) is not Send or type(send.message) is not wire.Run:
+            return
+        run, passage = send.message, self._passages.get(send.peer)
+        if run.run.secrets or (passage is not None and passage.is_closed):
+            return
+        if self._send(send.peer, wire.encode(self._complete(run) if run.run.kit else run)):
+            self._has_sent = True
+            effects.pop()
 
     def _act(self, effects: list[DispatcherEffect]) -> None:
         """Perform outside of `_drain`, which looks for more by itself."""

@@ -214,7 +214,7 @@ async def join(
     ends.append(lambda row: locks.look())
     locks.on_freed, locks.ask_cancel = neighbours.tell_freed, neighbours.ask_cancel
     shared.on_written += [neighbours.tell, lambda task_ids: locks.look()]
-    router.fence = ownership.fence
+    router.fence, service.is_alone = ownership.fence, False
     await ownership.begin()
     parts.push_async_callback(ownership.close)
     neighbours.start()

@@ -27,8 +27,11 @@ class TaskRouter(Protocol):
         """Return why the link does not work: `closed`, `stalled`, or an empty text."""
         ...
 
-    def submit(self, spec: TaskSpec) -> None:
-        """Accept a task, or raise QueueFull, LockHeld or Draining with nothing changed."""
+    def submit(self, spec: TaskSpec, *, is_free: bool = False) -> None:
+        """Accept a task, or raise QueueFull, LockHeld or Draining with nothing changed.
+
+        Of one that `is_free` nothing has to be stored before it is begun.
+        """
         ...
 
     def cancel(self, task_id: TaskId) -> None:

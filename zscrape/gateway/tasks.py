@@ -116,6 +116,7 @@ class TaskService:
         limit_of: ClientLimit = no_limit,
     ) -> None:
         self.elsewhere: Elsewhere = Nowhere()
+        self.is_alone = True  # no other gateway may come to have tasks of this one
         self.admit: Admission = admit_all
         self.entered: Callable[[TaskId], None] = note_nothing  # after `admit`, queued or not
         self._router = router
@@ -356,11 +357,12 @@ class TaskService:
 
     def _submit(self, prepared: Prepared) -> ZscrapeError | None:
         """Queue a task that is kept; return why it is refused."""
-        self._ledger.open(prepared.row)
+        row = prepared.row
+        self._ledger.open(row)
         try:
-            self._router.submit(prepared.spec)
+            self._router.submit(prepared.spec, is_free=self.is_alone and not row.is_durable)
         except ZscrapeError as error:
-            self._ledger.close(prepared.row.id)
+            self._ledger.close(row.id)
             return error
         self._reuse.note(prepared)
         return None

@@ -8,6 +8,7 @@ by digest, so that its pin can be served afterwards whatever happens to the repo
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Final
@@ -69,6 +70,7 @@ class _Warm(Struct, frozen=True):
     """An answer and what must still hold for it to be given again."""
 
     script: Script
+    kept: str  # where its bytes are
     repository: Repository
     revision: Hashable
     before: tuple[tuple[Repository, Hashable], ...]  # asked earlier, and had no such script
@@ -104,6 +106,11 @@ class Catalogue:
         self._absent: dict[tuple[str, str], float] = {}  # digests nobody has: until when
         self._flights: Flights[tuple[str, str | None], Script] = Flights()
 
+    def at_hand(self, name: str, version: str | None = None) -> Script | None:
+        """Return what `resolve` would, where one look says that it is what it was; else None."""
+        warm = self._warm.get((name, version))
+        return warm.script if warm is not None and self._still_holds(warm) else None
+
     async def resolve(self, name: str, version: str | None = None) -> Script:
         """Return the script that a request means; its bytes are in the cache when this returns.
 
@@ -121,9 +128,10 @@ class Catalogue:
             SignatureInvalid: Its signature is a lie, or lacks where one is required.
             RepositoryUnavailable: A repository cannot be read, and nothing usable is cached.
         """
+        script = self.at_hand(name, version)
+        if script is not None:
+            return script
         warm = self._warm.get((name, version))
-        if warm is not None and self._still_holds(warm):
-            return warm.script
         try:
             return await self._flights.join((name, version), lambda: self._resolve(name, version))
         except RepositoryUnavailable:
@@ -262,11 +270,11 @@ class Catalogue:
 
     def _still_holds(self, warm: _Warm) -> bool:
         pin = warm.script.pin
-        return (
-            warm.repository.revision(pin.name, pin.version) == warm.revision
-            and all(each.revision(pin.name, None) == mark for each, mark in warm.before)
-            and self._cache.has(pin.digest)
-        )
+        for repository, mark in warm.before:
+            if repository.revision(pin.name, None) != mark:
+                return False
+        is_same = warm.repository.revision(pin.name, pin.version) == warm.revision
+        return is_same and os.access(warm.kept, os.F_OK)
 
     async def _resolve(self, name: str, version: str | None) -> Script:
         request = VersionRequest.parse(version)
@@ -315,7 +323,8 @@ class Catalogue:
             return  # changed a moment ago, or meanwhile: the next request looks again
         if len(self._warm) >= _WARM_COUNT:
             self._warm.clear()
-        self._warm[key] = _Warm(script, place.repository, revision, before)
+        kept = str(self._cache.path(script.pin.digest))
+        self._warm[key] = _Warm(script, kept, place.repository, revision, before)
 
     async def _by_digest(self, name: str, digest: str) -> Script:
         """Find bytes by digest: among what was built, in the cache, then in the repositories."""

@@ -49,6 +49,7 @@ from zscrape.store.tasks import TaskRow
 
 # A call that takes longer is watched for its client's going: before that it is not worth it.
 _UNWATCHED_S: Final = 1.0
+_KEY_NAME: Final = b"idempotency-key"
 _KEY_LENGTH_LIMIT: Final = 255
 
 _COMES_AGAIN: Final = frozenset({409, 429, 503})  # told with Retry-After
@@ -157,9 +158,9 @@ class ScrapeCall:
             raise Unauthorized
         request = decode_task(body, depth_limit=state.policy.depth_limit)
         self._script_name = request.script_name
-        client.check_script(request.script_name)
-        request = client.grouped(request)
-        idempotency = idempotency_of(head.headers, body)
+        request = client.narrowed(request)
+        headers = head.headers
+        idempotency = idempotency_of(headers, body) if _KEY_NAME in headers else None
         service = state.service
         if idempotency is not None:
             earlier = await service.reattach(client.id, idempotency)
@@ -300,7 +301,7 @@ def idempotency_of(headers: Mapping[bytes, bytes], body: bytes) -> Idempotency |
     Raises:
         FieldFault: The key is empty, too long or not visible ASCII.
     """
-    given = headers.get(b"idempotency-key")
+    given = headers.get(_KEY_NAME)
     if given is None:
         return None
     key = given.decode("latin-1").strip()

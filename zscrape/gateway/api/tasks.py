@@ -70,8 +70,7 @@ async def submit(request: Request) -> Response:
     state = gateway_of(request)
     client = client_of(request)
     asked = decode_task(body, depth_limit=state.policy.depth_limit)
-    client.check_script(asked.script_name)
-    asked = client.grouped(asked)
+    asked = client.narrowed(asked)
     idempotency = idempotency_of(dict(request.scope["headers"]), body)
     row = reused = None
     if idempotency is not None:
