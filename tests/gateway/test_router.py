@@ -22,6 +22,7 @@ from zscrape.core.effects import (
     DispatcherEffect,
     Ignored,
     Send,
+    TaskAccepted,
     TaskAssigned,
     TaskFinished,
     TaskQueued,
@@ -164,7 +165,7 @@ async def test_a_thousand_workers_that_went_at_once(
 
     suspected = [fact for fact in facts.seen if isinstance(fact, WorkerSuspected)]
     assert len(suspected) == 1_200
-    assert facts.seen[:2] == [TaskQueued("t", 0), TaskAssigned("t", 1, "gone-0")]
+    assert facts.seen[:2] == [TaskAccepted("t"), TaskAssigned("t", 1, "gone-0")]
     assert router.explain("t") is not None
 
 
@@ -352,10 +353,10 @@ async def test_a_run_that_nothing_holds_back_leaves_before_its_facts(
     assert [run.task_id for run in runs] == ["first", "second", "third"]
     assert runs[0].budgeted == ("shop.example",)
     assert facts.seen[-5:] == [
-        TaskQueued("first", 0),
-        TaskQueued("second", 0),
+        TaskAccepted("first"),
+        TaskAccepted("second"),
         TaskAssigned("second", 1, "w"),
-        TaskQueued("third", 0),
+        TaskAccepted("third"),
         TaskAssigned("third", 1, "w"),
     ]
 
