@@ -361,6 +361,28 @@ async def test_a_run_that_nothing_holds_back_leaves_before_its_facts(
     ]
 
 
+async def test_a_fault_before_a_run_that_leaves_at_once(
+    router: Router, dealer: Dealer, facts: Facts
+) -> None:
+    """Its task is accepted and told all the same; the Run is tried once more, and leaves."""
+    await dealer.say(wire.Hello(wire.PROTOCOL, "w", "s", 3, 3))
+    await dealer.hear(wire.Welcome)
+    faults = [LookupError("no budgets now")]
+
+    def budgeted(_run: RunSpec) -> tuple[str, ...]:
+        if faults:
+            raise faults.pop()
+        return ()
+
+    router.budgeted_for = budgeted
+    with pytest.raises(LookupError):
+        router.submit(TaskSpec(id="t", run=RunSpec(PIN, kit=("http",))), is_free=True)
+    run = await dealer.hear(wire.Run)
+
+    assert run.task_id == "t"
+    assert facts.seen[-2:] == [TaskAccepted("t"), TaskAssigned("t", 1, "w")]
+
+
 async def test_no_run_overtakes_what_was_decided_before(router: Router, dealer: Dealer) -> None:
     """What is to be sent first leaves first; a worker that is shut out gets nothing."""
     router.secrets_for = lambda run: dict.fromkeys(run.secrets, "of the moment")

@@ -124,53 +124,6 @@ async def test_a_task_that_goes_on_is_not_written_with_every_other(
     assert on_disk(path, "SELECT status FROM tasks WHERE id = 't1'") == [("running",)]
 
 
-async def test_what_nobody_waits_for_is_taken_in_several_turns(
-    opened: Open, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Calls go on while much is taken; what changes meanwhile is written with what comes next."""
-    monkeypatch.setattr(behind, "_TURN_COUNT", 2)
-    heard: list[tuple[str, int]] = []
-    opened.store.hear_kept(heard.extend)
-    rows = [task(number, origin="scrape") for number in range(5)]
-    for row in rows:
-        await opened.store.add(row)
-        opened.store.append(row, "state", 1, 1.0, b"{}")
-    first = opened.store.kept("t4")
-
-    opened.store.hasten()
-    monkeypatch.setattr(opened.store, "_behind_s", 60.0)
-    for row in (rows[0], rows[3]):  # one is taken already, the other not yet
-        end(opened.store, row)
-    late = task(5, origin="scrape")
-    await opened.store.add(late)
-    assert first is not None
-    await first
-    found = on_disk(path, "SELECT id, status FROM tasks ORDER BY seq")
-    await opened.store.settled()
-
-    assert heard[:5] == [("t0", 1), ("t1", 1), ("t2", 1), ("t3", 2), ("t4", 1)]
-    assert found[0] == ("t0", "queued")
-    assert [each for each, _ in found] == ["t0", "t1", "t2", "t3", "t4"]
-    assert on_disk(path, "SELECT id FROM tasks WHERE status = 'completed'") == [("t0",), ("t3",)]
-    assert on_disk(path, "SELECT count(*) FROM tasks") == [(6,)]
-
-
-async def test_a_task_that_is_discarded_while_it_is_taken(
-    opened: Open, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is not on the disk afterwards."""
-    monkeypatch.setattr(behind, "_TURN_COUNT", 1)
-    for number in range(3):
-        await opened.store.add(task(number, origin="scrape"))
-
-    opened.store.hasten()
-    await opened.store.discard("t0")
-    await opened.store.settled()
-
-    assert await opened.store.get("t0") is None
-    assert on_disk(path, "SELECT id FROM tasks ORDER BY seq") == [("t1",), ("t2",)]
-
-
 async def test_rare_columns(opened: Open, path: Path) -> None:
     """Tasks stay in order whether they have what few have, and what they have no more goes."""
     spec = TaskSpec(id="t2", run=RunSpec(Pin("r", "page", "1.0.0", "sha256:0")))

@@ -227,9 +227,11 @@ class Router:
             QueueFull, LockHeld, Draining: It was not accepted and nothing has changed.
         """
         effects = self._dispatcher.submit(spec, now=time.monotonic())
-        if is_free and not self._is_settling and len(effects) == _QUEUED_ASSIGNED_SENT:
-            self._hand_on(effects)
-        self._act(effects)
+        try:
+            if is_free and not self._is_settling and len(effects) == _QUEUED_ASSIGNED_SENT:
+                self._hand_on(effects)
+        finally:  # it is accepted, whatever that has come to
+            self._act(effects)
 
     def client_counts(self) -> dict[str, int]:
         """Return how many tasks of each client have not ended here."""

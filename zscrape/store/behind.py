@@ -31,9 +31,6 @@ BEHIND_SHARED_S: Final = 0.05
 RETRY_S: Final = 1.0
 _CLOSE_S: Final = 5.0  # for a disk that refuses at the end
 _BATCH_COUNT: Final = 256
-# With so many tasks for which nobody waits the event loop is kept busy at once, and no longer:
-# calls go on in between.
-_TURN_COUNT: Final = 32
 
 
 class _Barrier(Struct, eq=False):
@@ -42,20 +39,6 @@ class _Barrier(Struct, eq=False):
     touched: int
     begun: int
     future: asyncio.Future[None]
-
-
-class _Transaction(Struct, eq=False):
-    """What is due of what had been touched when it was begun.
-
-    Where nobody waits for it, the event loop goes on between parts of it.
-    """
-
-    batch: list[Written]
-    border: int  # the last touch
-    turn_count: int  # tasks in a part
-    is_all: bool  # else what goes on waits
-    discarded: list[TaskId] = []
-    kept_count: int = 0  # tasks of the batch that are told to be on the disk
 
 
 WrittenListener: TypeAlias = Callable[[Sequence[TaskId]], None]
@@ -95,7 +78,7 @@ class WriteBehind:
         self._answered: dict[TaskId, LiveTask] = {}  # those that nobody has looked through so far
         self._dirty: dict[TaskId, LiveTask] = {}  # the longest waiting first
         self._discarded: list[TaskId] = []
-        self._writing: _Transaction | None = None
+        self._writing: list[Written] | None = None
         self._barriers: list[_Barrier] = []
         self._touch_count = 0
         self._begun_count = 0  # transactions
@@ -198,9 +181,7 @@ class WriteBehind:
 
     def _flush_soon(self) -> None:
         """Write at the end of this turn of the loop: others may want it in the same turn."""
-        if self._writing is not None:
-            self._writing.turn_count = _BATCH_COUNT  # somebody waits for its end
-        elif not self._is_soon and self._error is None:
+        if not self._is_soon and self._writing is None and self._error is None:
             self._is_soon = True
             self._loop.call_soon(self._flush)
 
@@ -214,52 +195,34 @@ class WriteBehind:
         self._is_soon = False
         if self._writing is not None:
             return
-        is_all = self._is_all_due or self._error is not None or bool(self._barriers)
-        self._is_all_due = False
-        is_awaited = bool(self._barriers) or any(each.is_urgent for each in self._dirty.values())
-        turn_count = _BATCH_COUNT if is_awaited else _TURN_COUNT
-        moved, self._moved = self._moved, []
-        self._gather(_Transaction(moved, self._touch_count, turn_count, is_all))
-
-    def _gather(self, what: _Transaction) -> None:
-        """Take what is due, a part of it in each turn, then have it written."""
-        batch = what.batch
-        self._writing = None  # as it stays should that fail: else nothing were ever written
-        has_more = self._take_some(what)
-        while has_more and not batch:  # all of it goes outside first
-            has_more = self._take_some(what)
-        if has_more and len(batch) < _BATCH_COUNT:
-            self._writing = what
-            self._loop.call_soon(self._gather, what)
-            return
-        discarded = what.discarded = self._discarded
-        self._discarded = []
+        batch = self._take_batch()
+        discarded, self._discarded = self._discarded, []
         if not (batch or discarded or self._barriers) and self._error is None:
             return
-        self._writing = what
+        self._writing = batch
         self._begun_count += 1
         future = self._database.write(lambda writer: _write(writer, batch, discarded))
-        future.add_done_callback(lambda done: self._written(what, done.exception()))
+        future.add_done_callback(lambda done: self._written(done, batch, discarded))
 
-    def _take_some(self, what: _Transaction) -> bool:
-        """Take a part of what is due; True iff there may be more."""
+    def _take_batch(self) -> list[Written]:
         # While the database refuses, nothing is moved: it is tried anew every second.
         far = None if self._far is None or self._error is not None else self._far.policy
-        due = (
+        is_all = self._is_all_due or self._error is not None or bool(self._barriers)
+        self._is_all_due = False
+        ready = (
             task
             for task in self._dirty.values()
-            if task.writing is None and (what.is_all or task.is_due) and task.touched <= what.border
+            if task.writing is None and (is_all or task.is_due)
         )
-        count = max(1, min(what.turn_count, _BATCH_COUNT - len(what.batch)))
-        taken = [task.take(self._owner, far) for task in islice(due, count)]
+        taken = [task.take(self._owner, far) for task in islice(ready, _BATCH_COUNT)]
         for written in taken:
             del self._dirty[written.task.row.id]
             if written.part is not None:
                 move = self._loop.create_task(self._move(written, written.part))
                 self._moves.add(move)
                 move.add_done_callback(self._moves.discard)
-        what.batch += [written for written in taken if written.part is None]
-        return len(taken) == count
+        moved, self._moved = self._moved, []
+        return [*moved, *(written for written in taken if written.part is None)]
 
     async def _move(self, written: Written, part: FarPart) -> None:
         """Put outside what is large of a task, then have the rest of it written."""
@@ -272,23 +235,19 @@ class WriteBehind:
         self._moved.append(written)
         self._flush_soon()
 
-    def _written(self, what: _Transaction, error: BaseException | None) -> None:
-        """Take in that a transaction is over, a part of what was written in each turn."""
-        part = what.batch[what.kept_count : what.kept_count + what.turn_count]
-        what.kept_count += len(part)
-        if error is None and what.kept_count < len(what.batch):
-            self._loop.call_soon(self._written, what, None)
-            self._take_success(part)
-            return
+    def _written(
+        self, done: asyncio.Future[None], batch: list[Written], discarded: list[TaskId]
+    ) -> None:
+        error = done.exception()
         self._writing = None
         if error is None:
-            self._take_success(part)
+            self._take_success(batch)
         else:
-            self._take_back(what.batch, what.discarded)
+            self._take_back(batch, discarded)
             if isinstance(error, StorageError):
                 self._take_fault(error)
             else:
-                self._part_with_keys(what.batch, str(error))
+                self._part_with_keys(batch, str(error))
         self._pass_barriers()
         if self._error is not None:
             # Also when nothing waits to be written: it is how the end of the fault is noticed.

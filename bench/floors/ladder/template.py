@@ -273,14 +273,21 @@ class Template:
         self._sandbox = sandbox.Sandbox(sandbox.read_plan(plan), is_forked=True)
         if self._sandbox.has_own_user:
             os.setgroups([])
+        if self._sandbox.has_own_group:
+            marker.put(self._owner, 0)
+            self._sandbox.hold_limits()
         self.child.confine = self._sandbox.confine
 
     def _steps(self, number: int, folder: str) -> list[Any]:
         steps: list[Any] = [(os.setsid, ()), (os.nice, (_NICE,))]
         if self._sandbox is not None:
-            marked = self._marker.mark_of(self._owner, number)
-            steps.append((resource.setrlimit, (self._marker.RLIMIT_LOCKS, (marked, marked))))
-            steps += self._sandbox.steps(folder)
+            group = 0
+            if self._sandbox.has_own_group:
+                group = self._marker.group_of(self._owner, number)
+            else:
+                marked = self._marker.mark_of(self._owner, number)
+                steps.append((resource.setrlimit, (self._marker.RLIMIT_LOCKS, (marked, marked))))
+            steps += self._sandbox.steps(folder, group)
             steps.append((resource.setrlimit, (resource.RLIMIT_CPU, (_CPU_S, _CPU_S + 1))))
             if self._sandbox.has_own_user:
                 most = (_PROCESS_COUNT, _PROCESS_COUNT)
