@@ -112,6 +112,21 @@ def test_groups_tell_nothing_under_the_mark_of_another_worker(tmp_path: Path) ->
 
 
 @is_root
+def test_groups_tell_nothing_where_the_worker_is_of_one_of_them(tmp_path: Path) -> None:
+    """A template, which stays in its worker's group, would be taken for one of its children."""
+    (tmp_path / STAGING).mkdir()
+    source = (
+        "import asyncio, os, sys\nfrom zscrape.worker.isolation import examine\n"
+        "os.setgid(1_000_650_000)\n"
+        f"found = asyncio.run(examine(sys.executable, {str(tmp_path)!r}, ()))\n"
+        "print(found.has_own_users, found.has_groups)"
+    )
+    told = subprocess.run([sys.executable, "-c", source], check=True, capture_output=True).stdout
+
+    assert told == b"True False\n"
+
+
+@is_root
 async def test_user_needs_an_interpreter_that_it_can_read(tmp_path: Path) -> None:
     """Without a view, another user cannot read an interpreter in a closed folder: told so."""
     closed = tmp_path / "closed"

@@ -241,3 +241,32 @@ async def test_a_long_answer_is_told_whole_where_there_is_no_memory_left(stage: 
 
     assert ran.outcome.code == OutcomeCode.OK
     assert ran.outcome.data == b'"%b"' % (b"x" * 1_000_000)
+
+
+async def test_memory_that_runs_out_amid_an_answer(stage: Stage) -> None:
+    """What is told is the limit: another thread of the script has taken the answer's room."""
+    ran = await stage.run(
+        """
+        import threading, time
+        held = []
+        def eat():
+            while True:
+                try:
+                    held.append(bytearray(1 << 18))
+                except MemoryError:
+                    try:
+                        held.append(bytearray(2048))
+                    except MemoryError:
+                        time.sleep(0.0005)
+        def run():
+            text = "a" * (20 << 20)
+            threading.Thread(target=eat, daemon=True).start()
+            time.sleep(0.15)
+            return text
+        """,
+        limits=Limits(memory_bytes=128 * MB),
+    )
+
+    assert ran.outcome.code is OutcomeCode.MEMORY_LIMIT
+    assert ran.outcome.fields["limit_bytes"] == 128 * MB
+    assert int(ran.outcome.fields["peak_bytes"]) > 20 * MB

@@ -133,6 +133,8 @@ def serve(
         status = 0
     except BrokenPipeError:  # the worker is gone: nobody is left to tell
         status = 0
+    except MemoryError:  # amid an answer, which cannot be taken back
+        status = limits.OUT_OF_MEMORY_STATUS
     finally:
         leave(status)
 

@@ -12,6 +12,8 @@ from typing import NamedTuple
 # Soft and hard differ where the runtime must still be able to say what happened: a child
 # that ran out of memory raises its soft limit by this much to write its answer.
 HEADROOM_BYTES = 32 * 1024 * 1024
+# With this a process leaves that has run out of memory amid its answer, and can say so no more.
+OUT_OF_MEMORY_STATUS = 112
 # Address space is reserved far beyond what is used (thread stacks, arenas, libraries).
 ADDRESS_SPACE_FACTOR = 4
 # Processor seconds between SIGXCPU and SIGKILL, for a script that ignores the first.

@@ -140,6 +140,8 @@ def _tell_by_group(plan: Plan, *, has_view: bool) -> None:
     # The last group of all: a container may have only few.
     child_id = marker.CHILD_COUNT - 1 - owner
     marker.put(owner, 0)
+    if marker.read(os.getpid()) != (0, 0):
+        raise OSError(None, "the worker's own group is among those of children")
     pid = os.fork()
     if pid == 0:
         try:

@@ -108,7 +108,7 @@ class Template:
             os.setgroups([])
         self._children: dict[int, _Named] = {}  # by pid
         self._strays: dict[int, int] = {}  # pid to the number of the child that started it
-        self._held: set[int] = set()  # ended children of which some process is left
+        self._held: dict[int, str] = {}  # folders of ended children of which some process is left
         self._told: list[bytes] = []
         self._enlarge: Callable[[], None] | None = None
         self._forked_count = 0
@@ -318,7 +318,7 @@ class Template:
         """
         found = self._abandoned()
         if not found:
-            self._free(self._held)
+            self._free({*self._held})
             return 0
         patience = strays.Patience()
         seen: set[int] = set()
@@ -326,8 +326,9 @@ class Template:
             seen.update(found)
             if self._sandbox.has_own_user:
                 numbers = {self._strays[pid] for pid in found}
-                for number in numbers.intersection(ended):
-                    strays.end_user(self._sandbox.user_of(ended[number]))
+                own = {**self._held, **ended}
+                for number in numbers.intersection(own):
+                    strays.end_user(self._sandbox.user_of(own[number]))
             for pid in found:
                 strays.end_group_of(pid)
             if not patience.wait(found):
@@ -336,24 +337,25 @@ class Template:
             found = self._abandoned()
         self._told.append(b"O %d" % len(seen))
         left = {self._strays[pid] for pid in found}
-        self._free(self._held - left)
-        self._hold(left.intersection(ended))
+        self._free(self._held.keys() - left)
+        self._hold({number: ended[number] for number in left.intersection(ended)})
         return len(found)
 
-    def _hold(self, numbers: set[int]) -> None:
+    def _hold(self, folders: dict[int, str]) -> None:
         """Tell that nobody may be given the users of these children, before their ends are told.
 
         The kernel counts what still dies of a user, and holds it to its limit of processes.
         """
-        numbers = set(list(numbers)[: _HELD_LIMIT_COUNT - len(self._held)])
-        self._told[:0] = [b"H %d" % number for number in numbers]
-        self._held |= numbers
+        for number, folder in folders.items():
+            if len(self._held) < _HELD_LIMIT_COUNT:
+                self._told.insert(0, b"H %d" % number)
+                self._held = {**self._held, number: folder}
 
     def _free(self, numbers: set[int]) -> None:
         """Tell that nothing is left of these children any more."""
         if numbers:  # which is rare, and what is written to is copied
             self._told.extend(b"G %d" % number for number in numbers)
-            self._held = self._held - numbers
+            self._held = {n: folder for n, folder in self._held.items() if n not in numbers}
 
     def _abandoned(self) -> list[int]:
         """Return our children that are no child of the worker's, and whose child has ended."""

@@ -360,6 +360,8 @@ class Template:
             self._sweep_soon()
         else:
             self._forget_spare(child)
+            if child_id in self._held:  # a sweep tells when its folder is free
+                self._sweep_soon()
         if child.on_exit is not None:
             child.on_exit(used)
 

@@ -7,6 +7,7 @@ import re
 import signal
 
 from zscrape.model import Outcome, OutcomeCode, RunSpec
+from zscrape.runtime.limits import OUT_OF_MEMORY_STATUS
 from zscrape.runtime.outcomes import FAIL_CODES
 from zscrape.worker.children import Exit
 from zscrape.worker.speech import Answer
@@ -95,6 +96,10 @@ def of_exit(how: Exit, run: RunSpec) -> Outcome:
         return _failed(OutcomeCode.CRASHED, reason=how.reason)
     if not os.WIFSIGNALED(how.status):
         code = os.waitstatus_to_exitcode(how.status)
+        if code == OUT_OF_MEMORY_STATUS:
+            limit_bytes = run.limits.memory_bytes
+            told = {"limit_bytes": limit_bytes, "peak_bytes": how.memory_bytes}
+            return _failed(OutcomeCode.MEMORY_LIMIT, **told)
         return _failed(OutcomeCode.CRASHED, reason=f"it left with exit status {code}")
     number = os.WTERMSIG(how.status)
     limit_s = run.limits.cpu_s
