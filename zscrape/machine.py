@@ -89,8 +89,8 @@ def keep_freed_memory() -> None:
     """Keep some of what is freed for what comes next; to be called when large messages come.
 
     Each is held for milliseconds, in some copies. The C library would give the memory of one back
-    to the system at once, and the next would find it page by page: of all that is done with a
-    message of 1 MB a fifth of the time. Who never hears one holds no more than before.
+    to the system at once, and the next would find it page by page. Who never hears one holds no
+    more than before.
     """
     if not _IS_LINUX:
         return

@@ -97,27 +97,15 @@ async def test_groups_are_given_where_they_tell(tmp_path: Path) -> None:
 
 
 @is_root
-def test_groups_tell_nothing_under_the_mark_of_another_worker(tmp_path: Path) -> None:
-    """Users are given all the same."""
+@pytest.mark.parametrize("before", ["marker.put(7, 7)", "os.setgid(1_000_650_000)"])
+def test_groups_tell_nothing_where_others_would_be_taken_for_children(
+    tmp_path: Path, before: str
+) -> None:
+    """Under another worker's mark, or where the worker is of such a group; users are given."""
     (tmp_path / STAGING).mkdir()
     source = (
-        "import asyncio, sys\nfrom zscrape.runtime import marker\n"
-        "from zscrape.worker.isolation import examine\nmarker.put(7, 7)\n"
-        f"found = asyncio.run(examine(sys.executable, {str(tmp_path)!r}, ()))\n"
-        "print(found.has_own_users, found.has_groups)"
-    )
-    told = subprocess.run([sys.executable, "-c", source], check=True, capture_output=True).stdout
-
-    assert told == b"True False\n"
-
-
-@is_root
-def test_groups_tell_nothing_where_the_worker_is_of_one_of_them(tmp_path: Path) -> None:
-    """A template, which stays in its worker's group, would be taken for one of its children."""
-    (tmp_path / STAGING).mkdir()
-    source = (
-        "import asyncio, os, sys\nfrom zscrape.worker.isolation import examine\n"
-        "os.setgid(1_000_650_000)\n"
+        "import asyncio, os, sys\nfrom zscrape.runtime import marker\n"
+        f"from zscrape.worker.isolation import examine\n{before}\n"
         f"found = asyncio.run(examine(sys.executable, {str(tmp_path)!r}, ()))\n"
         "print(found.has_own_users, found.has_groups)"
     )

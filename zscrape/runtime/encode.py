@@ -23,7 +23,7 @@ _TEXT_TYPES = ("datetime", "date", "time", "Decimal", "UUID")
 _TEXT_MODULES = ("datetime", "decimal", "uuid")
 _TELLING = ("ValueError", "TypeError")  # the encoder's own words say it all
 # The encoder goes through a text sign by sign, 2 to 3 ms for 1 MB. One that needs no escapes, such
-# as base64, is told in a sixth of that; most of those that do have a quotation mark, and early.
+# as base64, is found sooner; most of those that do have a quotation mark, and early.
 _ESCAPED = ('"', "\\", *map(chr, range(0x20)))
 _PIECE_BYTES = 65_536
 _GROUP_COUNT = 32  # documents that are joined: all of them may have the size of a piece

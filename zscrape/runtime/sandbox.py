@@ -98,8 +98,7 @@ class Sandbox:
     def hold_limits(self) -> None:
         """Keep this process, a template, and all of its children to the mark that it bears.
 
-        The kernel checks and translates a filter for each process that installs one, which is a
-        tenth of what a child costs that does little.
+        The kernel checks and translates a filter for each process that installs one.
 
         Raises:
             OSError: The kernel refuses.

@@ -46,12 +46,7 @@ Deleter: TypeAlias = Callable[..., None]
 
 
 class SqlTaskStore(SqlTaskReads):
-    """The store behind the seam of `zscrape.store.tasks`, on a database.
-
-    `on_fault` hears when the database begins to refuse, and with None when it is well again.
-    Where several gateways share the database, `owner` is the one whose tasks these are, and
-    `on_written` hears which tasks the others would find changed.
-    """
+    """The store behind the seam of `zscrape.store.tasks`, on a database; see `WriteBehind`."""
 
     def __init__(
         self,
