@@ -38,7 +38,17 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from zscrape.runtime import child, hugepages, limits, marker, network, rehearsal, room, strays
+from zscrape.runtime import (
+    child,
+    folios,
+    hugepages,
+    limits,
+    marker,
+    network,
+    rehearsal,
+    room,
+    strays,
+)
 from zscrape.runtime.atfork import Hooks
 from zscrape.runtime.landlock import RULESET_FD
 from zscrape.runtime.sandbox import Sandbox, Step, read_plan
@@ -123,12 +133,12 @@ class Template:
         os.dup2(self._null, RULESET_FD, False)
 
     def enlarge_in_use(self) -> None:
-        """Put code and objects into huge pages, but only once this has forked often."""
-        code, objects = hugepages.find_code(), hugepages.find_objects()
+        """Put code and objects into large pieces, but only once this has forked often."""
+        code = hugepages.find_code()
 
         def enlarge() -> None:
             hugepages.enlarge_code(*code)
-            hugepages.enlarge_objects(objects)
+            folios.gather()
 
         self._enlarge = enlarge
 
@@ -536,7 +546,7 @@ def serve(arguments: list[str]) -> None:
         from zscrape.runtime import holes
 
         holes.fill()
-        hugepages.enlarge_objects(hugepages.find_objects())
+        folios.gather()
     template.serve()
 
 
