@@ -67,7 +67,7 @@ def test_all_that_was_made_is_there_afterwards() -> None:
 
 def test_it_can_be_done_again() -> None:
     """What lies in large pieces can be put into new ones."""
-    size, is_same, status = _tell("sizes = [folios.gather() for _ in range(20)]")
+    size, is_same, status = _tell("sizes = [folios.gather() for _ in range(5)]")
 
     _gathered(size)
     assert (is_same, status) == (True, 6)
@@ -79,7 +79,7 @@ def test_signals_wait_meanwhile() -> None:
         "heard = []\n"
         "signal.signal(signal.SIGALRM, lambda *_: heard.append(1))\n"
         "signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)\n"
-        "sizes = [folios.gather() for _ in range(50)]",
+        "sizes = [folios.gather() for _ in range(20)]",
         "signal.setitimer(signal.ITIMER_REAL, 0)\n"
         "assert heard and not signal.pthread_sigmask(signal.SIG_BLOCK, [])",
     )

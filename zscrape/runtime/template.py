@@ -66,7 +66,8 @@ _NICE = 10
 _REHEARSALS_COUNT = 60
 # A worker has 512 users for the children of all of its templates.
 _HELD_LIMIT_COUNT = 32
-# A lean template that has forked so often is in use: from then on it is worth 4 MB more.
+# A template that has forked so often is in use: from then on it is worth some milliseconds, and a
+# lean one 4 MB more.
 _IN_USE_COUNT = 100
 
 
@@ -132,9 +133,12 @@ class Template:
         rehearsal.rehearse(self._scratch.decode(), times_count, self._sandbox.rehearse_confine)
         os.dup2(self._null, RULESET_FD, False)
 
-    def enlarge_in_use(self) -> None:
-        """Put code and objects into large pieces, but only once this has forked often."""
-        code = hugepages.find_code()
+    def enlarge_in_use(self, code: tuple[int, int]) -> None:
+        """Put code and objects into large pieces, but only once this has forked often.
+
+        Args:
+            code: Where what is not yet in huge pages begins and ends: see `hugepages`.
+        """
 
         def enlarge() -> None:
             hugepages.enlarge_code(*code)
@@ -537,8 +541,7 @@ def serve(arguments: list[str]) -> None:
     if isolation == "fork":
         template.rehearse(_REHEARSALS_COUNT)
         child.before_script = watch
-        if not kit:
-            template.enlarge_in_use()
+        template.enlarge_in_use((0, 0) if kit else hugepages.find_code())
     gc.collect()
     room.gather()
     gc.freeze()  # a collection in a child would copy every page it visits
@@ -546,7 +549,6 @@ def serve(arguments: list[str]) -> None:
         from zscrape.runtime import holes
 
         holes.fill()
-        folios.gather()
     template.serve()
 
 
