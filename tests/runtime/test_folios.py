@@ -88,6 +88,23 @@ def test_signals_wait_meanwhile() -> None:
     assert (is_same, status) == (True, 6)
 
 
+def test_what_forks_shall_not_see_they_do_not_see() -> None:
+    """Memory that is to be empty in forks, a library's random numbers say, still is."""
+    size, is_same, status = _tell(
+        "import mmap\n"
+        "secret = mmap.mmap(-1, 1 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)\n"
+        "secret.madvise(18)  # MADV_WIPEONFORK\n"
+        "secret[:] = bytes([7]) * (1 << 20)",
+        "pid = os.fork()\n"
+        "if pid == 0:\n"
+        "    os._exit(secret[5])\n"
+        "assert os.waitpid(pid, 0)[1] == 0 and secret[5] == 7",
+    )
+
+    _gathered(size)
+    assert (is_same, status) == (True, 6)
+
+
 @pytest.mark.parametrize(
     "arrange",
     [
@@ -97,7 +114,7 @@ def test_signals_wait_meanwhile() -> None:
         "mappings._COLLAPSE = 9999",
         "mappings.syscalls.MACHINE = 'another'",
         "folios.ctypes.CDLL = lambda _: object()",
-        "folios.mappings = lambda: open('/nowhere')",
+        "folios._worth_it = lambda: open('/nowhere')",
         "threading.Thread(target=threading.Event().wait, daemon=True).start()",
     ],
 )

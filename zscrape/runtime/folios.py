@@ -25,12 +25,11 @@ from typing import TypeAlias
 
 from zscrape.runtime.mappings import (
     BLOCK_BYTES,
-    PAGE_BYTES,
     Mapping,
     blocks_of_memory,
     collapse,
     is_known_machine,
-    mappings,
+    mapping_of,
     memory,
     moving,
     unmap,
@@ -39,8 +38,7 @@ from zscrape.runtime.mappings import (
 
 _WORTH_BYTES = 64 * 1024
 _WORTH_SHARE = 0.8  # of a mapping's pages must be there: the others begin to take memory
-_ENTRY_BYTES = 8  # of /proc/self/pagemap, for a page
-_PRESENT = 0x80  # in the last byte of an entry
+_SPECIAL = {"wf", "dc", "lo"}  # empty in forks, not in forks at all, locked
 
 # A `ucontext_t` of x86-64, and where in it stands which one follows, and where its stack is.
 _CONTEXT_BYTES = 4096
@@ -61,22 +59,33 @@ def gather() -> int:
     if has_others or not is_known_machine() or not hasattr(library, "makecontext"):
         return 0
     try:
-        parts = [(each.start, each.end - each.start) for each in mappings() if _is_worth_it(each)]
+        parts = _worth_it()
         return _gather(library, parts) if parts else 0
     except OSError:
         return 0
 
 
-def _is_worth_it(mapping: Mapping) -> bool:
-    """True iff it is memory of ours, and nearly all there. Not the stack: this stands on it."""
-    size = mapping.end - mapping.start
-    if mapping.rights != "rw-p" or mapping.file == "[stack]" or size < _WORTH_BYTES:
+def _worth_it() -> list[tuple[int, int]]:
+    """Return where memory of ours lies that is nearly all there, and how many bytes it has."""
+    parts: list[tuple[int, int]] = []
+    mapping, there = Mapping(0, 0, 0, "", ""), 0
+    with open("/proc/self/smaps", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - pathlib is not loaded here
+        for line in file:
+            if not line[0].isupper():  # a new one; what it is told by follows
+                mapping = mapping_of(line)
+            elif line.startswith("Rss:"):
+                there = int(line.split()[1]) * 1024
+            elif line.startswith("VmFlags:") and _is_worth_it(mapping, there, line.split()):
+                parts.append((mapping.start, mapping.end - mapping.start))
+    return parts
+
+
+def _is_worth_it(mapping: Mapping, there: int, flags: list[str]) -> bool:
+    # Not the stack: this stands on it.
+    if mapping.rights != "rw-p" or mapping.file == "[stack]" or not _SPECIAL.isdisjoint(flags):
         return False
-    with open("/proc/self/pagemap", "rb", buffering=0) as file:  # noqa: PTH123 - pathlib is not loaded here
-        file.seek(mapping.start // PAGE_BYTES * _ENTRY_BYTES)
-        told = file.read(size // PAGE_BYTES * _ENTRY_BYTES)
-    there = sum(1 for last in told[7::_ENTRY_BYTES] if last & _PRESENT)
-    return there * PAGE_BYTES >= size * _WORTH_SHARE
+    size = mapping.end - mapping.start
+    return size >= _WORTH_BYTES and there >= size * _WORTH_SHARE
 
 
 def _gather(library: ctypes.CDLL, parts: list[tuple[int, int]]) -> int:

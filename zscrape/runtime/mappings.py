@@ -36,14 +36,16 @@ def is_known_machine() -> bool:
 
 def mappings() -> list[Mapping]:
     """Return all of them, by address."""
-    found = []
     with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - pathlib is not loaded here
-        for line in file:
-            place, rights, offset, _device, _inode, *name = line.rstrip("\n").split(None, 5)
-            start, end = (int(word, 16) for word in place.split("-"))
-            base = start - int(offset, 16)
-            found.append(Mapping(start, end, base, rights, name[0] if name else ""))
-    return found
+        return [mapping_of(line) for line in file]
+
+
+def mapping_of(line: str) -> Mapping:
+    """Return what is told by a line of /proc/self/maps, or by such a one of /proc/self/smaps."""
+    place, rights, offset, _device, _inode, *name = line.rstrip("\n").split(None, 5)
+    start, end = (int(word, 16) for word in place.split("-"))
+    base = start - int(offset, 16)
+    return Mapping(start, end, base, rights, name[0] if name else "")
 
 
 def up(address: int) -> int:
