@@ -1,4 +1,4 @@
-"""The interpreter's code and objects in huge pages, where the machine has them and where not."""
+"""The interpreter's code in huge pages, where the machine has them and where not."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import sys
 
 import pytest
 
-from zscrape.runtime.hugepages import BLOCK_BYTES, _blocks, _Mapping
+from zscrape.runtime.hugepages import _blocks
+from zscrape.runtime.mappings import BLOCK_BYTES, Mapping
 
 _ENLARGE = """
 import json, os, resource, sys
-from zscrape.runtime import hugepages
+from zscrape.runtime import hugepages, mappings
 
 def of_code():
     return [line for line in open("/proc/self/maps") if "r-xp" in line]
@@ -25,20 +26,6 @@ if pid == 0:
     os._exit(sum(json.loads("[1, 2, 3]")))
 status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 print(size, status, before == of_code())
-"""
-
-
-_OBJECTS = """
-import os
-from zscrape.runtime import hugepages
-
-made = bytearray(range(256)) * 32768  # large enough to have whole blocks, wherever it lies
-size = hugepages.enlarge_objects(hugepages.find_objects())
-is_same = made == bytes(range(256)) * 32768
-pid = os.fork()
-if pid == 0:
-    os._exit(made[-1] != 255)
-print(size, is_same, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
 
 
@@ -63,9 +50,9 @@ def test_code_in_huge_pages_still_runs() -> None:
     "arrange",
     [
         "resource.setrlimit(resource.RLIMIT_AS, (1 << 20, -1))",
-        "hugepages._COLLAPSE = 9999",
-        "hugepages._MAY_MOVE_FIXED = 2",
-        "hugepages.syscalls.MACHINE = 'another'",
+        "mappings._COLLAPSE = 9999",
+        "mappings._MAY_MOVE_FIXED = 2",
+        "mappings.syscalls.MACHINE = 'another'",
     ],
 )
 def test_what_the_machine_refuses_changes_nothing(arrange: str) -> None:
@@ -76,28 +63,16 @@ def test_what_the_machine_refuses_changes_nothing(arrange: str) -> None:
     assert (status, is_as_it_was) == (6, True)
 
 
-def test_objects_in_huge_pages_keep_their_values() -> None:
-    """What a process has made is the same afterwards, in huge pages, and so it is in its forks."""
-    told = subprocess.run(
-        [sys.executable, "-c", _OBJECTS], capture_output=True, check=True, text=True
-    ).stdout.split()
-    if told[0] == "0":
-        pytest.skip("this machine gives no huge pages")
-
-    assert int(told[0]) % BLOCK_BYTES == 0
-    assert told[1:] == ["True", "0"]
-
-
 def test_what_nobody_may_read_is_no_part_of_the_code() -> None:
     """Some linkers leave holes between the parts of a library: they are not copied."""
     known = ctypes.cast(ctypes.pythonapi.Py_GetVersion, ctypes.c_void_p).value or 0
     block = known // BLOCK_BYTES * BLOCK_BYTES
     base = block - 4 * BLOCK_BYTES
     parts = [
-        _Mapping(block - BLOCK_BYTES, block, base, "---p", "lib"),
-        _Mapping(block, block + BLOCK_BYTES, base, "r-xp", "lib"),
-        _Mapping(block + BLOCK_BYTES, block + 2 * BLOCK_BYTES, base, "---p", "lib"),
-        _Mapping(block + 2 * BLOCK_BYTES, block + 3 * BLOCK_BYTES, base, "r--p", "lib"),
+        Mapping(block - BLOCK_BYTES, block, base, "---p", "lib"),
+        Mapping(block, block + BLOCK_BYTES, base, "r-xp", "lib"),
+        Mapping(block + BLOCK_BYTES, block + 2 * BLOCK_BYTES, base, "---p", "lib"),
+        Mapping(block + 2 * BLOCK_BYTES, block + 3 * BLOCK_BYTES, base, "r--p", "lib"),
     ]
 
     assert _blocks(parts) == (block, block + BLOCK_BYTES)

@@ -38,7 +38,17 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from zscrape.runtime import child, hugepages, limits, marker, network, rehearsal, room, strays
+from zscrape.runtime import (
+    child,
+    folios,
+    hugepages,
+    limits,
+    marker,
+    network,
+    rehearsal,
+    room,
+    strays,
+)
 from zscrape.runtime.atfork import Hooks
 from zscrape.runtime.landlock import RULESET_FD
 from zscrape.runtime.sandbox import Sandbox, Step, read_plan
@@ -56,7 +66,8 @@ _NICE = 10
 _REHEARSALS_COUNT = 60
 # A worker has 512 users for the children of all of its templates.
 _HELD_LIMIT_COUNT = 32
-# A lean template that has forked so often is in use: from then on it is worth 4 MB more.
+# A template that has forked so often is in use: from then on it is worth some milliseconds, and a
+# lean one 4 MB more.
 _IN_USE_COUNT = 100
 
 
@@ -122,13 +133,16 @@ class Template:
         rehearsal.rehearse(self._scratch.decode(), times_count, self._sandbox.rehearse_confine)
         os.dup2(self._null, RULESET_FD, False)
 
-    def enlarge_in_use(self) -> None:
-        """Put code and objects into huge pages, but only once this has forked often."""
-        code, objects = hugepages.find_code(), hugepages.find_objects()
+    def enlarge_in_use(self, code: tuple[int, int]) -> None:
+        """Put code and objects into large pieces, but only once this has forked often.
+
+        Args:
+            code: Where what is not yet in huge pages begins and ends: see `hugepages`.
+        """
 
         def enlarge() -> None:
             hugepages.enlarge_code(*code)
-            hugepages.enlarge_objects(objects)
+            folios.gather()
 
         self._enlarge = enlarge
 
@@ -527,8 +541,7 @@ def serve(arguments: list[str]) -> None:
     if isolation == "fork":
         template.rehearse(_REHEARSALS_COUNT)
         child.before_script = watch
-        if not kit:
-            template.enlarge_in_use()
+        template.enlarge_in_use((0, 0) if kit else hugepages.find_code())
     gc.collect()
     room.gather()
     gc.freeze()  # a collection in a child would copy every page it visits
@@ -536,7 +549,6 @@ def serve(arguments: list[str]) -> None:
         from zscrape.runtime import holes
 
         holes.fill()
-        hugepages.enlarge_objects(hugepages.find_objects())
     template.serve()
 
 
