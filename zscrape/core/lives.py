@@ -305,12 +305,13 @@ class Lives:
         task.move(Place.ASSIGNED)
         if task.turn >= 0.0:
             self._turns.serve(spec, task.turn)
+        if task.attempt:  # what was said by the last one
+            task.is_lost = task.is_started = task.is_listed = False
+            task.received_count = 0
         task.attempt += 1
         task.worker = worker
         task.worker_id = worker.id
         task.match_at = inf  # someone fits: from now on it waits like any other
-        task.is_lost = task.is_started = task.is_listed = False
-        task.received_count = 0
         task.evidence_at = now
         self.waiting.pop(spec.id, None)
         worker.tasks[spec.id] = task

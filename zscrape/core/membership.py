@@ -435,7 +435,7 @@ class Membership:
     def rate(self, worker: Worker) -> None:
         """Reckon the worker's room anew; if it has any, it may get work at the end of the call."""
         self._pool.rate(worker)
-        if worker.level >= 0:
+        if worker.level_bit:
             self._lives.freed.append(worker)
 
 
