@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 import zmq
@@ -55,6 +55,7 @@ _STALL_S = 1.0
 # Of a thousand workers one is to be looked at each millisecond: they are looked at together.
 _TICK_GAP_S = 0.02
 
+_DEEDS: Final = frozenset({Send, GiveScript, Question})
 # Effects of a task that finds a slot at once: two facts and its Run.
 _ACCEPTED_ASSIGNED_SENT = 3
 
@@ -556,7 +557,10 @@ class Router:
         try:
             self._perform(effects)
         finally:  # whatever one effect has come to: see `_go_on`
-            self._settle_later()
+            if self._outbox or self._has_sent or self._resting is not None:
+                self._settle_later()
+            elif not self._is_settling:  # most tasks that wait for a slot: nothing leaves
+                self._arm()
 
     def _look_again(self) -> None:
         """Read what has come: a send eats the edge that announces it (50 of 50, measured)."""
@@ -586,7 +590,9 @@ class Router:
     def _perform(self, effects: list[DispatcherEffect]) -> None:
         """Note what is to be sent, and tell the facts."""
         for effect in effects:
-            if type(effect) is Send:
+            if type(effect) not in _DEEDS:  # most are facts
+                self._on_effect(effect)
+            elif type(effect) is Send:
                 run = effect.message
                 if type(run) is wire.Run and (stored := self.fence(run.task_id)) is not None:
                     self._hold(effect, run, stored)
@@ -596,8 +602,6 @@ class Router:
                 self._give(effect)
             elif type(effect) is Question:
                 self.on_question(effect)
-            else:
-                self._on_effect(effect)
 
     def _post(self) -> bool:
         """Send what waits for it, as much as a turn allows; True iff there was something."""
