@@ -364,7 +364,8 @@ class TaskService:
         except ZscrapeError as error:
             self._ledger.close(row.id)
             return error
-        self._reuse.note(prepared)
+        if prepared.max_age_s is not None:
+            self._reuse.note(prepared)
         return None
 
     async def reattach(self, client: str, idempotency: Idempotency) -> TaskRow | None:
