@@ -295,9 +295,10 @@ class Lives:
             self._wait(task, now)
 
     def _wait(self, task: Task, now: float) -> None:
-        if task.id not in self.waiting:
+        task_id = task.spec.id
+        if task_id not in self.waiting:
             task.waits_since = now
-            self.waiting[task.id] = task
+            self.waiting[task_id] = task
         self.deadlines.wake(task, task.next_at)
 
     def _send_run(self, task: Task, worker: Worker, now: float) -> None:
