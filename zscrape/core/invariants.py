@@ -115,7 +115,7 @@ def _check_lock(lives: Lives, lock: Lock) -> None:
         for leftover in worker.leftovers.values()
         if leftover.lock is lock
     ]
-    leftovers.extend(orphan for orphan, held in lives.orphans.items() if held is lock)
+    leftovers.extend(orphan for orphan, held in lives.leases.orphans.items() if held is lock)
     holder = lives.tasks.get(lock.holder)
     is_held = holder is not None and holder.lock is lock
     ensure(is_held != lock.is_closing, f"{name}: is held by a task or is closing")
@@ -167,5 +167,5 @@ def check_deadlines(lives: Lives, deadline: float | None) -> None:
         ensure(limit <= task.next_at, f"task {task.id}: is not due before the next deadline")
     for worker in lives.pool.workers.values():
         ensure(limit <= worker.expires_at, f"worker {worker.id}: is looked at before it expires")
-    for leftover in lives.orphans:
+    for leftover in lives.leases.orphans:
         ensure(limit <= lives.deadlines.at(leftover) < inf, "an orphan's lease comes to an end")

@@ -26,6 +26,7 @@ from zscrape.core.effects import (
 )
 from zscrape.core.entities import Leftover, Lock, Task, Worker
 from zscrape.core.history import History
+from zscrape.core.leases import Leases
 from zscrape.core.locks import Locks
 from zscrape.core.pool import Pool
 from zscrape.core.queue import Queue
@@ -68,8 +69,7 @@ class Lives:
         self.deadlines: Deadlines[Task | Leftover] = Deadlines()
         # Adopted tasks whose workers are asked for the attempt, and until when.
         self.claims: dict[Task, float] = {}
-        self.orphans: dict[Leftover, Lock] = {}  # without a worker: they only keep a lock
-        self.strange: dict[str, Leftover] = {}  # what keeps keys that another gateway holds
+        self.leases = Leases(self.locks, self.deadlines, heartbeat, release=self.release)
         self.out: list[DispatcherEffect] = []
         self.freed: list[Worker] = []
         self.ready: list[Task] = []
@@ -130,15 +130,15 @@ class Lives:
         task = self._recall(spec, attempt, history, now)
         key = _key(spec)
         is_held = worker is not None and (worker.is_expected or history.is_adopted)
-        is_free = key not in self.locks.by_key or key in self.strange
+        is_free = key not in self.locks.by_key or key in self.leases.strange
         if history.parked_on and is_free:
             if key is not None:
-                self._seize(task, key)
+                self.leases.seize(task, key)
             self._park(task, history.parked_on)
             return
         if worker is not None and is_held and is_free:
             if key is not None:
-                self._seize(task, key)
+                self.leases.seize(task, key)
             task.move(Place.ASSIGNED)
             task.worker = worker
             task.worker_id = worker.id
@@ -414,7 +414,7 @@ class Lives:
         rest_until = task.lease_until + self._heartbeat.margin_s
         is_leased = may_run and task.lock is not None and rest_until > now
         if task.is_last or task.lost_count >= self._policy.lost_limit_count:
-            self._give_up(task, self._orphan(task) if is_leased else None)
+            self._give_up(task, self.leases.orphan(task) if is_leased else None)
         elif is_leased:
             self._rest(task, Place.LEASE, OutcomeCode.WORKER_LOST, rest_until, now)
         else:
@@ -488,13 +488,13 @@ class Lives:
             if task.place is Place.LINE and task.lock is not None:
                 self.locks.leave(task, task.lock)
             elif task.place is Place.LEASE:
-                leftover = self._orphan(task)
+                leftover = self.leases.orphan(task)
         elif task.id in worker.owed:
             if task in self.claims:
                 self.ask_for(worker)
                 self.out.append(Send(worker.peer, Cancel(task.id, task.attempt, outcome.code)))
             self.detach(task, worker)
-            leftover = self._orphan(task)
+            leftover = self.leases.orphan(task)
         else:
             leftover = Leftover(task.current, task.is_listed, task.lease_until)
             worker.leftovers[leftover.attempt] = leftover
@@ -560,67 +560,9 @@ class Lives:
         if leftover.lock is None:
             return
         if may_run:
-            self._abandon(leftover, leftover.lock)
+            self.leases.abandon(leftover, leftover.lock)
         else:
             self.release(leftover.lock)
-
-    def _abandon(self, leftover: Leftover, lock: Lock) -> None:
-        self.orphans[leftover] = lock
-        self.deadlines.wake(leftover, leftover.lease_until + self._heartbeat.margin_s)
-
-    def expire(self, leftover: Leftover) -> None:
-        """Free the lock of an abandoned leftover: by now its worker has ended it."""
-        lock = self.orphans.pop(leftover)
-        self.strange.pop(lock.key, None)
-        self.release(lock)
-
-    def hold_back(self, key: str, holder: TaskId, *, now: float) -> None:
-        """Keep a key for a lease that a task of another gateway holds; again to keep it longer."""
-        leftover = self.strange.pop(key, None)
-        lock = self.locks.by_key.get(key)
-        if leftover is not None and lock is not None:
-            lock.holder = holder
-            del self.orphans[leftover]
-            self.deadlines.clear(leftover)
-        elif lock is not None:
-            return
-        else:
-            lock = self.locks.reserve(key, holder, since=now)
-        lease_until = now + self._heartbeat.lease_s
-        leftover = self.strange[key] = Leftover((holder, 0), lease_until=lease_until, lock=lock)
-        self._abandon(leftover, lock)
-
-    def _seize(self, task: Task, key: str) -> None:
-        """Give a key to a task whose attempt has it already, before anyone in line here."""
-        leftover = self.strange.pop(key, None)
-        if leftover is None:
-            self.locks.claim(task, key)
-        else:
-            self.deadlines.clear(leftover)
-            self.locks.give(self.orphans.pop(leftover), task)
-
-    def let_in(self, key: str) -> None:
-        """Give a key that was held back to the first who waits for it."""
-        leftover = self.strange.get(key)
-        if leftover is not None:
-            self.deadlines.clear(leftover)
-            self.expire(leftover)
-
-    def reserve(self, key: str, holder: TaskId, *, now: float) -> None:
-        """Keep a key for a lease: an attempt from before a restart may still hold it."""
-        if key in self.locks.by_key:
-            return
-        lock = self.locks.reserve(key, holder, since=now)
-        lease_until = now + self._heartbeat.lease_s
-        self._abandon(Leftover((holder, 0), lease_until=lease_until, lock=lock), lock)
-
-    def _orphan(self, task: Task) -> Leftover | None:
-        """Return what keeps the lock of a task whose attempt may run on, out of our sight."""
-        if task.lock is None:
-            return None
-        leftover = Leftover(task.current, task.is_listed, task.lease_until, task.lock)
-        self._abandon(leftover, task.lock)
-        return leftover
 
 
 def _key(spec: TaskSpec) -> str | None:
