@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from math import inf, nextafter
 from typing import Any, Final
 
-from zscrape.core import breaking, invariants, patience, report
+from zscrape.core import breaking, invariants, patience, report, restoring
 from zscrape.core.effects import (
     DispatcherEffect,
     GiveScript,
@@ -232,7 +232,9 @@ class Dispatcher:
         those in flight: it holds its lock.
         """
         worker = None if worker_id is None else self._members.expect(worker_id, now)
-        self._lives.restore(spec, attempt=attempt, history=history, worker=worker, now=now)
+        restoring.restore(
+            self._lives, spec, attempt=attempt, history=history, worker=worker, now=now
+        )
         return self._flush(now)
 
     def restore_lock(self, key: str, *, holder: TaskId, now: float) -> list[DispatcherEffect]:
