@@ -55,7 +55,6 @@ _STALL_S = 1.0
 # Of a thousand workers one is to be looked at each millisecond: they are looked at together.
 _TICK_GAP_S = 0.02
 
-_DEEDS: Final = frozenset({Send, GiveScript, Question})
 # Effects of a task that finds a slot at once: two facts and its Run.
 _ACCEPTED_ASSIGNED_SENT = 3
 
@@ -70,6 +69,9 @@ _BIND_AGAIN_S = 0.02
 # While no task is open, nobody waits for what workers say: it is read in bursts. Each on its
 # own would cost a gateway of a thousand idle workers a wake-up for every beat.
 _REST_S = 0.01
+
+# Effects that are not facts: what the shell itself is to do.
+_DEEDS: Final = frozenset({Send, GiveScript, Question})
 
 # What says when the number of a task's attempt is stored: None when it need not be, or is.
 Fence: TypeAlias = Callable[[TaskId], "asyncio.Future[None] | None"]
