@@ -87,7 +87,7 @@ async def hooked(make: Any) -> AsyncIterator[Callable[..., Any]]:
         gateway = make()
         outbound = Outbound(allowed=allowed, timeout_s=5)
         deliveries = deliver_by(outbound.post, gateway.store, **policy)
-        gateway.service._ledger._on_end = gateway.service._on_end = deliveries.offer
+        gateway.service._ledger._on_end = gateway.service._acceptance._on_end = deliveries.offer
         opened.append((deliveries, outbound))
         gateway.deliveries = deliveries
         return gateway

@@ -52,9 +52,9 @@ def break_lock(lives: Lives, key: str, *, is_forced: bool, now: float) -> None:
 
 def _wrest(lives: Lives, lock: Lock) -> None:
     """Free a key although the attempt that keeps it may still run."""
-    for leftover, kept in list(lives.orphans.items()):
+    for leftover, kept in list(lives.leases.orphans.items()):
         if kept is lock:
-            del lives.orphans[leftover]
+            del lives.leases.orphans[leftover]
             lives.deadlines.clear(leftover)
     for worker in lives.pool.workers.values():
         for leftover in worker.leftovers.values():

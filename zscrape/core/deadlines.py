@@ -21,8 +21,8 @@ class Deadlines(Generic[Key]):
     """Moments by key, the earliest first.
 
     A moment is a promise to look, not a decision: putting it off is free (the look finds that
-    it is too early and asks again). Void entries stay in the heap until they surface or outnumber
-    the others.
+    it is too early and asks again). Void entries stay in the heap until they surface, or are found
+    to outnumber the others when one is added.
     """
 
     def __init__(self) -> None:
@@ -44,17 +44,19 @@ class Deadlines(Generic[Key]):
             known[2] = None
         self._number += 1
         entry = self._entry_by_key[key] = [at, self._number, key]
-        heappush(self._heap, entry)
+        heap = self._heap
+        heappush(heap, entry)
         if at < self.next_at:
             self.next_at = at
-        self._compact()
+        if len(heap) > _COMPACT_FLOOR_COUNT and len(heap) > 2 * len(self._entry_by_key):
+            heap[:] = self._entry_by_key.values()
+            heapify(heap)
 
     def clear(self, key: Key) -> None:
         """Never mind `key`."""
         entry = self._entry_by_key.pop(key, None)
         if entry is not None:
             entry[2] = None
-            self._compact()
 
     def due(self, now: float) -> list[Key]:
         """Take out and return the keys whose moment has come, earliest first."""
@@ -74,9 +76,3 @@ class Deadlines(Generic[Key]):
         """Return the moment promised for `key`, infinite if there is none."""
         entry = self._entry_by_key.get(key)
         return inf if entry is None else entry[0]
-
-    def _compact(self) -> None:
-        heap = self._heap
-        if len(heap) > _COMPACT_FLOOR_COUNT and len(heap) > 2 * len(self._entry_by_key):
-            heap[:] = self._entry_by_key.values()
-            heapify(heap)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from math import inf, nextafter
 from typing import Any, Final
 
-from zscrape.core import breaking, invariants, patience, report
+from zscrape.core import breaking, invariants, patience, report, restoring
 from zscrape.core.effects import (
     DispatcherEffect,
     GiveScript,
@@ -232,7 +232,9 @@ class Dispatcher:
         those in flight: it holds its lock.
         """
         worker = None if worker_id is None else self._members.expect(worker_id, now)
-        self._lives.restore(spec, attempt=attempt, history=history, worker=worker, now=now)
+        restoring.restore(
+            self._lives, spec, attempt=attempt, history=history, worker=worker, now=now
+        )
         return self._flush(now)
 
     def restore_lock(self, key: str, *, holder: TaskId, now: float) -> list[DispatcherEffect]:
@@ -241,7 +243,7 @@ class Dispatcher:
         To be called for every task with a lock that ended within `lease_s + margin_s` before
         the restart. Nothing happens if another task holds the key by now.
         """
-        self._lives.reserve(key, holder, now=now)
+        self._lives.leases.reserve(key, holder, now=now)
         return self._flush(now)
 
     # ---- keys that several gateways share --------------------------------------------
@@ -251,22 +253,22 @@ class Dispatcher:
 
         Nothing happens if a task of this gateway holds the key.
         """
-        self._lives.hold_back(key, holder, now=now)
+        self._lives.leases.hold_back(key, holder, now=now)
         return self._flush(now)
 
     def let_in(self, key: str, *, now: float) -> list[DispatcherEffect]:
         """Give a key that was held back to the first of this gateway who waits for it."""
-        self._lives.let_in(key)
+        self._lives.leases.let_in(key)
         return self._flush(now)
 
     def held_back(self) -> dict[str, TaskId | None]:
         """Return the keys that are held back, each with the first who waits for it here."""
         locks = self._lives.locks.by_key
-        return {key: next(iter(locks[key].line), None) for key in self._lives.strange}
+        return {key: next(iter(locks[key].line), None) for key in self._lives.leases.strange}
 
     def held_keys(self) -> dict[str, TaskId]:
         """Return the keys that are held here, each with its holder."""
-        strange = self._lives.strange
+        strange = self._lives.leases.strange
         locks = self._lives.locks.by_key
         return {key: lock.holder for key, lock in locks.items() if key not in strange}
 
@@ -351,7 +353,7 @@ class Dispatcher:
             if isinstance(key, Task):
                 patience.overdue(self._lives, key, now=now)
             else:
-                self._lives.expire(key)
+                self._lives.leases.expire(key)
 
     def resumed(self, *, now: float) -> None:
         """Note that the gateway itself stood still: nobody could be heard meanwhile.

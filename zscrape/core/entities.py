@@ -6,7 +6,7 @@ They refer to each other, so they stand in one file. Identity is equality. Only 
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from math import inf
 from typing import TypeAlias
 
@@ -158,7 +158,7 @@ class Worker(Struct, eq=False):
     told_at: float = 0.0  # that its gateway lives
     expires_at: float = 0.0
     capacity: int = 0  # attempts it may have now; 0 while it takes no work
-    level: int = -1  # of its load, in its kind; -1 while it has no room
+    level_bit: int = 0  # of the level of its load, in its kind; 0 while it has no room
     kind: Kind | None = None  # None iff it is only expected
     tasks: dict[TaskId, Task] = field(default_factory=dict)  # in its slots
     # Not in a slot: outcomes that it owes, and what an expected worker should have.
@@ -197,10 +197,12 @@ class Kind(Struct, eq=False):
     cannot: frozenset[str]
     has_browser_room: bool = False
     members: dict[WorkerId, Worker] = field(default_factory=dict)
-    # Members with room by level of load; bit `i` of `mask` is set iff level `i` has any. The
-    # lowest bit is the least load: no search, however many workers there are.
+    # Members with room by level of load. Each level is a bit, set in `mask` iff it has any: the
+    # lowest is the least load, and there is no search, however many workers there are.
     mask: int = 0
-    levels: dict[int, OrderedDict[WorkerId, Worker]] = field(default_factory=dict)
+    levels: defaultdict[int, OrderedDict[WorkerId, Worker]] = field(
+        default_factory=lambda: defaultdict(OrderedDict)
+    )
     warm: dict[str, dict[WorkerId, Worker]] = field(default_factory=dict)
     # First tasks of the demands that fit, lazily corrected: see `Queue`.
     heads: list[HeadEntry] = field(default_factory=list)

@@ -80,10 +80,10 @@ def _check_worker(lives: Lives, worker: Worker) -> None:
     takes_work = worker.status.value == "live"
     capacity = min(worker.slots, worker.limit) if takes_work else 0
     ensure(worker.capacity == capacity, f"{name}: its capacity is what it was told to be")
-    level = -1
+    bit = 0
     if worker.in_flight_count < capacity:
-        level = worker.in_flight_count * LOAD_LEVEL_COUNT // capacity
-    ensure(worker.level == level, f"{name}: stands on the level of its load")
+        bit = 1 << worker.in_flight_count * LOAD_LEVEL_COUNT // capacity
+    ensure(worker.level_bit == bit, f"{name}: stands on the level of its load")
     if worker.kind is not None:
         has_room = worker.kind.has_browser_room
         ensure(has_room == worker.has_browser_room, f"{name}: its kind tells of its browsers")
@@ -91,12 +91,13 @@ def _check_worker(lives: Lives, worker: Worker) -> None:
 
 def _check_kind(lives: Lives, kind: Kind) -> None:
     standing = [worker for workers in kind.levels.values() for worker in workers.values()]
-    with_room = [worker for worker in kind.members.values() if worker.level >= 0]
+    with_room = [worker for worker in kind.members.values() if worker.level_bit]
     ensure(len(standing) == len(with_room), "kind: its levels hold the members with room")
-    for level, workers in kind.levels.items():
-        ensure(bool(workers) == bool(kind.mask >> level & 1), "kind: its mask tells its levels")
+    for bit, workers in kind.levels.items():
+        ensure(bool(workers) == bool(kind.mask & bit), "kind: its mask tells its levels")
         for worker in workers.values():
-            ensure(worker.level == level and worker.kind is kind, "kind: members know their level")
+            is_so = worker.level_bit == bit and worker.kind is kind
+            ensure(is_so, "kind: members know their level")
     for demand in lives.pool.demands.values():
         is_offered = any(other is kind for _, other in demand.offers)
         ensure(is_offered == kind.fits(demand), "kind: is offered to the demands that it fits")
@@ -114,7 +115,7 @@ def _check_lock(lives: Lives, lock: Lock) -> None:
         for leftover in worker.leftovers.values()
         if leftover.lock is lock
     ]
-    leftovers.extend(orphan for orphan, held in lives.orphans.items() if held is lock)
+    leftovers.extend(orphan for orphan, held in lives.leases.orphans.items() if held is lock)
     holder = lives.tasks.get(lock.holder)
     is_held = holder is not None and holder.lock is lock
     ensure(is_held != lock.is_closing, f"{name}: is held by a task or is closing")
@@ -143,7 +144,7 @@ def _check_counts(lives: Lives) -> None:
 
 def _check_work_conserving(lives: Lives) -> None:
     """No task waits for a slot while a worker that fits has one."""
-    with_room = [worker for worker in lives.pool.workers.values() if worker.level >= 0]
+    with_room = [worker for worker in lives.pool.workers.values() if worker.level_bit]
     for demand in lives.pool.demands.values():
         if not demand.queued_count:
             continue
@@ -166,5 +167,5 @@ def check_deadlines(lives: Lives, deadline: float | None) -> None:
         ensure(limit <= task.next_at, f"task {task.id}: is not due before the next deadline")
     for worker in lives.pool.workers.values():
         ensure(limit <= worker.expires_at, f"worker {worker.id}: is looked at before it expires")
-    for leftover in lives.orphans:
+    for leftover in lives.leases.orphans:
         ensure(limit <= lives.deadlines.at(leftover) < inf, "an orphan's lease comes to an end")

@@ -19,13 +19,12 @@ from zscrape.core.effects import (
     DispatcherEffect,
     Send,
     TaskAccepted,
-    TaskAdopted,
     TaskAssigned,
     TaskFinished,
     TaskQueued,
 )
 from zscrape.core.entities import Leftover, Lock, Task, Worker
-from zscrape.core.history import History
+from zscrape.core.leases import Leases
 from zscrape.core.locks import Locks
 from zscrape.core.pool import Pool
 from zscrape.core.queue import Queue
@@ -68,12 +67,11 @@ class Lives:
         self.deadlines: Deadlines[Task | Leftover] = Deadlines()
         # Adopted tasks whose workers are asked for the attempt, and until when.
         self.claims: dict[Task, float] = {}
-        self.orphans: dict[Leftover, Lock] = {}  # without a worker: they only keep a lock
-        self.strange: dict[str, Leftover] = {}  # what keeps keys that another gateway holds
+        self.leases = Leases(self.locks, self.deadlines, heartbeat, release=self.release)
         self.out: list[DispatcherEffect] = []
         self.freed: list[Worker] = []
         self.ready: list[Task] = []
-        self._heartbeat = heartbeat
+        self.heartbeat = heartbeat
         self._lease_ms = round(heartbeat.lease_s * 1000)
         self._policy = policy
         self._turns = Turns()
@@ -97,14 +95,14 @@ class Lives:
         self._check_client(spec)
         lock = spec.lock
         if lock is None or lock.overlap is Overlap.ALLOW:
-            task = self._admit(spec, now)
+            task = self.admit(spec, now)
             self.out.append(TaskAccepted(spec.id))
             self.enqueue(task)
             return
         refusal = self.locks.refusal(lock, now=now)
         if refusal is not None:
             raise refusal
-        task = self._admit(spec, now)
+        task = self.admit(spec, now)
         self.out.append(TaskAccepted(spec.id))
         if lock.overlap is Overlap.REPLACE:
             self._replace(lock.key, now)
@@ -116,70 +114,6 @@ class Lives:
         known = self.client_counts.get(spec.client, 0) + self.elsewhere.get(spec.client, 0)
         if known >= limit_count:
             raise ClientQueueFull(limit_count=limit_count, is_of_key=limit_count == own)
-
-    def restore(
-        self,
-        spec: TaskSpec,
-        *,
-        attempt: int,
-        history: History,
-        worker: Worker | None,
-        now: float,
-    ) -> None:
-        """Take a task known from before a restart, held for `worker` if that is only expected."""
-        task = self._recall(spec, attempt, history, now)
-        key = _key(spec)
-        is_held = worker is not None and (worker.is_expected or history.is_adopted)
-        is_free = key not in self.locks.by_key or key in self.strange
-        if history.parked_on and is_free:
-            if key is not None:
-                self._seize(task, key)
-            self._park(task, history.parked_on)
-            return
-        if worker is not None and is_held and is_free:
-            if key is not None:
-                self._seize(task, key)
-            task.move(Place.ASSIGNED)
-            task.worker = worker
-            task.worker_id = worker.id
-            task.evidence_at = now
-            worker.owed[task.id] = task
-            self.deadlines.wake(task, task.next_at)
-            if history.is_adopted:
-                self.claims[task] = task.lease_until + self._heartbeat.margin_s
-                self.ask_for(worker)
-            return
-        # Whoever still has the attempt may say so before another is sent.
-        task.is_lost = attempt > 0
-        if key is not None and not self.locks.claim(task, key):
-            self.out.append(TaskQueued(task.id, attempt))
-            task.move(Place.LINE)
-            self._wait(task, now)
-        elif key is not None and attempt:
-            rest_until = task.lease_until + self._heartbeat.margin_s
-            self._rest(task, Place.LEASE, OutcomeCode.WORKER_LOST, rest_until, now)
-        elif history.rest_s > 0 and history.last_code is not None:
-            task.is_lost = False  # its last attempt has spoken
-            self._rest(task, Place.REST, history.last_code, now + history.rest_s, now)
-        else:
-            self.out.append(TaskQueued(task.id, attempt))
-            self.enqueue(task)
-
-    def _recall(self, spec: TaskSpec, attempt: int, history: History, now: float) -> Task:
-        """Take a task in with all that it has been through."""
-        task = self._admit(spec, now)
-        task.attempt = attempt
-        task.received_count = history.received_count
-        task.try_count, task.lost_count = history.try_count, history.lost_count
-        task.is_last = history.is_last
-        if history.last_code is not None:
-            self._route(task, history.last_code)
-        task.accepted_at -= history.age_s
-        task.deadline_at -= history.age_s
-        task.lease_until = now + self._heartbeat.lease_s
-        if attempt:
-            task.match_at = inf
-        return task
 
     def ask_for(self, worker: Worker) -> None:
         """Ask a worker for the attempts that another gateway has sent it."""
@@ -195,7 +129,8 @@ class Lives:
             worker.tasks[task.id] = worker.owed.pop(task.id)
             self.pool.weigh(worker)
 
-    def _admit(self, spec: TaskSpec, now: float) -> Task:
+    def admit(self, spec: TaskSpec, now: float) -> Task:
+        """Take a task in; where it stands is for the caller to say."""
         if spec.id in self.tasks:
             raise ValueError(f"task {spec.id} is known already")
         demand = self.pool.demand(spec)
@@ -219,7 +154,7 @@ class Lives:
             self.enqueue(task)
         else:
             task.move(Place.LINE)
-            self._wait(task, now)
+            self.wait(task, now)
 
     def _replace(self, key: str, now: float) -> None:
         lock = self.locks.by_key.get(key)
@@ -292,12 +227,14 @@ class Lives:
             if task.turn < 0.0:  # one that finds a slot at once takes nobody's turn
                 task.turn = self._turns.draw(task.spec, has_waited=task.has_waited)
             self.queue.push(task)
-            self._wait(task, now)
+            self.wait(task, now)
 
-    def _wait(self, task: Task, now: float) -> None:
-        if task.id not in self.waiting:
+    def wait(self, task: Task, now: float) -> None:
+        """Note that `task` waits, and look at it when its time is over."""
+        task_id = task.spec.id
+        if task_id not in self.waiting:
             task.waits_since = now
-            self.waiting[task.id] = task
+            self.waiting[task_id] = task
         self.deadlines.wake(task, task.next_at)
 
     def _send_run(self, task: Task, worker: Worker, now: float) -> None:
@@ -305,12 +242,13 @@ class Lives:
         task.move(Place.ASSIGNED)
         if task.turn >= 0.0:
             self._turns.serve(spec, task.turn)
+        if task.attempt:  # what was said by the last one
+            task.is_lost = task.is_started = task.is_listed = False
+            task.received_count = 0
         task.attempt += 1
         task.worker = worker
         task.worker_id = worker.id
         task.match_at = inf  # someone fits: from now on it waits like any other
-        task.is_lost = task.is_started = task.is_listed = False
-        task.received_count = 0
         task.evidence_at = now
         self.waiting.pop(spec.id, None)
         worker.tasks[spec.id] = task
@@ -319,7 +257,7 @@ class Lives:
         lease_ms = 0
         if task.lock is not None:
             lease_ms = self._lease_ms
-            task.lease_until = now + self._heartbeat.lease_s
+            task.lease_until = now + self.heartbeat.lease_s
         remaining_ms = None
         if task.deadline_at != inf:
             self.deadlines.wake(task, task.deadline_at)
@@ -367,7 +305,7 @@ class Lives:
             self.end(task, outcome, worker.id)
             return
         if outcome.parked_on and not task.is_last:
-            self._park(task, outcome.parked_on)
+            self.park(task, outcome.parked_on)
             return
         task.try_count += 1
         policy = task.spec.retry
@@ -388,10 +326,10 @@ class Lives:
             delay_s = retry.rest_s(policy, task.current, try_count=task.try_count)
             said = f"{outcome.error_type}: {outcome.error_message}" if outcome.error_type else ""
             message = said[:_MESSAGE_LIMIT_CHARACTERS]
-            self._route(task, outcome.code)
-            self._rest(task, Place.REST, outcome.code, now + delay_s, now, message)
+            self.route(task, outcome.code)
+            self.rest(task, Place.REST, outcome.code, now + delay_s, now, message)
 
-    def _route(self, task: Task, code: OutcomeCode) -> None:
+    def route(self, task: Task, code: OutcomeCode) -> None:
         """Let further tries of a task that ended with `code` go where its policy sends them."""
         requires = task.spec.requires | task.spec.retry.routes.get(code, frozenset())
         if requires == task.spec.requires:
@@ -409,12 +347,12 @@ class Lives:
         """Give up the last attempt of a detached task. `may_run`: it perhaps goes on."""
         task.lost_count += 1
         task.is_lost = True
-        rest_until = task.lease_until + self._heartbeat.margin_s
+        rest_until = task.lease_until + self.heartbeat.margin_s
         is_leased = may_run and task.lock is not None and rest_until > now
         if task.is_last or task.lost_count >= self._policy.lost_limit_count:
-            self._give_up(task, self._orphan(task) if is_leased else None)
+            self._give_up(task, self.leases.orphan(task) if is_leased else None)
         elif is_leased:
-            self._rest(task, Place.LEASE, OutcomeCode.WORKER_LOST, rest_until, now)
+            self.rest(task, Place.LEASE, OutcomeCode.WORKER_LOST, rest_until, now)
         else:
             self.requeue(task, OutcomeCode.WORKER_LOST, now=now)
 
@@ -429,7 +367,7 @@ class Lives:
         outcome = Outcome(OutcomeCode.WORKER_LOST, fields=fields)
         self.end(task, outcome, None, leftover, dropped_reason=reason)
 
-    def _rest(
+    def rest(
         self,
         task: Task,
         place: Place,
@@ -438,13 +376,14 @@ class Lives:
         now: float,
         message: str = "",
     ) -> None:
+        """Let `task` wait at `place` until a moment, then for its next try; `code` says why."""
         task.move(place)
         task.last_code = code
         task.rest_until = until
         self.out.append(TaskQueued(task.id, task.attempt, code, until - now, message))
-        self._wait(task, now)
+        self.wait(task, now)
 
-    def _park(self, task: Task, question: str) -> None:
+    def park(self, task: Task, question: str) -> None:
         """Let a task wait for a person: nothing but its lock stays held, and no try is counted."""
         task.move(Place.PARK)
         task.parked_on = question
@@ -458,25 +397,6 @@ class Lives:
         task.parked_on = ""
         self.requeue(task, None, now=now)
 
-    def adopt(self, task: Task, worker: Worker, *, is_owed: bool, now: float) -> None:
-        """Take back a loss: `worker` still has the last attempt of `task`, or its outcome."""
-        self.queue.remove(task)
-        del self.waiting[task.id]
-        task.move(Place.RUNNING if task.is_started else Place.ASSIGNED)
-        self.running_count += task.is_started
-        task.is_lost = False
-        task.lost_count = max(0, task.lost_count - 1)
-        self.out.append(TaskAdopted(task.id, task.attempt, worker.id, task.is_started))
-        task.worker = worker
-        task.worker_id = worker.id
-        task.evidence_at = now
-        if is_owed:
-            worker.owed[task.id] = task
-        else:
-            worker.tasks[task.id] = task
-            self.pool.weigh(worker)
-        self.deadlines.wake(task, task.next_at)
-
     def abort(self, task: Task, outcome: Outcome, *, now: float) -> None:
         """End `task` from outside, wherever it stands; an attempt of it is told to stop."""
         worker = task.worker
@@ -486,13 +406,13 @@ class Lives:
             if task.place is Place.LINE and task.lock is not None:
                 self.locks.leave(task, task.lock)
             elif task.place is Place.LEASE:
-                leftover = self._orphan(task)
+                leftover = self.leases.orphan(task)
         elif task.id in worker.owed:
             if task in self.claims:
                 self.ask_for(worker)
                 self.out.append(Send(worker.peer, Cancel(task.id, task.attempt, outcome.code)))
             self.detach(task, worker)
-            leftover = self._orphan(task)
+            leftover = self.leases.orphan(task)
         else:
             leftover = Leftover(task.current, task.is_listed, task.lease_until)
             worker.leftovers[leftover.attempt] = leftover
@@ -558,74 +478,9 @@ class Lives:
         if leftover.lock is None:
             return
         if may_run:
-            self._abandon(leftover, leftover.lock)
+            self.leases.abandon(leftover, leftover.lock)
         else:
             self.release(leftover.lock)
-
-    def _abandon(self, leftover: Leftover, lock: Lock) -> None:
-        self.orphans[leftover] = lock
-        self.deadlines.wake(leftover, leftover.lease_until + self._heartbeat.margin_s)
-
-    def expire(self, leftover: Leftover) -> None:
-        """Free the lock of an abandoned leftover: by now its worker has ended it."""
-        lock = self.orphans.pop(leftover)
-        self.strange.pop(lock.key, None)
-        self.release(lock)
-
-    def hold_back(self, key: str, holder: TaskId, *, now: float) -> None:
-        """Keep a key for a lease that a task of another gateway holds; again to keep it longer."""
-        leftover = self.strange.pop(key, None)
-        lock = self.locks.by_key.get(key)
-        if leftover is not None and lock is not None:
-            lock.holder = holder
-            del self.orphans[leftover]
-            self.deadlines.clear(leftover)
-        elif lock is not None:
-            return
-        else:
-            lock = self.locks.reserve(key, holder, since=now)
-        lease_until = now + self._heartbeat.lease_s
-        leftover = self.strange[key] = Leftover((holder, 0), lease_until=lease_until, lock=lock)
-        self._abandon(leftover, lock)
-
-    def _seize(self, task: Task, key: str) -> None:
-        """Give a key to a task whose attempt has it already, before anyone in line here."""
-        leftover = self.strange.pop(key, None)
-        if leftover is None:
-            self.locks.claim(task, key)
-        else:
-            self.deadlines.clear(leftover)
-            self.locks.give(self.orphans.pop(leftover), task)
-
-    def let_in(self, key: str) -> None:
-        """Give a key that was held back to the first who waits for it."""
-        leftover = self.strange.get(key)
-        if leftover is not None:
-            self.deadlines.clear(leftover)
-            self.expire(leftover)
-
-    def reserve(self, key: str, holder: TaskId, *, now: float) -> None:
-        """Keep a key for a lease: an attempt from before a restart may still hold it."""
-        if key in self.locks.by_key:
-            return
-        lock = self.locks.reserve(key, holder, since=now)
-        lease_until = now + self._heartbeat.lease_s
-        self._abandon(Leftover((holder, 0), lease_until=lease_until, lock=lock), lock)
-
-    def _orphan(self, task: Task) -> Leftover | None:
-        """Return what keeps the lock of a task whose attempt may run on, out of our sight."""
-        if task.lock is None:
-            return None
-        leftover = Leftover(task.current, task.is_listed, task.lease_until, task.lock)
-        self._abandon(leftover, task.lock)
-        return leftover
-
-
-def _key(spec: TaskSpec) -> str | None:
-    """Return the key that the task must hold to run, or None."""
-    if spec.lock is None or spec.lock.overlap is Overlap.ALLOW:
-        return None
-    return spec.lock.key
 
 
 def _by_order(task: Task) -> tuple[int, float, int]:

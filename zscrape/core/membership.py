@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
+from zscrape.core import restoring
 from zscrape.core.admission import hello_fault, warm_fits
 from zscrape.core.effects import Ignored, Send, WorkerJoined, WorkerLost, WorkerSuspected
 from zscrape.core.entities import BROWSER_TAG, Leftover, Worker
@@ -197,7 +198,7 @@ class Membership:
             return False
         if not is_owed and worker.in_flight_count >= worker.slots:
             return False
-        self._lives.adopt(task, worker, is_owed=is_owed, now=now)
+        restoring.adopt(self._lives, task, worker, is_owed=is_owed, now=now)
         return True
 
     def _greet_again(self, worker: Worker, now: float) -> None:
@@ -435,7 +436,7 @@ class Membership:
     def rate(self, worker: Worker) -> None:
         """Reckon the worker's room anew; if it has any, it may get work at the end of the call."""
         self._pool.rate(worker)
-        if worker.level >= 0:
+        if worker.level_bit:
             self._lives.freed.append(worker)
 
 

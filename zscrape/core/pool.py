@@ -12,7 +12,6 @@ Source: ipyparallel's least-load ordering; the levels make its linear search a b
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from itertools import islice
 from typing import NamedTuple, TypeAlias
 
@@ -96,20 +95,20 @@ class Pool:
         for preferred_count, kind in demand.offers:
             if best is not None and preferred_count < best_count:
                 break
-            bit = kind.mask & -kind.mask if kind.has_room_for(demand) else 0
-            if bit and (best is None or bit < best_bit):
+            bit = kind.mask & -kind.mask
+            is_better = bit and (best is None or bit < best_bit)
+            if is_better and (kind.has_browser_room or not demand.is_browser):
                 best, best_count, best_bit = kind, preferred_count, bit
         if best is None:
             return None
-        level = best_bit.bit_length() - 1
-        level_workers = best.levels[level]
+        level_workers = best.levels[best_bit]
         warm = best.warm.get(demand.digest)
         if warm:
             for worker in islice(level_workers.values(), _WARM_LOOK_COUNT):
                 if worker.id in warm:
                     return worker
             for worker in islice(warm.values(), _WARM_LOOK_COUNT):
-                if worker.level == level:
+                if worker.level_bit == best_bit:
                     return worker
         return next(iter(level_workers.values()))
 
@@ -148,23 +147,19 @@ class Pool:
         kind = worker.kind
         if kind is None:
             return
-        in_flight_count = len(worker.tasks) + len(worker.leftovers)
-        level = worker.level
-        if level >= 0:
-            level_workers = kind.levels[level]
+        bit = worker.level_bit
+        if bit:
+            level_workers = kind.levels[bit]
             del level_workers[worker.id]
             if not level_workers:
-                kind.mask ^= 1 << level
-        if in_flight_count < worker.capacity:
-            level = in_flight_count * LOAD_LEVEL_COUNT // worker.capacity
-            found = kind.levels.get(level)
-            if found is None:
-                found = kind.levels[level] = OrderedDict()
-            found[worker.id] = worker
-            kind.mask |= 1 << level
-            worker.level = level
+                kind.mask ^= bit
+        in_flight_count, capacity = len(worker.tasks) + len(worker.leftovers), worker.capacity
+        if in_flight_count < capacity:
+            bit = worker.level_bit = 1 << in_flight_count * LOAD_LEVEL_COUNT // capacity
+            kind.levels[bit][worker.id] = worker
+            kind.mask |= bit
         else:
-            worker.level = -1
+            worker.level_bit = 0
 
     def rate(self, worker: Worker) -> None:
         """Reckon what `worker` may have at once, after its status or limit has changed."""

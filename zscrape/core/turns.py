@@ -44,9 +44,12 @@ class Turns:
         line = (spec.priority, spec.client, spec.requires)
         served = self._served.get(spec.priority, 0.0)
         step = 1.0 / spec.share
-        turn = max(served, self._next.get(line, 0.0))
-        self._next[line] = turn + step
-        if len(self._next) > self._limit_count:
+        following = self._next
+        turn = following.get(line, 0.0)
+        if turn < served:
+            turn = served
+        following[line] = turn + step
+        if len(following) > self._limit_count:
             self._forget()
         return min(turn, served + step) if has_waited else turn
 

@@ -99,10 +99,11 @@ class Access:
             known = self._first
         elif self._keys is not None:
             known = self._keys.find(presented.digest)
-        if known is None or peer not in known.peers:
-            self._check_guesses(peer, now)
         if known is None:
+            self._check_guesses(peer, now)
             return self._by_token(presented.key, peer, now)
+        if peer not in known.peers:
+            self._check_guesses(peer, now)
         _check_time(known, now)
         known.note_use(peer, now)
         return known.client

@@ -71,21 +71,26 @@ def _is_plain(schema: object) -> bool:
     return isinstance(kind, str) and kind in _TYPES
 
 
+def _say_no(_params: Mapping[str, Any]) -> bool:
+    """Leave it to the full check: the schema is not plain."""
+    return False
+
+
 class ParameterChecks:
     """Checks parameters against scripts; remembers the quick check of each version."""
 
     def __init__(self) -> None:
-        self._quick: dict[str, QuickCheck | None] = {}
+        self._quick: dict[str, QuickCheck] = {}
 
     def is_plainly_good(self, script: Script, params: Mapping[str, Any]) -> bool:
         """True only for parameters without a fault; False when a closer look is needed."""
         digest = script.pin.digest
-        if digest not in self._quick:
+        check = self._quick.get(digest)
+        if check is None:
             if len(self._quick) >= _REMEMBERED_COUNT:
                 self._quick.clear()
-            self._quick[digest] = quick_check(script.schema)
-        check = self._quick[digest]
-        return check is not None and check(params)
+            check = self._quick[digest] = quick_check(script.schema) or _say_no
+        return check(params)
 
     async def problems(
         self, script: Script, params: Mapping[str, Any], *, size_bytes: int

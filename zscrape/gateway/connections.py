@@ -222,9 +222,11 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; a head must end in time and within its size."""
-        is_at_rest, head = self._is_at_rest, self._head
-        is_free = is_at_rest and not self.flow.write_paused
-        if head is not None and is_free and head.begins(data):
+        cycle: RequestResponseCycle | None = self.cycle
+        is_over = cycle is None or (cycle.response_complete and not cycle.more_body)
+        is_at_rest = is_over and not self._is_begun  # nothing waits before what begins now
+        head = self._head
+        if head is not None and is_at_rest and not self.flow.write_paused and head.begins(data):
             self._begin_again(head, data)
             return
         was_in_head = self._is_in_head
@@ -313,13 +315,6 @@ class LimitedProtocol(HttpToolsProtocol):
             cycle.more_body = False
             call = self._whole = WholeCall(cycle, super()._start_asgi_task, body)
         head.begin(call)
-
-    @property
-    def _is_at_rest(self) -> bool:
-        """True iff what comes next is the beginning of a request, and nothing waits before it."""
-        cycle: RequestResponseCycle | None = self.cycle
-        is_over = cycle is None or (cycle.response_complete and not cycle.more_body)
-        return is_over and not self._is_begun
 
     @property
     def _is_answering(self) -> bool:

@@ -11,9 +11,11 @@ import msgspec
 from msgspec import Raw, Struct
 
 from zscrape.errors import NotFound, TaskRunning, ZscrapeError
+from zscrape.gateway.acceptance import Idempotency
 from zscrape.gateway.clients import Client
+from zscrape.gateway.intake import Prepared
 from zscrape.gateway.requests import RetryRequest, TaskRequest, WebhookRequest
-from zscrape.gateway.tasks import Idempotency, Prepared, TaskService
+from zscrape.gateway.tasks import TaskService
 from zscrape.model import TaskId
 from zscrape.store.tasks import TaskQuery, TaskRow, TaskStore
 

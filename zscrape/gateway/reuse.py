@@ -59,9 +59,7 @@ class Reuse:
         return self._on_its_way(prepared) or row
 
     def note(self, prepared: Prepared) -> None:
-        """Let others wait for this task, which has been queued."""
-        if prepared.max_age_s is None:
-            return
+        """Let others wait for this task, which was asked with a `max_age` and has been queued."""
         if len(self._flights) >= _SPARE_COUNT:
             self._flights = {
                 key: task_id

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 import zmq
@@ -69,6 +69,9 @@ _BIND_AGAIN_S = 0.02
 # While no task is open, nobody waits for what workers say: it is read in bursts. Each on its
 # own would cost a gateway of a thousand idle workers a wake-up for every beat.
 _REST_S = 0.01
+
+# Effects that are not facts: what the shell itself is to do.
+_DEEDS: Final = frozenset({Send, GiveScript, Question})
 
 # What says when the number of a task's attempt is stored: None when it need not be, or is.
 Fence: TypeAlias = Callable[[TaskId], "asyncio.Future[None] | None"]
@@ -556,7 +559,10 @@ class Router:
         try:
             self._perform(effects)
         finally:  # whatever one effect has come to: see `_go_on`
-            self._settle_later()
+            if self._outbox or self._has_sent or self._resting is not None:
+                self._settle_later()
+            elif not self._is_settling:  # most tasks that wait for a slot: nothing leaves
+                self._arm()
 
     def _look_again(self) -> None:
         """Read what has come: a send eats the edge that announces it (50 of 50, measured)."""
@@ -586,7 +592,9 @@ class Router:
     def _perform(self, effects: list[DispatcherEffect]) -> None:
         """Note what is to be sent, and tell the facts."""
         for effect in effects:
-            if type(effect) is Send:
+            if type(effect) not in _DEEDS:  # most are facts
+                self._on_effect(effect)
+            elif type(effect) is Send:
                 run = effect.message
                 if type(run) is wire.Run and (stored := self.fence(run.task_id)) is not None:
                     self._hold(effect, run, stored)
@@ -596,8 +604,6 @@ class Router:
                 self._give(effect)
             elif type(effect) is Question:
                 self.on_question(effect)
-            else:
-                self._on_effect(effect)
 
     def _post(self) -> bool:
         """Send what waits for it, as much as a turn allows; True iff there was something."""

@@ -210,11 +210,11 @@ async def join(
         is_alone=lambda: ownership.other_count == 0,
     )
     service.elsewhere = neighbours
-    service.admit, service.entered = locks.admit, locks.entered
+    service.enter_by(locks)
     ends.append(lambda row: locks.look())
     locks.on_freed, locks.ask_cancel = neighbours.tell_freed, neighbours.ask_cancel
     shared.on_written += [neighbours.tell, lambda task_ids: locks.look()]
-    router.fence, service.is_alone = ownership.fence, False
+    router.fence = ownership.fence
     await ownership.begin()
     parts.push_async_callback(ownership.close)
     neighbours.start()

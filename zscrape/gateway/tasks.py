@@ -8,28 +8,16 @@ database on the way of an answer, and nothing polls.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, TypeAlias
-
-from msgspec import Struct
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from zscrape.config.settings import ScriptDefaults
 from zscrape.core.bucket import Buckets
 from zscrape.core.effects import DispatcherEffect
-from zscrape.errors import (
-    Draining,
-    IdempotencyConflict,
-    LockHeld,
-    NotFound,
-    ScriptError,
-    StorageLocked,
-    VersionInvalid,
-    ZscrapeError,
-)
+from zscrape.errors import NotFound, ScriptError, VersionInvalid
+from zscrape.gateway.acceptance import Acceptance, Gate
 from zscrape.gateway.elsewhere import Elsewhere, Nowhere
-from zscrape.gateway.envelope import ReusedView
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.intake import (
     ClientLimit,
@@ -39,9 +27,7 @@ from zscrape.gateway.intake import (
     TaskPolicy,
     no_limit,
     refuse_secrets,
-    webhook_of,
 )
-from zscrape.gateway.keylocks import KeyLocks
 from zscrape.gateway.ledger import (
     EndListener,
     InvalidListener,
@@ -52,47 +38,23 @@ from zscrape.gateway.ledger import (
     tell_nobody,
 )
 from zscrape.gateway.recovery import Recovered, Restorer, recover
-from zscrape.gateway.requests import TaskRequest
-from zscrape.gateway.reuse import Reuse, reused_view
 from zscrape.gateway.taskrouter import TaskRouter
 from zscrape.model import (
     Explanation,
     HeartbeatPolicy,
     RunSpec,
     TaskId,
-    TaskSpec,
     TaskState,
 )
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.store.sql import SqlTaskStore
-from zscrape.store.tasks import KeyTaken, TaskRow, TaskStore
+from zscrape.store.tasks import TaskRow, TaskStore
 
-__all__ = ["Idempotency", "Origin", "Prepared", "TaskPolicy", "TaskRouter", "TaskService"]
+__all__ = ["Origin", "Prepared", "TaskPolicy", "TaskRouter", "TaskService"]
 
 
-_TURN_COUNT: Final = 50  # tasks of a batch queued before others get a turn
-_TAKEN_COUNT: Final = 5  # tries with a key that is taken, and free again when looked at
 _FAULT_LOOK_S: Final = 0.5  # between looks at a disk that takes its time
 _CANCEL_KEPT_S: Final = 2.0  # a disk that refuses is no reason to let a person wait
-KEY_KEPT_S: Final = 86_400.0  # how long an `Idempotency-Key` stands for its task
-
-
-Admission: TypeAlias = Callable[[TaskSpec], Awaitable[None]]
-
-
-async def admit_all(_spec: TaskSpec) -> None:
-    """Refuse nothing: the gate where no other gateway has locks."""
-
-
-def note_nothing(_task_id: TaskId) -> None:
-    """Do nothing: behind that gate there is nothing to close."""
-
-
-class Idempotency(Struct, frozen=True):
-    """A client's promise that calls with this key are one call. `mark` stands for the body."""
-
-    key: str
-    mark: str
 
 
 class TaskService:
@@ -116,14 +78,10 @@ class TaskService:
         limit_of: ClientLimit = no_limit,
     ) -> None:
         self.elsewhere: Elsewhere = Nowhere()
-        self.is_alone = True  # no other gateway may come to have tasks of this one
-        self.admit: Admission = admit_all
-        self.entered: Callable[[TaskId], None] = note_nothing  # after `admit`, queued or not
         self._router = router
         self._store = store
         self._hub = hub
         self._clock = clock
-        self._keys: KeyLocks[tuple[str, str]] = KeyLocks()
         self._intake = Intake(
             catalogue=catalogue,
             policy=policy or TaskPolicy(),
@@ -141,11 +99,16 @@ class TaskService:
             on_end=on_end,
             on_stored=on_stored,
         )
-        self._on_end = on_end
-        self._reuse = Reuse(store, self._ledger.get, clock)
-        self._asked: KeyLocks[tuple[str, str]] = KeyLocks()  # with a `max_age`, by their script
+        self._acceptance = Acceptance(
+            router=router, store=store, hub=hub, ledger=self._ledger, clock=clock, on_end=on_end
+        )
         # Under the names by which callers know them: a call less on the way of every task.
         self.prepare = self._intake.prepare
+        self.accept = self._acceptance.accept
+        self.accept_many = self._acceptance.accept_many
+        self.reattach = self._acceptance.reattach
+        self.reused = self._acceptance.reused
+        self.fail = self._acceptance.fail
         self.apply: Callable[[DispatcherEffect], None] = self._ledger.apply
         self.appliers = self._ledger.appliers  # the same, by the kind of a fact
 
@@ -188,257 +151,9 @@ class TaskService:
         """How many tasks have not ended."""
         return self._ledger.live_count
 
-    # ---- coming in -------------------------------------------------------------------
-
-    async def accept(self, prepared: Prepared, idempotency: Idempotency | None = None) -> TaskRow:
-        """Accept a task: kept first, then queued. Returns an earlier one that will do.
-
-        Raises:
-            RefusedError, LockHeld: It was not accepted; nothing of it is kept.
-            IdempotencyConflict: The key came with another body.
-        """
-        row = prepared.row
-        if self._hub.is_closed:
-            raise Draining
-        if idempotency is None:
-            if prepared.max_age_s is None:
-                return await self._accept_new(prepared)
-            return await self._accept(prepared)
-        async with self._keys.hold((row.client, idempotency.key)):
-            # Asked again: its twin may have been accepted while this one was being prepared.
-            twin = await self.reattach(row.client, idempotency)
-            if twin is not None:
-                return twin
-            row.idempotency_key, row.idempotency_mark = idempotency.key, idempotency.mark
-            for _ in range(_TAKEN_COUNT):
-                with contextlib.suppress(KeyTaken):  # by another gateway
-                    return await self._accept(prepared)
-                twin = await self.reattach(row.client, idempotency)
-                if twin is not None:
-                    return twin
-            raise StorageLocked(reason=f"Idempotency-Key {idempotency.key}")
-
-    async def _accept(self, prepared: Prepared) -> TaskRow:
-        if prepared.max_age_s is None:
-            return await self._accept_new(prepared)
-        # Of equal questions at once one is asked: the others find it on its way.
-        async with self._asked.hold((prepared.row.digest, prepared.row.script_name)):
-            earlier = await self._reuse.earlier(prepared)
-            if earlier is not prepared.row:
-                return earlier
-            return await self._accept_new(prepared)
-
-    async def _accept_new(self, prepared: Prepared) -> TaskRow:
-        row = prepared.row
-        try:
-            if self.admit is not admit_all:
-                await self.admit(prepared.spec)
-            await self._store.add(row, prepared.spec)
-            refusal = self._submit(prepared)
-        finally:
-            self.entered(row.id)
-        if refusal is not None:
-            await self._store.discard(row.id)
-            raise refusal
-        return row
-
-    def reused(self, prepared: Prepared, row: TaskRow) -> ReusedView | None:
-        """Return what is told when an accepted request was served by an earlier task."""
-        return reused_view(prepared, row, self._clock())
-
-    async def accept_many(
-        self, prepared: Sequence[Prepared], promises: Sequence[Idempotency | None] = ()
-    ) -> list[TaskRow | ZscrapeError]:
-        """Accept tasks together, and say of each its row or why it was refused.
-
-        Args:
-            prepared: The tasks.
-            promises: The idempotency of each, in the same order; empty: none has any.
-
-        Raises:
-            RefusedError: None was accepted.
-        """
-        if self._hub.is_closed:
-            raise Draining
-        promises = promises or [None] * len(prepared)
-        try:
-            return await self._accept_many(prepared, promises)
-        finally:
-            for each in prepared:
-                self.entered(each.row.id)
-
-    async def _accept_many(
-        self, prepared: Sequence[Prepared], promises: Sequence[Idempotency | None]
-    ) -> list[TaskRow | ZscrapeError]:
-        answers = await self._earlier_many(prepared, promises)
-        for place, each in enumerate(prepared):
-            if answers[place] is not each.row:
-                continue
-            try:
-                await self.admit(each.spec)
-            except LockHeld as error:
-                answers[place] = error
-        fresh = [each for each, row in zip(prepared, answers, strict=True) if row is each.row]
-        try:
-            await self._store.add_many([(each.row, each.spec) for each in fresh])
-        except KeyTaken:  # their twins came in the meantime
-            for each in fresh:
-                await self._store.discard(each.row.id)
-            return [
-                await self._accept_or_refuse(*pair) for pair in zip(prepared, promises, strict=True)
-            ]
-        for place, each in enumerate(prepared):
-            refusal = self._submit(each) if answers[place] is each.row else None
-            if refusal is not None:
-                answers[place] = refusal
-                await self._store.discard(each.row.id)
-            if place % _TURN_COUNT == _TURN_COUNT - 1:
-                await asyncio.sleep(0)
-        return answers
-
-    async def _earlier_many(
-        self, prepared: Sequence[Prepared], promises: Sequence[Idempotency | None]
-    ) -> list[TaskRow | ZscrapeError]:
-        """Return for each task an earlier one that will do, else the new one."""
-        answers: list[TaskRow | ZscrapeError] = []
-        firsts: dict[str, tuple[TaskRow | ZscrapeError, str]] = {}  # by key, in this batch
-        known = await self._known_keys(prepared, promises)
-        for each, promise in zip(prepared, promises, strict=True):
-            if promise is None:
-                answers.append(await self._reuse.earlier(each))
-                continue
-            first, mark = firsts.get(promise.key, (None, ""))
-            if first is None:
-                is_known = (each.row.client, promise.key) in known
-                first = await self._promised(each, promise, is_known=is_known)
-                firsts[promise.key] = first, promise.mark
-            elif mark != promise.mark:
-                first = IdempotencyConflict(key=promise.key, holder=getattr(first, "id", ""))
-            answers.append(first)
-        return answers
-
-    async def _known_keys(
-        self, prepared: Sequence[Prepared], promises: Sequence[Idempotency | None]
-    ) -> set[tuple[str, str]]:
-        """Return clients and keys that may have a task already.
-
-        One look for all: most are new, and a look for each costs more than all the rest.
-        """
-        asked: dict[str, list[str]] = {}
-        for each, promise in zip(prepared, promises, strict=True):
-            if promise is not None:
-                asked.setdefault(each.row.client, []).append(promise.key)
-        return {
-            (client, key)
-            for client, keys in asked.items()
-            for key in await self._store.known_keys(client, keys)
-        }
-
-    async def _promised(
-        self, prepared: Prepared, promise: Idempotency, *, is_known: bool
-    ) -> TaskRow | ZscrapeError:
-        row = prepared.row
-        try:
-            twin = await self.reattach(row.client, promise) if is_known else None
-        except IdempotencyConflict as error:
-            return error
-        if twin is None:
-            row.idempotency_key, row.idempotency_mark = promise.key, promise.mark
-            twin = await self._reuse.earlier(prepared)
-        return twin
-
-    async def _accept_or_refuse(
-        self, prepared: Prepared, promise: Idempotency | None
-    ) -> TaskRow | ZscrapeError:
-        try:
-            return await self.accept(prepared, promise)
-        except ZscrapeError as error:
-            return error
-
-    def _submit(self, prepared: Prepared) -> ZscrapeError | None:
-        """Queue a task that is kept; return why it is refused."""
-        row = prepared.row
-        self._ledger.open(row)
-        try:
-            self._router.submit(prepared.spec, is_free=self.is_alone and not row.is_durable)
-        except ZscrapeError as error:
-            self._ledger.close(row.id)
-            return error
-        self._reuse.note(prepared)
-        return None
-
-    async def reattach(self, client: str, idempotency: Idempotency) -> TaskRow | None:
-        """Return the task that this client has made with this key within the last day.
-
-        Raises:
-            IdempotencyConflict: The key came with another body.
-        """
-        row = await self._store.find_by_key(client, idempotency.key)
-        if row is not None and row.created_at < self._clock() - KEY_KEPT_S:
-            await self._store.forget_key(client, idempotency.key)
-            return None
-        if row is not None and row.idempotency_mark != idempotency.mark:
-            raise IdempotencyConflict(key=idempotency.key, holder=row.id)
-        # A live task's row changes under whoever waits for it; a store may give a copy.
-        return row if row is None else self._ledger.get(row.id) or row
-
-    async def fail(
-        self,
-        request: TaskRequest,
-        error: ScriptError,
-        *,
-        task_id: TaskId,
-        client: str,
-        idempotency: Idempotency | None = None,
-    ) -> TaskRow:
-        """Keep a task that ended before it began: its script could not be resolved.
-
-        Raises:
-            IdempotencyConflict: The key came with another body.
-        """
-        if idempotency is None:
-            return await self._keep_failed(request, error, task_id, client, None)
-        async with self._keys.hold((client, idempotency.key)):
-            twin = await self.reattach(client, idempotency)
-            if twin is not None:
-                return twin
-            return await self._keep_failed(request, error, task_id, client, idempotency)
-
-    async def _keep_failed(
-        self,
-        request: TaskRequest,
-        error: ScriptError,
-        task_id: TaskId,
-        client: str,
-        idempotency: Idempotency | None,
-    ) -> TaskRow:
-        now = self._clock()
-        row = TaskRow(
-            id=task_id,
-            script_name=request.script_name,
-            created_at=now,
-            finished_at=now,
-            version=request.version or "",
-            parameters=bytes(request.parameters),
-            priority=request.priority,
-            tags=request.tags,
-            timeout_s=request.timeout,
-            metadata=request.metadata or {},
-            webhook_url=webhook_of(request)[0],
-            webhook_events=webhook_of(request)[1],
-            origin="scrape",
-            client=client,
-            idempotency_key="" if idempotency is None else idempotency.key,
-            idempotency_mark="" if idempotency is None else idempotency.mark,
-            status=TaskState.FAILED,
-            error_code=error.code,
-            error_text_key=error.text_key,
-            error_fields=error.fields,
-        )
-        self._on_end(row)
-        await self._store.add(row)
-        self._ledger.note_state(row, now, error.code)
-        return row
+    def enter_by(self, gate: Gate) -> None:
+        """Take tasks in by this gate from now on: other gateways share the database."""
+        self._acceptance.gate = gate
 
     # ---- looking and ending ----------------------------------------------------------
 

@@ -109,7 +109,14 @@ class Catalogue:
     def at_hand(self, name: str, version: str | None = None) -> Script | None:
         """Return what `resolve` would, where one look says that it is what it was; else None."""
         warm = self._warm.get((name, version))
-        return warm.script if warm is not None and self._still_holds(warm) else None
+        if warm is None:
+            return None
+        pin = warm.script.pin
+        for repository, mark in warm.before:
+            if repository.revision(pin.name, None) != mark:
+                return None
+        is_same = warm.repository.revision(pin.name, pin.version) == warm.revision
+        return warm.script if is_same and os.access(warm.kept, os.F_OK) else None
 
     async def resolve(self, name: str, version: str | None = None) -> Script:
         """Return the script that a request means; its bytes are in the cache when this returns.
@@ -267,14 +274,6 @@ class Catalogue:
     async def _channels_of(self, place: _Place) -> Mapping[str, str]:
         own = {} if self._channels is None else self._channels.of(place.name)
         return {**await place.repository.channels(place.name), **own}
-
-    def _still_holds(self, warm: _Warm) -> bool:
-        pin = warm.script.pin
-        for repository, mark in warm.before:
-            if repository.revision(pin.name, None) != mark:
-                return False
-        is_same = warm.repository.revision(pin.name, pin.version) == warm.revision
-        return is_same and os.access(warm.kept, os.F_OK)
 
     async def _resolve(self, name: str, version: str | None) -> Script:
         request = VersionRequest.parse(version)

@@ -86,9 +86,8 @@ class _QuickCall(ScrapeCall):
             call.go_on(self._as_usual(partial(_finish, accepting, awaited)))
 
     def _accepted(self, row: TaskRow) -> None:
-        """Wait for the task's end; one that is no other than asked for, and lasts no longer."""
-        is_plain = row.id == self.request_id and not row.is_durable
-        if not is_plain:
+        """Wait for the task's end; an earlier one that serves is told the usual way."""
+        if row.id != self.request_id:
             self._call.go_on(self._as_usual(partial(_give, row)))
             return
         self._row = row

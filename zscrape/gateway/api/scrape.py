@@ -15,6 +15,7 @@ from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
 from zscrape.errors import Draining, RefusedError, ScriptError, Unauthorized, ZscrapeError
+from zscrape.gateway.acceptance import Idempotency
 from zscrape.gateway.access import Presented, presented_in
 from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import (
@@ -42,7 +43,7 @@ from zscrape.gateway.identifiers import new_task_id
 from zscrape.gateway.requests import TaskRequest, decode_task
 from zscrape.gateway.shield import check_host
 from zscrape.gateway.state import GatewayState
-from zscrape.gateway.tasks import Idempotency, is_request_fault
+from zscrape.gateway.tasks import is_request_fault
 from zscrape.gateway.tracing import trace_of
 from zscrape.model import TaskState
 from zscrape.store.tasks import TaskRow

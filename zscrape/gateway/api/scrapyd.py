@@ -21,12 +21,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from zscrape.errors import NotFound
+from zscrape.gateway.acceptance import Idempotency
 from zscrape.gateway.api.dialects import fields_of, optional, required
 from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import REQUEST_ID, client_of, gateway_of, told
 from zscrape.gateway.faults import field_fault
 from zscrape.gateway.requests import TaskRequest
-from zscrape.gateway.tasks import Idempotency
 from zscrape.gateway.tracing import trace_of
 from zscrape.model import FINAL_STATES, TaskState
 from zscrape.scripts.script import Script

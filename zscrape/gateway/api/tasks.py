@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from zscrape.errors import ParamsInvalid, ScriptError, ZscrapeError
+from zscrape.gateway.acceptance import Idempotency
 from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import (
     PROBLEM_TYPE,
@@ -45,8 +46,8 @@ from zscrape.gateway.envelope import (
     task_view,
 )
 from zscrape.gateway.faults import field_fault
+from zscrape.gateway.intake import Prepared
 from zscrape.gateway.requests import BatchTask, decode_task, decode_tasks, is_array
-from zscrape.gateway.tasks import Idempotency, Prepared
 from zscrape.gateway.tracing import trace_of
 from zscrape.messages import text
 from zscrape.model import TaskState
