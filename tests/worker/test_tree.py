@@ -389,11 +389,11 @@ class _Shown:
     """Shows processes as if they were a template's children."""
 
     def __init__(self, *pids: int) -> None:
-        self._pids = [*pids]
+        self._told = " ".join(map(str, pids)).encode()
 
-    def children(self) -> list[int]:
+    def children(self) -> bytes:
         """Return them."""
-        return self._pids
+        return self._told
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

@@ -97,7 +97,7 @@ class Errand(Struct, eq=False):
         """
         if self.outcome is None:
             raise AssertionError(f"attempt {self.attempt} has not ended")
-        tail = tuple(self.records[self.sent_count :])
+        tail = tuple(self.records[self.sent_count :]) if self.records else ()
         return Done(self.run.task_id, self.run.attempt, self.outcome, self.sent_count, tail)
 
 
@@ -148,10 +148,11 @@ class Errands:
     def keep(self, attempt: Attempt, errand: Errand, outcome: Outcome) -> None:
         """Keep an outcome until it is acknowledged."""
         errand.outcome = outcome
-        errand.fence_at = inf
+        if errand.run.lease_ms:
+            errand.fence_at = inf
         self.outbox[attempt] = errand
-        errand.kept_bytes = errand.size_bytes
-        self.outbox_bytes += errand.kept_bytes
+        size_bytes = errand.kept_bytes = errand.size_bytes
+        self.outbox_bytes += size_bytes
 
     def settle(self, attempt: Attempt) -> None:
         """Let go of an outcome: the gateway has it, or does not want it."""

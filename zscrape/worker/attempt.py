@@ -133,23 +133,23 @@ class Running(Struct, eq=False):
         limit_at, timeout_s = now + run.timeout_s, run.timeout_s
         if deadline_at is not None and deadline_at < limit_at:
             timeout_s = deadline_at - now
-        request = form.request(assignment, timeout_s, left_count, self._known())
-        is_said = self._say(child, request)
+        known = None
+        if assignment.budgeted is not None or self._robots is not None:
+            known = self._known(now)
+        is_said = self._say(child, form.request(assignment, timeout_s, left_count, known))
         self.guard.limit(limit_at, run.timeout_s)
         child.on_exit = self._on_exit
         child.on_long = self._on_long
         self._pump.add(child.channel_fd, self._on_channel)
         if not is_said:
             self._pump.watch_writing(child.channel_fd, is_wanted=True)
-        child.template.given(child)
+        child.template.given(child, now)
         self.listener.on_started(assignment.task_id, assignment.attempt)
 
-    def _known(self) -> dict[str, Any] | None:
+    def _known(self, now: float) -> dict[str, Any]:
         """Return what the attempt need not ask before it gets a page."""
         sites, robots = self.assignment.budgeted, self._robots
-        if sites is None and robots is None:
-            return None
-        is_fresh = self._loop.time() - self._begun_at <= _BUDGETED_KEPT_S
+        is_fresh = now - self._begun_at <= _BUDGETED_KEPT_S
         known: dict[str, Any] = {} if sites is None or not is_fresh else {"sites": sites}
         files = None if robots is None else robots.known()
         if files:
@@ -186,9 +186,11 @@ class Running(Struct, eq=False):
             sent = 0
         except OSError:  # it died while it waited: `_on_exit` says how
             sent = len(data)
-        is_said = sent == len(data)
-        self._unsent = None if is_said else memoryview(data)[sent:]
-        return is_said
+        if sent == len(data):
+            self._unsent = None
+            return True
+        self._unsent = memoryview(data)[sent:]
+        return False
 
     def note(self, level: str, message: str) -> None:
         """Tell the task something of its preparation, as a log record."""
@@ -304,14 +306,14 @@ class Running(Struct, eq=False):
                 outcome = Outcome(OutcomeCode.EMPTY_RESULT, fields=fault)
         ended = (outcome, answer.cpu_us / 1e6, answer.memory_bytes)
         child = self._child
-        self._is_kept = (
-            answer.is_kept
-            and outcome.is_ok
-            and self.guard.code is None
-            and self.keep is not None
-            and child is not None
-            and child.run_count < self.assignment.run.reuse_count
-        )
+        if answer.is_kept:
+            self._is_kept = (
+                outcome.is_ok
+                and self.guard.code is None
+                and self.keep is not None
+                and child is not None
+                and child.run_count < self.assignment.run.reuse_count
+            )
         if self.assignment.is_exclusive and child is not None and child.exited is None:
             # It has answered, and its threads and processes may still be at work.
             self._answered = ended
@@ -537,7 +539,7 @@ class Running(Struct, eq=False):
             child.used_cpu_s += cpu_s
             self.keep(child)
             return
-        self._pump.remove(child.channel_fd)
+        self._pump.forget(child.channel_fd)
         if child.pidfd >= 0:
             child.template.unwatch(child)
         child.hang_up()

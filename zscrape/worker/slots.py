@@ -29,7 +29,7 @@ from zscrape.worker.alarms import Alarms
 from zscrape.worker.assignment import Assignment
 from zscrape.worker.attempt import Running, SlotListener, begun
 from zscrape.worker.children import Child, Keeper
-from zscrape.worker.codes import Code, CodeKey, Codes
+from zscrape.worker.codes import CodeKey, Codes
 from zscrape.worker.environments import Environments, needs_environment
 from zscrape.worker.isolation import Isolation, examine
 from zscrape.worker.kinds import TemplateFailed, TemplatePolicy, clean_environ
@@ -78,19 +78,10 @@ class SlotPolicy(Struct, frozen=True):
 class _Files(Struct):
     """A script's files as they were found."""
 
-    run: RunSpec
     folder: str
     code_key: CodeKey | None
-    _form: Form | None = None  # that was asked for last
-
-    def form(self, code: Code | None) -> Form:
-        """Return by what children are asked to run it."""
-        form = self._form
-        if form is None or form.code is not code:
-            form = Form(self.run, self.folder, code)
-            if code is None or len(code.content) <= _FORM_LIMIT_BYTES:
-                self._form = form
-        return form
+    bare: Form  # by which a child is asked that has the script, or is to compile it for itself
+    compiled: Form | None = None  # with the code, once that is known
 
 
 class _Plan(Struct):
@@ -473,23 +464,36 @@ class Slots:
 
     def _found(self, run: RunSpec, folder: Path, plan: _Plan) -> _Files:
         place = str(folder)
-        return _Files(run, place, self._codes.key(place, run.entry_point, plan.compiler))
+        key = self._codes.key(place, run.entry_point, plan.compiler)
+        return _Files(place, key, Form(run, place))
 
     def _launch(self, running: Running, child: Child, files: _Files, plan: _Plan) -> None:
         self._latest = child.template
         if child.run_count:  # it has the script already
-            running.launch(child, files.form(None))
+            running.launch(child, files.bare)
             return
-        codes, key = self._codes, files.code_key
-        code = None if key is None else codes.get(key)
-        running.launch(child, files.form(code))
-        if code is None and key is not None and not plan.is_dear and codes.claim(key):
-            self._compile(running.assignment, files.folder, key, plan.python)
+        assignment = running.assignment
+        form = files.compiled or self._form(assignment.run, files)
+        running.launch(child, form)
+        if form is files.bare and not plan.is_dear:
+            self._compile(assignment, files, plan.python)
         child.template.refill_soon()
 
-    def _compile(self, assignment: Assignment, folder: str, key: CodeKey, python: str) -> None:
+    def _form(self, run: RunSpec, files: _Files) -> Form:
+        """Return by what a child is asked to run a script, with its code if that is known."""
+        code = None if files.code_key is None else self._codes.get(files.code_key)
+        if code is None:
+            return files.bare
+        form = Form(run, files.folder, code)
+        if len(code.content) <= _FORM_LIMIT_BYTES:
+            files.compiled = form
+        return form
+
+    def _compile(self, assignment: Assignment, files: _Files, python: str) -> None:
         """Have a child compile the script, beside its first attempt, for all that come after."""
-        run = assignment.run
+        run, key = assignment.run, files.code_key
+        if key is None or not self._codes.claim(key):
+            return
         listener = _CodeListener(self._codes, key)
         compiling = self._begun(assignment, listener, self._beside.discard)
         try:
@@ -497,7 +501,7 @@ class Slots:
         except (TemplateFailed, OSError):  # then it is compiled by each attempt for itself
             return
         self._beside.add(compiling)
-        compiling.launch(child, Form(run, folder, is_compile_only=True))
+        compiling.launch(child, Form(run, files.folder, is_compile_only=True))
 
     def _on_over(self, running: Running) -> None:
         if running in self._with_browser:
