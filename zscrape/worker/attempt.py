@@ -63,6 +63,9 @@ class SlotListener(Protocol):
     def on_started(self, task_id: str, attempt: int) -> None:
         """The script begins to run: preparing is over."""
 
+    def on_long(self, task_id: str, attempt: int) -> None:
+        """It has been running for a while. Most attempts are over before."""
+
     def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
         """The attempt has said these, in order."""
 
@@ -160,6 +163,7 @@ class Running(Struct, eq=False):
         """Watch what it prints and starts. Most attempts are over before that pays."""
         child = self._child
         if child is not None:
+            self.listener.on_long(self.assignment.task_id, self.assignment.attempt)
             self._watch(child)
             for fd, call in ((child.out_fd, self._on_out), (child.err_fd, self._on_err)):
                 os.set_blocking(fd, False)

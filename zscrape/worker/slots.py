@@ -2,7 +2,7 @@
 
 slots = Slots(policy, ensure)
 await slots.start()
-slots.begin(assignment, listener)      # on_started, on_records..., on_finished: exactly once
+slots.begin(assignment, listener)      # on_started..., on_finished: exactly once
 slots.stop(task_id, attempt, OutcomeCode.CANCELLED)
 await slots.close()          # nothing that was started here is left
 """
@@ -535,6 +535,9 @@ class _Trial:
     def on_started(self, task_id: str, attempt: int) -> None:
         """Nobody waits for it."""
 
+    def on_long(self, task_id: str, attempt: int) -> None:
+        """Nobody waits for it."""
+
     def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
         """It has nothing to say."""
 
@@ -555,6 +558,9 @@ class _CodeListener:
         self._key = key
 
     def on_started(self, task_id: str, attempt: int) -> None:
+        """Nobody waits for it."""
+
+    def on_long(self, task_id: str, attempt: int) -> None:
         """Nobody waits for it."""
 
     def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
