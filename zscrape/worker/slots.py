@@ -21,11 +21,13 @@ from msgspec import Struct, field
 from zscrape.errors import EnvironmentFailed, ZscrapeError
 from zscrape.log import get_logger
 from zscrape.messages import text
-from zscrape.model import Attempt, Limits, Outcome, OutcomeCode, Pin, Record, RunSpec
+from zscrape.model import Attempt, Limits, Outcome, OutcomeCode, Pin, RunSpec
 from zscrape.runtime import chromium
 from zscrape.runtime.limits import Limits as ChildLimits
-from zscrape.wire import Ask, Tell
+from zscrape.wire import Tell
+from zscrape.worker import verdict
 from zscrape.worker.alarms import Alarms
+from zscrape.worker.asides import Compiling, Trial
 from zscrape.worker.assignment import Assignment
 from zscrape.worker.attempt import Running, SlotListener, begun
 from zscrape.worker.children import Child, Keeper
@@ -280,7 +282,7 @@ class Slots:
         """
         outcome: asyncio.Future[Outcome] = self._loop.create_future()
         trial = Assignment("canary", 1, run, b"{}")
-        running = self._begun(trial, _Trial(outcome), self._beside.discard)
+        running = self._begun(trial, Trial(outcome), self._beside.discard)
         child = self._templates.take(self._plan(run, "").need)
         child.template.rest()  # nobody has asked for this kit yet
         self._beside.add(running)
@@ -366,7 +368,7 @@ class Slots:
 
     async def _prepare(self, running: Running) -> None:
         run = running.assignment.run
-        denied = _denied(running.assignment)
+        denied = verdict.of_denial(running.assignment)
         if denied is not None:
             running.fail(denied)
             return
@@ -385,7 +387,7 @@ class Slots:
             await self._templates.warm(plan.need)
             child = self._take_for(running, plan)
         except ZscrapeError as error:
-            running.fail(_refused(error))
+            running.fail(verdict.of_refusal(error))
         except (TemplateFailed, OSError) as error:
             running.fail(Outcome(OutcomeCode.ENVIRONMENT_ERROR, fields={"reason": str(error)}))
         else:
@@ -494,7 +496,7 @@ class Slots:
         run, key = assignment.run, files.code_key
         if key is None or not self._codes.claim(key):
             return
-        listener = _CodeListener(self._codes, key)
+        listener = Compiling(self._codes, key)
         compiling = self._begun(assignment, listener, self._beside.discard)
         try:
             child = self._templates.take(self._plan(run, python).need)
@@ -526,55 +528,6 @@ class Slots:
             self._resting = self._loop.call_later(_REST_S, self._on_rest)
 
 
-class _Trial:
-    """Hears how an attempt of our own ends."""
-
-    def __init__(self, outcome: asyncio.Future[Outcome]) -> None:
-        self._outcome = outcome
-
-    def on_started(self, task_id: str, attempt: int) -> None:
-        """Nobody waits for it."""
-
-    def on_long(self, task_id: str, attempt: int) -> None:
-        """Nobody waits for it."""
-
-    def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
-        """It has nothing to say."""
-
-    def on_ask(self, ask: Ask) -> None:
-        """It runs beside what a gateway knows of: nobody can answer."""
-
-    def on_finished(self, task_id: str, attempt: int, outcome: Outcome) -> None:
-        """Tell who waits, if somebody still does."""
-        if not self._outcome.done():
-            self._outcome.set_result(outcome)
-
-
-class _CodeListener:
-    """Puts what a compiling child answers where attempts look for it."""
-
-    def __init__(self, codes: Codes, key: CodeKey) -> None:
-        self._codes = codes
-        self._key = key
-
-    def on_started(self, task_id: str, attempt: int) -> None:
-        """Nobody waits for it."""
-
-    def on_long(self, task_id: str, attempt: int) -> None:
-        """Nobody waits for it."""
-
-    def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
-        """A compiler may warn; the attempt itself tells it too."""
-
-    def on_ask(self, ask: Ask) -> None:
-        """It runs beside what a gateway knows of: nobody can answer."""
-
-    def on_finished(self, task_id: str, attempt: int, outcome: Outcome) -> None:
-        """Keep the code; a script that cannot be compiled says so in its own attempts."""
-        if outcome.is_ok and outcome.data is not None:
-            self._codes.put(self._key, outcome.data)
-
-
 def _child_limits(limits: Limits) -> ChildLimits:
     return ChildLimits(
         limits.memory_bytes,
@@ -582,24 +535,3 @@ def _child_limits(limits: Limits) -> ChildLimits:
         limits.open_file_count,
         limits.file_size_bytes,
     )
-
-
-def _denied(assignment: Assignment) -> Outcome | None:
-    """Return the outcome of an attempt that lacks a secret of its script; None if it has all."""
-    for name in assignment.run.secrets:
-        if name not in assignment.secrets:
-            fields = {"name": name, "script_name": assignment.run.pin.name}
-            return Outcome(OutcomeCode.SECRET_DENIED, fields=dict(fields))
-    return None
-
-
-def _refused(error: ZscrapeError) -> Outcome:
-    """Return the outcome of an attempt whose script could not be had."""
-    fields = {
-        name: value for name, value in error.fields.items() if isinstance(value, (str, int, float))
-    }
-    try:
-        code = OutcomeCode(error.code)
-    except ValueError:  # an error of the catalogue that is no outcome by itself
-        code, fields = OutcomeCode.ENVIRONMENT_ERROR, {"reason": str(error)}
-    return Outcome(code, fields=fields, error_message=str(error))
