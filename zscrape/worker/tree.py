@@ -15,6 +15,7 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _STATE, _UTIME, _STIME, _THREAD_COUNT, _BORN, _RESIDENT = 0, 11, 12, 17, 19, 21
 _OVER = (b"Z", b"X")
 _WITH_OTHERS = 2  # threads, of which the first may be over
+_NEARLY_FULL_BYTES = _PAGE_BYTES // 2
 _MORE_BYTES = 65536
 _COUNTED = (b"Pss_Anon:", b"Pss_Shmem:")
 _COUNTED_EACH = (b"RssAnon:", b"RssShmem:")
@@ -232,7 +233,7 @@ def _told(fd: int) -> bytes:
     """Return what the kernel tells now, from the beginning."""
     told = more = os.pread(fd, _PAGE_BYTES, 0)
     # As much as fits into a page is told at once: below that there is no more to come.
-    while len(more) > _PAGE_BYTES // 2:
+    while len(more) > _NEARLY_FULL_BYTES:
         more = os.pread(fd, _MORE_BYTES, len(told))
         told += more
     return told
