@@ -43,6 +43,9 @@ class Listener:
     def on_started(self, task_id: str, attempt: int) -> None:
         pass
 
+    def on_long(self, task_id: str, attempt: int) -> None:
+        pass
+
     def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
         pass
 

@@ -91,6 +91,9 @@ class Runner:
     def on_started(self, task_id: str, attempt: int) -> None:
         """Hear that the child has begun."""
 
+    def on_long(self, task_id: str, attempt: int) -> None:
+        """Hear that it goes on."""
+
     def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
         """Keep what the script says."""
         self._records.extend(records)

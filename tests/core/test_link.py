@@ -24,7 +24,7 @@ from zscrape.core.effects import (
     Told,
 )
 from zscrape.core.errand import EVENTS_LIMIT_BYTES, Errand
-from zscrape.core.link import ASK_AGAIN_S, TELL_START_S, WorkerLink
+from zscrape.core.link import ASK_AGAIN_S, WorkerLink
 from zscrape.model import (
     Load,
     Outcome,
@@ -347,8 +347,7 @@ def test_whole_attempt(bench: Bench) -> None:
     """Start, records and outcome go up; the outcome is kept until it is stored."""
     bench.hear(run())
 
-    assert bench.call(bench.link.started, "t", 1) == []
-    assert said(bench.stay(2 * TELL_START_S), Started) == [Started("t", 1)]
+    assert bench.call(bench.link.started, "t", 1) == [SendUp(Started("t", 1))]
     assert bench.call(bench.link.emit, "t", 1, LOG[:2]) == [SendUp(Events("t", 1, 0, LOG[:2]))]
     assert bench.call(bench.link.finished, "t", 1, OK) == [SendUp(Done("t", 1, OK, 2))]
     assert bench.link.running == ()
@@ -358,30 +357,24 @@ def test_whole_attempt(bench: Bench) -> None:
     assert bench.hear(Stored((("t", 1),))) == []
 
 
-def test_start_is_told_by_what_comes_soon_after_it(bench: Bench) -> None:
-    """No Started is sent for an attempt whose records or outcome come first: they imply it."""
-    bench.hear(run("ended"))
-    bench.call(bench.link.started, "ended", 1)
-    bench.call(bench.link.finished, "ended", 1, OK)
-    bench.hear(run("speaks"))
-    bench.call(bench.link.started, "speaks", 1)
-    bench.call(bench.link.emit, "speaks", 1, LOG[:1])
+def test_start_is_told_once(bench: Bench) -> None:
+    """No Started is sent for an attempt whose records came first: they imply it."""
+    bench.hear(run())
+    bench.call(bench.link.emit, "t", 1, LOG[:1])
 
-    assert said(bench.stay(1.0), Started) == []
+    assert bench.call(bench.link.started, "t", 1) == []
+    assert bench.call(bench.link.started, "gone", 1) == []
 
 
-def test_starts_that_come_together_are_told_together(bench: Bench) -> None:
-    """What runs is told of a few at a time, none sooner than it should be."""
-    bench.hear(run("first"))
-    bench.hear(run("second"))
-    bench.call(bench.link.started, "first", 1)
-    first_told_by = bench.link.due_at
-    early = bench.tick(0.9 * TELL_START_S)
-    bench.call(bench.link.started, "second", 1)
-    told = bench.tick(first_told_by)
+def test_what_an_attempt_says_while_the_link_is_down_tells_its_start(bench: Bench) -> None:
+    """A Welcome that keeps it is answered by its start and what it has said."""
+    bench.hear(run())
+    bench.hear(Who())
+    bench.call(bench.link.emit, "t", 1, LOG[:1])
+    told = bench.hear(welcome(("t", 1)))
 
-    assert said(early, Started) == []
-    assert said(told, Started) == [Started("first", 1), Started("second", 1)]
+    assert said(told, Started) == [Started("t", 1)]
+    assert said(told, Events) == [Events("t", 1, 0, LOG[:1])]
 
 
 def test_start_of_a_disowned_attempt_is_not_told(bench: Bench) -> None:
@@ -494,8 +487,6 @@ def test_each_moment_is_told_as_it_comes() -> None:
     bench.hear(Welcome("g", "b1", 100_000, 3, 1_000_000))
     far = bench.link.due_at
     bench.hear(run("t"))
-    bench.call(bench.link.started, "t", 1)
-    start_told_by = bench.link.due_at
     bench.tick(1.0)
     resting = bench.link.due_at
     bench.call(bench.link.finished, "t", 1, OK)
@@ -506,7 +497,6 @@ def test_each_moment_is_told_as_it_comes() -> None:
     fenced_by = bench.link.due_at
 
     assert far == resting == 60.0  # then it forgets what it has seen
-    assert start_told_by == 2 * TELL_START_S
     assert repeated_by == 1.0 + link_module.RESEND_S
     assert fenced_by == 16.0
 

@@ -91,6 +91,9 @@ class Stage:
         """Note that an attempt has begun."""
         self._ran[task_id].started.set()
 
+    def on_long(self, task_id: str, attempt: int) -> None:
+        """Its begin was noted."""
+
     def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
         """Keep the records of an attempt."""
         ran = self._ran[task_id]

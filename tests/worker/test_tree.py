@@ -389,11 +389,11 @@ class _Shown:
     """Shows processes as if they were a template's children."""
 
     def __init__(self, *pids: int) -> None:
-        self._pids = [*pids]
+        self._told = " ".join(map(str, pids)).encode()
 
-    def children(self) -> list[int]:
+    def children(self) -> bytes:
         """Return them."""
-        return self._pids
+        return self._told
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -437,6 +437,32 @@ sys.stdin.read()
     await ran.finished.wait()
 
     assert found == [stray]
+
+
+async def test_number_of_a_child_that_has_ended_may_be_a_strays(
+    own: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is below a template is read anew once one of its children is over."""
+    name = own.write("import time\ndef run():\n    time.sleep(60)")
+    first, second = own.begin(name), own.begin(name)
+    await asyncio.gather(first.started.wait(), second.started.wait())
+    (template,) = (each for each in own.slots._templates._templates.values() if each.active)
+    ending, going = (each._child for each in own.slots._running.values())
+    assert ending is not None
+    assert going is not None
+    await until(lambda: bool(ending.pid and going.pid))
+    with monkeypatch.context() as patch:
+        patch.setattr(template, "_eye", _Shown(ending.pid, going.pid))
+        patch.setattr(marker, "read", lambda _: (own.slots._scratch.owner, going.id))
+        before = template.strays_of(going)
+        own.slots.stop(first.assignment.task_id, 1, OutcomeCode.CANCELLED)
+        await until(lambda: ending.exited is not None)
+        after = template.strays_of(going)
+    own.slots.stop(second.assignment.task_id, 1, OutcomeCode.CANCELLED)
+    await second.finished.wait()
+
+    assert before == []
+    assert after == [ending.pid]
 
 
 @pytest.mark.parametrize("is_template_killed", [False, True])

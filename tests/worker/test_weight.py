@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from msgspec.structs import replace
 
 from zscrape.worker import strays, tree
 from zscrape.worker.weight import Weight
@@ -154,7 +155,7 @@ async def test_tree_far_from_its_limit_is_not_measured_for_it(
     resident_bytes = sum(each.resident_bytes for each in found)
     weight = Weight(int(tree.most_bytes(found) / 0.75))
     for _ in range(3):
-        await weight.look([each._replace(resident_bytes=resident_bytes * 2) for each in found])
+        await weight.look([replace(each, resident_bytes=resident_bytes * 2) for each in found])
 
     assert len(measured) == 1
 

@@ -27,12 +27,11 @@ class Errand(Struct, eq=False):
     fence_at: float = inf  # iff it has a lease: then it is ended, unless renewed before
     is_wanted: bool = True  # False: being ended, and nobody will take the outcome
     is_stopping: bool = False
-    is_started: bool = False
+    is_started: bool = False  # as the gateway knows, or is to know
     records: list[Record] = field(default_factory=list)
     sent_count: int = 0  # records sent once; what the gateway misses it asks for
     outcome: Outcome | None = None
     resend_at: float = inf  # iff it has an outcome
-    tell_start_at: float = inf  # iff its start is to be told, unless something else tells it
     asks: dict[int, Ask] = field(default_factory=dict)  # what it has asked and was not told
     kept_bytes: int = 0  # iff it is in the outbox: what it takes there
 
@@ -58,7 +57,7 @@ class Errand(Struct, eq=False):
     def disown(self) -> None:
         """Note that nobody will take the outcome."""
         self.is_wanted = False
-        self.fence_at = self.tell_start_at = inf
+        self.fence_at = inf
 
     @property
     def has_long_tail(self) -> bool:
@@ -74,7 +73,6 @@ class Errand(Struct, eq=False):
         """Return the next records that were not sent yet, or None; from now on they were."""
         if self.sent_count == len(self.records):
             return None
-        self.tell_start_at = inf  # records tell it
         first_index, size_bytes = self.sent_count, 0
         for record in self.records[first_index:]:
             if size_bytes and size_bytes + len(record.body) > EVENTS_LIMIT_BYTES:
@@ -97,7 +95,7 @@ class Errand(Struct, eq=False):
         """
         if self.outcome is None:
             raise AssertionError(f"attempt {self.attempt} has not ended")
-        tail = tuple(self.records[self.sent_count :])
+        tail = tuple(self.records[self.sent_count :]) if self.records else ()
         return Done(self.run.task_id, self.run.attempt, self.outcome, self.sent_count, tail)
 
 
@@ -126,9 +124,7 @@ class Errands:
 
     def next_wake_at(self) -> float:
         """Return the first moment of those that run."""
-        return min(
-            (min(each.fence_at, each.tell_start_at) for each in self.running.values()), default=inf
-        )
+        return min((each.fence_at for each in self.running.values()), default=inf)
 
     def next_repeat_at(self) -> float:
         """Return the first moment of the outbox."""
@@ -148,10 +144,11 @@ class Errands:
     def keep(self, attempt: Attempt, errand: Errand, outcome: Outcome) -> None:
         """Keep an outcome until it is acknowledged."""
         errand.outcome = outcome
-        errand.fence_at = inf
+        if errand.run.lease_ms:
+            errand.fence_at = inf
         self.outbox[attempt] = errand
-        errand.kept_bytes = errand.size_bytes
-        self.outbox_bytes += errand.kept_bytes
+        size_bytes = errand.kept_bytes = errand.size_bytes
+        self.outbox_bytes += size_bytes
 
     def settle(self, attempt: Attempt) -> None:
         """Let go of an outcome: the gateway has it, or does not want it."""

@@ -74,9 +74,6 @@ from zscrape.wire import (
 
 # A lost outcome is missed soon; a gateway that is busy storing is not flooded.
 RESEND_S = 2.0
-# What is over before that is told by its outcome alone: a message saved on both sides. Several
-# are told together: each after this time or twice as much.
-TELL_START_S = 0.025
 # A lost question is missed soon; one that a person answers is not asked too often.
 ASK_AGAIN_S = 3.0
 # Outcomes that wait for their Ack may take this much memory before new work is declined.
@@ -191,13 +188,15 @@ class WorkerLink:
     # ---- calls from the worker -------------------------------------------------------
 
     def started(self, task_id: TaskId, attempt: int, *, now: float) -> list[LinkEffect]:
-        """The child has begun to run the script."""
+        """The child runs the script, and is not about to be over.
+
+        Of most this need not be said: what they say, or their outcome, tells it.
+        """
         errand = self._errands.running.get((task_id, attempt))
-        if errand is not None and errand.is_wanted:
+        if errand is not None and errand.is_wanted and not errand.is_started:
             errand.is_started = True
-            errand.tell_start_at = (now // TELL_START_S + 2) * TELL_START_S
-            self._wake(errand.tell_start_at)
-        return []  # `tick` tells it, unless the outcome comes first
+            self._send_joined(Started(task_id, attempt))
+        return self._taken()
 
     def emit(
         self, task_id: TaskId, attempt: int, records: tuple[Record, ...], *, now: float
@@ -205,6 +204,7 @@ class WorkerLink:
         """The script has said something."""
         errand = self._errands.running.get((task_id, attempt))
         if errand is not None and errand.is_wanted:
+            errand.is_started = True
             errand.records.extend(records)
             self._send_records(errand)
         return self._taken()
@@ -264,7 +264,7 @@ class WorkerLink:
         if errand.outcome is None:
             self._errands.running[errand.attempt] = errand
             self._ask_at = now
-            self._wake(min(errand.fence_at, errand.tell_start_at))
+            self._wake(errand.fence_at)
             self._tell_of(errand, now)
         else:
             self._errands.keep(errand.attempt, errand, errand.outcome)
@@ -370,13 +370,7 @@ class WorkerLink:
             if errand.fence_at <= now:
                 self._out.append(AttemptFenced(*errand.attempt))
                 self._disown(errand)
-            elif errand.tell_start_at <= now:
-                self._tell_start(errand)
         self._errands.rewind_wake()
-
-    def _tell_start(self, errand: Errand) -> None:
-        errand.tell_start_at = inf
-        self._send_joined(Started(*errand.attempt))
 
     def _tick_greeting(self, now: float) -> None:
         if self._greeted_at + self._lost_after_s <= now:
@@ -435,7 +429,7 @@ class WorkerLink:
     def _resume(self, errand: Errand) -> None:
         """Tell again what the gateway may have missed of an attempt that goes on."""
         if errand.is_started and errand.is_wanted:
-            self._tell_start(errand)
+            self._send(Started(*errand.attempt))
             self._send_records(errand)
 
     def _heard_heartbeat(self, beat: GatewayHeartbeat, now: float) -> None:

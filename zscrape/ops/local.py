@@ -77,6 +77,9 @@ class _Listener:
         self.started_at = time.time()
         self._on_event(Event("state", "", {"status": TaskState.RUNNING.value}))
 
+    def on_long(self, task_id: str, attempt: int) -> None:
+        """Its start was told."""
+
     def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
         for record in records:
             data: Any = msgspec.json.decode(record.body)

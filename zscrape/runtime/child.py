@@ -192,9 +192,9 @@ def _send_in_pieces(channel: Channel, head: bytes, data: Pieces, *, is_kept: boo
 def _stand(cpu_s: int, left_count: int) -> int:
     """Begin one of several attempts; return the processor time (us) that earlier ones have used."""
     global _standing  # noqa: PLW0603 - it is this process's
-    limits.apply_cpu_again(cpu_s, left_count)
+    used_us = limits.apply_cpu_again(cpu_s, left_count)
     if _standing is not None:
-        return limits.usage()[0]
+        return used_us
     from zscrape.runtime.reuse import Standing
 
     _standing = Standing()

@@ -55,18 +55,25 @@ def apply_cpu(cpu_s: int, grace_s: int = CPU_GRACE_S) -> None:
         _lower(resource.RLIMIT_CPU, cpu_s, hard)
 
 
-def apply_cpu_again(cpu_s: int, times_count: int) -> None:
+def apply_cpu_again(cpu_s: int, times_count: int) -> int:
     """Allow `cpu_s` more seconds, and as many at each of `times_count` later calls.
 
     A hard limit can't be raised, so it is that of all of them together: in the end the limit of
     time is what ends a script that ignores SIGXCPU.
+
+    Returns:
+        The processor time that was used before, in microseconds, as `usage` tells it.
     """
-    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    own = resource.getrusage(resource.RUSAGE_SELF)  # the kernel counts this process alone
-    used_s = int(own[0] + own[1]) + 1
+    before = resource.getrlimit(_RLIMIT_CPU)
+    own, ended = _getrusage(_SELF), _getrusage(_CHILDREN)
+    own_s, hard = own[0] + own[1], before[1]
+    used_s = int(own_s) + 1  # the kernel counts this process alone
     if hard == resource.RLIM_INFINITY:
         hard = used_s + (cpu_s + CPU_GRACE_S) * (times_count + 1)
-    _lower(resource.RLIMIT_CPU, min(used_s + cpu_s, hard), hard)
+    wanted = min(used_s + cpu_s, hard), hard
+    if wanted != before:  # mostly it is the same second still
+        _lower(_RLIMIT_CPU, *wanted)
+    return int((own_s + ended[0] + ended[1]) * 1_000_000)
 
 
 def possible(kind: int, wanted: int) -> tuple[int, int]:

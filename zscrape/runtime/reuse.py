@@ -25,9 +25,8 @@ from zscrape.runtime.shm import FOLDER
 if TYPE_CHECKING:
     from zscrape.runtime.context import Said
 
-_KINDS: Final = (
+_KINDS: Final = (  # that of core dumps is zero for good
     resource.RLIMIT_AS,
-    resource.RLIMIT_CORE,
     resource.RLIMIT_DATA,
     resource.RLIMIT_FSIZE,
     resource.RLIMIT_NOFILE,

@@ -252,7 +252,10 @@ class Agent:
     # ---- SlotListener ----------------------------------------------------------------
 
     def on_started(self, task_id: str, attempt: int) -> None:
-        """The child has begun to run the script."""
+        """What comes next tells it: mostly the outcome."""
+
+    def on_long(self, task_id: str, attempt: int) -> None:
+        """The child runs the script, and is not about to be over."""
         if self._is_leaving:
             return
         self._act(self._link.started(task_id, attempt, now=time.monotonic()))

@@ -24,12 +24,13 @@ from zscrape.wire import Ask, Tell
 from zscrape.worker import verdict
 from zscrape.worker.alarms import Alarms
 from zscrape.worker.assignment import Assignment
-from zscrape.worker.capture import Budget, Stream
+from zscrape.worker.capture import Budget
 from zscrape.worker.children import Child, Exit
 from zscrape.worker.guard import Guard
 from zscrape.worker.inquiry import Inquiry
 from zscrape.worker.masking import Mask
 from zscrape.worker.parking import PERSON, Clock
+from zscrape.worker.pipes import Pipes, read
 from zscrape.worker.pump import Pump
 from zscrape.worker.quota import FolderWatch
 from zscrape.worker.recordings import record_of
@@ -43,11 +44,7 @@ from zscrape.worker.yields import Yields
 # longer is read with fewer calls.
 _READ_BYTES = 65536
 _LONG_READ_BYTES = 262_144
-_PIPE_BYTES = 65536
 _COALESCE_S = 0.02
-# A stream whose limit is spent is still drained, but only this often: a script that shouts
-# is slowed down instead of its neighbours.
-_DRAIN_PAUSE_S = 0.02
 _LATE_EXIT_S = 1.0
 # Which sites have a budget was told with the attempt. A child takes it for new, and asks again
 # only in a while: after a longer wait for an environment or a browser it asks at once.
@@ -62,6 +59,9 @@ class SlotListener(Protocol):
 
     def on_started(self, task_id: str, attempt: int) -> None:
         """The script begins to run: preparing is over."""
+
+    def on_long(self, task_id: str, attempt: int) -> None:
+        """It has been running for a while. Most attempts are over before."""
 
     def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
         """The attempt has said these, in order."""
@@ -110,8 +110,7 @@ class Running(Struct, eq=False):
     _folder: FolderWatch | None = None
     _pending: list[Record] = []
     _flushing: asyncio.TimerHandle | None = None
-    _out: Stream | None = None  # each set iff something was printed there
-    _err: Stream | None = None
+    _pipes: Pipes | None = None  # set iff it has printed something, or run for a while
     _inquiry: Inquiry | None = None  # set iff something was asked
     _clock: Clock | None = None  # set iff a person was asked
 
@@ -133,23 +132,23 @@ class Running(Struct, eq=False):
         limit_at, timeout_s = now + run.timeout_s, run.timeout_s
         if deadline_at is not None and deadline_at < limit_at:
             timeout_s = deadline_at - now
-        request = form.request(assignment, timeout_s, left_count, self._known())
-        is_said = self._say(child, request)
+        known = None
+        if assignment.budgeted is not None or self._robots is not None:
+            known = self._known(now)
+        is_said = self._say(child, form.request(assignment, timeout_s, left_count, known))
         self.guard.limit(limit_at, run.timeout_s)
         child.on_exit = self._on_exit
         child.on_long = self._on_long
         self._pump.add(child.channel_fd, self._on_channel)
         if not is_said:
             self._pump.watch_writing(child.channel_fd, is_wanted=True)
-        child.template.given(child)
+        child.template.given(child, now)
         self.listener.on_started(assignment.task_id, assignment.attempt)
 
-    def _known(self) -> dict[str, Any] | None:
+    def _known(self, now: float) -> dict[str, Any]:
         """Return what the attempt need not ask before it gets a page."""
         sites, robots = self.assignment.budgeted, self._robots
-        if sites is None and robots is None:
-            return None
-        is_fresh = self._loop.time() - self._begun_at <= _BUDGETED_KEPT_S
+        is_fresh = now - self._begun_at <= _BUDGETED_KEPT_S
         known: dict[str, Any] = {} if sites is None or not is_fresh else {"sites": sites}
         files = None if robots is None else robots.known()
         if files:
@@ -160,10 +159,9 @@ class Running(Struct, eq=False):
         """Watch what it prints and starts. Most attempts are over before that pays."""
         child = self._child
         if child is not None:
+            self.listener.on_long(self.assignment.task_id, self.assignment.attempt)
             self._watch(child)
-            for fd, call in ((child.out_fd, self._on_out), (child.err_fd, self._on_err)):
-                os.set_blocking(fd, False)
-                self._pump.add(fd, call)
+            self._pipes_of(child).watch()
 
     def _watch(self, child: Child) -> None:
         end = self.guard.kill
@@ -186,9 +184,11 @@ class Running(Struct, eq=False):
             sent = 0
         except OSError:  # it died while it waited: `_on_exit` says how
             sent = len(data)
-        is_said = sent == len(data)
-        self._unsent = None if is_said else memoryview(data)[sent:]
-        return is_said
+        if sent == len(data):
+            self._unsent = None
+            return True
+        self._unsent = memoryview(data)[sent:]
+        return False
 
     def note(self, level: str, message: str) -> None:
         """Tell the task something of its preparation, as a log record."""
@@ -206,7 +206,7 @@ class Running(Struct, eq=False):
         if self._unsent is not None and self._say(child, self._unsent):
             self._pump.watch_writing(child.channel_fd, is_wanted=False)
         is_amid = self._speech is not None and bool(self._speech.held)
-        data = _read(child.channel_fd, _LONG_READ_BYTES if is_amid else _READ_BYTES)
+        data = read(child.channel_fd, _LONG_READ_BYTES if is_amid else _READ_BYTES)
         if data is None:
             return
         # What was printed before this was said is already in the pipes: keep the order.
@@ -304,14 +304,14 @@ class Running(Struct, eq=False):
                 outcome = Outcome(OutcomeCode.EMPTY_RESULT, fields=fault)
         ended = (outcome, answer.cpu_us / 1e6, answer.memory_bytes)
         child = self._child
-        self._is_kept = (
-            answer.is_kept
-            and outcome.is_ok
-            and self.guard.code is None
-            and self.keep is not None
-            and child is not None
-            and child.run_count < self.assignment.run.reuse_count
-        )
+        if answer.is_kept:
+            self._is_kept = (
+                outcome.is_ok
+                and self.guard.code is None
+                and self.keep is not None
+                and child is not None
+                and child.run_count < self.assignment.run.reuse_count
+            )
         if self.assignment.is_exclusive and child is not None and child.exited is None:
             # It has answered, and its threads and processes may still be at work.
             self._answered = ended
@@ -328,66 +328,18 @@ class Running(Struct, eq=False):
         self.signal(signal.SIGKILL)
         child.template.expect_exit(child, _LATE_EXIT_S)
 
-    def _on_out(self) -> None:
-        if self._child is not None:
-            self._read_pipe(self._child, self._child.out_fd, self._on_out)
-
-    def _on_err(self) -> None:
-        if self._child is not None:
-            self._read_pipe(self._child, self._child.err_fd, self._on_err)
-
-    def _read_pipe(self, child: Child, fd: int, again: Callable[[], None]) -> None:
-        data = _read(fd, _PIPE_BYTES)
-        if data is None:
-            return
-        if not data:
-            self._pump.remove(fd)
-            return
-        self._print(child, fd, data)
-        if self._budget.is_spent:
-            self._pump.remove(fd)
-            self._loop.call_later(_DRAIN_PAUSE_S, self._resume, fd, again)
-
-    def _resume(self, fd: int, again: Callable[[], None]) -> None:
-        if self._child is not None:
-            self._pump.add(fd, again)
-
     def _drain_pipes(self, child: Child) -> None:
-        """Take what the pipes hold now, bounded: the script may be writing all the while."""
+        """Take what has been printed until now."""
         self._is_drained = True
         for fd, has_data in child.printed():  # mostly none
-            self._is_drained &= has_data and self._drain_pipe(child, fd)
+            self._is_drained &= has_data and self._pipes_of(child).drain(fd)
 
-    def _drain_pipe(self, child: Child, fd: int) -> bool:
-        """Take what a pipe holds; True iff it is open still, and empty."""
-        os.set_blocking(fd, False)
-        for _ in range(2):
-            data = _read(fd, _PIPE_BYTES)
-            if not data:
-                return data is None
-            self._print(child, fd, data)
-        return False
-
-    def _print(self, child: Child, fd: int, data: bytes) -> None:
-        """Tell the lines that this completes of what is printed there."""
-        if fd == child.out_fd:
-            stream = self._out = self._out or self._stream("stdout", "info")
-        else:
-            stream = self._err = self._err or self._stream("stderr", "warning")
-        for body in stream.feed(data):
-            self._tell("log", body)
-
-    def _tell_last_lines(self) -> None:
-        """Tell the lines that have no end."""
-        for stream in (self._out, self._err):
-            if stream is not None:
-                for body in stream.end():
-                    self._tell("log", body)
-
-    def _stream(self, name: str, level: str) -> Stream:
-        return Stream(
-            name, level, self._budget, self.assignment.run.limits.line_length_bytes, self._mask
-        )
+    def _pipes_of(self, child: Child) -> Pipes:
+        if self._pipes is None:
+            line_limit_bytes = self.assignment.run.limits.line_length_bytes
+            told = self._budget, self._mask, line_limit_bytes, self._tell
+            self._pipes = Pipes(self._loop, self._pump, child, *told)
+        return self._pipes
 
     def _tell(self, kind: str, body: bytes) -> None:
         pending = self._pending
@@ -467,7 +419,7 @@ class Running(Struct, eq=False):
         self._drain_pipes(child)
         if self._answered is not None:
             self._finish(*self._answered)
-        while not self._is_over and (data := _read(child.channel_fd, _READ_BYTES)):
+        while not self._is_over and (data := read(child.channel_fd, _READ_BYTES)):
             self._hear(data)
         if not self._is_over:
             self._finish(verdict.of_exit(how, self.assignment.run), how.cpu_s, how.memory_bytes)
@@ -483,8 +435,8 @@ class Running(Struct, eq=False):
             used_cpu_s = 0.0 if child is None else child.used_cpu_s
             cpu_s = self._tree.cpu_s(cpu_s + used_cpu_s) - used_cpu_s
             memory_bytes = self._tree.peak_bytes(memory_bytes)
-        if self._out is not None or self._err is not None:
-            self._tell_last_lines()
+        if self._pipes is not None:
+            self._pipes.tell_last_lines()
         item_count, output_bytes = 0, self._budget.used_bytes + len(outcome.data or b"")
         if self._speech is not None:
             item_count = self._speech.item_count
@@ -528,16 +480,16 @@ class Running(Struct, eq=False):
     def _let_go(self, child: Child, cpu_s: float) -> None:
         child.on_exit = child.on_long = None
         self._child = None
-        if self._tree is not None:
-            self._pump.remove(child.out_fd)
-            self._pump.remove(child.err_fd)
+        if self._pipes is not None:
+            self._pipes.close()
+            self._pipes = None  # which tells this attempt: see `guard` above
         # What a pipe still holds would be taken for the next attempt's.
         is_kept = self._is_kept and self._is_drained
         if is_kept and self.keep is not None and self.guard.code is None:
             child.used_cpu_s += cpu_s
             self.keep(child)
             return
-        self._pump.remove(child.channel_fd)
+        self._pump.forget(child.channel_fd)
         if child.pidfd >= 0:
             child.template.unwatch(child)
         child.hang_up()
@@ -588,13 +540,3 @@ def begun(
     if deadline is not None:
         guard.lift()
     return running
-
-
-def _read(fd: int, limit_bytes: int) -> bytes | None:
-    """Return what can be read now: None for nothing yet, empty for the end."""
-    try:
-        return os.read(fd, limit_bytes)
-    except BlockingIOError:
-        return None
-    except OSError:  # a socket whose other end was cut off with data in it
-        return b""

@@ -56,8 +56,8 @@ class Keeper(Protocol):
     def rest(self) -> None:
         """Have no more than one spare of a kind forked until the next is asked for."""
 
-    def given(self, child: Child) -> None:
-        """Watch a child that was given an attempt, its first or another."""
+    def given(self, child: Child, now: float) -> None:
+        """Watch a child that was given an attempt `now`, its first or another."""
 
     def strays_of(self, child: Child) -> list[int]:
         """Return what the child has started that has lost its parent, zombies included."""
@@ -164,8 +164,9 @@ class Child:
 
     def hang_up(self) -> None:
         """Close our ends. A spare takes that as its end."""
-        for fd in (self.channel_fd, self.out_fd, self.err_fd):
-            os.close(fd)
+        os.close(self.channel_fd)
+        os.close(self.out_fd)
+        os.close(self.err_fd)
         if self.eye is not None:
             self.eye.close()
             self.eye = None

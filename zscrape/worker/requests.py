@@ -21,7 +21,7 @@ class Form:
     See `FIELDS` in `zscrape.runtime.child`.
     """
 
-    __slots__ = ("_folder", "_is_compile_only", "_run", "_usual", "code")
+    __slots__ = ("_code", "_content", "_folder", "_is_compile_only", "_run", "_usual")
 
     def __init__(
         self, run: RunSpec, folder: str, code: Code | None = None, *, is_compile_only: bool = False
@@ -34,7 +34,8 @@ class Form:
             code: What that was compiled to, if it was.
             is_compile_only: It is to be compiled, and nothing is to run.
         """
-        self.code = code
+        self._code = code
+        self._content = b"" if code is None else code.content
         self._run = run
         self._folder = folder
         self._is_compile_only = is_compile_only
@@ -58,7 +59,6 @@ class Form:
         fixed = self._usual
         if timeout_s != self._run.timeout_s or assignment.is_replay:
             fixed = self._fixed(timeout_s, is_replay=assignment.is_replay)
-        content = b"" if self.code is None else self.code.content
         told = secrets = b""
         if known and not self._is_compile_only:
             told = _encode(known)
@@ -68,12 +68,13 @@ class Form:
             f"{assignment.task_id}\0{assignment.attempt}\0{fixed}\0{len(secrets)}\0"
             f"{assignment.trace_id}\0{left_count}\0{len(told)}\0"
         ).encode()
-        parts = (frames.REQUEST, head, assignment.params, told, secrets, content)
-        return b"".join((sum(map(len, parts)).to_bytes(4, "big"), *parts))
+        parts = (frames.REQUEST, head, assignment.params, told, secrets, self._content)
+        payload = b"".join(parts)
+        return len(payload).to_bytes(4, "big") + payload
 
     def _fixed(self, timeout_s: float, *, is_replay: bool) -> str:
         """Return the fields from the folder to the size of the code."""
-        run, code, limits = self._run, self.code, self._run.limits
+        run, code, limits = self._run, self._code, self._run.limits
         if self._is_compile_only:
             mode = child_runtime.COMPILE
         elif code is not None and code.is_plain:
@@ -85,5 +86,5 @@ class Form:
         return (
             f"{self._folder}\0{run.entry_point}\0{run.pin.name}\0{timeout_s:.3f}\0{max(cpu_s, 1)}\0"
             f"{limits.memory_bytes}\0{limits.result_size_bytes}\0{mode.decode()}\0"
-            f"{0 if code is None else len(code.content)}"
+            f"{len(self._content)}"
         )

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from zscrape.model import RunSpec
 from zscrape.worker import tree
@@ -26,7 +28,7 @@ _STIR_S: Final = 0.05  # the processor time that it may use meanwhile
 _EMPTY_LIMIT_S: Final = 2.0
 
 
-class Use(NamedTuple):
+class Use(Struct, frozen=True):
     """What must be the same for a child to be used again."""
 
     client: str
@@ -35,7 +37,7 @@ class Use(NamedTuple):
     secrets: dict[str, str]  # one that was rotated is not blanked out of what comes after
 
 
-class _Waiting(NamedTuple):
+class _Waiting(Struct):
     use: Use
     since_at: float
     cpu_s: float  # that it had used by then
@@ -140,7 +142,7 @@ class Reusing:
 
     def _let_go(self, child: Child) -> None:
         child.on_exit = None
-        self._pump.remove(child.channel_fd)
+        self._pump.forget(child.channel_fd)
         is_alone = seen_alone(child) is not None
         child.hang_up()
         child.template.unwatch(child)
@@ -148,7 +150,7 @@ class Reusing:
 
     def _on_exit(self, child: Child) -> None:
         if self._waiting.pop(child, None) is not None:
-            self._pump.remove(child.channel_fd)
+            self._pump.forget(child.channel_fd)
             child.hang_up()
 
     def _look(self) -> None:

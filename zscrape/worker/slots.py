@@ -2,7 +2,7 @@
 
 slots = Slots(policy, ensure)
 await slots.start()
-slots.begin(assignment, listener)      # on_started, on_records..., on_finished: exactly once
+slots.begin(assignment, listener)      # on_started..., on_finished: exactly once
 slots.stop(task_id, attempt, OutcomeCode.CANCELLED)
 await slots.close()          # nothing that was started here is left
 """
@@ -21,15 +21,17 @@ from msgspec import Struct, field
 from zscrape.errors import EnvironmentFailed, ZscrapeError
 from zscrape.log import get_logger
 from zscrape.messages import text
-from zscrape.model import Attempt, Limits, Outcome, OutcomeCode, Pin, Record, RunSpec
+from zscrape.model import Attempt, Limits, Outcome, OutcomeCode, Pin, RunSpec
 from zscrape.runtime import chromium
 from zscrape.runtime.limits import Limits as ChildLimits
-from zscrape.wire import Ask, Tell
+from zscrape.wire import Tell
+from zscrape.worker import verdict
 from zscrape.worker.alarms import Alarms
+from zscrape.worker.asides import Compiling, Trial
 from zscrape.worker.assignment import Assignment
 from zscrape.worker.attempt import Running, SlotListener, begun
 from zscrape.worker.children import Child, Keeper
-from zscrape.worker.codes import Code, CodeKey, Codes
+from zscrape.worker.codes import CodeKey, Codes
 from zscrape.worker.environments import Environments, needs_environment
 from zscrape.worker.isolation import Isolation, examine
 from zscrape.worker.kinds import TemplateFailed, TemplatePolicy, clean_environ
@@ -78,19 +80,10 @@ class SlotPolicy(Struct, frozen=True):
 class _Files(Struct):
     """A script's files as they were found."""
 
-    run: RunSpec
     folder: str
     code_key: CodeKey | None
-    _form: Form | None = None  # that was asked for last
-
-    def form(self, code: Code | None) -> Form:
-        """Return by what children are asked to run it."""
-        form = self._form
-        if form is None or form.code is not code:
-            form = Form(self.run, self.folder, code)
-            if code is None or len(code.content) <= _FORM_LIMIT_BYTES:
-                self._form = form
-        return form
+    bare: Form  # by which a child is asked that has the script, or is to compile it for itself
+    compiled: Form | None = None  # with the code, once that is known
 
 
 class _Plan(Struct):
@@ -289,7 +282,7 @@ class Slots:
         """
         outcome: asyncio.Future[Outcome] = self._loop.create_future()
         trial = Assignment("canary", 1, run, b"{}")
-        running = self._begun(trial, _Trial(outcome), self._beside.discard)
+        running = self._begun(trial, Trial(outcome), self._beside.discard)
         child = self._templates.take(self._plan(run, "").need)
         child.template.rest()  # nobody has asked for this kit yet
         self._beside.add(running)
@@ -375,7 +368,7 @@ class Slots:
 
     async def _prepare(self, running: Running) -> None:
         run = running.assignment.run
-        denied = _denied(running.assignment)
+        denied = verdict.of_denial(running.assignment)
         if denied is not None:
             running.fail(denied)
             return
@@ -394,7 +387,7 @@ class Slots:
             await self._templates.warm(plan.need)
             child = self._take_for(running, plan)
         except ZscrapeError as error:
-            running.fail(_refused(error))
+            running.fail(verdict.of_refusal(error))
         except (TemplateFailed, OSError) as error:
             running.fail(Outcome(OutcomeCode.ENVIRONMENT_ERROR, fields={"reason": str(error)}))
         else:
@@ -473,31 +466,44 @@ class Slots:
 
     def _found(self, run: RunSpec, folder: Path, plan: _Plan) -> _Files:
         place = str(folder)
-        return _Files(run, place, self._codes.key(place, run.entry_point, plan.compiler))
+        key = self._codes.key(place, run.entry_point, plan.compiler)
+        return _Files(place, key, Form(run, place))
 
     def _launch(self, running: Running, child: Child, files: _Files, plan: _Plan) -> None:
         self._latest = child.template
         if child.run_count:  # it has the script already
-            running.launch(child, files.form(None))
+            running.launch(child, files.bare)
             return
-        codes, key = self._codes, files.code_key
-        code = None if key is None else codes.get(key)
-        running.launch(child, files.form(code))
-        if code is None and key is not None and not plan.is_dear and codes.claim(key):
-            self._compile(running.assignment, files.folder, key, plan.python)
+        assignment = running.assignment
+        form = files.compiled or self._form(assignment.run, files)
+        running.launch(child, form)
+        if form is files.bare and not plan.is_dear:
+            self._compile(assignment, files, plan.python)
         child.template.refill_soon()
 
-    def _compile(self, assignment: Assignment, folder: str, key: CodeKey, python: str) -> None:
+    def _form(self, run: RunSpec, files: _Files) -> Form:
+        """Return by what a child is asked to run a script, with its code if that is known."""
+        code = None if files.code_key is None else self._codes.get(files.code_key)
+        if code is None:
+            return files.bare
+        form = Form(run, files.folder, code)
+        if len(code.content) <= _FORM_LIMIT_BYTES:
+            files.compiled = form
+        return form
+
+    def _compile(self, assignment: Assignment, files: _Files, python: str) -> None:
         """Have a child compile the script, beside its first attempt, for all that come after."""
-        run = assignment.run
-        listener = _CodeListener(self._codes, key)
+        run, key = assignment.run, files.code_key
+        if key is None or not self._codes.claim(key):
+            return
+        listener = Compiling(self._codes, key)
         compiling = self._begun(assignment, listener, self._beside.discard)
         try:
             child = self._templates.take(self._plan(run, python).need)
         except (TemplateFailed, OSError):  # then it is compiled by each attempt for itself
             return
         self._beside.add(compiling)
-        compiling.launch(child, Form(run, folder, is_compile_only=True))
+        compiling.launch(child, Form(run, files.folder, is_compile_only=True))
 
     def _on_over(self, running: Running) -> None:
         if running in self._with_browser:
@@ -522,49 +528,6 @@ class Slots:
             self._resting = self._loop.call_later(_REST_S, self._on_rest)
 
 
-class _Trial:
-    """Hears how an attempt of our own ends."""
-
-    def __init__(self, outcome: asyncio.Future[Outcome]) -> None:
-        self._outcome = outcome
-
-    def on_started(self, task_id: str, attempt: int) -> None:
-        """Nobody waits for it."""
-
-    def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
-        """It has nothing to say."""
-
-    def on_ask(self, ask: Ask) -> None:
-        """It runs beside what a gateway knows of: nobody can answer."""
-
-    def on_finished(self, task_id: str, attempt: int, outcome: Outcome) -> None:
-        """Tell who waits, if somebody still does."""
-        if not self._outcome.done():
-            self._outcome.set_result(outcome)
-
-
-class _CodeListener:
-    """Puts what a compiling child answers where attempts look for it."""
-
-    def __init__(self, codes: Codes, key: CodeKey) -> None:
-        self._codes = codes
-        self._key = key
-
-    def on_started(self, task_id: str, attempt: int) -> None:
-        """Nobody waits for it."""
-
-    def on_records(self, task_id: str, attempt: int, records: tuple[Record, ...]) -> None:
-        """A compiler may warn; the attempt itself tells it too."""
-
-    def on_ask(self, ask: Ask) -> None:
-        """It runs beside what a gateway knows of: nobody can answer."""
-
-    def on_finished(self, task_id: str, attempt: int, outcome: Outcome) -> None:
-        """Keep the code; a script that cannot be compiled says so in its own attempts."""
-        if outcome.is_ok and outcome.data is not None:
-            self._codes.put(self._key, outcome.data)
-
-
 def _child_limits(limits: Limits) -> ChildLimits:
     return ChildLimits(
         limits.memory_bytes,
@@ -572,24 +535,3 @@ def _child_limits(limits: Limits) -> ChildLimits:
         limits.open_file_count,
         limits.file_size_bytes,
     )
-
-
-def _denied(assignment: Assignment) -> Outcome | None:
-    """Return the outcome of an attempt that lacks a secret of its script; None if it has all."""
-    for name in assignment.run.secrets:
-        if name not in assignment.secrets:
-            fields = {"name": name, "script_name": assignment.run.pin.name}
-            return Outcome(OutcomeCode.SECRET_DENIED, fields=dict(fields))
-    return None
-
-
-def _refused(error: ZscrapeError) -> Outcome:
-    """Return the outcome of an attempt whose script could not be had."""
-    fields = {
-        name: value for name, value in error.fields.items() if isinstance(value, (str, int, float))
-    }
-    try:
-        code = OutcomeCode(error.code)
-    except ValueError:  # an error of the catalogue that is no outcome by itself
-        code, fields = OutcomeCode.ENVIRONMENT_ERROR, {"reason": str(error)}
-    return Outcome(code, fields=fields, error_message=str(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import re
+import struct
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -33,7 +34,7 @@ _FEW_LIMIT_COUNT = 32768
 _FEW_LIMIT_BYTES = MIB
 _COPIED_LIMIT_BYTES = 4096  # up to this size a copy of an answer is cheaper than a view
 
-_ANSWER = frames.ANSWER[0]
+_ANSWER_HEAD = struct.Struct(">IcI")  # its size behind that, its kind, the size of its head
 
 # What msgspec raises beside its own: see `decode` in zscrape.wire.
 DECODE_ERRORS = (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError, ValueError)
@@ -107,13 +108,14 @@ def sole_answer(data: bytes) -> Answer | None:
     Raises:
         Violation: As of `Speech.answer`.
     """
-    size = len(data)
-    is_whole = 9 <= size <= _COPIED_LIMIT_BYTES and int.from_bytes(data[:4], "big") == size - 4
-    if not is_whole or data[4] != _ANSWER:
+    if not _ANSWER_HEAD.size <= len(data) <= _COPIED_LIMIT_BYTES:
         return None
-    end = 9 + int.from_bytes(data[5:9], "big")
+    size_bytes, kind, head_size_bytes = _ANSWER_HEAD.unpack_from(data)
+    if size_bytes != len(data) - 4 or kind != frames.ANSWER:
+        return None
+    end = _ANSWER_HEAD.size + head_size_bytes
     try:
-        answer = _decode_head(data[9:end])
+        answer = _decode_head(data[_ANSWER_HEAD.size : end])
         answer.data = data[end:]
         if answer.code == OutcomeCode.OK:
             _check_data(answer.data)

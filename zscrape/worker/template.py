@@ -86,6 +86,7 @@ class Template:
         self._reap_delay_s = _REAP_FIRST_S
         self._sweeps_left = 0
         self._held: dict[int, str] = {}  # folders of ended children of which something still dies
+        self._family: bytes | None = None  # all processes below it, when all were known children's
         self._awaited_id = 0  # the child that a look found without a process
         self._last_word = ""  # why it was ended from here
         self._handover = Handover(supervisor) if supervisor else None
@@ -132,10 +133,10 @@ class Template:
         beside_count = self._policy.beside_count if wanted == self.kind.own_limits else 0
         return self._policy.spare_count + beside_count
 
-    def given(self, child: Child) -> None:
-        """Watch a child that was given an attempt, its first or another."""
+    def given(self, child: Child, now: float) -> None:
+        """Watch a child that was given an attempt `now`, its first or another."""
         child.taken_at = time.time()  # what others have left before may be tidied
-        child.watch_at = self._loop.time() + _WATCH_DELAY_S
+        child.watch_at = now + _WATCH_DELAY_S
         if child.run_count == 1 or child not in self._unwatched:
             self._unwatched.append(child)
         self._in(_WATCH_DELAY_S, "watch", self._watch)
@@ -235,7 +236,7 @@ class Template:
         return spares
 
     def _let_go(self, child: Child) -> None:
-        self._pump.remove(child.channel_fd)
+        self._pump.forget(child.channel_fd)
         child.hang_up()
         self.expect_exit(child, _EXIT_TIMEOUT_S)
 
@@ -343,13 +344,14 @@ class Template:
     def unwatch(self, child: Child) -> None:
         """Close the descriptor that tells a child's end, if it has one."""
         if child.pidfd >= 0:
-            self._pump.remove(child.pidfd)
+            self._pump.forget(child.pidfd)
             os.close(child.pidfd)
             child.pidfd = -1
 
     def _ended(self, child_id: int, used: Exit) -> None:
         child = self.children.pop(child_id)
         child.exited = used
+        self._family = None  # its number may be another's by now
         self._leaving.pop(child_id, None)
         if child.pidfd >= 0:
             self.unwatch(child)
@@ -370,7 +372,7 @@ class Template:
         for spares in self._spares.values():
             if child in spares.waiting:
                 spares.waiting.remove(child)
-                self._pump.remove(child.channel_fd)
+                self._pump.forget(child.channel_fd)
                 child.hang_up()
 
     def _sweep_soon(self) -> None:
@@ -393,10 +395,15 @@ class Template:
 
     def strays_of(self, child: Child) -> list[int]:
         """Return what the child has started that has lost its parent, zombies included."""
+        told = self._eye.children()
+        if told == self._family:
+            return []
         known = {each.pid for each in self.children.values()}
+        others = [pid for pid in map(int, told.split()) if pid not in known]
+        if not others:
+            self._family = told
         mark = (self._scratch.owner, child.id)
-        below = self._eye.children()
-        return [pid for pid in below if pid not in known and marker.read(pid) == mark]
+        return [pid for pid in others if marker.read(pid) == mark]
 
     def home_of(self, child: Child) -> str:
         """Return the path of the child's private folder."""
@@ -457,39 +464,38 @@ class Template:
             self._hear(line)
 
     def _hear(self, line: bytes) -> None:
-        words = line.split()
-        match words[0]:
-            case b"P" | b"X" | b"N" | b"H" | b"G":
-                self._hear_of(int(words[1]), words)
-            case b"S":
-                self._on_swept(int(words[1]))
-            case b"O":
-                self._scratch.leftovers.add(int(words[1]))
-            case b"L":
-                self._supervise(int(words[1]))
-            case b"E":
+        match line.split():
+            case [b"P", child_id, pid]:
+                child = self.children.get(int(child_id))
+                if child is not None:
+                    child.pid = int(pid)
+            case [b"X", child_id, status, cpu_us, memory_kib]:
+                used = Exit(int(status), int(cpu_us) / 1e6, int(memory_kib) * 1024)
+                self._ended(int(child_id), used)
+            case words:
+                self._hear_more(words, line)
+
+    def _hear_more(self, words: list[bytes], line: bytes) -> None:
+        """Hear what is rarely said."""
+        match words:
+            case [b"N", child_id, number]:
+                reason = f"no process: {os.strerror(int(number))}"
+                self._ended(int(child_id), Exit(None, reason=reason))
+            case [b"H", child_id]:
+                self._held[int(child_id)] = self.children[int(child_id)].folder
+            case [b"G", child_id]:
+                self._scratch.release(self._held.pop(int(child_id)))
+            case [b"S", strays_count]:
+                self._on_swept(int(strays_count))
+            case [b"O", count]:
+                self._scratch.leftovers.add(int(count))
+            case [b"L", listener_fd]:
+                self._supervise(int(listener_fd))
+            case [b"E", *_]:
                 self.failure = line[2:].decode("utf-8", "replace")
             case _:
                 if not self.ready.done():
                     self.ready.set_result(None)
-
-    def _hear_of(self, child_id: int, words: list[bytes]) -> None:
-        """Hear what has become of a child."""
-        match words[0]:
-            case b"P":
-                child = self.children.get(child_id)
-                if child is not None:
-                    child.pid = int(words[2])
-            case b"X":
-                used = Exit(int(words[2]), int(words[3]) / 1e6, int(words[4]) * 1024)
-                self._ended(child_id, used)
-            case b"N":
-                reason = f"no process: {os.strerror(int(words[2]))}"
-                self._ended(child_id, Exit(None, reason=reason))
-            case b"H":
-                self._held[child_id] = self.children[child_id].folder
-            case b"G":
-                self._scratch.release(self._held.pop(child_id))
 
     def _supervise(self, listener_fd: int) -> None:
         """Have the network of this template and its children supervised."""

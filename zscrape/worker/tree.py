@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable
-from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -13,12 +15,13 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _STATE, _UTIME, _STIME, _THREAD_COUNT, _BORN, _RESIDENT = 0, 11, 12, 17, 19, 21
 _OVER = (b"Z", b"X")
 _WITH_OTHERS = 2  # threads, of which the first may be over
-_READ_BYTES = 65536
+_NEARLY_FULL_BYTES = _PAGE_BYTES // 2
+_MORE_BYTES = 65536
 _COUNTED = (b"Pss_Anon:", b"Pss_Shmem:")
 _COUNTED_EACH = (b"RssAnon:", b"RssShmem:")
 
 
-class Process(NamedTuple):
+class Process(Struct, frozen=True):
     """One process at one moment. Its number and its birth together are never given again."""
 
     pid: int
@@ -62,12 +65,12 @@ class Eye:
         except OSError:
             return None
 
-    def children(self) -> list[int]:
-        """Return the children of its first thread; of one that has ended, none."""
+    def children(self) -> bytes:
+        """Return the numbers of its first thread's children as they are told; of none, nothing."""
         try:
-            return [*map(int, _told(self._children_fd).split())]
-        except OSError:
-            return []
+            return _told(self._children_fd)
+        except OSError:  # it has ended
+            return b""
 
     def close(self) -> None:
         """Look no more: from now on there is nothing to be seen."""
@@ -180,7 +183,7 @@ def _process(pid: int, is_stray: bool) -> Process | None:
         process = _parsed(_read(f"/proc/{pid}/stat"), pid, is_stray=is_stray)
         if process.has_lost_first_thread:  # with it what the others hold is told as nothing
             told = _words(_read(f"{_thread_left(pid)}/stat"))
-            process = process._replace(resident_bytes=int(told[_RESIDENT]) * _PAGE_BYTES)
+            process = replace(process, resident_bytes=int(told[_RESIDENT]) * _PAGE_BYTES)
     except OSError:
         return None
     return process
@@ -228,9 +231,9 @@ def _opened(path: str) -> int:
 
 def _told(fd: int) -> bytes:
     """Return what the kernel tells now, from the beginning."""
-    told = more = os.pread(fd, _READ_BYTES, 0)
+    told = more = os.pread(fd, _PAGE_BYTES, 0)
     # As much as fits into a page is told at once: below that there is no more to come.
-    while len(more) > _PAGE_BYTES // 2:
-        more = os.pread(fd, _READ_BYTES, len(told))
+    while len(more) > _NEARLY_FULL_BYTES:
+        more = os.pread(fd, _MORE_BYTES, len(told))
         told += more
     return told

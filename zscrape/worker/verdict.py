@@ -1,4 +1,4 @@
-"""How an attempt ended: from what its child answered, or from how its process ended."""
+"""How an attempt ended: from what its child answered, how its process ended, or why it had none."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import os
 import re
 import signal
 
+from zscrape.errors import ZscrapeError
 from zscrape.model import Outcome, OutcomeCode, RunSpec
 from zscrape.runtime.limits import OUT_OF_MEMORY_STATUS
 from zscrape.runtime.outcomes import FAIL_CODES
+from zscrape.worker.assignment import Assignment
 from zscrape.worker.children import Exit
 from zscrape.worker.speech import Answer
 
@@ -107,6 +109,27 @@ def of_exit(how: Exit, run: RunSpec) -> Outcome:
     if number == signal.SIGXCPU or (number == signal.SIGKILL and used_up):
         return _failed(OutcomeCode.CPU_LIMIT, limit_s=run.timeout_s if limit_s is None else limit_s)
     return _failed(OutcomeCode.CRASHED, reason=_signal_name(number))
+
+
+def of_denial(assignment: Assignment) -> Outcome | None:
+    """Return the outcome of an attempt that lacks a secret of its script; None if it has all."""
+    for name in assignment.run.secrets:
+        if name not in assignment.secrets:
+            fields = {"name": name, "script_name": assignment.run.pin.name}
+            return Outcome(OutcomeCode.SECRET_DENIED, fields=dict(fields))
+    return None
+
+
+def of_refusal(error: ZscrapeError) -> Outcome:
+    """Return the outcome of an attempt whose script could not be had."""
+    fields = {
+        name: value for name, value in error.fields.items() if isinstance(value, (str, int, float))
+    }
+    try:
+        code = OutcomeCode(error.code)
+    except ValueError:  # an error of the catalogue that is no outcome by itself
+        code, fields = OutcomeCode.ENVIRONMENT_ERROR, {"reason": str(error)}
+    return Outcome(code, fields=fields, error_message=str(error))
 
 
 def _failed(code: OutcomeCode, **fields: str | int | float) -> Outcome:
