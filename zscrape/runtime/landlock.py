@@ -13,7 +13,12 @@ import os
 import sys
 
 from zscrape.runtime import syscalls
-from zscrape.runtime.syscalls import landlock_add_rule
+from zscrape.runtime.syscalls import (
+    LANDLOCK_ADD_RULE,
+    LANDLOCK_PATH_BENEATH,
+    LANDLOCK_RESTRICT_SELF,
+    landlock_add_rule,
+)
 
 _EXECUTE = 1 << 0
 _WRITE_FILE = 1 << 1
@@ -68,7 +73,7 @@ def handled(abi: int) -> int:
 
 _AS_PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 # Each module that a child looks something up in is a page more that it copies.
-_open, _close = os.open, os.close
+_open, _close, _call = os.open, os.close, syscalls.call
 
 # Beside the channel; closed before any of a script's code is loaded.
 RULESET_FD = 4
@@ -95,7 +100,7 @@ class Grants:
         self._create = rules.create
         # The kernel copies a rule when it is added: one buffer serves for all rulesets.
         self._told = rules.told
-        self._restrict = _restrict_self(ruleset_fd)
+        self._restrict: tuple[int, ...] = (LANDLOCK_RESTRICT_SELF, ruleset_fd, 0)
         self._own, self._script = (
             (access & rules.handled).to_bytes(8, "little") for access in (_OWN, _READ_AND_RUN)
         )
@@ -142,9 +147,14 @@ class Grants:
         """
         ruleset_fd = self._fd
         folder_fd = _open(script_folder, _AS_PLACE)
-        landlock_add_rule(ruleset_fd, self._script + folder_fd.to_bytes(4, "little"))
+        rule = self._script + folder_fd.to_bytes(4, "little")
+        is_refused = (
+            _call(LANDLOCK_ADD_RULE, ruleset_fd, LANDLOCK_PATH_BENEATH, rule, 0) < 0
+            or _call(*self._restrict) < 0
+        )
         _close(folder_fd)
-        self._restrict()
+        if is_refused:
+            raise syscalls.error_of("landlock")
         _close(ruleset_fd)
 
     def enforce_own(self) -> None:
@@ -153,7 +163,7 @@ class Grants:
         Raises:
             OSError: The kernel refuses.
         """
-        self._restrict()
+        _restrict_self(self._fd)
         os.close(self._fd)
 
 
@@ -183,7 +193,7 @@ def keep_together(read: list[str], write: list[str], *, has_own_shm: bool) -> No
     ruleset_fd = rules.create()
     for rule in rules.told:
         landlock_add_rule(ruleset_fd, rule)
-    _restrict_self(ruleset_fd)()
+    _restrict_self(ruleset_fd)
     os.close(ruleset_fd)
     rules.close()
 
@@ -244,5 +254,6 @@ class _Rules:
             os.close(fd)
 
 
-def _restrict_self(ruleset_fd: int) -> syscalls.Prepared:
-    return syscalls.Prepared("landlock restrict", syscalls.LANDLOCK_RESTRICT_SELF, ruleset_fd, 0)
+def _restrict_self(ruleset_fd: int) -> None:
+    if _call(LANDLOCK_RESTRICT_SELF, ruleset_fd, 0) < 0:
+        raise syscalls.error_of("landlock")

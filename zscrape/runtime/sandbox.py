@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # forked: making it in the child would write to pages that are still shared, and those faults
 # take far longer than most calls.
 Step: TypeAlias = "tuple[Callable[..., object], tuple[Any, ...]]"
+_SHOW_SELF = (syscalls.PRCTL, syscalls.PR_SET_DUMPABLE, 1, 0, 0, 0)
 
 
 class Plan(NamedTuple):
@@ -85,9 +86,6 @@ class Sandbox:
         self._grants = None
         self._shm = SharedMemory() if plan.has("view") else None
         self._filter = seccomp.limits_filter() if plan.has("seccomp") else None
-        self._show_self = syscalls.Prepared(
-            "prctl", syscalls.PRCTL, syscalls.PR_SET_DUMPABLE, 1, 0, 0, 0
-        )
         if plan.has("landlock"):
             has_own_shm = plan.has("view")
             if is_forked:
@@ -124,8 +122,9 @@ class Sandbox:
             gid = group or uid
             steps.append((os.setresgid, (gid, gid, gid)))
             steps.append((os.setresuid, (uid, uid, uid)))
-            # A change of user hides `/proc/self` from its own process; libraries read it.
-            steps.append((self._show_self, ()))
+            # A change of user hides `/proc/self` from its own process; libraries read it. Asked
+            # for with a value that it knows, the kernel never refuses this.
+            steps.append((syscalls.call, _SHOW_SELF))
         elif os.geteuid() == 0:
             steps.append((syscalls.drop_capabilities, ()))
         if self._filter is not None:
@@ -157,9 +156,9 @@ class Sandbox:
         """
         return None if self._grants is None else self._grants.enforce
 
-    def rehearse_steps(self) -> None:
-        """Make calls like those of `steps` in a template: see `rehearsal`."""
-        syscalls.NOTHING()
+    def steps_to_rehearse(self) -> list[Step]:
+        """Return steps like those of a child that change nothing in a template."""
+        return [(syscalls.call, syscalls.NOTHING)]
 
     def rehearse_confine(self, _script_folder: str) -> None:
         """Do what `confine` does, and confine nothing."""

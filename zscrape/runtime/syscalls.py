@@ -19,7 +19,7 @@ _PIVOT_ROOT = {X86_64: 155, AARCH64: 41}
 LANDLOCK_CREATE_RULESET = 444
 LANDLOCK_ADD_RULE = 445
 LANDLOCK_RESTRICT_SELF = 446
-_LANDLOCK_PATH_BENEATH = 1
+LANDLOCK_PATH_BENEATH = 1
 _MOUNT_SETATTR = 442
 
 PR_SET_NO_NEW_PRIVS = 38
@@ -28,7 +28,9 @@ PR_GET_DUMPABLE = 3
 PR_SET_DUMPABLE = 4
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_syscall = _libc.syscall
+# With numbers of 32 bits and bytes; a result below zero is a refusal, see `error_of`. A child
+# calls this where it can: each function of ours around it is two pages more that it copies.
+call = _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
 _long = ctypes.c_long
 
@@ -40,9 +42,14 @@ def is_known_machine() -> bool:
 
 def _checked(result: int, name: str) -> int:
     if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{name}: {os.strerror(number)}")
+        raise error_of(name)
     return result
+
+
+def error_of(name: str) -> OSError:
+    """Return why the last system call of this thread was refused."""
+    number = ctypes.get_errno()
+    return OSError(number, f"{name}: {os.strerror(number)}")
 
 
 # Words of a call that are registers; a number of 32 bits in memory has no other half.
@@ -80,7 +87,7 @@ class Prepared:
         return result if result >= 0 else _checked(result, self._name)
 
 
-NOTHING = Prepared("prctl", PRCTL, PR_GET_DUMPABLE, 0, 0, 0, 0)  # to rehearse a call
+NOTHING = (PRCTL, PR_GET_DUMPABLE, 0, 0, 0, 0)  # to rehearse a call
 
 
 def prctl(option: int, argument: int = 0) -> int:
@@ -104,7 +111,7 @@ def landlock_add_rule(ruleset_fd: int, rule: bytes) -> None:
     Raises:
         OSError: The kernel refuses it.
     """
-    result = _syscall(LANDLOCK_ADD_RULE, ruleset_fd, _LANDLOCK_PATH_BENEATH, rule, 0)
+    result = _syscall(LANDLOCK_ADD_RULE, ruleset_fd, LANDLOCK_PATH_BENEATH, rule, 0)
     if result < 0:
         _checked(result, "landlock rule")
 

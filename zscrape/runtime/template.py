@@ -112,9 +112,7 @@ class Template:
             self._sandbox.hold_limits()
         # Another worker's mark stays: see `marker`.
         self._has_mark = resource.getrlimit(marker.RLIMIT_LOCKS)[1] == resource.RLIM_INFINITY
-        self._first_steps: list[Step] = [(hooks.register, ())] if hooks.has_any else []
-        self._first_steps += [(os.setsid, ()), (os.nice, (_NICE,))]
-        self._confine = self._sandbox.confine
+        self._hooks = hooks
         if self._sandbox.has_own_user:
             os.setgroups([])
         self._children: dict[int, _Named] = {}  # by pid
@@ -126,10 +124,10 @@ class Template:
 
     def rehearse(self, times_count: int) -> None:
         """Do what children do before and when their attempts begin: see `rehearsal`."""
-        steps: list[Step] = [(os.getppid, ())] * 8
+        steps: list[Step] = [(os.getppid, ()), *self._sandbox.steps_to_rehearse()] * 4
         for _ in range(times_count):
-            _take(steps)
-            self._sandbox.rehearse_steps()
+            for call, arguments in steps:
+                call(*arguments)
         rehearsal.rehearse(self._scratch.decode(), times_count, self._sandbox.rehearse_confine)
         os.dup2(self._null, RULESET_FD, False)
 
@@ -237,7 +235,11 @@ class Template:
 
     def _own_steps(self, child_id: bytes, folder: str) -> list[Step]:
         """Return how a child becomes itself, before it is limited."""
-        steps, number = [*self._first_steps], int(child_id)
+        # Made anew with each batch, all steps lie together, where a fork copies few pages.
+        steps: list[Step] = [(os.setsid, ()), (os.nice, (_NICE,))]
+        number = int(child_id)
+        if self._hooks.has_any:
+            steps.insert(0, (self._hooks.register, ()))
         if self._sandbox.has_own_group:
             return steps + self._sandbox.steps(folder, marker.group_of(self._owner, number))
         if self._has_mark:
@@ -249,7 +251,7 @@ class Template:
         """Return how a child that is limited begins to wait for its attempt."""
         if self._is_exec:
             return [(self._become_fresh, (folder,))]
-        serve: Step = (child.serve, (self._confine, rehearsal.rehearse_ahead))
+        serve: Step = (child.serve, (self._sandbox.confine, rehearsal.rehearse_ahead))
         if not self._has_browser:
             return [serve]
         from zscrape.runtime import chromium
@@ -435,16 +437,12 @@ def _become(steps: list[Step], leave: Callable[[int], NoReturn] = os._exit) -> N
     from this would go on as a second template, and end the children of the first.
     """
     try:
-        _take(steps)
+        for call, arguments in steps:
+            call(*arguments)
     except Exception as error:  # noqa: BLE001 - a child that cannot be set up must say why
         os.write(2, f"zscrape: {type(error).__name__}: {error}".encode("utf-8", "replace"))
     finally:
         leave(1)
-
-
-def _take(steps: list[Step]) -> None:
-    for call, arguments in steps:
-        call(*arguments)
 
 
 def _lift(fd: int) -> int:
