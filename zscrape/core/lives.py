@@ -324,7 +324,11 @@ class Lives:
         if task.deadline_at != inf:
             self.deadlines.wake(task, task.deadline_at)
             remaining_ms = max(0, int((task.deadline_at - now) * 1000))
-        self.out.append(TaskAssigned(spec.id, task.attempt, worker.id))
+        out = self.out
+        is_accepted = bool(out) and type(out[-1]) is TaskAccepted and out[-1].task_id == spec.id
+        if is_accepted:  # nearly always: one fact tells both
+            out.pop()
+        out.append(TaskAssigned(spec.id, task.attempt, worker.id, is_accepted))
         run = Run(
             spec.id,
             task.attempt,
@@ -336,7 +340,7 @@ class Lives:
             trace_id=spec.trace_id,
             client=spec.client if spec.run.reuse_count > 1 else "",
         )
-        self.out.append(Send(worker.peer, run))
+        out.append(Send(worker.peer, run))
 
     # ---- ends of attempts ------------------------------------------------------------
 

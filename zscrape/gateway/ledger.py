@@ -34,9 +34,16 @@ from zscrape.model import (
     TaskId,
     TaskState,
 )
-from zscrape.store.tasks import ArtifactRow, EntryKind, Recorded, TaskRow, TaskStore
+from zscrape.store.tasks import (
+    ArtifactRow,
+    Recorded,
+    SaidKind,
+    StateChange,
+    TaskRow,
+    TaskStore,
+)
 
-_KINDS: Final[Mapping[str, EntryKind]] = {
+_KINDS: Final[Mapping[str, SaidKind]] = {
     "log": "log",
     "progress": "progress",
     "item": "item",
@@ -270,6 +277,7 @@ class Ledger:
         if row is None:
             return
         now = self._clock()
+        before = (_change_of(row),) if fact.is_accepted else ()
         row.status = TaskState.ASSIGNED
         row.attempts = fact.attempt
         row.worker_id, row.handoff = fact.worker_id, ""
@@ -279,7 +287,8 @@ class Ledger:
         if fact.attempt > 1:  # what an earlier attempt said is history, and in the log
             row.item_count, row.artifacts, row.fraction, row.progress_text = 0, (), None, ""
             row.started_at = None
-        self.note_state(row, now)
+        self._store.note(row, now, *before, _change_of(row))
+        self._news.ring(row.id)
 
     def _adopted(self, fact: TaskAdopted) -> None:
         """Take back what `_queued` has noted: else each such loss would count towards poison."""
@@ -389,9 +398,9 @@ class Ledger:
         try:
             self._on_end(row)
         finally:  # what was answered is kept, whatever that has come to
-            if has_begun:
-                self.note_state(row, now, status=TaskState.RUNNING)
-            self.note_state(row, now, outcome.code)
+            before = (_change_of(row, status=TaskState.RUNNING),) if has_begun else ()
+            self._store.note(row, now, *before, _change_of(row, outcome.code))
+            self._news.ring(row.id)
             if fact.worker_id is not None:
                 self._tell_stored(row, fact.attempt)
 
@@ -418,20 +427,25 @@ class Ledger:
             self._on_invalid(row, kind, fault)
 
     def note_state(
-        self,
-        row: TaskRow,
-        now: float,
-        code: str | None = None,
-        delay_s: float = 0.0,
-        *,
-        status: TaskState | None = None,
+        self, row: TaskRow, now: float, code: str | None = None, delay_s: float = 0.0
     ) -> None:
-        """Add a state of the task, the one of now if none is named, to its log; wake followers."""
-        told = _StateChange(
-            row.id, status or row.status, row.attempts, row.worker_id, code, delay_s, row.handoff
-        )
-        self._store.append(row, "state", row.attempts, now, _ENCODE(told))
+        """Add the state of the task to its log, and wake those who follow it."""
+        self._store.note(row, now, _change_of(row, code, delay_s))
         self._news.ring(row.id)
+
+
+def _change_of(
+    row: TaskRow,
+    code: str | None = None,
+    delay_s: float = 0.0,
+    *,
+    status: TaskState | None = None,
+) -> StateChange:
+    """Return what a task's log tells of its state, the one of now if none is named."""
+    told = _StateChange(
+        row.id, status or row.status, row.attempts, row.worker_id, code, delay_s, row.handoff
+    )
+    return row.attempts, _ENCODE(told)
 
 
 def _read(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any | None:

@@ -24,7 +24,10 @@ from zscrape.model import (
 )
 from zscrape.store.blobs import Blob
 
-EntryKind = Literal["state", "log", "progress", "item", "artifact"]
+# What an attempt says; an entry of a task's log is one of these, or a `state`.
+SaidKind: TypeAlias = Literal["log", "progress", "item", "artifact"]
+# Of a task's state, for its log: the attempt, and one JSON document.
+StateChange: TypeAlias = tuple[int, bytes]
 # Calls that answer before the task has ended: 202 promises that it will.
 DURABLE_ORIGINS: Final = frozenset({"task", "batch", "retry", "schedule"})
 
@@ -195,8 +198,8 @@ KeptListener: TypeAlias = Callable[[Sequence[tuple[TaskId, int]]], None]
 class TaskStore(Protocol):
     """Where tasks are kept: `async` where a database would make the caller wait.
 
-    `append` is told behind the task's back: it returns at once, and a store on a disk writes
-    a moment later, in order.
+    `append` and `note` are told behind the task's back: they return at once, and a store on a
+    disk writes a moment later, in order.
     """
 
     def fault(self) -> str:
@@ -220,10 +223,14 @@ class TaskStore(Protocol):
         """Forget a task that was never accepted."""
         ...
 
-    def append(self, row: TaskRow, kind: EntryKind, attempt: int, at: float, body: bytes) -> int:
-        """Add to the task's log; return the entry's number, or 0 when it is full.
+    def append(self, row: TaskRow, kind: SaidKind, attempt: int, at: float, body: bytes) -> int:
+        """Add to the task's log; return the entry's number, or 0 when it is full."""
+        ...
 
-        An entry of kind `state` also says that `row` has changed and is to be kept as it is.
+    def note(self, row: TaskRow, at: float, *changes: StateChange) -> None:
+        """Keep `row` as it is now, with what has changed of its state in the task's log.
+
+        That is always told, also where the log is full: whoever follows must learn how it ends.
         """
         ...
 
