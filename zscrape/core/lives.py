@@ -350,8 +350,9 @@ class Lives:
         While others wait, the worker is weighed when its slots have been filled again, by
         `assign`.
         """
-        if worker.tasks.pop(task.spec.id, None) is None:
-            del worker.owed[task.spec.id]
+        task_id = task.spec.id
+        if worker.tasks.pop(task_id, None) is None:
+            del worker.owed[task_id]
             self.claims.pop(task, None)
         else:
             if task.demand.is_browser:
@@ -518,13 +519,17 @@ class Lives:
         task_id, client = spec.id, spec.client
         task.move(Place.FINAL)
         del self.tasks[task_id]
-        self.waiting.pop(task_id, None)
-        self.parked.pop(task_id, None)
+        if self.waiting:
+            self.waiting.pop(task_id, None)
+        if self.parked:
+            self.parked.pop(task_id, None)
         self.deadlines.clear(task)
         task.demand.task_count -= 1
-        count = self.client_counts.pop(client) - 1
-        if count:
-            self.client_counts[client] = count
+        counts = self.client_counts
+        if counts[client] > 1:
+            counts[client] -= 1
+        else:
+            del counts[client]
         has_begun = outcome.run_s > 0.0 and not task.is_started
         self.out.append(
             TaskFinished(

@@ -174,8 +174,10 @@ class Ledger:
     def close(self, task_id: TaskId) -> TaskRow | None:
         """Let go of a task that has ended or was not accepted; None when it is not known."""
         row = self._live.pop(task_id, None)
-        self._distrusted.discard(task_id)
-        self._orphans.discard(task_id)
+        if self._distrusted:
+            self._distrusted.discard(task_id)
+        if self._orphans:
+            self._orphans.discard(task_id)
         if self._staying:
             self._left(task_id)
         return row
@@ -370,7 +372,7 @@ class Ledger:
         row = self._live.get(fact.task_id)
         if row is None:
             return
-        if row.id in self._orphans and fact.outcome.code is OutcomeCode.WORKER_LOST:
+        if fact.outcome.code is OutcomeCode.WORKER_LOST and row.id in self._orphans:
             self.abandon(row)
             return
         outcome = trusted(fact.outcome)

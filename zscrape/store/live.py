@@ -130,11 +130,12 @@ class LiveTask(Struct, eq=False):
     def note(self, at: float, changes: Sequence[StateChange], limit_bytes: int) -> None:
         """Add to its log what has changed of its state, whether there is room or not."""
         row, tail = self.row, self.tail
-        weight = 0
+        number, weight = row.last_number, 0
         for attempt, body in changes:
-            row.last_number += 1
-            tail.append(LogEntry(row.last_number, "state", attempt, at, body))
+            number += 1
+            tail.append(LogEntry(number, "state", attempt, at, body))
             weight += len(body) + _ENTRY_OVERHEAD_BYTES
+        row.last_number = number
         self.tail_bytes += weight
         self.size_bytes += weight
         if self.size_bytes > limit_bytes:
