@@ -282,13 +282,12 @@ class Ledger:
         before = (_change_of(row),) if fact.is_accepted else ()
         row.status = TaskState.ASSIGNED
         row.attempts = fact.attempt
-        row.worker_id, row.handoff = fact.worker_id, ""
+        row.worker_id = fact.worker_id
         row.assigned_at = now
-        row.next_retry_at = None
-        row.received_count = 0
         if fact.attempt > 1:  # what an earlier attempt said is history, and in the log
             row.item_count, row.artifacts, row.fraction, row.progress_text = 0, (), None, ""
-            row.started_at = None
+            row.received_count, row.handoff = 0, ""
+            row.started_at = row.next_retry_at = None
         self._store.note(row, now, *before, _change_of(row))
         self._news.ring(row.id)
 
@@ -380,21 +379,21 @@ class Ledger:
             self._distrust(row, "data", str(outcome.fields["reason"]))
         self.close(row.id)
         has_begun = fact.has_begun and row.status not in _BEGUN
-        row.handoff = ""
+        if row.handoff or row.next_retry_at is not None:
+            row.handoff, row.next_retry_at = "", None
         row.status = outcome.code.final_state
         row.outcome = outcome
         row.finished_at = now = self._clock()
         if has_begun:
             row.started_at = now
-        row.next_retry_at = None
         if fact.dropped_reason:
             row.last_error, row.last_error_message = outcome.code.value, ""  # `error` has it all
             row.dropped_reason, row.is_dead_letter = fact.dropped_reason, True
         row.attempts = fact.attempt
         if fact.worker_id is not None:
             row.worker_id = fact.worker_id
-            if not row.dropped_count:
-                row.item_count = outcome.item_count or row.item_count
+            if outcome.item_count and not row.dropped_count:
+                row.item_count = outcome.item_count
         # Who waits for the answer has it before it is written down that it was given.
         self._ends.ring(row.id)
         try:

@@ -9,7 +9,7 @@ from zlib import crc32
 
 from msgspec import Struct, field
 
-from zscrape.model import TaskState
+from zscrape.model import OutcomeCode, TaskState
 from zscrape.store.far import BlobRow, FarPart, FarPolicy, Moved
 from zscrape.store.records import (
     Loaded,
@@ -167,7 +167,7 @@ class LiveTask(Struct, eq=False):
             self.has_output = self.has_output or _has_output(spilled)
         row = self.row
         is_over = row.finished_at is not None
-        if row.outcome is not None and row.outcome.is_ok:
+        if row.outcome is not None and row.outcome.code is OutcomeCode.OK:
             self.note_answer()
         log = encode_log([] if spilled else self.tail)
         data = None if self.is_result_kept else far_data(row)
@@ -229,7 +229,7 @@ class LiveTask(Struct, eq=False):
         # One that has ended is hardly ever written again.
         self.sought_by = None if self.row.finished_at is not None else sought_by(written.record)
         self.is_result_kept = self.is_result_kept or written.has_result
-        if written.freed_attempt == self.to_free:
+        if self.to_free and written.freed_attempt == self.to_free:
             self.to_free = 0
         if written.tail_count:
             gone = self.tail[: written.tail_count]

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias
 from msgspec import Struct
 
 from zscrape.model import (
+    NO_RETRY,
     Outcome,
     Overlap,
     RetryPolicy,
@@ -96,7 +97,7 @@ class TaskRow(Struct, kw_only=True, gc=False, omit_defaults=True):
     tags: tuple[str, ...] = ()
     lock_key: str = ""
     overlap: Overlap = Overlap.SKIP
-    retry: RetryPolicy = RetryPolicy()
+    retry: RetryPolicy = NO_RETRY
     timeout_s: float | None = None
     metadata: dict[str, Any] = {}
     webhook_url: str = ""  # is told of its end
