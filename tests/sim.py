@@ -473,8 +473,9 @@ class Life:
                 self.send(peer, message)
             case fx.Question(peer, _, ask):
                 self.at(self.rng.uniform(0, 2), partial(self.answer, peer, ask, self.boot_count))
-            case fx.TaskAssigned(task_id, attempt, worker_id):
+            case fx.TaskAssigned(task_id, attempt, worker_id, is_accepted):
                 stored = self.open_task(task_id)
+                self.ensure(not (is_accepted and stored.attempt), f"{task_id}: accepted again")
                 self.ensure(attempt > stored.attempt, f"{task_id}: attempt {attempt} again")
                 self.ensure(not stored.parked_on, f"{task_id}: runs while it is parked")
                 stored.attempt, stored.worker_id = attempt, worker_id

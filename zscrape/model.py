@@ -228,6 +228,11 @@ class RetryPolicy(Struct, frozen=True):
     routes: dict[OutcomeCode, frozenset[str]] = {}
 
 
+# Of every task that nobody wants tried again. It is left out where a task is written, which only
+# this very object is.
+NO_RETRY: Final = RetryPolicy()
+
+
 class LockRequest(Struct, frozen=True):
     """A key that at most one accepted task holds, and what to do when it is held."""
 
@@ -252,7 +257,7 @@ class TaskSpec(Struct, frozen=True, kw_only=True):
     # call, so that "no such worker" is an answer; long enough for one that is reconnecting.
     match_timeout_s: float = 3.0
     lock: LockRequest | None = None
-    retry: RetryPolicy = RetryPolicy()
+    retry: RetryPolicy = NO_RETRY
     # Of tasks that have not ended, as its client's key says; None: as the queue's policy does.
     client_limit_count: int | None = None
     trace_id: str = ""  # by which others know the call; goes with it through the logs

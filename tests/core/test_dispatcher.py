@@ -9,7 +9,6 @@ from zscrape.core.effects import (
     GiveScript,
     Ignored,
     Send,
-    TaskAccepted,
     TaskAssigned,
     TaskFinished,
     TaskQueued,
@@ -54,13 +53,13 @@ LOG = tuple(Record("log", 0.0, str(number).encode()) for number in range(4))
 
 
 def test_task_goes_to_a_free_worker_at_once(rig: Rig) -> None:
-    """A task is queued, assigned and sent in one call when a slot is free, in that order."""
+    """A task is accepted, assigned and sent in one call when a slot is free; one fact tells so."""
     rig.join("a")
 
     effects = rig.submit("t", deadline_s=2.5)
 
     run = Run("t", 1, 0, 2500, 0, spec("t").run, b"{}")
-    assert effects == [TaskAccepted("t"), TaskAssigned("t", 1, "a"), Send(b"a", run)]
+    assert effects == [TaskAssigned("t", 1, "a", is_accepted=True), Send(b"a", run)]
 
 
 def test_whole_life_of_a_task(rig: Rig) -> None:

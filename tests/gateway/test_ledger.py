@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from zscrape.core.effects import (
@@ -25,8 +26,8 @@ from zscrape.store.tasks import KeptListener, TaskRow
 END = TaskFinished("t", 1, "w", Outcome(code=OutcomeCode.OK, data=b"1"))
 
 
-async def _ledger() -> tuple[Ledger, TaskRow]:
-    store = MemoryTaskStore()
+async def _ledger(store: MemoryTaskStore | None = None) -> tuple[Ledger, TaskRow]:
+    store = store or MemoryTaskStore()
     row = TaskRow(id="t", script_name="page", created_at=100.0)
     await store.add(row)
     ledger = Ledger(store=store, hub=EventHub(), clock=lambda: 200.0)
@@ -55,6 +56,21 @@ async def test_facts_of_others(fact):
 
     assert repr(row) == before
     assert ledger.live_count == 1
+
+
+async def test_accepted_and_assigned_at_once():
+    """One fact tells that a task was accepted and has found a slot; its log has both."""
+    store = MemoryTaskStore()
+    ledger, row = await _ledger(store)
+
+    ledger.apply(TaskAssigned("t", 1, "w", is_accepted=True))
+
+    assert row.status is TaskState.ASSIGNED
+    entries = await store.entries("t", limit=9)
+    assert [(each.number, each.attempt) for each in entries] == [(1, 0), (2, 1)]
+    told = [msgspec.json.decode(each.body) for each in entries]
+    assert [each["status"] for each in told] == ["queued", "assigned"]
+    assert [each.get("worker_id") for each in told] == [None, "w"]
 
 
 async def test_a_life():

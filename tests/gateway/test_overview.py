@@ -40,7 +40,7 @@ async def ended(store: MemoryTaskStore, name: str, status: TaskState, at: float,
     row = TaskRow(id=name, script_name="page", created_at=at - s)
     await store.add(row)
     row.status, row.finished_at = status, at
-    store.append(row, "state", 1, at, b"{}")
+    store.note(row, at, (1, b"{}"))
 
 
 async def look(pulse: Pulse) -> dict[str, Any]:

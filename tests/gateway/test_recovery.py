@@ -115,7 +115,7 @@ async def path(tmp_path: Path) -> Path:
     ended = await store.get("locked")
     assert ended is not None
     ended.status, ended.finished_at = TaskState.CANCELLED, NOW - 3
-    store.append(ended, "state", 1, NOW, b"{}")
+    store.note(ended, NOW, (1, b"{}"))
     await store.close()
     return path
 

@@ -22,7 +22,6 @@ from zscrape.core.effects import (
     DispatcherEffect,
     Ignored,
     Send,
-    TaskAccepted,
     TaskAssigned,
     TaskFinished,
     TaskQueued,
@@ -165,7 +164,7 @@ async def test_a_thousand_workers_that_went_at_once(
 
     suspected = [fact for fact in facts.seen if isinstance(fact, WorkerSuspected)]
     assert len(suspected) == 1_200
-    assert facts.seen[:2] == [TaskAccepted("t"), TaskAssigned("t", 1, "gone-0")]
+    assert facts.seen[0] == TaskAssigned("t", 1, "gone-0", is_accepted=True)
     assert router.explain("t") is not None
 
 
@@ -352,12 +351,10 @@ async def test_a_run_that_nothing_holds_back_leaves_before_its_facts(
 
     assert [run.task_id for run in runs] == ["first", "second", "third"]
     assert runs[0].budgeted == ("shop.example",)
-    assert facts.seen[-5:] == [
-        TaskAccepted("first"),
-        TaskAccepted("second"),
-        TaskAssigned("second", 1, "w"),
-        TaskAccepted("third"),
-        TaskAssigned("third", 1, "w"),
+    assert facts.seen[-3:] == [
+        TaskAssigned("first", 1, "w", is_accepted=True),
+        TaskAssigned("second", 1, "w", is_accepted=True),
+        TaskAssigned("third", 1, "w", is_accepted=True),
     ]
 
 
@@ -380,7 +377,7 @@ async def test_a_fault_before_a_run_that_leaves_at_once(
     run = await dealer.hear(wire.Run)
 
     assert run.task_id == "t"
-    assert facts.seen[-2:] == [TaskAccepted("t"), TaskAssigned("t", 1, "w")]
+    assert facts.seen[-1] == TaskAssigned("t", 1, "w", is_accepted=True)
 
 
 async def test_no_run_overtakes_what_was_decided_before(router: Router, dealer: Dealer) -> None:

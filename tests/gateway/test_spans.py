@@ -105,8 +105,7 @@ async def test_retried_task_has_a_span_for_each_attempt() -> None:
 async def test_script_whose_start_comes_with_its_end_has_a_span() -> None:
     """Whoever is told of both at once knows of the script too."""
     told = Told()
-    told.spans.note(TaskAccepted("t"))
-    told.spans.note(TaskAssigned("t", 1, "w"))
+    told.spans.note(TaskAssigned("t", 1, "w", is_accepted=True))
     ended = TaskFinished("t", 1, "w", Outcome(code=OutcomeCode.OK), has_begun=True)
     told.spans.note(ended)
     told.spans.ended(row())

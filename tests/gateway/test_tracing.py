@@ -82,6 +82,9 @@ def test_the_end_of_a_traced_task_is_told():
         def bind(self):
             return self
 
+        def is_enabled_for(self, _level):
+            return True
+
         def debug(self, event, **fields):
             told.append(("debug", fields.get("trace_id")))
 

@@ -84,7 +84,7 @@ def _end(store: Store, row: TaskRow, data: bytes = b"1") -> None:
     row.status = TaskState.COMPLETED
     row.finished_at = row.created_at + 1
     row.outcome = Outcome(code=OutcomeCode.OK, data=data)
-    store.append(row, "state", 1, 1.0, b"{}")
+    store.note(row, 1.0, (1, b"{}"))
 
 
 async def test_log_of_one_task_is_bounded(open_store: Opener) -> None:
@@ -94,12 +94,14 @@ async def test_log_of_one_task_is_bounded(open_store: Opener) -> None:
         await store.add(row)
         numbers = [store.append(row, "log", 1, 1.0, b"x" * 1_000) for _ in range(20)]
 
-        number = store.append(row, "state", 1, 1.0, b"{}")
+        store.note(row, 1.0, (1, b"{}"))
 
         told = [number for number in numbers if number]
         assert told == list(range(1, len(told) + 1))
         assert row.dropped_count == 20 - len(told) > 0
-        assert number == row.last_number == len(told) + 1
+        assert row.last_number == len(told) + 1
+        (last,) = await store.entries("t1", after=len(told), limit=9)
+        assert last.kind == "state"
 
 
 async def test_entries_by_number_and_kind(open_store: Opener) -> None:
@@ -189,7 +191,7 @@ async def test_items_of_earlier_attempts_make_room(open_store: Opener) -> None:
         await written(store)
         row.attempts = 2
 
-        store.append(row, "state", 2, 2.0, b"{}")
+        store.note(row, 2.0, (2, b"{}"))
         last = [store.append(row, "item", 2, 2.0, b"%d" % n + b"y" * 2_000) for n in range(3)]
         await written(store)
 
@@ -204,7 +206,7 @@ async def test_items_of_earlier_attempts_make_room(open_store: Opener) -> None:
         entry = await store.entry("t1", 6)
         assert entry is not None
         assert entry.body[:1] == b"1"
-        store.append(row, "state", 2, 3.0, b"{}")
+        store.note(row, 3.0, (2, b"{}"))
         await store.discard("t1")
         assert await store.get("t1") is None
         assert await store.entries("t1", limit=9) == []
@@ -220,6 +222,7 @@ async def test_what_is_not_there(open_store: Opener) -> None:
         assert await store.find_by_key("a", "b") is None
         assert await store.find_result("d", b"{}", since=0) is None
         assert store.append(_row(1), "log", 1, 1.0, b"") == 0
+        store.note(_row(1), 1.0, (1, b"{}"))
         assert store.kept("t1") is None
         await store.discard("t1")
 

@@ -17,7 +17,7 @@ def _end(store: MemoryTaskStore, row: TaskRow, data: bytes = b"1") -> None:
     row.status = TaskState.COMPLETED
     row.finished_at = row.created_at + 1
     row.outcome = Outcome(code=OutcomeCode.OK, data=data)
-    store.append(row, "state", 1, 1.0, b"{}")
+    store.note(row, 1.0, (1, b"{}"))
 
 
 async def test_only_ended_tasks_are_dropped():

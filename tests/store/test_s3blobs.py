@@ -124,7 +124,7 @@ async def test_a_task_whose_files_are_in_a_bucket(
         store.append(row, "item", 1, 1.0, item)
     row.status, row.finished_at = TaskState.COMPLETED, 2.0
     row.outcome = Outcome(code=OutcomeCode.OK, data=b'"%s"' % (b"y" * 80_000))
-    store.append(row, "state", 1, 1.0, b"{}")
+    store.note(row, 1.0, (1, b"{}"))
     waiting = store.kept("t1", is_urgent=True)
     assert waiting is not None
     await waiting

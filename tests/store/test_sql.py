@@ -60,7 +60,7 @@ def end(store: SqlTaskStore, row: TaskRow) -> None:
     row.status = TaskState.COMPLETED
     row.finished_at = row.created_at + 1
     row.outcome = Outcome(code=OutcomeCode.OK, data=b"1")
-    store.append(row, "state", 1, 1.0, b"{}")
+    store.note(row, 1.0, (1, b"{}"))
 
 
 async def test_a_durable_task_is_on_the_disk_when_it_is_added(opened: Open, path: Path) -> None:
@@ -82,7 +82,7 @@ async def test_a_short_call_costs_one_row(opened: Open, path: Path) -> None:
     row = task(1, origin="scrape")
     await opened.store.add(row)
     for _ in range(3):
-        opened.store.append(row, "state", 1, 1.0, b'{"status":"running"}')
+        opened.store.note(row, 1.0, (1, b'{"status":"running"}'))
     end(opened.store, row)
 
     waiting = opened.store.kept("t1")
@@ -111,7 +111,7 @@ async def test_a_task_that_goes_on_is_not_written_with_every_other(
     await opened.store.add_many([(row, None) for row in (going_on, waited_for, over)])
     for row in (going_on, waited_for):
         row.status = TaskState.RUNNING
-        opened.store.append(row, "state", 1, 1.0, b"{}")
+        opened.store.note(row, 1.0, (1, b"{}"))
     end(opened.store, over)
 
     waiting = opened.store.kept("t2", is_urgent=True)
@@ -155,13 +155,13 @@ async def test_that_a_kept_task_is_queued_costs_no_row_of_its_own(opened: Open, 
     row = task(1)
     await opened.store.add(row)
     row.status = TaskState.QUEUED
-    opened.store.append(row, "state", 0, 1.0, b'{"status":"queued"}')
+    opened.store.note(row, 1.0, (0, b'{"status":"queued"}'))
 
     waiting = opened.store.kept("t1")
 
     assert waiting is None
     row.status = TaskState.ASSIGNED
-    opened.store.append(row, "state", 1, 2.0, b'{"status":"assigned"}')
+    opened.store.note(row, 2.0, (1, b'{"status":"assigned"}'))
     waiting = opened.store.kept("t1", is_urgent=True)
     assert waiting is not None
     await waiting
@@ -386,7 +386,7 @@ async def test_who_hears_of_kept_tasks_hears_how_far(opened: Open, path: Path) -
     waiting = opened.store.kept("t1", is_urgent=True)
     opened.store._flush()
     going_on.status = TaskState.RUNNING
-    opened.store.append(going_on, "state", 1, 1.0, b"{}")
+    opened.store.note(going_on, 1.0, (1, b"{}"))
     assert waiting is not None
     await waiting
     first = [*heard]

@@ -452,13 +452,13 @@ class Dispatcher:
             self._over(worker, done)
         elif self._tell_records(task, done):
             outcome = done.outcome
-            if outcome.run_s > 0.0 and outcome.code is not OutcomeCode.OK and not task.is_started:
+            if outcome.code is not OutcomeCode.OK and outcome.run_s > 0.0 and not task.is_started:
                 self._begin(task, worker, now)  # else its end says so
-            size_bytes = len(outcome.data or b"")
+            attempt, size_bytes = (done.task_id, done.attempt), len(outcome.data or b"")
             if self._is_store_behind:
-                self._store_notes.owe(worker, task.current, size_bytes=size_bytes)
+                self._store_notes.owe(worker, attempt, size_bytes=size_bytes)
             else:
-                self._store_notes.add(worker, task.current, now, size_bytes=size_bytes)
+                self._store_notes.add(worker, attempt, now, size_bytes=size_bytes)
             self._lives.answered(task, worker, outcome, now=now)
         else:
             self._resend(worker, task)
@@ -467,8 +467,7 @@ class Dispatcher:
         """Tell the records that are new; False if some before them are missing."""
         if said.first_index > task.received_count:
             return False
-        records = said.records[task.received_count - said.first_index :]
-        if records:
+        if said.records and (records := said.records[task.received_count - said.first_index :]):
             self._lives.out.append(TaskRecords(task.id, task.attempt, task.received_count, records))
             task.received_count += len(records)
         return True

@@ -44,7 +44,7 @@ class Question(Struct, frozen=True):
 
 
 class TaskAccepted(Struct, frozen=True):
-    """The task was accepted and waits for its first attempt."""
+    """The task was accepted and waits for its first attempt; see also `TaskAssigned`."""
 
     task_id: TaskId
 
@@ -66,11 +66,15 @@ class TaskQueued(Struct, frozen=True):
 
 
 class TaskAssigned(Struct, frozen=True):
-    """The task was sent to a worker. The number fences every earlier attempt."""
+    """The task was sent to a worker. The number fences every earlier attempt.
+
+    With `is_accepted` it says also that the task was accepted, which nobody had told before.
+    """
 
     task_id: TaskId
     attempt: int
     worker_id: WorkerId
+    is_accepted: bool = False
 
 
 class TaskAdopted(Struct, frozen=True):

@@ -262,7 +262,11 @@ class Lives:
         if task.deadline_at != inf:
             self.deadlines.wake(task, task.deadline_at)
             remaining_ms = max(0, int((task.deadline_at - now) * 1000))
-        self.out.append(TaskAssigned(spec.id, task.attempt, worker.id))
+        out = self.out
+        is_accepted = bool(out) and type(out[-1]) is TaskAccepted and out[-1].task_id == spec.id
+        if is_accepted:  # nearly always: one fact tells both
+            out.pop()
+        out.append(TaskAssigned(spec.id, task.attempt, worker.id, is_accepted))
         run = Run(
             spec.id,
             task.attempt,
@@ -274,7 +278,7 @@ class Lives:
             trace_id=spec.trace_id,
             client=spec.client if spec.run.reuse_count > 1 else "",
         )
-        self.out.append(Send(worker.peer, run))
+        out.append(Send(worker.peer, run))
 
     # ---- ends of attempts ------------------------------------------------------------
 
@@ -284,8 +288,9 @@ class Lives:
         While others wait, the worker is weighed when its slots have been filled again, by
         `assign`.
         """
-        if worker.tasks.pop(task.spec.id, None) is None:
-            del worker.owed[task.spec.id]
+        task_id = task.spec.id
+        if worker.tasks.pop(task_id, None) is None:
+            del worker.owed[task_id]
             self.claims.pop(task, None)
         else:
             if task.demand.is_browser:
@@ -434,13 +439,17 @@ class Lives:
         task_id, client = spec.id, spec.client
         task.move(Place.FINAL)
         del self.tasks[task_id]
-        self.waiting.pop(task_id, None)
-        self.parked.pop(task_id, None)
+        if self.waiting:
+            self.waiting.pop(task_id, None)
+        if self.parked:
+            self.parked.pop(task_id, None)
         self.deadlines.clear(task)
         task.demand.task_count -= 1
-        count = self.client_counts.pop(client) - 1
-        if count:
-            self.client_counts[client] = count
+        counts = self.client_counts
+        if counts[client] > 1:
+            counts[client] -= 1
+        else:
+            del counts[client]
         has_begun = outcome.run_s > 0.0 and not task.is_started
         self.out.append(
             TaskFinished(

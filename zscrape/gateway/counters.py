@@ -55,9 +55,11 @@ class Histogram:
     def add_all(self, values: Sequence[float]) -> None:
         """Count values as `add` does."""
         counts = self.counts
-        for place in map(bisect_left, repeat(self.bounds), values):
-            counts[place] += 1
-        self.sum += sum([value for value in values if value > 0.0])
+        for place, count in Counter(map(bisect_left, repeat(self.bounds), values)).items():
+            counts[place] += count
+        if values and min(values) < 0.0:
+            values = [max(0.0, value) for value in values]
+        self.sum += sum(values)
 
 
 class Names:

@@ -239,9 +239,10 @@ def refusal_envelope(
 
 def envelope(row: TaskRow, lang: str, *, inline_limit_bytes: int) -> Envelope:
     """Return the envelope of a task as it stands."""
-    outcome = row.outcome
+    outcome, is_completed = row.outcome, row.status is TaskState.COMPLETED
     data: Raw | None = None
-    links: dict[str, str] | UnsetType = UNSET if row.status.is_final else links_of(row.id)
+    is_final = is_completed or row.status.is_final
+    links: dict[str, str] | UnsetType = UNSET if is_final else links_of(row.id)
     if outcome is not None and outcome.data is not None:
         if len(outcome.data) <= inline_limit_bytes:
             data = Raw(outcome.data)
@@ -253,7 +254,7 @@ def envelope(row: TaskRow, lang: str, *, inline_limit_bytes: int) -> Envelope:
         request_id=row.id,
         status=str(row.status),
         data=data,
-        error=None if row.status is TaskState.COMPLETED else task_error_view(row, lang),
+        error=None if is_completed else task_error_view(row, lang),
         execution_time=execution_time(row),
         script_name=row.script_name,
         version=row.version or None,

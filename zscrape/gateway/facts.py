@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeAlias
 
@@ -38,6 +39,7 @@ class FactTeller:
 
     def __init__(self, log: Any, *, clock: Callable[[], float]) -> None:
         self._log = log.bind()  # the lazy proxy would be bound again for every fact
+        self._is_asked_for_all = self._log.is_enabled_for(logging.DEBUG)
         self._damper = Damper(clock)
         # A task has four facts and more on its way: each goes to those whom it concerns alone.
         self._hearers: dict[type, list[Hearer]] = {
@@ -67,7 +69,10 @@ class FactTeller:
         # Rendering a line costs as much as the rest of a task's way through here:
         # what went well is a line for those who ask for it, and in the history.
         trace_id, code = fact.trace_id, fact.outcome.code
-        say = self._log.debug if code is OutcomeCode.OK and not trace_id else self._log.info
+        is_plain = code is OutcomeCode.OK and not trace_id
+        if is_plain and not self._is_asked_for_all:
+            return
+        say = self._log.debug if is_plain else self._log.info
         more = {"trace_id": trace_id} if trace_id else {}
         say(
             "task_finished",

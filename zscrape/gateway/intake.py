@@ -22,6 +22,7 @@ from zscrape.gateway.ratelimits import require
 from zscrape.gateway.requests import RetryRequest, TaskRequest, decode_parameters
 from zscrape.model import (
     NEVER_RETRIED,
+    NO_RETRY,
     RETRIED_BY_DEFAULT,
     RETRY_COUNT,
     OutcomeCode,
@@ -35,7 +36,6 @@ from zscrape.store.tasks import TaskRow
 
 Origin: TypeAlias = Literal["scrape", "run", "task", "batch", "retry", "schedule"]
 
-_NO_RETRY: Final = RetryPolicy()
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
@@ -235,7 +235,7 @@ def _retry(asked: RetryRequest, script: Script, at: str) -> RetryPolicy:
     if never:
         raise field_fault(f"{at}/retry/on", "never_retried", codes=", ".join(never))
     if asked.max == 0:
-        return _NO_RETRY
+        return NO_RETRY
     own = script.manifest.retry
     return RetryPolicy(
         max_count=asked.max if asked.max is not None else own.max_count or RETRY_COUNT,

@@ -34,9 +34,16 @@ from zscrape.model import (
     TaskId,
     TaskState,
 )
-from zscrape.store.tasks import ArtifactRow, EntryKind, Recorded, TaskRow, TaskStore
+from zscrape.store.tasks import (
+    ArtifactRow,
+    Recorded,
+    SaidKind,
+    StateChange,
+    TaskRow,
+    TaskStore,
+)
 
-_KINDS: Final[Mapping[str, EntryKind]] = {
+_KINDS: Final[Mapping[str, SaidKind]] = {
     "log": "log",
     "progress": "progress",
     "item": "item",
@@ -167,8 +174,10 @@ class Ledger:
     def close(self, task_id: TaskId) -> TaskRow | None:
         """Let go of a task that has ended or was not accepted; None when it is not known."""
         row = self._live.pop(task_id, None)
-        self._distrusted.discard(task_id)
-        self._orphans.discard(task_id)
+        if self._distrusted:
+            self._distrusted.discard(task_id)
+        if self._orphans:
+            self._orphans.discard(task_id)
         if self._staying:
             self._left(task_id)
         return row
@@ -270,16 +279,17 @@ class Ledger:
         if row is None:
             return
         now = self._clock()
+        before = (_change_of(row),) if fact.is_accepted else ()
         row.status = TaskState.ASSIGNED
         row.attempts = fact.attempt
-        row.worker_id, row.handoff = fact.worker_id, ""
+        row.worker_id = fact.worker_id
         row.assigned_at = now
-        row.next_retry_at = None
-        row.received_count = 0
         if fact.attempt > 1:  # what an earlier attempt said is history, and in the log
             row.item_count, row.artifacts, row.fraction, row.progress_text = 0, (), None, ""
-            row.started_at = None
-        self.note_state(row, now)
+            row.received_count, row.handoff = 0, ""
+            row.started_at = row.next_retry_at = None
+        self._store.note(row, now, *before, _change_of(row))
+        self._news.ring(row.id)
 
     def _adopted(self, fact: TaskAdopted) -> None:
         """Take back what `_queued` has noted: else each such loss would count towards poison."""
@@ -361,7 +371,7 @@ class Ledger:
         row = self._live.get(fact.task_id)
         if row is None:
             return
-        if row.id in self._orphans and fact.outcome.code is OutcomeCode.WORKER_LOST:
+        if fact.outcome.code is OutcomeCode.WORKER_LOST and row.id in self._orphans:
             self.abandon(row)
             return
         outcome = trusted(fact.outcome)
@@ -369,29 +379,29 @@ class Ledger:
             self._distrust(row, "data", str(outcome.fields["reason"]))
         self.close(row.id)
         has_begun = fact.has_begun and row.status not in _BEGUN
-        row.handoff = ""
+        if row.handoff or row.next_retry_at is not None:
+            row.handoff, row.next_retry_at = "", None
         row.status = outcome.code.final_state
         row.outcome = outcome
         row.finished_at = now = self._clock()
         if has_begun:
             row.started_at = now
-        row.next_retry_at = None
         if fact.dropped_reason:
             row.last_error, row.last_error_message = outcome.code.value, ""  # `error` has it all
             row.dropped_reason, row.is_dead_letter = fact.dropped_reason, True
         row.attempts = fact.attempt
         if fact.worker_id is not None:
             row.worker_id = fact.worker_id
-            if not row.dropped_count:
-                row.item_count = outcome.item_count or row.item_count
+            if outcome.item_count and not row.dropped_count:
+                row.item_count = outcome.item_count
         # Who waits for the answer has it before it is written down that it was given.
         self._ends.ring(row.id)
         try:
             self._on_end(row)
         finally:  # what was answered is kept, whatever that has come to
-            if has_begun:
-                self.note_state(row, now, status=TaskState.RUNNING)
-            self.note_state(row, now, outcome.code)
+            before = (_change_of(row, status=TaskState.RUNNING),) if has_begun else ()
+            self._store.note(row, now, *before, _change_of(row, outcome.code))
+            self._news.ring(row.id)
             if fact.worker_id is not None:
                 self._tell_stored(row, fact.attempt)
 
@@ -418,20 +428,25 @@ class Ledger:
             self._on_invalid(row, kind, fault)
 
     def note_state(
-        self,
-        row: TaskRow,
-        now: float,
-        code: str | None = None,
-        delay_s: float = 0.0,
-        *,
-        status: TaskState | None = None,
+        self, row: TaskRow, now: float, code: str | None = None, delay_s: float = 0.0
     ) -> None:
-        """Add a state of the task, the one of now if none is named, to its log; wake followers."""
-        told = _StateChange(
-            row.id, status or row.status, row.attempts, row.worker_id, code, delay_s, row.handoff
-        )
-        self._store.append(row, "state", row.attempts, now, _ENCODE(told))
+        """Add the state of the task to its log, and wake those who follow it."""
+        self._store.note(row, now, _change_of(row, code, delay_s))
         self._news.ring(row.id)
+
+
+def _change_of(
+    row: TaskRow,
+    code: str | None = None,
+    delay_s: float = 0.0,
+    *,
+    status: TaskState | None = None,
+) -> StateChange:
+    """Return what a task's log tells of its state, the one of now if none is named."""
+    told = _StateChange(
+        row.id, status or row.status, row.attempts, row.worker_id, code, delay_s, row.handoff
+    )
+    return row.attempts, _ENCODE(told)
 
 
 def _read(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any | None:

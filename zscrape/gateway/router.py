@@ -55,8 +55,8 @@ _STALL_S = 1.0
 # Of a thousand workers one is to be looked at each millisecond: they are looked at together.
 _TICK_GAP_S = 0.02
 
-# Effects of a task that finds a slot at once: two facts and its Run.
-_ACCEPTED_ASSIGNED_SENT = 3
+# Effects of a task that finds a slot at once: that it did, and its Run.
+_ASSIGNED_SENT = 2
 
 # Connections whose sender is remembered; beyond that it is asked of libzmq again.
 _PASSAGE_LIMIT_COUNT = 65_536
@@ -231,7 +231,7 @@ class Router:
         """
         effects = self._dispatcher.submit(spec, now=time.monotonic())
         try:
-            if is_free and not self._is_settling and len(effects) == _ACCEPTED_ASSIGNED_SENT:
+            if is_free and not self._is_settling and len(effects) == _ASSIGNED_SENT:
                 self._hand_on(effects)
         finally:  # it is accepted, whatever that has come to
             self._act(effects)

@@ -39,7 +39,10 @@ _STANDING: Final[RawHeaders] = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 ]
-_STANDING_LINES: Final = b"".join(b"%b: %b\r\n" % each for each in _STANDING)
+# The same with its type, of an answer that is JSON.
+_JSON_LINES: Final = b"".join(
+    b"%b: %b\r\n" % each for each in (*_STANDING, (b"content-type", b"application/json"))
+)
 _STANDING_NAMES: Final = frozenset(name for name, _ in _STANDING)
 
 
@@ -124,13 +127,13 @@ def shielded(send: Send, scope: Scope, headers: dict[bytes, bytes], policy: Shie
     return send_shielded
 
 
-def shielded_head(
+def shielded_json_head(
     told: RawHeaders, scope: Scope, headers: dict[bytes, bytes], policy: ShieldPolicy
 ) -> bytes:
-    """Return as lines the headers of an answer, none of them standing, and what every one has."""
+    """Return as lines the headers of an answer in JSON: these, none standing, and every one's."""
     if RATE in scope or policy.origins:
         told = told + _of_call(scope, headers, policy)
-    lines = _STANDING_LINES
+    lines = _JSON_LINES
     for each in told:
         lines += b"%b: %b\r\n" % each
     return lines

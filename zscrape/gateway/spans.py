@@ -92,7 +92,11 @@ class Spans:
                 if task_id not in self._live:
                     self._live[task_id] = _Live(self._begin_task(task_id))
                 self._end_attempt(task_id, code, is_parked=bool(parked_on))
-            case TaskAssigned(task_id=task_id, attempt=attempt, worker_id=worker_id):
+            case TaskAssigned(
+                task_id=task_id, attempt=attempt, worker_id=worker_id, is_accepted=is_accepted
+            ):
+                if is_accepted:
+                    self._live[task_id] = _Live(self._begin_task(task_id))
                 self._begin_attempt(task_id, attempt, worker_id)
             case TaskStarted(task_id=task_id):
                 self._begin_script(task_id)

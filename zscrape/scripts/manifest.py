@@ -17,6 +17,7 @@ from zscrape.errors import ManifestInvalid
 from zscrape.model import (
     MIB,
     NETWORKS,
+    NO_RETRY,
     Expect,
     Limits,
     Network,
@@ -92,7 +93,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     kit: tuple[str, ...] = ("http",)
     reuse_count: int = 1
     preload: tuple[str, ...] = ()
-    retry: RetryPolicy = RetryPolicy()
+    retry: RetryPolicy = NO_RETRY
     lock: LockTemplate | None = None
     sites: dict[str, SiteBudget] = {}
     network: Network = "public"

@@ -14,6 +14,7 @@ from zscrape.model import (
     KIB,
     MIB,
     NEVER_RETRIED,
+    NO_RETRY,
     RETRIED_BY_DEFAULT,
     RETRY_COUNT,
     Expect,
@@ -99,14 +100,13 @@ def read_limits(
 def read_retry(reader: ObjectReader) -> RetryPolicy:
     """Read `retry`."""
     inner = reader.child("retry")
-    standard = RetryPolicy()
     if inner is None:
-        return standard
+        return NO_RETRY
     codes = {str(each) for each in OutcomeCode if each not in NEVER_RETRIED}
     found = RetryPolicy(
         max_count=inner.whole("max", RETRY_COUNT, minimum=0, maximum=100),
-        backoff_s=_backoff(inner, standard.backoff_s),
-        cap_s=inner.number("cap", standard.cap_s, minimum=0, maximum=DAY_S),
+        backoff_s=_backoff(inner, NO_RETRY.backoff_s),
+        cap_s=inner.number("cap", NO_RETRY.cap_s, minimum=0, maximum=DAY_S),
         on=frozenset(OutcomeCode(each) for each in inner.texts("on", choices=codes))
         or RETRIED_BY_DEFAULT,
         routes=_routes(inner, codes),

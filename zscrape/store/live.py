@@ -9,7 +9,7 @@ from zlib import crc32
 
 from msgspec import Struct, field
 
-from zscrape.model import TaskState
+from zscrape.model import OutcomeCode, TaskState
 from zscrape.store.far import BlobRow, FarPart, FarPolicy, Moved
 from zscrape.store.records import (
     Loaded,
@@ -21,7 +21,7 @@ from zscrape.store.records import (
     result_key,
     sought_by,
 )
-from zscrape.store.tasks import EntryKind, LogEntry, TaskRow
+from zscrape.store.tasks import LogEntry, SaidKind, StateChange, TaskRow
 
 # What an entry weighs beyond its body.
 _ENTRY_OVERHEAD_BYTES: Final = 200
@@ -107,14 +107,15 @@ class LiveTask(Struct, eq=False):
         return self.is_urgent or not self.is_known or self.row.finished_at is not None
 
     def append(
-        self, kind: EntryKind, attempt: int, at: float, body: bytes, limit_bytes: int
+        self, kind: SaidKind, attempt: int, at: float, body: bytes, limit_bytes: int
     ) -> bool:
         """Add to its log; False when there is no room left."""
         weight = len(body) + _ENTRY_OVERHEAD_BYTES
-        if self.size_bytes + weight > limit_bytes and not self._is_taken(
-            kind, attempt, weight, limit_bytes
-        ):
-            return False
+        if self.size_bytes + weight > limit_bytes:
+            self._make_room(attempt)
+            if self.size_bytes + weight > limit_bytes:
+                self.row.dropped_count += 1
+                return False
         row = self.row
         number = row.last_number = row.last_number + 1
         self.tail.append(LogEntry(number, kind, attempt, at, body))
@@ -126,18 +127,24 @@ class LiveTask(Struct, eq=False):
                 self.item_bytes[attempt] = self.item_bytes.get(attempt, 0) + weight
         return True
 
-    def _is_taken(self, kind: EntryKind, attempt: int, weight: int, limit_bytes: int) -> bool:
-        """Make room where there is none; True iff an entry of this weight is taken all the same."""
-        if self.freed_attempt < attempt:
-            self._free_items(attempt)
-        # A change of state is always told: whoever follows must learn how it ends.
-        if self.size_bytes + weight > limit_bytes and kind != "state":
-            self.row.dropped_count += 1
-            return False
-        return True
+    def note(self, at: float, changes: Sequence[StateChange], limit_bytes: int) -> None:
+        """Add to its log what has changed of its state, whether there is room or not."""
+        row, tail = self.row, self.tail
+        number, weight = row.last_number, 0
+        for attempt, body in changes:
+            number += 1
+            tail.append(LogEntry(number, "state", attempt, at, body))
+            weight += len(body) + _ENTRY_OVERHEAD_BYTES
+        row.last_number = number
+        self.tail_bytes += weight
+        self.size_bytes += weight
+        if self.size_bytes > limit_bytes:
+            self._make_room(row.attempts)
 
-    def _free_items(self, attempt: int) -> None:
+    def _make_room(self, attempt: int) -> None:
         """Let go of the items of attempts before `attempt`: they are superseded."""
+        if self.freed_attempt >= attempt:
+            return
         self.freed_attempt = self.to_free = attempt
         for number in [number for number in self.item_bytes if number < attempt]:
             self.size_bytes -= self.item_bytes.pop(number)
@@ -160,7 +167,7 @@ class LiveTask(Struct, eq=False):
             self.has_output = self.has_output or _has_output(spilled)
         row = self.row
         is_over = row.finished_at is not None
-        if row.outcome is not None and row.outcome.is_ok:
+        if row.outcome is not None and row.outcome.code is OutcomeCode.OK:
             self.note_answer()
         log = encode_log([] if spilled else self.tail)
         data = None if self.is_result_kept else far_data(row)
@@ -222,7 +229,7 @@ class LiveTask(Struct, eq=False):
         # One that has ended is hardly ever written again.
         self.sought_by = None if self.row.finished_at is not None else sought_by(written.record)
         self.is_result_kept = self.is_result_kept or written.has_result
-        if written.freed_attempt == self.to_free:
+        if self.to_free and written.freed_attempt == self.to_free:
             self.to_free = 0
         if written.tail_count:
             gone = self.tail[: written.tail_count]

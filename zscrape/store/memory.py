@@ -15,10 +15,11 @@ from zscrape.store.blobs import Blob
 from zscrape.store.records import result_key
 from zscrape.store.tasks import (
     Ended,
-    EntryKind,
     KeptListener,
     KeyTaken,
     LogEntry,
+    SaidKind,
+    StateChange,
     TaskPage,
     TaskQuery,
     TaskRow,
@@ -104,34 +105,52 @@ class MemoryTaskStore:
         """Forget a task that was never accepted."""
         self._drop(task_id)
 
-    def append(self, row: TaskRow, kind: EntryKind, attempt: int, at: float, body: bytes) -> int:
+    def append(self, row: TaskRow, kind: SaidKind, attempt: int, at: float, body: bytes) -> int:
         """Add to the task's log; return the entry's number, or 0 when it is full."""
         kept = self._kept.get(row.id)
         if kept is None:
             return 0
         weight = len(body) + _ENTRY_OVERHEAD_BYTES
-        if kept.size_bytes + weight > self._policy.task_bytes and kept.freed_attempt < attempt:
+        limit_bytes = self._policy.task_bytes
+        if kept.size_bytes + weight > limit_bytes:
             self._free_items(kept, attempt)
-        # A change of state is always told: whoever follows must learn how it ends.
-        if kept.size_bytes + weight > self._policy.task_bytes and kind != "state":
-            row.dropped_count += 1
-            return 0
-        row.last_number += 1
-        kept.entries.append(LogEntry(row.last_number, kind, attempt, at, body))
+            if kept.size_bytes + weight > limit_bytes:
+                row.dropped_count += 1
+                return 0
+        self._add(kept, LogEntry(row.last_number + 1, kind, attempt, at, body))
         if kind == "item":
             if kept.items is None or attempt != kept.item_attempt:
                 kept.items, kept.item_attempt = [], attempt
             kept.items.append(body)
-        kept.size_bytes += weight
-        self.size_bytes += weight
-        if kind == "state" and row.finished_at is not None and row.id not in self._final:
-            self._settle(row)
-        elif self.size_bytes > self._policy.total_bytes:
+        if self.size_bytes > self._policy.total_bytes:
             self._make_room()
         return row.last_number
 
+    def note(self, row: TaskRow, at: float, *changes: StateChange) -> None:
+        """Keep `row` as it is now, with what has changed of its state in the task's log."""
+        kept = self._kept.get(row.id)
+        if kept is None:
+            return
+        for attempt, body in changes:
+            self._add(kept, LogEntry(row.last_number + 1, "state", attempt, at, body))
+        if kept.size_bytes > self._policy.task_bytes:
+            self._free_items(kept, row.attempts)
+        if row.finished_at is not None and row.id not in self._final:
+            self._settle(row)
+        elif self.size_bytes > self._policy.total_bytes:
+            self._make_room()
+
+    def _add(self, kept: _Kept, entry: LogEntry) -> None:
+        kept.row.last_number = entry.number
+        kept.entries.append(entry)
+        weight = len(entry.body) + _ENTRY_OVERHEAD_BYTES
+        kept.size_bytes += weight
+        self.size_bytes += weight
+
     def _free_items(self, kept: _Kept, attempt: int) -> None:
         """Let go of the items of attempts before `attempt`: they are superseded."""
+        if kept.freed_attempt >= attempt:
+            return
         kept.freed_attempt = attempt
         for place, entry in enumerate(kept.entries):
             if entry.kind == "item" and entry.attempt < attempt:

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from zscrape.errors import StorageError
-from zscrape.model import MIB, TaskId, TaskSpec
+from zscrape.model import MIB, OutcomeCode, TaskId, TaskSpec
 from zscrape.store import queries, statements
 from zscrape.store.behind import FaultListener, WrittenListener
 from zscrape.store.database import Database
@@ -18,7 +18,7 @@ from zscrape.store.far import Far
 from zscrape.store.live import ChunkFacts, LiveTask, begin, resume
 from zscrape.store.reads import SqlTaskReads
 from zscrape.store.records import Loaded, plain, result_key
-from zscrape.store.tasks import EntryKind, KeyTaken, TaskRow, WebhookDelivery
+from zscrape.store.tasks import KeyTaken, SaidKind, StateChange, TaskRow, WebhookDelivery
 
 _SWEEP_COUNT: Final = 500
 _TAKE_COUNT: Final = 2_000
@@ -130,17 +130,26 @@ class SqlTaskStore(SqlTaskReads):
         self._flush_soon()
         return True
 
-    def append(self, row: TaskRow, kind: EntryKind, attempt: int, at: float, body: bytes) -> int:
+    def append(self, row: TaskRow, kind: SaidKind, attempt: int, at: float, body: bytes) -> int:
         """Add to the task's log; return the entry's number, or 0 when it is full."""
         task = self._live.get(row.id)
         if task is None or not task.append(kind, attempt, at, body, self._policy.task_bytes):
             return 0
-        if kind == "state" and row.outcome is not None and row.outcome.is_ok:
+        self._touch(task)
+        return row.last_number
+
+    def note(self, row: TaskRow, at: float, *changes: StateChange) -> None:
+        """Keep `row` as it is now, with what has changed of its state in the task's log."""
+        task = self._live.get(row.id)
+        if task is None:
+            return
+        task.note(at, changes, self._policy.task_bytes)
+        outcome = row.outcome
+        if outcome is not None and outcome.code is OutcomeCode.OK:
             self._answered[row.id] = task
         is_touched = task.is_dirty and self._timer is not None
         if not is_touched and (self._owner is not None or not task.says_nothing_new):
             self._touch(task)
-        return row.last_number
 
     # ---- tasks that have ended -------------------------------------------------------
 

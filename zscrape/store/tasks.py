@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias
 from msgspec import Struct
 
 from zscrape.model import (
+    NO_RETRY,
     Outcome,
     Overlap,
     RetryPolicy,
@@ -24,7 +25,10 @@ from zscrape.model import (
 )
 from zscrape.store.blobs import Blob
 
-EntryKind = Literal["state", "log", "progress", "item", "artifact"]
+# What an attempt says; an entry of a task's log is one of these, or a `state`.
+SaidKind: TypeAlias = Literal["log", "progress", "item", "artifact"]
+# Of a task's state, for its log: the attempt, and one JSON document.
+StateChange: TypeAlias = tuple[int, bytes]
 # Calls that answer before the task has ended: 202 promises that it will.
 DURABLE_ORIGINS: Final = frozenset({"task", "batch", "retry", "schedule"})
 
@@ -93,7 +97,7 @@ class TaskRow(Struct, kw_only=True, gc=False, omit_defaults=True):
     tags: tuple[str, ...] = ()
     lock_key: str = ""
     overlap: Overlap = Overlap.SKIP
-    retry: RetryPolicy = RetryPolicy()
+    retry: RetryPolicy = NO_RETRY
     timeout_s: float | None = None
     metadata: dict[str, Any] = {}
     webhook_url: str = ""  # is told of its end
@@ -195,8 +199,8 @@ KeptListener: TypeAlias = Callable[[Sequence[tuple[TaskId, int]]], None]
 class TaskStore(Protocol):
     """Where tasks are kept: `async` where a database would make the caller wait.
 
-    `append` is told behind the task's back: it returns at once, and a store on a disk writes
-    a moment later, in order.
+    `append` and `note` are told behind the task's back: they return at once, and a store on a
+    disk writes a moment later, in order.
     """
 
     def fault(self) -> str:
@@ -220,10 +224,14 @@ class TaskStore(Protocol):
         """Forget a task that was never accepted."""
         ...
 
-    def append(self, row: TaskRow, kind: EntryKind, attempt: int, at: float, body: bytes) -> int:
-        """Add to the task's log; return the entry's number, or 0 when it is full.
+    def append(self, row: TaskRow, kind: SaidKind, attempt: int, at: float, body: bytes) -> int:
+        """Add to the task's log; return the entry's number, or 0 when it is full."""
+        ...
 
-        An entry of kind `state` also says that `row` has changed and is to be kept as it is.
+    def note(self, row: TaskRow, at: float, *changes: StateChange) -> None:
+        """Keep `row` as it is now, with what has changed of its state in the task's log.
+
+        That is always told, also where the log is full: whoever follows must learn how it ends.
         """
         ...
 

@@ -16,7 +16,6 @@ from typing import Any, Final, TypeAlias
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from zscrape.gateway.api.exchange import (
-    JSON_TYPE,
     ClientGone,
     RawHeaders,
     check_length,
@@ -24,7 +23,7 @@ from zscrape.gateway.api.exchange import (
 )
 from zscrape.gateway.api.scrape import CallHead, ScrapeCall
 from zscrape.gateway.quick import Begin, WholeCall
-from zscrape.gateway.shield import check_host, is_ours, shielded, shielded_head
+from zscrape.gateway.shield import check_host, is_ours, shielded, shielded_json_head
 from zscrape.gateway.state import GatewayState
 from zscrape.store.tasks import TaskRow
 
@@ -32,7 +31,6 @@ from zscrape.store.tasks import TaskRow
 _USUAL_WAY: Final = frozenset({b"prefer", b"idempotency-key", b"expect", b"upgrade"})
 _STREAMS: Final = (b"text/event-stream", b"application/x-ndjson")
 _Accepting: TypeAlias = Coroutine[Any, Any, TaskRow]
-_CONTENT_TYPE: Final = (b"content-type", JSON_TYPE)
 
 
 class QuickScrape:
@@ -105,11 +103,11 @@ class _QuickCall(ScrapeCall):
         if row is None:
             return
         self._state.service.elsewhere.leave(row)  # the bell has let go of it by itself
-        told: RawHeaders = [_CONTENT_TYPE, (b"x-request-id", row.id.encode())]
+        told: RawHeaders = [(b"x-request-id", row.id.encode())]
         try:
             status, body = self.whole(row, told)
             shield = self._state.policy.shield
-            head = shielded_head(told, self._marks, self._head.headers, shield)
+            head = shielded_json_head(told, self._marks, self._head.headers, shield)
             self._call.answer(status, head, body)
         except Exception as error:  # noqa: BLE001 - told to the client, ours to the log too
             self._call.go_on(self._as_usual(partial(_raise, error)))
