@@ -55,7 +55,7 @@ def ask(
 
 def until(look: Callable[[], Any]) -> Any:
     """Return what `look` finds, once it does."""
-    ends_at = time.monotonic() + 10
+    ends_at = time.monotonic() + 40
     while not (found := look()):
         assert time.monotonic() < ends_at
         time.sleep(0.02)

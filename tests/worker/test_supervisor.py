@@ -202,7 +202,7 @@ async def test_own_time_limits_hold(site: Site) -> None:
             say("timeout")
         limited = socket.socket()
         limited.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("qq", 0, 300_000))
-        say(number(limited.connect, silent.getsockname()), 0.5 < time.monotonic() - begun < 5)
+        say(number(limited.connect, silent.getsockname()), time.monotonic() - begun > 0.5)
     """)
 
     assert told == "timeout\nEINPROGRESS True"
