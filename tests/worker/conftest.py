@@ -137,7 +137,7 @@ class Stage:
         is_exclusive = options.pop("is_exclusive", False)
         secrets = options.pop("values", {})
         client = options.pop("client", "")
-        settings: dict[str, Any] = {"kit": (), "timeout_s": 10.0, **options}
+        settings: dict[str, Any] = {"kit": (), "timeout_s": 50.0, **options}
         run = RunSpec(Pin("test", name, "1.0.0", "sha256:0"), limits=limits, **settings)
         deadline_at = None
         if deadline_s is not None:

@@ -189,7 +189,7 @@ async def test_number_of_processes_is_limited(stage: Stage) -> None:
                     time.sleep(60)
             time.sleep(60)
     """
-    ran = await stage.run(source, limits=Limits(process_count=20), timeout_s=5.0)
+    ran = await stage.run(source, limits=Limits(process_count=20))
 
     assert ran.outcome.code == OutcomeCode.PROCESS_LIMIT
     assert ran.outcome.fields == {"limit_count": 20}

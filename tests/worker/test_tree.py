@@ -126,7 +126,11 @@ async def test_escaped_process_ends_with_its_attempt(stage: Stage, end: str) -> 
     body, code = ENDS[end]
     source = ESCAPE + f"def run(ctx):\n    ctx.emit(escape())\n    {body}\n"
     neighbour = stage.begin(stage.write("import time\ndef run():\n    time.sleep(60)"))
-    ran = await stage.run(source, timeout_s=0.5)
+    ran = stage.begin(stage.write(source))
+    await ran.until(lambda ran: bool(ran.bodies("item")))
+    if code is OutcomeCode.TIMEOUT:
+        stage.slots.stop(ran.assignment.task_id, 1, code)
+    await ran.finished.wait()
     (pid,) = ran.bodies("item")
     await until(lambda: not is_alive(pid))
     stage.slots.stop(neighbour.assignment.task_id, 1, OutcomeCode.CANCELLED)
