@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.cluster import Cluster
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]  # processes start again and again
 
 SCRIPTS = Path(__file__).parent / "scripts"
 # Short enough for a test, in the same proportion as the defaults.
