@@ -31,7 +31,7 @@ class Process:
         line = self._popen.stdout.readline()
         assert line, f"zscrape {arguments[0]} ended with {self._popen.wait()} before it was ready"
         self.ready: dict[str, Any] = json.loads(line)
-        assert self.ready["event"] == "ready"
+        assert self.ready.get("event") == "ready", line
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""

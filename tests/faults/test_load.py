@@ -120,10 +120,11 @@ def hostile(tmp_path: Path) -> Iterator[Cluster]:
     """A cluster with scripts that mean harm beside the one that takes notes."""
     scripts = tmp_path / "scripts"
     shutil.copytree(SCRIPTS, scripts)
-    for name, (_, source) in HOSTILE.items():
+    for name, (code, source) in HOSTILE.items():
         folder = scripts / name
         folder.mkdir()
-        manifest = {"name": name, "version": "1.0.0", "kit": [], "timeout": 3}
+        limit_s = 3 if code == "timeout" else 60
+        manifest = {"name": name, "version": "1.0.0", "kit": [], "timeout": limit_s}
         (folder / "metadata.json").write_text(json.dumps(manifest))
         (folder / "main.py").write_text(source)
     cluster = Cluster(tmp_path, scripts=scripts)
