@@ -8,9 +8,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tests.scripts.s3_servers import S3Server
+
+# How long an example takes says more about the machine than about what is tried.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 # What these wait for are processes, leases and clocks: begun last, one of them alone would keep
 # everybody waiting at the end of a run.

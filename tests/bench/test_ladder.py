@@ -55,7 +55,7 @@ def ask(
 
 def until(look: Callable[[], Any]) -> Any:
     """Return what `look` finds, once it does."""
-    ends_at = time.monotonic() + 10
+    ends_at = time.monotonic() + 40
     while not (found := look()):
         assert time.monotonic() < ends_at
         time.sleep(0.02)
@@ -145,9 +145,9 @@ def test_a_task_ends_at_its_deadline_or_when_it_is_cancelled_and_once() -> None:
 def test_a_task_is_cancelled_by_its_id(rung: Rung) -> None:
     """Its caller is told, and its process is killed from the rung that can."""
     with standing(rung, LINGER) as running:
-        answer = _later(running, {"parameters": {"s": 60 if rung >= Rung.DEADLINE else 1}})
+        answer = _later(running, {"parameters": {"s": 60 if rung >= Rung.DEADLINE else 9}})
         row = until(lambda: _running(running))
-        ask(running, path=f"/v1/tasks/{row['id']}/cancel")
+        assert ask(running, path=f"/v1/tasks/{row['id']}/cancel")[0] == 200
         assert answer() == (200, "cancelled")
         if rung >= Rung.DEADLINE:
             template = running.roles["template"]
@@ -155,8 +155,9 @@ def test_a_task_is_cancelled_by_its_id(rung: Rung) -> None:
 
 
 def _running(running: Standing) -> Any:
+    """Return the second task's row; that of the first, which has ended, may not tell so yet."""
     rows = ask(running, path="/v1/tasks")[1]
-    return next((row for row in rows if row["status"] == "assigned"), None)
+    return rows[0] if len(rows) == 2 and rows[0]["status"] == "assigned" else None
 
 
 def _ended(running: Standing, count: int) -> Any:
@@ -246,8 +247,9 @@ def test_an_attempt_is_killed_at_its_limit_with_all_that_it_has_started(rung: Ru
     with standing(rung, LINGER, {"timeout": 0.5}) as running:
         status, told = ask(running, {"parameters": {"s": 60}})
         assert (status, told["error"]["code"]) == (504, "timeout")
-        assert running.data() is None  # the template has reaped since
-        assert not [it for it in _tree(running.roles["template"]) if "sleep" in _waits(it)]
+        assert running.data() is None
+        template = running.roles["template"]
+        until(lambda: not [it for it in _tree(template) if "sleep" in _waits(it)])
 
 
 def _tree(pid: int) -> Iterator[int]:

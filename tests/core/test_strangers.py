@@ -116,7 +116,7 @@ FROM_GATEWAYS = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(
         st.tuples(
@@ -149,7 +149,7 @@ def test_dispatcher_survives_any_worker(said: list[tuple[bytes, WorkerMessage, f
         dispatcher.check()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(
         st.tuples(FROM_GATEWAYS, st.sampled_from(["", "finish", "open"]), st.sampled_from([0, 2])),

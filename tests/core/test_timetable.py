@@ -87,7 +87,7 @@ def test_bad_expression_names_its_fault(cron: str, fault: str) -> None:
     assert raised.value.fault == fault
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(alphabet="0123456789*/-,#LWa @?", max_size=30))
 def test_any_text_is_an_expression_or_a_fault(text: str) -> None:
     """Nothing that a person types escapes as an error of another kind."""
@@ -173,7 +173,7 @@ def test_dst_intervals_know_no_clocks() -> None:
 _PART = st.sampled_from(["*", "*/2", "*/7", "0", "5", "0,30", "2", "1-3", "10-40/9"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     second=st.sampled_from(["", "0 ", "*/20 ", "15 "]),
     minute=_PART,

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 
-from tests.faults.cables import _run, _unused_network
+from tests.faults.cables import _run, claim_network
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 _NUMBERS = count()
@@ -27,7 +27,7 @@ class Switch:
     """What the machines are plugged into; this machine is, too."""
 
     def __init__(self) -> None:
-        self.network = _unused_network()
+        self.network, self._claim = claim_network()
         self.name = f"zsd{os.getpid() % 100_000}s{next(_NUMBERS) % 10}"
         self._hosts = self.network.hosts()
         _run("ip", "link", "add", self.name, "type", "bridge")
@@ -41,6 +41,7 @@ class Switch:
     def close(self) -> None:
         """Take it away."""
         _run("ip", "link", "delete", self.name)
+        self._claim.close()
 
 
 class Machine:

@@ -29,9 +29,10 @@ class Process:
         self.pid = self._popen.pid
         assert self._popen.stdout is not None
         line = self._popen.stdout.readline()
-        assert line, f"zscrape {arguments[0]} ended with {self._popen.wait()} before it was ready"
-        self.ready: dict[str, Any] = json.loads(line)
-        assert self.ready["event"] == "ready"
+        self.ready: dict[str, Any] = json.loads(line) if line else {}
+        if self.ready.get("event") != "ready":
+            code = self.wait()
+            raise AssertionError(f"zscrape {arguments[0]} ended with {code}, not ready: {line}")
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""

@@ -13,8 +13,8 @@ SCRIPTS = Path(__file__).parent / "scripts"
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
+def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cluster]:
     """A gateway of its own, without workers."""
-    cluster = Cluster(tmp_path, SCRIPTS)
+    cluster = Cluster(tmp_path, SCRIPTS, getattr(request, "param", None))
     yield cluster
     cluster.close()

@@ -25,7 +25,7 @@ _SETTINGS = {"ZSCRAPE_MAX_WAIT_S": "0.1", "ZSCRAPE_SCHEDULE_TIMEOUT_S": "2"}
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(900)  # minutes of a processor, of which it may have a quarter
 def test_thousands_of_calls_are_answered_as_described(tmp_path: Path) -> None:
     """No answer is a fault of ours, or of a status, a type or a form that the document lacks."""
     cluster = Cluster(tmp_path / "cluster", SCRIPTS, _SETTINGS)
@@ -36,11 +36,12 @@ def test_thousands_of_calls_are_answered_as_described(tmp_path: Path) -> None:
         *("--checks", ",".join(_CHECKS), "--phases", "examples,coverage,fuzzing"),
         *("--max-examples", "22", "--seed", "1", "--no-shrink", "--continue-on-failure"),
         *("--generation-database", "none", "--warnings", "off", "--request-timeout", "60"),
+        *("--suppress-health-check", "too_slow"),  # how fast it draws is no matter here
         *("--report", "json", "--report-json-path", str(report)),
     ]
     try:
         told = subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=400
+            command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=880
         )
     finally:
         cluster.close()

@@ -19,7 +19,9 @@ import pytest
 
 from tests.e2e.cluster import Cluster
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]  # gateways start again and again
+# Longer than a gateway takes to start where much else runs, and a worker to dial it again.
+LONG_LEASE = {"ZSCRAPE_HEARTBEAT_LEASE_S": "60"}
 
 
 def submit(cluster: Cluster, seconds: float, **asked: Any) -> str:
@@ -40,7 +42,7 @@ def show(cluster: Cluster, request_id: str, wait_s: float = 30.0) -> dict[str, A
 
 def wait_until(cluster: Cluster, request_id: str, is_so: Callable[[dict[str, Any]], bool]) -> None:
     """Ask until a task looks as wanted."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 40
     while not is_so(show(cluster, request_id, 0)):
         assert time.monotonic() < deadline
 
@@ -59,6 +61,7 @@ def test_queued_tasks_run_after_the_gateway_was_killed(cluster: Cluster) -> None
     assert {task["attempts"] for task in ended} == {1}
 
 
+@pytest.mark.parametrize("cluster", [LONG_LEASE], indirect=True, ids=["long lease"])
 def test_a_running_attempt_is_adopted(cluster: Cluster) -> None:
     """An attempt that runs while the gateway is killed and started again is not repeated."""
     cluster.start_worker("steady", slots=1)

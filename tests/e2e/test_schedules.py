@@ -11,13 +11,13 @@ import pytest
 
 from tests.e2e.cluster import Cluster
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]  # processes start again and again
 
 SCRIPTS = Path(__file__).parent / "scripts"
 # Short enough for a test, in the same proportion as the defaults.
 LEASE = {"ZSCRAPE_HEARTBEAT_LEASE_S": "4", "ZSCRAPE_HEARTBEAT_MARGIN_S": "1"}
-# Longer than a gateway takes to start where much else runs.
-LONG_LEASE = {"ZSCRAPE_HEARTBEAT_LEASE_S": "30"}
+# Longer than a gateway takes to start where much else runs; its script looks for a file of ours.
+LONG_LEASE = {"ZSCRAPE_HEARTBEAT_LEASE_S": "30", "ZSCRAPE_ISOLATION_SKIP": "user,view,landlock"}
 AT_ONCE = {"ZSCRAPE_SHUTDOWN_GRACE_S": "0"}
 
 
@@ -82,16 +82,18 @@ def test_prototype_killed_holder_frees_its_lock(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize("cluster", [LONG_LEASE], indirect=True, ids=["long lease"])
-def test_dkron_1569_a_restarted_gateway_knows_the_holder(cluster: Cluster) -> None:
+def test_dkron_1569_a_restarted_gateway_knows_the_holder(cluster: Cluster, tmp_path: Path) -> None:
     """Killed and started again, the gateway starts no second copy beside the one that runs."""
     cluster.start_worker("steady", slots=2)
-    add(cluster, parameters={"number": 1, "seconds": 10.0})
+    go = tmp_path / "go"
+    add(cluster, parameters={"number": 1, "seconds": 0.0, "hold": str(go)})
     request_id = trigger(cluster).json()["request_id"]
     until(lambda: task(cluster, request_id)["item_count"] >= 1)
 
     cluster.restart_gateway()
     refused = trigger(cluster)
     [lock] = cluster.http.get("/v1/locks").json()["locks"]
+    go.touch()
     ended = task(cluster, request_id, 30)
     again = trigger(cluster)
 

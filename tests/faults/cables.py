@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ipaddress import IPv4Interface, IPv4Network
 from itertools import count
 
@@ -39,18 +40,17 @@ class Cable:
     """Two ends of one cable: `near` on this machine, `far` inside the namespace."""
 
     def __init__(self) -> None:
-        number = next(_NUMBERS) % 60
-        name = f"zsf{os.getpid() % 100_000}x{number}"
+        name = f"zsf{os.getpid() % 100_000}x{next(_NUMBERS) % 100}"
         self.name = name
-        self.near, self.far = (
-            str(host) for host in [*_unused_network().subnets(new_prefix=30)][number].hosts()
-        )
+        network, self._claim = claim_network()
+        self.near, self.far = (str(host) for host in list(network.hosts())[:2])
+        length = network.prefixlen
         self.launcher = ("ip", "netns", "exec", name)
         _run("ip", "netns", "add", name)
         _run("ip", "link", "add", f"{name}h", "type", "veth", "peer", "name", "up0", "netns", name)
-        _run("ip", "addr", "add", f"{self.near}/30", "dev", f"{name}h")
+        _run("ip", "addr", "add", f"{self.near}/{length}", "dev", f"{name}h")
         _run("ip", "link", "set", f"{name}h", "up")
-        for words in (f"addr add {self.far}/30 dev up0", "link set up0 up", "link set lo up"):
+        for words in (f"addr add {self.far}/{length} dev up0", "link set up0 up", "link set lo up"):
             _run("ip", "-netns", name, *words.split())
         self._nft("add table inet fault")
         for hook in ("input", "output"):
@@ -74,23 +74,32 @@ class Cable:
     def close(self) -> None:
         """Take it all down; the cable goes with the namespace."""
         _run("ip", "netns", "delete", self.name)
+        self._claim.close()
 
     def _nft(self, command: str) -> None:
         _run(*self.launcher, "nft", command)
 
 
-def _unused_network() -> IPv4Network:
-    """Return a network that no interface of this machine stands in."""
+def claim_network() -> tuple[IPv4Network, socket.socket]:
+    """Return a network for a dozen hosts that no interface of this machine stands in.
+
+    Nobody else is given it until the socket is closed: other processes look for some, too, and
+    perhaps at the same time.
+    """
     told = subprocess.run(["ip", "-4", "-json", "addr"], capture_output=True, check=True)
-    ours = [
+    used = [
         IPv4Interface(f"{address['local']}/{address['prefixlen']}").network
         for interface in json.loads(told.stdout)
         for address in interface["addr_info"]
-        if address["prefixlen"] < 30  # ours, of another test, are no obstacle
     ]
     for network in map(IPv4Network, _NETWORKS):
-        if not any(network.overlaps(each) for each in ours):
-            return network
+        for part in network.subnets(new_prefix=28):
+            if not any(part.overlaps(each) for each in used):
+                claim = socket.socket(socket.AF_UNIX)
+                with suppress(OSError):
+                    claim.bind(f"\0zscrape tests use {part}")
+                    return part, claim
+                claim.close()
     pytest.skip("every network for tests is in use on this machine")
 
 

@@ -11,8 +11,8 @@ from tests.faults.services import Cluster
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
+def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cluster]:
     """A gateway without workers; at the end nothing of the cluster may be left."""
-    cluster = Cluster(tmp_path)
+    cluster = Cluster(tmp_path, settings=getattr(request, "param", None))
     yield cluster
     cluster.close()

@@ -23,7 +23,7 @@ from zscrape.config import TOKEN_PREFIX
 SCRIPTS = Path(__file__).parent / "scripts"
 _POLL_S = 0.02
 _START_S = 40.0
-_END_S = 20.0
+_END_S = 40.0
 # Finished tasks that are kept: the accounting looks at every one of them.
 _KEPT_COUNT = 1_000_000
 
@@ -33,7 +33,7 @@ def pause(seconds: float) -> None:
     time.sleep(seconds)
 
 
-def until(condition: Callable[[], Any], within_s: float = 20.0) -> Any:
+def until(condition: Callable[[], Any], within_s: float = 40.0) -> Any:
     """Return what `condition` says once that is true; fails when it is not in time."""
     ends_at = time.monotonic() + within_s
     while not (found := condition()):

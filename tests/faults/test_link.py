@@ -22,6 +22,8 @@ from zscrape.model import HeartbeatPolicy, Outcome, OutcomeCode
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 HEARTBEAT = HeartbeatPolicy()
+# Longer than a worker takes to be given up and to come back where much else runs.
+LONG_LEASE = {"ZSCRAPE_HEARTBEAT_LEASE_S": "90"}
 
 
 @pytest.fixture
@@ -35,13 +37,13 @@ def proxy(cluster: Cluster) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def wired(tmp_path: Path) -> Iterator[tuple[Cluster, Cable]]:
-    """A gateway that listens at the near end of a cable."""
+def wired(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Cluster, Cable]]:
+    """A gateway that listens at the near end of a cable, by default with the usual lease."""
     with cable() as laid:
         cluster = Cluster(
             tmp_path,
             link=f"tcp://{laid.near}:0",
-            settings={"ZSCRAPE_INSECURE": "true"},
+            settings={"ZSCRAPE_INSECURE": "true", **getattr(request, "param", {})},
         )
         yield cluster, laid
         laid.heal()
@@ -60,6 +62,7 @@ def wait_for_start(cluster: Cluster, task_id: str, attempt: int = 1) -> None:
 
 @pytest.mark.system
 @needs_cables
+@pytest.mark.parametrize("wired", [LONG_LEASE], indirect=True, ids=["long lease"])
 @pytest.mark.parametrize("ways", [("in", "out"), ("in",), ("out",)], ids=["both", "in", "out"])
 def test_link_cut_then_healed_within_the_lease(
     wired: tuple[Cluster, Cable], ways: tuple[str, ...]

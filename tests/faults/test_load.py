@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -73,19 +74,20 @@ def test_overload(narrow: Cluster) -> None:
 
 
 def test_calls_have_a_bounded_latency_under_load(cluster: Cluster) -> None:
-    """With 5 times as many callers as slots, each waits for about 5 turns and no more."""
+    """With 5 times as many callers as slots, each waits for those before it and no others."""
     cluster.start_worker("worker", slots=4)
     cluster.scrape(cluster.task(0))
 
     with ThreadPoolExecutor(20) as pool:
-        began_at = time.monotonic()
         ended = list(pool.map(lambda n: cluster.scrape(cluster.task(n, 0.2)), range(100)))
-        took_s = time.monotonic() - began_at
 
     assert {each["status"] for each in ended} == {"completed"}
-    waits = sorted(each["queue_time"] for each in ended)
-    assert waits[-1] < took_s / 2
-    assert waits[-1] < 8 * 0.2 + 2
+    lines = sorted(
+        (datetime.fromisoformat(each["created_at"]), each["queue_time"]) for each in ended
+    )
+    begun = [came_at + timedelta(seconds=waited_s) for came_at, waited_s in lines]
+    overtaken = [one for n, one in enumerate(begun) if any(each < one for each in begun[n:])]
+    assert overtaken == []
 
 
 HOSTILE = {
@@ -118,10 +120,11 @@ def hostile(tmp_path: Path) -> Iterator[Cluster]:
     """A cluster with scripts that mean harm beside the one that takes notes."""
     scripts = tmp_path / "scripts"
     shutil.copytree(SCRIPTS, scripts)
-    for name, (_, source) in HOSTILE.items():
+    for name, (code, source) in HOSTILE.items():
         folder = scripts / name
         folder.mkdir()
-        manifest = {"name": name, "version": "1.0.0", "kit": [], "timeout": 3}
+        limit_s = 3 if code == "timeout" else 60
+        manifest = {"name": name, "version": "1.0.0", "kit": [], "timeout": limit_s}
         (folder / "metadata.json").write_text(json.dumps(manifest))
         (folder / "main.py").write_text(source)
     cluster = Cluster(tmp_path, scripts=scripts)

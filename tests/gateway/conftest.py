@@ -43,6 +43,7 @@ from zscrape.store.tasks import TaskRow, TaskStore
 from zscrape.store.volatile import VolatileDatabase
 
 KEY = "zs_test-key"
+LIMIT_S = 40.0  # of what a test waits for: a busy machine may stand still for some seconds
 
 SCRIPTS = {
     "page": {
@@ -217,6 +218,7 @@ class Served:
         return httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{self.port}",
             headers={"Authorization": f"Bearer {KEY}", **headers},
+            timeout=LIMIT_S,
             trust_env=False,
         )
 
@@ -238,7 +240,7 @@ class _Server(uvicorn.Server):
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for a count of the gateway that rings no bell of its own."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(LIMIT_S):
         while not condition():  # noqa: ASYNC110 - nothing to await: a count is what is looked at
             await asyncio.sleep(0.001)
 

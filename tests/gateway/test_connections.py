@@ -15,7 +15,7 @@ import httpx
 import msgspec
 import pytest
 
-from tests.gateway.conftest import KEY, Gateway, until
+from tests.gateway.conftest import KEY, LIMIT_S, Gateway, until
 from tests.gateway.loop_router import echo, hold
 from zscrape.gateway.app import HttpPolicy
 from zscrape.gateway.connections import ConnectionLimits, HttpConfig
@@ -44,7 +44,7 @@ async def test_body_that_never_ends_is_408(quick, path, begun):
     async with quick.served() as served:
         reader, writer = await served.raw(head(path, 100) + begun)
 
-        answer = await asyncio.wait_for(reader.read(), 10)
+        answer = await asyncio.wait_for(reader.read(), LIMIT_S)
 
         writer.close()
     headers, _, body = answer.partition(b"\r\n\r\n")
@@ -64,7 +64,7 @@ async def test_head_that_never_ends_is_cut(gateway, begun):
     async with gateway.served(QUICK) as served:
         reader, writer = await served.raw(begun)
 
-        answer = await asyncio.wait_for(reader.read(), 10)
+        answer = await asyncio.wait_for(reader.read(), LIMIT_S)
 
         writer.close()
     assert answer == b""
@@ -75,7 +75,7 @@ async def test_head_without_end_is_cut(gateway):
     async with gateway.served(ConnectionLimits(head_limit_bytes=1_000)) as served:
         reader, writer = await served.raw(b"GET / HTTP/1.1\r\nX-More: " + b"x" * 2_000)
 
-        answer = await asyncio.wait_for(reader.read(), 10)
+        answer = await asyncio.wait_for(reader.read(), LIMIT_S)
 
         writer.close()
     assert answer.startswith(b"HTTP/1.1 400 ")
@@ -84,12 +84,14 @@ async def test_head_without_end_is_cut(gateway):
 async def test_body_that_nobody_reads_holds_no_connection(gateway, monkeypatch):
     """A refused call whose body trickles on is cut when the body's time has passed."""
     monkeypatch.setattr("zscrape.gateway.connections._BODY_GRACE_S", 0.0)
-    async with gateway.served(QUICK) as served:
+    config = HttpConfig(gateway.app, QUICK)
+    config.timeout_keep_alive = 3_600  # uvicorn's own timer, which would cut it as well
+    async with gateway.served(config=config) as served:
         reader, writer = await served.raw(
             b"GET /health HTTP/1.1\r\nHost: g\r\nContent-Length: 100\r\n\r\n1"
         )
 
-        answer = await asyncio.wait_for(reader.read(), 4)  # uvicorn's own timer takes 5 s
+        answer = await asyncio.wait_for(reader.read(), LIMIT_S)
 
         writer.close()
     assert answer.startswith(b"HTTP/1.1 200 ")
@@ -106,7 +108,7 @@ async def test_slow_answer_is_no_slow_request(gateway):
         await asyncio.sleep(0.3)
         worker.ok(run, 7)
 
-        answer = await asyncio.wait_for(reader.readline(), 10)
+        answer = await asyncio.wait_for(reader.readline(), LIMIT_S)
 
         writer.close()
     assert answer.startswith(b"HTTP/1.1 200 ")
@@ -270,7 +272,7 @@ async def test_connection_that_rests_is_closed(make):
         (connection,) = served.server.server_state.connections
         await until(lambda: connection.timeout_keep_alive_task is None)  # it has looked
         worker.ok(run)
-        answers = await asyncio.wait_for(reader.read(), 20)  # to the end: it is closed
+        answers = await asyncio.wait_for(reader.read(), LIMIT_S)  # to the end: it is closed
         writer.close()
 
     assert answers.count(b"HTTP/1.1 200 OK") == 2

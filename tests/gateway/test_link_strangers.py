@@ -96,7 +96,7 @@ class Dealer:
 
     async def hear(self, kind: Any) -> Any:
         """Return the next message of a kind."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while True:
                 message = wire.decode_gateway(await self.socket.recv())
                 if isinstance(message, kind):
@@ -104,7 +104,7 @@ class Dealer:
 
     async def until_event(self, event: int) -> None:
         """Wait until something has happened to the connection."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while parse_monitor_message(await self.monitor.recv_multipart())["event"] != event:
                 pass
 
@@ -292,7 +292,7 @@ async def test_noise_on_the_port_is_no_message(link: Link) -> None:
     ):
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(noise)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             try:
                 writer.write_eof()
                 while await reader.read(4096):

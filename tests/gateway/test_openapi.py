@@ -167,7 +167,7 @@ async def test_whatever_is_asked_is_answered_as_described(make, tmp_path, seed):
         judge = Judge(document)
         for call in caller.calls(ROUNDS):
             try:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(40):
                     answer = await client.request(
                         call.method, call.target, headers=_sendable(call), content=call.content
                     )

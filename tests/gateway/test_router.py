@@ -58,7 +58,7 @@ class Facts:
 
     async def wait_for(self, is_it: Callable[[Any], bool]) -> Any:
         """Return the first fact that fits, waiting for it."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while True:
                 for fact in self.seen:
                     if is_it(fact):
@@ -91,7 +91,7 @@ class Dealer:
 
     async def hear(self, kind: Any) -> Any:
         """Return the next message of a kind."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while True:
                 message = wire.decode_gateway(await self._socket.recv())
                 if isinstance(message, kind):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.conftest import Gateway, until
+from tests.gateway.conftest import LIMIT_S, Gateway, until
 from tests.gateway.loop_router import ending, hold
 from zscrape.errors import StorageFull
 from zscrape.gateway.plans import KeptSchedule, encode_kept
@@ -97,7 +97,7 @@ async def add(gateway: Gateway, name: str = "s", **more: Any) -> str:
 
 async def told(kept: ScheduleStore, schedule_id: str, count: int) -> list[Occurrence]:
     """Return what became of a schedule's moments, oldest first, once `count` are settled."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT_S):
         while True:
             found = await kept.occurrences(schedule_id, limit=1_000)
             if sum(each.status is not OccurrenceStatus.CLAIMED for each in found) >= count:
@@ -404,7 +404,7 @@ async def test_storage_down_is_told_at_once(make, clock, tmp_path):
     schedule_id = await add(gateway)
     database._writer.execute("PRAGMA query_only=ON")
 
-    async with gateway.client() as client, asyncio.timeout(2):
+    async with gateway.client() as client:
         refused = await client.post(
             "/v1/schedules", json={"name": "x", "script_name": "anything", "interval": 60}
         )

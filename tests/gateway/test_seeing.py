@@ -24,7 +24,7 @@ CLIENTS = st.builds(
 ROWS = st.lists(st.tuples(NAMES, st.sampled_from(["one", "two"])), max_size=8)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(client=CLIENTS, found=ROWS)
 def test_lists_and_looks_agree(client: Client, found: list[tuple[str, str]]) -> None:
     """The store's filter and the check of a single task say the same."""
@@ -43,7 +43,7 @@ def test_lists_and_looks_agree(client: Client, found: list[tuple[str, str]]) -> 
     assert asyncio.run(listed()) == seen
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(names=st.lists(NAMES, min_size=1, max_size=20), glob=GLOBS)
 def test_patterns_mean_the_same_in_the_database(names: list[str], glob: str) -> None:
     """No character of a name or of a pattern but `*` has a meaning of its own in SQL."""

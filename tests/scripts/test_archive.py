@@ -234,7 +234,7 @@ def trees(draw: st.DrawFn) -> list[ScriptFile]:
 
 
 @given(trees())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_whatever_is_written_is_read_back(files: list[ScriptFile]) -> None:
     """Names, modes and bytes come back, and the same files in any order give the same archive."""
     if files:
@@ -598,7 +598,7 @@ def holds(body: bytes) -> None:
 
 
 @given(st.binary(max_size=3000))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_random_bytes_are_refused_in_one_way(body: bytes) -> None:
     """Nothing but `FilesInvalid` ever comes out, whatever the signature before it says."""
     for start in (b"", b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b\x08\0\0\0\0\0\0\xff"):
@@ -610,7 +610,7 @@ def test_random_bytes_are_refused_in_one_way(body: bytes) -> None:
     st.lists(st.tuples(st.integers(0, 2**16), st.binary(min_size=1, max_size=4)), max_size=6),
     st.booleans(),
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_damaged_archives_are_read_or_refused(
     seed: bytes, changes: list[tuple[int, bytes]], is_tar_sealed: bool
 ) -> None:

@@ -319,6 +319,12 @@ def test_reuse_beside_a_browser_is_told_to_have_no_effect() -> None:
     assert run_spec(found, PIN).reuse_count == 1
 
 
+@pytest.mark.parametrize("kit", [1, True, "browser", {"browser": 1}])
+def test_reuse_beside_a_kit_that_is_none_is_a_fault_of_the_kit(kit: Any) -> None:
+    """What is no list of texts is told to be none, whatever stands beside it."""
+    assert list(faults(manifest(reuse=5, kit=kit))) == ["/kit"]
+
+
 def test_reuse_reaches_the_worker_and_is_told_of_by_nobody() -> None:
     """The number of attempts of one process goes with every task."""
     found = parse_manifest(manifest(reuse=5), "sample")

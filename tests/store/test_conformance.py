@@ -301,7 +301,8 @@ async def test_find_result_of_a_client(open_store: Opener, is_written: bool) -> 
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(
     count=st.integers(0, 30),

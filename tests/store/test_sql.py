@@ -178,7 +178,7 @@ async def test_a_refused_task_leaves_nothing(opened: Open, path: Path) -> None:
         await opened.store.add(task(2, origin="scrape"))
     fault = opened.store.fault()
     opened.refuse(False)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(40):
         while opened.store.fault():  # noqa: ASYNC110 - it ends by a timer of its own
             await asyncio.sleep(0.001)
 
@@ -201,13 +201,13 @@ async def test_an_outcome_waits_for_the_disk(opened: Open, path: Path) -> None:
     waiting = opened.store.kept("t1")
     assert waiting is not None
     page = await opened.store.page(TaskQuery())  # is not held up
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(40):
         while not opened.store.fault():  # noqa: ASYNC110 - it is told by no future
             await asyncio.sleep(0.001)
     was_done = waiting.done()
     opened.refuse(False)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(40):
         await waiting
 
     assert not was_done
@@ -346,7 +346,7 @@ async def test_store_of_a_gateway_that_stops_writes_soon(
     kept = opened.store.kept("t1")
 
     opened.store.hasten()
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(40):
         assert kept is not None
         await kept
         await opened.store.add(second)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -56,8 +57,7 @@ async def test_killed_template_is_started_again(own: Stage) -> None:
     assert ran.outcome.fields["lost_with"] == "template"
     assert after.data == 1
     assert own.slots.template_pids[""] != before
-    survivors = [pid for pid in child_pids if is_alive(pid)]
-    assert len(survivors) <= 1  # the spare of the other kit
+    await until(lambda: sum(map(is_alive, child_pids)) <= 1)  # the spare of the other kit
 
 
 async def test_what_an_attempt_was_is_gone_without_the_collector(own: Stage) -> None:
@@ -115,7 +115,7 @@ async def test_killed_template_leaves_no_zombie(own: Stage) -> None:
     os.kill(own.slots.template_pids[""], signal.SIGKILL)
     await ran.finished.wait()
 
-    assert not psutil.pid_exists(pid)
+    await until(lambda: not psutil.pid_exists(pid))
 
 
 async def test_frozen_template_is_ended_and_started_again(
@@ -138,6 +138,29 @@ async def test_frozen_template_is_ended_and_started_again(
     assert after.data == 2
     assert own.slots.template_pids[""] != frozen
     assert not is_alive(frozen)
+
+
+async def test_template_that_starts_slowly_has_time_for_its_first_fork(
+    own: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is stuck when it answers nothing between two looks, and not before it can answer."""
+    monkeypatch.setattr(template_module, "_STALL_LOOK_S", 3_600.0)
+    template = next(iter(own.slots._templates._templates.values()))
+    started, ended = template.ready, []
+    awaited = SimpleNamespace(id=-1, pid=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(template, "ready", asyncio.get_running_loop().create_future())
+        patch.setattr(template, "children", {awaited.id: awaited})
+        patch.setattr(template, "process", SimpleNamespace(kill=lambda: ended.append(True)))
+        template._look_for_stall()
+        template._look_for_stall()
+        patch.setattr(template, "ready", started)
+        template._look_for_stall()
+        is_spared = not ended
+        template._look_for_stall()
+
+    assert is_spared
+    assert ended == [True]
 
 
 async def test_busy_template_is_left_alone(own: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

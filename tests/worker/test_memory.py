@@ -65,7 +65,6 @@ async def test_memory_of_the_tree_is_limited(stage: Stage, bomb: str) -> None:
     assert 200 * MB < int(fields["peak_bytes"]) < 400 * MB
     assert usage.memory_peak_bytes == fields["peak_bytes"]
     assert all("200000000" in each and str(fields["peak_bytes"]) in each for each in words)
-    assert ran.outcome.run_s < 5
 
 
 async def test_memory_shared_by_fork_counts_once(stage: Stage) -> None:
@@ -95,19 +94,21 @@ async def test_peak_of_the_tree_is_told(stage: Stage) -> None:
     """The memory of an attempt is that of all its processes at the same time."""
     source = """
         import os, time
-        def run():
-            reader, writer = os.pipe()
+        def run(sign):
             for _ in range(3):
                 if os.fork() == 0:
                     held = b"x" * 50_000_000
-                    os.write(writer, b"x")
                     time.sleep(60)
-            for _ in range(3):
-                os.read(reader, 1)
-            time.sleep(1)
+            while not os.path.exists(sign):
+                time.sleep(0.01)
             return 1
     """
-    ran = await stage.run(source, timeout_s=50.0)
+    name = stage.write(source)
+    sign = stage.root / name / "sign"
+    ran = stage.begin(name, {"sign": str(sign)}, timeout_s=50.0)
+    await until(lambda: _seen(stage)[1] > 150 * MB)
+    sign.touch()
+    await ran.finished.wait()
 
     assert ran.data == 1
     assert 150 * MB < ran.outcome.usage.memory_peak_bytes < 220 * MB
@@ -125,28 +126,38 @@ async def test_refused_memory_tells_limit_and_peak(stage: Stage) -> None:
     assert 90 * MB < int(ran.outcome.fields["peak_bytes"]) < 150 * MB
 
 
+def _seen(stage: Stage) -> tuple[float, int]:
+    """Return the processor time and the memory of the one attempt that runs, as seen by now."""
+    (running,) = stage.slots._running.values()
+    tree = running._tree
+    return (0.0, 0) if tree is None else (tree.cpu_s(0.0), tree.peak_bytes(0))
+
+
 BUSY = """
 import os, time
-reader, writer = os.pipe()
 def burn(cpu_s):
     while time.process_time() < cpu_s:
         pass
-    os.write(writer, b"x")
-def wait():
-    os.read(reader, 1)
-    time.sleep(0.4)
+def wait(sign):
+    while not os.path.exists(sign):
+        time.sleep(0.01)
 """
 
 
 @pytest.mark.parametrize("body", [
     "    if os.fork() == 0:\n        burn(0.5)\n        os._exit(0)\n    os.wait()",
-    "    if os.fork() == 0:\n        burn(0.5)\n        time.sleep(60)\n    wait()",
+    "    if os.fork() == 0:\n        burn(0.5)\n        time.sleep(60)",
     "    if os.fork() == 0:\n        os.setsid()\n        if os.fork() == 0:\n"
-    "            burn(0.5)\n            time.sleep(0.3)\n        os._exit(0)\n    wait()",
+    "            burn(0.5)\n            wait(sign)\n        os._exit(0)",
 ], ids=["waited for", "living", "stray"])  # fmt: skip
 async def test_processor_time_of_the_tree_is_told(stage: Stage, body: str) -> None:
     """What an attempt's processes have used is in its outcome, whatever became of them."""
-    ran = await stage.run(BUSY + f"def run():\n{body}\n    return 1\n")
+    name = stage.write(BUSY + f"def run(sign):\n{body}\n    wait(sign)\n    return 1\n")
+    sign = stage.root / name / "sign"
+    ran = stage.begin(name, {"sign": str(sign)}, timeout_s=50.0)
+    await until(lambda: _seen(stage)[0] > 0.4)
+    sign.touch()
+    await ran.finished.wait()
 
     assert ran.data == 1
     assert 0.3 < ran.outcome.usage.cpu_s < 1.0
@@ -155,7 +166,11 @@ async def test_processor_time_of_the_tree_is_told(stage: Stage, body: str) -> No
 async def test_usage_is_told_of_every_end(stage: Stage) -> None:
     """An attempt that is killed tells what it has used, and what it has said."""
     source = BUSY + "def run():\n    print('x' * 1000)\n    burn(0.1)\n    time.sleep(60)\n"
-    ran = await stage.run(source, timeout_s=2.0)
+    ran = stage.begin(stage.write(source), timeout_s=50.0)
+    await ran.until(lambda ran: bool(ran.messages("stdout")))
+    await until(lambda: _seen(stage)[0] >= 0.05)
+    stage.slots.stop(ran.assignment.task_id, 1, OutcomeCode.TIMEOUT)
+    await ran.finished.wait()
 
     assert ran.outcome.code == OutcomeCode.TIMEOUT
     assert ran.outcome.usage.cpu_s >= 0.05
@@ -174,11 +189,10 @@ async def test_number_of_processes_is_limited(stage: Stage) -> None:
                     time.sleep(60)
             time.sleep(60)
     """
-    ran = await stage.run(source, limits=Limits(process_count=20), timeout_s=5.0)
+    ran = await stage.run(source, limits=Limits(process_count=20))
 
     assert ran.outcome.code == OutcomeCode.PROCESS_LIMIT
     assert ran.outcome.fields == {"limit_count": 20}
-    assert ran.outcome.run_s < 5
 
 
 async def test_daemons_that_have_ended_do_not_count(stage: Stage) -> None:

@@ -299,7 +299,6 @@ async def test_coroutine_has_answered_once_it_has_its_value(stage: Stage, name: 
     ran = await stage.run(COROUTINES[name])
 
     assert ran.data == 1
-    assert ran.outcome.run_s < 5
 
 
 async def test_what_a_coroutine_leaves_behind_may_clean_up(stage: Stage) -> None:

@@ -68,7 +68,6 @@ async def test_folder_that_is_too_large_ends_its_attempt(stage: Stage, filler: s
     assert (fields["what"], fields["limit_bytes"]) == ("folder_size", 5 * MIB)
     assert 5 * MIB < int(fields["size_bytes"]) < 8 * MIB
     assert all("limits.folder_size" in each and str(fields["size_bytes"]) in each for each in words)
-    assert ran.outcome.run_s < 8
 
 
 @pytest.mark.asyncio(loop_scope="session")

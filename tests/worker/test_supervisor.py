@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.worker.conftest import until
+from tests.worker.conftest import LIMIT_S, until
 from zscrape.worker.addresses import AddressPolicy
 from zscrape.worker.supervisor import kernel
 from zscrape.worker.supervisor.keeper import Supervisor
@@ -202,7 +202,7 @@ async def test_own_time_limits_hold(site: Site) -> None:
             say("timeout")
         limited = socket.socket()
         limited.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("qq", 0, 300_000))
-        say(number(limited.connect, silent.getsockname()), 0.5 < time.monotonic() - begun < 5)
+        say(number(limited.connect, silent.getsockname()), time.monotonic() - begun > 0.5)
     """)
 
     assert told == "timeout\nEINPROGRESS True"
@@ -229,7 +229,7 @@ async def test_signal_interrupts_a_connect(site: Site) -> None:
     await process.stdout.readline()
     process.terminate()
 
-    assert await asyncio.wait_for(process.wait(), 5) == 7
+    assert await asyncio.wait_for(process.wait(), LIMIT_S) == 7
 
 
 async def test_datagrams(site: Site) -> None:

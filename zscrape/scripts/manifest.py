@@ -158,24 +158,26 @@ def parse_manifest(raw: bytes, folder_name: str, defaults: ManifestDefaults = ST
     """
     source = _object(raw, folder_name)
     reader = ObjectReader(source, [])
+    name, version, description = _name(reader, folder_name), _version(reader), _description(reader)
+    running = _running(reader, defaults)
     manifest = Manifest(
-        name=_name(reader, folder_name),
-        version=_version(reader),
-        **_description(reader),
-        **_running(reader, defaults),
+        name=name,
+        version=version,
+        **description,
+        **running,
         **_placing(reader),
         **_promises(reader),
         warnings=tuple(reader.unknown()),
-        notices=tuple(_without_effect(source)),
+        notices=tuple(_without_effect(running)),
     )
     if reader.problems:
         raise ManifestInvalid(name=folder_name, problems=reader.problems[:PROBLEM_COUNT_LIMIT])
     return manifest
 
 
-def _without_effect(source: Mapping[str, Any]) -> Iterator[Problem]:
+def _without_effect(running: Mapping[str, Any]) -> Iterator[Problem]:
     """Tell of what is right by itself, and comes to nothing beside the rest."""
-    if source.get("reuse", 1) != 1 and "browser" in (source.get("kit") or ()):
+    if running["reuse_count"] != 1 and "browser" in running["kit"]:
         yield problem(pointer_to("reuse"), "no_reuse_with_browser")
 
 

@@ -275,11 +275,11 @@ class Template:
             return
         is_starting = not self.ready.done()
         is_late = self._loop.time() - self.started_at > _START_LIMIT_S
-        if first_id == self._awaited_id and (is_late or not is_starting):
+        if is_late if is_starting else first_id == self._awaited_id:
             self._last_word = "it did not answer and was ended"
             self.process.kill()
             return
-        self._awaited_id = first_id
+        self._awaited_id = 0 if is_starting else first_id  # it has from one look to the next
         self._in(_STALL_LOOK_S, "stall", self._look_for_stall)
 
     # ---- ends ------------------------------------------------------------------------
