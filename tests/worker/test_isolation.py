@@ -282,6 +282,12 @@ async def test_calls_that_attacks_begin_with_are_refused(stage: Stage) -> None:
                 "subreaper": call(libc.prctl, 36, 1, 0, 0, 0),
                 "personality": call(libc.personality, 0x0040000),
                 "asking": call(libc.personality, 0xFFFFFFFF),
+                "ring": call(libc.syscall, 425, 1, ctypes.create_string_buffer(120)),
+                "enter": call(libc.syscall, 426, 0, 0, 0, 0, 0),
+                "holding": call(libc.syscall, 427, 0, 0, 0, 0),
+                "telling": call(libc.syscall, 427, -1, 31, 0, 1),
+                "rings": [fd for fd in os.listdir("/proc/self/fd")
+                          if "io_uring" in os.path.realpath(f"/proc/self/fd/{fd}")],
                 "vsock": open_socket(40), "netlink": open_socket(16), "packet": open_socket(17),
                 "unix": open_socket(1), "inet": open_socket(2), "inet6": open_socket(10),
             }
@@ -289,6 +295,9 @@ async def test_calls_that_attacks_begin_with_are_refused(stage: Stage) -> None:
     told = (await stage.run(source)).data
 
     assert {told[name] for name in ("unshare", "ptrace", "subreaper", "personality")} == {"EPERM"}
+    assert {told[name] for name in ("ring", "enter", "telling")} <= {"EPERM", "ENOSYS"}
+    assert told["holding"] in ("EBADF", "ENOTSUP", "ENOSYS")  # it takes a ring to hold anything
+    assert told["rings"] == []
     assert told["memfd"] == "ENOSYS"
     assert {told[name] for name in ("vsock", "netlink", "packet")} == {"EAFNOSUPPORT"}
     assert {told[name] for name in ("asking", "unix", "inet", "inet6")} == {"done"}

@@ -23,9 +23,10 @@ def prepare(arguments: list[str]) -> None:
     _find_package()
     # Loading the template's modules here leaves their compiled form beside them, where it can
     # be written; what the compiler leaves in memory would be copied with every fork.
-    from zscrape.runtime import sandbox, template
+    from zscrape.runtime import pinning, sandbox, template
 
-    control_fd, _scratch, _isolation, kit, _preload, _limits, plan, answer_fd = arguments
+    control_fd, _scratch, isolation, kit, _preload, _limits, plan, answer_fd = arguments
+    ring_fd = pinning.make_ring() if isolation == "fork" else -1
     try:
         sandbox.confine_template(sandbox.read_plan(plan))
         if answer_fd != "-":
@@ -36,7 +37,7 @@ def prepare(arguments: list[str]) -> None:
     except OSError as error:
         template.refuse(int(control_fd), error)
         raise
-    command = [sys.executable, "-I", "-B", __file__, "template", *arguments[:-1]]
+    command = [sys.executable, "-I", "-B", __file__, "template", *arguments[:-1], str(ring_fd)]
     os.execv(sys.executable, command)  # noqa: S606 - replaces itself
 
 

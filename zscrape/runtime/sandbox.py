@@ -116,10 +116,13 @@ class Sandbox:
             folder: Its name.
             group: The child's own; 0: the one with the user's number.
         """
+        uid = self.user_of(folder) if self.has_own_user else 0
+        return self.steps_as(uid, group or uid)
+
+    def steps_as(self, uid: int, gid: int) -> list[Step]:
+        """Return how a child takes on the rights of a user and a group, where it has its own."""
         steps: list[Step] = []
         if self.has_own_user:
-            uid = self.user_of(folder)
-            gid = group or uid
             steps.append((os.setresgid, (gid, gid, gid)))
             steps.append((os.setresuid, (uid, uid, uid)))
             # A change of user hides `/proc/self` from its own process; libraries read it. Asked

@@ -45,6 +45,7 @@ from zscrape.runtime import (
     limits,
     marker,
     network,
+    pinning,
     rehearsal,
     room,
     strays,
@@ -64,6 +65,7 @@ _EXEC_ARGUMENTS = ("-I", "-B")
 _NICE = 10
 # Enough for the interpreter to have specialised all that a child does.
 _REHEARSALS_COUNT = 60
+_MANY_PROCESSES_COUNT = 4096
 # A worker has 512 users for the children of all of its templates.
 _HELD_LIMIT_COUNT = 32
 # A template that has forked so often is in use: from then on it is worth some milliseconds, and a
@@ -90,12 +92,15 @@ class Template:
         preload: str,
         plan: str,
         hooks: Hooks,
+        ring_fd: int = -1,
     ) -> None:
         null = os.open("/dev/null", os.O_RDWR)
         self._null, self._errors = _lift(null), _lift(2)
         self._control = _socket.socket(fileno=_lift(control_fd))
-        os.close(null)
-        os.close(control_fd)
+        self._ring_fd = -1 if ring_fd < 0 else _lift(ring_fd)
+        for fd in (null, control_fd, ring_fd):
+            if fd >= 0:
+                os.close(fd)
         os.dup2(self._null, child.CHANNEL_FD, False)
         os.dup2(self._null, RULESET_FD, False)  # a place that nothing else takes
         self._scratch = scratch.encode()
@@ -141,8 +146,43 @@ class Template:
         def enlarge() -> None:
             hugepages.enlarge_code(*code)
             folios.gather()
+            self.pin()
 
         self._enlarge = enlarge
+
+    def pin(self) -> None:
+        """Have forks copy at once what every child writes to: see `pinning`.
+
+        Called after what moves memory: it cannot be moved any more.
+        """
+        if self._ring_fd < 0 or self._has_browser:
+            return
+        for ring_fd in (-1, self._ring_fd):  # the first child finds things as no other will
+            self._look_at_sample(partial(pinning.pin_written_by, ring_fd))
+
+    def _look_at_sample(self, look: Callable[[int], object]) -> None:
+        """Look, by its pid, at a child that has run an empty function and is still there."""
+        ours, theirs = _socket.socketpair()
+        said_fd, saying_fd = os.pipe()
+        ruleset_fd = self._make_ruleset("")
+        steps = [
+            *self._first_steps(),
+            *self._sandbox.steps_as(os.geteuid(), os.getegid()),  # nobody else's
+            *self._common_steps(_MANY_PROCESSES_COUNT, b"-"),
+            (child.serve, (self._sandbox.confine, None, pinning.stay)),
+        ]
+        ours.send(rehearsal.shortest_request())
+        birth = theirs.fileno(), saying_fd, self._errors, ruleset_fd, self._scratch, steps
+        (pid,) = _fork_each([birth])
+        self._take_back()
+        for fd in (theirs.detach(), saying_fd, ruleset_fd):
+            os.close(fd)
+        if os.read(said_fd, 1):  # else it has ended before
+            look(pid)
+        ours.close()
+        os.close(said_fd)
+        if pid > 0:
+            os.waitpid(pid, 0)
 
     def serve(self) -> None:
         """Obey the worker until it is gone, then leave nothing behind."""
@@ -200,10 +240,7 @@ class Template:
             named.append((child_id, folder))
             births.append((channel_fd, out_fd, error_fd, ruleset_fd, home, steps))
         pids = _fork_each(births)
-        os.dup2(self._null, child.CHANNEL_FD, False)
-        os.dup2(self._null, RULESET_FD, False)
-        os.dup2(self._null, 1)
-        os.dup2(self._errors, 2)
+        self._take_back()
         for fd in fds:
             os.close(fd)
         for each, pid in zip(named, pids, strict=True):
@@ -214,6 +251,13 @@ class Template:
                 self._told.append(b"P %b %d" % (each[0], pid))
         if self._enlarge is not None:
             self._forked_count += len(pids)
+
+    def _take_back(self) -> None:
+        """Put what is ours in the places of what was there for a child to inherit."""
+        os.dup2(self._null, child.CHANNEL_FD, False)
+        os.dup2(self._null, RULESET_FD, False)
+        os.dup2(self._null, 1)
+        os.dup2(self._errors, 2)
 
     def _tell_unborn(self, child_id: bytes, error_number: int) -> None:
         self._told.append(b"N %b %d" % (child_id, error_number))
@@ -233,13 +277,14 @@ class Template:
             steps.append((resource.setrlimit, (resource.RLIMIT_NPROC, most)))
         return steps
 
-    def _own_steps(self, child_id: bytes, folder: str) -> list[Step]:
-        """Return how a child becomes itself, before it is limited."""
+    def _first_steps(self) -> list[Step]:
         # Made anew with each batch, all steps lie together, where a fork copies few pages.
         steps: list[Step] = [(os.setsid, ()), (os.nice, (_NICE,))]
-        number = int(child_id)
-        if self._hooks.has_any:
-            steps.insert(0, (self._hooks.register, ()))
+        return [(self._hooks.register, ()), *steps] if self._hooks.has_any else steps
+
+    def _own_steps(self, child_id: bytes, folder: str) -> list[Step]:
+        """Return how a child becomes itself, before it is limited."""
+        steps, number = self._first_steps(), int(child_id)
         if self._sandbox.has_own_group:
             return steps + self._sandbox.steps(folder, marker.group_of(self._owner, number))
         if self._has_mark:
@@ -507,10 +552,11 @@ def serve(arguments: list[str]) -> None:
     """Run as a template.
 
     Args:
-        arguments: Control descriptor, scratch, isolation, kit, preload, limits or `-`, plan.
+        arguments: Control descriptor, scratch, isolation, kit, preload, limits or `-`, plan,
+            ring (-1: none).
     """
     control_fd, scratch, isolation, kit, preload = int(arguments[0]), *arguments[1:5]
-    own_limits, plan = arguments[5:7]
+    own_limits, plan, ring_fd = *arguments[5:7], int(arguments[7])
     os.set_inheritable(control_fd, False)
     os.umask(0o077)
     os.environ.pop("LD_BIND_NOW", None)  # it was for this process, not for what scripts start
@@ -535,7 +581,7 @@ def serve(arguments: list[str]) -> None:
         asked = limits.Limits(*map(int, own_limits.split(",")))
         limits.apply(asked, has_browser=has_browser(kit))
     _prepare_interpreter()
-    template = Template(control_fd, scratch, isolation, kit, preload, plan, hooks)
+    template = Template(control_fd, scratch, isolation, kit, preload, plan, hooks, ring_fd)
     if isolation == "fork":
         template.rehearse(_REHEARSALS_COUNT)
         child.before_script = watch

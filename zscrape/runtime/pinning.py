@@ -1,0 +1,95 @@
+"""Pages that each child is given by its fork, since each child writes to them.
+
+A fork shares the pages of its parent; whoever writes to one first takes a fault, in which it is
+copied. If only to count references, every child writes to nearly two hundred pages of its
+template, which takes it longer than all else that it does. But what a device may be using cannot
+be shared: the fork copies that at once, at half the price, before anybody waits for the child.
+For the kernel the buffers of an io_uring are such memory, so the template registers those pages
+with one.
+
+That is all the ring is there for. It is made before the filters that refuse io_uring, switched
+off, and nobody can switch it on; a child closes its descriptor before anything else.
+
+Where the kernel has no io_uring, keeps it from this user, or does not let this much memory be
+pinned, children copy what they write to, as ever.
+
+Sources: io_uring_setup(2), io_uring_register(2); the kernel's Documentation/admin-guide/mm/
+pagemap.rst, Documentation/core-api/pin_user_pages.rst, and `copy_present_page` in mm/memory.c.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from zscrape.runtime import syscalls
+from zscrape.runtime.child import CHANNEL_FD
+
+_SWITCHED_OFF = 1 << 6  # IORING_SETUP_R_DISABLED
+_PARAMETERS_BYTES, _FLAGS_AT = 120, 8  # of struct io_uring_params
+_ENTRY_BYTES = 8  # of a pagemap, for a page
+# In the last byte of an entry: there, of a file or shared on purpose, in no other process.
+_PRESENT, _SHARED, _ALONE = 0x80, 0x20, 0x01
+_OUTPUT_FD = 1
+
+
+def make_ring() -> int:
+    """Return the descriptor of a ring that can only hold pages, kept by an exec; -1: no ring."""
+    flags = bytes(_FLAGS_AT) + _SWITCHED_OFF.to_bytes(4, "little")
+    parameters = ctypes.create_string_buffer(flags, _PARAMETERS_BYTES)
+    ring_fd: int = syscalls.call(syscalls.IO_URING_SETUP, 1, parameters)
+    if ring_fd < 0:
+        return -1
+    os.set_inheritable(ring_fd, True)
+    return ring_fd
+
+
+def pin_written_by(ring_fd: int, pid: int) -> bool:
+    """Have all later forks copy at once what this one has written to; True iff the kernel agrees.
+
+    It must still be there. A page that it shares is copied to be pinned, and then is no longer
+    part of a larger one, of which a fork would copy everything.
+    """
+    try:
+        runs = _written_by(pid)
+    except OSError:  # nobody may look
+        return False
+    buffers = b"".join(word.to_bytes(8, "little") for run in runs for word in run)
+    arguments = ring_fd, syscalls.REGISTER_BUFFERS, buffers, len(runs)
+    result: int = syscalls.call(syscalls.IO_URING_REGISTER, *arguments)
+    return result == 0
+
+
+def _written_by(pid: int) -> list[tuple[int, int]]:
+    """Return which of this process's pages a fork of it has copied: address and size, in runs."""
+    page_bytes = os.sysconf("SC_PAGE_SIZE")
+    runs: list[tuple[int, int]] = []
+    with (
+        open("/proc/self/maps", encoding="utf-8", errors="replace") as maps,  # noqa: PTH123 - pathlib is not loaded here
+        open(f"/proc/{pid}/pagemap", "rb", buffering=0) as pagemap,  # noqa: PTH123 - as above
+    ):
+        for line in maps:
+            place, rights, _ = line.split(None, 2)
+            if rights != "rw-p":
+                continue
+            start, end = (int(word, 16) for word in place.split("-"))
+            pagemap.seek(start // page_bytes * _ENTRY_BYTES)
+            told = pagemap.read((end - start) // page_bytes * _ENTRY_BYTES)
+            for number, entry in enumerate(told[_ENTRY_BYTES - 1 :: _ENTRY_BYTES]):
+                if entry & (_PRESENT | _SHARED | _ALONE) == _PRESENT | _ALONE:
+                    _add(runs, start + number * page_bytes, page_bytes)
+    return runs
+
+
+def _add(runs: list[tuple[int, int]], address: int, size: int) -> None:
+    if runs and sum(runs[-1]) == address:
+        address, before = runs.pop()
+        size += before
+    runs.append((address, size))
+
+
+def stay(status: int) -> None:
+    """Tell that all is done, and leave once the channel is closed. See `child.serve`."""
+    os.write(_OUTPUT_FD, b".")
+    os.read(CHANNEL_FD, 1)
+    os._exit(status)
