@@ -28,7 +28,8 @@ from zscrape.core import effects as fx
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.core.history import History
 from zscrape.core.link import WorkerLink
-from zscrape.errors import LockHeld, QueueFull
+from zscrape.errors.refusals import QueueFull
+from zscrape.errors.requests import LockHeld
 from zscrape.model import (
     Attempt,
     HeartbeatPolicy,

@@ -6,7 +6,7 @@ import pytest
 
 from tests.core.rig import Rig, facts
 from zscrape.core.effects import DispatcherEffect, TaskFinished
-from zscrape.errors import NotFound
+from zscrape.errors.requests import NotFound
 from zscrape.model import LockRequest, LockSnapshot, OutcomeCode, Overlap
 from zscrape.wire import Cancel
 

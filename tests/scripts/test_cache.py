@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.scripts.folders import manifest, wait_for_the_clock
-from zscrape.errors import FilesInvalid, IntegrityFailure, VersionNotFound
+from zscrape.errors.scripts import FilesInvalid, IntegrityFailure, VersionNotFound
 from zscrape.model import Pin
 from zscrape.scripts.bundle import pack
 from zscrape.scripts.cache import Evicted, ScriptCache

@@ -14,7 +14,7 @@ from tests.scripts.s3_servers import (
     S3Server,
 )
 from zscrape.config import RepositorySettings
-from zscrape.errors import RepositoryUnavailable
+from zscrape.errors.scripts import RepositoryUnavailable
 from zscrape.scripts.digest import ScriptFile, tree_digest
 from zscrape.scripts.s3 import S3Source, publish
 

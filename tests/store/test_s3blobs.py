@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.scripts.s3_servers import ACCESS_KEY, SECRET_KEY, S3Server
-from zscrape.errors import BlobDamaged, BlobMissing, BlobUnavailable, ZscrapeError
+from zscrape.errors import ZscrapeError
+from zscrape.errors.storage import BlobDamaged, BlobMissing, BlobUnavailable
 from zscrape.model import Outcome, OutcomeCode, TaskState
 from zscrape.store.blobs import PIECE_BYTES, new_blob
 from zscrape.store.database import Database

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from zscrape.core.entities import Lock
 from zscrape.core.lives import Lives
-from zscrape.errors import NotFound
+from zscrape.errors.requests import NotFound
 from zscrape.model import LockSnapshot, Outcome, OutcomeCode
 
 

@@ -33,7 +33,8 @@ from zscrape.core.lives import Lives
 from zscrape.core.membership import Membership
 from zscrape.core.storenotes import StoreNotes
 from zscrape.core.task import Place
-from zscrape.errors import Draining, NotFound
+from zscrape.errors.refusals import Draining
+from zscrape.errors.requests import NotFound
 from zscrape.model import (
     Attempt,
     Explanation,

@@ -15,7 +15,7 @@ from msgspec import Struct
 from zscrape.config import Settings, usable
 from zscrape.core.bucket import rate_of
 from zscrape.core.effects import TaskAssigned, TaskFinished, TaskQueued
-from zscrape.errors import NotFound
+from zscrape.errors.requests import NotFound
 from zscrape.gateway.asked import Answerer, Asked, Questions
 from zscrape.gateway.connections import room_for
 from zscrape.gateway.counters import COUNTED, Counters

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from zscrape.config import SettingError, Settings
 from zscrape.config.settings import GatewaySettings
-from zscrape.errors import ConfigError, TokenInvalid
+from zscrape.errors import ConfigError
+from zscrape.errors.requests import TokenInvalid
 from zscrape.gateway.clients import SCOPES, Client
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from zscrape.config import require_private
-from zscrape.errors import SecretsSealed
+from zscrape.errors.storage import SecretsSealed
 
 KEY_FILE: Final = "secrets.key"
 _KEY_BYTES: Final = 32

@@ -19,7 +19,8 @@ from msgspec import Struct
 from zscrape.budgets import EVERY_SITE, site_name
 from zscrape.core.sitepace import SiteState
 from zscrape.core.sites import bare_host, site_of, strictest
-from zscrape.errors import NotFound, StorageError
+from zscrape.errors import StorageError
+from zscrape.errors.requests import NotFound
 from zscrape.gateway.asked import Asked
 from zscrape.gateway.counters import LONG_S, Histogram
 from zscrape.gateway.faults import field_fault

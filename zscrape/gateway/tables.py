@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Struct
 
-from zscrape.errors import TableTooLarge
+from zscrape.errors.requests import TableTooLarge
 from zscrape.onuse import on_use
 
 if TYPE_CHECKING:

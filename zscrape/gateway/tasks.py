@@ -18,16 +18,11 @@ from msgspec import Struct
 from zscrape.config.settings import ScriptDefaults
 from zscrape.core.bucket import Buckets
 from zscrape.core.effects import DispatcherEffect
-from zscrape.errors import (
-    Draining,
-    IdempotencyConflict,
-    LockHeld,
-    NotFound,
-    ScriptError,
-    StorageLocked,
-    VersionInvalid,
-    ZscrapeError,
-)
+from zscrape.errors import ScriptError, ZscrapeError
+from zscrape.errors.refusals import Draining
+from zscrape.errors.requests import IdempotencyConflict, LockHeld, NotFound
+from zscrape.errors.scripts import VersionInvalid
+from zscrape.errors.storage import StorageLocked
 from zscrape.gateway.elsewhere import Elsewhere, Nowhere
 from zscrape.gateway.envelope import ReusedView
 from zscrape.gateway.events import EventHub

@@ -41,15 +41,9 @@ from zscrape.config import (
     unknown_environment,
 )
 from zscrape.config.keyfiles import is_private
-from zscrape.errors import (
-    EnvironmentFailed,
-    PostgresEncoding,
-    PostgresMissing,
-    RepositoryUnavailable,
-    StorageCorrupt,
-    StorageError,
-    StorageNewer,
-)
+from zscrape.errors import StorageError
+from zscrape.errors.scripts import EnvironmentFailed, RepositoryUnavailable
+from zscrape.errors.storage import PostgresEncoding, PostgresMissing, StorageCorrupt, StorageNewer
 from zscrape.gateway.linkkeys import LINK_FILE
 from zscrape.messages import text
 from zscrape.model import LAYERS

@@ -20,13 +20,8 @@ from msgspec import Struct
 
 from zscrape.client import Document, Event
 from zscrape.config import SECRET_VARIABLE, Settings, usable
-from zscrape.errors import (
-    EntryPointInvalid,
-    NotRecorded,
-    ParamsInvalid,
-    ScriptNotFound,
-    SecretDenied,
-)
+from zscrape.errors.requests import ParamsInvalid
+from zscrape.errors.scripts import EntryPointInvalid, NotRecorded, ScriptNotFound, SecretDenied
 from zscrape.gateway.envelope import encode, envelope
 from zscrape.messages import text
 from zscrape.model import Outcome, Pin, Record, RunSpec, TaskState

@@ -32,7 +32,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from zscrape.errors import FilesInvalid, IntegrityFailure, VersionNotFound
+from zscrape.errors.scripts import FilesInvalid, IntegrityFailure, VersionNotFound
 from zscrape.model import Pin
 from zscrape.scripts.bundle import pack, unpack
 from zscrape.scripts.digest import ScriptFile, require_usable, tree_digest

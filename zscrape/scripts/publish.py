@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from zscrape.config import RepositorySettings
-from zscrape.errors import PublishFailed, VersionExists
+from zscrape.errors.scripts import PublishFailed, VersionExists
 from zscrape.scripts.digest import MANIFEST_FILE, ScriptFile
 from zscrape.scripts.reading import decode_json
 from zscrape.scripts.repository import open_source

@@ -19,7 +19,7 @@ from botocore.config import Config
 from msgspec import Struct
 
 from zscrape.config import RepositorySettings
-from zscrape.errors import FilesInvalid, RepositoryUnavailable, VersionExists
+from zscrape.errors.scripts import FilesInvalid, RepositoryUnavailable, VersionExists
 from zscrape.scripts.digest import (
     MANIFEST_FILE,
     TREE_SIZE_LIMIT_BYTES,

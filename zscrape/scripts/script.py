@@ -8,11 +8,11 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from zscrape.errors import (
+from zscrape.errors.requests import ParamsInvalid
+from zscrape.errors.scripts import (
     EntryPointInvalid,
     FilesInvalid,
     ManifestInvalid,
-    ParamsInvalid,
     SignatureInvalid,
 )
 from zscrape.messages import text

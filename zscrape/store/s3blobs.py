@@ -15,7 +15,7 @@ from botocore import exceptions as faults
 from botocore.config import Config
 from msgspec import Struct
 
-from zscrape.errors import BlobMissing, BlobUnavailable
+from zscrape.errors.storage import BlobMissing, BlobUnavailable
 from zscrape.store.blobs import PIECE_BYTES, Blob, checked, is_key
 
 _PARALLEL_COUNT: Final = 8
