@@ -22,7 +22,6 @@ import errno
 import fcntl
 import itertools
 import os
-import shutil
 import stat
 import tempfile
 import time
@@ -38,6 +37,13 @@ from zscrape.scripts.bundle import pack, unpack
 from zscrape.scripts.digest import ScriptFile, require_usable, tree_digest
 from zscrape.scripts.fingerprint import Fingerprint
 from zscrape.scripts.flight import Flights
+from zscrape.scripts.readonly import (
+    make_writable,
+    remove_tree,
+    size_bytes,
+    sync_folder,
+    write_tree,
+)
 from zscrape.scripts.tree import Tree, read_tree
 from zscrape.scripts.version import is_digest
 
@@ -308,11 +314,11 @@ class ScriptCache:
         self._known.pop(digest, None)
         place = self._quarantine / f"{digest[7:]}-{time.time_ns():x}-{next(self._serials)}"
         with contextlib.suppress(FileNotFoundError):  # another process was quicker
-            _make_writable(self.path(digest))
+            make_writable(self.path(digest))
             self.path(digest).rename(place)
         kept = sorted(self._quarantine.iterdir(), key=lambda each: each.name.partition("-")[2])
         for each in kept[:-_QUARANTINE_COUNT]:
-            _remove(each)
+            remove_tree(each)
 
     def _store(self, files: tuple[ScriptFile, ...], name: str) -> str:
         require_usable(name, files)
@@ -321,12 +327,12 @@ class ScriptCache:
             return digest
         staged = Path(tempfile.mkdtemp(dir=self._staging))
         try:
-            _write_tree(staged, files)
+            write_tree(staged, files)
             place = self.path(digest)
             _put(staged, place)
-            _sync_folder(self.trees)
+            sync_folder(self.trees)
         finally:
-            _remove(staged)
+            remove_tree(staged)
         if not self._is_sound(digest):
             raise IntegrityFailure(name=name, expected=digest, actual="a damaged copy on disk")
         return digest
@@ -353,7 +359,7 @@ class ScriptCache:
         for digest in filter(self.has, keep):
             self._mark(digest, now)
         entries = sorted((self._last_used_at(each), each) for each in self.digests())
-        sizes = {digest: _size_bytes(self.path(digest)) for _, digest in entries}
+        sizes = {digest: size_bytes(self.path(digest)) for _, digest in entries}
         total_bytes = sum(sizes.values())
         removed: list[Evicted] = []
         for used_at, digest in entries:
@@ -364,7 +370,7 @@ class ScriptCache:
             if digest in keep or age_s < _RECENT_S or not is_unwanted:
                 continue
             if not is_dry_run:
-                _remove(self.path(digest))
+                remove_tree(self.path(digest))
                 (self._marks / digest[7:]).unlink(missing_ok=True)
             total_bytes -= sizes[digest]
             removed.append(Evicted(digest, sizes[digest]))
@@ -374,7 +380,7 @@ class ScriptCache:
         for each in self._staging.iterdir():
             with contextlib.suppress(FileNotFoundError):
                 if now - each.stat().st_mtime > _STAGING_AGE_S:
-                    _remove(each)
+                    remove_tree(each)
 
     def _last_used_at(self, digest: str) -> float:
         for place in (self._marks / digest[7:], self.path(digest)):
@@ -401,51 +407,3 @@ def _put(staged: Path, place: Path) -> None:
             raise
     # Only now: a folder without the right to write cannot be moved.
     place.chmod(0o555)
-
-
-def _write_tree(folder: Path, files: Iterable[ScriptFile]) -> None:
-    """Write the files durably, then take every right to write away."""
-    folders = {folder}
-    for file in files:
-        place = folder / file.path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        folders.update(each for each in place.parents if each.is_relative_to(folder))
-        mode = 0o555 if file.is_executable else 0o444
-        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-        with os.fdopen(descriptor, "wb") as opened:
-            opened.write(file.content)
-            opened.flush()
-            os.fsync(opened.fileno())
-            os.fchmod(opened.fileno(), mode)  # whatever the umask is
-    for each in sorted(folders, reverse=True):
-        _sync_folder(each)
-        each.chmod(0o755 if each == folder else 0o555)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _make_writable(folder: Path) -> None:
-    """Give the owner the right to rename or remove what is in a read-only tree."""
-    folder.chmod(0o755)
-    for inner, _, _ in os.walk(folder):
-        Path(inner).chmod(0o755)
-
-
-def _remove(folder: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        _make_writable(folder)
-        shutil.rmtree(folder)
-
-
-def _size_bytes(folder: Path) -> int:
-    return sum(
-        (Path(inner) / name).lstat().st_size
-        for inner, _, names in os.walk(folder)
-        for name in names
-    )
