@@ -31,20 +31,18 @@ from zscrape.core.entities import Task, Worker
 from zscrape.core.history import History
 from zscrape.core.lives import Lives
 from zscrape.core.membership import Membership
+from zscrape.core.snapshots import Explanation, LockSnapshot, Snapshot
 from zscrape.core.storenotes import StoreNotes
 from zscrape.core.task import Place
 from zscrape.errors.refusals import Draining
 from zscrape.errors.requests import NotFound
 from zscrape.model import (
     Attempt,
-    Explanation,
     HeartbeatPolicy,
-    LockSnapshot,
     Outcome,
     OutcomeCode,
     QueuePolicy,
     RunSpec,
-    Snapshot,
     TaskId,
     TaskSpec,
     WorkerId,

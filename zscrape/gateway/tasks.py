@@ -18,6 +18,7 @@ from msgspec import Struct
 from zscrape.config.settings import ScriptDefaults
 from zscrape.core.bucket import Buckets
 from zscrape.core.effects import DispatcherEffect
+from zscrape.core.snapshots import Explanation
 from zscrape.errors import ScriptError, ZscrapeError
 from zscrape.errors.refusals import Draining
 from zscrape.errors.requests import IdempotencyConflict, LockHeld, NotFound
@@ -50,14 +51,7 @@ from zscrape.gateway.recovery import Recovered, Restorer, recover
 from zscrape.gateway.requests import TaskRequest
 from zscrape.gateway.reuse import Reuse, reused_view
 from zscrape.gateway.taskrouter import TaskRouter
-from zscrape.model import (
-    Explanation,
-    HeartbeatPolicy,
-    RunSpec,
-    TaskId,
-    TaskSpec,
-    TaskState,
-)
+from zscrape.model import HeartbeatPolicy, RunSpec, TaskId, TaskSpec, TaskState
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.store.sql import SqlTaskStore
 from zscrape.store.tasks import KeyTaken, TaskRow, TaskStore
