@@ -31,6 +31,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from zscrape.config import Settings, usable
 from zscrape.errors.scripts import FilesInvalid, IntegrityFailure, VersionNotFound
 from zscrape.model import Pin
 from zscrape.scripts.bundle import pack, unpack
@@ -387,6 +388,20 @@ class ScriptCache:
             with contextlib.suppress(OSError):
                 return place.stat().st_mtime
         return 0.0
+
+
+def open_cache(settings: Settings) -> ScriptCache:
+    """Return the cache that the settings name.
+
+    Raises:
+        SettingError: Its folder cannot be used.
+    """
+    with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
+        return ScriptCache(
+            settings.cache_dir,
+            max_age_h=settings.cache_max_age_h,
+            max_size_bytes=settings.cache_max_size_bytes,
+        )
 
 
 def _is_locked(descriptor: int) -> bool:
