@@ -31,7 +31,8 @@ def _blobs_of(settings: Settings) -> BlobStore:
     if gateway.blobs == "file":
         return FileBlobs(settings.home / FOLDER_NAME)
     # Its client takes half a second to load: only who has a bucket pays.
-    from zscrape.store.s3blobs import Bucket, S3Blobs
+    from zscrape.buckets import Bucket
+    from zscrape.store.s3blobs import S3Blobs
 
     return S3Blobs(
         Bucket(
