@@ -33,8 +33,8 @@ _LATE_BEATS = 1.5
 _PART_COUNT = 64
 _PART_GAP_S = 0.05
 # While no task is open nobody waits behind their answers: so many parts are told together, a
-# thousand workers at once. Each burst begins with cold caches, which costs a gateway more than all
-# that it does with a beat: in one burst instead of four they take 0.81 of its thread's time.
+# thousand workers at once: each burst begins with cold caches, which costs a gateway more than all
+# that it does with a beat.
 _PARTS_AT_REST_COUNT = 16
 # Workers lose patience with a gateway after as few as two intervals.
 _LONGEST_GAP_BEATS = 1.25

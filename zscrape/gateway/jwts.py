@@ -50,7 +50,7 @@ class JwtKeys:
         audience: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        import jwt  # a tenth of a second that only those pay who ask for it
+        import jwt  # loaded where tokens are taken, and nowhere else
 
         self._jwt = jwt
         self._keys = keys

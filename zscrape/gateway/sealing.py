@@ -28,7 +28,7 @@ class Sealer:
     """Seals and opens values with one key."""
 
     def __init__(self, path: Path, key: bytes) -> None:
-        # 20 ms that a gateway without secrets does not pay.
+        # Loaded by a gateway that has secrets, and by no other.
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         self.path = path
