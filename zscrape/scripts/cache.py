@@ -19,13 +19,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import fcntl
 import itertools
 import os
 import stat
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from pathlib import Path
 from typing import TypeAlias
 
@@ -36,6 +35,7 @@ from zscrape.errors.scripts import FilesInvalid, IntegrityFailure, VersionNotFou
 from zscrape.model import Pin
 from zscrape.scripts.bundle import pack, unpack
 from zscrape.scripts.digest import ScriptFile, require_usable, tree_digest
+from zscrape.scripts.fetchturns import FetchTurns
 from zscrape.scripts.fingerprint import Fingerprint
 from zscrape.scripts.flight import Flights
 from zscrape.scripts.readonly import (
@@ -53,9 +53,6 @@ Fetch: TypeAlias = Callable[[Pin], Awaitable[bytes | None]]
 _TREES_MODE = 0o755  # the children that read them are other users
 _FETCH_COUNT = 2  # a mismatch may be a damaged transfer: ask once more, then believe it
 _QUARANTINE_COUNT = 8
-# How long a process waits for another one's fetch, and how often it looks.
-_TURN_LIMIT_S = 60.0
-_TURN_LOOK_S = 0.02
 _USED_EVERY_S = 3600.0
 _HOUR_S = 3600.0
 # What was used this lately, by whatever process, may run or be about to.
@@ -87,7 +84,8 @@ class ScriptCache:
         self._used_at: dict[str, float] = {}
         self._flights: Flights[str, Path] = Flights()
         self._serials = itertools.count(1)
-        for folder in (self.trees, self._marks, self._quarantine, self._staging, self._locks):
+        self._turns = FetchTurns(self._root / "locks")
+        for folder in (self.trees, self._marks, self._quarantine, self._staging):
             folder.mkdir(parents=True, exist_ok=True)
         if stat.S_IMODE(self.trees.stat().st_mode) != _TREES_MODE:  # whatever the umask
             self.trees.chmod(_TREES_MODE)
@@ -228,10 +226,6 @@ class ScriptCache:
         return self._root / "quarantine"
 
     @property
-    def _locks(self) -> Path:
-        return self._root / "locks"
-
-    @property
     def _staging(self) -> Path:
         return self._root / "staging"
 
@@ -240,7 +234,7 @@ class ScriptCache:
         if await asyncio.to_thread(self._is_sound, pin.digest):
             self._mark_used(pin.digest)
             return place
-        async with self._turn(pin.digest):
+        async with self._turns.of(pin.digest):
             return await self._fetch(pin, fetch)
 
     async def _fetch(self, pin: Pin, fetch: Fetch) -> Path:
@@ -260,24 +254,6 @@ class ScriptCache:
                 self._mark_used(pin.digest)
                 return place
         raise IntegrityFailure(name=pin.name, expected=pin.digest, actual=actual)
-
-    @contextlib.asynccontextmanager
-    async def _turn(self, digest: str) -> AsyncIterator[None]:
-        """Let one process fetch while the others wait for what it gets.
-
-        Not for ever: one that is frozen with the lock costs a second fetch, which does no harm.
-        """
-        # One file per two digits of the digest: they need never be removed.
-        descriptor = os.open(
-            self._locks / digest[7:9], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
-        try:
-            give_up_at = time.monotonic() + _TURN_LIMIT_S
-            while not _is_locked(descriptor) and time.monotonic() < give_up_at:  # noqa: ASYNC110 - another process tells no event of ours
-                await asyncio.sleep(_TURN_LOOK_S)
-            yield
-        finally:
-            os.close(descriptor)
 
     def _enter(self, pin: Pin, body: bytes) -> str:
         """Store what was fetched if it is what the pin says; return what it is."""
@@ -402,15 +378,6 @@ def open_cache(settings: Settings) -> ScriptCache:
             max_age_h=settings.cache_max_age_h,
             max_size_bytes=settings.cache_max_size_bytes,
         )
-
-
-def _is_locked(descriptor: int) -> bool:
-    """Take the lock if it is free. It ends with its descriptor, and so with its process."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _put(staged: Path, place: Path) -> None:
