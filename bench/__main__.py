@@ -49,6 +49,7 @@ from bench import (
     stages,
     starts,
     store,
+    supervision,
 )
 from bench.floors import rounds as floors
 from bench.floors.ladder import rounds as ladder
@@ -60,6 +61,7 @@ PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "fleet": fleet.measure,
     "slots": slots.measure,
     "isolation": isolation.measure,
+    "supervision": supervision.measure,
     "link": link.measure,
     "layers": layers.measure,
     "path": path.measure,

@@ -1,6 +1,6 @@
 """Speed of the dispatcher alone: whole task lives per second, no sockets.
 
-    python bench/dispatcher.py [--json PATH]
+    python -m bench --only dispatcher
 
 A life is submit, Run, Started, Done. Measured at 10 workers, at 1,000 workers, and at 10
 workers with 10,000 blocked tasks beside (half behind a lock, half for a tag nobody has).
@@ -10,14 +10,10 @@ alike; medians are told.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import statistics
 import time
 from collections import deque
-from pathlib import Path
-
-import msgspec
 
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.core.effects import Send
@@ -109,26 +105,3 @@ def measure() -> dict[str, float]:
         "share_1000_workers": medians["lives_per_s_1000_workers"] / base,
         "share_blocked": medians["lives_per_s_blocked"] / base,
     }
-
-
-def main() -> None:
-    """Measure and print; write JSON when asked."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="write the figures there")
-    arguments = parser.parse_args()
-    figures = measure()
-    print(f"dispatcher, 10 workers:            {figures['lives_per_s_10_workers']:>9,.0f} lives/s")
-    print(
-        f"dispatcher, 1,000 workers:         {figures['lives_per_s_1000_workers']:>9,.0f} lives/s"
-        f"  ({figures['share_1000_workers']:.0%})"
-    )
-    print(
-        f"dispatcher, 10,000 blocked tasks:  {figures['lives_per_s_blocked']:>9,.0f} lives/s"
-        f"  ({figures['share_blocked']:.0%})"
-    )
-    if arguments.json is not None:
-        arguments.json.write_bytes(msgspec.json.encode(figures))
-
-
-if __name__ == "__main__":
-    main()

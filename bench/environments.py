@@ -1,6 +1,6 @@
 """Building an environment, against `uv venv` and `uv pip install` by hand, in one run.
 
-    python -m bench.environments [--rounds N] [--json PATH]
+    python -m bench --only environments
 
 Both sides install the same twelve packages of 20 files each, which are in uv's cache, by
 copying. Rounds are interleaved and medians are told.
@@ -8,9 +8,7 @@ copying. Rounds are interleaved and medians are told.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import statistics
 import subprocess
 import sys
@@ -95,19 +93,3 @@ async def _measure(rounds: int) -> dict[str, float]:
 def measure(rounds: int = ROUND_COUNT) -> dict[str, float]:
     """Return the figures of `rounds` interleaved rounds, medians."""
     return asyncio.run(_measure(rounds))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Environments against uv by hand.")
-    parser.add_argument("--rounds", type=int, default=ROUND_COUNT)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    told = measure(options.rounds)
-    for name, value in told.items():
-        print(f"{name:32} {value:10.3f}")
-    if options.json:
-        options.json.write_text(json.dumps(told, indent=2))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Attempts through `Slots`, against bare forks, in one run.
 
-    python -m bench.slots [--rounds N] [--json PATH]
+    python -m bench --only slots
 
 The bare side is a process that has imported exactly what the bare template has imported (the
 list is asked of a real child) and does nothing but `fork`, `_exit` and `wait`: one loop for
@@ -10,7 +10,6 @@ so that a machine that slows down slows both sides.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import statistics
@@ -150,19 +149,3 @@ async def _rounds(runner: Runner, modules: list[str], rounds: int) -> dict[str, 
 def measure(rounds: int = ROUND_COUNT) -> dict[str, float]:
     """Return the figures of `rounds` interleaved rounds, medians."""
     return uvloop.run(_measure(rounds))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Attempts through Slots against bare forks.")
-    parser.add_argument("--rounds", type=int, default=ROUND_COUNT)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    told = measure(options.rounds)
-    for name, value in told.items():
-        print(f"{name:32} {value:10.3f}")
-    if options.json:
-        options.json.write_text(json.dumps(told, indent=2))
-
-
-if __name__ == "__main__":
-    main()

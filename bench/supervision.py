@@ -1,13 +1,12 @@
 """What the supervised network costs: calls of one process under it, against one without.
 
-    python -m bench.supervision [--json PATH]
+    python -m bench --only supervision
 
 Both processes do the same to the same loopback address; rounds alternate, medians are told.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import socket
@@ -16,7 +15,6 @@ import sys
 import tempfile
 import threading
 from ipaddress import ip_network
-from pathlib import Path
 
 from zscrape.worker.addresses import AddressPolicy
 from zscrape.worker.supervisor import kernel
@@ -115,19 +113,3 @@ def _accept(server: socket.socket) -> None:
             server.accept()[0].close()
         except OSError:
             return
-
-
-def main() -> None:
-    """Measure and print, and write JSON when asked."""
-    parser = argparse.ArgumentParser(prog="python -m bench.supervision", description=__doc__)
-    parser.add_argument("--json", type=Path, help="write the figures there")
-    arguments = parser.parse_args()
-    figures = measure()
-    for name, value in figures.items():
-        print(f"{name:28}{value:10.1f}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2))
-
-
-if __name__ == "__main__":
-    main()

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 import pytest
 
 from zscrape import errors
-from zscrape.errors import (
-    GroupForbidden,
-    NotFound,
-    ScriptNotFound,
-    TokenInvalid,
-    Unauthorized,
-    VersionInvalid,
-    ZscrapeError,
-)
+from zscrape.errors import ZscrapeError
+from zscrape.errors.requests import GroupForbidden, NotFound, TokenInvalid, Unauthorized
+from zscrape.errors.scripts import ScriptNotFound, VersionInvalid
 from zscrape.messages import CATALOGUE
+
+MODULES = {
+    errors,
+    *(import_module(f"{errors.__name__}.{each.name}") for each in iter_modules(errors.__path__)),
+}
 
 
 def tree(root: type[ZscrapeError]) -> list[type[ZscrapeError]]:
@@ -22,7 +24,10 @@ def tree(root: type[ZscrapeError]) -> list[type[ZscrapeError]]:
     return [root, *(each for child in root.__subclasses__() for each in tree(child))]
 
 
-OWN = [kind for kind in tree(ZscrapeError) if kind.__module__ == errors.__name__]
+OWN = sorted(
+    (kind for kind in tree(ZscrapeError) if kind.__module__.startswith(errors.__name__)),
+    key=lambda kind: kind.__name__,
+)
 
 
 @pytest.mark.parametrize("kind", OWN, ids=lambda kind: kind.__name__)
@@ -34,7 +39,14 @@ def test_every_error_says_code_status_and_words(kind: type[ZscrapeError]) -> Non
     assert 400 <= error.http_status < 600
     assert error.text_key in CATALOGUE
     assert str(error).startswith(error.code)
-    assert getattr(errors, kind.__name__) is kind
+
+
+def test_every_error_has_a_name_of_its_own() -> None:
+    """Which module a class stands in need not be known to tell it apart."""
+    names = [kind.__name__ for kind in OWN]
+
+    assert len(names) == len(set(names))
+    assert {kind.__module__ for kind in OWN} == {each.__name__ for each in MODULES}
 
 
 def test_fields_are_told() -> None:

@@ -18,7 +18,7 @@ from zscrape.config.keyfiles import (
 )
 from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.messages import text
-from zscrape.ops.doctor import effective
+from zscrape.ops.effective import effective
 from zscrape.worker.credentials import WorkerKeys, credentials_for
 
 PAIR = new_pair()

@@ -6,13 +6,15 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import click
 import pytest
 
 import zscrape
-from zscrape import config
+from zscrape import config, errors
 from zscrape.cli import VERBS, main
 from zscrape.cli.families import (
     audit,
@@ -49,6 +51,8 @@ def trees() -> Iterator[tuple[Path, ast.Module]]:
 
 def raised_classes() -> list[type[ZscrapeError]]:
     """Return every error class that is raised, those defined outside `errors` too."""
+    for module in iter_modules(errors.__path__):
+        import_module(f"{errors.__name__}.{module.name}")
     found: list[type[ZscrapeError]] = []
     waiting = ZscrapeError.__subclasses__()
     while waiting:

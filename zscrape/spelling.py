@@ -19,7 +19,7 @@ def most_like(name: str, known: Iterable[str]) -> str:
 
 
 def _closest(name: str, known: Iterable[str], cutoff: float) -> str:
-    # Only who has mistyped something needs it: every command is 5 ms quicker.
+    # Only who has mistyped something needs it: no other command waits for it.
     import difflib
 
     found = difflib.get_close_matches(name[:_LENGTH_LIMIT], list(known), 1, cutoff)

@@ -15,7 +15,9 @@ from zscrape import __version__
 from zscrape.cli import VERBS, manner, verbs
 from zscrape.cli.verbs import Family, exit_code, verb
 from zscrape.client import ClientError
-from zscrape.errors import ConfigError, QueueFull, Unauthorized, ZscrapeError
+from zscrape.errors import ConfigError, ZscrapeError
+from zscrape.errors.refusals import QueueFull
+from zscrape.errors.requests import Unauthorized
 
 
 def test_help_lists_every_verb(zscrape: Zscrape) -> None:

@@ -29,14 +29,17 @@ def done_id(client: Client) -> str:
     return str(client.run("steps")["request_id"])
 
 
-def test_list_shows_newest_first(on_cluster: Zscrape, done_id: str) -> None:
+def test_list_shows_newest_first(on_cluster: Zscrape, client: Client) -> None:
     """The history is a table with the newest task on top."""
+    older_id, newer_id = (client.run("steps")["request_id"] for _ in range(2))
+
     result = on_cluster("tasks", "list", "--limit", "2")
 
     lines = result.stdout.splitlines()
     assert result.exit_code == 0
     assert lines[0].split()[:4] == ["id", "status", "script", "version"]
-    assert lines[1].startswith(f"{done_id}  completed  steps")
+    assert lines[1].startswith(f"{newer_id}  completed  steps")
+    assert lines[2].startswith(f"{older_id}  completed  steps")
     assert len(lines) == 3
 
 

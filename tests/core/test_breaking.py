@@ -6,8 +6,9 @@ import pytest
 
 from tests.core.rig import Rig, facts
 from zscrape.core.effects import DispatcherEffect, TaskFinished
-from zscrape.errors import NotFound
-from zscrape.model import LockRequest, LockSnapshot, OutcomeCode, Overlap
+from zscrape.core.snapshots import LockSnapshot
+from zscrape.errors.requests import NotFound
+from zscrape.model import LockRequest, OutcomeCode, Overlap
 from zscrape.wire import Cancel
 
 ALL = LockRequest("key", Overlap.QUEUE_ALL)

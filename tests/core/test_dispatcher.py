@@ -21,7 +21,8 @@ from zscrape.core.storenotes import (
     NOTE_LIMIT_COUNT,
     NOTE_SOON_S,
 )
-from zscrape.errors import Draining, NotFound, QueueFull
+from zscrape.errors.refusals import Draining, QueueFull
+from zscrape.errors.requests import NotFound
 from zscrape.model import (
     HeartbeatPolicy,
     LockRequest,

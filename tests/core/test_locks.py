@@ -6,7 +6,7 @@ import pytest
 
 from tests.core.rig import OK, Rig, facts, sends
 from zscrape.core.effects import TaskFinished, TaskQueued
-from zscrape.errors import LockHeld
+from zscrape.errors.requests import LockHeld
 from zscrape.model import LockRequest, Outcome, OutcomeCode, Overlap, RetryPolicy
 from zscrape.wire import Ack, Cancel, Goodbye, Refused
 

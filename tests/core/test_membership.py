@@ -18,16 +18,8 @@ from zscrape.core.effects import (
     WorkerSuspected,
 )
 from zscrape.core.history import History
-from zscrape.model import (
-    Load,
-    LockRequest,
-    Outcome,
-    OutcomeCode,
-    Overlap,
-    Record,
-    WorkerFacts,
-    WorkerStatus,
-)
+from zscrape.core.snapshots import WorkerStatus
+from zscrape.model import Load, LockRequest, Outcome, OutcomeCode, Overlap, Record, WorkerFacts
 from zscrape.wire import (
     PROTOCOL,
     Ack,

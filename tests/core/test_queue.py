@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 from tests.core.rig import Rig, spec
 from zscrape.core.entities import Demand, Kind, Task
 from zscrape.core.queue import Queue
-from zscrape.errors import ClientQueueFull
+from zscrape.errors.refusals import ClientQueueFull
 from zscrape.model import QueuePolicy
 
 

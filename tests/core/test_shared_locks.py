@@ -7,7 +7,7 @@ import pytest
 from tests.core.rig import Rig, facts, spec
 from zscrape.core.effects import TaskFinished
 from zscrape.core.history import History
-from zscrape.errors import LockHeld
+from zscrape.errors.requests import LockHeld
 from zscrape.model import LockRequest, Overlap
 
 SKIP = LockRequest("key", Overlap.SKIP)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.sim import run_life
+from tests.sim.life import run_life
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.core.effects import TaskRecords
 from zscrape.core.entities import Task, Worker

@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 from tests.core.rig import HEARTBEAT, spec
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.core.link import WorkerLink
-from zscrape.errors import LockHeld
+from zscrape.errors.requests import LockHeld
 from zscrape.model import (
     LockRequest,
     Outcome,

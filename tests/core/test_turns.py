@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 from tests.core.rig import Rig, facts, spec
 from zscrape.core.effects import TaskAssigned
 from zscrape.core.turns import Turns
-from zscrape.errors import ClientQueueFull
+from zscrape.errors.refusals import ClientQueueFull
 from zscrape.model import LockRequest, Overlap, QueuePolicy
 
 

@@ -17,16 +17,14 @@ import msgspec
 from zscrape import wire
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.core.effects import DispatcherEffect, Send
+from zscrape.core.snapshots import Explanation, LockSnapshot, Snapshot
 from zscrape.model import (
-    Explanation,
     HeartbeatPolicy,
-    LockSnapshot,
     Outcome,
     OutcomeCode,
     QueuePolicy,
     Record,
     RunSpec,
-    Snapshot,
     TaskId,
     TaskSpec,
     WorkerId,

@@ -9,7 +9,8 @@ import tomllib
 
 import pytest
 
-from zscrape.errors import ConfigError, LockedOut, Unauthorized
+from zscrape.errors import ConfigError
+from zscrape.errors.requests import LockedOut, Unauthorized
 from zscrape.gateway.access import Access, admin_key, write_client
 
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tests.gateway.test_keys_api import make_key, with_key
-from zscrape.errors import StorageFailed
+from zscrape.errors.storage import StorageFailed
 from zscrape.gateway.api.doors import door_of
 from zscrape.gateway.audit import Auditor
 from zscrape.store.audit import AuditLine, AuditQuery, AuditStore

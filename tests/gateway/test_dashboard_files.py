@@ -10,9 +10,10 @@ import httpx
 import pytest
 
 from tests.gateway.conftest import Gateway
+from zscrape.core.snapshots import WorkerStatus
 from zscrape.gateway.api.dashboard import ROOT, assets, digest
 from zscrape.messages.dashboard import DASHBOARD
-from zscrape.model import OutcomeCode, Overlap, TaskState, WorkerStatus
+from zscrape.model import OutcomeCode, Overlap, TaskState
 from zscrape.store.schedules import OccurrenceStatus
 
 SIZE_LIMIT_BYTES: Final = 300_000

@@ -307,7 +307,7 @@ async def test_crawl_of_requests_that_are_none(client: httpx.AsyncClient) -> Non
 
 def test_paths_of_ours_are_no_dialect() -> None:
     """Every other path is refused as it was."""
-    from zscrape.errors import Unauthorized
+    from zscrape.errors.requests import Unauthorized
 
     assert refusal("/v1/tasks", Unauthorized(), "r", "en") is None
     assert "http.dialect_form" in CATALOGUE

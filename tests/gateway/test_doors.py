@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from zscrape.errors import Forbidden, ScriptForbidden
+from zscrape.errors.requests import Forbidden, ScriptForbidden
 from zscrape.gateway.api.doors import door_of, guarded, needs
 from zscrape.gateway.api.exchange import CLIENT
 from zscrape.gateway.clients import Client

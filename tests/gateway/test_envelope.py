@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from zscrape import errors
+from zscrape.errors.scripts import ManifestInvalid
 from zscrape.gateway.envelope import error_view, execution_time, moment, task_error_view
 from zscrape.model import Outcome, OutcomeCode, TaskState
 from zscrape.store.tasks import TaskRow
@@ -68,7 +68,7 @@ def test_unknown_way_is_told_in_the_words_of_its_code():
 def test_manifest_problems_are_told_in_both_languages():
     """Every fault of a manifest is told, in the reader's language."""
     problems = [{"pointer": "/version", "code": "required", "reason": "required, but missing"}]
-    error = errors.ManifestInvalid(name="page", problems=problems)
+    error = ManifestInvalid(name="page", problems=problems)
 
     english, korean = error_view(error, "en"), error_view(error, "ko")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.gateway.conftest import KEY
-from zscrape.errors import LockedOut, Unauthorized
+from zscrape.errors.requests import LockedOut, Unauthorized
 from zscrape.gateway.access import Access
 from zscrape.gateway.guesses import FREE_COUNT, Guesses, source_of
 

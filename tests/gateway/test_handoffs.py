@@ -10,7 +10,7 @@ import pytest
 
 from tests.gateway.conftest import until
 from tests.gateway.loop_router import hold
-from zscrape.errors import (
+from zscrape.errors.requests import (
     HandoffDismissed,
     HandoffExpired,
     HandoffInvalid,

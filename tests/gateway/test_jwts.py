@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from zscrape.config import load
-from zscrape.errors import ConfigError, TokenInvalid, Unauthorized
+from zscrape.errors import ConfigError
+from zscrape.errors.requests import TokenInvalid, Unauthorized
 from zscrape.gateway.access import Access
 from zscrape.gateway.jwts import JwtKeys, jwt_keys_of
 

@@ -8,6 +8,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from zscrape.core.effects import TaskQueued, WorkerLost
+from zscrape.core.snapshots import WorkerSnapshot, WorkerStatus
 from zscrape.gateway.app import HttpPolicy
 from zscrape.gateway.counters import (
     CLIENT_LIMIT_COUNT,
@@ -16,16 +17,7 @@ from zscrape.gateway.counters import (
     Counters,
     Histogram,
 )
-from zscrape.model import (
-    Load,
-    Outcome,
-    OutcomeCode,
-    TaskState,
-    Usage,
-    WorkerFacts,
-    WorkerSnapshot,
-    WorkerStatus,
-)
+from zscrape.model import Load, Outcome, OutcomeCode, TaskState, Usage, WorkerFacts
 from zscrape.store.tasks import TaskRow
 
 # Contract section 8, by name; a family of counters is told without its `_total`.

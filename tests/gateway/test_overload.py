@@ -10,7 +10,7 @@ import pytest
 
 from tests.gateway.conftest import KEY
 from tests.gateway.loop_router import hold
-from zscrape.errors import QueueFull
+from zscrape.errors.refusals import QueueFull
 from zscrape.gateway.requests import TaskRequest
 from zscrape.model import QueuePolicy
 

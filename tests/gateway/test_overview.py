@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from zscrape.core.snapshots import Snapshot
 from zscrape.gateway.pulse import Pulse
-from zscrape.model import Snapshot, TaskState
+from zscrape.model import TaskState
 from zscrape.store.memory import MemoryTaskStore
 from zscrape.store.tasks import TaskRow
 

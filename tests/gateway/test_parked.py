@@ -10,7 +10,8 @@ import pytest
 
 from tests.gateway.conftest import until
 from tests.gateway.loop_router import ScriptedWorker, hold
-from zscrape.errors import HandoffDismissed, HandoffExpired, StorageFull, TooManyHandoffs
+from zscrape.errors.requests import HandoffDismissed, HandoffExpired, TooManyHandoffs
+from zscrape.errors.storage import StorageFull
 from zscrape.gateway import parked
 from zscrape.gateway.asked import Asked
 from zscrape.gateway.handoffs import QUESTION_LIMIT_COUNT, Handoffs

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from zscrape.core.effects import Question, TaskAssigned, TaskFinished, TaskQueued
-from zscrape.errors import NotFound
+from zscrape.errors.requests import NotFound
 from zscrape.gateway.asked import Asked, Questions
 from zscrape.model import Outcome, OutcomeCode, Pin, RunSpec
 from zscrape.wire import Ask, Tell

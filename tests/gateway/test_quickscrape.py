@@ -12,7 +12,7 @@ import pytest
 from tests.gateway.conftest import KEY, until
 from tests.gateway.loop_router import hold
 from zscrape.core.bucket import Rate
-from zscrape.errors import KeyRevoked
+from zscrape.errors.requests import KeyRevoked
 from zscrape.gateway.app import HttpPolicy
 from zscrape.gateway.ratelimits import LocalLimiter
 from zscrape.gateway.shield import ShieldPolicy

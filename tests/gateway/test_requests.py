@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from zscrape.core.nesting import depth_of
-from zscrape.errors import MalformedJson
+from zscrape.errors.requests import MalformedJson
 from zscrape.gateway.faults import FieldFault, read_fault
 from zscrape.gateway.requests import check_depth, decode_task
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from zscrape.errors import InvalidRequest
+from zscrape.errors.requests import InvalidRequest
 from zscrape.gateway.asked import Asked
 from zscrape.gateway.outbound import Outbound
 from zscrape.gateway.robots import KEPT_S, RETRIED_S, RobotsFiles

@@ -12,7 +12,7 @@ import pytest
 
 from tests.gateway.conftest import LIMIT_S, Gateway, until
 from tests.gateway.loop_router import ending, hold
-from zscrape.errors import StorageFull
+from zscrape.errors.storage import StorageFull
 from zscrape.gateway.plans import KeptSchedule, encode_kept
 from zscrape.gateway.schedulebody import ScheduleRequest
 from zscrape.model import OutcomeCode, TaskSpec, TaskState

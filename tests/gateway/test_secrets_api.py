@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from zscrape.config import SettingError
-from zscrape.errors import NotFound, SecretDenied, SecretsSealed
+from zscrape.errors.requests import NotFound
+from zscrape.errors.scripts import SecretDenied
+from zscrape.errors.storage import SecretsSealed
 from zscrape.gateway.sealing import make_sealer, read_sealer
 from zscrape.gateway.vault import Vault
 from zscrape.model import Pin, RunSpec

@@ -10,7 +10,7 @@ import pytest
 
 from tests.gateway.conftest import KEY, Gateway
 from tests.gateway.test_keys_api import make_key, with_key
-from zscrape.errors import CrossSite, LockedOut, LoginInvalid, Unauthorized
+from zscrape.errors.requests import CrossSite, LockedOut, LoginInvalid, Unauthorized
 from zscrape.gateway.access import Access
 from zscrape.gateway.clients import Client
 from zscrape.gateway.guesses import FREE_COUNT

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from zscrape.errors import InvalidRequest
+from zscrape.errors.requests import InvalidRequest
 from zscrape.gateway import sites
 from zscrape.gateway.asked import Asked
 from zscrape.gateway.siteledger import LocalLedger

@@ -10,7 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from zscrape.errors import InvalidRequest, SecretsSealed, SessionDenied
+from zscrape.errors.requests import InvalidRequest
+from zscrape.errors.scripts import SessionDenied
+from zscrape.errors.storage import SecretsSealed
 from zscrape.gateway.asked import Asked
 from zscrape.gateway.remembering import Remembering, remember
 from zscrape.gateway.sessionbody import Cookie, SessionRequest

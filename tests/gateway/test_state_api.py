@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from zscrape.errors import InvalidRequest, StateFull
+from zscrape.errors.requests import InvalidRequest, StateFull
 from zscrape.gateway import scriptstate
 from zscrape.gateway.asked import Asked
 from zscrape.gateway.remembering import remember

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zscrape.errors import TableTooLarge
+from zscrape.errors.requests import TableTooLarge
 from zscrape.gateway.tables import Names, as_csv, as_xlsx, chosen, csv_line
 
 

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from zscrape.config import SettingError
-from zscrape.errors import HomeInUse, StorageCorrupt, StorageNewer
+from zscrape.errors.storage import HomeInUse, StorageCorrupt, StorageNewer
 from zscrape.ops.backup import back_up_home, inspect, restore_home
 from zscrape.ops.blobcopies import Copied
 from zscrape.store.blobs import FileBlobs

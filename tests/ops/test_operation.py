@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.ops.standard import summary_of
-from zscrape.errors import NotFound, RunHeld
+from zscrape.errors.requests import NotFound, RunHeld
 from zscrape.ops.operation import Operation, Standard
 from zscrape.ops.runlock import RunLock, lock_key
 from zscrape.ops.summary import Gates, TargetEnd

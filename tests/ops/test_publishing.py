@@ -10,8 +10,8 @@ import pytest
 
 from tests.scripts.folders import write_script
 from zscrape.config import RepositorySettings, Settings
-from zscrape.errors import (
-    ConfigError,
+from zscrape.errors import ConfigError
+from zscrape.errors.scripts import (
     EntryPointInvalid,
     IntegrityFailure,
     ManifestInvalid,

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from zscrape.errors import CapsuleUnusable, NotRecorded
+from zscrape.errors.scripts import CapsuleUnusable, NotRecorded
 from zscrape.ops.replay import (
     Exchange,
     Recording,

@@ -8,7 +8,7 @@ import pytest
 
 from tests.scripts.folders import write_script
 from zscrape.config import RepositorySettings, Settings
-from zscrape.errors import ScriptNotFound, VersionNotFound
+from zscrape.errors.scripts import ScriptNotFound, VersionNotFound
 from zscrape.ops.publishing import sign_folder
 from zscrape.ops.verifying import Verdict, verify_folder, verify_repositories
 from zscrape.scripts.signing import SigningKey, new_key_pair

@@ -12,7 +12,7 @@ import pytest
 
 from zscrape.runtime import channel as frames, child, limits, rehearsal
 from zscrape.runtime.channel import Channel
-from zscrape.runtime.context import Said
+from zscrape.runtime.said import Said
 
 _REQUEST = frames.REQUEST + b"request"
 _FRAME = len(_REQUEST).to_bytes(4, "big") + _REQUEST

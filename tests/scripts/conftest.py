@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from zscrape.config import RepositorySettings
 from zscrape.scripts import fingerprint
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.directory import DirectoryRepository
+
+if TYPE_CHECKING:
+    from tests.scripts.s3_servers import S3Server
+    from zscrape.scripts.s3 import S3Source
 
 
 @pytest.fixture
@@ -58,3 +64,32 @@ def certificate(tmp_path: Path) -> Path:
     with place.open("ab") as file:
         file.write((tmp_path / "key.pem").read_bytes())
     return place
+
+
+@pytest.fixture
+async def open_source(
+    server: S3Server, request: pytest.FixtureRequest
+) -> AsyncIterator[Callable[..., S3Source]]:
+    """Open sources of a bucket, addressed as the test's module says; each is closed at the end."""
+    from tests.scripts.s3_servers import ACCESS_KEY, SECRET_KEY  # boto3: few tests need it
+    from zscrape.scripts.s3 import S3Source
+
+    opened: list[S3Source] = []
+
+    def open_one(**fields: object) -> S3Source:
+        settings = {
+            "type": "s3",
+            "bucket": server.bucket,
+            "endpoint_url": server.url,
+            "access_key": ACCESS_KEY,
+            "secret_key": SECRET_KEY,
+            "addressing": getattr(request.module, "ADDRESSING", "auto"),
+            "timeout_s": 5.0,
+            **fields,
+        }
+        opened.append(S3Source(RepositorySettings(**settings)))  # type: ignore[arg-type]
+        return opened[-1]
+
+    yield open_one
+    for each in opened:
+        await each.close()

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tests.scripts.folders import write_script
-from zscrape.errors import FilesInvalid
+from zscrape.errors.scripts import FilesInvalid
 from zscrape.scripts.archive import (
     ARCHIVE_SIZE_LIMIT_BYTES,
     is_archive,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.scripts.folders import manifest, wait_for_the_clock
-from zscrape.errors import FilesInvalid, IntegrityFailure, VersionNotFound
+from zscrape.errors.scripts import FilesInvalid, IntegrityFailure, VersionNotFound
 from zscrape.model import Pin
 from zscrape.scripts.bundle import pack
 from zscrape.scripts.cache import Evicted, ScriptCache
@@ -133,7 +133,7 @@ async def test_a_process_that_holds_its_turn_too_long_is_passed_by(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A frozen process costs the others a wait and a fetch of their own."""
-    monkeypatch.setattr("zscrape.scripts.cache._TURN_LIMIT_S", 0.05)
+    monkeypatch.setattr("zscrape.scripts.fetchturns._LIMIT_S", 0.05)
     frozen, source = Source(None), Source(pack(FILES))
     frozen.is_open.clear()
     held = asyncio.create_task(ScriptCache(tmp_path / "shared").ensure(PIN, frozen.fetch))

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.scripts.folders import manifest, write_script
-from zscrape.errors import (
+from zscrape.errors.requests import ParamsInvalid
+from zscrape.errors.scripts import (
     EntryPointInvalid,
     FilesInvalid,
     IntegrityFailure,
     ManifestInvalid,
-    ParamsInvalid,
     RepositoryUnavailable,
     ScriptNotFound,
     SignatureInvalid,

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from zscrape.errors import ConfigError, NotFound
+from zscrape.errors import ConfigError
+from zscrape.errors.requests import NotFound
 from zscrape.scripts.channels import Channels, is_channel_name
 
 

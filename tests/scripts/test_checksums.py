@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.scripts.folders import manifest
-from zscrape.errors import IntegrityFailure
+from zscrape.errors.scripts import IntegrityFailure
 from zscrape.scripts.checksums import checksums_of, require_checksums
 from zscrape.scripts.digest import ScriptFile, file_digest
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
-from zscrape.errors import FilesInvalid
+from zscrape.errors.scripts import FilesInvalid
 from zscrape.scripts.bundle import pack, unpack
 from zscrape.scripts.digest import ScriptFile, path_fault, tree_digest, tree_problems
 

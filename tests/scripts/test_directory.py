@@ -10,7 +10,8 @@ import pytest
 
 from tests.scripts.folders import manifest, wait_for_the_clock, write_script
 from zscrape.config import RepositorySettings
-from zscrape.errors import ConfigError, FilesInvalid, ManifestInvalid, RepositoryUnavailable
+from zscrape.errors import ConfigError
+from zscrape.errors.scripts import FilesInvalid, ManifestInvalid, RepositoryUnavailable
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.directory import DirectoryRepository
 from zscrape.scripts.repository import open_repository

@@ -16,7 +16,7 @@ import pytest
 
 from tests.scripts.git_server import ENVIRON, GitServer, Upstream, git
 from zscrape.config import RepositorySettings
-from zscrape.errors import FilesInvalid, RepositoryUnavailable, VersionExists
+from zscrape.errors.scripts import FilesInvalid, RepositoryUnavailable, VersionExists
 from zscrape.scripts.digest import ScriptFile, tree_digest
 from zscrape.scripts.git import GitSource, publish
 from zscrape.scripts.git.tags import VersionTag, read_tag

@@ -12,7 +12,7 @@ import pytest
 
 from tests.scripts.git_server import GitServer, Upstream
 from zscrape.config import RepositorySettings
-from zscrape.errors import RepositoryUnavailable
+from zscrape.errors.scripts import RepositoryUnavailable
 from zscrape.scripts import redirects
 from zscrape.scripts.git import GitSource
 

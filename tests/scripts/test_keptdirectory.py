@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.scripts.folders import write_script
-from zscrape.errors import RepositoryUnavailable, ScriptNotFound
+from zscrape.errors.scripts import RepositoryUnavailable, ScriptNotFound
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.keptdirectory import KeptDirectory

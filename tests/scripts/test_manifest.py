@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tests.scripts.folders import manifest
-from zscrape.errors import ManifestInvalid
+from zscrape.errors.scripts import ManifestInvalid
 from zscrape.model import Expect, Limits, OutcomeCode, Overlap, Pin, RetryPolicy, SiteBudget
 from zscrape.scripts.manifest import (
     ManifestDefaults,

@@ -12,7 +12,8 @@ import pytest
 from tests.scripts.folders import manifest, write_script
 from tests.scripts.git_server import Upstream, git
 from zscrape.config import RepositorySettings
-from zscrape.errors import ConfigError, PublishFailed, VersionExists
+from zscrape.errors import ConfigError
+from zscrape.errors.scripts import PublishFailed, VersionExists
 from zscrape.messages import text
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from zscrape.errors import FilesInvalid, RepositoryUnavailable, ScriptNotFound
+from zscrape.errors.scripts import FilesInvalid, RepositoryUnavailable, ScriptNotFound
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.digest import ScriptFile, tree_digest

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 from packaging.requirements import Requirement
 
-from zscrape.errors import FilesInvalid, ManifestInvalid
+from zscrape.errors.scripts import FilesInvalid, ManifestInvalid
 from zscrape.model import RunSpec
 from zscrape.scripts.digest import ScriptFile
 from zscrape.scripts.script import build_script

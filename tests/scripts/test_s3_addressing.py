@@ -3,47 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 
 from tests.scripts.s3_servers import (
-    ACCESS_KEY,
-    SECRET_KEY,
     VIRTUAL_HOST,
     S3Server,
 )
-from zscrape.config import RepositorySettings
-from zscrape.errors import RepositoryUnavailable
+from zscrape.errors.scripts import RepositoryUnavailable
 from zscrape.scripts.digest import ScriptFile, tree_digest
 from zscrape.scripts.s3 import S3Source, publish
 
 Opener = Callable[..., S3Source]
 ADDRESSING = "virtual"
-
-
-@pytest.fixture
-async def open_source(server: S3Server) -> AsyncIterator[Opener]:
-    """Open sources; each is closed at the end."""
-    opened: list[S3Source] = []
-
-    def open_one(**fields: object) -> S3Source:
-        settings = {
-            "type": "s3",
-            "bucket": server.bucket,
-            "endpoint_url": server.url,
-            "access_key": ACCESS_KEY,
-            "secret_key": SECRET_KEY,
-            "addressing": "virtual",
-            "timeout_s": 5.0,
-            **fields,
-        }
-        opened.append(S3Source(RepositorySettings(**settings)))  # type: ignore[arg-type]
-        return opened[-1]
-
-    yield open_one
-    for each in opened:
-        await each.close()
 
 
 async def test_a_bucket_is_reached_by_its_own_host_name(

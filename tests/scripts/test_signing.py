@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from tests.scripts.folders import manifest
-from zscrape.errors import ConfigError, IntegrityFailure, ManifestInvalid, SignatureInvalid
+from zscrape.errors import ConfigError
+from zscrape.errors.scripts import IntegrityFailure, ManifestInvalid, SignatureInvalid
 from zscrape.messages import CATALOGUE
 from zscrape.scripts.digest import ScriptFile, file_digest
 from zscrape.scripts.script import build_script

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.scripts.folders import write_script
-from zscrape.errors import FilesInvalid
+from zscrape.errors.scripts import FilesInvalid
 from zscrape.scripts.digest import tree_digest
 from zscrape.scripts.tree import read_tree
 

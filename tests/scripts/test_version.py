@@ -7,7 +7,7 @@ import itertools
 import pytest
 from hypothesis import given, strategies as st
 
-from zscrape.errors import VersionInvalid
+from zscrape.errors.scripts import VersionInvalid
 from zscrape.scripts.version import VersionRequest, newest_first, parse_version
 
 # SemVer 2.0.0, section 11, in ascending order.

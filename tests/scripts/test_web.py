@@ -33,7 +33,7 @@ from tests.scripts.web_server import (
     status,
 )
 from zscrape.config import RepositorySettings
-from zscrape.errors import FilesInvalid, RepositoryUnavailable
+from zscrape.errors.scripts import FilesInvalid, RepositoryUnavailable
 from zscrape.scripts import redirects
 from zscrape.scripts.archive import write_tar_gz
 from zscrape.scripts.cache import ScriptCache

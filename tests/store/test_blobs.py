@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from zscrape.errors import BlobDamaged, BlobMissing
+from zscrape.errors.storage import BlobDamaged, BlobMissing
 from zscrape.store.blobs import PIECE_BYTES, FileBlobs, new_blob
 
 CONTENT = os.urandom(3 * PIECE_BYTES + 17)

@@ -14,10 +14,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
-from zscrape.errors import (
+from zscrape.errors import StorageError
+from zscrape.errors.storage import (
     HomeInUse,
     StorageCorrupt,
-    StorageError,
     StorageFull,
     StorageLocked,
     StorageNewer,

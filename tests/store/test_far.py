@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from zscrape.errors import BlobDamaged, BlobMissing, ZscrapeError
+from zscrape.errors import ZscrapeError
+from zscrape.errors.storage import BlobDamaged, BlobMissing
 from zscrape.model import Outcome, OutcomeCode, TaskState
 from zscrape.store import behind
 from zscrape.store.blobs import Blob, FileBlobs

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from tests.postgres import Server
-from zscrape.errors import LeaseLost
+from zscrape.errors.storage import LeaseLost
 from zscrape.store.gateways import GatewayLease
 from zscrape.store.postgres import PostgresDatabase, open_database
 from zscrape.store.sql import SqlTaskStore

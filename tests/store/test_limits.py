@@ -8,7 +8,7 @@ import pytest
 
 from tests.postgres import Server
 from zscrape.core.bucket import Rate
-from zscrape.errors import StorageFailed
+from zscrape.errors.storage import StorageFailed
 from zscrape.gateway.ratelimits import LocalLimiter
 from zscrape.gateway.sharedlimits import LimitSharing, SharedBuckets
 from zscrape.store.gateways import GatewayLease

@@ -15,13 +15,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
 from tests.postgres import Server
-from zscrape.errors import (
-    LeaseLost,
-    PostgresEncoding,
-    StorageError,
-    StorageNewer,
-    StorageUnavailable,
-)
+from zscrape.errors import StorageError
+from zscrape.errors.storage import LeaseLost, PostgresEncoding, StorageNewer, StorageUnavailable
 from zscrape.store import behind
 from zscrape.store.newest import HEAD
 from zscrape.store.postgres import PostgresDatabase, look_at_server, open_database

@@ -5,20 +5,24 @@ from __future__ import annotations
 import base64
 import json
 import os
+import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.scripts.s3_servers import ACCESS_KEY, SECRET_KEY, S3Server
-from zscrape.errors import BlobDamaged, BlobMissing, BlobUnavailable, ZscrapeError
+from zscrape.buckets import Bucket
+from zscrape.errors import ZscrapeError
+from zscrape.errors.storage import BlobDamaged, BlobMissing, BlobUnavailable
 from zscrape.model import Outcome, OutcomeCode, TaskState
 from zscrape.store.blobs import PIECE_BYTES, new_blob
 from zscrape.store.database import Database
 from zscrape.store.far import Far, FarPolicy
-from zscrape.store.s3blobs import Bucket, S3Blobs
+from zscrape.store.s3blobs import S3Blobs
 from zscrape.store.sql import SqlTaskStore
 from zscrape.store.tasks import TaskRow
 
@@ -100,6 +104,37 @@ def test_a_bucket_that_cannot_be_used(place: Callable[..., S3Blobs], fields: Any
     assert caught.value.place == blobs.place
     assert caught.value.reason
     assert SECRET_KEY not in str(caught.value)
+
+
+class _Elsewhere(BaseHTTPRequestHandler):
+    """A service that sends every question to another region."""
+
+    def do_PUT(self) -> None:
+        body = b"<Error><Code>PermanentRedirect</Code><Message>no</Message></Error>"
+        self.send_response(301)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_HEAD(self) -> None:
+        self.do_PUT()
+
+    def log_message(self, *_: object) -> None:
+        """Nobody reads it."""
+
+
+def test_a_bucket_of_another_region(place: Callable[..., S3Blobs]) -> None:
+    """A service that only ever points elsewhere is told, too, and not asked without end."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Elsewhere) as service:
+        serving = threading.Thread(target=service.serve_forever)
+        serving.start()
+        blobs = place(endpoint_url=f"http://127.0.0.1:{service.server_port}")
+        with pytest.raises(BlobUnavailable) as caught:
+            blobs.put(new_blob(b"x"), b"x")
+        service.shutdown()
+        serving.join()
+
+    assert caught.value.reason
 
 
 @pytest.mark.parametrize("is_there", [True, False])

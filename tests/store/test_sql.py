@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from zscrape.errors import StorageError, StorageReadOnly, TaskDamaged
+from zscrape.errors import StorageError
+from zscrape.errors.storage import StorageReadOnly, TaskDamaged
 from zscrape.model import Outcome, OutcomeCode, Pin, RunSpec, TaskSpec, TaskState
 from zscrape.store import behind, live
 from zscrape.store.database import Database, connect

@@ -22,7 +22,7 @@ import pytest_asyncio
 
 from tests.wheels import KIT_WHEELS, make_wheel, repack
 from tests.worker.conftest import until
-from zscrape.errors import EnvironmentFailed
+from zscrape.errors.scripts import EnvironmentFailed
 from zscrape.model import Pin, RunSpec
 from zscrape.worker import interpreters
 from zscrape.worker.environments import (

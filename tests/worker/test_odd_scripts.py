@@ -148,7 +148,7 @@ RAISED = {
         "told",
     ),
     "a forged end": (
-        "def run():\n    from zscrape.runtime.context import Ended\n"
+        "def run():\n    from zscrape.runtime.said import Ended\n"
         "    raise Ended('blocked', odd=object())",
         "Ended",
     ),

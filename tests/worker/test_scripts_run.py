@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.worker.conftest import Stage
-from zscrape.errors import IntegrityFailure, RepositoryUnavailable
+from zscrape.errors.scripts import IntegrityFailure, RepositoryUnavailable
 from zscrape.model import Limits, OutcomeCode
 from zscrape.wire import Tell
 

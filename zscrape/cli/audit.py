@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from zscrape.cli.export import deliver, form_of
+from zscrape.cli.export import deliver, export_options, form_of
 from zscrape.cli.remote import open_client, remote_options
 from zscrape.cli.selecting import moment_of
 from zscrape.cli.terminal import Terminal
@@ -64,14 +64,7 @@ def list_audit(
 
 @verb(
     "export",
-    Flag(
-        ["--format", "form"], type=click.Choice(["jsonl", "csv"]), help="cli.option.export_format"
-    ),
-    Flag(
-        ["--output", "-o"],
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="cli.option.export_output",
-    ),
+    *export_options(),
     *_filters(),
     *remote_options(),
     help_key="cli.audit.export",

@@ -22,7 +22,8 @@ def doctor(
     """Check this machine, this home folder and this gateway, or show the settings."""
     settings = read_settings(None if config_file is None else Path(config_file), home=home)
     terminal = Terminal.now()
-    from zscrape.ops.doctor import effective, examine
+    from zscrape.ops.doctor import examine
+    from zscrape.ops.effective import effective
 
     if shows_settings:
         rows = effective(settings)

@@ -1,4 +1,4 @@
-"""`tasks export`."""
+"""`tasks export`, and what all exports share."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from typing import Any
 import click
 
 from zscrape.cli.remote import open_client, remote_options
-from zscrape.cli.selecting import moment_of
+from zscrape.cli.selecting import filter_options, moment_of
 from zscrape.cli.terminal import Terminal
 from zscrape.cli.verbs import OK, Flag, verb
 from zscrape.errors import ConfigError
-from zscrape.model import TaskState
+
+
+def export_options() -> list[click.Parameter]:
+    """Options of verbs that write rows to a file or to standard output."""
+    return [
+        Flag(
+            ["--format", "form"],
+            type=click.Choice(["jsonl", "csv"]),
+            help="cli.option.export_format",
+        ),
+        Flag(
+            ["--output", "-o"],
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="cli.option.export_output",
+        ),
+    ]
 
 
 @verb(
     "export",
-    Flag(
-        ["--format", "form"], type=click.Choice(["jsonl", "csv"]), help="cli.option.export_format"
-    ),
-    Flag(
-        ["--output", "-o"],
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="cli.option.export_output",
-    ),
-    Flag(
-        ["--status"],
-        multiple=True,
-        type=click.Choice([str(state) for state in TaskState]),
-        help="cli.option.status",
-    ),
-    Flag(["--script"], help="cli.option.script"),
-    Flag(["--origin"], help="cli.option.origin"),
-    Flag(["--since"], help="cli.option.since"),
+    *export_options(),
+    *filter_options(),
     Flag(["--limit"], type=click.IntRange(min=1), help="cli.option.export_limit"),
     Flag(["--data", "has_data"], is_flag=True, help="cli.option.export_data"),
     *remote_options(),

@@ -1,15 +1,34 @@
-"""Moments in options that choose among tasks."""
+"""Options that choose among tasks, and the moments in them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from zscrape.cli.verbs import UsageFault
+import click
+
+from zscrape.cli.verbs import Flag, UsageFault
+from zscrape.model import TaskState
 
 _SPAN = re.compile(r"(\d+)([smhd])")
 _SPAN_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def filter_options(states: Iterable[TaskState] = TaskState) -> list[click.Parameter]:
+    """Options that choose among tasks in any of these states."""
+    return [
+        Flag(
+            ["--status"],
+            multiple=True,
+            type=click.Choice([str(state) for state in states]),
+            help="cli.option.status",
+        ),
+        Flag(["--script"], help="cli.option.script"),
+        Flag(["--origin"], help="cli.option.origin"),
+        Flag(["--since"], help="cli.option.since"),
+    ]
 
 
 def moment_of(since: str, now: datetime | None = None) -> str:

@@ -10,7 +10,7 @@ import click
 from zscrape.cli.live import Live, local_time, log_line
 from zscrape.cli.remote import open_client, remote_options
 from zscrape.cli.result import show_data, show_error
-from zscrape.cli.selecting import age, moment_of
+from zscrape.cli.selecting import age, filter_options, moment_of
 from zscrape.cli.terminal import Terminal, show as cell
 from zscrape.cli.verbs import FAILED, INVALID, OK, SOME_FAILED, Flag, UsageFault, verb
 from zscrape.client import ClientError, Document
@@ -28,15 +28,7 @@ _MOMENTS: Final = ("created_at", "started_at", "finished_at", "next_retry_at")
 
 @verb(
     "list",
-    Flag(
-        ["--status"],
-        multiple=True,
-        type=click.Choice([str(state) for state in TaskState]),
-        help="cli.option.status",
-    ),
-    Flag(["--script"], help="cli.option.script"),
-    Flag(["--origin"], help="cli.option.origin"),
-    Flag(["--since"], help="cli.option.since"),
+    *filter_options(),
     Flag(["--limit"], type=click.IntRange(1, 1000), default=20, help="cli.option.limit"),
     Flag(["--cursor"], help="cli.option.cursor"),
     *remote_options(),
@@ -156,15 +148,7 @@ def logs(terminal: Terminal, task_id: str, follow: bool, **where: Any) -> int:
 @verb(
     "cancel",
     click.Argument(["task_ids"], nargs=-1),
-    Flag(
-        ["--status"],
-        multiple=True,
-        type=click.Choice([str(state) for state in TaskState if not state.is_final]),
-        help="cli.option.status",
-    ),
-    Flag(["--script"], help="cli.option.script"),
-    Flag(["--origin"], help="cli.option.origin"),
-    Flag(["--since"], help="cli.option.since"),
+    *filter_options(state for state in TaskState if not state.is_final),
     Flag(["--all", "is_all"], is_flag=True, help="cli.option.all_live"),
     Flag(
         ["--limit"], type=click.IntRange(1, 10_000), default=1_000, help="cli.option.limit_changed"

@@ -86,7 +86,7 @@ def connection_options(gateway: Gateway, lang: str) -> dict[str, Any]:
     return {
         "base_url": gateway.url,
         "headers": headers,
-        # Loading certificate authorities takes 87 ms, which a plain address has no use for.
+        # Loading certificate authorities takes long, and a plain address has no use for them.
         "verify": _trust(gateway.certificate) if is_tls else ssl.SSLContext(_CLIENT_TLS),
         # A proxy meant for the internet cannot reach this machine's own loopback.
         "trust_env": not is_loopback(urlsplit(gateway.url).hostname or ""),

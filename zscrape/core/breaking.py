@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from zscrape.core.entities import Lock
 from zscrape.core.lives import Lives
-from zscrape.errors import NotFound
-from zscrape.model import LockSnapshot, Outcome, OutcomeCode
+from zscrape.core.snapshots import LockSnapshot
+from zscrape.errors.requests import NotFound
+from zscrape.model import Outcome, OutcomeCode
 
 
 def locks(lives: Lives, *, now: float) -> list[LockSnapshot]:

@@ -19,6 +19,7 @@ from math import inf, nextafter
 from typing import Any, Final
 
 from zscrape.core import breaking, invariants, patience, report, restoring
+from zscrape.core.beats import Beats
 from zscrape.core.effects import (
     DispatcherEffect,
     GiveScript,
@@ -31,19 +32,18 @@ from zscrape.core.entities import Task, Worker
 from zscrape.core.history import History
 from zscrape.core.lives import Lives
 from zscrape.core.membership import Membership
+from zscrape.core.snapshots import Explanation, LockSnapshot, Snapshot
 from zscrape.core.storenotes import StoreNotes
 from zscrape.core.task import Place
-from zscrape.errors import Draining, NotFound
+from zscrape.errors.refusals import Draining
+from zscrape.errors.requests import NotFound
 from zscrape.model import (
     Attempt,
-    Explanation,
     HeartbeatPolicy,
-    LockSnapshot,
     Outcome,
     OutcomeCode,
     QueuePolicy,
     RunSpec,
-    Snapshot,
     TaskId,
     TaskSpec,
     WorkerId,
@@ -90,12 +90,9 @@ class Dispatcher:
     ) -> None:
         self._lives = Lives(heartbeat=heartbeat, policy=queue)
         self._store_notes = StoreNotes(self._lives, beat_interval_s=heartbeat.interval_s)
+        self._beats = Beats(self._lives, self._store_notes, boot=boot, heartbeat=heartbeat)
         self._members = Membership(
-            self._lives,
-            self._store_notes,
-            gateway_id=gateway_id,
-            boot=boot,
-            heartbeat=heartbeat,
+            self._lives, self._beats, gateway_id=gateway_id, boot=boot, heartbeat=heartbeat
         )
         self._pool = self._lives.pool
         self._lost_after_s = heartbeat.lost_after_s
@@ -345,7 +342,7 @@ class Dispatcher:
             self._members.look(now)
         self._overdue(now, now)
         self._store_notes.tick(now)
-        self._members.beat(now)
+        self._beats.tell(now)
         return self._flush(now)
 
     def _overdue(self, by: float, now: float) -> None:
@@ -370,8 +367,7 @@ class Dispatcher:
         """
         at = self._lives.deadlines.next_at
         if self._pool.workers:
-            members = self._members
-            at = min(at, members.next_beat_at, members.next_look_at, self._store_notes.next_at)
+            at = min(at, self._beats.next_at, self._members.next_look_at, self._store_notes.next_at)
         return None if at == inf else at
 
     # ---- what is told ----------------------------------------------------------------
@@ -525,7 +521,7 @@ class Dispatcher:
         lives = self._lives
         if lives.freed or lives.ready:
             lives.assign(now)
-        if lives.waiting and not self._members.has_urged:
-            self._members.urge(now)
+        if lives.waiting and not self._beats.has_urged:
+            self._beats.urge(now)
         out, lives.out = lives.out, []
         return out

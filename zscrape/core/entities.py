@@ -12,17 +12,9 @@ from typing import TypeAlias
 
 from msgspec import Struct, field
 
+from zscrape.core.snapshots import WorkerStatus
 from zscrape.core.task import IN_FLIGHT, MOVES, Place
-from zscrape.model import (
-    Attempt,
-    Load,
-    OutcomeCode,
-    TaskId,
-    TaskSpec,
-    WorkerFacts,
-    WorkerId,
-    WorkerStatus,
-)
+from zscrape.model import Attempt, Load, OutcomeCode, TaskId, TaskSpec, WorkerFacts, WorkerId
 
 # Load is told apart this finely; finer would only reshuffle workers that are equally busy.
 LOAD_LEVEL_COUNT = 64

@@ -30,7 +30,7 @@ from zscrape.core.pool import Pool
 from zscrape.core.queue import Queue
 from zscrape.core.task import Place
 from zscrape.core.turns import Turns
-from zscrape.errors import ClientQueueFull, QueueFull
+from zscrape.errors.refusals import ClientQueueFull, QueueFull
 from zscrape.model import (
     HeartbeatPolicy,
     Outcome,

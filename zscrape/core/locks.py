@@ -7,7 +7,7 @@ attempt may still run: what a lock forbids is two attempts at once.
 from __future__ import annotations
 
 from zscrape.core.entities import Lock, Task
-from zscrape.errors import LockHeld
+from zscrape.errors.requests import LockHeld
 from zscrape.model import LockRequest, Overlap, TaskId
 
 

@@ -6,16 +6,15 @@ from math import inf
 
 from zscrape.core import restoring
 from zscrape.core.admission import hello_fault, warm_fits
+from zscrape.core.beats import Beats
 from zscrape.core.effects import Ignored, Send, WorkerJoined, WorkerLost, WorkerSuspected
 from zscrape.core.entities import BROWSER_TAG, Leftover, Worker
 from zscrape.core.lives import Lives
-from zscrape.core.storenotes import StoreNotes
 from zscrape.core.task import Place
 from zscrape.model import Attempt, HeartbeatPolicy, WorkerId
 from zscrape.wire import (
     PROTOCOL,
     Cancel,
-    GatewayHeartbeat,
     Goodbye,
     Heartbeat,
     Hello,
@@ -28,17 +27,6 @@ from zscrape.wire import (
 # Sessions of a worker that are remembered as replaced, so that two processes with one
 # worker id do not push each other out for ever.
 _PAST_SESSION_COUNT = 8
-# A worker is late that was not heard for so many intervals: one, and room for the way.
-_LATE_BEATS = 1.5
-# So many workers are told at once that this gateway lives; a fleet in parts, so far apart.
-_PART_COUNT = 64
-_PART_GAP_S = 0.05
-# While no task is open nobody waits behind their answers: so many parts are told together, a
-# thousand workers at once. Each burst begins with cold caches, which costs a gateway more than all
-# that it does with a beat: in one burst instead of four they take 0.81 of its thread's time.
-_PARTS_AT_REST_COUNT = 16
-# Workers lose patience with a gateway after as few as two intervals.
-_LONGEST_GAP_BEATS = 1.25
 
 
 class Membership:
@@ -47,27 +35,20 @@ class Membership:
     def __init__(
         self,
         lives: Lives,
-        store_notes: StoreNotes,
+        beats: Beats,
         *,
         gateway_id: str,
         boot: str,
         heartbeat: HeartbeatPolicy,
     ) -> None:
         self._lives = lives
-        self._store_notes = store_notes
+        self._beats = beats
         self._pool = lives.pool
         self._gateway_id = gateway_id
         self._boot = boot
         self._heartbeat = heartbeat
         self._lost_after_s = heartbeat.lost_after_s
-        self.next_beat_at = 0.0  # meaningful while any worker is known
-        self.next_look_at = inf  # when one of them may be silent for too long
-        self._round_at = 0.0
-        self._to_tell: list[Worker] = []  # in this round of beats
-        self._part_count = _PART_COUNT  # of them are told at once
-        self._most_parts = 1  # of this round
-        self._is_urgent = False  # the next round tells all at once
-        self.has_urged = False  # workers know, or need not know, that tasks wait
+        self.next_look_at = inf  # when one of the workers may be silent for too long
 
     # ---- joining -------------------------------------------------------
 
@@ -128,7 +109,7 @@ class Membership:
 
     def _know(self, worker: Worker, now: float) -> None:
         if not self._pool.workers:
-            self.next_beat_at = now + self._heartbeat.interval_s
+            self._beats.begin(now)
         self._pool.workers[worker.id] = worker
         worker.told_at = now
         worker.expires_at = now + self._lost_after_s
@@ -351,72 +332,6 @@ class Membership:
         worker = self._pool.workers.get(worker_id)
         if worker is not None:
             self._lose(worker, "revoked", now)
-
-    def beat(self, now: float) -> None:
-        """Tell every worker that this gateway lives, when it is time; suspects too.
-
-        To a suspect it is the probe that finds out whether the connection is broken. Workers
-        answer, so a large fleet is told in parts: each is heard as one burst, and none of them
-        keeps what others say waiting for long.
-        """
-        if not self._pool.workers or self.next_beat_at > now:
-            return
-        if not self._to_tell:
-            self._begin_round(now)
-        interval_s = self._heartbeat.interval_s
-        together_count = 1 if self._lives.tasks else _PARTS_AT_REST_COUNT
-        count, gap_s = self._part_count * together_count, _PART_GAP_S * together_count
-        late_before = now + gap_s - _LONGEST_GAP_BEATS * interval_s
-        while count < len(self._to_tell) and self._to_tell[count].told_at < late_before:
-            count += 1
-        told, self._to_tell = self._to_tell[:count], self._to_tell[count:]
-        if self._to_tell:
-            self.next_beat_at += gap_s
-        else:
-            self.next_beat_at = self._round_at + interval_s
-        queued_count = len(self._lives.waiting)
-        out = self._lives.out
-        late_at = now - _LATE_BEATS * interval_s
-        for worker in told:
-            worker.told_at = now
-            if worker.peer and self._pool.workers.get(worker.id) is worker:
-                self._lives.missed_beat_count += worker.heard_at < late_at
-                beat = GatewayHeartbeat(
-                    self._boot, worker.beat_seq, queued_count, worker.is_draining
-                )
-                self._store_notes.tell(worker)  # right before: the two leave together
-                out.append(Send(worker.peer, beat))
-
-    def _begin_round(self, now: float) -> None:
-        self._round_at = self.next_beat_at = now
-        self._to_tell = sorted(self._pool.workers.values(), key=lambda worker: worker.told_at)
-        most = max(1, int(self._heartbeat.interval_s / _PART_GAP_S))
-        # After all were told at once, none is to wait for its turn among many parts.
-        self._most_parts = 1 if self._is_urgent else min(most, self._most_parts + max(1, most // 5))
-        self._part_count = max(_PART_COUNT, -(-len(self._to_tell) // self._most_parts))
-        self._is_urgent = False
-        self._weigh_claims(now)
-        self.has_urged = bool(self._lives.waiting)
-
-    def _weigh_claims(self, now: float) -> None:
-        """Ask again for attempts of other gateways, and give up those of which nothing is heard."""
-        for task, until in [*self._lives.claims.items()]:
-            worker = task.worker
-            if worker is not None and until <= now:
-                self._lives.detach(task, worker)
-                self._lives.lose(task, may_run=True, now=now)
-        if self._lives.claims:
-            for worker in self._pool.workers.values():
-                self._lives.ask_for(worker)
-
-    def urge(self, now: float) -> None:
-        """Tell at once that tasks wait, if a worker could give this gateway more of its slots."""
-        self.has_urged = True
-        workers = self._pool.workers.values()
-        if any(worker.limit < worker.slots and not worker.is_leaving for worker in workers):
-            self.next_beat_at = now
-            self._to_tell.clear()
-            self._is_urgent = True
 
     # ---- small parts -----------------------------------------------------------------
 

@@ -7,8 +7,9 @@ from typing import TypeAlias
 from zscrape.core import patience
 from zscrape.core.entities import Demand, Task, Worker
 from zscrape.core.lives import Lives
+from zscrape.core.snapshots import Explanation, Snapshot, WorkerSnapshot, WorkerStatus
 from zscrape.core.task import Place
-from zscrape.model import Explanation, Snapshot, TaskId, WorkerSnapshot, WorkerStatus
+from zscrape.model import TaskId
 
 Fields: TypeAlias = dict[str, str | int | float]
 

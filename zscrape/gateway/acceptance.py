@@ -9,14 +9,10 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from zscrape.errors import (
-    Draining,
-    IdempotencyConflict,
-    LockHeld,
-    ScriptError,
-    StorageLocked,
-    ZscrapeError,
-)
+from zscrape.errors import ScriptError, ZscrapeError
+from zscrape.errors.refusals import Draining
+from zscrape.errors.requests import IdempotencyConflict, LockHeld
+from zscrape.errors.storage import StorageLocked
 from zscrape.gateway.envelope import ReusedView
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.intake import Prepared, webhook_of

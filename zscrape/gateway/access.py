@@ -21,8 +21,8 @@ import msgspec
 from msgspec import Struct
 
 from zscrape.config import CLIENT_FILE
-from zscrape.errors import (
-    ConfigError,
+from zscrape.errors import ConfigError
+from zscrape.errors.requests import (
     KeyExpired,
     KeyRevoked,
     LockedOut,

@@ -20,7 +20,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from zscrape.errors import MethodNotAllowed, NotFound, ZscrapeError
+from zscrape.errors import ZscrapeError
+from zscrape.errors.requests import MethodNotAllowed, NotFound
 from zscrape.gateway.api import (
     audit,
     bulk,

@@ -15,7 +15,7 @@ from msgspec import Struct
 from zscrape.config import Settings, usable
 from zscrape.core.bucket import rate_of
 from zscrape.core.effects import TaskAssigned, TaskFinished, TaskQueued
-from zscrape.errors import NotFound
+from zscrape.errors.requests import NotFound
 from zscrape.gateway.asked import Answerer, Asked, Questions
 from zscrape.gateway.connections import room_for
 from zscrape.gateway.counters import COUNTED, Counters
@@ -55,7 +55,7 @@ from zscrape.gateway.tracers import open_spans
 from zscrape.gateway.vault import Vault
 from zscrape.log import get_logger
 from zscrape.model import TaskId
-from zscrape.scripts.cache import ScriptCache
+from zscrape.scripts.cache import ScriptCache, open_cache
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.channels import Channels
 from zscrape.scripts.manifest import ManifestDefaults
@@ -236,12 +236,7 @@ async def assemble(
 def _scripts(
     settings: Settings, trust: Trust, parts: contextlib.AsyncExitStack
 ) -> tuple[ScriptCache, Catalogue]:
-    with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
-        cache = ScriptCache(
-            settings.cache_dir,
-            max_age_h=settings.cache_max_age_h,
-            max_size_bytes=settings.cache_max_size_bytes,
-        )
+    cache = open_cache(settings)
     parts.push_async_callback(cache.close)
     with usable(settings.home, "--home"):
         catalogue = Catalogue(

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from zscrape.core.snapshots import WorkerSnapshot
 from zscrape.gateway.envelope import execution_time, moment, task_error_view
-from zscrape.model import TaskState, WorkerSnapshot
+from zscrape.model import TaskState
 from zscrape.onuse import on_use
 from zscrape.runtime.recording import MASK, PLAIN_LIMIT_BYTES, safe_headers, safe_url
 from zscrape.scripts.digest import ScriptFile

@@ -27,8 +27,8 @@ _TYPES: Final[Mapping[str, frozenset[type]]] = {
 }
 _SAY_NOTHING: Final = frozenset({"$schema", "title", "description", "default", "examples"})
 _PLAIN: Final = _SAY_NOTHING | {"type", "properties", "required", "additionalProperties"}
-# Larger parameters are checked beside the loop: 300 KB of a list of structs took 1.2 s
-# (measured), and the loop must beat in the meantime.
+# Larger parameters are checked beside the loop: a long list of objects takes longer than a beat,
+# and the loop must beat in the meantime.
 _INLINE_LIMIT_BYTES = 16_384
 _REMEMBERED_COUNT: Final = 1024
 

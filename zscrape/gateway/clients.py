@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 import msgspec
 from msgspec import Struct
 
-from zscrape.errors import Forbidden, GroupForbidden, ScriptForbidden
+from zscrape.errors.requests import Forbidden, GroupForbidden, ScriptForbidden
 from zscrape.gateway.requests import TaskRequest
 from zscrape.store.tasks import TaskQuery, TaskRow, group_of
 

@@ -20,7 +20,8 @@ from zscrape.core.effects import (
     WorkerLost,
     WorkerSuspected,
 )
-from zscrape.model import OutcomeCode, WorkerId, WorkerSnapshot
+from zscrape.core.snapshots import WorkerSnapshot
+from zscrape.model import OutcomeCode, WorkerId
 from zscrape.store.tasks import TaskRow
 
 # Upper bounds in seconds: a no-op answers in 5 ms, a script's default timeout is 300 s.

@@ -11,7 +11,9 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from zscrape.errors import ManifestInvalid, ParamsInvalid, ZscrapeError
+from zscrape.errors import ZscrapeError
+from zscrape.errors.requests import ParamsInvalid
+from zscrape.errors.scripts import ManifestInvalid
 from zscrape.messages import outcome_key, text
 from zscrape.model import OutcomeCode, TaskState
 from zscrape.scripts.problems import told

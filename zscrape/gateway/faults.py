@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import MsgspecError
 
-from zscrape.errors import InvalidRequest, MalformedJson
+from zscrape.errors.requests import InvalidRequest, MalformedJson
 from zscrape.spelling import nearest
 
 

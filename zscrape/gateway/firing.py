@@ -9,7 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
-from zscrape.errors import Draining, LockHeld, StorageError, ZscrapeError
+from zscrape.errors import StorageError, ZscrapeError
+from zscrape.errors.refusals import Draining
+from zscrape.errors.requests import LockHeld
 from zscrape.gateway.plans import Plan
 from zscrape.gateway.schedulebody import task_request
 from zscrape.gateway.tasks import TaskService

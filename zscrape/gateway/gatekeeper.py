@@ -20,7 +20,7 @@ from msgspec import Struct
 from zscrape.config.joining import KEY_BYTES
 from zscrape.config.keyfiles import key_text, new_pair
 from zscrape.core.admission import is_worker_id
-from zscrape.errors import NotFound
+from zscrape.errors.requests import NotFound
 from zscrape.model import WorkerId
 from zscrape.store.linkkeys import Admission, TokenRow, WorkerKey
 from zscrape.wire import PROTOCOL, Hello, Join, Reject, Spoken

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from zscrape.errors import HandoffInvalid
+from zscrape.errors.requests import HandoffInvalid
 from zscrape.gateway.faults import field_fault
 from zscrape.gateway.requests import decode_body
 from zscrape.model import KIB

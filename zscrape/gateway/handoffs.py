@@ -16,12 +16,12 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from zscrape.errors import (
+from zscrape.errors import StorageError
+from zscrape.errors.requests import (
     HandoffClosed,
     HandoffDismissed,
     HandoffExpired,
     NotFound,
-    StorageError,
     TooManyHandoffs,
 )
 from zscrape.gateway.events import Bell

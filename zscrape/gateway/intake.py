@@ -13,7 +13,8 @@ from msgspec import Struct
 from zscrape.config.settings import ScriptDefaults
 from zscrape.config.values import parse_webhook
 from zscrape.core.bucket import Buckets, rate_of
-from zscrape.errors import ParamsInvalid, SecretDenied
+from zscrape.errors.requests import ParamsInvalid
+from zscrape.errors.scripts import SecretDenied
 from zscrape.gateway.checks import ParameterChecks
 from zscrape.gateway.faults import field_fault
 from zscrape.gateway.identifiers import new_task_id

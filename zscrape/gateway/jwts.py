@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from zscrape.config import SettingError, Settings
 from zscrape.config.settings import GatewaySettings
-from zscrape.errors import ConfigError, TokenInvalid
+from zscrape.errors import ConfigError
+from zscrape.errors.requests import TokenInvalid
 from zscrape.gateway.clients import SCOPES, Client
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class JwtKeys:
         audience: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        import jwt  # a tenth of a second that only those pay who ask for it
+        import jwt  # loaded where tokens are taken, and nowhere else
 
         self._jwt = jwt
         self._keys = keys

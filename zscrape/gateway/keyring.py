@@ -17,7 +17,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct, field
 
-from zscrape.errors import NotFound, StorageError
+from zscrape.errors import StorageError
+from zscrape.errors.requests import NotFound
 from zscrape.gateway.clients import ADMIN_ID, Client, Scope
 from zscrape.store.keys import KeyRow, KeyStore, Mark
 

@@ -30,8 +30,9 @@ def _blobs_of(settings: Settings) -> BlobStore:
     gateway = settings.gateway
     if gateway.blobs == "file":
         return FileBlobs(settings.home / FOLDER_NAME)
-    # Its client takes half a second to load: only who has a bucket pays.
-    from zscrape.store.s3blobs import Bucket, S3Blobs
+    # Its client takes long to load: only who has a bucket waits for it.
+    from zscrape.buckets import Bucket
+    from zscrape.store.s3blobs import S3Blobs
 
     return S3Blobs(
         Bucket(

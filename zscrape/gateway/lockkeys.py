@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zscrape.errors import ParamsInvalid
+from zscrape.errors.requests import ParamsInvalid
 from zscrape.gateway.faults import field_fault
 from zscrape.gateway.requests import TaskRequest
 from zscrape.model import LockRequest, Overlap

@@ -21,10 +21,10 @@ from prometheus_client.core import (
 )
 
 import zscrape
+from zscrape.core.snapshots import Snapshot, WorkerStatus
 from zscrape.gateway.counters import Counters, Histogram
 from zscrape.gateway.state import GatewayState
 from zscrape.machine import memory_percent
-from zscrape.model import Snapshot, WorkerStatus
 
 _HISTOGRAMS: Final = {
     "dispatch": (

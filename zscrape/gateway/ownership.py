@@ -16,7 +16,8 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from zscrape.errors import LeaseLost, StorageError
+from zscrape.errors import StorageError
+from zscrape.errors.storage import LeaseLost
 from zscrape.gateway.recovery import Recovered
 from zscrape.model import TaskId
 from zscrape.store.gateways import Adopted, GatewayLease

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from zscrape.core.misfire import Decision, Misfire, decide
 from zscrape.core.timetable import Timetable
-from zscrape.errors import ScheduleDamaged
+from zscrape.errors.storage import ScheduleDamaged
 from zscrape.gateway.schedulebody import ScheduleRequest, timetable_of
 from zscrape.store.schedules import ScheduleRecord
 

@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from zscrape.core.snapshots import Snapshot
 from zscrape.gateway.envelope import encode
-from zscrape.model import Snapshot, TaskState
+from zscrape.model import TaskState
 from zscrape.store.tasks import Ended, TaskStore
 
 MINUTE_COUNT: Final = 60

@@ -14,7 +14,7 @@ from math import ceil
 from typing import Final, Protocol
 
 from zscrape.core.bucket import Buckets, Rate, Verdict
-from zscrape.errors import RateLimited
+from zscrape.errors.refusals import RateLimited
 
 RATE: Final = "zscrape.rate"  # the name in the ASGI scope under which a verdict is left
 

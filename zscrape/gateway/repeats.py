@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator
 import msgspec
 from msgspec import Raw, Struct
 
-from zscrape.errors import NotFound, TaskRunning, ZscrapeError
+from zscrape.errors import ZscrapeError
+from zscrape.errors.requests import NotFound, TaskRunning
 from zscrape.gateway.acceptance import Idempotency
 from zscrape.gateway.clients import Client
 from zscrape.gateway.intake import Prepared

@@ -21,6 +21,7 @@ from zscrape import wire
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.core.effects import DispatcherEffect, GiveScript, Ignored, Question, Send
 from zscrape.core.history import History
+from zscrape.core.snapshots import Explanation, LockSnapshot, Snapshot
 from zscrape.errors import ConfigError, StorageError, WireError
 from zscrape.gateway.gatekeeper import Gatekeeper, Passage
 from zscrape.gateway.guard import Guard
@@ -29,16 +30,7 @@ from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.routeroptions import ROUTER_OPTIONS
 from zscrape.gateway.severing import remote_of, sever
 from zscrape.machine import keep_freed_memory
-from zscrape.model import (
-    Attempt,
-    Explanation,
-    LockSnapshot,
-    RunSpec,
-    Snapshot,
-    TaskId,
-    TaskSpec,
-    WorkerId,
-)
+from zscrape.model import Attempt, RunSpec, TaskId, TaskSpec, WorkerId
 
 # Plain ints: building pyzmq's flag enums costs more than the call (10 % of a worker's samples).
 _NOBLOCK = int(zmq.NOBLOCK)

@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from zscrape.errors import NotFound, StorageError, ZscrapeError
+from zscrape.errors import StorageError, ZscrapeError
+from zscrape.errors.requests import NotFound
 from zscrape.gateway.claims import claim_of, is_in_time
 from zscrape.gateway.firing import Firing
 from zscrape.gateway.plans import Agenda, Plan, plan_of

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from zscrape.core.timetable import Timetable
-from zscrape.errors import LockHeld, NotFound, ScheduleChanged, ScheduleExists
+from zscrape.errors.requests import LockHeld, NotFound, ScheduleChanged, ScheduleExists
 from zscrape.gateway.firing import reason_of
 from zscrape.gateway.identifiers import new_task_id
 from zscrape.gateway.plans import KeptSchedule, decode_kept, encode_kept

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from zscrape.errors import NotFound, StateConflict, StateFull
+from zscrape.errors.requests import NotFound, StateConflict, StateFull
 from zscrape.gateway.asked import Asked
 from zscrape.gateway.faults import field_fault
 from zscrape.gateway.requests import check_depth, decode_body

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from zscrape.config import require_private
-from zscrape.errors import SecretsSealed
+from zscrape.errors.storage import SecretsSealed
 
 KEY_FILE: Final = "secrets.key"
 _KEY_BYTES: Final = 32
@@ -28,7 +28,7 @@ class Sealer:
     """Seals and opens values with one key."""
 
     def __init__(self, path: Path, key: bytes) -> None:
-        # 20 ms that a gateway without secrets does not pay.
+        # Loaded by a gateway that has secrets, and by no other.
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         self.path = path

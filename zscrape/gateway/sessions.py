@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from zscrape.errors import CrossSite
+from zscrape.errors.requests import CrossSite
 from zscrape.gateway.clients import Client
 
 LINK_S: Final = 600.0  # from the terminal to the browser

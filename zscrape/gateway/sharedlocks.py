@@ -12,7 +12,8 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from zscrape.errors import LockHeld, StorageError
+from zscrape.errors import StorageError
+from zscrape.errors.requests import LockHeld
 from zscrape.log import get_logger
 from zscrape.model import Overlap, TaskId, TaskSpec
 from zscrape.store.gateways import GatewayLease

@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Struct
 from starlette.types import Message, Scope, Send
 
-from zscrape.errors import HostUnknown
+from zscrape.errors.requests import HostUnknown
 from zscrape.gateway.ratelimits import RATE, rate_headers
 
 RawHeaders = list[tuple[bytes, bytes]]

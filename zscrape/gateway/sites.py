@@ -19,7 +19,9 @@ from msgspec import Struct
 from zscrape.budgets import EVERY_SITE, site_name
 from zscrape.core.sitepace import SiteState
 from zscrape.core.sites import bare_host, site_of, strictest
-from zscrape.errors import NotFound, StorageError
+from zscrape.core.snapshots import Explanation
+from zscrape.errors import StorageError
+from zscrape.errors.requests import NotFound
 from zscrape.gateway.asked import Asked
 from zscrape.gateway.counters import LONG_S, Histogram
 from zscrape.gateway.faults import field_fault
@@ -27,7 +29,7 @@ from zscrape.gateway.siteasks import ROBOTS, Seen, claims_of, decode_question, d
 from zscrape.gateway.siteledger import SITE_LIMIT_COUNT, LocalLedger, SiteLedger
 from zscrape.gateway.sitepost import Report, SitePost
 from zscrape.gateway.siteview import SiteView, site_view
-from zscrape.model import Explanation, RunSpec, SiteBudget, TaskId
+from zscrape.model import RunSpec, SiteBudget, TaskId
 from zscrape.store.sites import BudgetRow, SiteBudgets
 from zscrape.store.volatile import VolatileDatabase
 

@@ -15,7 +15,9 @@ from typing import Any, Final, Protocol
 import msgspec
 from msgspec.structs import replace
 
-from zscrape.errors import NotFound, SessionDenied, StorageError
+from zscrape.errors import StorageError
+from zscrape.errors.requests import NotFound
+from zscrape.errors.scripts import SessionDenied
 from zscrape.gateway.asked import Asked
 from zscrape.gateway.faults import field_fault
 from zscrape.gateway.sealing import Sealer

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Struct
 
-from zscrape.errors import TableTooLarge
+from zscrape.errors.requests import TableTooLarge
 from zscrape.onuse import on_use
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def as_xlsx(documents: list[bytes], names: Names) -> bytes:
     columns, rows = _table(documents, names)
     if len(rows) > _ROW_LIMIT_COUNT or len(columns) > _COLUMN_LIMIT_COUNT:
         raise TableTooLarge(row_count=len(rows), column_count=len(columns))
-    # Loading it takes a quarter of a second, and few ever ask for it.
+    # It takes long to load, and few ever ask for it.
     from openpyxl import Workbook
 
     book = Workbook(write_only=True)

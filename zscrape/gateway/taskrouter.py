@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from zscrape.model import (
-    Explanation,
-    LockSnapshot,
-    RunSpec,
-    Snapshot,
-    TaskId,
-    TaskSpec,
-    WorkerId,
-)
+from zscrape.core.snapshots import Explanation, LockSnapshot, Snapshot
+from zscrape.model import RunSpec, TaskId, TaskSpec, WorkerId
 
 
 class TaskRouter(Protocol):

@@ -15,7 +15,10 @@ from typing import Final
 from zscrape.config.settings import ScriptDefaults
 from zscrape.core.bucket import Buckets
 from zscrape.core.effects import DispatcherEffect
-from zscrape.errors import NotFound, ScriptError, VersionInvalid
+from zscrape.core.snapshots import Explanation
+from zscrape.errors import ScriptError
+from zscrape.errors.requests import NotFound
+from zscrape.errors.scripts import VersionInvalid
 from zscrape.gateway.acceptance import Acceptance, Gate
 from zscrape.gateway.elsewhere import Elsewhere, Nowhere
 from zscrape.gateway.events import EventHub
@@ -39,13 +42,7 @@ from zscrape.gateway.ledger import (
 )
 from zscrape.gateway.recovery import Recovered, Restorer, recover
 from zscrape.gateway.taskrouter import TaskRouter
-from zscrape.model import (
-    Explanation,
-    HeartbeatPolicy,
-    RunSpec,
-    TaskId,
-    TaskState,
-)
+from zscrape.model import HeartbeatPolicy, RunSpec, TaskId, TaskState
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.store.sql import SqlTaskStore
 from zscrape.store.tasks import TaskRow, TaskStore

@@ -14,7 +14,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from zscrape.errors import NotFound, SecretDenied, SecretsSealed
+from zscrape.errors.requests import NotFound
+from zscrape.errors.scripts import SecretDenied
+from zscrape.errors.storage import SecretsSealed
 from zscrape.gateway.faults import field_fault
 from zscrape.gateway.sealing import Sealer, make_sealer, read_sealer
 from zscrape.log import hide

@@ -1,4 +1,4 @@
-"""Words of the command line and of its client."""
+"""Words of the command line."""
 
 from __future__ import annotations
 
@@ -383,89 +383,4 @@ CLI: Final[dict[str, Text]] = {
         "워커가 끝나 게이트웨이도 멈췄습니다. 까닭은 위의 로그에 있습니다.",
     ),
     "cli.worker.dialling": Text("Dialling {link} ...", "{link}에 접속합니다 ..."),
-    # ---- demo ------------------------------------------------------------------------
-    "cli.demo.starting": Text(
-        "Starting a site, a gateway and a worker", "사이트, 게이트웨이, 워커를 시작합니다"
-    ),
-    "cli.demo.ready": Text(
-        "site {site}   gateway {http}   worker {worker_id} ({slots} slots)   {seconds:.1f} s",
-        "사이트 {site}   게이트웨이 {http}   워커 {worker_id}(슬롯 {slots}개)   {seconds:.1f}초",
-    ),
-    "cli.demo.more": Text("... and {count} more", "... 외 {count}개"),
-    "cli.demo.failed": Text(
-        "{script} did not complete: {code}", "{script}이(가) 완료되지 않았습니다: {code}"
-    ),
-    "cli.demo.done": Text(
-        "{count} scripts ran through HTTP in {seconds:.1f} s.",
-        "스크립트 {count}개를 HTTP로 {seconds:.1f}초 만에 실행했습니다.",
-    ),
-    "cli.demo.next": Text(
-        "Next: zscrape up, then in another terminal: zscrape scripts new my_script; zscrape run ./my_script",
-        "다음: zscrape up, 그리고 다른 터미널에서: zscrape scripts new my_script, zscrape run ./my_script",
-    ),
-    "cli.demo.keep": Text(
-        "Left running at {http}. Use it with: export ZSCRAPE_HOME={home}. Stop with Ctrl-C.",
-        "{http}에서 계속 실행 중입니다. 사용하기: export ZSCRAPE_HOME={home}. 종료: Ctrl-C.",
-    ),
-    "cli.demo.page_text": Text("text and links of a page", "페이지의 본문과 링크"),
-    "cli.demo.table_rows": Text("a table as rows", "표를 행으로"),
-    "cli.demo.paginated_items": Text("a paginated list as items", "여러 쪽에 걸친 목록을 항목으로"),
-    "cli.demo.sitemap_crawl": Text("a site by its sitemap", "사이트맵을 따라 사이트 훑기"),
-    "cli.demo.feed_entries": Text("a feed's entries", "피드의 글"),
-    "cli.demo.price_watch": Text("prices compared with the last ones", "지난번과 비교한 가격"),
-    "cli.demo.file_download": Text("a file as an artifact", "파일을 산출물로"),
-    "cli.demo.login_session": Text("a page behind a login", "로그인해야 보이는 페이지"),
-    "cli.demo.json_paging": Text("a JSON API, page by page", "JSON API를 페이지별로"),
-    "cli.demo.korean_page": Text("an old board in EUC-KR", "EUC-KR로 된 옛 게시판"),
-    "cli.demo.infinite_scroll": Text(
-        "a list that grows as it is scrolled, by a browser", "스크롤하면 늘어나는 목록을 브라우저로"
-    ),
-    "cli.demo.screenshot_pdf": Text(
-        "a page as a picture and as a PDF", "페이지를 그림과 PDF 산출물로"
-    ),
-    "cli.demo.captcha_page": Text(
-        "what stands behind a checkbox that wants a click", "체크박스를 눌러야 보이는 내용"
-    ),
-    # ---- the client's own failures ---------------------------------------------------
-    "client.gateway_unknown": Text(
-        "No gateway is known: {path} is not there. Start one with zscrape up, or give --url and --key (ZSCRAPE_URL and ZSCRAPE_API_KEY in the environment).",
-        "게이트웨이를 알 수 없습니다. {path} 파일이 없습니다. zscrape up 으로 시작하거나 --url과 --key(환경 변수로는 ZSCRAPE_URL과 ZSCRAPE_API_KEY)를 지정하십시오.",
-    ),
-    "client.address_invalid": Text(
-        "{url} ({source}) is no address of a gateway. Write it as http://HOST:PORT or https://HOST:PORT.",
-        "{url}({source})은(는) 게이트웨이 주소가 아닙니다. http://호스트:포트 또는 https://호스트:포트 형식으로 쓰십시오.",
-    ),
-    "client.file_invalid": Text(
-        "{path} cannot be used: {reason}. Start the gateway again to have it written anew.",
-        "{path}을(를) 쓸 수 없습니다: {reason}. 게이트웨이를 다시 시작하면 새로 만들어집니다.",
-    ),
-    "client.not_completed": Text(
-        "Task {id} has not completed: it is {status}. Wait for its end with client.wait(id).",
-        "작업 {id}이(가) 완료되지 않았습니다. 지금 상태는 {status}입니다. client.wait(id)로 끝나기를 기다리십시오.",
-    ),
-    "client.wait_over": Text(
-        "Task {id} was still {status} after {wait:g} s. It goes on: wait again, or end it with client.cancel(id).",
-        "작업 {id}이(가) {wait:g}초가 지나도 {status} 상태입니다. 작업은 계속됩니다. 다시 기다리거나 client.cancel(id)로 끝내십시오.",
-    ),
-    "client.view.items": Text("{count} items", "항목 {count}개"),
-    "client.view.files": Text("Files:", "파일:"),
-    "client.view.more": Text(
-        "{shown} of {count} are shown.", "{count}개 중 {shown}개를 표시합니다."
-    ),
-    "client.gateway_unreachable": Text(
-        "The gateway at {url} does not answer ({reason}). Is it running? Start one with zscrape up, or check --url (ZSCRAPE_URL).",
-        "{url} 게이트웨이가 응답하지 않습니다({reason}). 실행 중인지 보십시오. zscrape up 으로 시작하거나 --url(ZSCRAPE_URL)을 확인하십시오.",
-    ),
-    "client.answer_invalid": Text(
-        "What answers at {url} is no zscrape gateway (HTTP {status}). Check --url.",
-        "{url}에서 응답하는 것은 zscrape 게이트웨이가 아닙니다(HTTP {status}). --url을 확인하십시오.",
-    ),
-    "role_failed": Text(
-        "The {role} ended before it was ready (exit code {exit_code}):\n{told}",
-        "{role}이(가) 준비되기 전에 끝났습니다(종료 코드 {exit_code}):\n{told}",
-    ),
-    "role_failed.late": Text(
-        "The {role} was not ready after {limit_s} seconds and was ended:\n{told}",
-        "{role}이(가) {limit_s}초 안에 준비되지 않아 종료했습니다:\n{told}",
-    ),
 }

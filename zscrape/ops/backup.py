@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from zscrape.config import SettingError
-from zscrape.errors import StorageCorrupt, StorageNewer
+from zscrape.errors.storage import StorageCorrupt, StorageNewer
 from zscrape.ops.blobcopies import Copied, copy_blobs, folder_of
 from zscrape.store.audit import AuditLine, note_in_file
 from zscrape.store.blobs import FOLDER_NAME, FileBlobs

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from zscrape.errors import BlobDamaged, BlobMissing
+from zscrape.errors.storage import BlobDamaged, BlobMissing
 from zscrape.store.blobs import Blob, FileBlobs
 from zscrape.store.database import connect
 

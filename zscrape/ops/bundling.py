@@ -15,7 +15,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from zscrape import __version__
 from zscrape.config import Settings
-from zscrape.errors import EnvironmentFailed
+from zscrape.errors.scripts import EnvironmentFailed
 from zscrape.ops.airgap.archive import complete, write_archive
 from zscrape.ops.airgap.fetching import Source, fetch
 from zscrape.ops.airgap.ownwheel import write_own_wheel

@@ -8,7 +8,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from zscrape.errors import ManifestInvalid, ZscrapeError
+from zscrape.errors import ZscrapeError
+from zscrape.errors.scripts import ManifestInvalid
 from zscrape.messages import text
 from zscrape.ops.local import locate
 from zscrape.scripts.cache import ScriptCache

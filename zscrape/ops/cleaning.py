@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from zscrape.config import Settings
 from zscrape.errors import ConfigError
-from zscrape.scripts.cache import Evicted, ScriptCache
+from zscrape.scripts.cache import Evicted, open_cache
 
 
 class Cleaned(Struct, frozen=True):
@@ -46,11 +46,7 @@ async def clean_cache(
     if not folder.exists():
         return Cleaned(str(folder), (), 0, 0, 0, is_dry_run)
     try:
-        cache = ScriptCache(
-            folder,
-            max_age_h=settings.cache_max_age_h,
-            max_size_bytes=settings.cache_max_size_bytes,
-        )
+        cache = open_cache(settings)
         before_count = len(cache.digests())
         removed = await cache.evict(
             max_age_h=older_than_h, limit_count=limit_count, is_dry_run=is_dry_run

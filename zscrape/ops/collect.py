@@ -9,7 +9,8 @@ from typing import IO, Any, Final
 
 import msgspec
 
-from zscrape.errors import ConfigError, TableTooLarge
+from zscrape.errors import ConfigError
+from zscrape.errors.requests import TableTooLarge
 from zscrape.messages import text
 
 FORMS: Final = ("jsonl", "csv", "xlsx", "parquet")

@@ -26,30 +26,17 @@ from zscrape.client import NO_RETRY, Client, ClientError, find_gateway
 from zscrape.config import (
     CLIENT_FILE,
     JOIN_FILE,
-    MASK,
-    REPOSITORY_ENVIRONMENT,
-    SECRETS,
-    TOKEN_PREFIX,
     RepositorySettings,
     Settings,
-    environment_name,
     parse_http,
     parse_link,
     refusals,
-    repository_values,
-    settings_known,
     unknown_environment,
 )
 from zscrape.config.keyfiles import is_private
-from zscrape.errors import (
-    EnvironmentFailed,
-    PostgresEncoding,
-    PostgresMissing,
-    RepositoryUnavailable,
-    StorageCorrupt,
-    StorageError,
-    StorageNewer,
-)
+from zscrape.errors import StorageError
+from zscrape.errors.scripts import EnvironmentFailed, RepositoryUnavailable
+from zscrape.errors.storage import PostgresEncoding, PostgresMissing, StorageCorrupt, StorageNewer
 from zscrape.gateway.linkkeys import LINK_FILE
 from zscrape.messages import text
 from zscrape.model import LAYERS
@@ -386,38 +373,3 @@ def _gateway(case: _Case) -> Iterator[Check]:
         count=len(workers),
         slots=sum(int(worker.get("slots", 0)) for worker in workers),
     )
-
-
-# ---- effective settings --------------------------------------------------------------
-
-
-class Effective(Struct, frozen=True):
-    """One setting as it is, and where its value came from."""
-
-    name: str
-    value: Any
-    source: str
-    environment: str  # the variable that would set it
-
-
-def effective(settings: Settings) -> list[Effective]:
-    """Return every setting in effect, secrets masked."""
-    found = []
-    for setting in settings_known():
-        section, _, leaf = setting.name.rpartition(".")
-        value = getattr(getattr(settings, section) if section else settings, leaf)
-        has_token = setting.name == "worker.join" and TOKEN_PREFIX in value
-        if has_token or (setting.name in SECRETS and value is not None):
-            value = MASK
-        shown = str(value) if isinstance(value, Path) else value
-        source = settings.sources[setting.name]
-        found.append(Effective(setting.name, shown, source, environment_name(setting.name)))
-    source = settings.sources["repositories"]
-    for repository in settings.repositories:
-        for leaf, value in repository_values(repository):
-            name = f"repositories.{repository.name}.{leaf}"
-            found.append(Effective(name, value, source, REPOSITORY_ENVIRONMENT.get(leaf, "")))
-    for name, defaults in settings.scripts.items():
-        source = settings.sources[f"scripts.{name}"]
-        found.append(Effective(f"scripts.{name}", str(defaults), source, ""))
-    return found

@@ -20,20 +20,15 @@ from msgspec import Struct
 
 from zscrape.client import Document, Event
 from zscrape.config import SECRET_VARIABLE, Settings, usable
-from zscrape.errors import (
-    EntryPointInvalid,
-    NotRecorded,
-    ParamsInvalid,
-    ScriptNotFound,
-    SecretDenied,
-)
+from zscrape.errors.requests import ParamsInvalid
+from zscrape.errors.scripts import EntryPointInvalid, NotRecorded, ScriptNotFound, SecretDenied
 from zscrape.gateway.envelope import encode, envelope
 from zscrape.messages import text
 from zscrape.model import Outcome, Pin, Record, RunSpec, TaskState
 from zscrape.ops.localmemory import LocalMemory
 from zscrape.ops.localsites import LocalSites
 from zscrape.ops.replay import Replay
-from zscrape.scripts.cache import ScriptCache
+from zscrape.scripts.cache import ScriptCache, open_cache
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.scripts.digest import MANIFEST_FILE
 from zscrape.scripts.directory import DirectoryRepository
@@ -155,12 +150,7 @@ async def run_here(
     async with contextlib.AsyncExitStack() as closing:
         scratch = closing.enter_context(tempfile.TemporaryDirectory(prefix="zscrape-run-"))
         root, name, version = locate(target, Path(scratch))
-        with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
-            cache = ScriptCache(
-                settings.cache_dir,
-                max_age_h=settings.cache_max_age_h,
-                max_size_bytes=settings.cache_max_size_bytes,
-            )
+        cache = open_cache(settings)
         closing.push_async_callback(cache.close)
         defaults = ManifestDefaults(settings.script_timeout_s, settings.script_memory_limit_bytes)
         catalogue = Catalogue((DirectoryRepository(root),), cache, defaults)

@@ -10,7 +10,8 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from zscrape.config import RepositorySettings, Settings
-from zscrape.errors import ConfigError, ManifestInvalid
+from zscrape.errors import ConfigError
+from zscrape.errors.scripts import ManifestInvalid
 from zscrape.ops.checking import unpublishable
 from zscrape.ops.local import locate
 from zscrape.scripts.digest import MANIFEST_FILE, ScriptFile

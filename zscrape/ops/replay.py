@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from zscrape.errors import CapsuleUnusable, NotRecorded
+from zscrape.errors.scripts import CapsuleUnusable, NotRecorded
 from zscrape.scripts.archive import read_archive
 from zscrape.scripts.digest import ScriptFile
 

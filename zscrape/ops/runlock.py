@@ -17,7 +17,8 @@ from typing import IO, Any, Final
 
 import msgspec
 
-from zscrape.errors import ConfigError, RunHeld
+from zscrape.errors import ConfigError
+from zscrape.errors.requests import RunHeld
 
 _TRY_COUNT: Final = 100  # a file that its holder removes between our opening and locking it
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from zscrape.config import Settings
-from zscrape.errors import RepositoryUnavailable, ScriptError, ScriptNotFound, VersionNotFound
+from zscrape.errors import ScriptError
+from zscrape.errors.scripts import RepositoryUnavailable, ScriptNotFound, VersionNotFound
 from zscrape.messages import text
 from zscrape.ops.checking import examine_script
 from zscrape.ops.onelook import open_anew

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from zscrape.runtime import channel as frames, coroutine, limits, network
 from zscrape.runtime.channel import ANSWER, Channel
-from zscrape.runtime.context import Context, Ended, Said
+from zscrape.runtime.context import Context
 from zscrape.runtime.convert import Mismatch, arguments
 from zscrape.runtime.encode import NotJson, array_of, document_of, to_json
 from zscrape.runtime.entry import (
@@ -32,6 +32,7 @@ from zscrape.runtime.entry import (
 from zscrape.runtime.limits import apply_cpu, usage
 from zscrape.runtime.outcomes import ScrapeFailure, code_of
 from zscrape.runtime.refusal import is_process_refused
+from zscrape.runtime.said import Ended, Said
 from zscrape.runtime.trace import describe, render, tell, type_name
 
 if TYPE_CHECKING:

@@ -13,14 +13,15 @@ Standard library only, so that any environment can run it.
 from __future__ import annotations
 
 import _thread
-import json
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from zscrape.runtime import channel as frames
-from zscrape.runtime.encode import NotJson, to_json
+from zscrape.runtime.ctx_log import Log
+from zscrape.runtime.encode import to_json
 from zscrape.runtime.outcomes import FAIL_CODES
-from zscrape.runtime.trace import clean, cut, tell, type_name
+from zscrape.runtime.said import Ended, Said
+from zscrape.runtime.trace import cut, tell, type_name
 
 if TYPE_CHECKING:
     from http.cookiejar import CookieJar
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from zscrape.runtime.ctx_browser import BrowserContext
     from zscrape.runtime.ctx_captcha import Captcha
     from zscrape.runtime.ctx_http import Http
-    from zscrape.runtime.emitting import Emitter
     from zscrape.runtime.recording import Recording
     from zscrape.runtime.replay import AskedTape
     from zscrape.runtime.session import Session
@@ -38,140 +38,11 @@ if TYPE_CHECKING:
 
 # A script that lists this secret has the proxies in it: see `proxies.py`.
 PROXIES_SECRET = "proxies"  # noqa: S105 - its name
-_ARTIFACT_NAME_LIMIT_CHARACTERS = 128
-_ARTIFACT_NAME_CHARACTERS = frozenset(
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
-)
-_CONTENT_TYPE_LIMIT_CHARACTERS = 255
 _PROGRESS_LIMIT_CHARACTERS = 1000
-_RESERVED_FIELDS = ("level", "stream", "message")
-# The worker cuts a log record at the line length of the script's limits and refuses a frame
-# that no limit could allow; one that is larger than this is cut here.
-_RECORD_LIMIT_BYTES = 1024 * 1024
-_MESSAGE_LIMIT_CHARACTERS = 150_000  # escaped, six bytes each
-
+_GIVEN_LIMIT_CHARACTERS = 128  # of a wrong value that an error shows
 
 _first_ask = _thread.allocate_lock()
 _INFINITE = float("inf")
-_SIMPLE = (str, bool, type(None))  # they cannot fail: most fields are one of these
-
-
-class Ended(BaseException):
-    """The attempt is over from inside. Not an `Exception`: a script's retry loop lets it pass."""
-
-    def __init__(self, code: str, message: str = "", **fields: Any) -> None:
-        super().__init__(message or code)
-        self.code = code
-        self.message = message
-        self.fields = fields
-
-
-class Said:
-    """What one attempt has said so far; the attempt and its `ctx` share it."""
-
-    __slots__ = (
-        "asking",
-        "begun_at",
-        "bodies",
-        "channel",
-        "emitter",
-        "ended",
-        "is_cancelled",
-        "is_over",
-        "is_polling",
-        "known_count",
-        "limit_bytes",
-        "recording",
-        "size_bytes",
-    )
-
-    def __init__(self, channel: frames.Channel, limit_bytes: int) -> None:
-        self.channel = channel
-        self.limit_bytes = limit_bytes
-        self.begun_at = 0.0  # monotonic seconds, once the request has come
-        self.asking: Asking | None = None  # made with the first question
-        self.size_bytes = 0
-        self.bodies: list[bytes] = []  # the items; they are the data if nothing is returned
-        self.emitter: Emitter | None = None  # made with the first key
-        self.known_count = 0  # items left out because an earlier run had their keys
-        self.ended: Ended | None = None  # the first one counts, even if the script swallows it
-        self.is_cancelled = False
-        self.is_over = False  # of a process that runs further attempts
-        self.recording: Recording | None = None  # iff there may be something to tell
-        self.is_polling = False  # the script looks at `ctx.cancelled`: it ends by itself
-
-    def end(self, ended: Ended) -> NoReturn:
-        """Raise `ended`, and remember it."""
-        if self.ended is None:
-            self.ended = ended
-        raise ended
-
-    def item(self, value: Any, digest: str = "") -> None:
-        """Send one item; with the digest of a key, only if that is new."""
-        try:
-            body = to_json(value)
-        except NotJson as error:
-            self.end(Ended("result_invalid", reason=f"item {len(self.bodies)}, {error}"))
-        if self.emitter is None:
-            self.send_item(body)
-        else:
-            self.emitter.add(digest, body)
-
-    def send_item(self, body: bytes) -> None:
-        """Send one item that is JSON already."""
-        self._grow(len(body) + 1)
-        self.bodies.append(body)
-        self.channel.send(frames.ITEM, body)
-
-    def artifact(self, body: bytes) -> None:
-        """Send one artifact's record."""
-        self._grow(len(body))
-        self.channel.send(frames.ARTIFACT, body)
-
-    def _grow(self, size_bytes: int) -> None:
-        self.size_bytes += size_bytes
-        if self.size_bytes > self.limit_bytes:
-            self.end(Ended("output_limit", limit_bytes=self.limit_bytes))
-
-
-class Log:
-    """`ctx.log`: records of the task, shown live and kept. Further arguments become fields."""
-
-    __slots__ = ("_channel", "_trace_id")
-
-    def __init__(self, channel: frames.Channel, trace_id: str = "") -> None:
-        self._channel = channel
-        self._trace_id = trace_id
-
-    def debug(self, message: object, **fields: Any) -> None:
-        """Say something for whoever looks for a fault."""
-        self._say("debug", message, fields)
-
-    def info(self, message: object, **fields: Any) -> None:
-        """Say what happens."""
-        self._say("info", message, fields)
-
-    def warning(self, message: object, **fields: Any) -> None:
-        """Say that something is not as it should be; the script goes on."""
-        self._say("warning", message, fields)
-
-    def error(self, message: object, **fields: Any) -> None:
-        """Say that something failed; the script goes on."""
-        self._say("error", message, fields)
-
-    def _say(self, level: str, message: object, fields: dict[str, Any]) -> None:
-        text = tell(message, _RECORD_LIMIT_BYTES)
-        record: dict[str, Any] = {"level": level, "stream": "log", "message": text}
-        if self._trace_id:
-            record["trace_id"] = self._trace_id
-        for name, value in fields.items():
-            if name not in _RESERVED_FIELDS:
-                record[clean(name)] = _loggable(value)
-        body = to_json(record)
-        if len(body) > _RECORD_LIMIT_BYTES:
-            text = cut(text, _MESSAGE_LIMIT_CHARACTERS)
-            body = to_json({"level": level, "stream": "log", "message": text, "is_cut": True})
-        self._channel.send(frames.LOG, body)
 
 
 class Context:
@@ -474,7 +345,7 @@ class Context:
         """
         known = _text("name", name)
         if known not in self._secrets:
-            given = cut(repr(known), _ARTIFACT_NAME_LIMIT_CHARACTERS)
+            given = cut(repr(known), _GIVEN_LIMIT_CHARACTERS)
             raise LookupError(f'{given} is not listed under "secrets" in metadata.json')
         return self._secrets[known]
 
@@ -519,7 +390,7 @@ class Context:
         """
         known = _text("code", code)
         if known not in FAIL_CODES:
-            given = cut(repr(known), _ARTIFACT_NAME_LIMIT_CHARACTERS)
+            given = cut(repr(known), _GIVEN_LIMIT_CHARACTERS)
             raise ValueError(f"{given} is not one of: {', '.join(FAIL_CODES)}")
         self._said.end(Ended(known, tell(message)))
 
@@ -536,45 +407,10 @@ class Context:
             ValueError: The name, the size or the media type is not allowed, or the text has a
                 lone surrogate.
         """
-        import base64
-        import hashlib
+        from zscrape.runtime.artifacts import artifact
 
-        file_name = _text("name", name)
-        if not _is_file_name(file_name):
-            given = cut(repr(file_name), _ARTIFACT_NAME_LIMIT_CHARACTERS)
-            raise ValueError(f"{given} is not a name for an artifact: use A-Z a-z 0-9 . _ -")
-        raw, fallback = _raw(data)
-        if len(raw) > frames.ARTIFACT_LIMIT_BYTES:
-            raise ValueError(
-                f"{file_name} has {len(raw)} bytes; the limit is {frames.ARTIFACT_LIMIT_BYTES}"
-            )
-        media_type = _text("content_type", fallback if content_type is None else content_type)
-        if not media_type:
-            media_type = fallback
-        if len(media_type) > _CONTENT_TYPE_LIMIT_CHARACTERS or not (
-            media_type.isascii() and media_type.isprintable()
-        ):
-            given = cut(repr(media_type), _ARTIFACT_NAME_LIMIT_CHARACTERS)
-            raise ValueError(f"content_type {given} is not a media type such as text/html")
-        self._said.artifact(
-            to_json(
-                {
-                    "name": file_name,
-                    "size": len(raw),
-                    "content_type": media_type,
-                    "sha256": hashlib.sha256(raw).hexdigest(),
-                    "data": base64.b64encode(raw).decode(),
-                }
-            )
-        )
-
-
-def _is_file_name(name: str) -> bool:
-    return (
-        0 < len(name) <= _ARTIFACT_NAME_LIMIT_CHARACTERS
-        and _ARTIFACT_NAME_CHARACTERS.issuperset(name)
-        and name not in (".", "..")
-    )
+        media_type = None if content_type is None else _text("content_type", content_type)
+        self._said.artifact(artifact(_text("name", name), data, media_type))
 
 
 def _text(name: str, value: object) -> str:
@@ -582,20 +418,6 @@ def _text(name: str, value: object) -> str:
     if not issubclass(type(value), str):
         raise TypeError(f"{name} must be a text, not {type_name(type(value))}")
     return str.__str__(value)
-
-
-def _raw(data: Any) -> tuple[bytes, str]:
-    """Return the bytes of what is to be saved, and the media type that goes with its type."""
-    kind = type(data)
-    if issubclass(kind, str):
-        try:
-            return str.encode(data), "text/plain; charset=utf-8"
-        except UnicodeEncodeError as error:
-            raise ValueError(f"data has a lone surrogate at {error.start}: save bytes") from None
-    try:
-        return bytes(memoryview(data)), "application/octet-stream"
-    except TypeError:
-        raise TypeError(f"data must be bytes or a text, not {type_name(kind)}") from None
 
 
 def _finite(fraction: Any) -> float:
@@ -609,13 +431,3 @@ def _finite(fraction: Any) -> float:
     if not -_INFINITE < told < _INFINITE:
         raise ValueError("fraction must be a finite number, best from 0.0 to 1.0")
     return told
-
-
-def _loggable(value: Any) -> Any:
-    """Return a field's value, or a text for one without a JSON form."""
-    if type(value) in _SIMPLE:
-        return clean(value) if type(value) is str else value
-    try:
-        return json.loads(to_json(value))  # told once, so that it cannot tell otherwise later
-    except (NotJson, ValueError):
-        return tell(value, _RECORD_LIMIT_BYTES, form=repr)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from zscrape.runtime.context import Said
+    from zscrape.runtime.said import Said
 
 _CLEANUP_S = 1.0  # for left-over tasks, then again for asynchronous generators
 

@@ -20,8 +20,8 @@ from collections.abc import Callable
 from zscrape.runtime import channel as frames, child, limits
 from zscrape.runtime.channel import Channel
 from zscrape.runtime.child import CHANNEL_FD
-from zscrape.runtime.context import Said
 from zscrape.runtime.entry import compiled
+from zscrape.runtime.said import Said
 
 _SOURCE = """
 def run(value, ctx=None):

@@ -23,7 +23,7 @@ from zscrape.runtime.limits import HEADROOM_BYTES
 from zscrape.runtime.shm import FOLDER
 
 if TYPE_CHECKING:
-    from zscrape.runtime.context import Said
+    from zscrape.runtime.said import Said
 
 _KINDS: Final = (  # that of core dumps is zero for good
     resource.RLIMIT_AS,

@@ -12,7 +12,7 @@ import tarfile
 from collections.abc import Sequence
 from typing import BinaryIO, Final
 
-from zscrape.errors import FilesInvalid
+from zscrape.errors.scripts import FilesInvalid
 from zscrape.scripts.digest import TREE_SIZE_LIMIT_BYTES, ScriptFile
 from zscrape.scripts.entries import ArchiveFault, Entries
 from zscrape.scripts.problems import problem

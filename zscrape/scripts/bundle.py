@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from zscrape.errors import FilesInvalid
+from zscrape.errors.scripts import FilesInvalid
 from zscrape.scripts.digest import TREE_SIZE_LIMIT_BYTES, ScriptFile, require_usable
 from zscrape.scripts.problems import problem
 

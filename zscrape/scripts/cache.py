@@ -19,25 +19,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import fcntl
 import itertools
 import os
-import shutil
 import stat
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from pathlib import Path
 from typing import TypeAlias
 
 from msgspec import Struct
 
-from zscrape.errors import FilesInvalid, IntegrityFailure, VersionNotFound
+from zscrape.config import Settings, usable
+from zscrape.errors.scripts import FilesInvalid, IntegrityFailure, VersionNotFound
 from zscrape.model import Pin
 from zscrape.scripts.bundle import pack, unpack
 from zscrape.scripts.digest import ScriptFile, require_usable, tree_digest
+from zscrape.scripts.fetchturns import FetchTurns
 from zscrape.scripts.fingerprint import Fingerprint
 from zscrape.scripts.flight import Flights
+from zscrape.scripts.readonly import (
+    make_writable,
+    remove_tree,
+    size_bytes,
+    sync_folder,
+    write_tree,
+)
 from zscrape.scripts.tree import Tree, read_tree
 from zscrape.scripts.version import is_digest
 
@@ -46,9 +53,6 @@ Fetch: TypeAlias = Callable[[Pin], Awaitable[bytes | None]]
 _TREES_MODE = 0o755  # the children that read them are other users
 _FETCH_COUNT = 2  # a mismatch may be a damaged transfer: ask once more, then believe it
 _QUARANTINE_COUNT = 8
-# How long a process waits for another one's fetch, and how often it looks.
-_TURN_LIMIT_S = 60.0
-_TURN_LOOK_S = 0.02
 _USED_EVERY_S = 3600.0
 _HOUR_S = 3600.0
 # What was used this lately, by whatever process, may run or be about to.
@@ -80,7 +84,8 @@ class ScriptCache:
         self._used_at: dict[str, float] = {}
         self._flights: Flights[str, Path] = Flights()
         self._serials = itertools.count(1)
-        for folder in (self.trees, self._marks, self._quarantine, self._staging, self._locks):
+        self._turns = FetchTurns(self._root / "locks")
+        for folder in (self.trees, self._marks, self._quarantine, self._staging):
             folder.mkdir(parents=True, exist_ok=True)
         if stat.S_IMODE(self.trees.stat().st_mode) != _TREES_MODE:  # whatever the umask
             self.trees.chmod(_TREES_MODE)
@@ -221,10 +226,6 @@ class ScriptCache:
         return self._root / "quarantine"
 
     @property
-    def _locks(self) -> Path:
-        return self._root / "locks"
-
-    @property
     def _staging(self) -> Path:
         return self._root / "staging"
 
@@ -233,7 +234,7 @@ class ScriptCache:
         if await asyncio.to_thread(self._is_sound, pin.digest):
             self._mark_used(pin.digest)
             return place
-        async with self._turn(pin.digest):
+        async with self._turns.of(pin.digest):
             return await self._fetch(pin, fetch)
 
     async def _fetch(self, pin: Pin, fetch: Fetch) -> Path:
@@ -253,24 +254,6 @@ class ScriptCache:
                 self._mark_used(pin.digest)
                 return place
         raise IntegrityFailure(name=pin.name, expected=pin.digest, actual=actual)
-
-    @contextlib.asynccontextmanager
-    async def _turn(self, digest: str) -> AsyncIterator[None]:
-        """Let one process fetch while the others wait for what it gets.
-
-        Not for ever: one that is frozen with the lock costs a second fetch, which does no harm.
-        """
-        # One file per two digits of the digest: they need never be removed.
-        descriptor = os.open(
-            self._locks / digest[7:9], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
-        try:
-            give_up_at = time.monotonic() + _TURN_LIMIT_S
-            while not _is_locked(descriptor) and time.monotonic() < give_up_at:  # noqa: ASYNC110 - another process tells no event of ours
-                await asyncio.sleep(_TURN_LOOK_S)
-            yield
-        finally:
-            os.close(descriptor)
 
     def _enter(self, pin: Pin, body: bytes) -> str:
         """Store what was fetched if it is what the pin says; return what it is."""
@@ -308,11 +291,11 @@ class ScriptCache:
         self._known.pop(digest, None)
         place = self._quarantine / f"{digest[7:]}-{time.time_ns():x}-{next(self._serials)}"
         with contextlib.suppress(FileNotFoundError):  # another process was quicker
-            _make_writable(self.path(digest))
+            make_writable(self.path(digest))
             self.path(digest).rename(place)
         kept = sorted(self._quarantine.iterdir(), key=lambda each: each.name.partition("-")[2])
         for each in kept[:-_QUARANTINE_COUNT]:
-            _remove(each)
+            remove_tree(each)
 
     def _store(self, files: tuple[ScriptFile, ...], name: str) -> str:
         require_usable(name, files)
@@ -321,12 +304,12 @@ class ScriptCache:
             return digest
         staged = Path(tempfile.mkdtemp(dir=self._staging))
         try:
-            _write_tree(staged, files)
+            write_tree(staged, files)
             place = self.path(digest)
             _put(staged, place)
-            _sync_folder(self.trees)
+            sync_folder(self.trees)
         finally:
-            _remove(staged)
+            remove_tree(staged)
         if not self._is_sound(digest):
             raise IntegrityFailure(name=name, expected=digest, actual="a damaged copy on disk")
         return digest
@@ -353,7 +336,7 @@ class ScriptCache:
         for digest in filter(self.has, keep):
             self._mark(digest, now)
         entries = sorted((self._last_used_at(each), each) for each in self.digests())
-        sizes = {digest: _size_bytes(self.path(digest)) for _, digest in entries}
+        sizes = {digest: size_bytes(self.path(digest)) for _, digest in entries}
         total_bytes = sum(sizes.values())
         removed: list[Evicted] = []
         for used_at, digest in entries:
@@ -364,7 +347,7 @@ class ScriptCache:
             if digest in keep or age_s < _RECENT_S or not is_unwanted:
                 continue
             if not is_dry_run:
-                _remove(self.path(digest))
+                remove_tree(self.path(digest))
                 (self._marks / digest[7:]).unlink(missing_ok=True)
             total_bytes -= sizes[digest]
             removed.append(Evicted(digest, sizes[digest]))
@@ -374,7 +357,7 @@ class ScriptCache:
         for each in self._staging.iterdir():
             with contextlib.suppress(FileNotFoundError):
                 if now - each.stat().st_mtime > _STAGING_AGE_S:
-                    _remove(each)
+                    remove_tree(each)
 
     def _last_used_at(self, digest: str) -> float:
         for place in (self._marks / digest[7:], self.path(digest)):
@@ -383,13 +366,18 @@ class ScriptCache:
         return 0.0
 
 
-def _is_locked(descriptor: int) -> bool:
-    """Take the lock if it is free. It ends with its descriptor, and so with its process."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def open_cache(settings: Settings) -> ScriptCache:
+    """Return the cache that the settings name.
+
+    Raises:
+        SettingError: Its folder cannot be used.
+    """
+    with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
+        return ScriptCache(
+            settings.cache_dir,
+            max_age_h=settings.cache_max_age_h,
+            max_size_bytes=settings.cache_max_size_bytes,
+        )
 
 
 def _put(staged: Path, place: Path) -> None:
@@ -401,51 +389,3 @@ def _put(staged: Path, place: Path) -> None:
             raise
     # Only now: a folder without the right to write cannot be moved.
     place.chmod(0o555)
-
-
-def _write_tree(folder: Path, files: Iterable[ScriptFile]) -> None:
-    """Write the files durably, then take every right to write away."""
-    folders = {folder}
-    for file in files:
-        place = folder / file.path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        folders.update(each for each in place.parents if each.is_relative_to(folder))
-        mode = 0o555 if file.is_executable else 0o444
-        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-        with os.fdopen(descriptor, "wb") as opened:
-            opened.write(file.content)
-            opened.flush()
-            os.fsync(opened.fileno())
-            os.fchmod(opened.fileno(), mode)  # whatever the umask is
-    for each in sorted(folders, reverse=True):
-        _sync_folder(each)
-        each.chmod(0o755 if each == folder else 0o555)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _make_writable(folder: Path) -> None:
-    """Give the owner the right to rename or remove what is in a read-only tree."""
-    folder.chmod(0o755)
-    for inner, _, _ in os.walk(folder):
-        Path(inner).chmod(0o755)
-
-
-def _remove(folder: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        _make_writable(folder)
-        shutil.rmtree(folder)
-
-
-def _size_bytes(folder: Path) -> int:
-    return sum(
-        (Path(inner) / name).lstat().st_size
-        for inner, _, names in os.walk(folder)
-        for name in names
-    )

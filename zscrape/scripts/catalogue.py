@@ -15,9 +15,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from zscrape.errors import (
+from zscrape.errors.requests import NotFound
+from zscrape.errors.scripts import (
     ManifestInvalid,
-    NotFound,
     RepositoryUnavailable,
     ScriptNotFound,
     VersionNotFound,

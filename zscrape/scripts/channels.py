@@ -14,7 +14,9 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from zscrape.errors import ConfigError, NotFound, VersionInvalid
+from zscrape.errors import ConfigError
+from zscrape.errors.requests import NotFound
+from zscrape.errors.scripts import VersionInvalid
 from zscrape.log import get_logger
 from zscrape.scripts.kept import Unreadable, read_document, write_document
 from zscrape.scripts.version import VersionRequest

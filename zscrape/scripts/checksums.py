@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from zscrape.errors import IntegrityFailure
+from zscrape.errors.scripts import IntegrityFailure
 from zscrape.scripts.digest import MANIFEST_FILE, ScriptFile, file_digest
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from zscrape.errors import FilesInvalid
+from zscrape.errors.scripts import FilesInvalid
 from zscrape.scripts.problems import Problem, pointer_to, problem
 
 FILE_COUNT_LIMIT = 2000

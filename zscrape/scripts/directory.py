@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from zscrape.errors import FilesInvalid, ManifestInvalid, RepositoryUnavailable
+from zscrape.errors.scripts import FilesInvalid, ManifestInvalid, RepositoryUnavailable
 from zscrape.scripts.digest import MANIFEST_FILE, ScriptFile
 from zscrape.scripts.fingerprint import Fingerprint
 from zscrape.scripts.manifest import MANIFEST_SIZE_LIMIT_BYTES, is_script_name, parse_manifest

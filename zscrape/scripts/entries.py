@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import Final
 
-from zscrape.errors import FilesInvalid
+from zscrape.errors.scripts import FilesInvalid
 from zscrape.scripts.digest import (
     PROBLEM_COUNT_LIMIT,
     TREE_SIZE_LIMIT_BYTES,

@@ -41,7 +41,7 @@ class Fingerprint(Struct, frozen=True):
         """
         now_ns = time.time_ns()
         listed = tuple(paths)
-        stats = [os.stat(path, follow_symlinks=False) for path in listed]  # noqa: PTH116 - 3 times faster
+        stats = [os.stat(path, follow_symlinks=False) for path in listed]  # noqa: PTH116 - no Path for each
         newest_ns = max((max(each.st_mtime_ns, each.st_ctime_ns) for each in stats), default=0)
         return cls(
             paths=listed,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from zscrape.errors import ManifestInvalid
+from zscrape.errors.scripts import ManifestInvalid
 from zscrape.model import (
     MIB,
     NETWORKS,

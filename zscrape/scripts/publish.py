@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from zscrape.config import RepositorySettings
-from zscrape.errors import PublishFailed, VersionExists
+from zscrape.errors.scripts import PublishFailed, VersionExists
 from zscrape.scripts.digest import MANIFEST_FILE, ScriptFile
 from zscrape.scripts.reading import decode_json
 from zscrape.scripts.repository import open_source
@@ -190,7 +190,7 @@ class _SourcePublisher:
             raise VersionExists(name=script_name, version=version, repository=self.name)
 
     async def publish(self, files: Sequence[ScriptFile], script_name: str, version: str) -> str:
-        # Loaded only now: boto3 alone takes half a second.
+        # Loaded only now: boto3 is large.
         name, fields = _SOURCE_MODULES[self._settings.type]
         manifest = decode_json(_manifest_of(files))
         told = {field: manifest[field] for field in fields if field in manifest}

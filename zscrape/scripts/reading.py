@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 DEPTH_LIMIT = 32
 _LIST_LIMIT = 256
-_UNKNOWN_TOLD_COUNT = 50  # looking for the nearest known name takes 100 microseconds each
+_UNKNOWN_TOLD_COUNT = 50  # looking for the nearest known name takes its time
 
 _TYPE_NAMES = {
     dict: "object",

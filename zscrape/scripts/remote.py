@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from zscrape.errors import RepositoryUnavailable
+from zscrape.errors.scripts import RepositoryUnavailable
 from zscrape.log import get_logger
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.digest import MANIFEST_FILE, ScriptFile, tree_digest

@@ -164,7 +164,7 @@ def open_source(settings: RepositorySettings, folder: Path) -> Source:
 
 
 def _open_source(settings: RepositorySettings, folder: Path) -> Source:
-    """Load what this type needs only now: boto3 alone takes half a second."""
+    """Load what this type needs only now: boto3 is large."""
     if settings.type == "git":
         from zscrape.scripts.git import GitSource
 

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from zscrape.errors import FilesInvalid, ManifestInvalid
+from zscrape.errors.scripts import FilesInvalid, ManifestInvalid
 from zscrape.model import KIB
 from zscrape.onuse import on_use
 from zscrape.scripts.inline import LINE_END, Inline, read_inline

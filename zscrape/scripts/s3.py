@@ -13,13 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
-import boto3
 from botocore import exceptions as faults
-from botocore.config import Config
 from msgspec import Struct
 
+from zscrape.buckets import PARALLEL_COUNT, Bucket
 from zscrape.config import RepositorySettings
-from zscrape.errors import FilesInvalid, RepositoryUnavailable, VersionExists
+from zscrape.errors.scripts import FilesInvalid, RepositoryUnavailable, VersionExists
 from zscrape.scripts.digest import (
     MANIFEST_FILE,
     TREE_SIZE_LIMIT_BYTES,
@@ -35,12 +34,10 @@ from zscrape.scripts.version import parse_version
 
 T = TypeVar("T")
 
-_PARALLEL_COUNT: Final = 8
 _KEY_LIMIT_COUNT: Final = 1_000_000
 _MARK_LENGTH: Final = 32
 # The executable bit, which S3 has no place for. Some services change the case of such names.
 _EXECUTABLE: Final = "zscrape-executable"
-_REASON_LENGTH: Final = 300
 
 
 class _Object(Struct, frozen=True):
@@ -59,21 +56,22 @@ class S3Source:
     """Scripts below a prefix of a bucket."""
 
     def __init__(self, settings: RepositorySettings) -> None:
-        self._settings = settings
-        self._prefix = settings.prefix.rstrip("/") + "/" if settings.prefix else ""
-        self._threads = ThreadPoolExecutor(_PARALLEL_COUNT, thread_name_prefix="s3")
+        self.name = settings.name  # what people call this repository
+        self._bucket = Bucket(
+            name=settings.bucket,
+            prefix=settings.prefix,
+            endpoint_url=settings.endpoint_url,
+            region=settings.region,
+            access_key=settings.access_key,
+            secret_key=settings.secret_key,
+            addressing=settings.addressing,
+            timeout_s=settings.timeout_s,
+        )
+        self.place = self._bucket.place
+        self._prefix = self._bucket.folder
+        self._threads = ThreadPoolExecutor(PARALLEL_COUNT, thread_name_prefix="s3")
         self._made: Any = None
         self._versions: _Versions = {}
-
-    @property
-    def name(self) -> str:
-        """What people call this repository."""
-        return self._settings.name
-
-    @property
-    def place(self) -> str:
-        """Where it is, for people."""
-        return f"s3://{self._settings.bucket}/{self._prefix}"
 
     async def scan(self, known: Listing | None) -> Listing:
         """Return what the bucket holds; `known` itself when no ETag has changed."""
@@ -134,32 +132,8 @@ class S3Source:
 
     def _client(self) -> Any:
         if self._made is None:
-            settings = self._settings
-            config = Config(
-                connect_timeout=settings.timeout_s,
-                read_timeout=settings.timeout_s,
-                retries={"mode": "standard", "total_max_attempts": 3},
-                max_pool_connections=_PARALLEL_COUNT,
-                s3={"addressing_style": self._addressing()},
-                # Other services answer newer checksums with errors.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            )
-            session = boto3.session.Session(
-                aws_access_key_id=settings.access_key,
-                aws_secret_access_key=settings.secret_key,
-                region_name=settings.region,
-            )
-            region = session.region_name or ("us-east-1" if settings.endpoint_url else None)
-            self._made = session.client(
-                "s3", endpoint_url=settings.endpoint_url, region_name=region, config=config
-            )
+            self._made = self._bucket.client()
         return self._made
-
-    def _addressing(self) -> str:
-        chosen = self._settings.addressing
-        # A service of one's own rarely has a host name per bucket.
-        return "path" if chosen == "auto" and self._settings.endpoint_url else chosen
 
     def _scan(self, known: Listing | None) -> Listing:
         with self._told():
@@ -178,7 +152,7 @@ class S3Source:
         ignored: set[str] = set()
         count = 0
         pages = self._client().get_paginator("list_objects_v2")
-        for page in pages.paginate(Bucket=self._settings.bucket, Prefix=self._prefix):
+        for page in pages.paginate(Bucket=self._bucket.name, Prefix=self._prefix):
             for found in page.get("Contents", ()):
                 count += 1
                 self._enter(found, versions, ignored)
@@ -212,7 +186,7 @@ class S3Source:
 
     def _get(self, wanted: _Object) -> ScriptFile:
         with self._told():
-            answer = self._client().get_object(Bucket=self._settings.bucket, Key=wanted.key)
+            answer = self._client().get_object(Bucket=self._bucket.name, Key=wanted.key)
             with answer["Body"] as body:
                 content: bytes = body.read(TREE_SIZE_LIMIT_BYTES + 1)
         if str(answer.get("ETag", "")).strip('"') != wanted.etag:
@@ -224,7 +198,7 @@ class S3Source:
 
     def _publish(self, files: Sequence[ScriptFile], name: str, version: str) -> str:
         folder = f"{self._prefix}{name}/{version}/"
-        client, bucket = self._client(), self._settings.bucket
+        client, bucket = self._client(), self._bucket.name
         with self._told():
             if client.list_objects_v2(Bucket=bucket, Prefix=folder, MaxKeys=1).get("KeyCount"):
                 raise VersionExists(name=name, version=version, repository=self.name)
@@ -245,7 +219,7 @@ class S3Source:
         """Take back what was put, as far as that can be done now."""
         with self._told():
             for key in reversed(keys):
-                self._client().delete_object(Bucket=self._settings.bucket, Key=key)
+                self._client().delete_object(Bucket=self._bucket.name, Key=key)
 
     # ---- faults ----------------------------------------------------------------------
 
@@ -268,11 +242,8 @@ class S3Source:
             raise self._unavailable(self._failure(error)) from error
 
     def _unavailable(self, reason: str) -> RepositoryUnavailable:
-        secret = self._settings.secret_key
-        told = reason.replace(secret, "********") if secret else reason
-        return RepositoryUnavailable(
-            repository=self.name, reason=f"{self.place}: {' '.join(told.split())[:_REASON_LENGTH]}"
-        )
+        told = f"{self.place}: {self._bucket.told(reason)}"
+        return RepositoryUnavailable(repository=self.name, reason=told)
 
     def _refusal(self, error: faults.ClientError) -> str:
         answer = error.response
@@ -281,10 +252,10 @@ class S3Source:
         headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         region = answer.get("Error", {}).get("Region") or headers.get("x-amz-bucket-region")
         if code in {"NoSuchBucket"}:
-            return f"there is no bucket {self._settings.bucket}: check `bucket`"
+            return f"there is no bucket {self._bucket.name}: check `bucket`"
         if code in {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken"}:
             return f"the credentials are not accepted ({code}): check `access_key` and `secret_key`"
-        if region and region != self._settings.region:
+        if region and region != self._bucket.region:
             return f"the bucket is in another region ({code}): set `region` to {region}"
         if code in {"AuthorizationHeaderMalformed", "PermanentRedirect"}:
             return f"the bucket is in another region ({code}): check `region`"
@@ -298,9 +269,9 @@ class S3Source:
         if isinstance(error, faults.NoRegionError):
             return "set `region`"
         if isinstance(error, faults.ConnectTimeoutError | faults.ReadTimeoutError):
-            return f"no answer within {self._settings.timeout_s:g} s"
+            return f"no answer within {self._bucket.timeout_s:g} s"
         if isinstance(error, faults.EndpointConnectionError):
-            return f"cannot be reached: {self._settings.endpoint_url or 'the endpoint'}"
+            return f"cannot be reached: {self._bucket.endpoint_url or 'the endpoint'}"
         return str(error) or type(error).__name__
 
 

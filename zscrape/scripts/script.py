@@ -8,11 +8,11 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from zscrape.errors import (
+from zscrape.errors.requests import ParamsInvalid
+from zscrape.errors.scripts import (
     EntryPointInvalid,
     FilesInvalid,
     ManifestInvalid,
-    ParamsInvalid,
     SignatureInvalid,
 )
 from zscrape.messages import text
@@ -141,7 +141,7 @@ def _verified(
     """
     verification = UNSIGNED
     if manifest.signature:
-        from zscrape.scripts.signing import verify  # 55 ms that unsigned scripts do not cost
+        from zscrape.scripts.signing import verify  # large; unsigned scripts do without
 
         verification = verify(files, trust.keys)
     fault: str = "" if verification.status == "valid" else verification.status

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from zscrape.errors import FilesInvalid
+from zscrape.errors.scripts import FilesInvalid
 from zscrape.scripts.digest import (
     FILE_COUNT_LIMIT,
     PATH_LENGTH_LIMIT_BYTES,

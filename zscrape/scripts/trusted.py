@@ -19,6 +19,6 @@ def trust_of(settings: Settings, *, is_required: bool | None = None) -> Trust:
     required = settings.require_signature if is_required is None else is_required
     if not settings.trusted_keys and not required:
         return NOBODY
-    from zscrape.scripts.signing import read_trust  # 55 ms that only those pay who ask for it
+    from zscrape.scripts.signing import read_trust  # large; without keys it is not needed
 
     return read_trust(settings.trusted_keys, is_required=required)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from msgspec import Struct
 
-from zscrape.errors import VersionInvalid
+from zscrape.errors.scripts import VersionInvalid
 from zscrape.onuse import on_use
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
-from zscrape.errors import StorageUnavailable
+from zscrape.errors.storage import StorageUnavailable
 from zscrape.store.postgres import Connection, Raw, connect, translated_errors
 
 Result = TypeVar("Result")

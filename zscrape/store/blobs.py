@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from zscrape.errors import BlobDamaged, BlobMissing
+from zscrape.errors.storage import BlobDamaged, BlobMissing
 
 PIECE_BYTES: Final = 256 * 1024
 FOLDER_NAME: Final = "blobs"

@@ -18,12 +18,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Final, TypeAlias, TypeVar
 
-from zscrape.errors import (
-    HomeInUse,
-    StorageCorrupt,
-    StorageFailed,
-    StorageNewer,
-)
+from zscrape.errors.storage import HomeInUse, StorageCorrupt, StorageFailed, StorageNewer
 from zscrape.store.faults import is_damage, storage_error
 from zscrape.store.newest import HEAD, make_file
 from zscrape.store.tasks import KeyTaken

@@ -18,7 +18,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec import Struct
 
-from zscrape.errors import BlobMissing, StorageFailed, ZscrapeError
+from zscrape.errors import ZscrapeError
+from zscrape.errors.storage import BlobMissing, StorageFailed
 from zscrape.store.blobs import Blob, BlobStore, new_blob
 from zscrape.store.tasks import LogEntry
 

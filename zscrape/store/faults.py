@@ -5,13 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from zscrape.errors import (
-    StorageError,
-    StorageFailed,
-    StorageFull,
-    StorageLocked,
-    StorageReadOnly,
-)
+from zscrape.errors import StorageError
+from zscrape.errors.storage import StorageFailed, StorageFull, StorageLocked, StorageReadOnly
 
 # Primary result codes: the low byte of `sqlite_errorcode`. https://sqlite.org/rescode.html
 _ERRORS: Final[dict[int, type[StorageError]]] = {

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from zscrape.errors import LeaseLost
+from zscrape.errors.storage import LeaseLost
 from zscrape.model import TaskId
 from zscrape.store.alone import AloneConnection
 from zscrape.store.postgres import OWNERSHIP_LOCK, Connection

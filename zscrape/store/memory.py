@@ -9,7 +9,7 @@ from itertools import islice
 
 from msgspec import Struct
 
-from zscrape.errors import BlobMissing
+from zscrape.errors.storage import BlobMissing
 from zscrape.model import MIB, TaskId, TaskSpec, TaskState
 from zscrape.store.blobs import Blob
 from zscrape.store.records import result_key

@@ -16,11 +16,11 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
-from zscrape.errors import (
+from zscrape.errors import StorageError
+from zscrape.errors.storage import (
     LeaseLost,
     PostgresEncoding,
     PostgresMissing,
-    StorageError,
     StorageFailed,
     StorageFull,
     StorageLocked,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 from zlib import crc32
 
-from zscrape.errors import BlobMissing
+from zscrape.errors.storage import BlobMissing
 from zscrape.model import TaskId
 from zscrape.store.blobs import Blob
 from zscrape.store.live import ChunkFacts

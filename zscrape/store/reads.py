@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 from typing import TypeVar
 
-from zscrape.errors import BlobMissing, TaskDamaged
+from zscrape.errors.storage import BlobMissing, TaskDamaged
 from zscrape.model import TaskId
 from zscrape.store import queries
 from zscrape.store.behind import WriteBehind

@@ -8,32 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, Literal
+from typing import Final
 
-import boto3
 from botocore import exceptions as faults
-from botocore.config import Config
-from msgspec import Struct
 
-from zscrape.errors import BlobMissing, BlobUnavailable
+from zscrape.buckets import Bucket
+from zscrape.errors.storage import BlobMissing, BlobUnavailable
 from zscrape.store.blobs import PIECE_BYTES, Blob, checked, is_key
 
-_PARALLEL_COUNT: Final = 8
-_REASON_LENGTH: Final = 300
 _GONE: Final = frozenset({"NoSuchKey", "404", "NotFound"})
-
-
-class Bucket(Struct, frozen=True, kw_only=True):
-    """Where it is, and who we are there."""
-
-    name: str
-    prefix: str = ""
-    endpoint_url: str | None = None
-    region: str | None = None
-    access_key: str | None = None
-    secret_key: str | None = None
-    addressing: Literal["auto", "path", "virtual"] = "auto"
-    timeout_s: float = 10.0  # without a byte from the other side
 
 
 class S3Blobs:
@@ -43,9 +26,9 @@ class S3Blobs:
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
-        self._prefix = bucket.prefix.rstrip("/") + "/" if bucket.prefix else ""
-        self.place = f"s3://{bucket.name}/{self._prefix}"
-        self._client = _client_of(bucket)
+        self._prefix = bucket.folder
+        self.place = bucket.place
+        self._client = bucket.client()
 
     def _key(self, key: str) -> str:
         return f"{self._prefix}{key[:2]}/{key[2:]}"
@@ -107,37 +90,15 @@ class S3Blobs:
             if code in _GONE and key:
                 raise BlobMissing(key=key) from error
             raise self._unavailable(f"{code}: {_message(error)}") from error
+        except RecursionError as error:
+            # botocore asks a bucket for its region, and for that question again, at each 301.
+            raise self._unavailable("it sends every question to another region") from error
         except (faults.BotoCoreError, faults.HTTPClientError, OSError, ValueError) as error:
             raise self._unavailable(str(error) or type(error).__name__) from error
 
     def _unavailable(self, reason: str) -> BlobUnavailable:
-        secret = self._bucket.secret_key
-        told = reason.replace(secret, "********") if secret else reason
-        return BlobUnavailable(place=self.place, reason=" ".join(told.split())[:_REASON_LENGTH])
+        return BlobUnavailable(place=self.place, reason=self._bucket.told(reason))
 
 
 def _message(error: faults.ClientError) -> str:
     return str(error.response.get("Error", {}).get("Message", ""))
-
-
-def _client_of(bucket: Bucket) -> Any:
-    addressing = bucket.addressing
-    if addressing == "auto" and bucket.endpoint_url:
-        addressing = "path"  # a service of one's own rarely has a host name per bucket
-    config = Config(
-        connect_timeout=bucket.timeout_s,
-        read_timeout=bucket.timeout_s,
-        retries={"mode": "standard", "total_max_attempts": 3},
-        max_pool_connections=_PARALLEL_COUNT,
-        s3={"addressing_style": addressing},
-        # Other services answer newer checksums with errors.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-    )
-    session = boto3.session.Session(
-        aws_access_key_id=bucket.access_key,
-        aws_secret_access_key=bucket.secret_key,
-        region_name=bucket.region,
-    )
-    region = session.region_name or ("us-east-1" if bucket.endpoint_url else None)
-    return session.client("s3", endpoint_url=bucket.endpoint_url, region_name=region, config=config)

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from zscrape.errors import EnvironmentFailed
+from zscrape.errors.scripts import EnvironmentFailed
 from zscrape.messages import text
 from zscrape.worker.installer import Installer, clean_environ
 from zscrape.worker.interpreters import last_words, uv_path

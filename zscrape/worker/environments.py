@@ -26,7 +26,7 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from zscrape.errors import EnvironmentFailed
+from zscrape.errors.scripts import EnvironmentFailed
 from zscrape.messages import text
 from zscrape.model import RunSpec
 from zscrape.worker import interpreters

@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from zscrape.errors import EnvironmentFailed
+from zscrape.errors.scripts import EnvironmentFailed
 from zscrape.messages import text
 from zscrape.worker.interpreters import PASSED_ENVIRON
 from zscrape.worker.processes import reap_group

@@ -21,7 +21,7 @@ import msgspec
 import uv
 from msgspec import Struct
 
-from zscrape.errors import EnvironmentFailed
+from zscrape.errors.scripts import EnvironmentFailed
 from zscrape.messages import text
 from zscrape.onuse import on_use
 

@@ -47,10 +47,7 @@ def network_policy(settings: Settings) -> NetworkPolicy:
 
 
 def network_strength() -> Strength:
-    """Try how strongly this machine, and this user, can hold a policy.
-
-    Takes some 30 ms, and 300 ms where it comes to a supervisor.
-    """
+    """Try how strongly this machine, and this user, can hold a policy; it takes its time."""
     egress = Egress(NetworkPolicy())
     egress.open()
     egress.close()

@@ -21,7 +21,7 @@ from zscrape.core.effects import AttemptFenced, Exit, GatewayJoined, GatewayLost
 from zscrape.core.link import WorkerLink
 from zscrape.log import get_logger, hide
 from zscrape.model import Pin, ReconnectPolicy
-from zscrape.scripts.cache import ScriptCache
+from zscrape.scripts.cache import ScriptCache, open_cache
 from zscrape.worker import browsers
 from zscrape.worker.agent import Agent
 from zscrape.worker.canary import require_layers, send_canary, start
@@ -272,12 +272,7 @@ async def _serve(
     slot_count = settings.worker.slots or os.cpu_count() or 1
     ready = Ready(identity.id, slot_count, ",".join(_addresses(settings)))
     teller = _Teller(log, lambda: tellers.on_ready(ready))
-    with usable(settings.cache_dir, "SCRIPT_CACHE_DIR"):
-        cache = ScriptCache(
-            settings.cache_dir,
-            max_age_h=settings.cache_max_age_h,
-            max_size_bytes=settings.cache_max_size_bytes,
-        )
+    cache = open_cache(settings)
     parts.push_async_callback(cache.close)
     links = _links(settings, identity, slot_count)
     credentials = _credentials(settings, identity)

@@ -18,7 +18,8 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-from zscrape.errors import EnvironmentFailed, ZscrapeError
+from zscrape.errors import ZscrapeError
+from zscrape.errors.scripts import EnvironmentFailed
 from zscrape.log import get_logger
 from zscrape.messages import text
 from zscrape.model import Attempt, Limits, Outcome, OutcomeCode, Pin, RunSpec

@@ -18,7 +18,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from zscrape.errors import Forbidden, RateLimited, ScriptNotFound, Unauthorized
+from zscrape.errors.refusals import RateLimited
+from zscrape.errors.requests import Forbidden, Unauthorized
+from zscrape.errors.scripts import ScriptNotFound
 from zscrape.gateway.faults import read_fault
 from zscrape.gateway.requests import TaskRequest, decode_task
 from zscrape.model import Pin, RunSpec

@@ -30,7 +30,8 @@ from bench.floors.ladder.links import PlainLink, SureLink
 from bench.floors.ladder.lives import COMPLETED, Lives, Task
 from bench.floors.ladder.rungs import SCRIPT, Rung
 from bench.floors.ladder.told import Metrics, envelope
-from zscrape.errors import NotFound, ScriptError, ZscrapeError
+from zscrape.errors import ScriptError, ZscrapeError
+from zscrape.errors.requests import NotFound
 from zscrape.gateway.envelope import refusal_envelope
 from zscrape.gateway.identifiers import new_task_id
 from zscrape.gateway.tracing import trace_of

@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from zscrape.errors import RepositoryUnavailable, Unauthorized
+from zscrape.errors.requests import Unauthorized
+from zscrape.errors.scripts import RepositoryUnavailable
 from zscrape.gateway.api.doors import acted_on, needs
 from zscrape.gateway.api.exchange import CLIENT, body_of, check_query, gateway_of, told
 from zscrape.gateway.faults import field_fault

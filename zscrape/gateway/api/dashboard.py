@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from zscrape import __version__
-from zscrape.errors import NotFound
+from zscrape.errors.requests import NotFound
 from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import language
 from zscrape.onuse import on_use

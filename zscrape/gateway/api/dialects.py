@@ -14,7 +14,8 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
-from zscrape.errors import InvalidRequest, ParamsInvalid, ZscrapeError
+from zscrape.errors import ZscrapeError
+from zscrape.errors.requests import InvalidRequest, ParamsInvalid
 from zscrape.gateway.api.exchange import body_of
 from zscrape.gateway.envelope import encode, error_view
 from zscrape.gateway.faults import field_fault

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from zscrape import __version__
-from zscrape.errors import NotFound
+from zscrape.errors.requests import NotFound
 from zscrape.gateway.api import dashboard
 from zscrape.gateway.api.dashboard import Asset
 from zscrape.gateway.api.doors import needs

@@ -13,17 +13,15 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from zscrape.core.bucket import rate_of
-from zscrape.errors import (
+from zscrape.errors import RefusedError, ZscrapeError
+from zscrape.errors.refusals import RateLimited, TooManyConnections
+from zscrape.errors.requests import (
     BodyTimeout,
     BodyTooLarge,
     LockedOut,
     LockHeld,
     NotFound,
-    RateLimited,
-    RefusedError,
-    TooManyConnections,
     Unauthorized,
-    ZscrapeError,
 )
 from zscrape.gateway.clients import Client
 from zscrape.gateway.connections import CROWDED

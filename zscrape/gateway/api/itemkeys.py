@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from zscrape.errors import NotFound
+from zscrape.errors.requests import NotFound
 from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import check_query, client_of, gateway_of, told
 from zscrape.gateway.envelope import moment

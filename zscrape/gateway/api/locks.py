@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from zscrape.errors import NotFound
+from zscrape.core.snapshots import LockSnapshot
+from zscrape.errors.requests import NotFound
 from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import (
     check_query,
@@ -24,7 +25,6 @@ from zscrape.gateway.clients import Client
 from zscrape.gateway.envelope import moment
 from zscrape.gateway.state import GatewayState
 from zscrape.log import get_logger
-from zscrape.model import LockSnapshot
 
 _WAITING_LIMIT_COUNT: Final = 20  # told one by one
 _LIMIT_COUNT: Final = 10_000

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from zscrape.errors import Forbidden
+from zscrape.errors.requests import Forbidden
 from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import client_of, gateway_of
 

@@ -13,7 +13,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from zscrape.core.timetable import Timetable, zone_of
-from zscrape.errors import InvalidRequest, NotFound, ScheduleDamaged
+from zscrape.errors.requests import InvalidRequest, NotFound
+from zscrape.errors.storage import ScheduleDamaged
 from zscrape.gateway.api.doors import acted_on, needs
 from zscrape.gateway.api.exchange import (
     REQUEST_ID,

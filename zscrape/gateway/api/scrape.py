@@ -14,7 +14,9 @@ from typing import Final
 from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
-from zscrape.errors import Draining, RefusedError, ScriptError, Unauthorized, ZscrapeError
+from zscrape.errors import RefusedError, ScriptError, ZscrapeError
+from zscrape.errors.refusals import Draining
+from zscrape.errors.requests import Unauthorized
 from zscrape.gateway.acceptance import Idempotency
 from zscrape.gateway.access import Presented, presented_in
 from zscrape.gateway.api.doors import needs

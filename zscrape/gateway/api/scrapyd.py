@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from zscrape.errors import NotFound
+from zscrape.errors.requests import NotFound
 from zscrape.gateway.acceptance import Idempotency
 from zscrape.gateway.api.dialects import fields_of, optional, required
 from zscrape.gateway.api.doors import needs

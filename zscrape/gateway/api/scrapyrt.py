@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from zscrape.errors import Draining
+from zscrape.errors.refusals import Draining
 from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import REQUEST_ID, body_of, client_of, gateway_of, language, told
 from zscrape.gateway.api.leaving import ending_with_client

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from zscrape.errors import Draining, RefusedError
+from zscrape.errors import RefusedError
+from zscrape.errors.refusals import Draining
 from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import (
     JSON_TYPE,

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from zscrape.errors import LockedOut, LoginInvalid
+from zscrape.errors.requests import LockedOut, LoginInvalid
 from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import (
     check_query,

@@ -10,12 +10,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 import zscrape
+from zscrape.core.snapshots import Snapshot, WorkerStatus
 from zscrape.errors import RefusedError
 from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import check_query, gateway_of, told
 from zscrape.gateway.state import GatewayState
 from zscrape.machine import memory_percent
-from zscrape.model import Snapshot, WorkerStatus
 from zscrape.scripts.catalogue import Catalogue
 
 

@@ -14,7 +14,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from zscrape.errors import ParamsInvalid, ScriptError, ZscrapeError
+from zscrape.errors import ScriptError, ZscrapeError
+from zscrape.errors.requests import ParamsInvalid
 from zscrape.gateway.acceptance import Idempotency
 from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import (

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from zscrape.config import is_loopback, parse_link
-from zscrape.errors import NotFound
+from zscrape.errors.requests import NotFound
 from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import body_of, check_query, gateway_of, told
 from zscrape.gateway.envelope import moment

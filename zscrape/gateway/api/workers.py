@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from zscrape.errors import NotFound
+from zscrape.core.snapshots import WorkerSnapshot
+from zscrape.errors.requests import NotFound
 from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import check_query, client_of, gateway_of, told
-from zscrape.model import WorkerSnapshot
 
 
 @needs("read")

@@ -24,7 +24,7 @@ from dulwich.client import (
 from dulwich.errors import GitProtocolError, HangupException, NotGitRepository
 
 from zscrape.config import RepositorySettings
-from zscrape.errors import RepositoryUnavailable
+from zscrape.errors.scripts import RepositoryUnavailable
 from zscrape.scripts.redirects import REDIRECT_LIMIT_COUNT, RedirectGuard, RedirectRefused
 
 # What hosts take as the user beside a token: GitHub this, GitLab anything.

@@ -8,7 +8,7 @@ from typing import Final
 from dulwich.object_store import BaseObjectStore
 from dulwich.objects import ObjectID, Tree
 
-from zscrape.errors import FilesInvalid
+from zscrape.errors.scripts import FilesInvalid
 from zscrape.scripts.digest import (
     FILE_COUNT_LIMIT,
     MANIFEST_FILE,

@@ -14,7 +14,7 @@ from dulwich.pack import UnpackedObject, full_unpacked_object
 from dulwich.refs import Ref
 from dulwich.repo import Repo
 
-from zscrape.errors import RepositoryUnavailable, VersionExists
+from zscrape.errors.scripts import RepositoryUnavailable, VersionExists
 from zscrape.scripts.digest import ScriptFile
 from zscrape.scripts.git.mirror import commit_of, fetch_missing, missing_of
 from zscrape.scripts.git.source import GitSource

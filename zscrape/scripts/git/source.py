@@ -18,7 +18,7 @@ from dulwich.repo import Repo
 from msgspec import Struct
 
 from zscrape.config import RepositorySettings
-from zscrape.errors import FilesInvalid, RepositoryUnavailable
+from zscrape.errors.scripts import FilesInvalid, RepositoryUnavailable
 from zscrape.scripts.digest import ScriptFile
 from zscrape.scripts.git.connect import Remote
 from zscrape.scripts.git.export import export_tree, manifest_of, script_folders

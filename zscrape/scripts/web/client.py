@@ -22,7 +22,7 @@ import httpx
 from msgspec import Struct
 
 from zscrape.config import RepositorySettings
-from zscrape.errors import RepositoryUnavailable
+from zscrape.errors.scripts import RepositoryUnavailable
 from zscrape.scripts.redirects import REDIRECT_LIMIT_COUNT, RedirectGuard, RedirectRefused
 from zscrape.scripts.web.body import Body, BrokenBody, Seen
 from zscrape.scripts.web.reasons import reason_of, status_reason

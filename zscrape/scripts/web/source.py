@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from zscrape.config import RepositorySettings
-from zscrape.errors import FilesInvalid
+from zscrape.errors.scripts import FilesInvalid
 from zscrape.scripts.archive import ARCHIVE_SIZE_LIMIT_BYTES, is_archive, read_archive
 from zscrape.scripts.digest import MANIFEST_FILE, ScriptFile, path_fault, require_usable
 from zscrape.scripts.manifest import DEFAULT_ENTRY_POINT, MANIFEST_SIZE_LIMIT_BYTES

@@ -22,7 +22,7 @@ _TIMEOUT_S: Final = 10.0
 def is_supported() -> str:
     """Return nothing if the network of scripts can be supervised, else the reason why not.
 
-    It connects to this machine's loopback addresses only, and takes a tenth of a second.
+    It connects to this machine's loopback addresses only.
     """
     try:
         with contextlib.ExitStack() as stack:
