@@ -131,8 +131,7 @@ class Slots:
             policy.slot_count if policy.browser_slots is None else max(1, policy.browser_slots)
         )
         self._is_closed = False
-        self._resting: asyncio.Handle | None = None  # set iff nothing has run since
-        self._is_crowded = False  # several attempts have run at once since none did
+        self._resting: asyncio.TimerHandle | None = None  # set iff nothing has run since
         self._latest: Keeper | None = None  # the template of the attempt that was launched last
         self._supervisor: Supervisor | None = None
         # What follows from a script's manifest alone is worked out once, not for each attempt.
@@ -240,9 +239,7 @@ class Slots:
     def begin(self, assignment: Assignment, listener: SlotListener) -> None:
         """Run an attempt; `listener` hears the rest."""
         running = self._begun(assignment, listener, self._on_over, self._robots)
-        if self._running:
-            self._is_crowded = True
-        elif self._resting is not None:
+        if self._resting is not None:
             self._end_rest()
         self._running[assignment.task_id, assignment.attempt] = running
         if assignment.trace_id:  # who sends one follows the call: a line for each costs too much
@@ -515,12 +512,7 @@ class Slots:
         if running.preparing is not None and not running.preparing.done():
             running.preparing.cancel()
         if not self._running and not self._is_closed:
-            # Soon. After several at once more of them may be on their way.
-            if self._is_crowded:
-                self._resting = self._loop.call_later(_REST_S, self._on_rest)
-            else:
-                self._resting = self._loop.call_soon(self._on_rest)
-            self._is_crowded = False
+            self._resting = self._loop.call_later(_REST_S, self._on_rest)
 
     def _on_rest(self) -> None:
         """Use the time until the next attempt for what that would have to wait for."""
