@@ -258,14 +258,19 @@ async def test_a_fault_in_one_answer_holds_up_no_other(
         return admits(key)
 
     monkeypatch.setattr(link.router._handshakes, "_admits", falter)
-    unlucky, next_one = await link.dealer("w0"), await link.dealer("w1")
-    for name, dealer in (("w0", unlucky), ("w1", next_one)):
-        await dealer.say(hello(name))
-        if dealer is next_one:
-            await dealer.hear(wire.Welcome)
-    unlucky.close()
-    next_one.close()
+    dealers = [await link.dealer(f"w{number}") for number in range(2)]
+    for number, dealer in enumerate(dealers):
+        await dealer.say(hello(f"w{number}"))
+    # Which of the two it hits is not said: they dial at the same time.
+    hearing = [asyncio.create_task(dealer.hear(wire.Welcome)) for dealer in dealers]
+    welcomed, others = await asyncio.wait(hearing, return_when=asyncio.FIRST_COMPLETED)
+    for each in others:
+        each.cancel()
+    await asyncio.wait(hearing)
+    for dealer in dealers:
+        dealer.close()
 
+    assert [each.exception() for each in welcomed] == [None]
     assert [str(each["exception"]) for each in told] == ["once"]
 
 

@@ -234,3 +234,14 @@ def test_a_histogram_counts_each_value_once():
 
     assert histogram.counts == [2, 1, 1]
     assert histogram.sum == 5.0
+
+
+def test_a_histogram_adds_up_numbers_alone():
+    """What a worker tells is not trusted: no number and less than nothing add nothing."""
+    one_by_one, at_once = Histogram((1.0,)), Histogram((1.0,))
+    told = [float("nan"), -5.0, 1.0, 0.0, float("nan"), 2.0]
+    for value in told:
+        one_by_one.add(value)
+    at_once.add_all(told)
+
+    assert at_once.sum == one_by_one.sum == 3.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.worker.conftest import Stage, is_alive, until
@@ -77,3 +79,19 @@ async def test_its_template_goes_when_nobody_needs_it(
 def first_time(stage: Stage) -> float:
     """Return the time of the stage's loop."""
     return stage.slots._loop.time()
+
+
+async def test_where_others_code_is_loaded_nothing_is_pinned(stage: Stage) -> None:
+    """A template with a script's choice of modules has no ring that these could hand on."""
+    source = "def run():\n    return 1\n"
+    for preload in ((), ("sqlite3",)):
+        assert (await stage.run(source, preload=preload)).data == 1
+    held = {
+        kind: any("io_uring" in str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir())
+        for kind, pid in stage.slots.template_pids.items()
+    }
+    if not held[""]:
+        pytest.skip("this kernel has no io_uring, or keeps it from this user")
+
+    assert not any(has_ring for kind, has_ring in held.items() if "sqlite3" in kind)
+    assert any("sqlite3" in kind for kind in held)

@@ -17,7 +17,7 @@ import pytest_asyncio
 from tests.worker.conftest import Stage, is_alive, until
 from zscrape.model import Limits, OutcomeCode
 from zscrape.runtime import marker
-from zscrape.worker import strays
+from zscrape.worker import strays, template
 from zscrape.worker.slots import SlotPolicy
 from zscrape.worker.template import Template
 
@@ -105,6 +105,9 @@ def swarm():
 }
 
 
+_NEVER_S = (3600.0, 3600.0, 3600.0)  # until it is looked again for what was left behind
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def own(tmp_path: Path) -> AsyncIterator[Stage]:
     """A `Slots` of this test alone, closed at its end."""
@@ -121,8 +124,11 @@ async def own(tmp_path: Path) -> AsyncIterator[Stage]:
 
 
 @pytest.mark.parametrize("end", ENDS)
-async def test_escaped_process_ends_with_its_attempt(stage: Stage, end: str) -> None:
-    """However an attempt ends, what it has hidden away is gone soon after."""
+async def test_escaped_process_ends_with_its_attempt(
+    stage: Stage, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However an attempt ends, what it has hidden away ends with it: no later look is needed."""
+    monkeypatch.setattr(template, "_SWEEP_DELAYS_S", _NEVER_S)
     body, code = ENDS[end]
     source = ESCAPE + f"def run(ctx):\n    ctx.emit(escape())\n    {body}\n"
     neighbour = stage.begin(stage.write("import time\ndef run():\n    time.sleep(60)"))
@@ -139,8 +145,11 @@ async def test_escaped_process_ends_with_its_attempt(stage: Stage, end: str) -> 
     assert ran.outcome.code == code
 
 
-async def test_escaped_process_ends_when_its_attempt_is_cancelled(stage: Stage) -> None:
+async def test_escaped_process_ends_when_its_attempt_is_cancelled(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Cancelling an attempt ends what it has hidden away."""
+    monkeypatch.setattr(template, "_SWEEP_DELAYS_S", _NEVER_S)
     source = ESCAPE + "def run(ctx):\n    ctx.emit(escape())\n    time.sleep(60)\n"
     ran = stage.begin(stage.write(source))
     await ran.until(lambda ran: bool(ran.bodies("item")))

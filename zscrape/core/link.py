@@ -289,6 +289,7 @@ class WorkerLink:
         """Ask the gateway for an attempt that runs; `Told` has the answer, unless it ends first."""
         errand = self._errands.running.get((ask.task_id, ask.attempt))
         if errand is not None and errand.is_wanted:
+            errand.is_started = True
             errand.asks[ask.request] = ask
             self._send_joined(ask)
             self._ask_at = min(self._ask_at, now + ASK_AGAIN_S)

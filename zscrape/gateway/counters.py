@@ -58,9 +58,10 @@ class Histogram:
         counts = self.counts
         for place, count in Counter(map(bisect_left, repeat(self.bounds), values)).items():
             counts[place] += count
-        if values and min(values) < 0.0:
-            values = [max(0.0, value) for value in values]
-        self.sum += sum(values)
+        total = sum(values)
+        if total != total or min(values, default=0.0) < 0.0:  # a worker's word: no number, too
+            total = sum([value for value in values if value > 0.0])
+        self.sum += total
 
 
 class Names:
@@ -177,7 +178,7 @@ class Counters:
         self.prepare.add_all([outcome.prepare_s for outcome in ran])
         self.child.add_all([outcome.run_s for outcome in ran])
         used = [outcome.usage for outcome in ran]
-        self.cpu_s += sum([usage.cpu_s for usage in used])
+        self.cpu_s += sum([usage.cpu_s for usage in used if usage.cpu_s > 0.0])
         self.fetch.add_all([usage.fetch_s for usage in used])
         fetched_count = sum([usage.has_fetched for usage in used])
         self.scripts["fetched"] += fetched_count

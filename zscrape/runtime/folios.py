@@ -37,6 +37,7 @@ from zscrape.runtime.mappings import (
 )
 
 _WORTH_BYTES = 64 * 1024
+_MOST_BYTES = 32 * 1024 * 1024  # what forks of before go on to hold of the old is theirs alone
 _WORTH_SHARE = 0.8  # of a mapping's pages must be there: the others begin to take memory
 _SPECIAL = {"wf", "dc", "lo"}  # empty in forks, not in forks at all, locked
 
@@ -60,7 +61,8 @@ def gather() -> int:
         return 0
     try:
         parts = _worth_it()
-        return _gather(library, parts) if parts else 0
+        size = sum(part_size for _start, part_size in parts)
+        return _gather(library, parts, size) if 0 < size <= _MOST_BYTES else 0
     except OSError:
         return 0
 
@@ -88,8 +90,7 @@ def _is_worth_it(mapping: Mapping, there: int, flags: list[str]) -> bool:
     return size >= _WORTH_BYTES and there >= size * _WORTH_SHARE
 
 
-def _gather(library: ctypes.CDLL, parts: list[tuple[int, int]]) -> int:
-    size = sum(part_size for _start, part_size in parts)
+def _gather(library: ctypes.CDLL, parts: list[tuple[int, int]], size: int) -> int:
     whole = up(size)
     area = blocks_of_memory(whole)
     steps: list[_Step] = []

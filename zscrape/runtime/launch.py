@@ -25,8 +25,8 @@ def prepare(arguments: list[str]) -> None:
     # be written; what the compiler leaves in memory would be copied with every fork.
     from zscrape.runtime import pinning, sandbox, template
 
-    control_fd, _scratch, isolation, kit, _preload, _limits, plan, answer_fd = arguments
-    ring_fd = pinning.make_ring() if isolation == "fork" else -1
+    control_fd, _scratch, isolation, kit, _preload, _limits, plan, answer_fd, ring = arguments
+    ring_fd = pinning.make_ring() if isolation == "fork" and ring == "ring" else -1
     try:
         sandbox.confine_template(sandbox.read_plan(plan))
         if answer_fd != "-":
@@ -37,7 +37,7 @@ def prepare(arguments: list[str]) -> None:
     except OSError as error:
         template.refuse(int(control_fd), error)
         raise
-    command = [sys.executable, "-I", "-B", __file__, "template", *arguments[:-1], str(ring_fd)]
+    command = [sys.executable, "-I", "-B", __file__, "template", *arguments[:-2], str(ring_fd)]
     os.execv(sys.executable, command)  # noqa: S606 - replaces itself
 
 

@@ -8,7 +8,9 @@ For the kernel the buffers of an io_uring are such memory, so the template regis
 with one.
 
 That is all the ring is there for. It is made before the filters that refuse io_uring, switched
-off, and nobody can switch it on; a child closes its descriptor before anything else.
+off, and nobody can switch it on; a child closes its descriptor before anything else. A template
+that runs others' code, a script's packages or what it has preloaded, is given none: through a ring
+memory stays that its process has given back.
 
 Where the kernel has no io_uring, keeps it from this user, or does not let this much memory be
 pinned, children copy what they write to, as ever.
@@ -19,11 +21,15 @@ pagemap.rst, Documentation/core-api/pin_user_pages.rst, and `copy_present_page` 
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found] # `signal` without the enums around it
 import ctypes
 import os
+from typing import TYPE_CHECKING
 
 from zscrape.runtime import syscalls
-from zscrape.runtime.child import CHANNEL_FD
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 _SWITCHED_OFF = 1 << 6  # IORING_SETUP_R_DISABLED
 _PARAMETERS_BYTES, _FLAGS_AT = 120, 8  # of struct io_uring_params
@@ -88,8 +94,8 @@ def _add(runs: list[tuple[int, int]], address: int, size: int) -> None:
     runs.append((address, size))
 
 
-def stay(status: int) -> None:
-    """Tell that all is done, and leave once the channel is closed. See `child.serve`."""
+def stay(_status: int) -> NoReturn:
+    """Tell that all is done, and wait for the end. See `child.serve`."""
     os.write(_OUTPUT_FD, b".")
-    os.read(CHANNEL_FD, 1)
-    os._exit(status)
+    while True:
+        _signal.pause()

@@ -66,6 +66,7 @@ _NICE = 10
 # Enough for the interpreter to have specialised all that a child does.
 _REHEARSALS_COUNT = 60
 _MANY_PROCESSES_COUNT = 4096
+_SAMPLE_LIMIT_S = 1.0  # a thousand times what it takes
 # A worker has 512 users for the children of all of its templates.
 _HELD_LIMIT_COUNT = 32
 # A template that has forked so often is in use: from then on it is worth some milliseconds, and a
@@ -148,41 +149,46 @@ class Template:
             folios.gather()
             self.pin()
 
-        self._enlarge = enlarge
+        if not self._has_browser:  # which costs a thousand times what a fork does
+            self._enlarge = enlarge
 
     def pin(self) -> None:
         """Have forks copy at once what every child writes to: see `pinning`.
 
         Called after what moves memory: it cannot be moved any more.
         """
-        if self._ring_fd < 0 or self._has_browser:
+        if self._ring_fd < 0:
             return
         for ring_fd in (-1, self._ring_fd):  # the first child finds things as no other will
             self._look_at_sample(partial(pinning.pin_written_by, ring_fd))
 
     def _look_at_sample(self, look: Callable[[int], object]) -> None:
         """Look, by its pid, at a child that has run an empty function and is still there."""
-        ours, theirs = _socket.socketpair()
-        said_fd, saying_fd = os.pipe()
-        ruleset_fd = self._make_ruleset("")
+        channel, its_channel = _socket.socketpair()
+        output, its_output = _socket.socketpair()
+        output.settimeout(_SAMPLE_LIMIT_S)
+        pid, ruleset_fd = -1, self._make_ruleset("")
         steps = [
             *self._first_steps(),
             *self._sandbox.steps_as(os.geteuid(), os.getegid()),  # nobody else's
             *self._common_steps(_MANY_PROCESSES_COUNT, b"-"),
             (child.serve, (self._sandbox.confine, None, pinning.stay)),
         ]
-        ours.send(rehearsal.shortest_request())
-        birth = theirs.fileno(), saying_fd, self._errors, ruleset_fd, self._scratch, steps
-        (pid,) = _fork_each([birth])
-        self._take_back()
-        for fd in (theirs.detach(), saying_fd, ruleset_fd):
-            os.close(fd)
-        if os.read(said_fd, 1):  # else it has ended before
-            look(pid)
-        ours.close()
-        os.close(said_fd)
-        if pid > 0:
-            os.waitpid(pid, 0)
+        try:
+            channel.send(rehearsal.shortest_request())
+            ends = its_channel.fileno(), its_output.fileno(), self._errors, ruleset_fd
+            (pid,) = _fork_each([(*ends, self._scratch, steps)])
+            self._take_back()
+            its_output.close()
+            if output.recv(1):  # else it has ended before
+                look(pid)
+        finally:
+            if pid > 0:
+                os.kill(pid, 9)
+                os.waitpid(pid, 0)
+            os.close(ruleset_fd)
+            for end in (channel, its_channel, output, its_output):
+                end.close()
 
     def serve(self) -> None:
         """Obey the worker until it is gone, then leave nothing behind."""
@@ -213,8 +219,11 @@ class Template:
                 send(b"\n".join(told))
                 told.clear()
             if self._enlarge is not None and self._forked_count >= _IN_USE_COUNT:
-                self._enlarge()
-                self._enlarge = None
+                enlarge, self._enlarge = self._enlarge, None
+                try:
+                    enlarge()
+                except (OSError, MemoryError):  # forks go on to cost what they do
+                    continue
 
     # ---- children --------------------------------------------------------------------
 
@@ -557,7 +566,9 @@ def serve(arguments: list[str]) -> None:
     """
     control_fd, scratch, isolation, kit, preload = int(arguments[0]), *arguments[1:5]
     own_limits, plan, ring_fd = *arguments[5:7], int(arguments[7])
-    os.set_inheritable(control_fd, False)
+    for fd in (control_fd, ring_fd):
+        if fd >= 0:
+            os.set_inheritable(fd, False)
     os.umask(0o077)
     os.environ.pop("LD_BIND_NOW", None)  # it was for this process, not for what scripts start
     limits.forbid_core_dumps()

@@ -91,6 +91,7 @@ def load() -> None:
     # What a script may call of `ctx` and of a page: half a megabyte here, or in each child that
     # does as much work as a page takes.
     from zscrape.runtime import (  # noqa: F401
+        artifacts,
         asynchronous,
         coroutine,
         downloads,

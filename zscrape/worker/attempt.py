@@ -489,7 +489,7 @@ class Running(Struct, eq=False):
             child.used_cpu_s += cpu_s
             self.keep(child)
             return
-        self._pump.forget(child.channel_fd)
+        self._pump.remove(child.channel_fd)
         if child.pidfd >= 0:
             child.template.unwatch(child)
         child.hang_up()

@@ -92,7 +92,9 @@ def start_process(
     plan = policy.layers.plan(python, scratch_root)
     answer = "-" if answer_fd < 0 else str(answer_fd)
     roles = (str(control_fd), scratch_root, policy.isolation)
-    arguments = (*roles, kind.kit, kind.preload, own, plan, answer)
+    # None where others' code runs in the template: it could hand on what pages are pinned with.
+    ring = "-" if kind.preload or kind.python else "ring"
+    arguments = (*roles, kind.kit, kind.preload, own, plan, answer, ring)
     return subprocess.Popen(
         # Without `site`: what an environment's `.pth` files run comes after `prepare`, which
         # takes away the ways to gain rights.

@@ -38,13 +38,9 @@ class Pump:
         self._epoll.modify(fd, select.EPOLLIN | (select.EPOLLOUT if is_wanted else 0))
 
     def remove(self, fd: int) -> None:
-        """Forget `fd`, which stays open."""
+        """Forget `fd`; it must still be open."""
         if self._callbacks.pop(fd, None) is not None:
             self._epoll.unregister(fd)
-
-    def forget(self, fd: int) -> None:
-        """Forget `fd`, which is closed next: of what nobody holds the kernel tells nothing more."""
-        self._callbacks.pop(fd, None)
 
     def close(self) -> None:
         """Forget everything. The descriptors stay open: they are their owners'."""

@@ -142,7 +142,7 @@ class Reusing:
 
     def _let_go(self, child: Child) -> None:
         child.on_exit = None
-        self._pump.forget(child.channel_fd)
+        self._pump.remove(child.channel_fd)
         is_alone = seen_alone(child) is not None
         child.hang_up()
         child.template.unwatch(child)
@@ -150,7 +150,7 @@ class Reusing:
 
     def _on_exit(self, child: Child) -> None:
         if self._waiting.pop(child, None) is not None:
-            self._pump.forget(child.channel_fd)
+            self._pump.remove(child.channel_fd)
             child.hang_up()
 
     def _look(self) -> None:

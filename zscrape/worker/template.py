@@ -236,7 +236,7 @@ class Template:
         return spares
 
     def _let_go(self, child: Child) -> None:
-        self._pump.forget(child.channel_fd)
+        self._pump.remove(child.channel_fd)
         child.hang_up()
         self.expect_exit(child, _EXIT_TIMEOUT_S)
 
@@ -344,7 +344,7 @@ class Template:
     def unwatch(self, child: Child) -> None:
         """Close the descriptor that tells a child's end, if it has one."""
         if child.pidfd >= 0:
-            self._pump.forget(child.pidfd)
+            self._pump.remove(child.pidfd)
             os.close(child.pidfd)
             child.pidfd = -1
 
@@ -372,7 +372,7 @@ class Template:
         for spares in self._spares.values():
             if child in spares.waiting:
                 spares.waiting.remove(child)
-                self._pump.forget(child.channel_fd)
+                self._pump.remove(child.channel_fd)
                 child.hang_up()
 
     def _sweep_soon(self) -> None:

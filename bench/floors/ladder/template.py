@@ -310,7 +310,8 @@ class Template:
             for call, arguments in [(os.getppid, ())] * 8:
                 call(*arguments)
             if self._sandbox is not None:
-                self._sandbox.rehearse_steps()
+                for call, arguments in self._sandbox.steps_to_rehearse():
+                    call(*arguments)
         self.child.confine = confine
         os.dup2(self._null, RULESET_FD, False)
         os.close(reader)
