@@ -86,12 +86,13 @@ async def test_where_others_code_is_loaded_nothing_is_pinned(stage: Stage) -> No
     source = "def run():\n    return 1\n"
     for preload in ((), ("sqlite3",)):
         assert (await stage.run(source, preload=preload)).data == 1
-    held = {
-        kind: any("io_uring" in str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir())
-        for kind, pid in stage.slots.template_pids.items()
-    }
+    held = {kind: _has_ring(pid) for kind, pid in stage.slots.template_pids.items()}
     if not held[""]:
         pytest.skip("this kernel has no io_uring, or keeps it from this user")
 
     assert not any(has_ring for kind, has_ring in held.items() if "sqlite3" in kind)
     assert any("sqlite3" in kind for kind in held)
+
+
+def _has_ring(pid: int) -> bool:
+    return any("io_uring" in str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir())
