@@ -21,12 +21,12 @@ pagemap.rst, Documentation/core-api/pin_user_pages.rst, and `copy_present_page` 
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found] # `signal` without the enums around it
 import ctypes
 import os
 from typing import TYPE_CHECKING
 
 from zscrape.runtime import syscalls
+from zscrape.runtime.child import CHANNEL_FD
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -94,8 +94,10 @@ def _add(runs: list[tuple[int, int]], address: int, size: int) -> None:
     runs.append((address, size))
 
 
-def stay(_status: int) -> NoReturn:
-    """Tell that all is done, and wait for the end. See `child.serve`."""
+def stay(status: int) -> NoReturn:
+    """Tell that all is done, and wait to be ended, or for the template's end. See `child.serve`."""
     os.write(_OUTPUT_FD, b".")
-    while True:
-        _signal.pause()
+    try:
+        os.read(CHANNEL_FD, 1)
+    finally:
+        os._exit(status)
