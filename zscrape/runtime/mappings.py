@@ -1,4 +1,4 @@
-"""What is mapped into this process, and the system calls that change it. Only on Linux on x86-64.
+"""What is mapped into this process, and the system calls that change it: these on x86-64 only.
 
 Sources: proc(5), mmap(2), mremap(2), madvise(2).
 """
@@ -10,8 +10,8 @@ import os
 from zscrape.runtime import syscalls
 
 BLOCK_BYTES = 2 * 1024 * 1024  # a huge page, where a page has 4 KiB
-PAGE_BYTES = 4096
-READ, WRITE, EXECUTE = 1, 2, 4
+_PAGE_BYTES = 4096
+READ, _WRITE, EXECUTE = 1, 2, 4
 _MMAP, _MPROTECT, _MUNMAP, _MREMAP, _MADVISE = 9, 10, 11, 25, 28
 _PRIVATE_ANONYMOUS = 0x22
 _COLLAPSE = 25  # into huge pages now, or tell why not; since Linux 6.1
@@ -31,7 +31,7 @@ class Mapping:
 
 def is_known_machine() -> bool:
     """True iff the numbers here are those of this machine."""
-    return syscalls.MACHINE == syscalls.X86_64 and os.sysconf("SC_PAGE_SIZE") == PAGE_BYTES
+    return syscalls.MACHINE == syscalls.X86_64 and os.sysconf("SC_PAGE_SIZE") == _PAGE_BYTES
 
 
 def mappings() -> list[Mapping]:
@@ -59,7 +59,7 @@ def memory(size: int) -> int:
     Raises:
         OSError: There is none; so all the others here, where the kernel refuses.
     """
-    return _call("mmap", _MMAP, 0, size, READ | WRITE, _PRIVATE_ANONYMOUS, -1, 0)
+    return _call("mmap", _MMAP, 0, size, READ | _WRITE, _PRIVATE_ANONYMOUS, -1, 0)
 
 
 def blocks_of_memory(size: int) -> int:

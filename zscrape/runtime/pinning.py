@@ -2,8 +2,8 @@
 
 A fork shares the pages of its parent; whoever writes to one first takes a fault, in which it is
 copied. If only to count references, every child writes to nearly two hundred pages of its
-template, which takes it longer than all else that it does. But what a device may be using cannot
-be shared: the fork copies that at once, at half the price, before anybody waits for the child.
+template. But what a device may be using cannot be shared: the fork copies that at once, without a
+fault, before anybody waits for the child.
 For the kernel the buffers of an io_uring are such memory, so the template registers those pages
 with one.
 
@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 from zscrape.runtime import syscalls
 from zscrape.runtime.child import CHANNEL_FD
+from zscrape.runtime.mappings import mappings
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -70,20 +71,15 @@ def _written_by(pid: int) -> list[tuple[int, int]]:
     """Return which of this process's pages a fork of it has copied: address and size, in runs."""
     page_bytes = os.sysconf("SC_PAGE_SIZE")
     runs: list[tuple[int, int]] = []
-    with (
-        open("/proc/self/maps", encoding="utf-8", errors="replace") as maps,  # noqa: PTH123 - pathlib is not loaded here
-        open(f"/proc/{pid}/pagemap", "rb", buffering=0) as pagemap,  # noqa: PTH123 - as above
-    ):
-        for line in maps:
-            place, rights, _ = line.split(None, 2)
-            if rights != "rw-p":
+    with open(f"/proc/{pid}/pagemap", "rb", buffering=0) as pagemap:  # noqa: PTH123 - pathlib is not loaded here
+        for each in mappings():
+            if each.rights != "rw-p":
                 continue
-            start, end = (int(word, 16) for word in place.split("-"))
-            pagemap.seek(start // page_bytes * _ENTRY_BYTES)
-            told = pagemap.read((end - start) // page_bytes * _ENTRY_BYTES)
+            pagemap.seek(each.start // page_bytes * _ENTRY_BYTES)
+            told = pagemap.read((each.end - each.start) // page_bytes * _ENTRY_BYTES)
             for number, entry in enumerate(told[_ENTRY_BYTES - 1 :: _ENTRY_BYTES]):
                 if entry & (_PRESENT | _SHARED | _ALONE) == _PRESENT | _ALONE:
-                    _add(runs, start + number * page_bytes, page_bytes)
+                    _add(runs, each.start + number * page_bytes, page_bytes)
     return runs
 
 
