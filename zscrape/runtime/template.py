@@ -42,6 +42,7 @@ from zscrape.runtime import (
     child,
     folios,
     hugepages,
+    libraries,
     limits,
     marker,
     network,
@@ -95,12 +96,14 @@ class Template:
         plan: str,
         hooks: Hooks,
         ring_fd: int = -1,
+        memory_fd: int = -1,
     ) -> None:
         null = os.open("/dev/null", os.O_RDWR)
         self._null, self._errors = _lift(null), _lift(2)
         self._control = _socket.socket(fileno=_lift(control_fd))
         self._ring_fd = -1 if ring_fd < 0 else _lift(ring_fd)
-        for fd in (null, control_fd, ring_fd):
+        self._memory_fd = -1 if memory_fd < 0 else _lift(memory_fd)
+        for fd in (null, control_fd, ring_fd, memory_fd):
             if fd >= 0:
                 os.close(fd)
         os.dup2(self._null, child.CHANNEL_FD, False)
@@ -147,11 +150,18 @@ class Template:
 
         def enlarge() -> None:
             hugepages.enlarge_code(*code)
+            self._join_libraries()
             folios.gather()
             self.pin()
 
         if not self._has_browser:  # which costs a thousand times what a fork does
             self._enlarge = enlarge
+
+    def _join_libraries(self) -> None:
+        fd, self._memory_fd = self._memory_fd, -1
+        if fd >= 0:
+            libraries.join(fd)
+            os.close(fd)
 
     def pin(self) -> None:
         """Have forks copy at once what every child writes to: see `pinning`.
@@ -593,11 +603,12 @@ def serve(arguments: list[str]) -> None:
 
     Args:
         arguments: Control descriptor, scratch, isolation, kit, preload, limits or `-`, plan,
-            ring (-1: none).
+            ring, file of memory (-1: none).
     """
     control_fd, scratch, isolation, kit, preload = int(arguments[0]), *arguments[1:5]
-    own_limits, plan, ring_fd = *arguments[5:7], int(arguments[7])
-    for fd in (control_fd, ring_fd):
+    own_limits, plan = arguments[5:7]
+    ring_fd, memory_fd = map(int, arguments[7:9])
+    for fd in (control_fd, ring_fd, memory_fd):
         if fd >= 0:
             os.set_inheritable(fd, False)
     os.umask(0o077)
@@ -623,7 +634,9 @@ def serve(arguments: list[str]) -> None:
         asked = limits.Limits(*map(int, own_limits.split(",")))
         limits.apply(asked, has_browser=has_browser(kit))
     _prepare_interpreter()
-    template = Template(control_fd, scratch, isolation, kit, preload, plan, hooks, ring_fd)
+    template = Template(
+        control_fd, scratch, isolation, kit, preload, plan, hooks, ring_fd, memory_fd
+    )
     if isolation == "fork":
         template.rehearse(_REHEARSALS_COUNT)
         child.before_script = watch
