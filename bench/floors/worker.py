@@ -24,11 +24,12 @@ from typing import Any
 import msgspec
 import zmq
 
+import bench
 from bench.floors.gateway import NUMBER_BYTES
 from zscrape.config.keyfiles import new_pair
 
 SLOT_COUNT = 4
-_SPARE_COUNT, _BATCH_COUNT = 8, 4
+_SPARE_COUNT, _BATCH_COUNT = 8, 6  # as ours has for four slots
 _FOR_EVER_COUNT = 1 << 62
 _NOBLOCK = int(zmq.NOBLOCK)
 _MORE = int(zmq.SNDMORE) | _NOBLOCK
@@ -36,6 +37,7 @@ _EVENTS, _POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)
 _SIZE_BYTES = 4
 _READ_BYTES = 262_144
 _TEMPLATE = Path(__file__).parent / "template.py"
+_ROOT = str(Path(bench.__file__).parents[1])
 
 
 class _Link:
@@ -102,7 +104,8 @@ class _Template:
             descriptor = theirs.fileno()
             is_warm = (folder / "warm.py").exists()
             options = ("-I", "-B") if is_warm else ("-I", "-S", "-B")
-            arguments = [str(descriptor), str(lives_count), *([str(folder)] if is_warm else [])]
+            arguments = [_ROOT, str(descriptor), str(lives_count)]
+            arguments += [str(folder)] if is_warm else []
             subprocess.Popen(
                 [sys.executable, *options, str(_TEMPLATE), *arguments],
                 pass_fds=(descriptor,),

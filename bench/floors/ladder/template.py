@@ -1,6 +1,6 @@
 """The template of a rung, and its children: a plain file, started without `site`.
 
-    python -I -S -B template.py [enter PROCS] [prepare] RUNG CONTROL_FD ROOT SCRATCH PLAN
+    python -I -S -B template.py [enter PROCS] [prepare] RUNG CONTROL_FD ROOT SCRATCH PLAN [RING]
 
 Messages on the control socket are written by `marshal`. To the template: `("F", children)` with
 one descriptor for each, or three (channel, output, error), a child being its number and the name of
@@ -9,7 +9,8 @@ the rung `DEADLINE` on: a list of what has ended: number, status, processor time
 
 A child hears one request (four bytes of size, then code, parameters, the script's folder, task,
 attempt and time limit) and answers by frames of four bytes of size, one of kind, and the rest.
-From the rung `LAYERS` on it is confined by the product's own `zscrape.runtime.sandbox`.
+From the rung `LAYERS` on it is confined by the product's own `zscrape.runtime.sandbox`; RING is
+then the descriptor that `prepare` has made for `bench.floors.forks`.
 """
 
 from __future__ import annotations
@@ -233,14 +234,14 @@ def _words(error: BaseException) -> dict[str, Any]:
     return {"code": code, "type": name, "message": str(error), "traceback": told}
 
 
-def _live(steps: list[Any], child: Child) -> NoReturn:
+def _live(steps: list[Any], child: Child, leave: Callable[[int], NoReturn]) -> NoReturn:
     try:
         for call, arguments in steps:
             call(*arguments)
         child.answer(CHANNEL_FD, CHANNEL_FD)
-        os._exit(0)
+        leave(0)
     finally:
-        os._exit(1)
+        leave(1)
 
 
 # ---- the template --------------------------------------------------------------------
@@ -279,15 +280,20 @@ class Template:
         self.child.confine = self._sandbox.confine
 
     def _steps(self, number: int, folder: str) -> list[Any]:
-        steps: list[Any] = [(os.setsid, ()), (os.nice, (_NICE,))]
+        if self._sandbox is None:
+            return self._steps_around([])
+        group, steps = 0, []
+        if self._sandbox.has_own_group:
+            group = self._marker.group_of(self._owner, number)
+        else:
+            marked = self._marker.mark_of(self._owner, number)
+            steps = [(resource.setrlimit, (self._marker.RLIMIT_LOCKS, (marked, marked)))]
+        return self._steps_around(steps + self._sandbox.steps(folder, group))
+
+    def _steps_around(self, own: list[Any]) -> list[Any]:
+        """Return all that a child does before it hears; `own` is what makes it itself."""
+        steps: list[Any] = [(os.setsid, ()), (os.nice, (_NICE,)), *own]
         if self._sandbox is not None:
-            group = 0
-            if self._sandbox.has_own_group:
-                group = self._marker.group_of(self._owner, number)
-            else:
-                marked = self._marker.mark_of(self._owner, number)
-                steps.append((resource.setrlimit, (self._marker.RLIMIT_LOCKS, (marked, marked))))
-            steps += self._sandbox.steps(folder, group)
             steps.append((resource.setrlimit, (resource.RLIMIT_CPU, (_CPU_S, _CPU_S + 1))))
             if self._sandbox.has_own_user:
                 most = (_PROCESS_COUNT, _PROCESS_COUNT)
@@ -295,17 +301,31 @@ class Template:
         steps.append((os.closerange, (RULESET_FD + 1, 65_536)))
         return steps
 
+    def fork_sample(self, channel_fd: int, out_fd: int) -> int:
+        """Fork a child that is nobody's, and does what every child does."""
+        from zscrape.runtime import pinning
+
+        own: list[Any] = []
+        ruleset_fd = -1
+        if self._sandbox is not None:
+            own = self._sandbox.steps_as(os.geteuid(), os.getegid())
+            ruleset_fd = self._sandbox.make_ruleset("")
+        home = self._scratch if self._rung >= FOLDER else b""
+        ends = (channel_fd, out_fd, self._errors)
+        births = [(ends, ruleset_fd, home, self._steps_around(own))]
+        (pid,) = _fork_each(births, self.child, pinning.stay)
+        self._take_back([] if ruleset_fd < 0 else [ruleset_fd])
+        return pid
+
     def rehearse(self) -> None:
         """Do what children will do, so that they need not change what is shared."""
         reader, writer = os.pipe()
-        code = compile("def run(value):\n    return {'value': value}\n", "main", "exec")
-        facts = ("task", 1, 300.0)
-        said = dumps((dumps(code), {"value": [1, 2.5, None, "text"]}, "", facts))
+        said = _request("def run(value):\n    return {'value': value}\n", {"value": [1, None, "x"]})
         confine = self.child.confine
         if confine is not None:
             self.child.confine = self._sandbox.rehearse_confine
         for _ in range(_REHEARSALS_COUNT):
-            os.write(writer, len(said).to_bytes(SIZE_BYTES, "big") + said)
+            os.write(writer, said)
             self.child.answer(reader, self._null)
             for call, arguments in [(os.getppid, ())] * 8:
                 call(*arguments)
@@ -357,17 +377,19 @@ class Template:
             home = self._scratch + b"/" + folder.encode() if folder else b""
             births.append((own, ruleset_fd, home, self._steps(number, folder)))
         pids = _fork_each(births, self.child)
-        os.dup2(self._null, CHANNEL_FD, False)
-        if rulesets:
-            os.dup2(self._null, RULESET_FD, False)
-        if count > 1:
-            os.dup2(self._null, 1)
-            os.dup2(self._errors, 2)
-        for fd in fds + rulesets:
-            os.close(fd)
+        self._take_back(fds + rulesets)
         if self._rung >= DEADLINE:
             for pid, (number, _folder) in zip(pids, named, strict=True):
                 self._numbers[pid] = number
+
+    def _take_back(self, fds: list[int]) -> None:
+        """Close what children have, and put what is ours in their places."""
+        os.dup2(self._null, CHANNEL_FD, False)
+        os.dup2(self._null, RULESET_FD, False)
+        os.dup2(self._null, 1)
+        os.dup2(self._errors, 2)
+        for fd in fds:
+            os.close(fd)
 
     def _kill(self, number: int) -> None:
         for pid, own in self._numbers.items():
@@ -416,6 +438,12 @@ class Template:
                     _kill_one(pid)
 
 
+def _request(source: str, parameters: dict[str, Any]) -> bytes:
+    facts = ("task", 1, 300.0)
+    said = dumps((dumps(compile(source, "main", "exec")), parameters, "/", facts))
+    return len(said).to_bytes(SIZE_BYTES, "big") + said
+
+
 def _kill_group(pid: int) -> None:
     try:
         os.killpg(pid, _SIGKILL)
@@ -430,8 +458,10 @@ def _kill_one(pid: int) -> None:
         return
 
 
-def _fork_each(births: list[Any], child: Child) -> list[int]:
-    fork, place, enter, put = os.fork, os.dup2, os.chdir, os.putenv
+def _fork_each(
+    births: list[Any], child: Child, leave: Callable[[int], NoReturn] = os._exit
+) -> list[int]:
+    fork, place, enter, put, give_way = os.fork, os.dup2, os.chdir, os.putenv, os.sched_yield
     environ = os.environ._data  # type: ignore[attr-defined]  # noqa: SLF001
     pids = []
     for own, ruleset_fd, home, steps in births:
@@ -448,8 +478,9 @@ def _fork_each(births: list[Any], child: Child) -> list[int]:
             place(ruleset_fd, RULESET_FD, False)
         pid = fork()
         if pid == 0:
-            _live(steps, child)
+            _live(steps, child, leave)
         pids.append(pid)
+        give_way()  # as ours does: a batch is long
     return pids
 
 
@@ -464,16 +495,21 @@ def main(arguments: list[str]) -> None:
             file.write("0")
         arguments = arguments[2:]
     is_to_prepare = arguments[0] == "prepare"
-    rung_text, control_text, root, scratch, plan = arguments[1:] if is_to_prepare else arguments
+    arguments = arguments[1:] if is_to_prepare else arguments
+    rung_text, control_text, root, scratch, plan, *ring = arguments
     rung, control_fd = int(rung_text), int(control_text)
-    if rung >= LAYERS:
-        sys.path.append(root)
+    sys.path.append(root)
+    from bench.floors import forks
+    from zscrape.runtime import pinning
+
+    ring_fd = int(ring[0]) if ring else pinning.make_ring()
     if is_to_prepare:
         from zscrape.runtime import sandbox
 
         sandbox.confine_template(sandbox.read_plan(plan))
-        options = [sys.executable, "-I", "-S", "-B", __file__, *arguments[1:]]
+        options = [sys.executable, "-I", "-S", "-B", __file__, *arguments, str(ring_fd)]
         os.execv(sys.executable, options)
+    means = forks.Means(root, ring_fd)
     os.umask(0o077)
     os.environ.pop("LD_BIND_NOW", None)
     for kind, most in _LIMITS:
@@ -492,12 +528,8 @@ def main(arguments: list[str]) -> None:
 
         _signal.signal(_SIGTERM, _on_sigterm)
     template.rehearse()
-    gc.collect()
-    if rung >= LAYERS:
-        from zscrape.runtime import room
-
-        room.gather()
-    gc.freeze()
+    means.freeze()
+    means.pin(template.fork_sample, _request("def run():\n    pass\n", {}))
     template.serve()
 
 
