@@ -1,37 +1,90 @@
-"""What makes forks of a template cheap: by the product's own means, so that no floor lacks them.
+"""What makes forks of a template cheap: as ours does, so that no floor lacks it.
 
 Code and objects lie in large pieces of memory (`hugepages`, `folios`), free memory in one place
-(`room`), and what every child writes to each fork copies at once (`pinning`).
+(`room`): by the product's own functions. What every child writes to each fork copies at once, as
+told in `zscrape.runtime.pinning`, which itself would bring all of the product's child: each
+megabyte of a template costs its forks some 30 us.
 """
 
 from __future__ import annotations
 
 import _socket
+import ctypes
 import fcntl
 import gc
 import os
 import sys
 
-from zscrape.runtime import folios, hugepages, pinning, room
-
 TYPE_CHECKING = False  # as in the templates
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from typing import NoReturn
 
+
+class _NoTyping:
+    """What those take from `typing`, which would be a megabyte and a half of every fork."""
+
+    TYPE_CHECKING = False
+    Any = TypeAlias = None
+
+
+_has_typing = "typing" in sys.modules
+if not _has_typing:
+    sys.modules["typing"] = _NoTyping  # type: ignore[assignment]
+from zscrape.runtime import folios, hugepages, room, syscalls  # noqa: E402
+from zscrape.runtime.mappings import mappings  # noqa: E402
+
+if not _has_typing:
+    del sys.modules["typing"]
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))  # noqa: PTH120 - without pathlib
 _SAMPLE_LIMIT_S = 5.0
-_FIRST_FD = 5  # what lies below is a child's
+_FIRST_FD, _CHANNEL_FD, _OUTPUT_FD = 5, 3, 1  # what lies below the first is a child's
+_SWITCHED_OFF, _PARAMETERS_BYTES, _FLAGS_AT = 1 << 6, 120, 8  # of io_uring_setup
+_PAGE_BYTES, _ENTRY_BYTES = 4096, 8
+_PRESENT, _SHARED, _ALONE = 0x80, 0x20, 0x01  # in the last byte of an entry
+
+
+def make_ring() -> int:
+    """Return the descriptor of a ring that can only hold pages, kept by an exec; -1: none."""
+    flags = bytes(_FLAGS_AT) + _SWITCHED_OFF.to_bytes(4, "little")
+    parameters = ctypes.create_string_buffer(flags, _PARAMETERS_BYTES)
+    ring_fd: int = syscalls.call(syscalls.IO_URING_SETUP, 1, parameters)
+    if ring_fd >= 0:
+        os.set_inheritable(ring_fd, True)
+    return ring_fd
+
+
+def stay(_status: int) -> NoReturn:
+    """Leave as a sample does: tell that all is done, and wait to be ended."""
+    os.write(_OUTPUT_FD, b".")
+    try:
+        os.read(_CHANNEL_FD, 1)
+    finally:
+        os._exit(0)
+
+
+def command(module: str, *options: str) -> list[str]:
+    """Return how an interpreter becomes what a module's `main` is, by its arguments.
+
+    Where the module has been imported here it is not compiled there: what the compiler leaves in
+    memory would be part of every fork.
+    """
+    source = (
+        f"import sys; sys.path.append({_ROOT!r}); from {module} import main; main(sys.argv[1:])"
+    )
+    return [sys.executable, "-I", *options, "-B", "-c", source]
 
 
 class Means:
-    """Found out before anything is rehearsed: it leaves holes in a heap.
+    """Made before anything is rehearsed: what is found out leaves holes in a heap.
 
     Args:
-        root: Where this was imported from.
-        ring_fd: The ring of `pinning`, made before any filter is there; -1: there is none.
+        ring_fd: As `make_ring` has returned it, before any filter was there.
     """
 
-    def __init__(self, root: str, ring_fd: int) -> None:
-        self._root, self._ring_fd = root, ring_fd
+    def __init__(self, ring_fd: int) -> None:
+        self._ring_fd = ring_fd
         if ring_fd >= 0:
             self._ring_fd = fcntl.fcntl(ring_fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_FD)
             os.close(ring_fd)
@@ -39,7 +92,7 @@ class Means:
 
     def freeze(self) -> None:
         """Leave to children what they can share, once everything has been loaded and rehearsed."""
-        sys.path.remove(self._root)  # it is no script's
+        sys.path.remove(_ROOT)  # it is no script's
         gc.collect()
         room.gather()
         gc.freeze()
@@ -51,7 +104,7 @@ class Means:
         """Pin what a child writes to.
 
         Args:
-            fork: Forks one with this channel and this output, that leaves by `pinning.stay`.
+            fork: Forks one with this channel and this output, that leaves by `stay`.
             request: What that is to hear.
         """
         if self._ring_fd < 0:
@@ -69,8 +122,33 @@ class Means:
         pid = fork(its_channel.fileno(), its_output.fileno())
         its_output.close()
         if output.recv(1):
-            pinning.pin_written_by(ring_fd, pid)
+            _pin_written_by(ring_fd, pid)
         os.kill(pid, 9)
         os.waitpid(pid, 0)
         for end in (channel, its_channel, output):
             end.close()
+
+
+def _pin_written_by(ring_fd: int, pid: int) -> None:
+    runs: list[tuple[int, int]] = []
+    for address in _written_by(pid):
+        if runs and sum(runs[-1]) == address:
+            runs[-1] = runs[-1][0], runs[-1][1] + _PAGE_BYTES
+        else:
+            runs.append((address, _PAGE_BYTES))
+    buffers = b"".join(word.to_bytes(8, "little") for run in runs for word in run)
+    register = syscalls.IO_URING_REGISTER
+    syscalls.call(register, ring_fd, syscalls.REGISTER_BUFFERS, buffers, len(runs))
+
+
+def _written_by(pid: int) -> Iterator[int]:
+    """Yield the addresses of this process's pages that a fork of it has copied."""
+    with open(f"/proc/{pid}/pagemap", "rb", buffering=0) as pagemap:  # noqa: PTH123 - without pathlib
+        for each in mappings():
+            if each.rights != "rw-p":
+                continue
+            pagemap.seek(each.start // _PAGE_BYTES * _ENTRY_BYTES)
+            told = pagemap.read((each.end - each.start) // _PAGE_BYTES * _ENTRY_BYTES)
+            for number, entry in enumerate(told[_ENTRY_BYTES - 1 :: _ENTRY_BYTES]):
+                if entry & (_PRESENT | _SHARED | _ALONE) == _PRESENT | _ALONE:
+                    yield each.start + number * _PAGE_BYTES

@@ -1,12 +1,10 @@
-"""The template of the floors, and its children: a plain file, started without `site`.
+"""The template of the floors, and its children: started without `site`.
 
-    python -I -S -B template.py ROOT CONTROL_FD LIVES [FOLDER]
-
-The `warm.py` of FOLDER is imported first, what is ours from ROOT. Each descriptor that comes by the control socket becomes
-the channel of a fork, which waits there for a task: four bytes of size, then code and parameters
-as `marshal` has written them. It answers by four bytes of size and JSON, and is over after LIVES
-tasks. It has a session of its own, and limits that the template has set once; it loads the code of
-a task once.
+Its arguments (`forks.command`) are CONTROL_FD LIVES [FOLDER]. The `warm.py` of FOLDER is imported
+first. Each descriptor that comes by the control socket becomes the channel of a fork, which waits
+there for a task: four bytes of size, then code and parameters as `marshal` has written them. It
+answers by four bytes of size and JSON, and is over after LIVES tasks. It has a session of its own,
+and limits that the template has set once; it loads the code of a task once.
 
 Everything that a child does the template has done itself before its first fork, then its objects
 are frozen: what a child need not change it need not copy. For the rest see `forks`.
@@ -21,6 +19,8 @@ import resource
 import sys
 from _json import encode_basestring_ascii, make_encoder
 from marshal import dumps, loads
+
+from bench.floors import forks
 
 TYPE_CHECKING = False  # `typing` itself would be part of every fork
 if TYPE_CHECKING:
@@ -101,9 +101,7 @@ def _sample(channel_fd: int, out_fd: int) -> int:
     os.dup2(out_fd, 1)
     pid = os.fork()
     if pid == 0:
-        from zscrape.runtime import pinning
-
-        _live(1, pinning.stay)
+        _live(1, forks.stay)
     os.dup2(0, 1)
     return pid
 
@@ -148,25 +146,19 @@ def _serve(control: _socket.socket, lives: int) -> None:
             continue
 
 
-def main(root: str, control_fd: int, lives: int, folder: str) -> None:
+def main(arguments: list[str]) -> None:
     """Warm up, rehearse, then fork until the other side has gone."""
-    lifted_fd = fcntl.fcntl(control_fd, fcntl.F_DUPFD_CLOEXEC, _CHANNEL_FD + 1)
+    control_fd, lives, *folder = arguments
+    lifted_fd = fcntl.fcntl(int(control_fd), fcntl.F_DUPFD_CLOEXEC, _CHANNEL_FD + 1)
     os.dup2(0, _CHANNEL_FD)  # a place that nothing else takes
     if folder:
-        sys.path.append(folder)
+        sys.path.append(folder[0])
         __import__("warm")
-    sys.path.append(root)
-    from bench.floors import forks
-    from zscrape.runtime import pinning
-
-    means = forks.Means(root, pinning.make_ring())
+        sys.path.pop()
+    means = forks.Means(forks.make_ring())
     for kind, most in _LIMITS:
         resource.setrlimit(kind, (most, most))
     _rehearse()
     means.freeze()
     means.pin(_sample, _request("def run():\n    pass\n", {}))
-    _serve(_socket.socket(fileno=lifted_fd), lives)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), (sys.argv[4:] or [""])[0])
+    _serve(_socket.socket(fileno=lifted_fd), int(lives))

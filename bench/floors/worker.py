@@ -24,7 +24,7 @@ from typing import Any
 import msgspec
 import zmq
 
-import bench
+from bench.floors import forks, template
 from bench.floors.gateway import NUMBER_BYTES
 from zscrape.config.keyfiles import new_pair
 
@@ -36,8 +36,6 @@ _MORE = int(zmq.SNDMORE) | _NOBLOCK
 _EVENTS, _POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)
 _SIZE_BYTES = 4
 _READ_BYTES = 262_144
-_TEMPLATE = Path(__file__).parent / "template.py"
-_ROOT = str(Path(bench.__file__).parents[1])
 
 
 class _Link:
@@ -103,11 +101,10 @@ class _Template:
         with theirs:
             descriptor = theirs.fileno()
             is_warm = (folder / "warm.py").exists()
-            options = ("-I", "-B") if is_warm else ("-I", "-S", "-B")
-            arguments = [_ROOT, str(descriptor), str(lives_count)]
-            arguments += [str(folder)] if is_warm else []
+            command = forks.command(template.__name__, *(() if is_warm else ("-S",)))
+            arguments = [str(descriptor), str(lives_count), *([str(folder)] if is_warm else [])]
             subprocess.Popen(
-                [sys.executable, *options, str(_TEMPLATE), *arguments],
+                [*command, *arguments],
                 pass_fds=(descriptor,),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

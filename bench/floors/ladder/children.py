@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 import bench
+from bench.floors import forks
 from bench.floors.ladder import template
 from bench.floors.ladder.rungs import Rung
 from bench.floors.ladder.template import SIZE_BYTES
@@ -30,7 +31,6 @@ from bench.floors.ladder.words import Attempt
 _SPARE_COUNT, _BATCH_COUNT = 8, 6  # as ours has for four slots
 _READ_BYTES = 65_536
 _READ_COUNT = 4  # more than a pipe holds; who goes on printing is read with the next look
-_TEMPLATE = Path(template.__file__)
 _ROOT = str(Path(bench.__file__).parents[1])
 _OUTPUT_LIMIT_BYTES, _LINE_LIMIT_BYTES = 10 * 1024 * 1024, 64 * 1024
 _CUT = " [cut]"
@@ -173,9 +173,9 @@ class Spares:
         if rung >= Rung.FOLDER:
             self._folders = Folders(self._root, first_uid)
         with theirs:
-            arguments = [str(int(rung)), str(theirs.fileno()), _ROOT, self._root, plan]
+            arguments = [str(int(rung)), str(theirs.fileno()), self._root, plan]
             subprocess.Popen(
-                [sys.executable, "-I", "-S", "-B", str(_TEMPLATE), *before, *arguments],
+                [*forks.command(template.__name__, "-S"), *before, *arguments],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -1,6 +1,6 @@
-"""The template of a rung, and its children: a plain file, started without `site`.
+"""The template of a rung, and its children: started without `site`.
 
-    python -I -S -B template.py [enter PROCS] [prepare] RUNG CONTROL_FD ROOT SCRATCH PLAN [RING]
+Its arguments (`forks.command`) are [enter PROCS] [prepare] RUNG CONTROL_FD SCRATCH PLAN [RING].
 
 Messages on the control socket are written by `marshal`. To the template: `("F", children)` with
 one descriptor for each, or three (channel, output, error), a child being its number and the name of
@@ -23,6 +23,8 @@ import resource
 import sys
 from _json import encode_basestring_ascii, make_encoder
 from marshal import dumps, loads
+
+from bench.floors import forks
 
 TYPE_CHECKING = False  # `typing` itself would be part of every fork
 if TYPE_CHECKING:
@@ -303,8 +305,6 @@ class Template:
 
     def fork_sample(self, channel_fd: int, out_fd: int) -> int:
         """Fork a child that is nobody's, and does what every child does."""
-        from zscrape.runtime import pinning
-
         own: list[Any] = []
         ruleset_fd = -1
         if self._sandbox is not None:
@@ -313,7 +313,7 @@ class Template:
         home = self._scratch if self._rung >= FOLDER else b""
         ends = (channel_fd, out_fd, self._errors)
         births = [(ends, ruleset_fd, home, self._steps_around(own))]
-        (pid,) = _fork_each(births, self.child, pinning.stay)
+        (pid,) = _fork_each(births, self.child, forks.stay)
         self._take_back([] if ruleset_fd < 0 else [ruleset_fd])
         return pid
 
@@ -496,20 +496,15 @@ def main(arguments: list[str]) -> None:
         arguments = arguments[2:]
     is_to_prepare = arguments[0] == "prepare"
     arguments = arguments[1:] if is_to_prepare else arguments
-    rung_text, control_text, root, scratch, plan, *ring = arguments
+    rung_text, control_text, scratch, plan, *ring = arguments
     rung, control_fd = int(rung_text), int(control_text)
-    sys.path.append(root)
-    from bench.floors import forks
-    from zscrape.runtime import pinning
-
-    ring_fd = int(ring[0]) if ring else pinning.make_ring()
+    ring_fd = int(ring[0]) if ring else forks.make_ring()
     if is_to_prepare:
         from zscrape.runtime import sandbox
 
         sandbox.confine_template(sandbox.read_plan(plan))
-        options = [sys.executable, "-I", "-S", "-B", __file__, *arguments, str(ring_fd)]
-        os.execv(sys.executable, options)
-    means = forks.Means(root, ring_fd)
+        os.execv(sys.executable, [*forks.command(__name__, "-S"), *arguments, str(ring_fd)])
+    means = forks.Means(ring_fd)
     os.umask(0o077)
     os.environ.pop("LD_BIND_NOW", None)
     for kind, most in _LIMITS:
@@ -531,7 +526,3 @@ def main(arguments: list[str]) -> None:
     means.freeze()
     means.pin(template.fork_sample, _request("def run():\n    pass\n", {}))
     template.serve()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
