@@ -27,6 +27,8 @@ from bench.floors.ladder import template
 from bench.floors.ladder.rungs import Rung
 from bench.floors.ladder.template import SIZE_BYTES
 from bench.floors.ladder.words import Attempt
+from zscrape.runtime import marker
+from zscrape.worker.tree import Eye, Process
 
 _SPARE_COUNT, _BATCH_COUNT = 8, 6  # as ours has for four slots
 _READ_BYTES = 65_536
@@ -46,7 +48,8 @@ class Child:
 
     __slots__ = (
         *("attempt", "began_at", "code", "ends_at", "error_fd", "fd", "folder", "has_spoken"),
-        *("item_count", "left_bytes", "number", "out_fd", "records", "said", "started", "wire"),
+        *("eye", "item_count", "left_bytes", "number", "out_fd", "pid", "records", "run_count"),
+        *("said", "started", "use", "wire"),
     )
 
     def __init__(self, number: int, wire: _socket.socket, folder: str) -> None:
@@ -56,12 +59,19 @@ class Child:
         self.attempt: Attempt = ("", 0)
         self.began_at = self.ends_at = 0.0
         self.code = ""  # by which it is to end, once that is decided
+        self.run_count = self.pid = 0  # the latter is told only where children are reused
+        self.use = "", b""  # the client of its attempts, and what they run
+        self.eye: Eye | None = None
         self.said = b""  # the beginning of a frame
+        self.started: dict[int, bytes] = {}  # lines that have not ended, by descriptor
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget what an attempt has said."""
         self.has_spoken = False
         self.records: list[tuple[str, str]] = []
         self.item_count = 0
         self.left_bytes = _OUTPUT_LIMIT_BYTES
-        self.started: dict[int, bytes] = {}  # lines that have not ended, by descriptor
 
     def ask(self, request: tuple[Any, ...]) -> None:
         """Have it run an attempt."""
@@ -132,15 +142,21 @@ class Folders:
         self._given[name] = changed_at, time.time_ns() - changed_at > _TICK_NS
         return name
 
-    def release(self, name: str) -> None:
-        """Take one back; what a script has left there is removed elsewhere."""
-        changed_at, is_telling = self._given.pop(name)
+    def is_untouched(self, name: str) -> bool:
+        """True iff nothing has been changed in a folder since it was given away."""
+        changed_at, is_telling = self._given[name]
         path = f"{self._root}/{name}"
         is_untouched = os.stat(path).st_ctime_ns == changed_at  # noqa: PTH116 - as above
-        is_untouched &= is_telling or not os.listdir(path)  # noqa: PTH208 - as above
+        return is_untouched and (is_telling or not os.listdir(path))  # noqa: PTH208 - as above
+
+    def release(self, name: str) -> None:
+        """Take one back; what a script has left there is removed elsewhere."""
+        is_untouched = self.is_untouched(name)
+        changed_at, _is_telling = self._given.pop(name)
         if is_untouched and len(self._free) < _FREE_LIMIT_COUNT:
             self._free.append((name, changed_at))
             return
+        path = f"{self._root}/{name}"
         threading.Thread(target=shutil.rmtree, args=(path, True)).start()
 
 
@@ -159,6 +175,7 @@ class Spares:
         self._by_number: dict[int, Child] = {}  # those that have not ended
         self._leaving: dict[int, Child] = {}  # of these, who has answered or hung up
         self.reap_at, self._reap_delay_s = _NEVER, _REAP_FIRST_S
+        self.tells_births = False
         self._root = ""
         self._folders: Folders | None = None
         before: list[str] = []
@@ -172,9 +189,11 @@ class Spares:
             before, plan, environ, first_uid = self._layers(folder)
         if rung >= Rung.FOLDER:
             self._folders = Folders(self._root, first_uid)
+        self._family = b""  # all that is below the template, when that was its children
+        self._owner = marker.owner_of(self._root)
         with theirs:
             arguments = [str(int(rung)), str(theirs.fileno()), self._root, plan]
-            subprocess.Popen(
+            process = subprocess.Popen(
                 [*forks.command(template.__name__, "-S"), *before, *arguments],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
@@ -183,6 +202,7 @@ class Spares:
                 start_new_session=True,
             )
         assert self._control.recv(16) == b"ready"
+        self._eye = Eye(process.pid)
         self._control.setblocking(False)
         poller.register(self.control_fd, select.EPOLLIN)
 
@@ -235,7 +255,7 @@ class Spares:
             self._waiting.append(child)
         descriptors = array.array("i", theirs)
         rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)]
-        self._say([dumps(("F", named))], rights)
+        self._say([dumps(("F", named, self.tells_births))], rights)
         for fd in theirs:
             os.close(fd)
         self._reap_later()
@@ -279,6 +299,33 @@ class Spares:
                 os.close(fd)
             child.out_fd = child.error_fd = -1
 
+    def is_home_untouched(self, child: Child) -> bool:
+        """True iff a child's folder is as it was given."""
+        return self._folders is not None and self._folders.is_untouched(child.folder)
+
+    def seen_alone(self, child: Child) -> Process | None:
+        """Return a child's process; None if it has company, of threads too, or is over."""
+        if not child.pid or child.number not in self._by_number:
+            return None
+        try:
+            eye = child.eye = child.eye or Eye(child.pid)
+        except OSError:
+            return None
+        seen = eye.process()
+        is_one = seen is not None and seen.thread_count == 1 and not seen.is_zombie
+        return seen if is_one and not eye.children() and not self._has_strays(child) else None
+
+    def _has_strays(self, child: Child) -> bool:
+        told = self._eye.children()
+        if told == self._family:
+            return False
+        known = {each.pid for each in self._by_number.values()}
+        strangers = {*map(int, told.split())} - known
+        if not strangers:
+            self._family = told
+        mark = self._owner, child.number
+        return any(marker.read(pid) == mark for pid in strangers)
+
     def forget(self, child: Child) -> None:
         """Let go of a spare that has ended by itself."""
         if child in self._waiting:
@@ -313,9 +360,14 @@ class Spares:
             return
         if not told:
             raise RuntimeError("the template has ended")
-        for number, status, cpu_us, memory_kb in loads(told):
+        births, ends = loads(told)
+        for number, pid in births:
+            self._by_number[number].pid = pid
+        for number, status, cpu_us, memory_kb in ends:
             child = self._by_number.pop(number)
             self._leaving.pop(number, None)
+            if child.eye is not None:
+                child.eye.close()
             yield child, status, cpu_us, memory_kb
             if self._folders is not None:
                 self._folders.release(child.folder)

@@ -2,13 +2,15 @@
 
 Its arguments (`forks.command`) are [enter PROCS] [prepare] RUNG CONTROL_FD SCRATCH PLAN [RING].
 
-Messages on the control socket are written by `marshal`. To the template: `("F", children)` with
-one descriptor for each, or three (channel, output, error), a child being its number and the name of
-its private folder; `("K", number)` to kill its process group; `("W",)` to reap. From it, from
-the rung `DEADLINE` on: a list of what has ended: number, status, processor time (us), memory (KB).
+Messages on the control socket are written by `marshal`. To the template: `("F", children, tells)`
+with one descriptor for each, or three (channel, output, error), a child being its number and the
+name of its private folder; `("K", number)` to kill its process group; `("W",)` to reap. From it,
+from the rung `DEADLINE` on: what was forked, if that is to be told: number, process; and what has
+ended: number, status, processor time (us), memory (KB).
 
-A child hears one request (four bytes of size, then code, parameters, the script's folder, task,
-attempt and time limit) and answers by frames of four bytes of size, one of kind, and the rest.
+A child hears a request (four bytes of size, then code, parameters, the script's folder, task,
+attempt and time limit, and how many more attempts it may run) and answers by frames of four bytes
+of size, one of kind, and the rest. It goes after its answer, unless that is of the kind `KEPT`.
 From the rung `LAYERS` on it is confined by the product's own `zscrape.runtime.sandbox`; RING is
 then the descriptor that `prepare` has made for `bench.floors.forks`.
 """
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 # As `rungs.Rung` has them, which would bring `enum`.
 DEADLINE, OUTPUT, FOLDER, LAYERS, CONTEXT = 7, 8, 9, 10, 11
-ANSWER, ERROR, LOG, PROGRESS, ITEM = b"r", b"e", b"l", b"p", b"i"
+ANSWER, KEPT, ERROR, LOG, PROGRESS, ITEM = b"r", b"k", b"e", b"l", b"p", b"i"
 CHANNEL_FD, RULESET_FD = 3, 4
 SIZE_BYTES, USAGE_BYTES = 4, 16  # of the answer's own: processor time in us, memory in KB
 _READ_BYTES = 65_536
@@ -42,7 +44,7 @@ _FD_LIMIT_COUNT = 253
 _REHEARSALS_COUNT = 60
 _SIGKILL, _SIGTERM = 9, 15
 _PROCESS_COUNT = 64
-_CPU_S = 300
+_CPU, _set_limit = resource.RLIMIT_CPU, resource.setrlimit
 _LIMITS = (
     (resource.RLIMIT_CORE, 0),
     (resource.RLIMIT_AS, 2_048_000_000 + (32 << 20)),
@@ -161,35 +163,69 @@ class Child:
     def __init__(self, rung: int) -> None:
         self._has_usage, self._has_output = rung >= DEADLINE, rung >= OUTPUT
         self._has_context = rung >= CONTEXT
+        self._has_cpu_limit = rung >= LAYERS
         self.confine: Callable[[str], None] | None = None
+        # Of a process that may run several attempts: how it was before, and what it has loaded.
+        self._standing: Any = None
+        self._loaded: Any = None
+        self.asking = None  # for `reuse`: no attempt asks its worker for anything
 
-    def answer(self, source_fd: int, fd: int) -> None:
-        """Run what is asked for."""
-        code, parameters, folder, facts = loads(_receive(source_fd))
-        if self.confine is not None:
-            self.confine(folder)
-        gc.enable()  # frozen and off in the template; the script makes its own garbage
+    def answer(self, source_fd: int, fd: int) -> bool:
+        """Run what is asked for; True iff another request may follow."""
+        code, parameters, folder, facts, left_count = loads(_receive(source_fd))
+        if self._loaded is None:
+            if self.confine is not None:
+                self.confine(folder)
+            gc.enable()  # frozen and off in the template; the script makes its own garbage
+        used_us, cpu_s = 0, int(facts[2] + 0.999)
+        if left_count or self._standing is not None:
+            used_us = self._stand(cpu_s, left_count)
+        elif self._has_cpu_limit and cpu_s:
+            _set_limit(_CPU, (cpu_s, cpu_s + 1))
         try:
-            kind, told = ANSWER, self._run(loads(code), parameters, fd, facts)
+            kind, told = ANSWER, self._run(code, parameters, fd, facts)
         except BaseException as error:  # noqa: BLE001 - whatever a script raises is its outcome
             kind, told = ERROR, _to_json(_words(error))
         if self._has_output:
             sys.stdout.flush()
             sys.stderr.flush()
+        if left_count and kind is ANSWER and self._is_kept():
+            kind = KEPT
         if self._has_usage:
             own, ended = _rusage(_SELF), _rusage(_ENDED)
-            cpu_us = int((own[0] + own[1] + ended[0] + ended[1]) * 1e6)
+            cpu_us = int((own[0] + own[1] + ended[0] + ended[1]) * 1e6) - used_us
             usage = cpu_us << 64 | max(own[2], ended[2])
             _send(fd, kind, usage.to_bytes(USAGE_BYTES, "big"), told)
         else:
             _send(fd, kind, told)
+        return kind is KEPT
+
+    def _stand(self, cpu_s: int, left_count: int) -> int:
+        """Begin one of several attempts; return the processor time (us) that others have used."""
+        from zscrape.runtime import limits, reuse
+
+        used_us: int = limits.apply_cpu_again(cpu_s, left_count)
+        if self._standing is not None:
+            return used_us
+        self._standing = reuse.Standing()
+        return 0
+
+    def _is_kept(self) -> bool:
+        try:
+            return bool(self._standing.is_kept(self))
+        except BaseException:  # noqa: BLE001 - a script may have replaced anything
+            return False
 
     def _run(
-        self, code: Any, parameters: dict[str, Any], fd: int, facts: tuple[str, int, float]
+        self, code: bytes, parameters: dict[str, Any], fd: int, facts: tuple[str, int, float]
     ) -> bytes:
-        names: dict[str, Any] = {"__name__": "main"}
-        exec(code, names)
-        run = names["run"]
+        run = self._loaded
+        if run is None:
+            names: dict[str, Any] = {"__name__": "main"}
+            exec(loads(code), names)
+            run = names["run"]
+            if self._standing is not None:
+                self._loaded = run
         if not self._has_context:
             return _to_json(run(**parameters))
         return self._run_with_context(run, parameters, fd, facts)
@@ -240,7 +276,8 @@ def _live(steps: list[Any], child: Child, leave: Callable[[int], NoReturn]) -> N
     try:
         for call, arguments in steps:
             call(*arguments)
-        child.answer(CHANNEL_FD, CHANNEL_FD)
+        while child.answer(CHANNEL_FD, CHANNEL_FD):
+            pass
         leave(0)
     finally:
         leave(1)
@@ -295,11 +332,9 @@ class Template:
     def _steps_around(self, own: list[Any]) -> list[Any]:
         """Return all that a child does before it hears; `own` is what makes it itself."""
         steps: list[Any] = [(os.setsid, ()), (os.nice, (_NICE,)), *own]
-        if self._sandbox is not None:
-            steps.append((resource.setrlimit, (resource.RLIMIT_CPU, (_CPU_S, _CPU_S + 1))))
-            if self._sandbox.has_own_user:
-                most = (_PROCESS_COUNT, _PROCESS_COUNT)
-                steps.append((resource.setrlimit, (resource.RLIMIT_NPROC, most)))
+        if self._sandbox is not None and self._sandbox.has_own_user:
+            most = (_PROCESS_COUNT, _PROCESS_COUNT)
+            steps.append((resource.setrlimit, (resource.RLIMIT_NPROC, most)))
         steps.append((os.closerange, (RULESET_FD + 1, 65_536)))
         return steps
 
@@ -320,13 +355,16 @@ class Template:
     def rehearse(self) -> None:
         """Do what children will do, so that they need not change what is shared."""
         reader, writer = os.pipe()
-        said = _request("def run(value):\n    return {'value': value}\n", {"value": [1, None, "x"]})
+        source = "def run(value):\n    return {'value': value}\n"
+        said = _request(source, {"value": [1, None, "x"]}, 0.0)  # no limit to this process
+        cpu = resource.getrlimit(_CPU)
         confine = self.child.confine
         if confine is not None:
             self.child.confine = self._sandbox.rehearse_confine
         for _ in range(_REHEARSALS_COUNT):
             os.write(writer, said)
             self.child.answer(reader, self._null)
+            _set_limit(_CPU, cpu)
             for call, arguments in [(os.getppid, ())] * 8:
                 call(*arguments)
             if self._sandbox is not None:
@@ -356,16 +394,19 @@ class Template:
             if not message:
                 return
             word = loads(message)
+            births: list[tuple[int, int]] = []
             if word[0] == "F":
-                self._fork_all(word[1], memoryview(ancillary[0][2]).cast("i").tolist())
+                pids = self._fork_all(word[1], memoryview(ancillary[0][2]).cast("i").tolist())
+                if word[2]:
+                    births = [(each[0], pid) for each, pid in zip(word[1], pids, strict=True)]
             elif word[0] == "K":
                 self._kill(word[1])
             if self._rung < DEADLINE:
                 self._reap_alone()
-            elif ended := self._reap():
-                control.send(dumps(ended))
+            elif (ended := self._reap()) or births:
+                control.send(dumps((births, ended)))
 
-    def _fork_all(self, named: list[tuple[int, str]], fds: list[int]) -> None:
+    def _fork_all(self, named: list[tuple[int, str]], fds: list[int]) -> list[int]:
         """Fork a batch; nothing is noted before the last is there: see `zscrape.runtime`."""
         births = []
         count, rulesets = self._fds_each_count, []
@@ -381,6 +422,7 @@ class Template:
         if self._rung >= DEADLINE:
             for pid, (number, _folder) in zip(pids, named, strict=True):
                 self._numbers[pid] = number
+        return pids
 
     def _take_back(self, fds: list[int]) -> None:
         """Close what children have, and put what is ours in their places."""
@@ -438,9 +480,9 @@ class Template:
                     _kill_one(pid)
 
 
-def _request(source: str, parameters: dict[str, Any]) -> bytes:
-    facts = ("task", 1, 300.0)
-    said = dumps((dumps(compile(source, "main", "exec")), parameters, "/", facts))
+def _request(source: str, parameters: dict[str, Any], timeout_s: float) -> bytes:
+    facts = ("task", 1, timeout_s)
+    said = dumps((dumps(compile(source, "main", "exec")), parameters, "/", facts, 0))
     return len(said).to_bytes(SIZE_BYTES, "big") + said
 
 
@@ -524,5 +566,5 @@ def main(arguments: list[str]) -> None:
         _signal.signal(_SIGTERM, _on_sigterm)
     template.rehearse()
     means.freeze()
-    means.pin(template.fork_sample, _request("def run():\n    pass\n", {}))
+    means.pin(template.fork_sample, _request("def run():\n    pass\n", {}, 300.0))
     template.serve()
