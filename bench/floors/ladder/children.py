@@ -47,15 +47,17 @@ class Child:
     """One forked process, or one that is about to be."""
 
     __slots__ = (
-        *("attempt", "began_at", "code", "ends_at", "error_fd", "fd", "folder", "has_spoken"),
-        *("eye", "item_count", "left_bytes", "number", "out_fd", "pid", "records", "run_count"),
-        *("said", "started", "use", "wire"),
+        *("attempt", "began_at", "code", "ends_at", "error_fd", "eye", "fd", "folder", "is_heard"),
+        *("is_watched", "item_count", "left_bytes", "number", "out_fd", "output", "pid"),
+        *("records", "run_count", "said", "started", "use", "wire"),
     )
 
     def __init__(self, number: int, wire: _socket.socket, folder: str) -> None:
         self.number, self.wire, self.folder = number, wire, folder
         self.fd = wire.fileno()
         self.out_fd = self.error_fd = -1
+        self.output = select.poll()
+        self.is_watched = False
         self.attempt: Attempt = ("", 0)
         self.began_at = self.ends_at = 0.0
         self.code = ""  # by which it is to end, once that is decided
@@ -68,7 +70,7 @@ class Child:
 
     def begin_anew(self) -> None:
         """Forget what an attempt has said."""
-        self.has_spoken = False
+        self.is_heard = True
         self.records: list[tuple[str, str]] = []
         self.item_count = 0
         self.left_bytes = _OUTPUT_LIMIT_BYTES
@@ -78,15 +80,25 @@ class Child:
         said = dumps(request)
         self.wire.sendall(len(said).to_bytes(SIZE_BYTES, "big") + said)
 
-    def capture(self) -> None:
-        """Take what it has printed."""
-        for fd, name in ((self.out_fd, "stdout"), (self.error_fd, "stderr")):
-            for _ in range(_READ_COUNT):
-                if not (data := _read(fd)):
-                    break
-                self._add(fd, name, data)
+    def capture(self) -> list[int]:
+        """Take what it has printed; return where nobody is left to print.
 
-    def _add(self, fd: int, name: str, data: bytes) -> None:
+        Most print nothing, which one look tells. `is_heard` iff that was all.
+        """
+        silent: list[int] = []
+        for _ in range(_READ_COUNT):
+            found = self.output.poll(0)
+            full = [fd for fd, events in found if events & select.POLLIN]
+            silent = [fd for fd, _events in found if fd not in full]
+            self.is_heard = not found
+            if not full:
+                break
+            for fd in full:
+                self._add(fd, os.read(fd, _READ_BYTES))
+        return silent
+
+    def _add(self, fd: int, data: bytes) -> None:
+        name = "stdout" if fd == self.out_fd else "stderr"
         *lines, rest = (self.started.get(fd, b"") + data).split(b"\n")
         if len(rest) > _LINE_LIMIT_BYTES:
             lines, rest = [*lines, rest], b""
@@ -108,13 +120,6 @@ class Child:
             if rest:
                 self._line("stdout" if fd == self.out_fd else "stderr", rest)
         self.started.clear()
-
-
-def _read(fd: int) -> bytes:
-    try:
-        return os.read(fd, _READ_BYTES)
-    except BlockingIOError:
-        return b""
 
 
 class Folders:
@@ -244,7 +249,6 @@ class Spares:
             ours, other = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
             child = Child(self._count, ours, folder)
             theirs.append(other.detach())
-            ours.setblocking(True)
             self._poller.register(child.fd, select.EPOLLIN)
             self.by_channel[child.fd] = child
             if self._has_output:
@@ -264,10 +268,21 @@ class Spares:
         child.out_fd, out = os.pipe2(os.O_CLOEXEC)
         child.error_fd, error = os.pipe2(os.O_CLOEXEC)
         for fd in (child.out_fd, child.error_fd):
-            os.set_blocking(fd, False)
-            self._poller.register(fd, select.EPOLLIN)
-            self.by_stream[fd] = child
+            child.output.register(fd, select.POLLIN)
         theirs += (out, error)
+
+    def watch(self, child: Child) -> None:
+        """Hear at once of what a child prints. Most are over before that pays."""
+        if self._has_output and not child.is_watched:
+            child.is_watched = True
+            for fd in (child.out_fd, child.error_fd):
+                self._poller.register(fd, select.EPOLLIN)
+                self.by_stream[fd] = child
+
+    def unwatch(self, fd: int) -> None:
+        """Hear no more of what nobody can print to."""
+        del self.by_stream[fd]
+        self._poller.unregister(fd)
 
     def _say(self, parts: list[bytes], rights: Any = ()) -> None:
         while True:
@@ -295,7 +310,7 @@ class Spares:
         self.hang_up(child)
         if child.out_fd >= 0:
             for fd in (child.out_fd, child.error_fd):
-                del self.by_stream[fd]
+                self.by_stream.pop(fd, None)
                 os.close(fd)
             child.out_fd = child.error_fd = -1
 

@@ -38,6 +38,8 @@ _FRAME_LIMIT_BYTES = 64 * 1024 * 1024
 _USAGE = 1 << 64
 _HANDSHAKE_MS = 5_000
 _MEMORY_BYTES = 512_000_000
+_WATCH_S = 0.025  # as ours
+_NEVER = float("inf")
 
 
 class _Link:
@@ -57,6 +59,7 @@ class _Link:
         self._socket.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
         self._socket.connect(self._endpoint)
         self.fd = int(self._socket.fileno())
+        self.is_due = True  # to be looked at: its descriptor tells only of what comes after a look
 
     def close(self) -> None:
         """Close the connection."""
@@ -64,6 +67,7 @@ class _Link:
 
     def say(self, frame: bytes) -> None:
         """Send a message; one that cannot leave is said again after the next `Hello`."""
+        self.is_due = True
         try:
             self._socket.send(frame, _NOBLOCK)
         except zmq.Again:
@@ -74,6 +78,7 @@ class _Link:
         receive, get, decode = self._socket.recv, self._socket.get, words.of_gateway.decode
         while int(get(_EVENTS)) & _POLLIN:
             hear(decode(receive(_NOBLOCK)))
+        self.is_due = False
 
 
 class _Script:
@@ -130,27 +135,28 @@ class _Worker:
     def run(self) -> None:
         """Begin what comes and tell what is over, until the standard input is closed."""
         poll, spares, reusing = self._poller.poll, self._spares, self._reusing
-        drain, hear = self._link.drain, self._hear_gateway
+        link, hear = self._link, self._hear_gateway
         self._hello()
         while True:
-            # Before the wait: the descriptor tells only of what comes after a look found nothing.
-            drain(hear)
             spares.refill()
             now = time.monotonic()
             if now >= self._wake_at:
                 self._tick(now)
+            if link.is_due:
+                link.drain(hear)
             ready = {fd for fd, _ in poll(max(self._wake_at - now, 0.0))}
             if 0 in ready:
                 spares.close()
                 return
+            link.is_due |= link.fd in ready
             for fd in ready:
                 child = spares.by_channel.get(fd)
                 if child is not None and child in reusing:  # it is to wait
                     reusing.drop(child)
                 elif child is not None:
-                    self._hear(child, ready)
+                    self._hear(child)
             if spares.control_fd in ready:  # after what those have said that have ended
-                self._ended(ready)
+                self._ended()
             if not spares.by_stream.keys().isdisjoint(ready):
                 self._overhear(ready)
 
@@ -194,7 +200,11 @@ class _Worker:
             for attempt, child in self._running.items():
                 if now >= child.ends_at:
                     self._end(attempt, "timeout")
-                wake_at = min(wake_at, child.ends_at)
+                watch_at = child.began_at + _WATCH_S
+                if now >= watch_at:
+                    self._spares.watch(child)
+                    watch_at = _NEVER
+                wake_at = min(wake_at, child.ends_at, watch_at)
             wake_at = min(wake_at, self._spares.reap(now), self._reusing.look(now))
         self._wake_at = wake_at
 
@@ -224,8 +234,7 @@ class _Worker:
             timeout_s = min(timeout_s, said.remaining_ms / 1000)
         self._running[attempt] = child
         child.ends_at = now + timeout_s
-        if child.ends_at < self._wake_at:
-            self._wake_at = child.ends_at
+        self._wake_at = min(self._wake_at, child.ends_at, now + _WATCH_S)
         parameters = msgspec.json.decode(said.parameters)
         facts = said.task_id, said.attempt, timeout_s
         left_count = run.reuse_count - child.run_count
@@ -253,7 +262,7 @@ class _Worker:
                 self._spares.kill(child)
                 self._wake_at = min(self._wake_at, self._spares.reap_at)
 
-    def _hear(self, child: Child, ready: set[int]) -> bool:
+    def _hear(self, child: Child) -> bool:
         """Hear a child: frames, or its end; False if there is nothing."""
         try:
             data = child.wire.recv(_READ_BYTES, _DONTWAIT)
@@ -273,23 +282,20 @@ class _Worker:
             kind, body = said[SIZE_BYTES : SIZE_BYTES + 1], said[SIZE_BYTES + 1 : end]
             said = child.said = said[end:]
             if kind in (ANSWER, KEPT, ERROR):
-                self._answered(child, kind, body, ready)
+                self._answered(child, kind, body)
                 return False
-            child.has_spoken = True
             child.records.append((kind.decode(), body.decode()))
             child.item_count += kind == ITEM
         return True
 
-    def _answered(self, child: Child, kind: bytes, body: bytes, ready: set[int]) -> None:
+    def _answered(self, child: Child, kind: bytes, body: bytes) -> None:
         cpu_us = memory_bytes = 0
         if self._has_usage:
             cpu_us, memory_kb = divmod(int.from_bytes(body[:USAGE_BYTES], "big"), _USAGE)
             memory_bytes, body = memory_kb * 1024, body[USAGE_BYTES:]
         records: tuple[tuple[str, str], ...] = ()
         if self._has_output:
-            # All that it printed was there when its first words were: one look has told of both.
-            if child.has_spoken or child.out_fd in ready or child.error_fd in ready:
-                child.capture()
+            child.capture()
             child.cut()
             records = tuple(child.records)
         elif child.records:
@@ -299,7 +305,7 @@ class _Worker:
         if child.code:  # it was to be ended, and has come first
             done = words.Done(*attempt, child.code, None, run_s, cpu_us, memory_bytes, records)
         elif kind != ERROR:
-            is_kept = kind == KEPT and not child.said
+            is_kept = kind == KEPT and child.is_heard and not child.said
             done = words.Done(*attempt, "ok", body, run_s, cpu_us, memory_bytes, records)
         else:
             error = msgspec.json.decode(body)
@@ -328,7 +334,8 @@ class _Worker:
             if child in self._reusing:  # it is to wait
                 self._reusing.drop(child)
             elif child.attempt in self._running:
-                child.capture()
+                for silent_fd in child.capture():
+                    self._spares.unwatch(silent_fd)
                 if child.records:
                     said = words.Said(*child.attempt, tuple(child.records))
                     child.records = []
@@ -346,13 +353,13 @@ class _Worker:
         self._spares.hang_up(child)
         self._wake_at = min(self._wake_at, self._spares.reap_at)
 
-    def _ended(self, ready: set[int]) -> None:
+    def _ended(self) -> None:
         """Hear how children have ended."""
         for child, status, cpu_us, memory_kb in self._spares.ended():
             attempt = child.attempt
             if child in self._reusing:
                 self._reusing.drop(child)
-            while child.fd >= 0 and self._hear(child, ready):
+            while child.fd >= 0 and self._hear(child):
                 pass  # what it has said before
             if self._running.pop(attempt, None) is None:
                 self._spares.forget(child)
