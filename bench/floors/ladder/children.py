@@ -222,10 +222,11 @@ class Spares:
         found = asyncio.run(examine(sys.executable, self._root, (folder,)))
         told = msgspec.json.decode(found.plan(sys.executable, self._root))
         told["read"].append(_ROOT)
+        told["layers"] = frozenset(told["layers"])
         first_uid = found.first_uid if found.has_own_users else None
         steps = [*egress.steps("public"), "prepare"]
         self._egress = egress
-        return steps, msgspec.json.encode(told).decode(), egress.environ("public"), first_uid
+        return steps, dumps(told).hex(), egress.environ("public"), first_uid
 
     # ---- spares ----------------------------------------------------------------------
 

@@ -306,11 +306,14 @@ class Template:
             self._confine(plan)
 
     def _confine(self, plan: str) -> None:
-        from zscrape.runtime import marker, sandbox, strays
+        with forks.Without():
+            from zscrape.runtime import marker, sandbox, strays
 
         self._marker, self._strays = marker, strays
         self._owner = marker.owner_of(self._scratch.decode())
-        self._sandbox = sandbox.Sandbox(sandbox.read_plan(plan), is_forked=True)
+        told: Any = sandbox.Plan()  # type: ignore[call-arg] # no tuple, without `typing`
+        vars(told).update(_plan_of(plan))
+        self._sandbox = sandbox.Sandbox(told, is_forked=True)
         if self._sandbox.has_own_user:
             os.setgroups([])
         if self._sandbox.has_own_group:
@@ -480,6 +483,12 @@ class Template:
                     _kill_one(pid)
 
 
+def _plan_of(told: str) -> dict[str, Any]:
+    """Return the fields of a plan (`zscrape.runtime.sandbox`)."""
+    fields: dict[str, Any] = loads(bytes.fromhex(told))
+    return fields
+
+
 def _request(source: str, parameters: dict[str, Any], timeout_s: float) -> bytes:
     facts = ("task", 1, timeout_s)
     said = dumps((dumps(compile(source, "main", "exec")), parameters, "/", facts, 0))
@@ -544,7 +553,7 @@ def main(arguments: list[str]) -> None:
     if is_to_prepare:
         from zscrape.runtime import sandbox
 
-        sandbox.confine_template(sandbox.read_plan(plan))
+        sandbox.confine_template(sandbox.Plan(**_plan_of(plan)))
         os.execv(sys.executable, [*forks.command(__name__, "-S"), *arguments, str(ring_fd)])
     means = forks.Means(ring_fd)
     os.umask(0o077)
@@ -552,7 +561,8 @@ def main(arguments: list[str]) -> None:
     for kind, most in _LIMITS:
         resource.setrlimit(kind, (most, most))
     if rung >= LAYERS:
-        from zscrape.runtime import network
+        with forks.Without():
+            from zscrape.runtime import network
 
         network.learn()
         network.prepare()
