@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import _socket
 import ctypes
-import fcntl
 import gc
 import os
 import sys
@@ -48,6 +47,16 @@ _FIRST_FD, _CHANNEL_FD, _OUTPUT_FD = 5, 3, 1  # what lies below the first is a c
 _SWITCHED_OFF, _PARAMETERS_BYTES, _FLAGS_AT = 1 << 6, 120, 8  # of io_uring_setup
 _PAGE_BYTES, _ENTRY_BYTES = 4096, 8
 _PRESENT, _SHARED, _ALONE = 0x80, 0x20, 0x01  # in the last byte of an entry
+
+
+def lift(fd: int) -> int:
+    """Return a copy above the places of a child's descriptors: `fcntl` would be five mappings."""
+    copy = os.dup(fd)
+    if copy >= _FIRST_FD:
+        return copy
+    lifted = lift(fd)
+    os.close(copy)
+    return lifted
 
 
 def make_ring() -> int:
@@ -91,7 +100,7 @@ class Means:
     def __init__(self, ring_fd: int) -> None:
         self._ring_fd = ring_fd
         if ring_fd >= 0:
-            self._ring_fd = fcntl.fcntl(ring_fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_FD)
+            self._ring_fd = lift(ring_fd)
             os.close(ring_fd)
         self._code = hugepages.find_code()
 

@@ -13,7 +13,6 @@ are frozen: what a child need not change it need not copy. For the rest see `for
 from __future__ import annotations
 
 import _socket
-import fcntl
 import os
 import resource
 import sys
@@ -149,7 +148,7 @@ def _serve(control: _socket.socket, lives: int) -> None:
 def main(arguments: list[str]) -> None:
     """Warm up, rehearse, then fork until the other side has gone."""
     control_fd, lives, *folder = arguments
-    lifted_fd = fcntl.fcntl(int(control_fd), fcntl.F_DUPFD_CLOEXEC, _CHANNEL_FD + 1)
+    lifted_fd = forks.lift(int(control_fd))
     os.dup2(0, _CHANNEL_FD)  # a place that nothing else takes
     if folder:
         sys.path.append(folder[0])

@@ -18,7 +18,6 @@ then the descriptor that `prepare` has made for `bench.floors.forks`.
 from __future__ import annotations
 
 import _socket
-import fcntl
 import gc
 import os
 import resource
@@ -292,10 +291,8 @@ class Template:
     def __init__(self, rung: int, control_fd: int, scratch: str, plan: str) -> None:
         self._rung, self._scratch = rung, scratch.encode()
         null = os.open("/dev/null", os.O_RDWR)
-        lift = fcntl.F_DUPFD_CLOEXEC
-        self._null = fcntl.fcntl(null, lift, RULESET_FD + 1)
-        self._errors = fcntl.fcntl(2, lift, RULESET_FD + 1)
-        self._control = _socket.socket(fileno=fcntl.fcntl(control_fd, lift, RULESET_FD + 1))
+        self._null, self._errors = forks.lift(null), forks.lift(2)
+        self._control = _socket.socket(fileno=forks.lift(control_fd))
         for place in (CHANNEL_FD, RULESET_FD):
             os.dup2(self._null, place, False)  # places that nothing else takes
         self._numbers: dict[int, int] = {}  # by process
