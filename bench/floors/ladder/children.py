@@ -151,8 +151,15 @@ class Folders:
         """True iff nothing has been changed in a folder since it was given away."""
         changed_at, is_telling = self._given[name]
         path = f"{self._root}/{name}"
-        is_untouched = os.stat(path).st_ctime_ns == changed_at  # noqa: PTH116 - as above
-        return is_untouched and (is_telling or not os.listdir(path))  # noqa: PTH208 - as above
+        now = time.time_ns()  # first: a change after the looks may look like none
+        if os.stat(path).st_ctime_ns != changed_at:  # noqa: PTH116 - as above
+            return False
+        if is_telling:
+            return True
+        if os.listdir(path):  # noqa: PTH208 - as above
+            return False
+        self._given[name] = changed_at, now - changed_at > _TICK_NS
+        return True
 
     def release(self, name: str) -> None:
         """Take one back; what a script has left there is removed elsewhere."""
