@@ -289,8 +289,8 @@ class Spares:
 
     def unwatch(self, fd: int) -> None:
         """Hear no more of what nobody can print to."""
-        del self.by_stream[fd]
-        self._poller.unregister(fd)
+        if self.by_stream.pop(fd, None) is not None:
+            self._poller.unregister(fd)
 
     def _say(self, parts: list[bytes], rights: Any = ()) -> None:
         while True:
