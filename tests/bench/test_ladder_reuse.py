@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
 
 from bench.floors.ladder.cluster import Standing, standing
+from bench.floors.ladder.gateway import FIRST_KEY, OTHER_KEY
 from bench.floors.ladder.rungs import Rung
 
 SOURCE = """
@@ -78,6 +82,23 @@ def test_a_child_that_is_not_as_it_was_is_replaced() -> None:
             assert (after[0] == pid) is (what == ""), what
             assert after[2:4] == [1, []]
             assert after[4] > 20
+
+
+def test_a_child_is_given_to_nobody_elses_call() -> None:
+    """Not to that of another client; each has its own."""
+    with _reusing(1000) as running:
+        first = _settled(running)
+        second = {_pid_of(running, OTHER_KEY) for _ in range(12)}
+
+        assert first not in second
+        assert _pid_of(running, FIRST_KEY) == first
+
+
+def _pid_of(running: Standing, key: bytes) -> int:
+    with closing(HTTPConnection("127.0.0.1", running.port, timeout=15)) as connection:
+        body = json.dumps({"script_name": "noop", "parameters": {}})
+        connection.request("POST", "/scrape", body, {"Authorization": b"Bearer " + key})
+        return int(json.loads(connection.getresponse().read())["data"][0])
 
 
 def test_children_are_reused_by_many_calls_at_once() -> None:

@@ -295,7 +295,7 @@ class Template:
         self._control = _socket.socket(fileno=forks.lift(control_fd))
         for place in (CHANNEL_FD, RULESET_FD):
             os.dup2(self._null, place, False)  # places that nothing else takes
-        self._numbers: dict[int, int] = {}  # by process
+        self._children: dict[int, tuple[int, str]] = {}  # number and folder, by process
         self._fds_each_count = 3 if rung >= OUTPUT else 1
         self.child = Child(rung)
         self._sandbox: Any = None
@@ -382,7 +382,7 @@ class Template:
             self._obey()
         except ConnectionError:  # it has gone while we spoke
             self._control.close()
-        for pid in self._numbers:
+        for pid in self._children:
             _kill_group(pid)
             _kill_one(pid)
 
@@ -420,8 +420,7 @@ class Template:
         pids = _fork_each(births, self.child)
         self._take_back(fds + rulesets)
         if self._rung >= DEADLINE:
-            for pid, (number, _folder) in zip(pids, named, strict=True):
-                self._numbers[pid] = number
+            self._children.update(zip(pids, named, strict=True))
         return pids
 
     def _take_back(self, fds: list[int]) -> None:
@@ -434,8 +433,8 @@ class Template:
             os.close(fd)
 
     def _kill(self, number: int) -> None:
-        for pid, own in self._numbers.items():
-            if own == number:
+        for pid, own in self._children.items():
+            if own[0] == number:
                 _kill_group(pid)
                 _kill_one(pid)
 
@@ -449,6 +448,7 @@ class Template:
     def _reap(self) -> list[tuple[int, int, int, int]]:
         """Reap what has ended, and end what it has left in its group, and elsewhere."""
         ended: list[tuple[int, int, int, int]] = []
+        folders: list[str] = []
         while True:
             try:
                 found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -457,22 +457,24 @@ class Template:
             if found is None:
                 break
             pid = found.si_pid
-            number = self._numbers.pop(pid, None)
-            if number is not None:
+            own = self._children.pop(pid, None)
+            if own is not None:
                 _kill_group(pid)  # before the wait: until then nobody can have its number
             _pid, status, used = os.wait4(pid, 0)
-            if number is not None:
+            if own is not None:
                 cpu_us = int((used.ru_utime + used.ru_stime) * 1e6)
-                ended.append((number, status, cpu_us, used.ru_maxrss))
+                ended.append((own[0], status, cpu_us, used.ru_maxrss))
+                folders.append(own[1])
         if ended and self._sandbox is not None:
             self._end_strays()
+            self._sandbox.tidy(folders)
         return ended
 
     def _end_strays(self) -> None:
         """Kill what children that have ended have started outside of their groups."""
-        strangers = self._strays.children().difference(self._numbers)
+        strangers = self._strays.children().difference(self._children)
         if strangers:
-            living = set(self._numbers.values())
+            living = {number for number, _folder in self._children.values()}
             for pid in strangers:
                 owner, number = self._marker.read(pid)
                 if owner == self._owner and number not in living:
