@@ -172,7 +172,8 @@ class SureLink:
         if task.timeout_s is not None:
             left_s = task.created_at + task.timeout_s - (task.assigned_at or 0.0)
             remaining_ms = max(int(left_s * 1000), 1)
-        said = words.Run(task.id, task.attempts, remaining_ms, script.run, task.parameters)
+        facts = remaining_ms, script.run, task.parameters, task.client
+        said = words.Run(task.id, task.attempts, *facts)
         self.socket.send(worker.peer, words.encode(said))
 
     def _count(self, worker: _Worker, task: Task, *, is_more: bool) -> None:

@@ -80,6 +80,7 @@ class Run(_Word, frozen=True, tag=3):
     remaining_ms: int | None
     run: bytes  # a `RunSpec`, encoded once
     parameters: bytes
+    client: str = ""
 
 
 class Cancel(_Word, frozen=True, tag=4):
