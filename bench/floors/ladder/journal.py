@@ -51,7 +51,7 @@ class Journal:
     ) -> None:
         self._path, self._loop, self._kept = path, loop, kept
         self._changed: dict[str, Task] = {}
-        self._batches: SimpleQueue[list[Task]] = SimpleQueue()
+        self._batches: SimpleQueue[tuple[list[Any], list[Task]]] = SimpleQueue()
         with closing(self._connected()) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.executescript(_TABLE)
@@ -64,16 +64,18 @@ class Journal:
         self._changed[task.id] = task
 
     def _flush(self) -> None:
-        self._batches.put(list(self._changed.values()))
+        # Rows are made here: the writer would wait for its turn with Python for each of them.
+        tasks = [*self._changed.values()]
+        ended = [task for task in tasks if task.finished_at is not None]
+        self._batches.put(([*map(_row, tasks)], ended))
         self._changed.clear()
 
     def _write(self) -> None:
         with closing(self._connected()) as connection:
             while True:
-                tasks = self._batches.get()
-                ended = [task for task in tasks if task.finished_at is not None]
+                rows, ended = self._batches.get()
                 connection.execute("BEGIN IMMEDIATE")
-                connection.executemany(_INSERT, map(_row, tasks))
+                connection.executemany(_INSERT, rows)
                 connection.execute("COMMIT")
                 self._loop.call_soon_threadsafe(self._kept, ended)
 
