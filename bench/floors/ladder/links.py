@@ -21,7 +21,7 @@ from zscrape.config.keyfiles import new_pair
 
 _NOBLOCK = int(zmq.NOBLOCK)
 _MORE = int(zmq.SNDMORE) | _NOBLOCK
-_EVENTS, _POLLIN, _RCVMORE = int(zmq.EVENTS), int(zmq.POLLIN), int(zmq.RCVMORE)
+_EVENTS, _POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)
 _LOST_LIMIT_COUNT = 3
 _TURN_COUNT = 64  # messages: a flood of them must not starve who calls
 
@@ -53,6 +53,7 @@ class Router:
     def __init__(self, hear: Callable[[bytes, bytes], None]) -> None:
         self.pair = new_pair()
         self.hear = hear
+        self._is_looking = False  # for what has come, now or at the end of this turn
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.CURVE_SERVER, 1)  # and whoever has a key may come in
         self._socket.setsockopt(zmq.CURVE_SECRETKEY, self.pair.secret)
@@ -85,22 +86,37 @@ class Router:
             self._send(frame, _NOBLOCK)
         except (zmq.Again, zmq.ZMQError):  # EHOSTUNREACH: silence tells the rest
             return False
-        if int(self._socket.get(_EVENTS)) & _POLLIN:  # the descriptor will not tell of it again
-            self._loop.call_soon(self._drain)
+        if not self._is_looking:  # the descriptor will not tell of what has come meanwhile
+            self._is_looking = True
+            self._loop.call_soon(self._look)
         return True
+
+    def _look(self) -> None:
+        self._is_looking = False
+        if int(self._socket.get(_EVENTS)) & _POLLIN:
+            self._drain()
 
     def _drain(self) -> None:
         receive, get, hear = self._socket.recv, self._socket.get, self.hear
-        for _ in range(_TURN_COUNT):
-            if not int(get(_EVENTS)) & _POLLIN:
-                return
-            peer, frame = receive(_NOBLOCK), receive(_NOBLOCK)
-            if get(_RCVMORE):  # of a message that is none of ours nothing may be taken for the next
-                while get(_RCVMORE):
-                    receive(_NOBLOCK)
+        was_looking, self._is_looking = self._is_looking, True  # by what follows each message
+        try:
+            for _ in range(_TURN_COUNT):
+                try:
+                    peer = receive(_NOBLOCK)
+                except zmq.Again:  # a connection has come or gone
+                    break
+                frame = receive(_NOBLOCK, copy=False)
+                if frame.more:  # none of ours, and nothing of it may be taken for the next one
+                    while receive(_NOBLOCK, copy=False).more:
+                        pass
+                else:
+                    hear(peer, frame.bytes)
+                if not int(get(_EVENTS)) & _POLLIN:
+                    break
             else:
-                hear(peer, frame)
-        self._loop.call_soon(self._drain)
+                self._loop.call_soon(self._drain)
+        finally:
+            self._is_looking = was_looking
 
 
 class PlainLink:
