@@ -78,8 +78,8 @@ _LADDERS = {
     "path.bare_p50_ratio_to_b": "ladder.path_context_p50_ratio",
     "path.bare_p99_ratio_to_b": "ladder.path_context_p99_ratio",
     "path.bare_rate_ratio_16_to_b": "ladder.path_context_rate_16_ratio",
-    "edge.rate_ratio": "ladder.edge_workers_rate_16_ratio",
-    "edge.p50_ratio": "ladder.edge_workers_p50_ratio",
+    "edge.rate_ratio": "ladder.edge_door_rate_16_ratio",
+    "edge.p50_ratio": "ladder.edge_door_p50_ratio",
 }
 # of what is held to peers: the case that does its work
 _CASES = {LEAN: "path", PAGE: "page", REUSED: "reuse"}

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 # As `rungs.Rung` has them, which would bring `enum`.
-DEADLINE, OUTPUT, FOLDER, LAYERS, CONTEXT = 7, 8, 9, 10, 11
+DEADLINE, OUTPUT, FOLDER, LAYERS, CONTEXT = 10, 11, 12, 13, 14
 ANSWER, KEPT, ERROR, LOG, PROGRESS, ITEM = b"r", b"k", b"e", b"l", b"p", b"i"
 CHANNEL_FD, RULESET_FD = 3, 4
 SIZE_BYTES, USAGE_BYTES = 4, 16  # of the answer's own: processor time in us, memory in KB
