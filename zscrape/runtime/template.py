@@ -153,7 +153,7 @@ class Template:
             self._enlarge = enlarge
 
     def pin(self) -> None:
-        """Have forks copy at once what every child writes to: see `pinning`.
+        """Have forks copy at once what nearly every child writes to: see `pinning`.
 
         Called after what moves memory: it cannot be moved any more.
         """
@@ -163,7 +163,7 @@ class Template:
             self._look_at_sample(partial(pinning.pin_written_by, ring_fd))
 
     def _look_at_sample(self, look: Callable[[int], object]) -> None:
-        """Look, by its pid, at a child that has run an empty function and is still there."""
+        """Look, by its pid, at a child that has run a small function and is still there."""
         channel, its_channel = _socket.socketpair()
         output, its_output = _socket.socketpair()
         output.settimeout(_SAMPLE_LIMIT_S)
@@ -175,7 +175,7 @@ class Template:
             (child.serve, (self._sandbox.confine, None, pinning.stay)),
         ]
         try:
-            channel.send(rehearsal.shortest_request())
+            channel.send(rehearsal.sample_request())
             ends = its_channel.fileno(), its_output.fileno(), self._errors, ruleset_fd
             (pid,) = _fork_each([(*ends, self._scratch, steps)])
             self._take_back()
