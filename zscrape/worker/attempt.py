@@ -469,9 +469,9 @@ class Running(Struct, eq=False):
             self.guard.close()
             self.guard.attempt = None  # a ring of both would be left to the collector
             self._inquiry = None
-            self._on_over(self)
             if child is not None:
                 self._let_go(child, cpu_s)
+            self._on_over(self)  # last: another may begin, and be given that child
 
     def _note_masked(self, count: int) -> None:
         if count:

@@ -37,6 +37,7 @@ from zscrape.worker.environments import Environments, needs_environment
 from zscrape.worker.isolation import Isolation, examine
 from zscrape.worker.kinds import TemplateFailed, TemplatePolicy, clean_environ
 from zscrape.worker.leftovers import Leftovers
+from zscrape.worker.line import Line
 from zscrape.worker.network import Egress, NetworkPolicy, Strength
 from zscrape.worker.pump import Pump
 from zscrape.worker.requests import Form
@@ -124,6 +125,7 @@ class Slots:
         self._codes = Codes()
         self._robots = RobotsFiles()
         self._beside: set[Running] = set()  # attempts of our own
+        self._line = Line()
         self._egress = Egress(policy.network)
         self._readying: set[asyncio.Task[None]] = set()
         self._with_browser: set[Running] = set()
@@ -223,8 +225,9 @@ class Slots:
 
     @property
     def digests(self) -> frozenset[str]:
-        """The digests of the scripts that run or are being prepared."""
-        return frozenset(each.assignment.run.pin.digest for each in self._running.values())
+        """The digests of the scripts that run or are about to."""
+        running = self._running.values()
+        return self._line.digests.union(each.assignment.run.pin.digest for each in running)
 
     @property
     def template_pids(self) -> dict[str, int]:
@@ -237,7 +240,13 @@ class Slots:
         return tuple(child.pid for child in self._templates.children() if child.pid)
 
     def begin(self, assignment: Assignment, listener: SlotListener) -> None:
-        """Run an attempt; `listener` hears the rest."""
+        """Run an attempt, once a slot is free if it was sent ahead; `listener` hears the rest."""
+        if assignment.give_back is not None and len(self._running) >= self._policy.slot_count:
+            self._line.add(assignment, listener)
+        else:
+            self._begin(assignment, listener)
+
+    def _begin(self, assignment: Assignment, listener: SlotListener) -> None:
         running = self._begun(assignment, listener, self._on_over, self._robots)
         if self._resting is not None:
             self._end_rest()
@@ -292,6 +301,8 @@ class Slots:
         running = self._running.get((task_id, attempt))
         if running is not None:
             running.stop(code)
+        elif (lying := self._line.remove((task_id, attempt))) is not None:
+            lying[1].on_finished(task_id, attempt, Outcome(code))
 
     def pass_on(self, attempt: Attempt, listener: SlotListener) -> None:
         """Let another hear the rest of an attempt; one that is over has told all of it."""
@@ -314,6 +325,11 @@ class Slots:
             return
         self._is_closed = True
         self._end_rest()
+        self._line.close()
+        while (lying := self._line.take()) is not None:
+            assignment, listener = lying
+            lost = Outcome(OutcomeCode.WORKER_LOST)
+            listener.on_finished(assignment.task_id, assignment.attempt, lost)
         for running in (*self._running.values(), *self._beside):
             running.abandon(OutcomeCode.WORKER_LOST)
         for task in self._readying:
@@ -511,7 +527,12 @@ class Slots:
         del self._running[assignment.task_id, assignment.attempt]
         if running.preparing is not None and not running.preparing.done():
             running.preparing.cancel()
-        if not self._running and not self._is_closed:
+        if self._is_closed:
+            return
+        following = self._line.take()
+        if following is not None:
+            self._begin(*following)
+        elif not self._running:
             self._resting = self._loop.call_later(_REST_S, self._on_rest)
 
     def _on_rest(self) -> None:
