@@ -492,10 +492,7 @@ class Running(Struct, eq=False):
         self._pump.remove(child.channel_fd)
         if child.pidfd >= 0:
             child.template.unwatch(child)
-        child.hang_up()
-        if child.exited is None:
-            child.template.expect_exit(child, _LATE_EXIT_S)
-        child.template.refill()  # not sooner: what forks takes a processor from what runs
+        child.template.part_with(child, _LATE_EXIT_S)
 
 
 def begun(

@@ -133,7 +133,8 @@ class Slots:
             policy.slot_count if policy.browser_slots is None else max(1, policy.browser_slots)
         )
         self._is_closed = False
-        self._resting: asyncio.TimerHandle | None = None  # set iff nothing has run since
+        self._resting: asyncio.TimerHandle | None = None
+        self._rested_at = 0.0  # when nothing will have run for a while, by the loop's clock
         self._latest: Keeper | None = None  # the template of the attempt that was launched last
         self._supervisor: Supervisor | None = None
         # What follows from a script's manifest alone is worked out once, not for each attempt.
@@ -248,8 +249,6 @@ class Slots:
 
     def _begin(self, assignment: Assignment, listener: SlotListener) -> None:
         running = self._begun(assignment, listener, self._on_over, self._robots)
-        if self._resting is not None:
-            self._end_rest()
         self._running[assignment.task_id, assignment.attempt] = running
         if assignment.trace_id:  # who sends one follows the call: a line for each costs too much
             self._log.info(
@@ -267,11 +266,6 @@ class Slots:
         if not is_begun:
             running.preparing = self._loop.create_task(self._prepare(running))
             running.preparing.add_done_callback(lambda task: self._on_prepared(running, task))
-
-    def _end_rest(self) -> None:
-        if self._resting is not None:
-            self._resting.cancel()
-            self._resting = None
 
     def prepare(self, run: RunSpec) -> None:
         """Get a script ready beside what runs; what goes wrong is told when it is to run."""
@@ -324,7 +318,8 @@ class Slots:
         if self._is_closed:
             return
         self._is_closed = True
-        self._end_rest()
+        if self._resting is not None:
+            self._resting.cancel()
         self._line.close()
         while (lying := self._line.take()) is not None:
             assignment, listener = lying
@@ -533,13 +528,20 @@ class Slots:
         if following is not None:
             self._begin(*following)
         elif not self._running:
-            self._resting = self._loop.call_later(_REST_S, self._on_rest)
+            self._rested_at = self._loop.time() + _REST_S
+            if self._resting is None:  # one that is set looks again by itself
+                self._resting = self._loop.call_at(self._rested_at, self._on_rest)
 
     def _on_rest(self) -> None:
         """Use the time until the next attempt for what that would have to wait for."""
         self._resting = None
-        if self._latest is not None and self._latest.rehearse_next():
-            self._resting = self._loop.call_later(_REST_S, self._on_rest)
+        if self._running:
+            return
+        now = self._loop.time()
+        if now >= self._rested_at and self._latest is not None and self._latest.rehearse_next():
+            self._rested_at = now + _REST_S
+        if now < self._rested_at:
+            self._resting = self._loop.call_at(self._rested_at, self._on_rest)
 
 
 def _child_limits(limits: Limits) -> ChildLimits:
