@@ -5,8 +5,8 @@
 RUN is what `python -m bench --json` has written, PEERS what `python -m bench peers --json` has.
 A floor is what the smallest program of the same libraries reaches at the same work in the same run
 (`bench.floors`), the ladder what the least code does that keeps all of our promises
-(`bench.floors.ladder`). Beside a peer, which another run has measured, the floor is our ratio to
-that peer, times the floor's to ours.
+(`bench.floors.ladder`). Beside a peer, which another run has measured, each of the two is our ratio
+to that peer, times its own to ours.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from bench.peers.goals import standings
+from bench.peers.goals import LEAN, PAGE, REUSED, B, standings
 
 Goals = Mapping[str, tuple[float, bool]]
 _WIDTH = 150
@@ -78,11 +78,11 @@ _LADDERS = {
     "path.bare_p50_ratio_to_b": "ladder.path_context_p50_ratio",
     "path.bare_p99_ratio_to_b": "ladder.path_context_p99_ratio",
     "path.bare_rate_ratio_16_to_b": "ladder.path_context_rate_16_ratio",
-    "edge.rate_ratio": "ladder.edge_workers_rate_16_ratio",
-    "edge.p50_ratio": "ladder.edge_workers_p50_ratio",
+    "edge.rate_ratio": "ladder.edge_door_rate_16_ratio",
+    "edge.p50_ratio": "ladder.edge_door_p50_ratio",
 }
-# of a goal beside peers: the case of the floors that does its work
-_CASES = {4: "path", 5: "path", 6: "path", 7: "path", 8: "page", 10: "reuse"}
+# of what is held to peers: the case that does its work
+_CASES = {LEAN: "path", PAGE: "page", REUSED: "reuse"}
 
 
 class Line(NamedTuple):
@@ -128,14 +128,21 @@ def lines(run: Mapping[str, float], peers: Mapping[str, float], goals: Goals) ->
 
 def _beside_peers(run: Mapping[str, float], peers: Mapping[str, float]) -> Iterator[Line]:
     for goal, ratio, _is_reached in standings(peers):
-        if goal.number not in _CASES:  # B, which is in the run itself
+        if goal.peer == B:  # which is in the run itself
             continue
         is_rate = goal.field == "per_s"
-        figure = "rate_16" if is_rate else "p50"
-        to_floor = run.get(f"floors.{_CASES[goal.number]}_ours_{figure}_ratio_to_floor")
-        what = f"{goal.ours}: {'rate' if is_rate else 'p50'}, in that of {goal.peer}"
-        floor = ratio / to_floor if to_floor else None
-        yield Line(goal.number, what, goal.limit, is_rate, ratio, floor, None)
+        figure, case = "rate_16" if is_rate else "p50", _CASES.get(goal.ours, "")
+        to_floor = run.get(f"floors.{case}_ours_{figure}_ratio_to_floor")
+        to_ladder = run.get(f"ladder.{case}_ours_{figure}_ratio_to_ladder")
+        yield Line(
+            goal.number,
+            f"{goal.ours}: {'rate' if is_rate else 'p50'}, in that of {goal.peer}",
+            goal.limit,
+            is_rate,
+            ratio,
+            floor=ratio / to_floor if to_floor else None,
+            ladder=ratio / to_ladder if to_ladder else None,
+        )
 
 
 def main(arguments: list[str], goals: Goals) -> int:

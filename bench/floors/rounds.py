@@ -37,9 +37,7 @@ _LARGE = "def run():\n    return 'x' * 1_000_000\n"
 # is, and by what Python itself has: the difference is the library's.
 _BY_HTTPX = """
 import sys
-from zscrape.runtime import folios, hugepages
 
-hugepages.enlarge_code(*hugepages.find_code())
 sys.modules["httpx._main"] = None
 import httpx
 from selectolax.lexbor import LexborHTMLParser
@@ -54,7 +52,6 @@ for _ in range(30):
     page("{url}").css("p.row")[0].text()
 client.close()
 client = httpx.Client(verify=tls, trust_env=False)
-folios.gather()
 """
 _BY_PYTHON = """
 from http.client import HTTPConnection

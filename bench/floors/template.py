@@ -1,30 +1,29 @@
-"""The template of the floors, and its children: a plain file, started without `site`.
+"""The template of the floors, and its children: started without `site`.
 
-    python -I -S -B template.py CONTROL_FD LIVES [FOLDER]
-
-The `warm.py` of FOLDER is imported first. Each descriptor that comes by the control socket becomes
-the channel of a fork, which waits there for a task: four bytes of size, then code and parameters
-as `marshal` has written them. It answers by four bytes of size and JSON, and is over after LIVES
-tasks. It has a session of its own, and limits that the template has set once; it loads the code of
-a task once.
+Its arguments (`forks.command`) are CONTROL_FD LIVES [FOLDER]. The `warm.py` of FOLDER is imported
+first. Each descriptor that comes by the control socket becomes the channel of a fork, which waits
+there for a task: four bytes of size, then code and parameters as `marshal` has written them. It
+answers by four bytes of size and JSON, and is over after LIVES tasks. It has a session of its own,
+and limits that the template has set once; it loads the code of a task once.
 
 Everything that a child does the template has done itself before its first fork, then its objects
-are frozen: what a child need not change it need not copy.
+are frozen: what a child need not change it need not copy. For the rest see `forks`.
 """
 
 from __future__ import annotations
 
 import _socket
-import fcntl
-import gc
 import os
 import resource
 import sys
 from _json import encode_basestring_ascii, make_encoder
 from marshal import dumps, loads
 
+from bench.floors import forks
+
 TYPE_CHECKING = False  # `typing` itself would be part of every fork
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
 _CHANNEL_FD = 3
@@ -82,7 +81,7 @@ def _send(fd: int, answer: tuple[bytes, bytes]) -> None:
             sent += os.write(fd, rest[sent:])
 
 
-def _live(lives: int) -> NoReturn:
+def _live(lives: int, leave: Callable[[int], NoReturn] = os._exit) -> NoReturn:
     try:
         os.setsid()
         os.nice(_NICE)
@@ -91,17 +90,31 @@ def _live(lives: int) -> NoReturn:
         for _ in range(lives):
             said, left = _receive(_CHANNEL_FD, left)
             _send(_CHANNEL_FD, _answer(said))
-        os._exit(0)
+        leave(0)
     finally:
-        os._exit(1)
+        leave(1)
+
+
+def _sample(channel_fd: int, out_fd: int) -> int:
+    os.dup2(channel_fd, _CHANNEL_FD, False)
+    os.dup2(out_fd, 1)
+    pid = os.fork()
+    if pid == 0:
+        _live(1, forks.stay)
+    os.dup2(0, 1)
+    return pid
+
+
+def _request(source: str, parameters: dict[str, Any]) -> bytes:
+    said = dumps((dumps(compile(source, "main", "exec")), parameters))
+    return len(said).to_bytes(_SIZE_BYTES, "big") + said
 
 
 def _rehearse() -> None:
     reader, writer = os.pipe()
-    code = compile("def run(value):\n    return {'value': value}\n", "main", "exec")
-    said = dumps((dumps(code), {"value": [1, 2.5, None, "text"]}))
+    said = _request("def run(value):\n    return {'value': value}\n", {"value": [1, None, "x"]})
     for _ in range(_REHEARSALS_COUNT):
-        os.write(writer, len(said).to_bytes(_SIZE_BYTES, "big") + said)
+        os.write(writer, said)
         _send(writer, _answer(_receive(reader, b"")[0]))
         _receive(reader, b"")
         _known.clear()
@@ -112,6 +125,7 @@ def _rehearse() -> None:
 def _serve(control: _socket.socket, lives: int) -> None:
     room = _socket.CMSG_SPACE(4 * _FD_LIMIT_COUNT)
     fork, copy, close, wait = os.fork, os.dup2, os.close, os.waitpid
+    give_way = os.sched_yield
     control.send(b"ready")
     while True:
         message, ancillary, _flags, _address = control.recvmsg(1, room)
@@ -123,6 +137,7 @@ def _serve(control: _socket.socket, lives: int) -> None:
             if fork() == 0:
                 _live(lives)
             close(fd)
+            give_way()  # as ours does: a batch is long
         try:
             while wait(-1, os.WNOHANG)[0]:
                 pass
@@ -130,21 +145,19 @@ def _serve(control: _socket.socket, lives: int) -> None:
             continue
 
 
-def main(control_fd: int, lives: int, folder: str) -> None:
+def main(arguments: list[str]) -> None:
     """Warm up, rehearse, then fork until the other side has gone."""
-    lifted_fd = fcntl.fcntl(control_fd, fcntl.F_DUPFD_CLOEXEC, _CHANNEL_FD + 1)
+    control_fd, lives, *folder = arguments
+    lifted_fd = forks.lift(int(control_fd))
     os.dup2(0, _CHANNEL_FD)  # a place that nothing else takes
     if folder:
-        sys.path.append(folder)
+        sys.path.append(folder[0])
         __import__("warm")
+        sys.path.pop()
+    means = forks.Means(forks.make_ring())
     for kind, most in _LIMITS:
         resource.setrlimit(kind, (most, most))
     _rehearse()
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    _serve(_socket.socket(fileno=lifted_fd), lives)
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), (sys.argv[3:] or [""])[0])
+    means.freeze()
+    means.pin(_sample, _request("def run():\n    pass\n", {}))
+    _serve(_socket.socket(fileno=lifted_fd), int(lives))

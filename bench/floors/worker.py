@@ -24,18 +24,18 @@ from typing import Any
 import msgspec
 import zmq
 
+from bench.floors import forks, template
 from bench.floors.gateway import NUMBER_BYTES
 from zscrape.config.keyfiles import new_pair
 
 SLOT_COUNT = 4
-_SPARE_COUNT, _BATCH_COUNT = 8, 4
+_SPARE_COUNT, _BATCH_COUNT = 8, 6  # as ours has for four slots
 _FOR_EVER_COUNT = 1 << 62
 _NOBLOCK = int(zmq.NOBLOCK)
 _MORE = int(zmq.SNDMORE) | _NOBLOCK
 _EVENTS, _POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)
 _SIZE_BYTES = 4
 _READ_BYTES = 262_144
-_TEMPLATE = Path(__file__).parent / "template.py"
 
 
 class _Link:
@@ -101,10 +101,10 @@ class _Template:
         with theirs:
             descriptor = theirs.fileno()
             is_warm = (folder / "warm.py").exists()
-            options = ("-I", "-B") if is_warm else ("-I", "-S", "-B")
+            command = forks.command(template.__name__, *(() if is_warm else ("-S",)))
             arguments = [str(descriptor), str(lives_count), *([str(folder)] if is_warm else [])]
             subprocess.Popen(
-                [sys.executable, *options, str(_TEMPLATE), *arguments],
+                [*command, *arguments],
                 pass_fds=(descriptor,),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -9,7 +9,7 @@ import pytest
 
 from bench.__main__ import GOALS
 from bench.goals import Line, lines, main
-from bench.peers.goals import LEAN
+from bench.peers.goals import KIT, LEAN, REUSED
 
 RQ = "RQ, fork per job"
 
@@ -64,6 +64,22 @@ def test_the_floor_beside_a_peer_is_ours_to_the_peer_by_ours_to_the_floor() -> N
     line = by_number({"floors.path_ours_rate_16_ratio_to_floor": 0.5}, peers)[4]
 
     assert (line.ours, line.floor, line.verdict) == (8.0, 16.0, "missed")
+
+
+def test_the_ladder_beside_a_peer_is_told_as_the_floor_is_and_of_the_same_work_only() -> None:
+    """A script with the kit does other work than the ladder's."""
+    run = {"ladder.reuse_ours_rate_16_ratio_to_ladder": 0.8}
+    peers = {f"{REUSED}.per_s": 1_600.0, f"{KIT}.per_s": 800.0, "Huey, Redis.per_s": 1_000.0}
+    peers["Celery, prefork, Redis.per_s"] = 500.0
+
+    found = lines(run, peers, GOALS)
+
+    reused, kit = (
+        next(each for each in found if each.what.startswith(f"{name}: rate"))
+        for name in (REUSED, KIT)
+    )
+    assert (reused.ours, reused.ladder) == (1.6, 2.0)
+    assert (kit.ours, kit.ladder) == (1.6, None)
 
 
 def test_files_without_figures_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -137,7 +137,7 @@ def test_a_task_ends_at_its_deadline_or_when_it_is_cancelled_and_once() -> None:
         assert ask(running, {"parameters": {"s": 0.5}})[0] == 200  # the late answer has come
         _, row, _ = until(lambda: _ended(running, 3))
 
-    assert [state for state, _ in row["states"]] == ["queued", "assigned", "timed_out"]
+    assert [state for state, *_ in row["states"]] == ["queued", "assigned", "timed_out"]
     assert row["finished_at"] > row["created_at"]
 
 
@@ -145,7 +145,7 @@ def test_a_task_ends_at_its_deadline_or_when_it_is_cancelled_and_once() -> None:
 def test_a_task_is_cancelled_by_its_id(rung: Rung) -> None:
     """Its caller is told, and its process is killed from the rung that can."""
     with standing(rung, LINGER) as running:
-        answer = _later(running, {"parameters": {"s": 60 if rung >= Rung.DEADLINE else 9}})
+        answer = later(running, {"parameters": {"s": 60 if rung >= Rung.DEADLINE else 9}})
         row = until(lambda: _running(running))
         assert ask(running, path=f"/v1/tasks/{row['id']}/cancel")[0] == 200
         assert answer() == (200, "cancelled")
@@ -177,7 +177,7 @@ def test_states_are_kept_and_a_row_that_was_changed_shows() -> None:
 
     assert (mode, kept) == ("wal", "completed")
     assert found == rows[0]
-    assert [state for state, _ in found["states"]] == ["queued", "assigned", "completed"]
+    assert [state for state, *_ in found["states"]] == ["queued", "assigned", "completed"]
 
 
 def test_the_whole_answer_is_told_and_counted() -> None:
@@ -206,7 +206,7 @@ def test_an_outcome_is_told_once_though_its_worker_was_cut_off() -> None:
         worker = running.roles["worker"]
         os.kill(worker, signal.SIGSTOP)
         try:
-            answer = _later(running, {})
+            answer = later(running, {})
             # Once at first, once after three beats.
             task_id = until(lambda: _id_of_queued_twice(running))
         finally:
@@ -226,10 +226,11 @@ def _id_of_queued_twice(running: Standing) -> Any:
 
 
 def _states(row: dict[str, Any]) -> list[str]:
-    return [state for state, _ in row["states"]]
+    return [state for state, *_ in row["states"]]
 
 
-def _later(running: Standing, body: Any) -> Callable[[], tuple[int, str]]:
+def later(running: Standing, body: Any) -> Callable[[], tuple[int, str]]:
+    """Ask beside the test; returns what waits for the answer."""
     pool = ThreadPoolExecutor(1)
     asked = pool.submit(ask, running, body)
 

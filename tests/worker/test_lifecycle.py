@@ -365,6 +365,22 @@ async def test_more_attempts_than_spares_all_run(own: Stage) -> None:
     assert [ran.data for ran in attempts] == list(range(40))
 
 
+async def test_what_was_open_to_ended_children_does_not_pile_up(own: Stage) -> None:
+    """It is closed for a few at once, whether others follow or not."""
+    name = own.write("def run(n):\n    return n")
+    await own.begin(name, {"n": -1}).finished.wait()
+    before = _fds_count()
+    counts = []
+    for number in range(40):
+        await own.begin(name, {"n": number}).finished.wait()
+        counts.append(_fds_count())
+
+    spare_count = own.policy.slot_count + 4  # each with three descriptors here, and what is over
+    assert max(counts) <= before + 2 * 3 * spare_count
+    templates = own.slots._templates._templates
+    await until(lambda: not any(each._parted for each in templates.values()))
+
+
 def _names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 

@@ -185,10 +185,14 @@ class Reopen(Struct, frozen=True):
 
 
 class Start(Struct, frozen=True):
-    """Begin an attempt. `deadline_at`: when the task's whole life ends, monotonic seconds."""
+    """Begin an attempt. `deadline_at`: when the task's whole life ends, monotonic seconds.
+
+    One that was sent ahead begins once a slot is free, or is refused as `full` before long.
+    """
 
     run: Run
     deadline_at: float | None
+    is_ahead: bool = False
 
 
 class Ready(Struct, frozen=True):

@@ -13,6 +13,7 @@ from typing import Final
 # With room for the calls around a reader: Python 3.11 ends at 1,000 of both together.
 READABLE_DEPTH: Final = 900
 
+_OPENINGS: Final = (b"[", b"{")
 _NO_SIGNS: Final = bytes(sorted(set(range(256)) - set(b'[]{}"')))
 _TO_ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
 _TO_STEPS: Final = bytes.maketrans(b"[]", b"\x02\x00")  # one less at each place: up and down
@@ -35,7 +36,8 @@ def depth_of(document: bytes, limit: int) -> int:
     """
     # It cannot nest deeper than it has openings.
     if len(document) <= _COUNTED_AT_ONCE_BYTES:
-        if document.count(b"[") + document.count(b"{") <= limit:
+        # To find that there is none goes twenty times as fast as to count them.
+        if sum(document.count(sign) for sign in _OPENINGS if sign in document) <= limit:
             return 0
     elif not _has_more_openings(document, limit):
         return 0
@@ -58,7 +60,7 @@ def depth_of(document: bytes, limit: int) -> int:
 
 def _has_more_openings(document: bytes, limit: int) -> bool:
     found_count = 0
-    for sign in (b"[", b"{"):  # to look for the next one goes twenty times as fast as to count
+    for sign in _OPENINGS:  # to look for the next one goes twenty times as fast as to count
         at = document.find(sign)
         while at >= 0:
             found_count += 1

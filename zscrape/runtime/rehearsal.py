@@ -41,6 +41,12 @@ def run(value, ctx):
     is_done = True
     return {"value": value, "text": "text", "list": [1, 2.5, None, True]}
 """
+# What nearly all scripts do: each fork copies at once the pages that this writes to. Most return
+# something.
+_SOURCE_OF_SAMPLE = """
+def run():
+    return {"value": 1, "text": "x" * 10_000}
+"""
 _MODULE = "main"
 _NULL_FD = 0  # a template's standard input, and so a child's: the null device
 _argv = [""]
@@ -115,9 +121,9 @@ def _run_ahead() -> None:
 ahead: list[Callable[[], None]] = [_run_ahead]
 
 
-def shortest_request() -> bytes:
-    """Return a request, as a frame, in which a child does no more than every child does."""
-    code = marshal.dumps(compile("def run():\n    pass\n", "main.py", "exec", dont_inherit=True))
+def sample_request() -> bytes:
+    """Return a request, as a frame, in which a child does what nearly every child does."""
+    code = marshal.dumps(compile(_SOURCE_OF_SAMPLE, "main.py", "exec", dont_inherit=True))
     request = _request_of("/", _ENTRY_POINTS[0][0], b"{}", code, cpu_s=300)
     return (len(request) + 1).to_bytes(4, "big") + frames.REQUEST + request
 

@@ -164,7 +164,7 @@ class Template:
             os.close(fd)
 
     def pin(self) -> None:
-        """Have forks copy at once what every child writes to: see `pinning`.
+        """Have forks copy at once what nearly every child writes to: see `pinning`.
 
         Called after what moves memory: it cannot be moved any more. A fork of this process looks
         at the sample: see `_look_at_sample`.
@@ -184,7 +184,7 @@ class Template:
         fds = its_channel.fileno(), its_output.fileno(), self._errors, ruleset_fd
         births: list[_Birth] = [(*fds, self._scratch, steps)]
         try:
-            channel.send(rehearsal.shortest_request())
+            channel.send(rehearsal.sample_request())
             looker = os.fork()
             if looker == 0:
                 _look_at_sample(births, output, theirs, ours)

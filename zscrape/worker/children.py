@@ -41,14 +41,14 @@ class Keeper(Protocol):
     def expect_exit(self, child: Child, within_s: float) -> None:
         """See that the child ends, and kill it when it does not in time."""
 
+    def part_with(self, child: Child, within_s: float) -> None:
+        """Let go of a child whose attempt is over and that is to end; fork what has been taken."""
+
     def unwatch(self, child: Child) -> None:
         """Close the descriptor that tells the child's end, if it has one."""
 
     def refill_soon(self) -> None:
         """Fork what has been taken once an attempt is over, or shortly; if none is left, now."""
-
-    def refill(self) -> None:
-        """Fork what has been taken."""
 
     def rehearse_next(self) -> bool:
         """Have the spare that is taken next rehearse; True iff there is more for it to do."""

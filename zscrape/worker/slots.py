@@ -27,7 +27,7 @@ from zscrape.runtime import chromium
 from zscrape.runtime.limits import Limits as ChildLimits
 from zscrape.wire import Tell
 from zscrape.worker import verdict
-from zscrape.worker.alarms import Alarms
+from zscrape.worker.alarms import EARLY_S, Alarms
 from zscrape.worker.asides import Compiling, Trial
 from zscrape.worker.assignment import Assignment
 from zscrape.worker.attempt import Running, SlotListener, begun
@@ -37,6 +37,7 @@ from zscrape.worker.environments import Environments, needs_environment
 from zscrape.worker.isolation import Isolation, examine
 from zscrape.worker.kinds import TemplateFailed, TemplatePolicy, clean_environ
 from zscrape.worker.leftovers import Leftovers
+from zscrape.worker.line import Line
 from zscrape.worker.network import Egress, NetworkPolicy, Strength
 from zscrape.worker.pump import Pump
 from zscrape.worker.requests import Form
@@ -124,6 +125,7 @@ class Slots:
         self._codes = Codes()
         self._robots = RobotsFiles()
         self._beside: set[Running] = set()  # attempts of our own
+        self._line = Line()
         self._egress = Egress(policy.network)
         self._readying: set[asyncio.Task[None]] = set()
         self._with_browser: set[Running] = set()
@@ -131,7 +133,8 @@ class Slots:
             policy.slot_count if policy.browser_slots is None else max(1, policy.browser_slots)
         )
         self._is_closed = False
-        self._resting: asyncio.TimerHandle | None = None  # set iff nothing has run since
+        self._resting: asyncio.TimerHandle | None = None
+        self._rested_at = 0.0  # when nothing will have run for a while, by the loop's clock
         self._latest: Keeper | None = None  # the template of the attempt that was launched last
         self._supervisor: Supervisor | None = None
         # What follows from a script's manifest alone is worked out once, not for each attempt.
@@ -223,8 +226,9 @@ class Slots:
 
     @property
     def digests(self) -> frozenset[str]:
-        """The digests of the scripts that run or are being prepared."""
-        return frozenset(each.assignment.run.pin.digest for each in self._running.values())
+        """The digests of the scripts that run or are about to."""
+        running = self._running.values()
+        return self._line.digests.union(each.assignment.run.pin.digest for each in running)
 
     @property
     def template_pids(self) -> dict[str, int]:
@@ -237,10 +241,14 @@ class Slots:
         return tuple(child.pid for child in self._templates.children() if child.pid)
 
     def begin(self, assignment: Assignment, listener: SlotListener) -> None:
-        """Run an attempt; `listener` hears the rest."""
+        """Run an attempt, once a slot is free if it was sent ahead; `listener` hears the rest."""
+        if assignment.give_back is not None and len(self._running) >= self._policy.slot_count:
+            self._line.add(assignment, listener)
+        else:
+            self._begin(assignment, listener)
+
+    def _begin(self, assignment: Assignment, listener: SlotListener) -> None:
         running = self._begun(assignment, listener, self._on_over, self._robots)
-        if self._resting is not None:
-            self._end_rest()
         self._running[assignment.task_id, assignment.attempt] = running
         if assignment.trace_id:  # who sends one follows the call: a line for each costs too much
             self._log.info(
@@ -258,11 +266,6 @@ class Slots:
         if not is_begun:
             running.preparing = self._loop.create_task(self._prepare(running))
             running.preparing.add_done_callback(lambda task: self._on_prepared(running, task))
-
-    def _end_rest(self) -> None:
-        if self._resting is not None:
-            self._resting.cancel()
-            self._resting = None
 
     def prepare(self, run: RunSpec) -> None:
         """Get a script ready beside what runs; what goes wrong is told when it is to run."""
@@ -292,6 +295,8 @@ class Slots:
         running = self._running.get((task_id, attempt))
         if running is not None:
             running.stop(code)
+        elif (lying := self._line.remove((task_id, attempt))) is not None:
+            lying[1].on_finished(task_id, attempt, Outcome(code))
 
     def pass_on(self, attempt: Attempt, listener: SlotListener) -> None:
         """Let another hear the rest of an attempt; one that is over has told all of it."""
@@ -313,7 +318,13 @@ class Slots:
         if self._is_closed:
             return
         self._is_closed = True
-        self._end_rest()
+        if self._resting is not None:
+            self._resting.cancel()
+        self._line.close()
+        while (lying := self._line.take()) is not None:
+            assignment, listener = lying
+            lost = Outcome(OutcomeCode.WORKER_LOST)
+            listener.on_finished(assignment.task_id, assignment.attempt, lost)
         for running in (*self._running.values(), *self._beside):
             running.abandon(OutcomeCode.WORKER_LOST)
         for task in self._readying:
@@ -511,14 +522,27 @@ class Slots:
         del self._running[assignment.task_id, assignment.attempt]
         if running.preparing is not None and not running.preparing.done():
             running.preparing.cancel()
-        if not self._running and not self._is_closed:
-            self._resting = self._loop.call_later(_REST_S, self._on_rest)
+        if self._is_closed:
+            return
+        following = self._line.take()
+        if following is not None:
+            self._begin(*following)
+        elif not self._running:
+            self._rested_at = self._loop.time() + _REST_S
+            if self._resting is None:  # one that is set looks again by itself
+                self._resting = self._loop.call_at(self._rested_at, self._on_rest)
 
     def _on_rest(self) -> None:
         """Use the time until the next attempt for what that would have to wait for."""
         self._resting = None
-        if self._latest is not None and self._latest.rehearse_next():
-            self._resting = self._loop.call_later(_REST_S, self._on_rest)
+        if self._running:
+            return
+        now = self._loop.time()
+        has_rested = now >= self._rested_at - EARLY_S
+        if has_rested and self._latest is not None and self._latest.rehearse_next():
+            self._rested_at, has_rested = now + _REST_S, False
+        if not has_rested:
+            self._resting = self._loop.call_at(self._rested_at, self._on_rest)
 
 
 def _child_limits(limits: Limits) -> ChildLimits:

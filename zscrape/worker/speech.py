@@ -32,7 +32,7 @@ _COUNT_LIMIT = 2**62
 _WHOLE_LIMIT_BYTES = 65536
 _FEW_LIMIT_COUNT = 32768
 _FEW_LIMIT_BYTES = MIB
-_COPIED_LIMIT_BYTES = 4096  # up to this size a copy of an answer is cheaper than a view
+_COPIED_LIMIT_BYTES = 16_384  # up to this size a copy of an answer is cheaper than a view
 
 _ANSWER_HEAD = struct.Struct(">IcI")  # its size behind that, its kind, the size of its head
 

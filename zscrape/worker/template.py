@@ -41,10 +41,11 @@ _NO_ROOM_DELAY_S = 0.5
 _SWEEP_DELAYS_S = (1.0, 0.5, 0.2)
 # Files are stamped by a clock that is milliseconds behind, and that may be set.
 _CLOCK_SLACK_S = 1.0
-# A child that ends is reaped with the next fork; when none comes, the template is asked, at
-# first soon and then ever later.
-_REAP_FIRST_S = 0.003
+# A child that ends is reaped with the next fork; when none comes, the template is asked, ever
+# later. It is asked soon besides where an attempt waits for that end.
+_REAP_FIRST_S = 0.01
 _REAP_CAP_S = 0.1
+_REAP_AWAITED_S = 0.003
 # A child that runs longer than this has what it prints watched, and gets a descriptor of its
 # own that tells its end, should something else keep its channel open. Most are over by then.
 # Several are looked at together: it is watched after this time or twice as much.
@@ -82,6 +83,7 @@ class Template:
         self._is_closing = False
         self._leaving: dict[int, Child] = {}  # have answered or hung up; their end is due
         self._unwatched: list[Child] = []
+        self._parted: list[Child] = []  # still open to them: see `part_with`
         self._forked_at = 0.0
         self._reap_delay_s = _REAP_FIRST_S
         self._sweeps_left = 0
@@ -151,7 +153,10 @@ class Template:
             self._fork_ahead(self._taken, self._taken.batch_count)
 
     def refill(self) -> None:
-        """Fork what has been taken: most of it at once, the last few when there is time."""
+        """Fork what has been taken: most of it at once, the last few when there is time.
+
+        Not before an attempt is over: what forks takes a processor from what runs.
+        """
         if self._is_dear or self._is_closing:
             return
         for spares in self._spares.values():
@@ -241,6 +246,7 @@ class Template:
         self.expect_exit(child, _EXIT_TIMEOUT_S)
 
     def _fork(self, spares: Spares, count: int) -> None:
+        self._close_parted()
         self._forked_at = self._loop.time()
         wanted, waiting = spares.limits, spares.waiting
         told = "-" if wanted == self.kind.own_limits else ",".join(map(str, wanted))
@@ -289,17 +295,38 @@ class Template:
         if child.exited is None:
             self._send(b"K %d %d" % (child.id, number), [])
 
+    def part_with(self, child: Child, within_s: float) -> None:
+        """Let go of a child whose attempt is over and that is to end; fork what has been taken.
+
+        Who waits for the outcome may be behind us on this processor: what was open to the child
+        is closed for several at once, before anything new is opened or after a moment.
+        """
+        if child.exited is None:
+            self._parted.append(child)
+            self.expect_exit(child, within_s)
+        else:
+            child.hang_up()
+        self.refill()
+
+    def _close_parted(self) -> None:
+        parted, self._parted = self._parted, []
+        for child in parted:
+            child.hang_up()
+
     def expect_exit(self, child: Child, within_s: float) -> None:
         """See that a child ends, and kill it when it does not in time."""
         if child.exited is not None:  # what it has left behind may hold its channel for longer
             return
         child.kill_at = self._loop.time() + within_s
         self._leaving[child.id] = child
+        if child.on_exit is not None:
+            self._in(_REAP_AWAITED_S, "awaited", self.reap)
         if "reap" not in self._timers:
             self._reap_delay_s = _REAP_FIRST_S
             self._in(_REAP_FIRST_S, "reap", self._reap)
 
     def _reap(self) -> None:
+        self._close_parted()
         if not self._leaving:
             return
         now = self._loop.time()
@@ -536,6 +563,7 @@ class Template:
             self._handover.close()
         is_lost = not self._is_closing  # it was not asked to end
         self._stop_timers()
+        self._close_parted()
         words = self._last_word or self._last_words()
         os.close(self._errors_fd)
         if not self.failure and not self.ready.done():

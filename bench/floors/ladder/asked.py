@@ -9,9 +9,10 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-import time
+from asyncio import AbstractEventLoop
 from collections.abc import Mapping
 from hmac import compare_digest
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ import msgspec
 from msgspec import Struct
 
 from zscrape.errors.refusals import RateLimited
-from zscrape.errors.requests import Forbidden, Unauthorized
+from zscrape.errors.requests import Forbidden, KeyExpired, ScriptForbidden, Unauthorized
 from zscrape.errors.scripts import ScriptNotFound
 from zscrape.gateway.faults import read_fault
 from zscrape.gateway.requests import TaskRequest, decode_task
 from zscrape.model import Pin, RunSpec
+from zscrape.scripts.fingerprint import Fingerprint
 
 DEPTH_LIMIT = 32
 _BEARER = b"Bearer "
@@ -40,7 +42,10 @@ class Key(Struct):
     scopes: frozenset[str]
     rate_per_s: float = _RATE_PER_S
     tokens: float = _BURST_COUNT
-    taken_at: float = 0.0
+    taken_at: float = 0.0  # when it was used last
+    ends_at: float = inf
+    scripts: frozenset[str] = frozenset()  # that it may run; empty: any
+    live_count: int = 0  # of its tasks that have not ended
 
     def take(self, now: float) -> None:
         """Take a token.
@@ -48,16 +53,34 @@ class Key(Struct):
         Raises:
             RateLimited: There is none.
         """
-        more = self.tokens + (now - self.taken_at) * self.rate_per_s
-        self.tokens, self.taken_at = min(more, max(self.rate_per_s, 1.0)), now
-        if self.tokens < 1.0:
+        most, tokens = self.rate_per_s, self.tokens + (now - self.taken_at) * self.rate_per_s
+        self.taken_at = now
+        if tokens >= most:
+            tokens = most if most > 1.0 else 1.0
+        if tokens < 1.0:
+            self.tokens = tokens
             raise RateLimited(what="client", limit=f"{self.rate_per_s:g}", wait_s=1)
-        self.tokens -= 1.0
+        self.tokens = tokens - 1.0
+
+    def check(self, script_name: str) -> None:
+        """Check that it may run a script.
+
+        Raises:
+            ScriptForbidden: It may not.
+        """
+        if script_name not in self.scripts:
+            raise ScriptForbidden(scope="run", name=script_name, allowed=", ".join(self.scripts))
 
 
 def digest_of(key: bytes) -> bytes:
     """Return what a key is known by."""
     return hashlib.sha256(key).digest()
+
+
+def presented_in(headers: Mapping[bytes, bytes]) -> bytes:
+    """Return the hash of the key that a call carries."""
+    told = headers.get(b"authorization", b"")
+    return digest_of(told[len(_BEARER) :]) if told.startswith(_BEARER) else b""
 
 
 class Keys:
@@ -66,19 +89,19 @@ class Keys:
     def __init__(self, keys: list[Key]) -> None:
         self._first, self._others = keys[0], {each.digest: each for each in keys[1:]}
 
-    def enter(self, headers: Mapping[bytes, bytes], scope: str) -> Key:
-        """Return whose key a call carries, once it may be used for that, and now.
+    def enter(self, digest: bytes, scope: str, now: float) -> Key:
+        """Return whose key has this hash, once it may be used for that, and now.
 
         Raises:
             Unauthorized, Forbidden, RateLimited: It may not.
         """
-        told = headers.get(b"authorization", b"")
-        digest = digest_of(told[len(_BEARER) :]) if told.startswith(_BEARER) else b""
         first = self._first
         key = first if compare_digest(first.digest, digest) else self._others.get(digest)
         if key is None:
             raise Unauthorized
-        key.take(time.monotonic())
+        if key.ends_at <= now:
+            raise KeyExpired(expired_at=str(key.ends_at))
+        key.take(now)
         if scope not in key.scopes:
             raise Forbidden(scope=scope)
         return key
@@ -91,6 +114,9 @@ class Script(Struct):
     run: bytes  # what workers are told of it, encoded once
     parameters: msgspec.json.Decoder[Any]
     names: tuple[str, ...]  # of its parameters
+    requires: frozenset[str]  # tags of workers
+    prefers: frozenset[str]
+    is_plain: bool  # it has neither
 
     def check(self, parameters: bytes) -> None:
         """Check parameters.
@@ -105,14 +131,14 @@ class Script(Struct):
 
 
 class Catalogue:
-    """Scripts in memory, by name and version."""
+    """Scripts in memory, by name and version; with a `loop` they are looked at in each turn."""
 
-    def __init__(self, folders: list[Path]) -> None:
+    def __init__(self, folders: list[Path], loop: AbstractEventLoop | None = None) -> None:
+        self._folders, self._loop = folders, loop
         self._scripts: dict[tuple[str, str | None], Script] = {}
-        for folder in folders:
-            script = _read(folder)
-            for version in (None, "latest", script.pin.version):
-                self._scripts[script.pin.name, version] = script
+        self._read_as: dict[Path, Fingerprint] = {}
+        self._is_looked_at = False
+        self._look()
 
     def resolve(self, request: TaskRequest) -> Script:
         """Return what a request asks for.
@@ -120,10 +146,28 @@ class Catalogue:
         Raises:
             ScriptNotFound: There is no such script or version.
         """
+        if not self._is_looked_at:
+            self._look()
         script = self._scripts.get((request.script_name, request.version))
         if script is None:
             raise ScriptNotFound(name=request.script_name)
         return script
+
+    def _look(self) -> None:
+        """Read what has changed: what runs in this turn had come before it."""
+        self._is_looked_at = True
+        if self._loop is not None:
+            self._loop.call_soon(self._look_again)
+        for folder in self._folders:
+            read_as = self._read_as.get(folder)
+            if read_as is None or not read_as.holds():
+                self._read_as[folder] = Fingerprint.take([str(folder), *map(str, folder.iterdir())])
+                script = _read(folder)
+                for version in (None, "latest", script.pin.version):
+                    self._scripts[script.pin.name, version] = script
+
+    def _look_again(self) -> None:
+        self._is_looked_at = False
 
 
 def read_request(body: bytes) -> TaskRequest:
@@ -143,11 +187,16 @@ def _read(folder: Path) -> Script:
     source = (folder / "main.py").read_text()
     digest = hashlib.sha256(source.encode() + json.dumps(manifest).encode()).hexdigest()
     pin = Pin("ladder", str(manifest["name"]), str(manifest["version"]), f"sha256:{digest}")
-    run = RunSpec(pin, kit=(), timeout_s=float(manifest["timeout"]))
+    reuse_count = int(manifest.get("reuse", 1))
+    run = RunSpec(pin, kit=(), timeout_s=float(manifest["timeout"]), reuse_count=reuse_count)
     fields = _fields(source)
     checked = msgspec.defstruct("Parameters", fields, forbid_unknown_fields=True)
     names = tuple(each[0] for each in fields)
-    return Script(pin, msgspec.msgpack.encode(run), msgspec.json.Decoder(checked), names)
+    decoder = msgspec.json.Decoder(checked)
+    requires, prefers = (frozenset(manifest.get(it, ())) for it in ("requires", "prefers"))
+    is_plain = not (requires or prefers)
+    encoded = msgspec.msgpack.encode(run)
+    return Script(pin, encoded, decoder, names, requires, prefers, is_plain)
 
 
 def _fields(source: str) -> list[Any]:

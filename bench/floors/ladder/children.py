@@ -22,15 +22,17 @@ from typing import Any
 import msgspec
 
 import bench
+from bench.floors import forks
 from bench.floors.ladder import template
 from bench.floors.ladder.rungs import Rung
 from bench.floors.ladder.template import SIZE_BYTES
 from bench.floors.ladder.words import Attempt
+from zscrape.runtime import marker
+from zscrape.worker.tree import Eye, Process
 
 _SPARE_COUNT, _BATCH_COUNT = 8, 6  # as ours has for four slots
 _READ_BYTES = 65_536
 _READ_COUNT = 4  # more than a pipe holds; who goes on printing is read with the next look
-_TEMPLATE = Path(template.__file__)
 _ROOT = str(Path(bench.__file__).parents[1])
 _OUTPUT_LIMIT_BYTES, _LINE_LIMIT_BYTES = 10 * 1024 * 1024, 64 * 1024
 _CUT = " [cut]"
@@ -45,38 +47,58 @@ class Child:
     """One forked process, or one that is about to be."""
 
     __slots__ = (
-        *("attempt", "began_at", "code", "ends_at", "error_fd", "fd", "folder", "has_spoken"),
-        *("item_count", "left_bytes", "number", "out_fd", "records", "said", "started", "wire"),
+        *("attempt", "began_at", "code", "ends_at", "error_fd", "eye", "fd", "folder", "is_heard"),
+        *("is_watched", "item_count", "left_bytes", "number", "out_fd", "output", "pid"),
+        *("records", "run_count", "said", "started", "use", "wire"),
     )
 
     def __init__(self, number: int, wire: _socket.socket, folder: str) -> None:
         self.number, self.wire, self.folder = number, wire, folder
         self.fd = wire.fileno()
         self.out_fd = self.error_fd = -1
+        self.output = select.poll()
+        self.is_watched = False
         self.attempt: Attempt = ("", 0)
         self.began_at = self.ends_at = 0.0
         self.code = ""  # by which it is to end, once that is decided
+        self.run_count = self.pid = 0  # the latter is told only where children are reused
+        self.use = "", b""  # the client of its attempts, and what they run
+        self.eye: Eye | None = None
         self.said = b""  # the beginning of a frame
-        self.has_spoken = False
+        self.started: dict[int, bytes] = {}  # lines that have not ended, by descriptor
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget what an attempt has said."""
+        self.is_heard = True
         self.records: list[tuple[str, str]] = []
         self.item_count = 0
         self.left_bytes = _OUTPUT_LIMIT_BYTES
-        self.started: dict[int, bytes] = {}  # lines that have not ended, by descriptor
 
     def ask(self, request: tuple[Any, ...]) -> None:
         """Have it run an attempt."""
         said = dumps(request)
         self.wire.sendall(len(said).to_bytes(SIZE_BYTES, "big") + said)
 
-    def capture(self) -> None:
-        """Take what it has printed."""
-        for fd, name in ((self.out_fd, "stdout"), (self.error_fd, "stderr")):
-            for _ in range(_READ_COUNT):
-                if not (data := _read(fd)):
-                    break
-                self._add(fd, name, data)
+    def capture(self) -> list[int]:
+        """Take what it has printed; return where nobody is left to print.
 
-    def _add(self, fd: int, name: str, data: bytes) -> None:
+        Most print nothing, which one look tells. `is_heard` iff that was all.
+        """
+        silent: list[int] = []
+        for _ in range(_READ_COUNT):
+            found = self.output.poll(0)
+            full = [fd for fd, events in found if events & select.POLLIN]
+            silent = [fd for fd, _events in found if fd not in full]
+            self.is_heard = not found
+            if not full:
+                break
+            for fd in full:
+                self._add(fd, os.read(fd, _READ_BYTES))
+        return silent
+
+    def _add(self, fd: int, data: bytes) -> None:
+        name = "stdout" if fd == self.out_fd else "stderr"
         *lines, rest = (self.started.get(fd, b"") + data).split(b"\n")
         if len(rest) > _LINE_LIMIT_BYTES:
             lines, rest = [*lines, rest], b""
@@ -98,13 +120,6 @@ class Child:
             if rest:
                 self._line("stdout" if fd == self.out_fd else "stderr", rest)
         self.started.clear()
-
-
-def _read(fd: int) -> bytes:
-    try:
-        return os.read(fd, _READ_BYTES)
-    except BlockingIOError:
-        return b""
 
 
 class Folders:
@@ -132,15 +147,28 @@ class Folders:
         self._given[name] = changed_at, time.time_ns() - changed_at > _TICK_NS
         return name
 
+    def is_untouched(self, name: str) -> bool:
+        """True iff nothing has been changed in a folder since it was given away."""
+        changed_at, is_telling = self._given[name]
+        path = f"{self._root}/{name}"
+        now = time.time_ns()  # first: a change after the looks may look like none
+        if os.stat(path).st_ctime_ns != changed_at:  # noqa: PTH116 - as above
+            return False
+        if is_telling:
+            return True
+        if os.listdir(path):  # noqa: PTH208 - as above
+            return False
+        self._given[name] = changed_at, now - changed_at > _TICK_NS
+        return True
+
     def release(self, name: str) -> None:
         """Take one back; what a script has left there is removed elsewhere."""
-        changed_at, is_telling = self._given.pop(name)
-        path = f"{self._root}/{name}"
-        is_untouched = os.stat(path).st_ctime_ns == changed_at  # noqa: PTH116 - as above
-        is_untouched &= is_telling or not os.listdir(path)  # noqa: PTH208 - as above
+        is_untouched = self.is_untouched(name)
+        changed_at, _is_telling = self._given.pop(name)
         if is_untouched and len(self._free) < _FREE_LIMIT_COUNT:
             self._free.append((name, changed_at))
             return
+        path = f"{self._root}/{name}"
         threading.Thread(target=shutil.rmtree, args=(path, True)).start()
 
 
@@ -159,6 +187,7 @@ class Spares:
         self._by_number: dict[int, Child] = {}  # those that have not ended
         self._leaving: dict[int, Child] = {}  # of these, who has answered or hung up
         self.reap_at, self._reap_delay_s = _NEVER, _REAP_FIRST_S
+        self.tells_births = False
         self._root = ""
         self._folders: Folders | None = None
         before: list[str] = []
@@ -172,10 +201,12 @@ class Spares:
             before, plan, environ, first_uid = self._layers(folder)
         if rung >= Rung.FOLDER:
             self._folders = Folders(self._root, first_uid)
+        self._family = b""  # all that is below the template, when that was its children
+        self._owner = marker.owner_of(self._root)
         with theirs:
-            arguments = [str(int(rung)), str(theirs.fileno()), _ROOT, self._root, plan]
-            subprocess.Popen(
-                [sys.executable, "-I", "-S", "-B", str(_TEMPLATE), *before, *arguments],
+            arguments = [str(int(rung)), str(theirs.fileno()), self._root, plan]
+            process = subprocess.Popen(
+                [*forks.command(template.__name__, "-S"), *before, *arguments],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -183,6 +214,7 @@ class Spares:
                 start_new_session=True,
             )
         assert self._control.recv(16) == b"ready"
+        self._eye = Eye(process.pid)
         self._control.setblocking(False)
         poller.register(self.control_fd, select.EPOLLIN)
 
@@ -197,10 +229,11 @@ class Spares:
         found = asyncio.run(examine(sys.executable, self._root, (folder,)))
         told = msgspec.json.decode(found.plan(sys.executable, self._root))
         told["read"].append(_ROOT)
+        told["layers"] = frozenset(told["layers"])
         first_uid = found.first_uid if found.has_own_users else None
         steps = [*egress.steps("public"), "prepare"]
         self._egress = egress
-        return steps, msgspec.json.encode(told).decode(), egress.environ("public"), first_uid
+        return steps, dumps(told).hex(), egress.environ("public"), first_uid
 
     # ---- spares ----------------------------------------------------------------------
 
@@ -224,7 +257,6 @@ class Spares:
             ours, other = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
             child = Child(self._count, ours, folder)
             theirs.append(other.detach())
-            ours.setblocking(True)
             self._poller.register(child.fd, select.EPOLLIN)
             self.by_channel[child.fd] = child
             if self._has_output:
@@ -235,7 +267,7 @@ class Spares:
             self._waiting.append(child)
         descriptors = array.array("i", theirs)
         rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)]
-        self._say([dumps(("F", named))], rights)
+        self._say([dumps(("F", named, self.tells_births))], rights)
         for fd in theirs:
             os.close(fd)
         self._reap_later()
@@ -244,10 +276,21 @@ class Spares:
         child.out_fd, out = os.pipe2(os.O_CLOEXEC)
         child.error_fd, error = os.pipe2(os.O_CLOEXEC)
         for fd in (child.out_fd, child.error_fd):
-            os.set_blocking(fd, False)
-            self._poller.register(fd, select.EPOLLIN)
-            self.by_stream[fd] = child
+            child.output.register(fd, select.POLLIN)
         theirs += (out, error)
+
+    def watch(self, child: Child) -> None:
+        """Hear at once of what a child prints. Most are over before that pays."""
+        if self._has_output and not child.is_watched:
+            child.is_watched = True
+            for fd in (child.out_fd, child.error_fd):
+                self._poller.register(fd, select.EPOLLIN)
+                self.by_stream[fd] = child
+
+    def unwatch(self, fd: int) -> None:
+        """Hear no more of what nobody can print to."""
+        if self.by_stream.pop(fd, None) is not None:
+            self._poller.unregister(fd)
 
     def _say(self, parts: list[bytes], rights: Any = ()) -> None:
         while True:
@@ -275,9 +318,36 @@ class Spares:
         self.hang_up(child)
         if child.out_fd >= 0:
             for fd in (child.out_fd, child.error_fd):
-                del self.by_stream[fd]
+                self.by_stream.pop(fd, None)
                 os.close(fd)
             child.out_fd = child.error_fd = -1
+
+    def is_home_untouched(self, child: Child) -> bool:
+        """True iff a child's folder is as it was given."""
+        return self._folders is not None and self._folders.is_untouched(child.folder)
+
+    def seen_alone(self, child: Child) -> Process | None:
+        """Return a child's process; None if it has company, of threads too, or is over."""
+        if not child.pid or child.number not in self._by_number:
+            return None
+        try:
+            eye = child.eye = child.eye or Eye(child.pid)
+        except OSError:
+            return None
+        seen = eye.process()
+        is_one = seen is not None and seen.thread_count == 1 and not seen.is_zombie
+        return seen if is_one and not eye.children() and not self._has_strays(child) else None
+
+    def _has_strays(self, child: Child) -> bool:
+        told = self._eye.children()
+        if told == self._family:
+            return False
+        known = {each.pid for each in self._by_number.values()}
+        strangers = {*map(int, told.split())} - known
+        if not strangers:
+            self._family = told
+        mark = self._owner, child.number
+        return any(marker.read(pid) == mark for pid in strangers)
 
     def forget(self, child: Child) -> None:
         """Let go of a spare that has ended by itself."""
@@ -313,9 +383,14 @@ class Spares:
             return
         if not told:
             raise RuntimeError("the template has ended")
-        for number, status, cpu_us, memory_kb in loads(told):
+        births, ends = loads(told)
+        for number, pid in births:
+            self._by_number[number].pid = pid
+        for number, status, cpu_us, memory_kb in ends:
             child = self._by_number.pop(number)
             self._leaving.pop(number, None)
+            if child.eye is not None:
+                child.eye.close()
             yield child, status, cpu_us, memory_kb
             if self._folders is not None:
                 self._folders.release(child.folder)

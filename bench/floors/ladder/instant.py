@@ -21,8 +21,8 @@ class _Worker:
 
     def __init__(self, endpoint: str, key: bytes, number: int, slots: int) -> None:
         self.wire = Wire(endpoint, key, new_pair())
-        self._slots, self._seq = slots, 0
-        self.wire.write([words.encode(words.Hello(f"instant-{number}", "1", slots))])
+        self._slots, self._seq, name = slots, 0, f"instant-{number}"
+        self.wire.write([words.encode(words.Hello(name, "1", slots, tags=("instant", name)))])
 
     def answer(self) -> None:
         """End every attempt that has come."""

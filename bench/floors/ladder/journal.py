@@ -13,29 +13,34 @@ import zlib
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from operator import attrgetter
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import msgspec
 
-from bench.floors.ladder.lives import Task
+from bench.floors.ladder.lives import COMPLETED, Task
+from zscrape.store.records import result_key
 
 BEHIND_S = 0.2
 _TABLE = """
 CREATE TABLE IF NOT EXISTS tasks (id TEXT PRIMARY KEY, client TEXT NOT NULL,
     script_name TEXT NOT NULL, status TEXT NOT NULL, created_at REAL NOT NULL, finished_at REAL,
-    row BLOB NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
+    row BLOB NOT NULL, checksum INTEGER NOT NULL, answer_key BLOB) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS tasks_finished ON tasks (finished_at);
 CREATE INDEX IF NOT EXISTS tasks_created ON tasks (created_at);
+CREATE INDEX IF NOT EXISTS tasks_answers ON tasks (answer_key) WHERE answer_key IS NOT NULL;
 """
-_INSERT = "INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _DAMAGED = "a row is not what was written"
 _ENCODE = msgspec.msgpack.Encoder().encode
 _ROW_FIELDS = (
     *("id", "trace_id", "status", "attempts", "worker_id", "created_at", "assigned_at"),
     *("finished_at", "code", "error", "run_s", "cpu_s", "memory_bytes", "records", "states"),
+    *("next_retry_at", "dropped_reason"),
 )
+_FIELDS_OF = attrgetter(*_ROW_FIELDS)
 
 
 class Journal:
@@ -46,7 +51,7 @@ class Journal:
     ) -> None:
         self._path, self._loop, self._kept = path, loop, kept
         self._changed: dict[str, Task] = {}
-        self._batches: SimpleQueue[list[Task]] = SimpleQueue()
+        self._batches: SimpleQueue[tuple[list[Any], list[Task]]] = SimpleQueue()
         with closing(self._connected()) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.executescript(_TABLE)
@@ -59,16 +64,18 @@ class Journal:
         self._changed[task.id] = task
 
     def _flush(self) -> None:
-        self._batches.put(list(self._changed.values()))
+        # Rows are made here: the writer would wait for its turn with Python for each of them.
+        tasks = [*self._changed.values()]
+        ended = [task for task in tasks if task.finished_at is not None]
+        self._batches.put(([*map(_row, tasks)], ended))
         self._changed.clear()
 
     def _write(self) -> None:
         with closing(self._connected()) as connection:
             while True:
-                tasks = self._batches.get()
-                ended = [task for task in tasks if task.finished_at is not None]
+                rows, ended = self._batches.get()
                 connection.execute("BEGIN IMMEDIATE")
-                connection.executemany(_INSERT, map(_row, tasks))
+                connection.executemany(_INSERT, rows)
                 connection.execute("COMMIT")
                 self._loop.call_soon_threadsafe(self._kept, ended)
 
@@ -78,6 +85,17 @@ class Journal:
             query = "SELECT row, checksum FROM tasks WHERE id = ?"
             found = connection.execute(query, (task_id,)).fetchone()
         return None if found is None else _checked(*found)
+
+    def answer(self, digest: str, parameters: bytes, since: float) -> bytes | None:
+        """Return the data of the latest task that was asked the same since then. Blocking."""
+        query = (
+            "SELECT row FROM tasks WHERE answer_key = ? AND finished_at >= ?"
+            " ORDER BY finished_at DESC LIMIT 1"
+        )
+        with closing(self._connected()) as connection:
+            asked = (result_key(digest, parameters), since)
+            found = connection.execute(query, asked).fetchone()
+        return None if found is None else msgspec.msgpack.decode(found[0])[1] or b"null"
 
     def latest(self, limit: int) -> list[dict[str, Any]]:
         """Return the tasks that came last. Blocking."""
@@ -93,10 +111,11 @@ class Journal:
 
 def _row(task: Task) -> tuple[object, ...]:
     pin = task.script.pin
-    told = _ENCODE((task.parameters, task.data, pin, *(getattr(task, it) for it in _ROW_FIELDS)))
+    told = _ENCODE((task.parameters, task.data, pin, *_FIELDS_OF(task)))
+    answer_key = result_key(pin.digest, task.parameters) if task.status == COMPLETED else None
     return (
-        *(task.id, task.client, pin.name, task.status, task.created_at, task.finished_at),
-        *(told, zlib.crc32(told)),
+        *(task.id, task.key.client, pin.name, task.status, task.created_at, task.finished_at),
+        *(told, zlib.crc32(told), answer_key),
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle
+from math import inf
 from typing import Any, Protocol
 
 import zmq
@@ -22,6 +23,7 @@ _NOBLOCK = int(zmq.NOBLOCK)
 _MORE = int(zmq.SNDMORE) | _NOBLOCK
 _EVENTS, _POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)
 _LOST_LIMIT_COUNT = 3
+_TURN_COUNT = 64  # messages: a flood of them must not starve who calls
 
 
 class Link(Protocol):
@@ -34,6 +36,9 @@ class Link(Protocol):
 
     def run(self, task: Task) -> None:
         """Have a task run."""
+
+    def matches(self, task: Task) -> bool:
+        """True iff some worker could run a task."""
 
     def stop(self, task: Task) -> None:
         """End what runs of it."""
@@ -48,10 +53,13 @@ class Router:
     def __init__(self, hear: Callable[[bytes, bytes], None]) -> None:
         self.pair = new_pair()
         self.hear = hear
+        self._is_looking = False  # for what has come, now or at the end of this turn
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.CURVE_SERVER, 1)  # and whoever has a key may come in
         self._socket.setsockopt(zmq.CURVE_SECRETKEY, self.pair.secret)
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        # The backend's own, as ours: what stands before it only serves options of drafts.
+        self._send = super(zmq.Socket, self._socket).send  # type: ignore[misc]
         self._socket.bind("tcp://127.0.0.1:*")
         self.endpoint: str = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
 
@@ -66,22 +74,49 @@ class Router:
         self._loop.add_reader(self._socket.fileno(), self._drain)
         self._drain()
 
+    def close(self) -> None:
+        """Close it."""
+        self._loop.remove_reader(self._socket.fileno())
+        self._socket.close()
+
     def send(self, peer: bytes, frame: bytes) -> bool:
         """Send a message; False if that peer is gone, or does not read."""
         try:
-            self._socket.send(peer, _MORE)
-            self._socket.send(frame, _NOBLOCK)
+            self._send(peer, _MORE)
+            self._send(frame, _NOBLOCK)
         except (zmq.Again, zmq.ZMQError):  # EHOSTUNREACH: silence tells the rest
             return False
-        if int(self._socket.get(_EVENTS)) & _POLLIN:  # the descriptor will not tell of it again
-            self._loop.call_soon(self._drain)
+        if not self._is_looking:  # the descriptor will not tell of what has come meanwhile
+            self._is_looking = True
+            self._loop.call_soon(self._look)
         return True
+
+    def _look(self) -> None:
+        self._is_looking = False
+        if int(self._socket.get(_EVENTS)) & _POLLIN:
+            self._drain()
 
     def _drain(self) -> None:
         receive, get, hear = self._socket.recv, self._socket.get, self.hear
-        while int(get(_EVENTS)) & _POLLIN:
-            peer = receive(_NOBLOCK)
-            hear(peer, receive(_NOBLOCK))
+        was_looking, self._is_looking = self._is_looking, True  # by what follows each message
+        try:
+            for _ in range(_TURN_COUNT):
+                try:
+                    peer = receive(_NOBLOCK)
+                except zmq.Again:  # a connection has come or gone
+                    break
+                frame = receive(_NOBLOCK, copy=False)
+                if frame.more:  # none of ours, and nothing of it may be taken for the next one
+                    while receive(_NOBLOCK, copy=False).more:
+                        pass
+                else:
+                    hear(peer, frame.bytes)
+                if not int(get(_EVENTS)) & _POLLIN:
+                    break
+            else:
+                self._loop.call_soon(self._drain)
+        finally:
+            self._is_looking = was_looking
 
 
 class PlainLink:
@@ -109,6 +144,10 @@ class PlainLink:
         """Have a task run."""
         self.ask(task, b'{"parameters":%b}' % task.parameters)
 
+    def matches(self, _task: Task) -> bool:
+        """True: the first that comes."""
+        return True
+
     def stop(self, task: Task) -> None:
         """Let it run to its end: what it says then nobody hears."""
 
@@ -119,7 +158,7 @@ class PlainLink:
         self._told(self._waiting.pop(frame[:NUMBER_BYTES]), frame[NUMBER_BYTES:])
 
 
-class _Worker(Struct, eq=False):
+class Worker(Struct, eq=False):
     """A worker as its gateway knows it."""
 
     id: str
@@ -127,7 +166,12 @@ class _Worker(Struct, eq=False):
     peer: bytes
     limit: int
     heard_at: float
+    # Those like it with a free slot, by how many attempts they have; who was given one longest
+    # ago comes first.
+    free: list[dict[Worker, None]]
+    tags: tuple[str, ...] = ()
     seq: int = 0
+    warm: tuple[str, ...] = ()
     running: dict[str, Task] = {}  # by id; whose attempt is the task's latest, or was ended here
 
 
@@ -137,11 +181,9 @@ class SureLink:
     def __init__(self, worker_count: int, lives: Lives) -> None:
         self.socket = Router(self._hear)
         self._worker_count, self._lives = worker_count, lives
-        self._by_peer: dict[bytes, _Worker] = {}
-        self._by_id: dict[str, _Worker] = {}
-        # Those with a free slot, by how many attempts they have; who was given one longest ago
-        # comes first.
-        self._free: list[dict[_Worker, None]] = [{}]
+        self._by_peer: dict[bytes, Worker] = {}
+        self._by_id: dict[str, Worker] = {}
+        self._free: list[dict[Worker, None]] = [{}]  # see `Worker`
         self._queue: deque[Task] = deque()
         self._now = 0.0
         self.unreadable_count = 0
@@ -164,20 +206,33 @@ class SureLink:
                 self._send(next(iter(free)), task)
                 return
         self._queue.append(task)
+        self._lives.wait(task)
 
-    def _send(self, worker: _Worker, task: Task) -> None:
+    def matches(self, _task: Task) -> bool:
+        """True iff some worker could run a task."""
+        return True
+
+    def _send(self, worker: Worker, task: Task) -> None:
         self._count(worker, task, is_more=True)
         self._lives.assigned(task, worker.id)
         script, remaining_ms = task.script, None
-        if task.timeout_s is not None:
-            left_s = task.created_at + task.timeout_s - (task.assigned_at or 0.0)
-            remaining_ms = max(int(left_s * 1000), 1)
-        said = words.Run(task.id, task.attempts, remaining_ms, script.run, task.parameters)
-        self.socket.send(worker.peer, words.encode(said))
+        if task.due_at != inf:
+            remaining_ms = max(int((task.due_at - self._loop.time()) * 1000), 1)
+        facts = remaining_ms, script.run, task.parameters, task.key.client
+        said = words.Run(task.id, task.attempts, *facts)
+        if not self.socket.send(worker.peer, words.encode(said)):
+            self._take_back(worker, task)
 
-    def _count(self, worker: _Worker, task: Task, *, is_more: bool) -> None:
+    def _take_back(self, worker: Worker, task: Task) -> None:
+        """Give another worker what has not left; this one nothing until it is heard of again."""
+        self._count(worker, task, is_more=False)
+        self._set_limit(worker, 0)
+        self._lives.lost(task)
+        self.run(task)
+
+    def _count(self, worker: Worker, task: Task, *, is_more: bool) -> None:
         """Add an attempt to a worker, or take one away; note where it stands."""
-        running, free = worker.running, self._free
+        running, free = worker.running, worker.free
         before = len(running)
         if before < worker.limit:
             free[before].pop(worker, None)
@@ -229,10 +284,13 @@ class SureLink:
             if task is not None and task.attempts == said.attempt:
                 task.records = [*task.records, *said.records]
         else:
-            worker.seq = said.seq
-            self._set_limit(worker, said.limit)
+            self._beaten(worker, said)
 
-    def _done(self, worker: _Worker, said: words.Done) -> None:
+    def _beaten(self, worker: Worker, said: words.Beat) -> None:
+        worker.seq, worker.warm = said.seq, said.warm
+        self._set_limit(worker, said.limit)
+
+    def _done(self, worker: Worker, said: words.Done) -> None:
         task = worker.running.get(said.task_id)
         if task is None or task.attempts != said.attempt or task.finished_at is not None:
             # Superseded, or told before: whoever repeats it may forget it.
@@ -246,10 +304,10 @@ class SureLink:
             if said.records:
                 task.records = [*task.records, *said.records]
         self._count(worker, task, is_more=False)
-        self._lives.end(task, *checked(said.code, said.data))
+        self._lives.answered(task, *checked(said.code, said.data))
         self._give(worker)
 
-    def _give(self, worker: _Worker) -> None:
+    def _give(self, worker: Worker) -> None:
         """Give a worker what waits."""
         queue = self._queue
         while queue and len(worker.running) < worker.limit:
@@ -263,7 +321,9 @@ class SureLink:
             self._lose(worker)
             worker = None
         if worker is None:
-            worker = _Worker(said.worker_id, said.session, peer, 0, self._loop.time(), running={})
+            free = self._free_for(said.tags)
+            now = self._loop.time()
+            worker = Worker(said.worker_id, said.session, peer, 0, now, free, tags=said.tags)
             self._by_id[worker.id] = worker
         self._by_peer.pop(worker.peer, None)
         worker.peer, worker.heard_at = peer, self._loop.time()
@@ -277,17 +337,22 @@ class SureLink:
             self._again(task)
         self._set_limit(worker, said.slots)
 
-    def _set_limit(self, worker: _Worker, limit: int) -> None:
+    def _free_for(self, _tags: Iterable[str]) -> list[dict[Worker, None]]:
+        """Return where a worker stands while it has a free slot."""
+        return self._free
+
+    def _set_limit(self, worker: Worker, limit: int) -> None:
+        places = worker.free
         if limit != worker.limit:
-            self._free[min(len(worker.running), len(self._free) - 1)].pop(worker, None)
+            places[min(len(worker.running), len(places) - 1)].pop(worker, None)
             worker.limit = limit
-            self._free += [{} for _ in range(limit + 1 - len(self._free))]
+            places += [{} for _ in range(limit + 1 - len(places))]
             if len(worker.running) < limit:
-                self._free[len(worker.running)][worker] = None
+                places[len(worker.running)][worker] = None
         self._give(worker)
 
-    def _lose(self, worker: _Worker) -> None:
-        for free in self._free:
+    def _lose(self, worker: Worker) -> None:
+        for free in worker.free:
             free.pop(worker, None)
         self._by_peer.pop(worker.peer, None)
         self._by_id.pop(worker.id, None)

@@ -26,6 +26,7 @@ class Hello(_Word, frozen=True, tag=1):
     slots: int
     running: tuple[Attempt, ...] = ()
     finished: tuple[Attempt, ...] = ()  # outcomes that are not acknowledged
+    tags: tuple[str, ...] = ()
 
 
 class Beat(_Word, frozen=True, tag=2):
@@ -33,6 +34,7 @@ class Beat(_Word, frozen=True, tag=2):
 
     seq: int
     limit: int
+    warm: tuple[str, ...] = ()  # digests of scripts that are ready
 
 
 class Said(_Word, frozen=True, tag=3):
@@ -80,6 +82,7 @@ class Run(_Word, frozen=True, tag=3):
     remaining_ms: int | None
     run: bytes  # a `RunSpec`, encoded once
     parameters: bytes
+    client: str = ""
 
 
 class Cancel(_Word, frozen=True, tag=4):

@@ -21,8 +21,9 @@ import zmq
 
 from bench.floors.ladder import words
 from bench.floors.ladder.children import Child, Spares
+from bench.floors.ladder.reusing import Reusing
 from bench.floors.ladder.rungs import SCRIPT, Rung
-from bench.floors.ladder.template import ANSWER, ERROR, ITEM, SIZE_BYTES, USAGE_BYTES
+from bench.floors.ladder.template import ANSWER, ERROR, ITEM, KEPT, SIZE_BYTES, USAGE_BYTES
 from bench.floors.ladder.words import BEAT_S, MISSED_COUNT, Attempt
 from bench.floors.worker import SLOT_COUNT
 from zscrape.config.keyfiles import new_pair
@@ -36,6 +37,9 @@ _READ_BYTES = 262_144
 _FRAME_LIMIT_BYTES = 64 * 1024 * 1024
 _USAGE = 1 << 64
 _HANDSHAKE_MS = 5_000
+_MEMORY_BYTES = 512_000_000
+_WATCH_S = 0.025  # as ours
+_NEVER = float("inf")
 
 
 class _Link:
@@ -55,6 +59,7 @@ class _Link:
         self._socket.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
         self._socket.connect(self._endpoint)
         self.fd = int(self._socket.fileno())
+        self.is_due = True  # to be looked at: its descriptor tells only of what comes after a look
 
     def close(self) -> None:
         """Close the connection."""
@@ -62,6 +67,7 @@ class _Link:
 
     def say(self, frame: bytes) -> None:
         """Send a message; one that cannot leave is said again after the next `Hello`."""
+        self.is_due = True
         try:
             self._socket.send(frame, _NOBLOCK)
         except zmq.Again:
@@ -72,6 +78,7 @@ class _Link:
         receive, get, decode = self._socket.recv, self._socket.get, words.of_gateway.decode
         while int(get(_EVENTS)) & _POLLIN:
             hear(decode(receive(_NOBLOCK)))
+        self.is_due = False
 
 
 class _Script:
@@ -107,6 +114,7 @@ class _Worker:
         self._script = _Script(folder / SCRIPT)
         self._poller = select.epoll()
         self._spares = Spares(rung, folder / SCRIPT, folder / _SCRATCH, self._poller)
+        self._reusing = Reusing(self._spares, SLOT_COUNT, _MEMORY_BYTES)
         self._runs: dict[bytes, RunSpec] = {}  # as they come, encoded
         self._running: dict[Attempt, Child] = {}
         self._outbox: dict[Attempt, bytes] = {}
@@ -126,26 +134,29 @@ class _Worker:
 
     def run(self) -> None:
         """Begin what comes and tell what is over, until the standard input is closed."""
-        poll, spares = self._poller.poll, self._spares
-        drain, hear = self._link.drain, self._hear_gateway
+        poll, spares, reusing = self._poller.poll, self._spares, self._reusing
+        link, hear = self._link, self._hear_gateway
         self._hello()
         while True:
-            # Before the wait: the descriptor tells only of what comes after a look found nothing.
-            drain(hear)
             spares.refill()
             now = time.monotonic()
             if now >= self._wake_at:
                 self._tick(now)
+            if link.is_due:
+                link.drain(hear)
             ready = {fd for fd, _ in poll(max(self._wake_at - now, 0.0))}
             if 0 in ready:
                 spares.close()
                 return
+            link.is_due |= link.fd in ready
             for fd in ready:
                 child = spares.by_channel.get(fd)
-                if child is not None:
-                    self._hear(child, ready)
+                if child is not None and child in reusing:  # it is to wait
+                    reusing.drop(child)
+                elif child is not None:
+                    self._hear(child)
             if spares.control_fd in ready:  # after what those have said that have ended
-                self._ended(ready)
+                self._ended()
             if not spares.by_stream.keys().isdisjoint(ready):
                 self._overhear(ready)
 
@@ -189,8 +200,12 @@ class _Worker:
             for attempt, child in self._running.items():
                 if now >= child.ends_at:
                     self._end(attempt, "timeout")
-                wake_at = min(wake_at, child.ends_at)
-            wake_at = min(wake_at, self._spares.reap(now))
+                watch_at = child.began_at + _WATCH_S
+                if now >= watch_at:
+                    self._spares.watch(child)
+                    watch_at = _NEVER
+                wake_at = min(wake_at, child.ends_at, watch_at)
+            wake_at = min(wake_at, self._spares.reap(now), self._reusing.look(now))
         self._wake_at = wake_at
 
     def _dial(self, now: float) -> None:
@@ -212,18 +227,30 @@ class _Worker:
             self._tell(attempt, words.Done(*attempt, "integrity_error", None, 0.0))
             return
         now = time.monotonic()
-        child = self._spares.take()
+        child, code = self._child_for(said, run)
         child.attempt, child.began_at = attempt, now
         timeout_s = run.timeout_s
         if said.remaining_ms is not None:
             timeout_s = min(timeout_s, said.remaining_ms / 1000)
         self._running[attempt] = child
         child.ends_at = now + timeout_s
-        if child.ends_at < self._wake_at:
-            self._wake_at = child.ends_at
+        self._wake_at = min(self._wake_at, child.ends_at, now + _WATCH_S)
         parameters = msgspec.json.decode(said.parameters)
         facts = said.task_id, said.attempt, timeout_s
-        child.ask((self._script.code, parameters, self._script.folder, facts))
+        left_count = run.reuse_count - child.run_count
+        child.ask((code, parameters, self._script.folder, facts, left_count))
+
+    def _child_for(self, said: words.Run, run: RunSpec) -> tuple[Child, bytes]:
+        """Return who is to run an attempt, and the code that it needs for that."""
+        child, code = None, b""
+        if run.reuse_count > 1:
+            self._spares.tells_births = True
+            child = self._reusing.take((said.client, said.run))
+        if child is None:
+            child, code = self._spares.take(), self._script.code
+        child.use = said.client, said.run
+        child.run_count += 1
+        return child, code
 
     def _end(self, attempt: Attempt, code: str) -> None:
         """Kill what runs; its end is told once it is gone."""
@@ -235,7 +262,7 @@ class _Worker:
                 self._spares.kill(child)
                 self._wake_at = min(self._wake_at, self._spares.reap_at)
 
-    def _hear(self, child: Child, ready: set[int]) -> bool:
+    def _hear(self, child: Child) -> bool:
         """Hear a child: frames, or its end; False if there is nothing."""
         try:
             data = child.wire.recv(_READ_BYTES, _DONTWAIT)
@@ -254,45 +281,44 @@ class _Worker:
                 return True
             kind, body = said[SIZE_BYTES : SIZE_BYTES + 1], said[SIZE_BYTES + 1 : end]
             said = child.said = said[end:]
-            if kind in (ANSWER, ERROR):
-                self._answered(child, kind, body, ready)
+            if kind in (ANSWER, KEPT, ERROR):
+                self._answered(child, kind, body)
                 return False
-            child.has_spoken = True
             child.records.append((kind.decode(), body.decode()))
             child.item_count += kind == ITEM
         return True
 
-    def _answered(self, child: Child, kind: bytes, body: bytes, ready: set[int]) -> None:
+    def _answered(self, child: Child, kind: bytes, body: bytes) -> None:
         cpu_us = memory_bytes = 0
         if self._has_usage:
             cpu_us, memory_kb = divmod(int.from_bytes(body[:USAGE_BYTES], "big"), _USAGE)
             memory_bytes, body = memory_kb * 1024, body[USAGE_BYTES:]
         records: tuple[tuple[str, str], ...] = ()
         if self._has_output:
-            # All that it printed was there when its first words were: one look has told of both.
-            if child.has_spoken or child.out_fd in ready or child.error_fd in ready:
-                child.capture()
+            child.capture()
             child.cut()
             records = tuple(child.records)
         elif child.records:
             records = tuple(child.records)
-        run_s = time.monotonic() - child.began_at
-        attempt = child.attempt
+        now = time.monotonic()
+        attempt, run_s, is_kept = child.attempt, now - child.began_at, False
         if child.code:  # it was to be ended, and has come first
-            self._spares.release(child)
             done = words.Done(*attempt, child.code, None, run_s, cpu_us, memory_bytes, records)
-        elif kind == ANSWER:
-            self._spares.release(child)
+        elif kind != ERROR:
+            is_kept = kind == KEPT and child.is_heard and not child.said
             done = words.Done(*attempt, "ok", body, run_s, cpu_us, memory_bytes, records)
         else:
-            self._spares.release(child)
             error = msgspec.json.decode(body)
             used = cpu_us, memory_bytes
             done = words.Done(*attempt, error["code"], None, run_s, *used, records, error)
         del self._running[attempt]
-        self._tell(attempt, done)
-        if self._spares.reap_at < self._wake_at:
-            self._wake_at = self._spares.reap_at
+        self._tell(attempt, done)  # what follows nobody waits for
+        if is_kept:
+            child.begin_anew()
+            self._reusing.offer(child.use, child, now)
+        else:
+            self._spares.release(child)
+        self._wake_at = min(self._wake_at, self._spares.reap_at, self._reusing.look_at)
 
     def _tell(self, attempt: Attempt, done: words.Done) -> None:
         frame = self._outbox[attempt] = words.encode(done)
@@ -303,8 +329,13 @@ class _Worker:
         streams = self._spares.by_stream
         for fd in ready:
             child = streams.get(fd)
-            if child is not None and child.attempt in self._running:
-                child.capture()
+            if child is None:
+                continue
+            if child in self._reusing:  # it is to wait
+                self._reusing.drop(child)
+            elif child.attempt in self._running:
+                for silent_fd in child.capture():
+                    self._spares.unwatch(silent_fd)
                 if child.records:
                     said = words.Said(*child.attempt, tuple(child.records))
                     child.records = []
@@ -322,11 +353,13 @@ class _Worker:
         self._spares.hang_up(child)
         self._wake_at = min(self._wake_at, self._spares.reap_at)
 
-    def _ended(self, ready: set[int]) -> None:
+    def _ended(self) -> None:
         """Hear how children have ended."""
         for child, status, cpu_us, memory_kb in self._spares.ended():
             attempt = child.attempt
-            while child.fd >= 0 and self._hear(child, ready):
+            if child in self._reusing:
+                self._reusing.drop(child)
+            while child.fd >= 0 and self._hear(child):
                 pass  # what it has said before
             if self._running.pop(attempt, None) is None:
                 self._spares.forget(child)
