@@ -23,10 +23,12 @@ def prepare(arguments: list[str]) -> None:
     _find_package()
     # Loading the template's modules here leaves their compiled form beside them, where it can
     # be written; what the compiler leaves in memory would be copied with every fork.
-    from zscrape.runtime import pinning, sandbox, template
+    from zscrape.runtime import libraries, pinning, sandbox, template
 
     control_fd, _scratch, isolation, kit, _preload, _limits, plan, answer_fd, ring = arguments
-    ring_fd = pinning.make_ring() if isolation == "fork" and ring == "ring" else -1
+    is_alone = isolation == "fork" and ring == "ring"
+    ring_fd = pinning.make_ring() if is_alone else -1
+    memory_fd = libraries.make_file() if is_alone else -1
     try:
         sandbox.confine_template(sandbox.read_plan(plan))
         if answer_fd != "-":
@@ -37,7 +39,8 @@ def prepare(arguments: list[str]) -> None:
     except OSError as error:
         template.refuse(int(control_fd), error)
         raise
-    command = [sys.executable, "-I", "-B", __file__, "template", *arguments[:-2], str(ring_fd)]
+    told = [*arguments[:-2], str(ring_fd), str(memory_fd)]
+    command = [sys.executable, "-I", "-B", __file__, "template", *told]
     os.execv(sys.executable, command)  # noqa: S606 - replaces itself
 
 

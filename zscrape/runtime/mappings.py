@@ -14,6 +14,7 @@ _PAGE_BYTES = 4096
 READ, _WRITE, EXECUTE = 1, 2, 4
 _MMAP, _MPROTECT, _MUNMAP, _MREMAP, _MADVISE = 9, 10, 11, 25, 28
 _PRIVATE_ANONYMOUS = 0x22
+_PRIVATE_FIXED = 0x12
 _COLLAPSE = 25  # into huge pages now, or tell why not; since Linux 6.1
 _MAY_MOVE_FIXED = 3
 
@@ -73,6 +74,11 @@ def blocks_of_memory(size: int) -> int:
         if start < end:
             unmap(start, end - start)
     return first
+
+
+def map_file(start: int, size: int, rights: int, fd: int, offset: int) -> None:
+    """Map a part of a file to where something is, which goes; who writes there gets a copy."""
+    _call("mmap", _MMAP, start, size, rights, _PRIVATE_FIXED, fd, offset)
 
 
 def unmap(start: int, size: int) -> None:

@@ -39,6 +39,7 @@ _PARAMETERS_BYTES, _FLAGS_AT = 120, 8  # of struct io_uring_params
 _ENTRY_BYTES = 8  # of a pagemap, for a page
 # In the last byte of an entry: there, of a file or shared on purpose, in no other process.
 _PRESENT, _SHARED, _ALONE = 0x80, 0x20, 0x01
+_RUN_BYTES = 16  # of struct iovec
 _OUTPUT_FD = 1
 
 
@@ -53,24 +54,27 @@ def make_ring() -> int:
     return ring_fd
 
 
-def pin_written_by(ring_fd: int, pid: int) -> bool:
-    """Have all later forks copy at once what this one has written to; True iff the kernel agrees.
+def pin(ring_fd: int, runs: bytes) -> bool:
+    """Have all later forks copy pages at once, as `written_by` tells; True iff the kernel agrees.
 
-    It must still be there. A page that it shares is copied to be pinned, and then is no longer
-    part of a larger one, of which a fork would copy everything.
+    A page that is shared is copied to be pinned, and then is no longer part of a larger one, of
+    which a fork would copy everything.
     """
-    try:
-        runs = _written_by(pid)
-    except OSError:  # nobody may look
-        return False
-    buffers = b"".join(word.to_bytes(8, "little") for run in runs for word in run)
-    arguments = ring_fd, syscalls.REGISTER_BUFFERS, buffers, len(runs)
+    arguments = ring_fd, syscalls.REGISTER_BUFFERS, runs, len(runs) // _RUN_BYTES
     result: int = syscalls.call(syscalls.IO_URING_REGISTER, *arguments)
     return result == 0
 
 
-def _written_by(pid: int) -> list[tuple[int, int]]:
-    """Return which of this process's pages a fork of it has copied: address and size, in runs."""
+def written_by(pid: int) -> bytes:
+    """Return which pages a fork of this process has copied, in runs, as the kernel reads them.
+
+    Each has an address and a size. The fork must still be there, and another process that holds
+    what the two have begun with and has done nothing since: else what this one writes to looks
+    like the fork's.
+
+    Raises:
+        OSError: Nobody may look.
+    """
     page_bytes = os.sysconf("SC_PAGE_SIZE")
     runs: list[tuple[int, int]] = []
     with open(f"/proc/{pid}/pagemap", "rb", buffering=0) as pagemap:  # noqa: PTH123 - pathlib is not loaded here
@@ -82,7 +86,7 @@ def _written_by(pid: int) -> list[tuple[int, int]]:
             for number, entry in enumerate(told[_ENTRY_BYTES - 1 :: _ENTRY_BYTES]):
                 if entry & (_PRESENT | _SHARED | _ALONE) == _PRESENT | _ALONE:
                     _add(runs, each.start + number * page_bytes, page_bytes)
-    return runs
+    return b"".join(word.to_bytes(8, "little") for run in runs for word in run)
 
 
 def _add(runs: list[tuple[int, int]], address: int, size: int) -> None:

@@ -42,6 +42,7 @@ from zscrape.runtime import (
     child,
     folios,
     hugepages,
+    libraries,
     limits,
     marker,
     network,
@@ -66,6 +67,7 @@ _NICE = 10
 # Enough for the interpreter to have specialised all that a child does.
 _REHEARSALS_COUNT = 60
 _MANY_PROCESSES_COUNT = 4096
+_MESSAGES = _socket.AF_UNIX, _socket.SOCK_SEQPACKET
 _SAMPLE_LIMIT_S = 1.0  # a thousand times what it takes
 # A worker has 512 users for the children of all of its templates.
 _HELD_LIMIT_COUNT = 32
@@ -94,12 +96,14 @@ class Template:
         plan: str,
         hooks: Hooks,
         ring_fd: int = -1,
+        memory_fd: int = -1,
     ) -> None:
         null = os.open("/dev/null", os.O_RDWR)
         self._null, self._errors = _lift(null), _lift(2)
         self._control = _socket.socket(fileno=_lift(control_fd))
         self._ring_fd = -1 if ring_fd < 0 else _lift(ring_fd)
-        for fd in (null, control_fd, ring_fd):
+        self._memory_fd = -1 if memory_fd < 0 else _lift(memory_fd)
+        for fd in (null, control_fd, ring_fd, memory_fd):
             if fd >= 0:
                 os.close(fd)
         os.dup2(self._null, child.CHANNEL_FD, False)
@@ -146,48 +150,52 @@ class Template:
 
         def enlarge() -> None:
             hugepages.enlarge_code(*code)
+            self._join_libraries()
             folios.gather()
             self.pin()
 
         if not self._has_browser:  # which costs a thousand times what a fork does
             self._enlarge = enlarge
 
+    def _join_libraries(self) -> None:
+        fd, self._memory_fd = self._memory_fd, -1
+        if fd >= 0:
+            libraries.join(fd)
+            os.close(fd)
+
     def pin(self) -> None:
         """Have forks copy at once what nearly every child writes to: see `pinning`.
 
-        Called after what moves memory: it cannot be moved any more.
+        Called after what moves memory: it cannot be moved any more. A fork of this process looks
+        at the sample: see `_look_at_sample`.
         """
         if self._ring_fd < 0:
             return
-        for ring_fd in (-1, self._ring_fd):  # the first child finds things as no other will
-            self._look_at_sample(partial(pinning.pin_written_by, ring_fd))
-
-    def _look_at_sample(self, look: Callable[[int], object]) -> None:
-        """Look, by its pid, at a child that has run a small function and is still there."""
-        channel, its_channel = _socket.socketpair()
-        output, its_output = _socket.socketpair()
+        ends = [*_socket.socketpair(), *_socket.socketpair(), *_socket.socketpair(*_MESSAGES)]
+        channel, its_channel, output, its_output, ours, theirs = ends
         output.settimeout(_SAMPLE_LIMIT_S)
-        pid, ruleset_fd = -1, self._make_ruleset("")
+        looker, ruleset_fd = -1, self._make_ruleset("")
         steps = [
             *self._first_steps(),
             *self._sandbox.steps_as(os.geteuid(), os.getegid()),  # nobody else's
             *self._common_steps(_MANY_PROCESSES_COUNT, b"-"),
             (child.serve, (self._sandbox.confine, None, pinning.stay)),
         ]
+        fds = its_channel.fileno(), its_output.fileno(), self._errors, ruleset_fd
+        births: list[_Birth] = [(*fds, self._scratch, steps)]
         try:
             channel.send(rehearsal.sample_request())
-            ends = its_channel.fileno(), its_output.fileno(), self._errors, ruleset_fd
-            (pid,) = _fork_each([(*ends, self._scratch, steps)])
-            self._take_back()
-            its_output.close()
-            if output.recv(1):  # else it has ended before
-                look(pid)
+            looker = os.fork()
+            if looker == 0:
+                _look_at_sample(births, output, theirs, ours)
+            theirs.close()
+            pinning.pin(self._ring_fd, ours.recv(_MESSAGE_LIMIT_BYTES))
         finally:
-            if pid > 0:
-                os.kill(pid, 9)
-                os.waitpid(pid, 0)
+            if looker > 0:
+                os.kill(looker, 9)
+                os.waitpid(looker, 0)
             os.close(ruleset_fd)
-            for end in (channel, its_channel, output, its_output):
+            for end in ends:
                 end.close()
 
     def serve(self) -> None:
@@ -484,6 +492,39 @@ def _fork_each(births: list[_Birth]) -> list[int]:
     return pids
 
 
+def _look_at_sample(
+    births: list[_Birth],
+    output: _socket.socket,
+    answer: _socket.socket,
+    others: _socket.socket,
+) -> NoReturn:
+    """Tell what a child writes to that runs an empty function. In a fork of the template.
+
+    What a parent writes to is copied for the parent, and what is then left to its child looks
+    like the child's own. So this takes the parent's place, and the template, which does nothing
+    meanwhile, goes on holding what both have begun with.
+
+    Args:
+        births: The child's.
+        output: Where it says that it has run.
+        answer: Where to tell it; nothing if it cannot be seen, or does not end in time.
+        others: The other end of that, which is the template's.
+    """
+    pid, told = -1, b""
+    try:
+        (pid,) = _fork_each(births)
+        if output.recv(1):  # else it has ended before
+            told = pinning.written_by(pid)
+    finally:
+        if pid > 0:
+            os.kill(pid, 9)
+            os.waitpid(pid, 0)
+        others.close()
+        answer.send(told)
+        answer.recv(1)  # until the end: only what is shared is copied in order to be pinned
+        os._exit(0)
+
+
 def _become(steps: list[Step], leave: Callable[[int], NoReturn] = os._exit) -> None:
     """Turn this fork into a spare child: in its own session, limited, with nothing of ours.
 
@@ -562,11 +603,12 @@ def serve(arguments: list[str]) -> None:
 
     Args:
         arguments: Control descriptor, scratch, isolation, kit, preload, limits or `-`, plan,
-            ring (-1: none).
+            ring, file of memory (-1: none).
     """
     control_fd, scratch, isolation, kit, preload = int(arguments[0]), *arguments[1:5]
-    own_limits, plan, ring_fd = *arguments[5:7], int(arguments[7])
-    for fd in (control_fd, ring_fd):
+    own_limits, plan = arguments[5:7]
+    ring_fd, memory_fd = map(int, arguments[7:9])
+    for fd in (control_fd, ring_fd, memory_fd):
         if fd >= 0:
             os.set_inheritable(fd, False)
     os.umask(0o077)
@@ -592,7 +634,9 @@ def serve(arguments: list[str]) -> None:
         asked = limits.Limits(*map(int, own_limits.split(",")))
         limits.apply(asked, has_browser=has_browser(kit))
     _prepare_interpreter()
-    template = Template(control_fd, scratch, isolation, kit, preload, plan, hooks, ring_fd)
+    template = Template(
+        control_fd, scratch, isolation, kit, preload, plan, hooks, ring_fd, memory_fd
+    )
     if isolation == "fork":
         template.rehearse(_REHEARSALS_COUNT)
         child.before_script = watch
