@@ -12,7 +12,6 @@ from typing import Final
 from msgspec import Struct
 
 from zscrape.model import Attempt
-from zscrape.worker.alarms import EARLY_S
 from zscrape.worker.assignment import Assignment
 from zscrape.worker.attempt import SlotListener
 
@@ -67,7 +66,7 @@ class Line:
         self._timer = None
         now = loop.time()
         for attempt, lying in [*self._lying.items()]:
-            if lying.until > now + EARLY_S:
+            if lying.until > now:
                 self._timer = loop.call_at(lying.until, self._look, loop)
                 return
             del self._lying[attempt]

@@ -27,7 +27,7 @@ from zscrape.runtime import chromium
 from zscrape.runtime.limits import Limits as ChildLimits
 from zscrape.wire import Tell
 from zscrape.worker import verdict
-from zscrape.worker.alarms import EARLY_S, Alarms
+from zscrape.worker.alarms import Alarms
 from zscrape.worker.asides import Compiling, Trial
 from zscrape.worker.assignment import Assignment
 from zscrape.worker.attempt import Running, SlotListener, begun
@@ -538,10 +538,9 @@ class Slots:
         if self._running:
             return
         now = self._loop.time()
-        has_rested = now >= self._rested_at - EARLY_S
-        if has_rested and self._latest is not None and self._latest.rehearse_next():
-            self._rested_at, has_rested = now + _REST_S, False
-        if not has_rested:
+        if now >= self._rested_at and self._latest is not None and self._latest.rehearse_next():
+            self._rested_at = now + _REST_S
+        if now < self._rested_at:
             self._resting = self._loop.call_at(self._rested_at, self._on_rest)
 
 
