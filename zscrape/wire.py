@@ -65,8 +65,6 @@ class Hello(_Message, frozen=True):
     # Rises with every connection of the session: a Hello that was overtaken by a later one's
     # (two pipes of a ROUTER are read in turn) is known for what it is.
     connection: int = 0
-    # Short attempts that may be sent here before one of the slots is free for them.
-    ahead: int = 0
 
 
 class Heartbeat(_Message, frozen=True):

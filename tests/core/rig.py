@@ -33,15 +33,10 @@ HEARTBEAT = HeartbeatPolicy(interval_s=1.0, missed_count=3, lease_s=10.0, margin
 
 
 def spec(
-    task_id: str,
-    *,
-    digest: str = "sha256:0",
-    kit: tuple[str, ...] = (),
-    reuse_count: int = 1,
-    **asked: Any,
+    task_id: str, *, digest: str = "sha256:0", kit: tuple[str, ...] = (), **asked: Any
 ) -> TaskSpec:
     """Return a task that asks for nothing but what is said."""
-    run = RunSpec(Pin("r", "script", "1.0.0", digest), kit=kit, reuse_count=reuse_count)
+    run = RunSpec(Pin("r", "script", "1.0.0", digest), kit=kit)
     return TaskSpec(id=task_id, run=run, **asked)
 
 

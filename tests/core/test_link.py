@@ -80,7 +80,7 @@ def welcome(*keep: tuple[str, int], boot: str = "b1", is_draining: bool = False)
 class Bench:
     """One link with a clock, proved after every call."""
 
-    def __init__(self, slots: int = 2, spread: float = 0.0, ahead: int = 0) -> None:
+    def __init__(self, slots: int = 2, spread: float = 0.0) -> None:
         self.link = WorkerLink(
             worker_id="w",
             session="s",
@@ -89,7 +89,6 @@ class Bench:
             facts=WorkerFacts(hostname="h"),
             reconnect=ReconnectPolicy(0.2, 1.0),
             spread=spread,
-            ahead=ahead,
         )
         self.now = 0.0
 
@@ -448,20 +447,6 @@ def test_more_runs_than_slots_are_refused(bench: Bench) -> None:
     assert bench.hear(run("t3")) == [SendUp(Refused("t3", 1, "full"))]
     bench.call(bench.link.finished, "t1", 1, OK)
     assert bench.hear(run("t3")) == []  # refused for good: its task has moved on
-
-
-def test_some_runs_may_lie_here_before_there_is_a_slot() -> None:
-    """As many as Hello has told come beyond the slots; one of them can be given back."""
-    bench = Bench(slots=1, ahead=1)
-    hello = said(bench.open(), Hello)[0]
-    bench.hear(welcome())
-
-    assert hello.ahead == 1
-    assert bench.hear(run("t1")) == [Start(run("t1"), None)]
-    assert bench.hear(run("t2")) == [Start(run("t2"), None, is_ahead=True)]
-    assert bench.hear(run("t3")) == [SendUp(Refused("t3", 1, "full"))]
-    assert bench.call(bench.link.refuse, "t2", 1, "full") == [SendUp(Refused("t2", 1, "full"))]
-    assert bench.hear(run("t4")) == [Start(run("t4"), None, is_ahead=True)]
 
 
 def test_gap_is_filled(bench: Bench) -> None:

@@ -307,9 +307,7 @@ class SimGateway:
             lock = LockRequest(rng.choice("xy"), rng.choice(list(Overlap)))
         spec = TaskSpec(
             id=f"t{number}",
-            run=RunSpec(
-                pin, kit=("browser",) if number % 4 == 0 else ("http",), reuse_count=1 + number % 3
-            ),
+            run=RunSpec(pin, kit=("browser",) if number % 4 == 0 else ("http",)),
             priority=rng.choice((0, 0, 5)),
             requires=rng.choice((frozenset(), frozenset(), frozenset({"kr"}))),
             prefers=rng.choice((frozenset(), frozenset({"fast"}))),

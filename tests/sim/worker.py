@@ -24,7 +24,6 @@ from zscrape.wire import Ask, Tell
 if TYPE_CHECKING:
     from tests.sim.life import Life
 
-LIE_LIMIT_S = 8.0  # far longer than workers do: attempts take long here
 GRACE_S = 1.0  # how long a child may take to die; less than a fifth of a lease
 
 
@@ -61,8 +60,6 @@ class SimWorker:
         self.arrives_at = {"up": 0.0, "down": 0.0}
         self.backlog: list[Callable[[], None]] = []  # what happens once it thaws
         self.children: dict[Attempt, Child] = {}
-        self.lying: set[Attempt] = set()  # sent before there was a slot for them
-        self.ahead_count = 0  # how many of those were begun
         self.boot()
 
     def boot(self) -> None:
@@ -78,7 +75,6 @@ class SimWorker:
             facts=WorkerFacts(programs=("chromium",), browser_slots=1),
             reconnect=ReconnectPolicy(0.2, 2.0),
             spread=self.life.rng.random(),
-            ahead=self.slots,
         )
         self.open(self.link)
 
@@ -105,7 +101,6 @@ class SimWorker:
         for child in self.children.values():
             child.is_over = True
         self.children.clear()
-        self.lying.clear()
 
     def soon(self, call: Callable[[], list[fx.LinkEffect]], link: WorkerLink) -> None:
         """Let the process do something, after its thaw if it is frozen, never after its end."""
@@ -141,8 +136,6 @@ class SimWorker:
                 case fx.Reopen(delay_s):
                     self.is_open = False
                     life.at(delay_s, partial(self.open, link))
-                case fx.Start(run, _, is_ahead) if is_ahead and len(self.children) >= self.slots:
-                    self.lie((run.task_id, run.attempt))
                 case fx.Start(run, _):
                     self.start(run.task_id, run.attempt)
                 case fx.Stop(task_id, attempt, code, _):
@@ -155,19 +148,6 @@ class SimWorker:
                     life.at(life.rng.uniform(0.1, 3), self.reboot)
                 case _:
                     pass
-
-    def lie(self, attempt: Attempt) -> None:
-        """Keep an attempt until a slot is free, or give it back before long."""
-        self.lying.add(attempt)
-        self.life.at(
-            self.life.rng.uniform(0, LIE_LIMIT_S), partial(self.give_back, attempt, self.link)
-        )
-
-    def give_back(self, attempt: Attempt, link: WorkerLink) -> None:
-        """Let the gateway have what has found no slot."""
-        if attempt in self.lying and link is self.link:
-            self.lying.discard(attempt)
-            self.soon(lambda: link.refuse(*attempt, "full", now=self.life.now), link)
 
     def start(self, task_id: str, number: int) -> None:
         """Begin an attempt, and decide how it will go."""
@@ -260,25 +240,11 @@ class SimWorker:
         """Note that a child runs no more."""
         child.is_over = True
         del self.children[child.attempt]
-        if self.lying:
-            self.life.at(0.0, self.begin_next)
-
-    def begin_next(self) -> None:
-        """Begin what has lain here longest, once its predecessor's end is told."""
-        if self.lying and not self.is_frozen and len(self.children) < self.slots:
-            attempt = min(self.lying)
-            self.lying.discard(attempt)
-            self.ahead_count += 1
-            self.start(*attempt)
 
     def stop(self, attempt: Attempt, code: OutcomeCode) -> None:
         """Let a child die within its grace."""
         child = self.children.get(attempt)
-        if attempt in self.lying:
-            self.lying.discard(attempt)
-            outcome, link = Outcome(code, data=f"{attempt[1]}:0".encode()), self.link
-            self.soon(lambda: link.finished(*attempt, outcome, now=self.life.now), link)
-        elif child is not None and not child.is_stopping:
+        if child is not None and not child.is_stopping:
             child.is_stopping = True
             delay_s = self.life.rng.uniform(0, GRACE_S)
             self.life.at(delay_s, partial(self.finish, child, self.link, code))

@@ -140,7 +140,6 @@ class Stage:
         is_exclusive = options.pop("is_exclusive", False)
         secrets = options.pop("values", {})
         client = options.pop("client", "")
-        give_back = options.pop("give_back", None)
         settings: dict[str, Any] = {"kit": (), "timeout_s": 50.0, **options}
         run = RunSpec(Pin("test", name, "1.0.0", "sha256:0"), limits=limits, **settings)
         deadline_at = None
@@ -148,8 +147,11 @@ class Stage:
             deadline_at = asyncio.get_running_loop().time() + deadline_s
         raw = msgspec.json.encode({} if params is None else params)
         task_id = f"task-{self._count}"
-        told = {"secrets": secrets, "client": client, "give_back": give_back}
-        ran = Ran(Assignment(task_id, 1, run, raw, deadline_at, is_exclusive, **told))
+        ran = Ran(
+            Assignment(
+                task_id, 1, run, raw, deadline_at, is_exclusive, secrets=secrets, client=client
+            )
+        )
         self._ran[ran.assignment.task_id] = ran
         self.slots.begin(ran.assignment, self)
         return ran

@@ -43,9 +43,7 @@ def _faults(hello: Hello) -> Iterator[str]:
         yield "session must be 1 to 64 visible ASCII characters"
     if not 1 <= hello.slots <= SLOT_LIMIT_COUNT:
         yield f"slots must be 1 to {SLOT_LIMIT_COUNT}"
-    if not 0 <= hello.ahead <= SLOT_LIMIT_COUNT:
-        yield f"ahead must be 0 to {SLOT_LIMIT_COUNT}"
-    if hello.limit < 0 or len(hello.running) > hello.slots + hello.ahead:
+    if hello.limit < 0 or len(hello.running) > hello.slots:
         yield "slots, limit and running do not fit each other"
 
 

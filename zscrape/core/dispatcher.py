@@ -67,8 +67,6 @@ from zscrape.wire import (
 )
 
 NO_HISTORY: Final = History()
-# An attempt this short comes free sooner than a worker gives back what lies there.
-_BRISK_S: Final = 0.01
 
 
 class Dispatcher:
@@ -450,7 +448,6 @@ class Dispatcher:
             self._over(worker, done)
         elif self._tell_records(task, done):
             outcome = done.outcome
-            worker.is_brisk = outcome.run_s < _BRISK_S
             if outcome.code is not OutcomeCode.OK and outcome.run_s > 0.0 and not task.is_started:
                 self._begin(task, worker, now)  # else its end says so
             attempt, size_bytes = (done.task_id, done.attempt), len(outcome.data or b"")
@@ -496,7 +493,6 @@ class Dispatcher:
         elif not is_claimed:  # that it has not what another gateway sent says nothing of its room
             # Its own count is right, ours is not: give it nothing until its next beat.
             worker.limit = min(worker.limit, worker.in_flight_count)
-            worker.is_brisk = False  # it may have lain there for too long
         self._members.rate(worker)
         self._lives.requeue(task, code, now=now)
 

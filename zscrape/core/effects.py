@@ -185,14 +185,10 @@ class Reopen(Struct, frozen=True):
 
 
 class Start(Struct, frozen=True):
-    """Begin an attempt. `deadline_at`: when the task's whole life ends, monotonic seconds.
-
-    One that was sent ahead begins once a slot is free, or is refused as `full` before long.
-    """
+    """Begin an attempt. `deadline_at`: when the task's whole life ends, monotonic seconds."""
 
     run: Run
     deadline_at: float | None
-    is_ahead: bool = False
 
 
 class Ready(Struct, frozen=True):

@@ -97,14 +97,6 @@ class Task(Struct, eq=False):
         return self.spec.id, self.attempt
 
     @property
-    def may_lie(self) -> bool:
-        """True iff its attempt may be sent to a worker before that has a slot for it.
-
-        A lease would run meanwhile, and a browser is not soon free.
-        """
-        return self.spec.run.reuse_count > 1 and self.lock is None and not self.demand.is_browser
-
-    @property
     def next_at(self) -> float:
         """The next moment at which time alone changes this task; infinite if there is none."""
         if self.place is Place.QUEUE or self.place is Place.LINE:
@@ -141,7 +133,6 @@ class Worker(Struct, eq=False):
     peer: bytes = b""
     connection: int = 0
     slots: int = 0
-    ahead: int = 0  # attempts that may lie there beside those in its slots
     limit: int = 0  # as last told, less after a refusal
     tags: frozenset[str] = frozenset()  # with its programs as `program:NAME`
     own_tags: tuple[str, ...] = ()
@@ -159,7 +150,6 @@ class Worker(Struct, eq=False):
     told_at: float = 0.0  # that its gateway lives
     expires_at: float = 0.0
     capacity: int = 0  # attempts it may have now; 0 while it takes no work
-    is_brisk: bool = False  # the last attempt that ended there was short
     level_bit: int = 0  # of the level of its load, in its kind; 0 while it has no room
     kind: Kind | None = None  # None iff it is only expected
     tasks: dict[TaskId, Task] = field(default_factory=dict)  # in its slots
@@ -172,13 +162,6 @@ class Worker(Struct, eq=False):
     def in_flight_count(self) -> int:
         """Slots that are taken, as far as the gateway knows."""
         return len(self.tasks) + len(self.leftovers)
-
-    @property
-    def ahead_room_count(self) -> int:
-        """How many attempts may be sent to lie there now: none where not all slots may be had."""
-        if not self.is_brisk or self.capacity < self.slots:
-            return 0
-        return self.slots + self.ahead - self.in_flight_count
 
     @property
     def has_browser_room(self) -> bool:

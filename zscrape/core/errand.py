@@ -162,13 +162,13 @@ class Errands:
             if errand is not None:
                 self.outbox_bytes -= errand.kept_bytes
 
-    def check(self, most_count: int) -> None:
-        """Prove the invariants; `most_count`: how many may be in slots or wait for them.
+    def check(self, slots: int) -> None:
+        """Prove the invariants.
 
         Raises:
             AssertionError: One is broken; its text says which.
         """
-        ensure(len(self.running) <= most_count, "0 <= running <= slots and what is ahead")
+        ensure(len(self.running) <= slots, "0 <= running <= slots")
         ensure(not self.running.keys() & self.outbox.keys(), "what has ended does not run")
         ensure(self.wake_at <= self.next_wake_at(), "nothing that runs is due unnoticed")
         ensure(self.repeat_at <= self.next_repeat_at(), "no outcome is due unnoticed")

@@ -71,8 +71,7 @@ def _check_worker(lives: Lives, worker: Worker) -> None:
             lives.tasks.get(task.id) is task and task.worker is worker,
             f"{name}: its attempts belong to tasks that know it",
         )
-    most_count = max(0, worker.slots + worker.ahead)
-    ensure(len(worker.tasks) <= most_count, f"{name}: 0 <= in flight <= slots and what is ahead")
+    ensure(len(worker.tasks) <= max(0, worker.slots), f"{name}: 0 <= in flight <= slots")
     ensure(
         worker.is_expected or lives.pool.by_peer.get(worker.peer) is worker,
         f"{name}: is found by its connection",

@@ -89,8 +89,7 @@ class _Phase(Enum):
 class WorkerLink:
     """Speak for one worker process with one gateway.
 
-    `spread` (0 to 1) is this worker's place among its like: it staggers reconnects. `ahead`: how
-    many attempts this gateway may send before there are slots for them.
+    `spread` (0 to 1) is this worker's place among its like: it staggers reconnects.
     """
 
     def __init__(
@@ -103,11 +102,10 @@ class WorkerLink:
         facts: WorkerFacts,
         reconnect: ReconnectPolicy,
         spread: float,
-        ahead: int = 0,
     ) -> None:
         self.worker_id = worker_id
         self._profile = Profile(
-            worker_id=worker_id, session=session, slots=slots, tags=tags, facts=facts, ahead=ahead
+            worker_id=worker_id, session=session, slots=slots, tags=tags, facts=facts
         )
         self._granted_count = slots
         self._queued_count = 0
@@ -154,7 +152,7 @@ class WorkerLink:
 
     @property
     def running(self) -> tuple[Attempt, ...]:
-        """Attempts that fill a slot or lie here until they do, those being ended included."""
+        """Attempts that fill a slot, those that are being ended included."""
         return tuple(self._errands.running)
 
     @property
@@ -470,17 +468,16 @@ class WorkerLink:
             self._send(Refused(*attempt, "stale"))
         elif self._is_draining or self._is_drained_by_gateway:
             self._send(Refused(*attempt, "draining"))
-        elif len(self._errands.running) >= self._granted_count + self._profile.ahead:
+        elif len(self._errands.running) >= self._granted_count:
             self._send(Refused(*attempt, "full"))
         else:
-            is_ahead = len(self._errands.running) >= self._granted_count
             errand = self._errands.running[attempt] = Errand(run, self._connection)
             if evidence is not None:
                 self._renew(errand, evidence.sent_at)
                 self._speak_at = min(self._speak_at, max(now, self._beat_at + self._pace.leased_s))
                 self._due(self._speak_at)
             deadline_at = None if run.remaining_ms is None else now + run.remaining_ms / 1000
-            self._out.append(Start(run, deadline_at, is_ahead))
+            self._out.append(Start(run, deadline_at))
 
     def _heard_cancel(self, cancel: Cancel, now: float) -> None:
         attempt = (cancel.task_id, cancel.attempt)
@@ -697,4 +694,4 @@ class WorkerLink:
         """
         deadline = self.next_deadline()
         ensure(deadline is None or self.due_at <= deadline, "no moment is unnoticed")
-        self._errands.check(self._profile.slots + self._profile.ahead)
+        self._errands.check(self._profile.slots)

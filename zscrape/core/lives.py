@@ -23,7 +23,7 @@ from zscrape.core.effects import (
     TaskFinished,
     TaskQueued,
 )
-from zscrape.core.entities import Kind, Leftover, Lock, Task, Worker
+from zscrape.core.entities import Leftover, Lock, Task, Worker
 from zscrape.core.leases import Leases
 from zscrape.core.locks import Locks
 from zscrape.core.pool import Pool
@@ -45,8 +45,6 @@ from zscrape.wire import Cancel, Claim, Run
 
 # A script's last words between two tries: for people, and kept in its task's row.
 _MESSAGE_LIMIT_CHARACTERS: Final = 2_000
-# With each attempt that ends: one in place of one that goes from there to a slot, and one more.
-_AHEAD_STEP_COUNT: Final = 2
 
 
 class Lives:
@@ -222,23 +220,7 @@ class Lives:
                 if first is None:
                     break
                 self._send_run(first, worker, now)
-            else:
-                self._send_ahead(worker, worker.kind, now)
             self.pool.weigh_slots(worker)  # once: mostly one has gone and one has come
-
-    def _send_ahead(self, worker: Worker, kind: Kind, now: float) -> None:
-        """Let short attempts that come next lie at a worker whose slots are taken.
-
-        So a slot need not wait for the way here and back. A few at a time, as attempts end
-        there: what comes free elsewhere meanwhile has its share. Nothing overtakes: only what
-        is first in the queue is sent.
-        """
-        for _ in range(min(worker.ahead_room_count, _AHEAD_STEP_COUNT)):
-            first = self.queue.first(kind)
-            if first is None or not first.may_lie:
-                break
-            self.queue.take(kind)
-            self._send_run(first, worker, now)
 
     def _stand(self, task: Task, now: float) -> None:
         if not task.is_queued:

@@ -122,7 +122,6 @@ class Membership:
         worker.session = hello.session
         worker.connection = hello.connection
         worker.slots = hello.slots
-        worker.ahead = hello.ahead
         worker.limit = hello.limit
         worker.own_tags = hello.tags
         worker.tags = frozenset(hello.tags).difference({BROWSER_TAG}).union(programs, browsers)
@@ -178,7 +177,7 @@ class Membership:
         # Nobody else can have it: a number is sent once. Place LINE is not for running.
         if not task.is_lost or task.place not in (Place.QUEUE, Place.LEASE):
             return False
-        if not is_owed and worker.in_flight_count >= worker.slots + worker.ahead:
+        if not is_owed and worker.in_flight_count >= worker.slots:
             return False
         restoring.adopt(self._lives, task, worker, is_owed=is_owed, now=now)
         return True
@@ -212,8 +211,7 @@ class Membership:
 
     def heartbeat(self, worker: Worker, beat: Heartbeat, now: float) -> None:
         """Hear what a worker runs, how busy it is and how much it takes."""
-        has_too_many = len(beat.running) > worker.slots + worker.ahead
-        if beat.session != worker.session or has_too_many or beat.limit < 0:
+        if beat.session != worker.session or len(beat.running) > worker.slots or beat.limit < 0:
             self._lives.out.append(Send(worker.peer, Who()))
             self.ignore(worker.peer, beat, "unknown_session")
             return

@@ -17,11 +17,9 @@ class Profile:
         slots: int,
         tags: tuple[str, ...],
         facts: WorkerFacts,
-        ahead: int,
     ) -> None:
         self.session = session
         self.slots = slots
-        self.ahead = ahead
         self.load = Load()
         self.warm: tuple[str, ...] = ()
         # What the gateway has for certain: an acknowledged beat told it. None: nothing yet.
@@ -53,7 +51,6 @@ class Profile:
             self.warm,
             is_draining,
             connection,
-            self.ahead,
         )
 
     def beat(

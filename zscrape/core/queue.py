@@ -67,16 +67,6 @@ class Queue:
 
     def take(self, kind: Kind) -> Task | None:
         """Take out the first task that a worker of `kind` can run, or return None."""
-        task = self.first(kind)
-        if task is not None:
-            demand = task.demand
-            heappop(demand.heap)
-            task.is_in_heap = task.is_queued = False
-            demand.queued_count -= 1
-        return task
-
-    def first(self, kind: Kind) -> Task | None:
-        """Return the first task that a worker of `kind` can run, leaving it where it is."""
         heads = kind.heads
         while heads:
             entry = heads[0]
@@ -95,6 +85,9 @@ class Queue:
                 kind.entry_by_demand[demand] = later
                 if heads[0] is not later:
                     continue
+            heappop(demand.heap)
+            task.is_in_heap = task.is_queued = False
+            demand.queued_count -= 1
             return task
         return None
 

@@ -125,7 +125,7 @@ def _worker(worker: Worker, now: float) -> WorkerSnapshot:
         id=worker.id,
         status=worker.status,
         slots=worker.slots,
-        in_flight_count=min(len(worker.tasks), worker.slots) + len(worker.leftovers),
+        in_flight_count=worker.in_flight_count,
         tags=worker.own_tags,
         facts=worker.facts,
         load=worker.load,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Protocol, TypeAlias, assert_never
 
 import zmq
@@ -455,7 +454,7 @@ class Agent:
 
     def _do(self, effect: _Deed) -> None:
         match effect:
-            case Start(run=run, deadline_at=deadline_at, is_ahead=is_ahead):
+            case Start(run=run, deadline_at=deadline_at):
                 self._work.begin(
                     Assignment(
                         run.task_id,
@@ -468,7 +467,6 @@ class Agent:
                         trace_id=run.trace_id,
                         client=run.client,
                         budgeted=run.budgeted,
-                        give_back=partial(self._give_back, run) if is_ahead else None,
                     ),
                     self,
                 )
@@ -490,11 +488,6 @@ class Agent:
                 self._note(effect)
             case _:
                 assert_never(effect)
-
-    def _give_back(self, run: wire.Run) -> None:
-        """Tell the gateway that there was no slot for what it sent ahead."""
-        now = time.monotonic()
-        self._act(self._link.refuse(run.task_id, run.attempt, "full", now=now))
 
     def _note(self, fact: GatewayJoined | GatewayLost | AttemptFenced) -> None:
         if isinstance(fact, GatewayJoined):

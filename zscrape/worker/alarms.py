@@ -10,7 +10,7 @@ import asyncio
 from math import inf
 from typing import Protocol
 
-_EARLY_S = 0.001  # the loop counts whole milliseconds: it could not wait for less
+EARLY_S = 0.001  # the loop counts whole milliseconds: it could not wait for less
 
 
 class Sleeper(Protocol):
@@ -53,7 +53,7 @@ class Alarms:
 
     def _ring(self) -> None:
         self._timer, self._timer_at = None, inf
-        due_by = self.loop.time() + _EARLY_S
+        due_by = self.loop.time() + EARLY_S
         try:
             for sleeper, at in [*self._moments.items()]:
                 # Who was woken before may have cleared it, or set it anew.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from msgspec import Struct
 
 from zscrape.model import RunSpec
@@ -23,5 +21,3 @@ class Assignment(Struct, frozen=True):
     client: str = ""  # whose it is
     is_replay: bool = False  # sites answer as they did once: what asks `replay` says
     budgeted: tuple[str, ...] | None = None  # sites that have a budget; None: it may ask
-    # Set iff it was sent before a slot was free for it; gives it back, should none become so soon.
-    give_back: Callable[[], None] | None = None

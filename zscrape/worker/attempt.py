@@ -469,9 +469,9 @@ class Running(Struct, eq=False):
             self.guard.close()
             self.guard.attempt = None  # a ring of both would be left to the collector
             self._inquiry = None
+            self._on_over(self)
             if child is not None:
                 self._let_go(child, cpu_s)
-            self._on_over(self)  # last: another may begin, and be given that child
 
     def _note_masked(self, count: int) -> None:
         if count:
@@ -492,7 +492,9 @@ class Running(Struct, eq=False):
         self._pump.remove(child.channel_fd)
         if child.pidfd >= 0:
             child.template.unwatch(child)
-        child.template.part_with(child, _LATE_EXIT_S)
+        # One that may run more waits to be told that it does not.
+        is_waiting = self.keep is not None
+        child.template.part_with(child, _LATE_EXIT_S, is_waiting=is_waiting)
 
 
 def begun(

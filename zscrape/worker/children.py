@@ -41,7 +41,7 @@ class Keeper(Protocol):
     def expect_exit(self, child: Child, within_s: float) -> None:
         """See that the child ends, and kill it when it does not in time."""
 
-    def part_with(self, child: Child, within_s: float) -> None:
+    def part_with(self, child: Child, within_s: float, *, is_waiting: bool) -> None:
         """Let go of a child whose attempt is over and that is to end; fork what has been taken."""
 
     def unwatch(self, child: Child) -> None:

@@ -204,9 +204,6 @@ async def _try_out(slots: Slots, settings: Settings) -> None:
 
 def _links(settings: Settings, identity: Identity, slot_count: int) -> dict[str, WorkerLink]:
     """Return this worker's half of the dialogue with each gateway, by its address."""
-    addresses = _addresses(settings)
-    # What lies here for one gateway cannot be given to another, whose turn it may be.
-    ahead = slot_count if len(addresses) == 1 else 0
     return {
         address: WorkerLink(
             worker_id=identity.id,
@@ -216,9 +213,8 @@ def _links(settings: Settings, identity: Identity, slot_count: int) -> dict[str,
             facts=facts(),  # until its layers are known
             reconnect=ReconnectPolicy(),
             spread=secrets.randbelow(1_000) / 1_000,
-            ahead=ahead,
         )
-        for address in addresses
+        for address in _addresses(settings)
     }
 
 

@@ -27,7 +27,7 @@ from zscrape.runtime import chromium
 from zscrape.runtime.limits import Limits as ChildLimits
 from zscrape.wire import Tell
 from zscrape.worker import verdict
-from zscrape.worker.alarms import Alarms
+from zscrape.worker.alarms import EARLY_S, Alarms
 from zscrape.worker.asides import Compiling, Trial
 from zscrape.worker.assignment import Assignment
 from zscrape.worker.attempt import Running, SlotListener, begun
@@ -37,7 +37,6 @@ from zscrape.worker.environments import Environments, needs_environment
 from zscrape.worker.isolation import Isolation, examine
 from zscrape.worker.kinds import TemplateFailed, TemplatePolicy, clean_environ
 from zscrape.worker.leftovers import Leftovers
-from zscrape.worker.line import Line
 from zscrape.worker.network import Egress, NetworkPolicy, Strength
 from zscrape.worker.pump import Pump
 from zscrape.worker.requests import Form
@@ -125,7 +124,6 @@ class Slots:
         self._codes = Codes()
         self._robots = RobotsFiles()
         self._beside: set[Running] = set()  # attempts of our own
-        self._line = Line()
         self._egress = Egress(policy.network)
         self._readying: set[asyncio.Task[None]] = set()
         self._with_browser: set[Running] = set()
@@ -226,9 +224,8 @@ class Slots:
 
     @property
     def digests(self) -> frozenset[str]:
-        """The digests of the scripts that run or are about to."""
-        running = self._running.values()
-        return self._line.digests.union(each.assignment.run.pin.digest for each in running)
+        """The digests of the scripts that run or are being prepared."""
+        return frozenset(each.assignment.run.pin.digest for each in self._running.values())
 
     @property
     def template_pids(self) -> dict[str, int]:
@@ -241,13 +238,7 @@ class Slots:
         return tuple(child.pid for child in self._templates.children() if child.pid)
 
     def begin(self, assignment: Assignment, listener: SlotListener) -> None:
-        """Run an attempt, once a slot is free if it was sent ahead; `listener` hears the rest."""
-        if assignment.give_back is not None and len(self._running) >= self._policy.slot_count:
-            self._line.add(assignment, listener)
-        else:
-            self._begin(assignment, listener)
-
-    def _begin(self, assignment: Assignment, listener: SlotListener) -> None:
+        """Run an attempt; `listener` hears the rest."""
         running = self._begun(assignment, listener, self._on_over, self._robots)
         self._running[assignment.task_id, assignment.attempt] = running
         if assignment.trace_id:  # who sends one follows the call: a line for each costs too much
@@ -295,8 +286,6 @@ class Slots:
         running = self._running.get((task_id, attempt))
         if running is not None:
             running.stop(code)
-        elif (lying := self._line.remove((task_id, attempt))) is not None:
-            lying[1].on_finished(task_id, attempt, Outcome(code))
 
     def pass_on(self, attempt: Attempt, listener: SlotListener) -> None:
         """Let another hear the rest of an attempt; one that is over has told all of it."""
@@ -320,11 +309,6 @@ class Slots:
         self._is_closed = True
         if self._resting is not None:
             self._resting.cancel()
-        self._line.close()
-        while (lying := self._line.take()) is not None:
-            assignment, listener = lying
-            lost = Outcome(OutcomeCode.WORKER_LOST)
-            listener.on_finished(assignment.task_id, assignment.attempt, lost)
         for running in (*self._running.values(), *self._beside):
             running.abandon(OutcomeCode.WORKER_LOST)
         for task in self._readying:
@@ -522,12 +506,7 @@ class Slots:
         del self._running[assignment.task_id, assignment.attempt]
         if running.preparing is not None and not running.preparing.done():
             running.preparing.cancel()
-        if self._is_closed:
-            return
-        following = self._line.take()
-        if following is not None:
-            self._begin(*following)
-        elif not self._running:
+        if not self._running and not self._is_closed:
             self._rested_at = self._loop.time() + _REST_S
             if self._resting is None:  # one that is set looks again by itself
                 self._resting = self._loop.call_at(self._rested_at, self._on_rest)
@@ -538,9 +517,10 @@ class Slots:
         if self._running:
             return
         now = self._loop.time()
-        if now >= self._rested_at and self._latest is not None and self._latest.rehearse_next():
-            self._rested_at = now + _REST_S
-        if now < self._rested_at:
+        has_rested = now >= self._rested_at - EARLY_S
+        if has_rested and self._latest is not None and self._latest.rehearse_next():
+            self._rested_at, has_rested = now + _REST_S, False
+        if not has_rested:
             self._resting = self._loop.call_at(self._rested_at, self._on_rest)
 
 

@@ -295,17 +295,18 @@ class Template:
         if child.exited is None:
             self._send(b"K %d %d" % (child.id, number), [])
 
-    def part_with(self, child: Child, within_s: float) -> None:
+    def part_with(self, child: Child, within_s: float, *, is_waiting: bool) -> None:
         """Let go of a child whose attempt is over and that is to end; fork what has been taken.
 
         Who waits for the outcome may be behind us on this processor: what was open to the child
-        is closed for several at once, before anything new is opened or after a moment.
+        is closed for several at once, before anything new is opened or after a moment. Not where
+        that ends a child which `is_waiting` for another request.
         """
-        if child.exited is None:
+        if child.exited is None and not is_waiting:
             self._parted.append(child)
-            self.expect_exit(child, within_s)
         else:
             child.hang_up()
+        self.expect_exit(child, within_s)
         self.refill()
 
     def _close_parted(self) -> None:
