@@ -65,10 +65,25 @@ def test_libraries_are_what_they_were_in_fewer_mappings() -> None:
         "mappings.syscalls.MACHINE = 'another'",
         "fd = os.open('/proc/self/maps', os.O_RDONLY)",
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))",
+        "import mmap; os.ftruncate(fd, 4096); held = mmap.mmap(fd, 4096)",
     ],
 )
 def test_what_the_machine_refuses_changes_nothing(arrange: str) -> None:
-    """Without a file, on another machine, or where no file may have their size, all stays."""
+    """No file, another machine, no file of their size, or somebody may write to it: all stays."""
     told, _fewer, is_same, status = _tell(arrange)
 
     assert (told, is_same, status) == (0, True, 7)
+
+
+def test_what_is_joined_can_be_written_by_nobody() -> None:
+    """Who holds the file open cannot change what others execute."""
+    told, _fewer, is_same, _status = _tell()
+    if not told:
+        pytest.skip("this machine has no files of memory, or lets none be executed")
+    program = _JOIN.format(arrange="other = os.dup(fd)") + "os.pwrite(other, b'x', 0)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=False, env={"LD_BIND_NOW": "1"}
+    )
+
+    assert is_same
+    assert b"PermissionError" in done.stderr

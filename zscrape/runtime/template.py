@@ -159,8 +159,11 @@ class Template:
 
     def _join_libraries(self) -> None:
         fd, self._memory_fd = self._memory_fd, -1
-        if fd >= 0:
+        if fd < 0:
+            return
+        try:
             libraries.join(fd)
+        finally:
             os.close(fd)
 
     def pin(self) -> None:
@@ -513,16 +516,21 @@ def _look_at_sample(
     pid, told = -1, b""
     try:
         (pid,) = _fork_each(births)
-        if output.recv(1):  # else it has ended before
+        _channel_fd, output_fd, error_fd, *_ = births[0]
+        os.close(output_fd)  # which this has twice: else the child's end would not be heard
+        os.dup2(error_fd, 1)
+        if pid > 0 and output.recv(1):  # else it has ended before
             told = pinning.written_by(pid)
     finally:
-        if pid > 0:
-            os.kill(pid, 9)
-            os.waitpid(pid, 0)
-        others.close()
-        answer.send(told)
-        answer.recv(1)  # until the end: only what is shared is copied in order to be pinned
-        os._exit(0)
+        try:
+            if pid > 0:
+                os.kill(pid, 9)
+                os.waitpid(pid, 0)
+            others.close()
+            answer.send(told)
+            answer.recv(1)  # until the end: only what is shared is copied in order to be pinned
+        finally:  # whatever happens: there is one template
+            os._exit(0)
 
 
 def _become(steps: list[Step], leave: Callable[[int], NoReturn] = os._exit) -> None:

@@ -570,6 +570,7 @@ class Template:
         if not self.failure and not self.ready.done():
             self.failure = words
         self._scratch.leftovers.add(strays.end_adopted(self._scratch.owner))
+        processes.reap_group(self.process.pid)  # it forks a helper once: see `runtime.pinning`
         reason = self.failure or f"its template process ended: {words}"
         for child_id in list(self.children):
             self._ended(child_id, Exit(None, reason=reason, is_template_lost=is_lost))

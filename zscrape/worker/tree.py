@@ -115,8 +115,9 @@ def children(pid: int, thread_count: int) -> list[int]:
 def held_bytes(processes: Iterable[Process]) -> int:
     """Return the memory that these processes hold together, each page counted once.
 
-    That is what no file backs: their own pages and what they share with each other, of pages
-    shared with others (their template, most of all) only their part.
+    That is what no file on a disk backs: their own pages and what they share with each other, of
+    pages shared with others (their template, most of all, and its joined libraries) only their
+    part.
     """
     return sum(_held_bytes(process.pid) for process in processes)
 
