@@ -191,7 +191,8 @@ class Template:
             looker = os.fork()
             if looker == 0:
                 _look_at_sample(births, output, theirs, ours)
-            theirs.close()
+            for end in (theirs, its_channel, its_output):
+                end.close()
             pinning.pin(self._ring_fd, ours.recv(_MESSAGE_LIMIT_BYTES))
         finally:
             if looker > 0:

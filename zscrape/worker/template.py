@@ -54,6 +54,7 @@ _WATCH_DELAY_S = 0.025
 # takes milliseconds, a start with many modules seconds.
 _STALL_LOOK_S = 5.0
 _START_LIMIT_S = 120.0
+_HELPER_LIMIT_S = 2.0  # twice what a sample may take
 
 _given = itertools.count()  # numbers of children, different in all templates: groups go by them
 
@@ -570,7 +571,7 @@ class Template:
         if not self.failure and not self.ready.done():
             self.failure = words
         self._scratch.leftovers.add(strays.end_adopted(self._scratch.owner))
-        processes.reap_group(self.process.pid)  # it forks a helper once: see `runtime.pinning`
+        self._reap_helper()
         reason = self.failure or f"its template process ended: {words}"
         for child_id in list(self.children):
             self._ended(child_id, Exit(None, reason=reason, is_template_lost=is_lost))
@@ -581,6 +582,11 @@ class Template:
             self.ready.set_exception(TemplateFailed(reason))
             self.ready.exception()  # told to whoever waits; nobody may
         self.gone.set_result(None)
+
+    def _reap_helper(self) -> None:
+        """Reap what it has forked for itself, which ends soon after it: see `runtime.pinning`."""
+        if not processes.reap_group(self.process.pid):
+            self._loop.call_later(_HELPER_LIMIT_S, processes.reap_group, self.process.pid)
 
     def _drain_control(self) -> None:
         """Hear what it said last: how its children ended."""
