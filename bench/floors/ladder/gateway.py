@@ -25,7 +25,7 @@ import msgspec
 import uvloop
 
 from bench.floors.gateway import HEAD, TAIL
-from bench.floors.ladder.asked import Catalogue, Key, Keys, Script, digest_of, read_request
+from bench.floors.ladder.asked import Catalogue, Key, Keys, digest_of, read_request
 from bench.floors.ladder.http import Connection, Door, Request
 from bench.floors.ladder.journal import Journal
 from bench.floors.ladder.links import PlainLink, SureLink
@@ -37,7 +37,6 @@ from zscrape.errors import ScriptError, ZscrapeError
 from zscrape.errors.requests import NotFound
 from zscrape.gateway.envelope import refusal_envelope
 from zscrape.gateway.identifiers import new_task_id
-from zscrape.gateway.requests import TaskRequest
 
 FIRST_KEY, OTHER_KEY, READER_KEY = b"key", b"another key", b"a reader's key"
 SLOW_KEY = b"a slow key"
@@ -113,10 +112,8 @@ class _Gateway:
             if key is None or not self._has_record:
                 self._plain.ask(connection, body)
                 return
-            if asked.max_age is not None and self._journal is not None:
-                self._look_for_answer(connection, request, asked, script, key)
-                return
-            self.lives.accept(
+            accept = partial(
+                self.lives.accept,
                 asked,
                 script,
                 parameters=parameters,
@@ -125,16 +122,19 @@ class _Gateway:
                 waiter=connection,
                 now=now,
             )
+            if asked.max_age is not None and self._journal is not None:
+                since = now - asked.max_age
+                look = partial(self._journal.answer, script.pin.digest, parameters, since)
+                self._look_for_answer(connection, look, accept)
+            else:
+                accept()
         except ZscrapeError as error:
             _refuse(connection, error)
 
     def _look_for_answer(
-        self, connection: Connection, request: Request, asked: TaskRequest, script: Script, key: Key
+        self, connection: Connection, look: Callable[[], bytes | None], accept: Callable[[], None]
     ) -> None:
-        """Answer with what was answered to the same before, if that is not too old."""
-        parameters, now = bytes(asked.parameters), time.time()
-        journal, since = self._journal, now - (asked.max_age or 0.0)
-        assert journal is not None
+        """Answer with what was answered to the same before, or accept if that is too old."""
 
         def told(looked: asyncio.Future[bytes | None]) -> None:
             data = looked.result()
@@ -142,19 +142,10 @@ class _Gateway:
                 connection.answer(200, b"%b%b%b" % (HEAD, data, TAIL), b"age: 0\r\n")
                 return
             try:
-                self.lives.accept(
-                    asked,
-                    script,
-                    parameters=parameters,
-                    key=key,
-                    trace_id=request.trace_id,
-                    waiter=connection,
-                    now=now,
-                )
+                accept()
             except ZscrapeError as error:
                 _refuse(connection, error)
 
-        look = partial(journal.answer, script.pin.digest, parameters, since)
         self._loop.run_in_executor(None, look).add_done_callback(told)
 
     def _answered(self, owner: Task | Connection, data: bytes) -> None:
