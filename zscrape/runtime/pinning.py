@@ -5,9 +5,8 @@ copied. If only to count references, every child writes to nearly two hundred pa
 template. But what a device may be using cannot be shared: the fork copies that at once, without a
 fault, before anybody waits for the child.
 For the kernel the buffers of an io_uring are such memory, so the template registers those pages
-with one. A page that is given costs half of what the fault does (1.3 to 2.0 and 2.8 to 3.7
-microseconds of processor time, measured on a busy machine), so it pays where more than half of
-the children write to it.
+with one. A page that is given costs about half of what the fault does, so it pays where more than
+half of the children write to it.
 
 That is all the ring is there for. It is made before the filters that refuse io_uring, switched
 off, and nobody can switch it on; a child closes its descriptor before anything else. A template

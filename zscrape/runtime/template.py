@@ -502,7 +502,7 @@ def _look_at_sample(
     answer: _socket.socket,
     others: _socket.socket,
 ) -> NoReturn:
-    """Tell what a child writes to that runs an empty function. In a fork of the template.
+    """Tell what a child writes to that runs a small function. In a fork of the template.
 
     What a parent writes to is copied for the parent, and what is then left to its child looks
     like the child's own. So this takes the parent's place, and the template, which does nothing
