@@ -23,7 +23,7 @@ def prepare(arguments: list[str]) -> None:
     _find_package()
     # Loading the template's modules here leaves their compiled form beside them, where it can
     # be written; what the compiler leaves in memory would be copied with every fork.
-    from zscrape.runtime import libraries, pinning, sandbox, template
+    from zscrape.runtime import libraries, pinning, sandbox, starting
 
     control_fd, _scratch, isolation, kit, _preload, _limits, plan, answer_fd, ring = arguments
     is_alone = isolation == "fork" and ring == "ring"
@@ -37,7 +37,7 @@ def prepare(arguments: list[str]) -> None:
             has_messages = "browser" not in kit.split(",")
             notify.hand_over(int(control_fd), int(answer_fd), has_messages=has_messages)
     except OSError as error:
-        template.refuse(int(control_fd), error)
+        starting.refuse(int(control_fd), error)
         raise
     told = [*arguments[:-2], str(ring_fd), str(memory_fd)]
     command = [sys.executable, "-I", "-B", __file__, "template", *told]
@@ -81,12 +81,12 @@ def main() -> None:
 
         probe.tell(sandbox.read_plan(arguments[0]))
         return
-    from zscrape.runtime import template
+    from zscrape.runtime import starting
 
     if role == "child":
-        template.serve_child(arguments)
+        starting.serve_child(arguments)
     else:
-        template.serve(arguments)
+        starting.serve(arguments)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,11 @@ class Limits(NamedTuple):
     file_size_bytes: int
 
 
+def has_browser(kit: str) -> bool:
+    """True iff scripts with this kit start a browser, which needs other limits."""
+    return "browser" in kit.split(",")
+
+
 def apply(limits: Limits, *, has_browser: bool = False) -> None:
     """Take on `limits` for this process and everything it starts.
 

@@ -1,9 +1,9 @@
 """The warm process that children are forked from.
 
-It imports what its scripts will need, freezes the collector, then does three things for
-its worker: fork spare children, signal them, and tell how they ended. It is the subreaper of
-everything below it, so whatever a script starts ends up here and can be ended. When the
-worker's end of the control socket closes, it ends all of that and itself.
+`starting` has made it ready. It does three things for its worker: fork spare children, signal
+them, and tell how they ended. It is the subreaper of everything below it, so whatever a script
+starts ends up here and can be ended. When the worker's end of the control socket closes, it ends
+all of that and itself.
 
 Lean on purpose: every page that this loop writes to is copied again after each fork. That is
 why it has no signal handler: it reaps when it is spoken to, and the worker, which sees
@@ -31,7 +31,6 @@ from __future__ import annotations
 
 import _socket
 import errno
-import gc
 import os
 import resource
 import sys
@@ -45,10 +44,8 @@ from zscrape.runtime import (
     libraries,
     limits,
     marker,
-    network,
     pinning,
     rehearsal,
-    room,
     strays,
 )
 from zscrape.runtime.atfork import Hooks
@@ -64,8 +61,6 @@ _FD_LIMIT_COUNT = 253  # SCM_MAX_FD of the kernel
 _EXEC_ARGUMENTS = ("-I", "-B")
 # Scripts come after the worker, its templates and everybody else on the machine.
 _NICE = 10
-# Enough for the interpreter to have specialised all that a child does.
-_REHEARSALS_COUNT = 60
 _MANY_PROCESSES_COUNT = 4096
 _MESSAGES = _socket.AF_UNIX, _socket.SOCK_SEQPACKET
 _SAMPLE_LIMIT_S = 1.0  # a thousand times what it takes
@@ -111,7 +106,7 @@ class Template:
         self._scratch = scratch.encode()
         self._is_exec = isolation == "exec"
         self._kit, self._preload = kit, preload
-        self._has_browser = has_browser(kit)
+        self._has_browser = limits.has_browser(kit)
         self._plan = plan
         self._sandbox = Sandbox(read_plan(plan), is_forked=not self._is_exec)
         # The kernel does not hold root to a process count.
@@ -557,141 +552,3 @@ def _lift(fd: int) -> int:
     for each in low:
         os.close(each)
     return copy
-
-
-def has_browser(kit: str) -> bool:
-    """True iff scripts with this kit start a browser."""
-    return "browser" in kit.split(",")
-
-
-def warm(kit: str, *, is_forked: bool = True) -> None:
-    """Import and try out what scripts with this kit will use, so that no child has to.
-
-    Where this process is itself the child (not `is_forked`), trying out would be no use.
-    """
-    if "http" in kit.split(",") or has_browser(kit):  # visits go by what `ctx.http` knows
-        # Its command line brings rich and pygments: 9 MB more in every fork. None: not there.
-        sys.modules["httpx._main"] = None  # type: ignore[assignment]
-        from zscrape.runtime import warming
-
-        del sys.modules["httpx._main"]
-        if is_forked:
-            warming.warm()
-            rehearsal.ahead.append(warming.visit_ahead)
-        else:
-            warming.load()
-    if has_browser(kit):
-        from zscrape.runtime import chromium, ctx_browser
-
-        chromium.is_in_kit = True
-        ctx_browser.warm()
-
-
-def import_ahead(preload: str) -> None:
-    """Import the modules that a manifest's `preload` names, so that no child has to.
-
-    Raises:
-        Exception: Whatever one of them raises.
-        RuntimeError: One of them has started a thread, which no child would have.
-    """
-    _import(preload)
-    if preload and len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208 - pathlib is not loaded here
-        raise RuntimeError(
-            f"preload: {preload} starts threads, which children forked from it would not have;"
-            " import it in the script"
-        )
-
-
-def _import(preload: str) -> None:
-    for name in preload.split(",") if preload else ():
-        __import__(name)
-
-
-def serve(arguments: list[str]) -> None:
-    """Run as a template.
-
-    Args:
-        arguments: Control descriptor, scratch, isolation, kit, preload, limits or `-`, plan,
-            ring, file of memory (-1: none).
-    """
-    control_fd, scratch, isolation, kit, preload = int(arguments[0]), *arguments[1:5]
-    own_limits, plan = arguments[5:7]
-    ring_fd, memory_fd = map(int, arguments[7:9])
-    for fd in (control_fd, ring_fd, memory_fd):
-        if fd >= 0:
-            os.set_inheritable(fd, False)
-    os.umask(0o077)
-    os.environ.pop("LD_BIND_NOW", None)  # it was for this process, not for what scripts start
-    limits.forbid_core_dumps()
-    hooks, watch = Hooks(), None
-    try:
-        if isolation == "fork":
-            network.learn()
-            with hooks:
-                warm(kit)
-                watch = network.prepare()
-                if preload and watch is not None:  # code of others, too
-                    watch()
-                import_ahead(preload)
-            rehearsal.rehearse(scratch, 1)  # whatever it loads must be there before the sandbox is
-            if kit:
-                hugepages.enlarge_code(*hugepages.find_code())
-    except Exception as error:
-        refuse(control_fd, error)
-        raise
-    if own_limits != "-":
-        asked = limits.Limits(*map(int, own_limits.split(",")))
-        limits.apply(asked, has_browser=has_browser(kit))
-    _prepare_interpreter()
-    template = Template(
-        control_fd, scratch, isolation, kit, preload, plan, hooks, ring_fd, memory_fd
-    )
-    if isolation == "fork":
-        template.rehearse(_REHEARSALS_COUNT)
-        child.before_script = watch
-        template.enlarge_in_use((0, 0) if kit else hugepages.find_code())
-    gc.collect()
-    room.gather()
-    gc.freeze()  # a collection in a child would copy every page it visits
-    if isolation == "fork" and kit:
-        from zscrape.runtime import holes
-
-        holes.fill()
-    template.serve()
-
-
-def refuse(control_fd: int, error: Exception) -> None:
-    """Tell the worker why there will be no template."""
-    text = f"{type(error).__name__}: {error}"
-    _socket.socket(fileno=control_fd).send(b"E " + text.encode("utf-8", "replace")[:4096])
-
-
-def serve_child(arguments: list[str]) -> None:
-    """Run as one child in a fresh interpreter: kit, preload, private folder, plan."""
-    kit, preload, folder, plan = arguments[:4]
-    os.set_inheritable(child.CHANNEL_FD, False)
-    sandbox = Sandbox(read_plan(plan), is_forked=False)
-    sandbox.prepare_ruleset(folder)
-    os.closerange(RULESET_FD + 1, 65536)
-    network.learn()
-    if (watch := network.prepare()) is not None:
-        watch()
-    warm(kit, is_forked=False)
-    _import(preload)
-    _prepare_interpreter()
-    if has_browser(kit):
-        from zscrape.runtime import chromium
-
-        chromium.start_ahead(chromium.home(), sandbox.confine_ahead)
-    child.serve(sandbox.confine)
-
-
-def _prepare_interpreter() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(  # type: ignore[union-attr]
-            encoding="utf-8", errors="backslashreplace", line_buffering=True
-        )
-    child.install_sigterm()
-    gc.collect()
-    gc.freeze()
-    gc.disable()
