@@ -89,6 +89,7 @@ class Ownership:
         self._note_renewed(self._loop.time())
         await self._take_up(None)
         self._task = self._loop.create_task(self._keep(), name="gateway-lease")
+        self.look()  # only a renewal tells how many others there are
 
     async def close(self) -> None:
         """Keep the lease no longer."""
