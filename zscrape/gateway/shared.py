@@ -63,6 +63,7 @@ class SharedTasks:
             found = await self._service.recover(
                 self._store, self._router, self._heartbeat, seqs=seqs, is_shared=True
             )
+            self._locks.taken_up()
         self._deliveries.adopt(owed)
         self._store.try_again()
         return found
