@@ -24,12 +24,14 @@ class Lease:
     def __init__(self) -> None:
         self.rows: dict[str, tuple[str, TaskId]] = {}
         self.asked: asyncio.Queue[str] = asyncio.Queue()
+        self.told: list[str] = []  # all that was asked
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.is_cut = False  # what is done is kept, and whoever asked does not hear of it
 
     async def _answer(self, what: str) -> None:
         self.asked.put_nowait(what)
+        self.told.append(what)
         await self.may_answer.wait()
 
     async def take_lock(self, key: str, holder: TaskId, *, is_sure: bool) -> HeldLock | None:
@@ -72,8 +74,8 @@ class Keys:
         self.waiting: dict[str, TaskId | None] = {}
 
     def hold_back(self, key: str, holder: TaskId) -> None:
-        """Keep a key."""
-        self.waiting.setdefault(key, None)
+        """Keep a key; who has it stands for who waits."""
+        self.waiting.setdefault(key, holder)
 
     def let_in(self, key: str) -> None:
         """Give a key to who waits for it."""
@@ -116,31 +118,58 @@ def asking(key: str) -> Any:
     return spec("t", lock=LockRequest(key, Overlap.QUEUE_ALL))
 
 
-async def test_keys_of_tasks_that_are_being_taken_up_are_not_free(lease, keys, locks):
-    """What a dead gateway's task has stays kept while that task is still being read."""
+async def test_keys_of_tasks_that_could_not_be_read_stay_theirs(lease, keys, locks):
+    """What a dead gateway's task has is neither freed nor given away before that task is here."""
     lease.rows = {"coming": (OWN, "old"), "ended": (OWN, "gone")}
-    await locks.load()
+    async with locks.changing_hands():
+        await locks.load()
+    await locks.admit(asking("coming"))
     await locks.admit(asking("other"))
     locks.entered("t")  # it was not queued: its key is free
     await lease.heard("free")
     during = dict(lease.rows)
-    keys.held["coming"] = "old"
+    keys.held["coming"] = keys.waiting.pop("coming")
     locks.taken_up()
     await lease.heard("free")
 
     assert during == {"coming": (OWN, "old"), "ended": (OWN, "gone")}
+    assert keys.held == {"coming": "old"}
     assert lease.rows == {"coming": (OWN, "old")}
+
+
+async def test_nobody_takes_a_key_while_tasks_change_hands(lease, keys, locks):
+    """Who asks for one meanwhile is served once the task that has it is here."""
+    lease.may_answer.clear()
+    async with locks.changing_hands():
+        entering = asyncio.create_task(locks.admit(asking("new")))
+        keys.waiting["coming"] = "next"
+        locks.look()
+        lease.rows["coming"] = OWN, "old"
+        learning = asyncio.create_task(locks.load())
+        await lease.heard("locks")
+        during = list(lease.told)
+        lease.may_answer.set()
+        await learning
+        del keys.waiting["coming"]
+        keys.held["coming"] = "old"
+        locks.taken_up()
+    await entering
+
+    assert during == ["locks"]
+    assert lease.rows == {"coming": (OWN, "old"), "new": (OWN, "t")}
 
 
 async def test_a_key_that_is_taken_while_others_are_learned_comes_free(lease, locks):
     """It is in no list that was read before it was taken, and its gateway still frees it."""
     lease.may_answer.clear()
-    learning = asyncio.create_task(locks.load())
-    await lease.heard("locks")
-    entering = asyncio.create_task(locks.admit(asking("new")))
-    lease.may_answer.set()
-    await asyncio.gather(learning, entering)
-    locks.taken_up()
+    async with locks.changing_hands():
+        learning = asyncio.create_task(locks.load())
+        await lease.heard("locks")
+        entering = asyncio.create_task(locks.admit(asking("new")))
+        lease.may_answer.set()
+        await learning
+        locks.taken_up()
+    await entering
     taken = dict(lease.rows)
     locks.entered("t")
     await lease.heard("free")
@@ -170,8 +199,9 @@ async def test_nobody_comes_in_before_a_new_life_has_its_tasks(lease, locks):
     with pytest.raises(LeaseLost):
         await locks.admit(asking("new"))
     lost = dict(lease.rows)
-    await locks.load()
-    locks.taken_up()
+    async with locks.changing_hands():
+        await locks.load()
+        locks.taken_up()
     await locks.admit(asking("new"))
 
     assert lost == {}

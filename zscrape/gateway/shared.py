@@ -46,6 +46,7 @@ class SharedTasks:
         self._heartbeat = heartbeat
         self._dispatcher = dispatcher
         self.cancel = router.cancel
+        self.changing_hands = locks.changing_hands
         self._locks = locks
 
     async def take_up(self, adopted: Adopted | None) -> Recovered:

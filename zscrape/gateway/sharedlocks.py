@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, Protocol
 
 from zscrape.errors import StorageError
@@ -65,9 +65,10 @@ class SharedLocks:
         # Keys of this gateway with their holders as the database has them; empty: not known.
         self._held: dict[str, TaskId] = {}
         self._entering: dict[TaskId, str] = {}  # keys of tasks that are let in, not queued yet
-        self._coming: frozenset[str] = frozenset()  # keys of tasks that are being taken up
+        self._coming: dict[str, TaskId] = {}  # keys of tasks that are still to be taken up
         self._has_nothing = False
-        self._turn = asyncio.Lock()  # a key is not freed while somebody enters by it
+        # A key is not freed while somebody enters by it, and neither while tasks change hands.
+        self._turn = asyncio.Lock()
         self._is_due = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.on_freed: Callable[[], None] = lambda: None
@@ -88,21 +89,28 @@ class SharedLocks:
         if self._held or self._router.held_back():
             self._is_due.set()
 
+    @contextlib.asynccontextmanager
+    async def changing_hands(self) -> AsyncIterator[None]:
+        """Let nobody take a key, and free none, from before tasks are this gateway's until here."""
+        async with self._turn:
+            yield
+
     async def load(self) -> None:
         """Learn which keys this gateway has: from its life before, or a dead one's.
 
-        Those of tasks that are not here yet are not free: they stay until `taken_up`.
+        To be called while they change hands. Those of tasks that are not here yet stay theirs
+        until `taken_up`, however long that takes.
 
         Raises:
             StorageError: The database cannot be reached.
         """
-        async with self._turn:
-            self._held = await self._lease.locks()
-            self._coming = frozenset(self._held)
+        self._held = await self._lease.locks()
+        here = self._router.held_keys()
+        self._coming = {key: task_id for key, task_id in self._held.items() if key not in here}
 
     def taken_up(self) -> None:
         """Note that the tasks whose keys were loaded are here by now."""
-        self._coming, self._has_nothing = frozenset(), False
+        self._coming, self._has_nothing = {}, False
         self.look()
 
     def forget_all(self) -> None:
@@ -137,8 +145,10 @@ class SharedLocks:
         self._router.hold_back(lock.key, found.holder)
 
     async def _take(self, key: str, task_id: TaskId, *, is_sure: bool) -> HeldLock | None:
-        """Take a key for a task; return who has it elsewhere."""
+        """Take a key for a task; return who has it that is not here."""
         async with self._turn:
+            if key in self._coming:
+                return HeldLock(self._coming[key], 0.0)
             # Before it is known: who stops waiting here must not leave a key behind.
             self._held.setdefault(key, "")
             found = await self._lease.take_lock(key, task_id, is_sure=is_sure)
