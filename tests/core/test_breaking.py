@@ -126,3 +126,19 @@ def test_force_looks_only_for_its_own_among_the_lost(rig: Rig) -> None:
     break_it(rig, is_forced=True)
 
     assert [lock.key for lock in held(rig)] == ["other"]
+
+
+@pytest.mark.parametrize("is_forced", [False, True])
+def test_a_key_that_is_held_back_is_not_broken_here(rig: Rig, is_forced: bool) -> None:
+    """Its holder is another gateway's: who waits here goes on waiting, by force or not."""
+    rig.call(rig.dispatcher.hold_back, "key", holder="far")
+    rig.submit("t1", lock=ALL)
+
+    effects = break_it(rig, is_forced=is_forced)
+    rig.call(rig.dispatcher.hold_back, "key", holder="farther")
+
+    [lock] = held(rig)
+    assert effects == []
+    assert (lock.holder, lock.waiting, lock.is_far) == ("farther", ("t1",), True)
+    rig.call(rig.dispatcher.let_in, "key")
+    assert [(lock.holder, lock.is_far) for lock in held(rig)] == [("t1", False)]

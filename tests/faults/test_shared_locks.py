@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,6 +137,28 @@ def test_locks_are_told_and_broken_at_either_gateway(pair: Pair) -> None:
     assert first.look(holder)["status"] == "cancelled"
     assert (again["holder"], again["freed"]) == (waiting, True)
     assert second.http.delete("/v1/locks/far").status_code == 404
+
+
+def test_locks_are_broken_beside_a_gateway_that_has_just_come(
+    tmp_path: Path, server: Server
+) -> None:
+    """Before either has renewed its lease, and with that counted the others, it is as later."""
+    pair = Pair(tmp_path, server, workers=())
+    try:
+        first, second = pair.both
+        ways = {"there": (first, second), "back": (second, first)}
+        held = {key: ask(one, key).json()["request_id"] for key, (one, _) in ways.items()}
+        told = {key: locks(other, key) for key, (_, other) in ways.items()}
+        for key, (_, other) in ways.items():
+            other.http.delete(f"/v1/locks/{key}").raise_for_status()
+        for key, (one, _) in ways.items():
+            one.wait_for(held[key], "cancelled")
+    finally:
+        pair.close()
+
+    assert {key: [each["holder"] for each in found] for key, found in told.items()} == {
+        key: [task_id] for key, task_id in held.items()
+    }
 
 
 def test_prototype_4_3_a_gateway_killed_while_it_holds(pair: Pair) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 
 import pytest
 
 from tests.gateway.conftest import KEY
 from tests.gateway.loop_router import hold
+from zscrape.gateway.elsewhere import Nowhere
+from zscrape.store.tasks import TaskRow
 
 ASKED = {"script_name": "anything", "lock_key": "site:{host}", "parameters": {"host": "a/b?c"}}
 
@@ -64,6 +67,37 @@ async def test_a_lock_that_nobody_holds(client):
     """Breaking it is 404; asking for nonsense is 422."""
     assert (await client.delete("/v1/locks/none")).status_code == 404
     assert (await client.delete("/v1/locks/none?forced=1")).status_code == 422
+
+
+class Far(Nowhere):
+    """Another gateway, whose locks are not in the database any more."""
+
+    def __init__(self) -> None:
+        self.cancelled: list[str] = []
+
+    async def cancel(self, row):
+        """Note who is to end."""
+        self.cancelled.append(row.id)
+
+
+@pytest.mark.parametrize("query", ["", "?force=1"])
+async def test_a_key_that_is_held_back_is_broken_where_its_holder_is(gateway, client, query):
+    """A holder that only this gateway still believes in is ended there, and nobody here."""
+    gateway.service.elsewhere = far = Far()
+    await gateway.store.add(
+        TaskRow(id="far", script_name="anything", created_at=1.0, origin="task")
+    )
+    dispatcher = gateway.router.dispatcher
+    dispatcher.hold_back("one", holder="far", now=time.monotonic())
+    asked = {"script_name": "anything", "lock_key": "one", "overlap": "queue_all"}
+    waiting = (await client.post("/v1/tasks", json=asked)).json()["request_id"]
+
+    broken = (await client.delete(f"/v1/locks/one{query}")).json()
+
+    assert (broken["holder"], broken["freed"]) == ("far", False)
+    assert broken["waiting"] == [waiting]
+    assert far.cancelled == ["far"]
+    assert dispatcher.held_back() == {"one": waiting}
 
 
 async def test_a_missing_parameter_of_a_key_is_told(client):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import sqlite3
 from collections import Counter
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -507,13 +509,67 @@ async def test_gateways_that_share_a_store_hear_of_each_other(make, gateway, clo
             elif change == "removed":
                 await client.delete("/v1/schedules/s")
         gateway.scheduler.forget(schedule_id)
-        clock.go(other, 11)
-        await until(lambda: other.scheduler._refresh_at > clock.now)
-        await asyncio.sleep(0.02)
+        async with refreshed(other):
+            clock.go(other, 11)
         plan = other.scheduler._agenda.get(schedule_id)
         counts.append(None if plan is None else plan.table.interval_s)
 
     assert counts == [60.0, 3_600.0, None]
+
+
+@contextlib.asynccontextmanager
+async def refreshed(gateway: Gateway) -> AsyncIterator[None]:
+    """Wait until a gateway has looked at what others have changed, and taken it in."""
+    done, refresh = asyncio.Event(), gateway.scheduler._refresh
+
+    async def look(now: float) -> None:
+        await refresh(now)
+        done.set()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gateway.scheduler, "_refresh", look)
+        yield
+        async with asyncio.timeout(LIMIT_S):
+            await done.wait()
+
+
+@pytest.mark.parametrize("change", ["made", "changed"])
+async def test_what_changes_here_while_others_are_heard_of_stays(make, clock, kept, change):
+    """What was read of the schedules before one was made or changed here does not undo that."""
+    other = await among_others(make, clock, kept)
+    read, may_go = asyncio.Event(), asyncio.Event()
+    schedule_id = "" if change == "made" else await add(other)
+    name = "revisions" if change == "made" else "find"
+    ask = getattr(kept, name)
+
+    async def stale(*given: Any) -> Any:
+        found = await ask(*given)
+        read.set()
+        await may_go.wait()
+        return found
+
+    async with refreshed(other):
+        with pytest.MonkeyPatch.context() as patch:
+            if change == "changed":  # by another gateway, and then here
+                await kept._database.write(bump)
+            patch.setattr(kept, name, stale)
+            clock.go(other, 11)
+            await asyncio.wait_for(read.wait(), LIMIT_S)
+        if change == "made":
+            schedule_id = await add(other)
+        else:
+            async with other.client() as client:
+                await client.patch("/v1/schedules/s", json={"interval": 3_600})
+        may_go.set()
+
+    plan = other.scheduler._agenda.get(schedule_id)
+    assert plan is not None
+    assert plan.table.interval_s == (60.0 if change == "made" else 3_600.0)
+
+
+def bump(writer: sqlite3.Connection) -> None:
+    """Change every schedule, as another gateway does."""
+    writer.execute("UPDATE schedules SET revision = revision + 1")
 
 
 async def among_others(make: Any, clock: Clock, kept: ScheduleStore, life: str = "b") -> Gateway:
@@ -523,7 +579,8 @@ async def among_others(make: Any, clock: Clock, kept: ScheduleStore, life: str =
     )
     made.worker()
     await lease(kept, life)
-    await made.scheduler.start()
+    async with refreshed(made):
+        await made.scheduler.start()
     return made
 
 

@@ -6,12 +6,12 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from zscrape.errors import StorageError
-from zscrape.store.database import Database, connect
+from zscrape.store.database import Database, Write, connect
 from zscrape.store.postgres import PostgresDatabase
 from zscrape.store.schedules import (
     Claim,
@@ -116,6 +116,29 @@ async def test_a_moment_is_claimed_once(store: ScheduleStore) -> None:
 
     assert sorted(len(answer[0].due_ats) for answer in answers) == [0] * 19 + [1]
     assert not any(answer[0].is_stale for answer in answers)
+
+
+class Unheard:
+    """A database whose connection breaks after each write, once it is kept: it is tried again."""
+
+    def __init__(self, database: Any) -> None:
+        self._database = database
+
+    async def write(self, work: Write) -> None:
+        """Do it, and again."""
+        await self._database.write(work)
+        await self._database.write(work)
+
+
+async def test_a_claim_that_was_kept_unheard_is_its_claimers(store: ScheduleStore) -> None:
+    """A moment is not lost because the answer to its claim was; another's stays another's."""
+    await store.add(record("a"))
+    await store.claim([claim("a", 60.0, task_id="other")])
+    broken = ScheduleStore(cast("Any", Unheard(store._database)))
+
+    [answer] = await broken.claim([claim("a", 60.0, 120.0, task_id="own")])
+
+    assert answer == Claimed((120.0,))
 
 
 async def test_two_connections_claim_a_moment_once(path: Path) -> None:

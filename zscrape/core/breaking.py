@@ -18,10 +18,10 @@ from zscrape.model import Outcome, OutcomeCode
 def locks(lives: Lives, *, now: float) -> list[LockSnapshot]:
     """Return every key that is held, the longest held first."""
     found = sorted(lives.locks.by_key.values(), key=lambda lock: lock.since)
-    return [_snapshot(lock, now) for lock in found]
+    return [_snapshot(lives, lock, now) for lock in found]
 
 
-def _snapshot(lock: Lock, now: float) -> LockSnapshot:
+def _snapshot(lives: Lives, lock: Lock, now: float) -> LockSnapshot:
     return LockSnapshot(
         key=lock.key,
         holder=lock.holder,
@@ -29,11 +29,14 @@ def _snapshot(lock: Lock, now: float) -> LockSnapshot:
         fence=lock.fence,
         is_closing=lock.is_closing,
         waiting=tuple(lock.line),
+        is_far=lock.key in lives.leases.strange,
     )
 
 
 def break_lock(lives: Lives, key: str, *, is_forced: bool, now: float) -> None:
     """End the holder of a key; the first in its line has it next.
+
+    A key that a task of another gateway holds stays held back, by force or not.
 
     Raises:
         NotFound: Nobody holds this key.
@@ -41,6 +44,8 @@ def break_lock(lives: Lives, key: str, *, is_forced: bool, now: float) -> None:
     lock = lives.locks.by_key.get(key)
     if lock is None:
         raise NotFound(kind="lock", name=key[:80])
+    if key in lives.leases.strange:
+        return
     fence = lock.fence
     holder = lives.tasks.get(lock.holder)
     if holder is not None and holder.lock is lock:

@@ -152,6 +152,8 @@ class Dispatcher:
     def break_lock(self, key: str, *, is_forced: bool, now: float) -> list[DispatcherEffect]:
         """End the holder of a key; by force free the key before its attempt is known to be over.
 
+        Nothing happens to a key that is held back: its holder is another gateway's to end.
+
         Raises:
             NotFound: Nobody holds this key; nothing has changed.
         """

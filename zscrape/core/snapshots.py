@@ -55,6 +55,7 @@ class LockSnapshot(Struct, frozen=True):
     fence: int  # rises with every grant of any key
     is_closing: bool  # its holder has ended, its attempt perhaps not yet
     waiting: tuple[TaskId, ...]  # in the order in which they get it
+    is_far: bool = False  # a task of another gateway holds it
 
 
 class Explanation(Struct, frozen=True):

@@ -134,7 +134,7 @@ class Neighbours:
         Raises:
             StorageError: The database cannot be read.
         """
-        return [] if self._is_alone() else await self._lease.other_locks()
+        return await self._lease.other_locks()  # who has come a moment ago may have some already
 
     # ---- following -------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -29,6 +30,10 @@ _ID_FILE: Final = "gateway.id"
 
 class Keeper(Protocol):
     """What ownership changes hands of: the parts of a gateway that hold tasks."""
+
+    def changing_hands(self) -> AbstractAsyncContextManager[None]:
+        """Let no lock change hands beside, from before tasks do until they are taken up."""
+        ...
 
     async def take_up(self, adopted: Adopted | None) -> Recovered:
         """Go on with tasks of a dead gateway; with None, with what is this gateway's own."""
@@ -87,8 +92,10 @@ class Ownership:
             StorageError: The database cannot be reached or read.
         """
         self._note_renewed(self._loop.time())
-        await self._take_up(None)
+        async with self._keeper.changing_hands():
+            await self._take_up(None)
         self._task = self._loop.create_task(self._keep(), name="gateway-lease")
+        self.look()  # only a renewal tells how many others there are
 
     async def close(self) -> None:
         """Keep the lease no longer."""
@@ -130,7 +137,8 @@ class Ownership:
     async def _renew(self) -> None:
         began_at = self._loop.time()
         if self._pending is not None:
-            await self._take_up(self._pending)
+            async with self._keeper.changing_hands():
+                await self._take_up(self._pending)
         renewal = await self._lease.renew()
         self._note_renewed(began_at)
         self.other_count = renewal.other_count
@@ -149,11 +157,12 @@ class Ownership:
 
     async def _adopt(self) -> None:
         """Take over from the dead what this gateway gets of it, before the next renewal."""
-        adopted = await self._lease.adopt(_ADOPT_COUNT)
-        if not adopted.is_empty:
-            self._pending = adopted
-            await self._take_up(adopted)
-            self.look()  # there may be more
+        async with self._keeper.changing_hands():
+            adopted = await self._lease.adopt(_ADOPT_COUNT)
+            if not adopted.is_empty:
+                self._pending = adopted
+                await self._take_up(adopted)
+                self.look()  # there may be more
 
     async def _take_up(self, adopted: Adopted | None) -> None:
         began_at = self._loop.time()
@@ -177,7 +186,8 @@ class Ownership:
 
     async def _begin_again(self) -> None:
         began_at = self._loop.time()
-        await self._lease.register()
-        self._note_renewed(began_at)
-        await self._take_up(None)
+        async with self._keeper.changing_hands():
+            await self._lease.register()
+            self._note_renewed(began_at)
+            await self._take_up(None)
         self._step = self._renew

@@ -136,6 +136,8 @@ class Scheduler:
         self._revisions.pop(schedule_id, None)
 
     def _plan(self, record: ScheduleRecord, now: float) -> None:
+        if record.revision < self._revisions.get(record.id, 0):
+            return  # it was changed here while this was read
         self._agenda.drop(record.id)
         self._revisions[record.id] = record.revision
         if record.is_paused:
@@ -186,9 +188,12 @@ class Scheduler:
 
     async def _refresh(self, now: float) -> None:
         """Take in what other gateways have changed, and what those that are gone have claimed."""
+        before = dict(self._revisions)
         found = await self._store.revisions()
-        for schedule_id in [known for known in self._revisions if known not in found]:
-            self.forget(schedule_id)
+        for schedule_id, revision in before.items():
+            # One that was made or changed here meanwhile may be newer than what was read.
+            if schedule_id not in found and self._revisions.get(schedule_id) == revision:
+                self.forget(schedule_id)
         for schedule_id, revision in found.items():
             if self._revisions.get(schedule_id) != revision:
                 record = await self._store.find(schedule_id)

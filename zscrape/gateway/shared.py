@@ -46,6 +46,7 @@ class SharedTasks:
         self._heartbeat = heartbeat
         self._dispatcher = dispatcher
         self.cancel = router.cancel
+        self.changing_hands = locks.changing_hands
         self._locks = locks
 
     async def take_up(self, adopted: Adopted | None) -> Recovered:
@@ -63,6 +64,7 @@ class SharedTasks:
             found = await self._service.recover(
                 self._store, self._router, self._heartbeat, seqs=seqs, is_shared=True
             )
+            self._locks.taken_up()
         self._deliveries.adopt(owed)
         self._store.try_again()
         return found

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, Protocol
 
 from zscrape.errors import StorageError
 from zscrape.errors.requests import LockHeld
+from zscrape.errors.storage import LeaseLost
 from zscrape.log import get_logger
 from zscrape.model import Overlap, TaskId, TaskSpec
-from zscrape.store.gateways import GatewayLease
+from zscrape.store.gateways import GatewayLease, HeldLock
 from zscrape.store.tasks import TaskRow
 
 _LOOK_S: Final = 1.0
@@ -64,7 +65,10 @@ class SharedLocks:
         # Keys of this gateway with their holders as the database has them; empty: not known.
         self._held: dict[str, TaskId] = {}
         self._entering: dict[TaskId, str] = {}  # keys of tasks that are let in, not queued yet
-        self._turn = asyncio.Lock()  # a key is not freed while somebody enters by it
+        self._coming: dict[str, TaskId] = {}  # keys of tasks that are still to be taken up
+        self._has_nothing = False
+        # A key is not freed while somebody enters by it, and neither while tasks change hands.
+        self._turn = asyncio.Lock()
         self._is_due = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.on_freed: Callable[[], None] = lambda: None
@@ -85,17 +89,34 @@ class SharedLocks:
         if self._held or self._router.held_back():
             self._is_due.set()
 
+    @contextlib.asynccontextmanager
+    async def changing_hands(self) -> AsyncIterator[None]:
+        """Let nobody take a key, and free none, from before tasks are this gateway's until here."""
+        async with self._turn:
+            yield
+
     async def load(self) -> None:
         """Learn which keys this gateway has: from its life before, or a dead one's.
+
+        To be called while they change hands. Those of tasks that are not here yet stay theirs
+        until `taken_up`, however long that takes.
 
         Raises:
             StorageError: The database cannot be reached.
         """
         self._held = await self._lease.locks()
+        here = self._router.held_keys()
+        self._coming = {key: task_id for key, task_id in self._held.items() if key not in here}
+
+    def taken_up(self) -> None:
+        """Note that the tasks whose keys were loaded are here by now."""
+        self._coming, self._has_nothing = {}, False
+        self.look()
 
     def forget_all(self) -> None:
-        """Note that this gateway has nothing any more."""
+        """Note that this gateway has nothing any more, until it has taken up what is its own."""
         self._held.clear()
+        self._has_nothing = True
 
     # ---- acceptance ------------------------------------------------------------------
 
@@ -104,26 +125,36 @@ class SharedLocks:
 
         Raises:
             LockHeld: A task of another gateway has it, and this one would not wait.
+            LeaseLost: Tasks of this gateway that may have it are still to be taken up again.
             StorageError: The database cannot be reached.
         """
         lock = spec.lock
         if lock is None or lock.overlap is Overlap.ALLOW:
             return
+        if self._has_nothing:
+            raise LeaseLost(reason="this gateway has lost its lease a moment ago")
         self._entering[spec.id] = lock.key
-        async with self._turn:
-            # Before it is known: who stops waiting here must not leave a key behind.
-            self._held.setdefault(lock.key, "")
-            found = await self._lease.take_lock(lock.key, spec.id, is_sure=False)
+        found = await self._take(lock.key, spec.id, is_sure=False)
         if found is None:
             self._router.let_in(lock.key)
             return
-        if not self._held.get(lock.key):
-            self._held.pop(lock.key, None)
         if lock.overlap is Overlap.SKIP:
             raise LockHeld(key=lock.key, holder=found.holder, age_s=found.age_s)
         if lock.overlap is Overlap.REPLACE:
             self.ask_cancel(found.holder)
         self._router.hold_back(lock.key, found.holder)
+
+    async def _take(self, key: str, task_id: TaskId, *, is_sure: bool) -> HeldLock | None:
+        """Take a key for a task; return who has it that is not here."""
+        async with self._turn:
+            if key in self._coming:
+                return HeldLock(self._coming[key], 0.0)
+            # Before it is known: who stops waiting here must not leave a key behind.
+            self._held.setdefault(key, "")
+            found = await self._lease.take_lock(key, task_id, is_sure=is_sure)
+            if found is not None and not self._held.get(key):
+                self._held.pop(key, None)
+        return found
 
     def entered(self, task_id: TaskId) -> None:
         """Note that a task is queued by now, or will not be."""
@@ -166,7 +197,7 @@ class SharedLocks:
     async def _free(self) -> None:
         """Free the keys that no task here has or waits for any more."""
         async with self._turn:
-            here = {*self._router.held_keys(), *self._entering.values()}
+            here = {*self._router.held_keys(), *self._entering.values(), *self._coming}
             gone = [key for key in self._held if key not in here]
             if not gone:
                 return
@@ -180,7 +211,7 @@ class SharedLocks:
         for key, first in self._router.held_back().items():
             if first is None:
                 continue  # whoever comes looks by itself; then it ends by itself
-            found = await self._lease.take_lock(key, first, is_sure=True)
+            found = await self._take(key, first, is_sure=True)
             if found is None:
                 self._held[key] = first
                 self._router.let_in(key)

@@ -161,14 +161,15 @@ class ScheduleStore:
         Raises:
             StorageError: Nothing can be kept now, and nothing was claimed.
         """
-        answers: list[Claimed] = []
+        tries: list[list[Claimed]] = []
 
         def work(writer: sqlite3.Connection) -> None:
-            answers.clear()
-            answers.extend(_claim(writer, each) for each in claims)
+            # Of a try whose connection broke nobody knows whether it was kept.
+            is_again = bool(tries)
+            tries.append([_claim(writer, each, is_again=is_again) for each in claims])
 
         await self._database.write(work)
-        return answers
+        return tries[-1]
 
     async def note(self, occurrence: Occurrence) -> None:
         """Keep what became of a trigger by hand; nothing was planned by it.
@@ -315,7 +316,7 @@ def _change(writer: sqlite3.Connection, record: ScheduleRecord, revision: int) -
     return found.rowcount > 0
 
 
-def _claim(writer: sqlite3.Connection, claim: Claim) -> Claimed:
+def _claim(writer: sqlite3.Connection, claim: Claim, *, is_again: bool) -> Claimed:
     found = writer.execute(
         "SELECT revision FROM schedules WHERE id = ? AND is_paused = ?",
         (claim.schedule_id, False),
@@ -324,13 +325,24 @@ def _claim(writer: sqlite3.Connection, claim: Claim) -> Claimed:
         return Claimed(is_stale=True)
     taken: list[float] = []
     for each in claim.occurrences:
-        is_new = writer.execute(_CLAIM, occurrence_values(each)).rowcount > 0
-        if is_new and each.status is OccurrenceStatus.CLAIMED:
+        is_own = writer.execute(_CLAIM, occurrence_values(each)).rowcount > 0
+        if each.status is not OccurrenceStatus.CLAIMED:
+            continue
+        if is_own or (is_again and _is_kept(writer, each)):
             taken.append(each.due_at)
     writer.execute(
         "UPDATE schedules SET cursor_at = ? WHERE id = ?", (claim.cursor_at, claim.schedule_id)
     )
     return Claimed(tuple(taken))
+
+
+def _is_kept(writer: sqlite3.Connection, occurrence: Occurrence) -> bool:
+    """Return whether a moment is claimed for this very task."""
+    found = writer.execute(
+        "SELECT 1 FROM occurrences WHERE schedule_id = ? AND due_ms = ? AND task_id = ?",
+        (occurrence.schedule_id, whole_ms(occurrence.due_at), occurrence.task_id),
+    )
+    return found.fetchone() is not None
 
 
 def _note(writer: sqlite3.Connection, occurrence: Occurrence) -> None:

@@ -37,7 +37,7 @@ async def locks(request: Request) -> Response:
     state = gateway_of(request)
     limit = whole(request, "limit", 1_000, low=1, high=_LIMIT_COUNT) or 1_000
     prefix = request.query_params.get("prefix", "")
-    found = [lock for lock, _ in await _all(state) if lock.key.startswith(prefix)]
+    found = [lock for lock in await _all(state) if lock.key.startswith(prefix)]
     client = client_of(request)
     if client.is_narrowed:
         found = [lock for lock in found if await _is_seen(state, client, lock)]
@@ -65,10 +65,10 @@ async def break_lock(request: Request) -> Response:
     is_forced = is_true(request, "force")
     state = gateway_of(request)
     key = request.path_params["key"]
-    before, is_far = await _find(state, key)
+    before = await _find(state, key)
     view = await _view(state, before)
     after: LockSnapshot | None = before
-    if is_far:
+    if before.is_far:
         with contextlib.suppress(NotFound):  # it has ended, and is forgotten: its key comes free
             await state.service.cancel(before.holder)
     else:
@@ -87,28 +87,27 @@ async def break_lock(request: Request) -> Response:
     return told({**view, "freed": is_free, "next_holder": next_holder})
 
 
-async def _all(state: GatewayState) -> list[tuple[LockSnapshot, bool]]:
-    """Return every lock, and whether a task of another gateway holds it."""
-    here = {lock.key: lock for lock in state.router.locks()}
-    found: list[tuple[LockSnapshot, bool]] = []
-    for each in await state.service.elsewhere.locks():
-        line = here.pop(each.key, None)  # who waits for it here
-        waiting = () if line is None else line.waiting
-        lock = LockSnapshot(each.key, each.holder, each.age_s, each.fence, False, waiting)
-        found.append((lock, True))
-    found += [(lock, False) for lock in here.values()]
-    return sorted(found, key=lambda each: -each[0].age_s)
+async def _all(state: GatewayState) -> list[LockSnapshot]:
+    """Return every lock, the longest held first."""
+    far = await state.service.elsewhere.locks()
+    found = {lock.key: lock for lock in state.router.locks()}
+    for each in far:
+        here = found.get(each.key)  # who waits for it here
+        waiting = () if here is None else here.waiting
+        told = (each.key, each.holder, each.age_s, each.fence)
+        found[each.key] = LockSnapshot(*told, is_closing=False, waiting=waiting, is_far=True)
+    return sorted(found.values(), key=lambda lock: -lock.age_s)
 
 
-async def _find(state: GatewayState, key: str) -> tuple[LockSnapshot, bool]:
-    """Return a lock, and whether a task of another gateway holds it.
+async def _find(state: GatewayState, key: str) -> LockSnapshot:
+    """Return a lock.
 
     Raises:
         NotFound: Nobody holds this key.
     """
-    for lock, is_far in await _all(state):
+    for lock in await _all(state):
         if lock.key == key:
-            return lock, is_far
+            return lock
     raise NotFound(kind="lock", name=key[:80])
 
 
