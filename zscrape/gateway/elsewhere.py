@@ -11,16 +11,21 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from zscrape.errors import StorageError
 from zscrape.gateway.events import EventHub
 from zscrape.log import get_logger
 from zscrape.model import TaskId
-from zscrape.store.gateways import GatewayLease, HeldLock
-from zscrape.store.postgres import Raw, connect
+from zscrape.onuse import on_use
 from zscrape.store.sql import SqlTaskStore
 from zscrape.store.tasks import TaskRow
+
+if TYPE_CHECKING:
+    from zscrape.store import postgres
+    from zscrape.store.gateways import GatewayLease, HeldLock
+else:  # of those who have neighbours
+    postgres = on_use("zscrape.store.postgres")
 
 CHANNEL: Final = "zscrape"
 _LOOK_S: Final = 1.0
@@ -272,7 +277,7 @@ class Neighbours:
         """Listen in a thread of its own; a connection that breaks is made anew."""
         while not self._is_closed.is_set():
             try:
-                raw = connect(self._url)
+                raw = postgres.connect(self._url)
             except StorageError:
                 self._is_closed.wait(_LISTEN_S)
                 continue
@@ -280,7 +285,7 @@ class Neighbours:
                 self._hear_on(raw)
             self._is_closed.wait(_LISTEN_S)
 
-    def _hear_on(self, raw: Raw) -> None:
+    def _hear_on(self, raw: postgres.Raw) -> None:
         raw.execute(f"LISTEN {CHANNEL}".encode())
         while not self._is_closed.is_set():
             for note in raw.notifies(timeout=_LISTEN_S):
