@@ -25,7 +25,7 @@ _ON_USE |= {"bz2", "lzma", "_bz2", "_lzma"}
 _NOT_OF_WORKERS = {"starlette", "email", "html", "sqlite3", "zscrape.runtime.child"}
 _NOT_OF_WORKERS |= {"zscrape.runtime.context", "zscrape.runtime.sandbox"}
 # What shares a database, fetches scripts from elsewhere, packs capsules; what cookies are read by.
-_NOT_OF_GATEWAYS = {"zscrape.store.postgres", "zscrape.gateway.sharedlocks"}
+_NOT_OF_GATEWAYS = {"zscrape.store.postgres", "zscrape.gateway.neighbours"}
 _NOT_OF_GATEWAYS |= {"zscrape.scripts.remote", "zscrape.gateway.capsules", "http.cookies"}
 # Others' command lines, and what comes with them.
 _OF_OTHERS |= {"uvicorn.main", "multiprocessing", "logging.handlers", "socketserver"}

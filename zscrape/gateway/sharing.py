@@ -30,10 +30,10 @@ from zscrape.store.database import home_lock
 from zscrape.store.sql import SqlPolicy, SqlTaskStore
 
 if TYPE_CHECKING:
-    from zscrape.gateway import elsewhere, ownership, shared as taking, sharedlimits, sharedlocks
+    from zscrape.gateway import neighbours, ownership, shared as taking, sharedlimits, sharedlocks
     from zscrape.store import gateways, limits, postgres
 else:  # a gateway with a database of its own has no use for any of these
-    elsewhere = on_use("zscrape.gateway.elsewhere")
+    neighbours = on_use("zscrape.gateway.neighbours")
     ownership = on_use("zscrape.gateway.ownership")
     taking = on_use("zscrape.gateway.shared")
     sharedlimits = on_use("zscrape.gateway.sharedlimits")
@@ -210,7 +210,7 @@ async def join(
         dispatcher=lambda boot: identity.dispatcher(settings, boot),
     )
     owning = shared.ownership = ownership.Ownership(shared.lease, keeper, get_logger())
-    neighbours = elsewhere.Neighbours(
+    others = neighbours.Neighbours(
         shared.url,
         shared.lease,
         shared.store,
@@ -220,15 +220,15 @@ async def join(
         on_freed=locks.look,
         is_alone=lambda: owning.other_count == 0,
     )
-    service.elsewhere = neighbours
+    service.elsewhere = others
     service.enter_by(locks)
     ends.append(lambda row: locks.look())
-    locks.on_freed, locks.ask_cancel = neighbours.tell_freed, neighbours.ask_cancel
-    shared.on_written += [neighbours.tell, lambda task_ids: locks.look()]
+    locks.on_freed, locks.ask_cancel = others.tell_freed, others.ask_cancel
+    shared.on_written += [others.tell, lambda task_ids: locks.look()]
     router.fence = owning.fence
     await owning.begin()
     parts.push_async_callback(owning.close)
-    neighbours.start()
-    parts.push_async_callback(neighbours.close)
+    others.start()
+    parts.push_async_callback(others.close)
     locks.start()
     parts.push_async_callback(locks.close)
