@@ -48,10 +48,10 @@ def test_attempts_differ_in_what_is_their_own() -> None:
 @pytest.mark.parametrize(
     ("code", "is_replay", "mode"),
     [
-        (None, False, child_runtime.RUN),
-        (CODE, False, child_runtime.RUN),
-        (Code(True, b"code"), False, child_runtime.RUN_PLAIN),
-        (CODE, True, child_runtime.REPLAY),
+        (None, False, frames.RUN),
+        (CODE, False, frames.RUN),
+        (Code(True, b"code"), False, frames.RUN_PLAIN),
+        (CODE, True, frames.REPLAY),
     ],
 )
 def test_how_it_is_run(code: Code | None, is_replay: bool, mode: bytes) -> None:
@@ -67,5 +67,5 @@ def test_what_only_compiles_is_told_no_secrets() -> None:
     form = Form(RUN, "/scripts/sample", is_compile_only=True)
     told, rest = asked(form, known={"sites": ["a.example"]})
 
-    assert told["mode"].encode() == child_runtime.COMPILE
+    assert told["mode"].encode() == frames.COMPILE
     assert rest == b"{}"

@@ -25,6 +25,7 @@ from zscrape.cli.verbs import (
     verb,
 )
 from zscrape.onuse import on_use
+from zscrape.putoff import put_off
 
 if TYPE_CHECKING:
     import asyncio
@@ -38,8 +39,13 @@ if TYPE_CHECKING:
 else:
     asyncio = on_use("asyncio")  # who asks a gateway has no loop
 
+# What `shutil` tries to import for archives, which nobody who serves makes.
+_PUT_OFF: Final = ("bz2", "lzma")
 _YOUNG_COUNT: Final = 10_000  # new objects between two looks at them; the default is 700
 _TIED = click.Option(["--tied"], is_flag=True, hidden=True)
+
+for _name in _PUT_OFF:
+    put_off(_name)
 
 
 def _listen_options() -> list[click.Parameter]:

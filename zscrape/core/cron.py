@@ -18,10 +18,14 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from cronsim import CronSim, CronSimError
+from zscrape.onuse import on_use
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
+
+    import cronsim
+else:
+    cronsim = on_use("cronsim")
 
 MACROS: Final = {
     "@yearly": "0 0 1 1 *",
@@ -64,8 +68,8 @@ def parse_cron(given: str) -> str:
     if len(plain.split()) not in (5, 6):
         raise CronFault("count")
     try:
-        first = next(CronSim(plain, _BORN), None)
-    except CronSimError as error:
+        first = next(cronsim.CronSim(plain, _BORN), None)
+    except cronsim.CronSimError as error:
         name = str(error).removeprefix("Bad ")
         raise CronFault(name if name in _FIELDS else "count") from error
     if first is None:
@@ -83,9 +87,9 @@ def next_moment(plain: str, zone: ZoneInfo, after: float) -> float | None:
     """
     start = datetime.fromtimestamp(int(after // 1), zone)
     if not _is_fixed(plain):
-        found = next(CronSim(plain, start), None)
+        found = next(cronsim.CronSim(plain, start), None)
         return None if found is None else found.timestamp()
-    walk = CronSim(plain, start.replace(tzinfo=None, fold=0))
+    walk = cronsim.CronSim(plain, start.replace(tzinfo=None, fold=0))
     while True:  # a change of clocks puts some on the same moment, or before the last
         naive = next(walk, None)
         if naive is None:

@@ -7,7 +7,7 @@ import secrets
 import socket
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
@@ -17,24 +17,30 @@ from zscrape.core.bucket import Buckets
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.errors import StorageError
 from zscrape.gateway.deliveries import Deliveries
-from zscrape.gateway.elsewhere import Neighbours
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.largefiles import far_of
 from zscrape.gateway.ledger import EndListener
-from zscrape.gateway.ownership import Ownership, gateway_id_of
 from zscrape.gateway.router import Router
-from zscrape.gateway.shared import SharedTasks
-from zscrape.gateway.sharedlimits import Counter, LimitSharing, SharedBuckets
-from zscrape.gateway.sharedlocks import SharedLocks
 from zscrape.gateway.tasks import TaskService
 from zscrape.log import get_logger
 from zscrape.model import TaskId
+from zscrape.onuse import on_use
 from zscrape.store.behind import WrittenListener
 from zscrape.store.database import home_lock
-from zscrape.store.gateways import GatewayLease
-from zscrape.store.limits import LimitStore
-from zscrape.store.postgres import PostgresDatabase
 from zscrape.store.sql import SqlPolicy, SqlTaskStore
+
+if TYPE_CHECKING:
+    from zscrape.gateway import neighbours, ownership, shared as taking, sharedlimits, sharedlocks
+    from zscrape.store import gateways, limits, postgres
+else:  # a gateway with a database of its own has no use for any of these
+    neighbours = on_use("zscrape.gateway.neighbours")
+    ownership = on_use("zscrape.gateway.ownership")
+    taking = on_use("zscrape.gateway.shared")
+    sharedlimits = on_use("zscrape.gateway.sharedlimits")
+    sharedlocks = on_use("zscrape.gateway.sharedlocks")
+    gateways = on_use("zscrape.store.gateways")
+    limits = on_use("zscrape.store.limits")
+    postgres = on_use("zscrape.store.postgres")
 
 _DAY_S: Final = 86_400.0
 
@@ -67,11 +73,11 @@ class SharedStore(Struct, eq=False):
     """This gateway's store on a database that it shares."""
 
     url: str
-    lease: GatewayLease
-    database: PostgresDatabase
+    lease: gateways.GatewayLease
+    database: postgres.PostgresDatabase
     store: SqlTaskStore
     on_written: list[WrittenListener]  # who wants to know what was written
-    ownership: Ownership | None = None  # once it is joined
+    ownership: ownership.Ownership | None = None  # once it is joined
 
     def life(self) -> str:
         """Return the name of this gateway's life among the others."""
@@ -95,14 +101,18 @@ class CallLimits(Struct, frozen=True, eq=False):
     scripts: Buckets
 
     def share(
-        self, shared: SharedStore, counter: Counter, parts: contextlib.AsyncExitStack
+        self, shared: SharedStore, counter: sharedlimits.Counter, parts: contextlib.AsyncExitStack
     ) -> None:
         """Settle with the other gateways until `parts` are let go."""
         buckets = tuple(
-            each for each in (self.clients, self.scripts) if isinstance(each, SharedBuckets)
+            each
+            for each in (self.clients, self.scripts)
+            if isinstance(each, sharedlimits.SharedBuckets)
         )
-        keeper = LimitStore(shared.database, shared.lease.gateway_id)
-        sharing = LimitSharing(keeper, buckets, counter, is_alone=lambda: shared.is_alone)
+        keeper = limits.LimitStore(shared.database, shared.lease.gateway_id)
+        sharing = sharedlimits.LimitSharing(
+            keeper, buckets, counter, is_alone=lambda: shared.is_alone
+        )
         sharing.start()
         parts.push_async_callback(sharing.close)
 
@@ -111,7 +121,8 @@ def limits_of(shared: SharedStore | None) -> CallLimits:
     """Return what this gateway counts calls by, alone or beside others."""
     if shared is None:
         return CallLimits(Buckets(), Buckets())
-    return CallLimits(SharedBuckets("client", time.monotonic), SharedBuckets("script", time.time))
+    clients = sharedlimits.SharedBuckets("client", time.monotonic)
+    return CallLimits(clients, sharedlimits.SharedBuckets("script", time.time))
 
 
 def host_name() -> str:
@@ -147,9 +158,9 @@ async def open_shared(
     with usable(settings.home, "--home"):
         settings.home.mkdir(parents=True, exist_ok=True)
         parts.enter_context(home_lock(settings.home))
-        gateway_id = gateway_id_of(settings.home, host_name())
-    lease = GatewayLease(url, gateway_id, secrets.token_hex(8))
-    database = PostgresDatabase(url, fence=(gateway_id, lease.boot))
+        gateway_id = ownership.gateway_id_of(settings.home, host_name())
+    lease = gateways.GatewayLease(url, gateway_id, secrets.token_hex(8))
+    database = postgres.PostgresDatabase(url, fence=(gateway_id, lease.boot))
     listeners: list[WrittenListener] = []
 
     def tell(task_ids: Sequence[TaskId]) -> None:
@@ -187,8 +198,8 @@ async def join(
     Raises:
         StorageError: The database cannot be reached or read.
     """
-    locks = SharedLocks(shared.lease, router, live=service.live)
-    keeper = SharedTasks(
+    locks = sharedlocks.SharedLocks(shared.lease, router, live=service.live)
+    keeper = taking.SharedTasks(
         database=shared.database,
         store=shared.store,
         router=router,
@@ -198,26 +209,26 @@ async def join(
         locks=locks,
         dispatcher=lambda boot: identity.dispatcher(settings, boot),
     )
-    ownership = shared.ownership = Ownership(shared.lease, keeper, get_logger())
-    neighbours = Neighbours(
+    owning = shared.ownership = ownership.Ownership(shared.lease, keeper, get_logger())
+    others = neighbours.Neighbours(
         shared.url,
         shared.lease,
         shared.store,
         hub,
         live=service.live,
-        on_wish=ownership.look,
+        on_wish=owning.look,
         on_freed=locks.look,
-        is_alone=lambda: ownership.other_count == 0,
+        is_alone=lambda: owning.other_count == 0,
     )
-    service.elsewhere = neighbours
+    service.elsewhere = others
     service.enter_by(locks)
     ends.append(lambda row: locks.look())
-    locks.on_freed, locks.ask_cancel = neighbours.tell_freed, neighbours.ask_cancel
-    shared.on_written += [neighbours.tell, lambda task_ids: locks.look()]
-    router.fence = ownership.fence
-    await ownership.begin()
-    parts.push_async_callback(ownership.close)
-    neighbours.start()
-    parts.push_async_callback(neighbours.close)
+    locks.on_freed, locks.ask_cancel = others.tell_freed, others.ask_cancel
+    shared.on_written += [others.tell, lambda task_ids: locks.look()]
+    router.fence = owning.fence
+    await owning.begin()
+    parts.push_async_callback(owning.close)
+    others.start()
+    parts.push_async_callback(others.close)
     locks.start()
     parts.push_async_callback(locks.close)

@@ -10,12 +10,15 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from math import inf
-from typing import Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import msgspec
 
 from zscrape.core.sitepace import SiteState
-from zscrape.store.sitestates import SiteStates
+
+if TYPE_CHECKING:
+    from zscrape.store.sitestates import SiteStates
+
 
 Result = TypeVar("Result")
 

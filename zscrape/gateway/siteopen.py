@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from zscrape.config.settings import ScriptDefaults
 from zscrape.gateway.sharing import Identity
 from zscrape.gateway.siteledger import LocalLedger, SharedLedger
 from zscrape.gateway.sites import Sites
 from zscrape.model import TaskId
+from zscrape.onuse import on_use
 from zscrape.store.sites import SiteBudgets
-from zscrape.store.sitestates import SiteStates
 from zscrape.store.volatile import VolatileDatabase
+
+if TYPE_CHECKING:
+    from zscrape.store import sitestates
+else:  # of gateways that share a database
+    sitestates = on_use("zscrape.store.sitestates")
 
 
 async def open_sites(
@@ -30,7 +36,7 @@ async def open_sites(
     database = VolatileDatabase(("site_budgets",)) if store is None else store.database
     sites = Sites(
         budgets=SiteBudgets(database),
-        ledger=LocalLedger() if shared is None else SharedLedger(SiteStates(shared.url)),
+        ledger=LocalLedger() if shared is None else SharedLedger(sitestates.SiteStates(shared.url)),
         owner=identity.gateway_id,
         is_shared=shared is not None,
         is_live=is_live,

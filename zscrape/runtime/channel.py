@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # What a child says. The first frame that a child hears is its request, of kind REQUEST.
 REQUEST = b"q"
+# Its modes. RUN_PLAIN: the code is that of a plain script. REPLAY: sites answer as they did once.
+RUN, RUN_PLAIN, COMPILE, REPLAY = b"r", b"p", b"c", b"y"
 # Or, before it and with nothing in it: nobody needs this child yet.
 AT_REST = b"\0\0\0\1z"
 LOG = b"l"

@@ -17,7 +17,7 @@ from marshal import loads as _revive
 from typing import TYPE_CHECKING, Any
 
 from zscrape.runtime import channel as frames, coroutine, limits, network
-from zscrape.runtime.channel import ANSWER, Channel
+from zscrape.runtime.channel import ANSWER, COMPILE, REPLAY, RUN_PLAIN, Channel
 from zscrape.runtime.context import Context
 from zscrape.runtime.convert import Mismatch, arguments
 from zscrape.runtime.encode import NotJson, array_of, document_of, to_json
@@ -71,8 +71,6 @@ FIELDS = (
 )
 _FIELDS_COUNT = len(FIELDS)
 # `left_count`: how many more attempts this process may run after this one.
-# Modes. RUN_PLAIN: the code is that of a plain script. REPLAY: sites answer as they did once.
-RUN, RUN_PLAIN, COMPILE, REPLAY = b"r", b"p", b"c", b"y"
 
 CHANNEL_FD = 3
 # Made in the template and inherited: what a child need not make itself costs it nothing.

@@ -12,14 +12,11 @@ from collections.abc import Callable
 
 from zscrape.runtime import marker, seccomp, syscalls, view
 from zscrape.runtime.landlock import Grants, keep_together
+from zscrape.runtime.probed import GROUPS, PROCESSES
 from zscrape.runtime.sandbox import Plan
 
 _REASON_BYTES = 4096
 _RULESET_FD = 100
-# No layer of its own: what a view does besides, where the kernel lets it.
-PROCESSES = "processes"
-# Nor this: what tells children apart where each is a user.
-GROUPS = "groups"
 
 
 def tell(plan: Plan) -> None:

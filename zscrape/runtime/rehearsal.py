@@ -134,5 +134,5 @@ def _request_of(
     """Return a request: see `child.FIELDS`."""
     told = ["0", "1", folder, entry_point, "rehearsal", "300.0", str(cpu_s)]
     told += ["512000000", "67108864"]
-    told += [child.RUN.decode(), str(len(code)), "0", "", "0", "0"]
+    told += [frames.RUN.decode(), str(len(code)), "0", "", "0", "0"]
     return "\0".join([*told, ""]).encode() + params + code

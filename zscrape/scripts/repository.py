@@ -10,15 +10,20 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from zscrape.config import REPOSITORY_TYPES, RepositorySettings, Settings
 from zscrape.errors import ConfigError
+from zscrape.onuse import on_use
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.digest import ScriptFile
 from zscrape.scripts.keptdirectory import KeptDirectory
-from zscrape.scripts.remote import RemoteRepository
 from zscrape.scripts.source import Source
+
+if TYPE_CHECKING:
+    from zscrape.scripts import remote
+else:  # a folder needs none of it
+    remote = on_use("zscrape.scripts.remote")
 
 
 class Repository(Protocol):
@@ -137,7 +142,7 @@ def open_repository(
     if settings.type == "dir":
         root = Path(settings.url)
         return KeptDirectory(root, settings.name, folder=folder, cache=cache)
-    return RemoteRepository(
+    return remote.RemoteRepository(
         _open_source(settings, folder),
         name=settings.name,
         origin=_origin_of(settings),

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-import uv
 from msgspec import Struct
 
 from zscrape.errors.scripts import EnvironmentFailed
@@ -26,9 +25,11 @@ from zscrape.messages import text
 from zscrape.onuse import on_use
 
 if TYPE_CHECKING:
+    import uv
     from packaging import specifiers
 else:
     specifiers = on_use("packaging.specifiers")
+    uv = on_use("uv")
 
 # What `zscrape.runtime`, which runs inside of it, is written for.
 OLDEST = (3, 8)

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from zscrape.model import LAYERS
 from zscrape.runtime import limits
-from zscrape.runtime.probe import GROUPS, PROCESSES
+from zscrape.runtime.probed import GROUPS, PROCESSES
 
 LAUNCH = str(Path(limits.__file__).with_name("launch.py"))
 SKIPPED = "isolation.skip"  # the reason for a layer that the settings leave out

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from zscrape.model import RunSpec
-from zscrape.runtime import channel as frames, child as child_runtime
+from zscrape.runtime import channel as frames
 from zscrape.worker.assignment import Assignment
 from zscrape.worker.codes import Code
 
@@ -76,11 +76,11 @@ class Form:
         """Return the fields from the folder to the size of the code."""
         run, code, limits = self._run, self._code, self._run.limits
         if self._is_compile_only:
-            mode = child_runtime.COMPILE
+            mode = frames.COMPILE
         elif code is not None and code.is_plain:
-            mode = child_runtime.RUN_PLAIN
+            mode = frames.RUN_PLAIN
         else:
-            mode = child_runtime.REPLAY if is_replay else child_runtime.RUN
+            mode = frames.REPLAY if is_replay else frames.RUN
         # With no limit of its own the wall clock comes first and tells the better story.
         cpu_s = math.ceil(limits.cpu_s) if limits.cpu_s else math.ceil(timeout_s) + 2
         return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,10 +13,15 @@ from zscrape.errors.requests import NotFound
 from zscrape.gateway.api.doors import needs
 from zscrape.gateway.api.exchange import check_query, client_of, gateway_of, language, row_of, whole
 from zscrape.gateway.api.files import bytes_answer
-from zscrape.gateway.capsules import LOG_LINES_COUNT, Parts, capsule, has_capsule, recorded
 from zscrape.gateway.state import GatewayState
+from zscrape.onuse import on_use
 from zscrape.store.far import saved_bytes
 from zscrape.store.tasks import LogEntry, Recorded, TaskRow
+
+if TYPE_CHECKING:
+    from zscrape.gateway import capsules
+else:
+    capsules = on_use("zscrape.gateway.capsules")
 
 _LOG: Final = frozenset({"log"})
 _ENTRIES_COUNT: Final = 5_000  # of the log's end, in which lines are looked for
@@ -28,14 +33,14 @@ async def show(request: Request) -> Response:
     check_query(request, ("attempt",))
     row = await row_of(request)
     asked = whole(request, "attempt", None, low=1, high=2**31)
-    if not has_capsule(row) or (asked is not None and asked > row.attempts):
+    if not capsules.has_capsule(row) or (asked is not None and asked > row.attempts):
         raise NotFound(kind="capsule", name=row.id)
     state = gateway_of(request)
-    attempt, found = recorded(row, asked)
+    attempt, found = capsules.recorded(row, asked)
     workers = state.router.snapshot().workers
     # Who may only run a script is not given its source.
     is_reader = client_of(request).has_any(("read",))
-    parts = Parts(
+    parts = capsules.Parts(
         row=row,
         attempt=attempt,
         log=await _log_of(state, row, attempt),
@@ -44,7 +49,7 @@ async def show(request: Request) -> Response:
         files=await state.catalogue.files(row.digest) if row.digest and is_reader else None,
         lang=language(request),
     )
-    body = await asyncio.to_thread(capsule, parts)
+    body = await asyncio.to_thread(capsules.capsule, parts)
     name = f"capsule-{row.id}-{attempt}.zip"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return bytes_answer(body, "application/zip", headers)
@@ -54,7 +59,7 @@ async def _log_of(state: GatewayState, row: TaskRow, attempt: int) -> list[LogEn
     """Return the last lines that an attempt has said."""
     after = max(0, row.last_number - _ENTRIES_COUNT)
     found = await state.store.entries(row.id, after=after, kinds=_LOG, limit=_ENTRIES_COUNT)
-    return [entry for entry in found if entry.attempt == attempt][-LOG_LINES_COUNT:]
+    return [entry for entry in found if entry.attempt == attempt][-capsules.LOG_LINES_COUNT :]
 
 
 async def _recording_of(state: GatewayState, row: TaskRow, found: Recorded) -> bytes:
