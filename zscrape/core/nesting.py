@@ -37,7 +37,9 @@ def depth_of(document: bytes, limit: int) -> int:
     # It cannot nest deeper than it has openings.
     if len(document) <= _COUNTED_AT_ONCE_BYTES:
         # To find that there is none goes twenty times as fast as to count them.
-        if sum(document.count(sign) for sign in _OPENINGS if sign in document) <= limit:
+        array_count = document.count(b"[") if b"[" in document else 0
+        object_count = document.count(b"{") if b"{" in document else 0
+        if array_count + object_count <= limit:
             return 0
     elif not _has_more_openings(document, limit):
         return 0

@@ -116,10 +116,10 @@ class Counters:
 
     def take(self, row: TaskRow) -> None:
         """Take a task that has ended: it is counted by the next `settle`, if not now."""
-        outcome = row.outcome
-        self._gathered.append(row)
+        outcome, gathered = row.outcome, self._gathered
+        gathered.append(row)
         if (
-            len(self._gathered) >= _GATHERED_COUNT
+            len(gathered) >= _GATHERED_COUNT
             or outcome is None
             or outcome.code is not OutcomeCode.OK
             or len(outcome.data or b"") + len(row.parameters) > _GATHERED_BYTES

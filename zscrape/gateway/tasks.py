@@ -42,7 +42,7 @@ from zscrape.gateway.ledger import (
 )
 from zscrape.gateway.recovery import Recovered, Restorer, recover
 from zscrape.gateway.taskrouter import TaskRouter
-from zscrape.model import HeartbeatPolicy, RunSpec, TaskId, TaskState
+from zscrape.model import FINAL_STATES, HeartbeatPolicy, RunSpec, TaskId, TaskState
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.store.sql import SqlTaskStore
 from zscrape.store.tasks import TaskRow, TaskStore
@@ -241,7 +241,7 @@ class TaskService:
         self.elsewhere.follow(row)
         ends = self._hub.ends
         ends.listen(row.id, listener)
-        if row.status.is_final:
+        if row.status in FINAL_STATES:
             ends.ring(row.id)
 
     def leave_end(self, row: TaskRow) -> None:
