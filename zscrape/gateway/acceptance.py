@@ -22,7 +22,7 @@ from zscrape.gateway.requests import TaskRequest
 from zscrape.gateway.reuse import Reuse, reused_view
 from zscrape.gateway.taskrouter import TaskRouter
 from zscrape.model import TaskId, TaskSpec, TaskState
-from zscrape.store.tasks import KeyTaken, TaskRow, TaskStore
+from zscrape.store.tasks import DURABLE_ORIGINS, KeyTaken, TaskRow, TaskStore
 
 _TURN_COUNT: Final = 50  # tasks of a batch queued before others get a turn
 _TAKEN_COUNT: Final = 5  # tries with a key that is taken, and free again when looked at
@@ -257,7 +257,7 @@ class Acceptance:
         row = prepared.row
         self._ledger.open(row)
         try:
-            is_free = self.gate is None and not row.is_durable
+            is_free = self.gate is None and row.origin not in DURABLE_ORIGINS
             self._router.submit(prepared.spec, is_free=is_free)
         except ZscrapeError as error:
             self._ledger.close(row.id)

@@ -100,11 +100,14 @@ class Access:
         if known is None:
             self._check_guesses(peer, now)
             return self._by_token(presented.key, peer, now)
-        if peer not in known.peers:
+        is_new = peer not in known.peers
+        if is_new:
             self._check_guesses(peer, now)
         if known is not first:  # which stands in no store, and has no end
             _check_time(known, now)
-        known.note_use(peer, now)
+        known.used_at = now
+        if is_new:
+            known.note_peer(peer)
         return known.client
 
     def _by_token(self, presented: bytes, peer: str, now: float) -> Client:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -13,12 +13,11 @@ from msgspec import Struct
 from zscrape.config.settings import ScriptDefaults
 from zscrape.config.values import parse_webhook
 from zscrape.core.bucket import Buckets, rate_of
-from zscrape.errors.requests import ParamsInvalid
 from zscrape.errors.scripts import SecretDenied
-from zscrape.gateway.checks import ParameterChecks
+from zscrape.gateway.checks import check_closely
 from zscrape.gateway.faults import field_fault
 from zscrape.gateway.identifiers import new_task_id
-from zscrape.gateway.lockkeys import lock_of, misplaced
+from zscrape.gateway.lockkeys import lock_of
 from zscrape.gateway.ratelimits import require
 from zscrape.gateway.requests import RetryRequest, TaskRequest, decode_parameters
 from zscrape.model import (
@@ -99,7 +98,6 @@ class Intake:
         self._policy = policy
         self._defaults = dict(defaults)
         self._clock = clock
-        self._checks = ParameterChecks()
         self._turn: dict[tuple[str, str | None], Script] = {}  # looked at in this turn
 
     async def prepare(
@@ -152,8 +150,8 @@ class Intake:
         manifest, run = script.manifest, script.run
         if run.secrets:
             self._check_secrets(run)
-        if not self._checks.is_plainly_good(script, params):
-            await self._look_closely(script, params, len(given), at)
+        if not script.is_plainly_good(params):
+            await check_closely(script, params, size_bytes=len(given), at=at)
         lock: LockRequest | None = None
         if request.lock_key or request.overlap or own_lock or manifest.lock:
             # A retried task brings the key that was made for it, which may look like a template.
@@ -161,13 +159,14 @@ class Intake:
             lock = lock_of(request, script, params, at, is_plain=is_plain, own_key=own_lock)
         asked = request.retry
         retry = manifest.retry if asked is None else _retry(asked, script, at)
+        pin = script.pin
         row = TaskRow(
             id=task_id or new_task_id(),
-            script_name=script.pin.name,
+            script_name=pin.name,
             created_at=self._clock(),
-            version=script.pin.version,
-            digest=script.pin.digest,
-            repository=script.pin.repository,
+            version=pin.version,
+            digest=pin.digest,
+            repository=pin.repository,
             parameters=given,
             priority=request.priority,
             tags=tags,
@@ -200,13 +199,6 @@ class Intake:
             trace_id=trace_id,
         )
         return Prepared(row, spec, request.max_age, is_own_only)
-
-    async def _look_closely(
-        self, script: Script, params: Mapping[str, Any], size_bytes: int, at: str
-    ) -> None:
-        problems = await self._checks.problems(script, params, size_bytes=size_bytes)
-        if problems:
-            raise misplaced(at, ParamsInvalid(script_name=script.pin.name, problems=problems))
 
     def _limited(self, run: RunSpec) -> RunSpec:
         return msgspec.structs.replace(run, reuse_count=max(self._policy.reuse_limit, 1))

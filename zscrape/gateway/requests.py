@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from zscrape.core.nesting import depth_of
-from zscrape.gateway.faults import field_fault, read_fault
+from zscrape.gateway.faults import FieldFault, field_fault, read_fault
 from zscrape.model import OutcomeCode, Overlap
 
 _Body = TypeVar("_Body")
@@ -138,7 +138,11 @@ def check_depth(document: bytes, limit: int) -> None:
         FieldFault: It does.
     """
     if depth_of(document, limit) > limit:
-        raise field_fault("", "too_deep", limit=limit)
+        raise _too_deep(limit)
+
+
+def _too_deep(limit: int) -> FieldFault:
+    return field_fault("", "too_deep", limit=limit)
 
 
 def decode_task(body: bytes, *, depth_limit: int) -> TaskRequest:
@@ -147,7 +151,9 @@ def decode_task(body: bytes, *, depth_limit: int) -> TaskRequest:
     Raises:
         MalformedJson, InvalidRequest: The body is no such request.
     """
-    check_depth(body, depth_limit + 1)
+    limit = depth_limit + 1
+    if depth_of(body, limit) > limit:
+        raise _too_deep(limit)
     try:
         return _decode_task(body)
     except _UNREADABLE as error:

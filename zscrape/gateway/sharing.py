@@ -18,9 +18,9 @@ from zscrape.core.dispatcher import Dispatcher
 from zscrape.errors import StorageError
 from zscrape.gateway.deliveries import Deliveries
 from zscrape.gateway.elsewhere import Neighbours
+from zscrape.gateway.ends import TaskEnds
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.largefiles import far_of
-from zscrape.gateway.ledger import EndListener
 from zscrape.gateway.ownership import Ownership, gateway_id_of
 from zscrape.gateway.router import Router
 from zscrape.gateway.shared import SharedTasks
@@ -180,7 +180,7 @@ async def join(
     hub: EventHub,
     identity: Identity,
     parts: contextlib.AsyncExitStack,
-    ends: list[EndListener],
+    ends: TaskEnds,
 ) -> None:
     """Take up what is this gateway's own, and from now on what others leave behind.
 
@@ -211,7 +211,7 @@ async def join(
     )
     service.elsewhere = neighbours
     service.enter_by(locks)
-    ends.append(lambda row: locks.look())
+    ends.of_all.append(lambda row: locks.look())
     locks.on_freed, locks.ask_cancel = neighbours.tell_freed, neighbours.ask_cancel
     shared.on_written += [neighbours.tell, lambda task_ids: locks.look()]
     router.fence = ownership.fence
