@@ -241,7 +241,7 @@ def refusal_envelope(
 
 def envelope(row: TaskRow, lang: str, *, inline_limit_bytes: int) -> Envelope:
     """Return the envelope of a task as it stands."""
-    status, outcome = row.status, row.outcome
+    status, outcome, finished_at = row.status, row.outcome, row.finished_at
     view = Envelope(
         request_id=row.id,
         status=str(status),
@@ -253,7 +253,7 @@ def envelope(row: TaskRow, lang: str, *, inline_limit_bytes: int) -> Envelope:
         attempts=row.attempts,
         item_count=row.item_count,
         created_at=datetime.fromtimestamp(row.created_at, UTC),
-        finished_at=moment(row.finished_at),
+        finished_at=None if finished_at is None else datetime.fromtimestamp(finished_at, UTC),
         queue_time=queue_time(row),
     )
     data = None if outcome is None else outcome.data
