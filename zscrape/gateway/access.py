@@ -95,7 +95,7 @@ class Access:
             return self._by_session(headers, method)
         now, first = self._clock(), self._first
         known: Known | None = first
-        if not compare_digest(first.digest, presented.digest):
+        if not compare_digest(self._first.digest, presented.digest):
             known = None if self._keys is None else self._keys.find(presented.digest)
         if known is None:
             self._check_guesses(peer, now)

@@ -228,7 +228,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self._idle_at = inf  # the timer runs on: to cancel it each time costs more than its look
 
     def on_response_complete(self) -> None:
-        """Go on with the next request, or wait for it as long as an idle connection may."""
+        """Go on with the next request, or wait for it as long as an idle connection may.
+
+        uvicorn would count the requests, for a limit that is not set here.
+        """
         if self.transport.is_closing():
             return
         if self.flow.read_paused:
@@ -353,7 +356,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     # ---- a call that has come whole: see `Connection` in `quick` ------------------------
 
-    def go_on(self, app: ASGIApp) -> None:
+    def pass_on(self, app: ASGIApp) -> None:
         """Have an application of the usual kind answer."""
         self.on_gone = _do_nothing
         cycle = self._answering

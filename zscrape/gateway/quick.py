@@ -5,7 +5,7 @@ its request cost as much as all that is decided of it. Here an application is ha
 request at once, and gives its answer back in one piece whenever it is there.
 
 It may decide nothing by itself: whoever takes a call by this way shares every decision with the
-application behind it, and hands over to that (`go_on`) whatever has to wait, to stream, or to be
+application behind it, and hands over to that (`pass_on`) whatever has to wait, to stream, or to be
 refused.
 """
 
@@ -22,7 +22,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 _HEAD_BYTES: Final = 2_048
 
 
-# Takes a call with its body: answers it now or later, or lets it `go_on`. Raises nothing.
+# Takes a call with its body: answers it now or later, or passes it on. Raises nothing.
 Begin: TypeAlias = "Callable[[Connection, bytes], None]"
 
 
@@ -49,14 +49,14 @@ class Head(Struct, frozen=True, eq=False):
 
 
 class Connection(Protocol):
-    """Where a call has come whole: who has begun with it answers it there, or lets it go on.
+    """Where a call has come whole: who has begun with it answers it there, or passes it on.
 
     No other call of the connection begins before that, and nothing of this one is kept after.
     """
 
     on_gone: Callable[[], None]  # called when nobody waits any more
 
-    def go_on(self, app: ASGIApp) -> None:
+    def pass_on(self, app: ASGIApp) -> None:
         """Have an application of the usual kind answer; the body has been taken."""
         ...
 

@@ -122,7 +122,7 @@ class _QuickCall(ScrapeCall, kw_only=True, eq=False):
                 told = shielded(to_client(send), scope, self.head.headers, self.state.policy.shield)
                 await self.conclude(accepting(), receive, told)
 
-        self.connection.go_on(go_on)
+        self.connection.pass_on(go_on)
 
 
 async def _raise(error: Exception) -> TaskRow:
