@@ -13,6 +13,7 @@ acknowledged outcomes added.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -324,9 +325,8 @@ _GATEWAY_DECODER: msgspec.msgpack.Decoder[Answered] = msgspec.msgpack.Decoder(An
 _UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError)
 
 
-def encode(message: Spoken | Answered) -> bytes:
-    """Return the one frame that carries `message`."""
-    return _ENCODER.encode(message)
+# Returns the one frame that carries a message.
+encode: Callable[[Spoken | Answered], bytes] = _ENCODER.encode
 
 
 def decode_worker(frame: bytes | memoryview) -> Spoken:

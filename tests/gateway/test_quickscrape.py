@@ -232,6 +232,31 @@ async def test_equal_heads_in_one_piece(make):
     assert urls == ["a", "b", "c", "d"]
 
 
+async def test_equal_head_of_one_who_does_not_wait(make):
+    """A call with the head of the one before, which is not answered yet, waits for its turn."""
+    gateway = make()
+    worker = gateway.worker(hold)
+    async with gateway.served() as served:
+        reader, writer = await served.raw(request("a"))
+        runs = [await worker.runs.get()]
+        protocol = next(iter(served.server.server_state.connections))
+        writer.write(request("b"))
+        await until(lambda: protocol.pipeline)
+        urls = []
+        for url in ("b", "c", "d"):
+            worker.ok(runs[-1], runs[-1].params)
+            urls.append((await answer_of(reader))[1]["data"]["url"])
+            if url != "b":
+                writer.write(request(url))
+            runs.append(await worker.runs.get())
+        worker.ok(runs[-1], runs[-1].params)
+        urls.append((await answer_of(reader))[1]["data"]["url"])
+        writer.close()
+
+    assert urls == ["a", "b", "c", "d"]
+    assert gateway.quiet()
+
+
 async def test_equal_head_inside_of_another(make):
     """Bytes of the head before that come in the middle of another head are part of that one."""
     gateway = make()

@@ -13,7 +13,10 @@ from typing import Final
 # With room for the calls around a reader: Python 3.11 ends at 1,000 of both together.
 READABLE_DEPTH: Final = 900
 
-_OPENINGS: Final = (b"[", b"{")
+# As numbers: a number is found in bytes four times as fast as bytes of length one.
+_ARRAY: Final = ord("[")
+_OBJECT: Final = ord("{")
+_OPENINGS: Final = (_ARRAY, _OBJECT)
 _NO_SIGNS: Final = bytes(sorted(set(range(256)) - set(b'[]{}"')))
 _TO_ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
 _TO_STEPS: Final = bytes.maketrans(b"[]", b"\x02\x00")  # one less at each place: up and down
@@ -37,7 +40,9 @@ def depth_of(document: bytes, limit: int) -> int:
     # It cannot nest deeper than it has openings.
     if len(document) <= _COUNTED_AT_ONCE_BYTES:
         # To find that there is none goes twenty times as fast as to count them.
-        if sum(document.count(sign) for sign in _OPENINGS if sign in document) <= limit:
+        array_count = document.count(_ARRAY) if _ARRAY in document else 0
+        object_count = document.count(_OBJECT) if _OBJECT in document else 0
+        if array_count + object_count <= limit:
             return 0
     elif not _has_more_openings(document, limit):
         return 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
@@ -22,7 +22,7 @@ from zscrape.gateway.requests import TaskRequest
 from zscrape.gateway.reuse import Reuse, reused_view
 from zscrape.gateway.taskrouter import TaskRouter
 from zscrape.model import TaskId, TaskSpec, TaskState
-from zscrape.store.tasks import KeyTaken, TaskRow, TaskStore
+from zscrape.store.tasks import DURABLE_ORIGINS, KeyTaken, TaskRow, TaskStore
 
 _TURN_COUNT: Final = 50  # tasks of a batch queued before others get a turn
 _TAKEN_COUNT: Final = 5  # tries with a key that is taken, and free again when looked at
@@ -76,20 +76,25 @@ class Acceptance:
         self._reuse = Reuse(store, ledger.get, clock)
         self._asked: KeyLocks[tuple[str, str]] = KeyLocks()  # with a `max_age`, by their script
 
-    async def accept(self, prepared: Prepared, idempotency: Idempotency | None = None) -> TaskRow:
+    def accept(
+        self, prepared: Prepared, idempotency: Idempotency | None = None
+    ) -> Coroutine[Any, Any, TaskRow]:
         """Accept a task: kept first, then queued. Returns an earlier one that will do.
 
         Raises:
             RefusedError, LockHeld: It was not accepted; nothing of it is kept.
             IdempotencyConflict: The key came with another body.
         """
-        row = prepared.row
         if self._hub.is_closed:
             raise Draining
-        if idempotency is None:
-            if prepared.max_age_s is None and self.gate is None:
-                return await self._queue(prepared)  # nearly always: a step less
-            return await self._accept(prepared)
+        if idempotency is not None:
+            return self._accept_once(prepared, idempotency)
+        if prepared.max_age_s is None and self.gate is None:
+            return self._queue(prepared)  # nearly always: a step less
+        return self._accept(prepared)
+
+    async def _accept_once(self, prepared: Prepared, idempotency: Idempotency) -> TaskRow:
+        row = prepared.row
         async with self._keys.hold((row.client, idempotency.key)):
             # Asked again: its twin may have been accepted while this one was being prepared.
             twin = await self.reattach(row.client, idempotency)
@@ -252,7 +257,7 @@ class Acceptance:
         row = prepared.row
         self._ledger.open(row)
         try:
-            is_free = self.gate is None and not row.is_durable
+            is_free = self.gate is None and row.origin not in DURABLE_ORIGINS
             self._router.submit(prepared.spec, is_free=is_free)
         except ZscrapeError as error:
             self._ledger.close(row.id)

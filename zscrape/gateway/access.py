@@ -93,19 +93,21 @@ class Access:
             presented = presented_in(headers)
         if not presented.key:
             return self._by_session(headers, method)
-        now = self._clock()
-        known: Known | None = None
-        if compare_digest(self._first.digest, presented.digest):
-            known = self._first
-        elif self._keys is not None:
-            known = self._keys.find(presented.digest)
+        now, first = self._clock(), self._first
+        known: Known | None = first
+        if not compare_digest(self._first.digest, presented.digest):
+            known = None if self._keys is None else self._keys.find(presented.digest)
         if known is None:
             self._check_guesses(peer, now)
             return self._by_token(presented.key, peer, now)
-        if peer not in known.peers:
+        is_new = peer not in known.peers
+        if is_new:
             self._check_guesses(peer, now)
-        _check_time(known, now)
-        known.note_use(peer, now)
+        if known is not first:  # which stands in no store, and has no end
+            _check_time(known, now)
+        known.used_at = now
+        if is_new:
+            known.note_peer(peer)
         return known.client
 
     def _by_token(self, presented: bytes, peer: str, now: float) -> Client:

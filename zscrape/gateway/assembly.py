@@ -6,8 +6,6 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Iterable
-from functools import partial
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +18,7 @@ from zscrape.gateway.asked import Answerer, Asked, Questions
 from zscrape.gateway.connections import room_for
 from zscrape.gateway.counters import COUNTED, Counters
 from zscrape.gateway.deliveries import Deliveries, WebhookPolicy
+from zscrape.gateway.ends import TaskEnds
 from zscrape.gateway.entrance import Entrance, open_entrance
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.facts import FactTeller
@@ -28,7 +27,6 @@ from zscrape.gateway.handoffs import Handoffs
 from zscrape.gateway.httpdoor import shield_of
 from zscrape.gateway.joining import Joining
 from zscrape.gateway.largefiles import far_of
-from zscrape.gateway.ledger import EndListener
 from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.outbound import Outbound
 from zscrape.gateway.ratelimits import LocalLimiter
@@ -141,7 +139,8 @@ async def assemble(
     limits = limits_of(identity.shared)
     deliveries = _webhooks(settings, store, parts)
     counters = Counters()
-    ends: list[EndListener] = [counters.take, deliveries.offer]
+    ends = TaskEnds()
+    ends.of_all += [counters.take, deliveries.offer]
     service = TaskService(
         router=router,
         catalogue=catalogue,
@@ -152,7 +151,7 @@ async def assemble(
             reuse_limit=settings.gateway.reuse_limit,
         ),
         defaults=settings.scripts,
-        on_end=partial(_tell_end, ends),
+        on_end=ends.tell,
         on_invalid=lambda row, kind, fault: log.warning(
             "worker_data_invalid",
             worker_id=row.worker_id,
@@ -170,7 +169,7 @@ async def assemble(
     )
     router.budgeted_for = sites.names_for
     remembering = _remember(settings, database, vault, service, parts)
-    ends.append(remembering.keys.ended)
+    ends.of_all.append(remembering.keys.ended)
     handoffs = _handoffs(settings, identity, service, deliveries, ends)
     answerers: dict[str, Answerer] = {
         "site": sites.answer,
@@ -187,7 +186,7 @@ async def assemble(
 
     spans = open_spans(os.environ, log, parts)
     if spans is not None:
-        ends.append(spans.ended)
+        ends.of_all.append(spans.ended)
         teller.listen(spans.note)  # before the task's end is told to those who wait for it
     for kind, apply in service.appliers.items():
         teller.listen(apply, (kind,))
@@ -321,7 +320,7 @@ def _handoffs(
     identity: Identity,
     service: TaskService,
     deliveries: Deliveries,
-    ends: list[EndListener],
+    ends: TaskEnds,
 ) -> Handoffs:
     """Return what people are asked by running scripts."""
     database = identity.database
@@ -332,7 +331,7 @@ def _handoffs(
         kept_s=settings.gateway.task_kept_days * 86_400.0,
         on_open=deliveries.announce,
     )
-    ends.append(handoffs.ended)
+    ends.of_asking = handoffs.ended
     return handoffs
 
 
@@ -352,11 +351,6 @@ def _questions(
     router.on_question = questions.hear
     parts.push_async_callback(questions.close)
     return questions
-
-
-def _tell_end(listeners: Iterable[EndListener], row: TaskRow) -> None:
-    for listener in listeners:
-        listener(row)
 
 
 def _webhooks(settings: Settings, store: TaskStore, parts: contextlib.AsyncExitStack) -> Deliveries:
@@ -395,7 +389,7 @@ def _schedules(
     identity: Identity,
     service: TaskService,
     parts: contextlib.AsyncExitStack,
-    ends: list[EndListener],
+    ends: TaskEnds,
 ) -> tuple[Scheduler, Schedules]:
     """Return what fires schedules, and what people work with them by."""
     store = identity.database
@@ -410,7 +404,7 @@ def _schedules(
         life=None if identity.shared is None else identity.shared.life,
     )
     parts.push_async_callback(scheduler.close)
-    ends.append(scheduler.ended)
+    ends.of_scheduled = scheduler.ended
     return scheduler, Schedules(store=kept, scheduler=scheduler, tasks=service)
 
 

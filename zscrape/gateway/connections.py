@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+from collections.abc import Callable
 from math import inf
 from pathlib import Path
 from typing import Any, Final, cast
@@ -20,9 +21,13 @@ from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
-from zscrape.gateway.quick import Head, QuickApp, WholeCall
+from zscrape.gateway.quick import Head, QuickApp
 
 # What goes without a lifespan asks the package for it, which would load its command line.
 vars(uvicorn)["Config"] = Config
@@ -38,6 +43,9 @@ _ANSWERED_COUNT: Final = 64
 _BODY_GRACE_S: Final = 5.0
 # Open files beside the connections within the limit: those beyond it, workers, repositories.
 _OTHER_FILES_COUNT: Final = _ANSWERED_COUNT + 448
+_ANSWER: Final = b"%b%b%bcontent-length: %d\r\n"
+# A longer body is not copied to stand in one piece with its head.
+_JOINED_BYTES: Final = 65_536
 # uvicorn warns of what strangers send: anybody could fill the log with it.
 _LOGGER: Final = logging.getLogger("uvicorn.error.connections")
 _LOGGER.setLevel(logging.ERROR)
@@ -107,6 +115,15 @@ class HttpConfig(Config):
         self.limits = limits
         # An application within another one (a proxy's headers, a trace) must see every call.
         self.quick = None if proxies else _quick_of(app)
+        self._standing: list[tuple[bytes, bytes]] = []
+        self._standing_lines = b""
+
+    def lines_of(self, standing: list[tuple[bytes, bytes]]) -> bytes:
+        """Return uvicorn's own headers as lines; it makes them anew each second."""
+        if standing is not self._standing:
+            self._standing = standing
+            self._standing_lines = b"".join(b"%b: %b\r\n" % each for each in standing)
+        return self._standing_lines
 
 
 def _quick_of(app: ASGIApp) -> QuickApp | None:
@@ -115,6 +132,10 @@ def _quick_of(app: ASGIApp) -> QuickApp | None:
         return None
     quick: QuickApp | None = getattr(app.state, "quick", None)
     return quick
+
+
+def _do_nothing() -> None:
+    """Do nothing."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -128,6 +149,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.logger = _LOGGER
         self._timer: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
+        self._is_begun = False  # of a head some bytes have come, and not all
         self._due_s = 0.0  # what the timer is to be set to once a piece of data has been read
         self._idle_at = inf  # since when nothing is asked
         self._is_in_head = False
@@ -135,9 +157,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._answering: RequestResponseCycle | None = None
         self._quick = config.quick
         self._held: tuple[RequestResponseCycle, Any] | None = None  # is it whole with this piece?
-        self._whole: WholeCall | None = None
-        self._is_begun = False  # of a head some bytes have come, and not all
-        self._head: Head | None = None  # of the last call that came whole
+        self.on_gone: Callable[[], None] = _do_nothing  # of the call that came whole
+        self._head: Head | None = None  # of that, iff nothing but such calls has come since
+        self._is_cycle_ours = False  # the last call was answered here: nobody has had its cycle
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection in, or cut it where far too many are there."""
@@ -157,9 +179,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._go_on()
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
-        if self._whole is not None:
-            self._whole.on_gone()
-            self._whole = None
+        self.on_gone()
+        self.on_gone = _do_nothing
         answering = self._answering
         # Of pipelined requests uvicorn tells the newest alone; the one that is being answered
         # would write to a closed transport.
@@ -172,6 +193,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Give a client that does not read some time: what it is owed stays in memory."""
         super().pause_writing()
+        self._head = None
         self._go_on()
         self._stalled = self.loop.call_later(self._limits.stall_timeout_s, self.transport.abort)
 
@@ -206,8 +228,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self._idle_at = inf  # the timer runs on: to cancel it each time costs more than its look
 
     def on_response_complete(self) -> None:
-        """Go on with the next request, or wait for it as long as an idle connection may."""
-        self.server_state.total_requests += 1
+        """Go on with the next request, or wait for it as long as an idle connection may.
+
+        uvicorn would count the requests, for a limit that is not set here.
+        """
         if self.transport.is_closing():
             return
         if self.flow.read_paused:
@@ -221,14 +245,33 @@ class LimitedProtocol(HttpToolsProtocol):
             self._wait_idle(self.timeout_keep_alive)
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser; a head must end in time and within its size."""
+        """Feed the parser; a head must end in time and within its size.
+
+        A client says the same with every call: one whose head is that of the call before, byte
+        by byte, needs no parser.
+        """
+        head = self._head
+        if (
+            head is not None
+            and self.cycle.response_complete
+            and len(data) == head.length
+            and data.startswith(head.raw)
+        ):
+            self._idle_at = inf
+            if self._timer is not None:
+                self._disarm()
+            if not self._is_cycle_ours:  # else it serves again: to make one anew is dear
+                self._make_cycle(head)
+            self.cycle.response_complete = False
+            head.begin(self, data[len(head.raw) :])
+        else:
+            self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
+        self._head = None
         cycle: RequestResponseCycle | None = self.cycle
         is_over = cycle is None or (cycle.response_complete and not cycle.more_body)
         is_at_rest = is_over and not self._is_begun  # nothing waits before what begins now
-        head = self._head
-        if head is not None and is_at_rest and not self.flow.write_paused and head.begins(data):
-            self._begin_again(head, data)
-            return
         was_in_head = self._is_in_head
         super().data_received(data)
         if self._held is not None:
@@ -274,47 +317,72 @@ class LimitedProtocol(HttpToolsProtocol):
         if quick is not None and self._is_first and quick.takes(cycle.scope):
             self._held = cycle, app
         else:
-            super()._start_asgi_task(cycle, app)
+            self._start_usually(cycle, app)
+
+    def _start_usually(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._is_cycle_ours = False
+        super()._start_asgi_task(cycle, app)
 
     def _begin(self, cycle: RequestResponseCycle, app: Any, data: bytes) -> None:
         """Begin with a call whose head has come with the piece of data that has just been read."""
         flow = self.flow
         is_held_up = cycle.more_body or flow.read_paused or flow.write_paused
         if self._quick is None or is_held_up or self.transport.is_closing():
-            super()._start_asgi_task(cycle, app)
+            self._start_usually(cycle, app)
             return
         begin = self._quick.meet(cast(Scope, cycle.scope))
         self._head = Head.of(data, cycle, begin)
         body, cycle.body = bytes(cycle.body), bytearray()
-        self._whole = WholeCall(cycle, super()._start_asgi_task, body)
-        begin(self._whole)
+        cycle.on_response = _do_nothing  # it refers to the connection, which has the cycle
+        begin(self, body)
 
-    def _begin_again(self, head: Head, data: bytes) -> None:
-        """Begin with a call whose head is that of the call before, byte by byte."""
-        self._idle_at = inf
-        if self._timer is not None:
-            self._disarm()
-        body, call = data[len(head.raw) :], self._whole
-        if call is not None and call.is_over and call.cycle is self.cycle:
-            call.renew(self.server_state, body, self.on_response_complete)
+    def _make_cycle(self, head: Head) -> None:
+        """Make what uvicorn asks of a call, for one with the same head as the call before."""
+        scope: Any = {**head.scope, "state": self.app_state.copy()}
+        self.cycle = self._answering = RequestResponseCycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=[],
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=head.keep_alive,
+            on_response=_do_nothing,
+        )
+        self.cycle.more_body = False
+
+    # ---- a call that has come whole: see `Connection` in `quick` ------------------------
+
+    def pass_on(self, app: ASGIApp) -> None:
+        """Have an application of the usual kind answer."""
+        self.on_gone = _do_nothing
+        cycle = self._answering
+        if cycle is not None:
+            cycle.default_headers = self.server_state.default_headers
+            cycle.on_response = self.on_response_complete
+            self._start_usually(cycle, app)
+
+    def answer(self, status: int, head: bytes, body: bytes) -> None:
+        """Answer in one piece; `head` are the lines of its headers, without its length."""
+        self.on_gone = _do_nothing
+        cycle, transport = self._answering, self.transport
+        if cycle is None or cycle.disconnected:
+            return
+        standing = self.config.lines_of(self.server_state.default_headers)
+        told = _ANSWER % (STATUS_LINE[status], head, standing, len(body))
+        told += b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
+        if len(body) <= _JOINED_BYTES:
+            transport.write(told + body)
         else:
-            scope: Any = {**head.scope, "state": self.app_state.copy()}
-            cycle = self.cycle = self._answering = RequestResponseCycle(
-                scope=scope,
-                transport=self.transport,
-                flow=self.flow,
-                logger=self.logger,
-                access_logger=self.access_logger,
-                access_log=self.access_log,
-                default_headers=self.server_state.default_headers,
-                message_event=asyncio.Event(),
-                expect_100_continue=False,
-                keep_alive=head.keep_alive,
-                on_response=self.on_response_complete,
-            )
-            cycle.more_body = False
-            call = self._whole = WholeCall(cycle, super()._start_asgi_task, body)
-        head.begin(call)
+            transport.write(told)
+            transport.write(body)
+        cycle.response_complete = self._is_cycle_ours = True
+        if not cycle.keep_alive:
+            transport.close()
+        self.on_response_complete()
 
     @property
     def _is_answering(self) -> bool:

@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import repeat
+from operator import attrgetter
 from typing import Final, TypeAlias
 
 from zscrape.core.effects import (
@@ -36,6 +37,14 @@ _GATHERED_COUNT: Final = 64
 _GATHERED_BYTES: Final = 4_096  # of a question and its answer that are kept in memory until then
 SERIES_LIMIT_COUNT: Final = 2_000  # of scripts, states and clients together
 Series: TypeAlias = tuple[str, str, str]  # script, state, client
+# Of many rows at once these take no step of the interpreter's for each.
+_ITEM_COUNT: Final = attrgetter("item_count")
+_CODE: Final = attrgetter("outcome.code")
+_PREPARE_S: Final = attrgetter("prepare_s")
+_RUN_S: Final = attrgetter("run_s")
+_USAGE: Final = attrgetter("usage")
+_FETCH_S: Final = attrgetter("fetch_s")
+_HAS_FETCHED: Final = attrgetter("has_fetched")
 _LOST_REASONS: Final = ("silent", "unreachable", "left", "replaced", "absent", "revoked")
 
 
@@ -116,10 +125,10 @@ class Counters:
 
     def take(self, row: TaskRow) -> None:
         """Take a task that has ended: it is counted by the next `settle`, if not now."""
-        outcome = row.outcome
-        self._gathered.append(row)
+        outcome, gathered = row.outcome, self._gathered
+        gathered.append(row)
         if (
-            len(self._gathered) >= _GATHERED_COUNT
+            len(gathered) >= _GATHERED_COUNT
             or outcome is None
             or outcome.code is not OutcomeCode.OK
             or len(outcome.data or b"") + len(row.parameters) > _GATHERED_BYTES
@@ -139,7 +148,7 @@ class Counters:
             series, duration = self._series.get(key) or self._new_series(key[0], rows[0])
             self.requests[series] += len(rows)
             duration.add_all([(row.finished_at or row.created_at) - row.created_at for row in rows])
-        self.item_count += sum([row.item_count for row in gathered])
+        self.item_count += sum(map(_ITEM_COUNT, gathered))
         for row in gathered:
             if row.is_dead_letter:
                 _add(self.dead_letters, row.dropped_reason)
@@ -161,7 +170,7 @@ class Counters:
         return series, duration
 
     def _attempted(self, rows: Sequence[TaskRow]) -> None:
-        """Count the attempts that ended tasks."""
+        """Count the attempts that ended tasks: each of these has an outcome."""
         self.dispatch.add_all(
             [
                 row.assigned_at - row.created_at
@@ -169,18 +178,15 @@ class Counters:
                 if row.attempts == 1 and row.assigned_at is not None
             ]
         )
-        codes = Counter([row.outcome.code for row in rows if row.outcome is not None])
-        for code, count in codes.items():
+        for code, count in Counter(map(_CODE, rows)).items():
             _add(self.attempts, str(code), count)
-        ran = [
-            row.outcome for row in rows if row.outcome is not None and row.started_at is not None
-        ]
-        self.prepare.add_all([outcome.prepare_s for outcome in ran])
-        self.child.add_all([outcome.run_s for outcome in ran])
-        used = [outcome.usage for outcome in ran]
+        ran = [row.outcome for row in rows if row.started_at is not None]
+        self.prepare.add_all([*map(_PREPARE_S, ran)])
+        self.child.add_all([*map(_RUN_S, ran)])
+        used = [*map(_USAGE, ran)]
         self.cpu_s += sum([usage.cpu_s for usage in used if usage.cpu_s > 0.0])
-        self.fetch.add_all([usage.fetch_s for usage in used])
-        fetched_count = sum([usage.has_fetched for usage in used])
+        self.fetch.add_all([*map(_FETCH_S, used)])
+        fetched_count = sum(map(_HAS_FETCHED, used))
         self.scripts["fetched"] += fetched_count
         self.scripts["kept"] += len(used) - fetched_count
         for usage in used:

@@ -241,22 +241,10 @@ def refusal_envelope(
 
 def envelope(row: TaskRow, lang: str, *, inline_limit_bytes: int) -> Envelope:
     """Return the envelope of a task as it stands."""
-    outcome, is_completed = row.outcome, row.status is TaskState.COMPLETED
-    data: Raw | None = None
-    is_final = is_completed or row.status.is_final
-    links: dict[str, str] | UnsetType = UNSET if is_final else links_of(row.id)
-    if outcome is not None and outcome.data is not None:
-        if len(outcome.data) <= inline_limit_bytes:
-            data = Raw(outcome.data)
-        else:
-            links = links_of(row.id)
-    elif row.far_data is not None:
-        links = links_of(row.id)
-    return Envelope(
+    status, outcome, finished_at = row.status, row.outcome, row.finished_at
+    view = Envelope(
         request_id=row.id,
-        status=str(row.status),
-        data=data,
-        error=None if is_completed else task_error_view(row, lang),
+        status=str(status),
         execution_time=execution_time(row),
         script_name=row.script_name,
         version=row.version or None,
@@ -264,13 +252,24 @@ def envelope(row: TaskRow, lang: str, *, inline_limit_bytes: int) -> Envelope:
         worker_id=row.worker_id,
         attempts=row.attempts,
         item_count=row.item_count,
-        artifacts=artifact_views(row) if row.artifacts else [],
         created_at=datetime.fromtimestamp(row.created_at, UTC),
-        finished_at=moment(row.finished_at),
+        finished_at=None if finished_at is None else datetime.fromtimestamp(finished_at, UTC),
         queue_time=queue_time(row),
-        handoff=row.handoff or UNSET,
-        links=links,
     )
+    data = None if outcome is None else outcome.data
+    if data is not None and len(data) <= inline_limit_bytes:
+        view.data = Raw(data)
+    elif data is not None or row.far_data is not None:
+        view.links = links_of(row.id)
+    if status is not TaskState.COMPLETED:
+        view.error = task_error_view(row, lang)
+        if not status.is_final:
+            view.links = links_of(row.id)
+    if row.artifacts:
+        view.artifacts = artifact_views(row)
+    if row.handoff:
+        view.handoff = row.handoff
+    return view
 
 
 def task_view(row: TaskRow, lang: str, *, inline_limit_bytes: int) -> TaskView:
@@ -367,8 +366,9 @@ def artifact_view(task_id: str, artifact: ArtifactRow) -> ArtifactView:
 
 def execution_time(row: TaskRow) -> float:
     """Return the seconds that the script ran, as its worker measured them; else as seen here."""
-    if row.outcome is not None and row.outcome.run_s > 0:
-        return round(row.outcome.run_s, 6)
+    outcome = row.outcome
+    if outcome is not None and outcome.run_s > 0:
+        return round(outcome.run_s, 6)
     if row.started_at is None or row.finished_at is None:
         return 0.0
     return round(max(0.0, row.finished_at - row.started_at), 6)

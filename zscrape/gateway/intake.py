@@ -13,12 +13,11 @@ from msgspec import Struct
 from zscrape.config.settings import ScriptDefaults
 from zscrape.config.values import parse_webhook
 from zscrape.core.bucket import Buckets, rate_of
-from zscrape.errors.requests import ParamsInvalid
 from zscrape.errors.scripts import SecretDenied
-from zscrape.gateway.checks import ParameterChecks
+from zscrape.gateway.checks import check_closely
 from zscrape.gateway.faults import field_fault
 from zscrape.gateway.identifiers import new_task_id
-from zscrape.gateway.lockkeys import lock_of, misplaced
+from zscrape.gateway.lockkeys import lock_of
 from zscrape.gateway.ratelimits import require
 from zscrape.gateway.requests import RetryRequest, TaskRequest, decode_parameters
 from zscrape.model import (
@@ -26,6 +25,7 @@ from zscrape.model import (
     NO_RETRY,
     RETRIED_BY_DEFAULT,
     RETRY_COUNT,
+    LockRequest,
     OutcomeCode,
     RetryPolicy,
     RunSpec,
@@ -98,7 +98,6 @@ class Intake:
         self._policy = policy
         self._defaults = dict(defaults)
         self._clock = clock
-        self._checks = ParameterChecks()
         self._turn: dict[tuple[str, str | None], Script] = {}  # looked at in this turn
 
     async def prepare(
@@ -137,34 +136,37 @@ class Intake:
             self._check_rate(request.script_name, default.rate)
         given = bytes(request.parameters)
         params = decode_parameters(given, at=f"{at}/parameters")
-        version = request.version
+        version, timeout_s, tags = request.version, request.timeout, request.tags
         if default is not None:
             version = version or default.version
+            timeout_s = timeout_s or default.timeout_s
+            tags = tags or default.tags
             if default.parameters:
                 params = {**default.parameters, **params}
                 given = _ENCODE(params)
         script = self._at_hand(request.script_name, version)
         if script is None:
             script = await self._catalogue.resolve(request.script_name, version)
-        if script.run.secrets:
-            self._check_secrets(script.run)
-        if not self._checks.is_plainly_good(script, params):
-            problems = await self._checks.problems(script, params, size_bytes=len(given))
-            if problems:
-                raise misplaced(at, ParamsInvalid(script_name=script.pin.name, problems=problems))
-        # A retried task brings the key that was made for it, which may look like a template.
-        lock = lock_of(request, script, params, at, is_plain=origin == "retry", own_key=own_lock)
+        manifest, run = script.manifest, script.run
+        if run.secrets:
+            self._check_secrets(run)
+        if not script.is_plainly_good(params):
+            await check_closely(script, params, size_bytes=len(given), at=at)
+        lock: LockRequest | None = None
+        if request.lock_key or request.overlap or own_lock or manifest.lock:
+            # A retried task brings the key that was made for it, which may look like a template.
+            is_plain = origin == "retry"
+            lock = lock_of(request, script, params, at, is_plain=is_plain, own_key=own_lock)
         asked = request.retry
-        retry = script.manifest.retry if asked is None else _retry(asked, script, at)
-        timeout_s = request.timeout or (default.timeout_s if default is not None else None)
-        tags = request.tags or (default.tags if default is not None else ())
+        retry = manifest.retry if asked is None else _retry(asked, script, at)
+        pin = script.pin
         row = TaskRow(
             id=task_id or new_task_id(),
-            script_name=script.pin.name,
+            script_name=pin.name,
             created_at=self._clock(),
-            version=script.pin.version,
-            digest=script.pin.digest,
-            repository=script.pin.repository,
+            version=pin.version,
+            digest=pin.digest,
+            repository=pin.repository,
             parameters=given,
             priority=request.priority,
             tags=tags,
@@ -182,7 +184,7 @@ class Intake:
         policy = self._policy
         spec = TaskSpec(
             id=row.id,
-            run=self._limited(script.run),
+            run=run if run.reuse_count <= policy.reuse_limit else self._limited(run),
             params=given,
             priority=request.priority,
             client=client,
@@ -196,11 +198,9 @@ class Intake:
             client_limit_count=self._limit_of(client),
             trace_id=trace_id,
         )
-        return Prepared(row=row, spec=spec, max_age_s=request.max_age, is_own_only=is_own_only)
+        return Prepared(row, spec, request.max_age, is_own_only)
 
     def _limited(self, run: RunSpec) -> RunSpec:
-        if run.reuse_count <= self._policy.reuse_limit:
-            return run
         return msgspec.structs.replace(run, reuse_count=max(self._policy.reuse_limit, 1))
 
     def _check_rate(self, name: str, per_s: float) -> None:

@@ -41,10 +41,9 @@ class Known(Struct):
     used_at: float | None = None
     peers: set[str] = field(default_factory=set)
 
-    def note_use(self, peer: str, now: float) -> None:
-        """Remember that it was good."""
-        self.used_at = now
-        if peer not in self.peers and len(self.peers) < _PEER_LIMIT_COUNT:
+    def note_peer(self, peer: str) -> None:
+        """Remember that it was good from there."""
+        if len(self.peers) < _PEER_LIMIT_COUNT:
             self.peers.add(peer)
 
 

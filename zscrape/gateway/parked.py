@@ -55,6 +55,8 @@ class ParkedTasks:
     def parked(self, task: TaskRow, is_new: bool) -> None:
         """Wake a task once its question has ended; `is_new`: nobody has been told of that yet."""
         self._leave(task.id)
+        # It has asked, whatever is kept of that: so its end is told to whom that concerns.
+        task.handoff_count = task.handoff_count or 1
         if self._is_closed:
             return
         loop = asyncio.get_running_loop()

@@ -5,7 +5,7 @@ its request cost as much as all that is decided of it. Here an application is ha
 request at once, and gives its answer back in one piece whenever it is there.
 
 It may decide nothing by itself: whoever takes a call by this way shares every decision with the
-application behind it, and hands over to that (`go_on`) whatever has to wait, to stream, or to be
+application behind it, and hands over to that (`pass_on`) whatever has to wait, to stream, or to be
 refused.
 """
 
@@ -16,23 +16,14 @@ from typing import Any, Final, Protocol, TypeAlias, cast
 
 from msgspec import Struct
 from starlette.types import ASGIApp, Scope
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
-from uvicorn.server import ServerState
-
-# A longer body is not copied to stand in one piece with its head.
-_JOINED_BYTES: Final = 65_536
-
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 # A head that is longer is read anew each time: an open connection keeps the last one.
 _HEAD_BYTES: Final = 2_048
 
 
-# Takes a call: answers it now or later, or lets it `go_on`. Raises nothing.
-Begin: TypeAlias = "Callable[[WholeCall], None]"
-
-
-def _do_nothing() -> None:
-    """Do nothing."""
+# Takes a call with its body: answers it now or later, or passes it on. Raises nothing.
+Begin: TypeAlias = "Callable[[Connection, bytes], None]"
 
 
 class Head(Struct, frozen=True, eq=False):
@@ -56,66 +47,22 @@ class Head(Struct, frozen=True, eq=False):
             return None  # another one has come with it, or its body came in chunks
         return cls(data[:end], len(data), dict(cast(Scope, cycle.scope)), begin, cycle.keep_alive)
 
-    def begins(self, data: bytes) -> bool:
-        """True iff this is a call with the same head, and whole."""
-        return len(data) == self.length and data.startswith(self.raw)
 
+class Connection(Protocol):
+    """Where a call has come whole: who has begun with it answers it there, or passes it on.
 
-class WholeCall:
-    """One call whose request is here as a whole; then the next one of its connection."""
+    No other call of the connection begins before that, and nothing of this one is kept after.
+    """
 
-    __slots__ = ("_body", "_go_on", "cycle", "is_over", "on_gone")
+    on_gone: Callable[[], None]  # called when nobody waits any more
 
-    def __init__(
-        self,
-        cycle: RequestResponseCycle,
-        go_on: Callable[[RequestResponseCycle, Any], None],
-        body: bytes,
-    ) -> None:
-        self.cycle = cycle
-        self._go_on = go_on
-        self._body = body
-        self.on_gone: Callable[[], None] = _do_nothing  # called when nobody waits any more
-        self.is_over = False  # answered here: nobody else has ever had its cycle
-
-    def renew(self, server: ServerState, body: bytes, on_response: Callable[[], None]) -> None:
-        """Be the next call, with the head of the one that is over: to make one anew is dear."""
-        cycle = self.cycle
-        cycle.default_headers, cycle.on_response = server.default_headers, on_response
-        cycle.response_started = cycle.response_complete = self.is_over = False
-        self._body = body
-
-    def take_body(self) -> bytes:
-        """Return the body, once: a connection that rests must not keep it."""
-        body, self._body = self._body, b""
-        return body
-
-    def go_on(self, app: ASGIApp) -> None:
-        """Have an application of the usual kind answer, as if the call had come to that."""
-        self.cycle.body += self.take_body()
-        self._go_on(self.cycle, app)
+    def pass_on(self, app: ASGIApp) -> None:
+        """Have an application of the usual kind answer; the body has been taken."""
+        ...
 
     def answer(self, status: int, head: bytes, body: bytes) -> None:
         """Answer; `head` are the lines of its headers, without its length."""
-        self.on_gone = _do_nothing
-        cycle = self.cycle
-        if cycle.disconnected:
-            return
-        transport = cycle.transport
-        told = b"%b%bcontent-length: %d\r\n" % (STATUS_LINE[status], head, len(body))
-        for each in cycle.default_headers:
-            told += b"%b: %b\r\n" % each
-        told += b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
-        if len(body) <= _JOINED_BYTES:
-            transport.write(told + body)
-        else:
-            transport.write(told)
-            transport.write(body)
-        cycle.response_started = cycle.response_complete = self.is_over = True
-        if not cycle.keep_alive:
-            transport.close()
-        cycle.on_response()
-        cycle.on_response = _do_nothing  # as uvicorn does: it refers to the connection
+        ...
 
 
 class QuickApp(Protocol):

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from zscrape.core.nesting import depth_of
-from zscrape.gateway.faults import field_fault, read_fault
+from zscrape.gateway.faults import FieldFault, field_fault, read_fault
 from zscrape.model import OutcomeCode, Overlap
 
 _Body = TypeVar("_Body")
@@ -113,10 +113,10 @@ class ChannelRequest(Struct, frozen=True, forbid_unknown_fields=True):
     rollback: bool = False
 
 
-_TASK = msgspec.json.Decoder(TaskRequest)
+_decode_task = msgspec.json.Decoder(TaskRequest).decode
 _TASK_LIST = msgspec.json.Decoder(list[BatchTask])
 _BATCH = msgspec.json.Decoder(BatchRequest)
-_OBJECT = msgspec.json.Decoder(dict[str, Any])
+_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 _PREFETCH = msgspec.json.Decoder(PrefetchRequest)
 _CHANNEL = msgspec.json.Decoder(ChannelRequest)
@@ -138,7 +138,11 @@ def check_depth(document: bytes, limit: int) -> None:
         FieldFault: It does.
     """
     if depth_of(document, limit) > limit:
-        raise field_fault("", "too_deep", limit=limit)
+        raise _too_deep(limit)
+
+
+def _too_deep(limit: int) -> FieldFault:
+    return field_fault("", "too_deep", limit=limit)
 
 
 def decode_task(body: bytes, *, depth_limit: int) -> TaskRequest:
@@ -147,8 +151,13 @@ def decode_task(body: bytes, *, depth_limit: int) -> TaskRequest:
     Raises:
         MalformedJson, InvalidRequest: The body is no such request.
     """
-    check_depth(body, depth_limit + 1)
-    return decode_body(_TASK.decode, body)
+    limit = depth_limit + 1
+    if depth_of(body, limit) > limit:
+        raise _too_deep(limit)
+    try:
+        return _decode_task(body)
+    except _UNREADABLE as error:
+        raise read_fault(error, _KNOWN) from error
 
 
 def decode_tasks(body: bytes, *, depth_limit: int) -> list[BatchTask]:
@@ -203,7 +212,10 @@ def decode_parameters(document: bytes, *, at: str) -> dict[str, Any]:
     Raises:
         MalformedJson, InvalidRequest: They are not.
     """
-    return decode_body(_OBJECT.decode, document, at=at)
+    try:
+        return _decode_object(document)
+    except _UNREADABLE as error:
+        raise read_fault(error, _KNOWN, at=at) from error
 
 
 def is_array(body: bytes) -> bool:

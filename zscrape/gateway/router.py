@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeGuard
 
 import msgspec
 import zmq
@@ -62,6 +62,8 @@ _BIND_AGAIN_S = 0.02
 # own would cost a gateway of a thousand idle workers a wake-up for every beat.
 _REST_S = 0.01
 
+# What somebody says of who it is.
+_INTRODUCTIONS: Final = (wire.Hello, wire.Join)
 # Effects that are not facts: what the shell itself is to do.
 _DEEDS: Final = frozenset({Send, GiveScript, Question})
 
@@ -468,18 +470,31 @@ class Router:
         except WireError as error:
             self._garbage(peer, error.reason)
             return
+        # Nearly always somebody who has joined, and says nothing of who that is.
+        is_stranger = passage.is_closed or not passage.worker_id
+        if (is_stranger or isinstance(message, _INTRODUCTIONS)) and not self._is_passed_on(
+            message, peer, passage
+        ):
+            return
+        effects = self._dispatcher.receive(peer, message, now=time.monotonic())
+        if effects:  # most beats change nothing
+            self._perform(effects)
+
+    def _is_passed_on(
+        self, message: wire.Spoken, peer: bytes, passage: Passage
+    ) -> TypeGuard[wire.WorkerMessage]:
+        """Refuse what a connection may not say; True iff this is for the dispatcher."""
         reason = self._gatekeeper.refusal(passage, message)
         if reason:
             self._on_effect(Ignored(peer, type(message).__name__, reason))
             self._send(peer, wire.encode(wire.Reject(reason)))
             if passage.is_closed:
                 self._sever_soon(passage)
-        elif isinstance(message, wire.Join):
+            return False
+        if isinstance(message, wire.Join):
             self._join(peer, passage, message)
-        else:
-            effects = self._dispatcher.receive(peer, message, now=time.monotonic())
-            if effects:  # most beats change nothing
-                self._perform(effects)
+            return False
+        return True
 
     def _admits(self, key: bytes) -> str:
         """Return the user id of a key; whoever comes in does not wait for the socket's rest."""

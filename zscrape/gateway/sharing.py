@@ -17,9 +17,9 @@ from zscrape.core.bucket import Buckets
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.errors import StorageError
 from zscrape.gateway.deliveries import Deliveries
+from zscrape.gateway.ends import TaskEnds
 from zscrape.gateway.events import EventHub
 from zscrape.gateway.largefiles import far_of
-from zscrape.gateway.ledger import EndListener
 from zscrape.gateway.router import Router
 from zscrape.gateway.tasks import TaskService
 from zscrape.log import get_logger
@@ -191,7 +191,7 @@ async def join(
     hub: EventHub,
     identity: Identity,
     parts: contextlib.AsyncExitStack,
-    ends: list[EndListener],
+    ends: TaskEnds,
 ) -> None:
     """Take up what is this gateway's own, and from now on what others leave behind.
 
@@ -222,7 +222,7 @@ async def join(
     )
     service.elsewhere = others
     service.enter_by(locks)
-    ends.append(lambda row: locks.look())
+    ends.of_all.append(lambda row: locks.look())
     locks.on_freed, locks.ask_cancel = others.tell_freed, others.ask_cancel
     shared.on_written += [others.tell, lambda task_ids: locks.look()]
     router.fence = owning.fence

@@ -128,12 +128,16 @@ def shielded(send: Send, scope: Scope, headers: dict[bytes, bytes], policy: Shie
 
 
 def shielded_json_head(
-    told: RawHeaders, scope: Scope, headers: dict[bytes, bytes], policy: ShieldPolicy
+    request_id: str,
+    told: RawHeaders,
+    scope: Scope,
+    headers: dict[bytes, bytes],
+    policy: ShieldPolicy,
 ) -> bytes:
-    """Return as lines the headers of an answer in JSON: these, none standing, and every one's."""
+    """Return as lines the headers of an answer in JSON: its id, these, and every one's."""
+    lines = b"%bx-request-id: %b\r\n" % (_JSON_LINES, request_id.encode())
     if RATE in scope or policy.origins:
         told = told + _of_call(scope, headers, policy)
-    lines = _JSON_LINES
     for each in told:
         lines += b"%b: %b\r\n" % each
     return lines

@@ -42,10 +42,10 @@ from zscrape.gateway.ledger import (
 )
 from zscrape.gateway.recovery import Recovered, Restorer, recover
 from zscrape.gateway.taskrouter import TaskRouter
-from zscrape.model import HeartbeatPolicy, RunSpec, TaskId, TaskState
+from zscrape.model import FINAL_STATES, HeartbeatPolicy, RunSpec, TaskId, TaskState
 from zscrape.scripts.catalogue import Catalogue
 from zscrape.store.sql import SqlTaskStore
-from zscrape.store.tasks import TaskRow, TaskStore
+from zscrape.store.tasks import DURABLE_ORIGINS, TaskRow, TaskStore
 
 __all__ = ["Origin", "Prepared", "TaskPolicy", "TaskRouter", "TaskService"]
 
@@ -216,7 +216,7 @@ class TaskService:
     def fence(self, task_id: TaskId) -> asyncio.Future[None] | None:
         """Return what must be done before an attempt of this task may be sent."""
         row = self._ledger.get(task_id)
-        if row is None or not row.is_durable:
+        if row is None or row.origin not in DURABLE_ORIGINS:
             return None
         return self._store.kept(task_id, is_urgent=True)
 
@@ -241,7 +241,7 @@ class TaskService:
         self.elsewhere.follow(row)
         ends = self._hub.ends
         ends.listen(row.id, listener)
-        if row.status.is_final:
+        if row.status in FINAL_STATES:
             ends.ring(row.id)
 
     def leave_end(self, row: TaskRow) -> None:

@@ -21,6 +21,7 @@ from zscrape.scripts.checksums import require_checksums
 from zscrape.scripts.digest import MANIFEST_FILE, ScriptFile, tree_digest
 from zscrape.scripts.manifest import STANDARD, Manifest, ManifestDefaults, parse_manifest, run_spec
 from zscrape.scripts.problems import Problem, pointer_to, problem
+from zscrape.scripts.quickcheck import QuickCheck, quick_check, say_no
 from zscrape.scripts.requirements import read_requirements
 from zscrape.scripts.schema import ANY_PARAMETERS, Validator
 from zscrape.scripts.signature import DEFAULT_FUNCTION, Signature, read_signature
@@ -36,6 +37,7 @@ class Script(Struct, frozen=True, eq=False):
     manifest: Manifest
     schema: dict[str, Any]
     validator: Validator
+    is_plainly_good: QuickCheck  # says yes only to parameters without a fault
     run: RunSpec
     requires: frozenset[str]  # worker tags, `program:NAME` for programs
     prefers: frozenset[str]
@@ -122,6 +124,7 @@ def build_script(
         manifest=manifest,
         schema=schema,
         validator=Validator(schema),
+        is_plainly_good=quick_check(schema) or say_no,
         run=run_spec(manifest, pin, needs.lines, needs.python),
         requires=manifest.required_tags,
         prefers=frozenset(manifest.prefers),

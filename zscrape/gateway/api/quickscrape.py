@@ -13,7 +13,8 @@ from functools import partial
 from types import coroutine
 from typing import Any, Final, TypeAlias
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from msgspec import field
+from starlette.types import Receive, Scope, Send
 
 from zscrape.gateway.api.exchange import (
     ClientGone,
@@ -22,7 +23,7 @@ from zscrape.gateway.api.exchange import (
     to_client,
 )
 from zscrape.gateway.api.scrape import CallHead, ScrapeCall
-from zscrape.gateway.quick import Begin, WholeCall
+from zscrape.gateway.quick import Begin, Connection
 from zscrape.gateway.shield import check_host, is_ours, shielded, shielded_json_head
 from zscrape.gateway.state import GatewayState
 from zscrape.store.tasks import TaskRow
@@ -54,75 +55,74 @@ class QuickScrape:
         """Return what takes the calls with this head."""
         state, head = self._state, CallHead.of(self._state, scope)
         is_host_ours = is_ours(head.headers, state.policy.shield)
-        return lambda call: _QuickCall(state, head, call).begin(is_host_ours)
+
+        def begin(connection: Connection, body: bytes) -> None:
+            _QuickCall(state, head, connection=connection).begin(body, is_host_ours)
+
+        return begin
 
 
-class _QuickCall(ScrapeCall):
-    __slots__ = ("_call", "_marks", "_row")
+class _QuickCall(ScrapeCall, kw_only=True, eq=False):
+    connection: Connection
+    marks: Scope = field(default_factory=dict)  # what its scope would hold beside the head
+    row: TaskRow | None = None  # iff its end is waited for
 
-    def __init__(self, state: GatewayState, head: CallHead, call: WholeCall) -> None:
-        super().__init__(state, head)
-        self._call = call
-        self._marks: Scope = {}  # what its scope would hold beside the head
-        self._row: TaskRow | None = None  # iff its end is waited for
-
-    def begin(self, is_host_ours: bool) -> None:
-        state, call = self._state, self._call
+    def begin(self, body: bytes, is_host_ours: bool) -> None:
+        policy = self.state.policy
         try:
             if not is_host_ours:
-                check_host(self._head.headers, state.policy.shield)
-            self.enter(self._marks)
-            body = call.take_body()
-            check_length(len(body), state.policy)
+                check_host(self.head.headers, policy.shield)
+            self.enter(self.marks)
+            check_length(len(body), policy)
             accepting = self.accept(body)
             awaited = accepting.send(None)
         except StopIteration as done:
-            self._accepted(done.value)
+            self.wait(done.value)
         except Exception as error:  # noqa: BLE001 - told to the client, ours to the log too
-            call.go_on(self._as_usual(partial(_raise, error)))
+            self.go_on(partial(_raise, error))
         else:
-            call.go_on(self._as_usual(partial(_finish, accepting, awaited)))
+            self.go_on(partial(_finish, accepting, awaited))
 
-    def _accepted(self, row: TaskRow) -> None:
+    def wait(self, row: TaskRow) -> None:
         """Wait for the task's end; an earlier one that serves is told the usual way."""
         if row.id != self.request_id:
-            self._call.go_on(self._as_usual(partial(_give, row)))
+            self.go_on(partial(_give, row))
             return
-        self._row = row
-        self._call.on_gone = self._gone
-        self._state.service.listen_end(row, self._ended)
+        self.row = row
+        self.connection.on_gone = self.leave
+        self.state.service.listen_end(row, self.end)
 
-    def _gone(self) -> None:
+    def leave(self) -> None:
         """Nobody waits any more: the task goes on."""
-        row, self._row = self._row, None
+        row, self.row = self.row, None
         if row is not None:
-            self._state.service.leave_end(row)
+            self.state.service.leave_end(row)
 
-    def _ended(self) -> None:
-        row, self._row = self._row, None
+    def end(self) -> None:
+        """Tell the task's end."""
+        row, self.row = self.row, None
         if row is None:
             return
-        self._state.service.elsewhere.leave(row)  # the bell has let go of it by itself
-        told: RawHeaders = [(b"x-request-id", row.id.encode())]
+        self.state.service.elsewhere.leave(row)  # the bell has let go of it by itself
+        told: RawHeaders = []
         try:
             status, body = self.whole(row, told)
-            shield = self._state.policy.shield
-            head = shielded_json_head(told, self._marks, self._head.headers, shield)
-            self._call.answer(status, head, body)
+            shield = self.state.policy.shield
+            head = shielded_json_head(row.id, told, self.marks, self.head.headers, shield)
+            self.connection.answer(status, head, body)
         except Exception as error:  # noqa: BLE001 - told to the client, ours to the log too
-            self._call.go_on(self._as_usual(partial(_raise, error)))
+            self.go_on(partial(_raise, error))
 
-    def _as_usual(self, accepting: Callable[[], Awaitable[TaskRow]]) -> ASGIApp:
-        """Return what goes on with the call on its usual way."""
+    def go_on(self, accepting: Callable[[], Awaitable[TaskRow]]) -> None:
+        """Go on with the call on its usual way."""
 
         async def go_on(scope: Scope, receive: Receive, send: Send) -> None:
-            scope.update(self._marks)
-            headers, shield = self._head.headers, self._state.policy.shield
+            scope.update(self.marks)
             with contextlib.suppress(ClientGone):
-                told = shielded(to_client(send), scope, headers, shield)
+                told = shielded(to_client(send), scope, self.head.headers, self.state.policy.shield)
                 await self.conclude(accepting(), receive, told)
 
-        return go_on
+        self.connection.pass_on(go_on)
 
 
 async def _raise(error: Exception) -> TaskRow:

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Awaitable, Mapping
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 from starlette.types import Receive, Scope, Send
 
 from zscrape.errors import RefusedError, ScriptError, ZscrapeError
@@ -108,32 +108,20 @@ class CallHead(Struct, frozen=True, eq=False):
         )
 
 
-class ScrapeCall:
+class ScrapeCall(Struct, eq=False):
     """One call of `POST /scrape`: let in by `enter`, made a task by `accept`, then answered.
 
     All that is decided of a call is decided here, whichever way it has come (see `quickscrape`).
     """
 
-    __slots__ = (
-        "_head",
-        "_is_cancelling",
-        "_is_started",
-        "_reused",
-        "_script_name",
-        "_state",
-        "client",
-        "request_id",
-    )
-
-    def __init__(self, state: GatewayState, head: CallHead) -> None:
-        self._state = state
-        self._head = head
-        self.client: Client | None = None
-        self._script_name: str | None = None
-        self._is_started = False
-        self._reused: ReusedView | None = None  # iff an earlier task serves
-        self._is_cancelling = False  # its task ends when its client goes
-        self.request_id = new_task_id()
+    state: GatewayState
+    head: CallHead
+    request_id: str = field(default_factory=new_task_id)
+    client: Client | None = None
+    script_name: str | None = None
+    is_started: bool = False  # a part of the answer has left
+    reused: ReusedView | None = None  # iff an earlier task serves
+    is_cancelling: bool = False  # its task ends when its client goes
 
     def enter(self, scope: Scope) -> None:
         """Look at who calls, before anything of the body is read; `scope` takes what is found.
@@ -141,14 +129,14 @@ class ScrapeCall:
         Raises:
             ZscrapeError: The call is refused.
         """
-        state, head = self._state, self._head
+        state, head = self.state, self.head
         client = self.client = state.access.authenticate(
             head.headers, head.peer, method="POST", presented=head.presented
         )
         check_rate(scope, state, client)
         client.check_scopes(("run",))
         if head.query:
-            self._is_cancelling = is_cancelling_query(head.query)
+            self.is_cancelling = is_cancelling_query(head.query)
 
     async def accept(self, body: bytes) -> TaskRow:
         """Make a task of a call that has been let in.
@@ -156,12 +144,13 @@ class ScrapeCall:
         Raises:
             ZscrapeError: The call is refused.
         """
-        state, head, client = self._state, self._head, self.client
+        state, head, client = self.state, self.head, self.client
         if client is None:
             raise Unauthorized
         request = decode_task(body, depth_limit=state.policy.depth_limit)
-        self._script_name = request.script_name
-        request = client.narrowed(request)
+        self.script_name = request.script_name
+        if client.scripts or client.groups:
+            request = client.narrowed(request)
         headers = head.headers
         idempotency = idempotency_of(headers, body) if _KEY_NAME in headers else None
         service = state.service
@@ -183,12 +172,12 @@ class ScrapeCall:
             return await self._failed(request, error, client.id, idempotency)
         row = await service.accept(prepared, idempotency)
         if row is not prepared.row:
-            self._reused = service.reused(prepared, row)
+            self.reused = service.reused(prepared, row)
         return row
 
     def is_allowed(self) -> bool:
         """True iff who calls may still do so."""
-        return self.client is not None and self._state.access.is_current(self.client)
+        return self.client is not None and self.state.access.is_current(self.client)
 
     async def _failed(
         self,
@@ -200,7 +189,7 @@ class ScrapeCall:
         """A script that cannot be resolved is a task that has failed, and is kept as one."""
         if is_request_fault(error):
             raise error
-        return await self._state.service.fail(
+        return await self.state.service.fail(
             request, error, task_id=self.request_id, client=client, idempotency=idempotency
         )
 
@@ -214,16 +203,16 @@ class ScrapeCall:
         except ZscrapeError as error:
             await self.refuse(error, send)
         except Exception as error:  # noqa: BLE001 - the edge: told to the log and the client
-            self._state.report("request_failed", self.request_id, error)
+            self.state.report("request_failed", self.request_id, error)
             await self.refuse(ZscrapeError(), send)
 
     async def answer(self, row: TaskRow, receive: Receive, send: Send) -> None:
         """Answer with the task's end, or as it goes on."""
-        with ending_with_client(self._state, row, is_asked=self._is_cancelling):
+        with ending_with_client(self.state, row, is_asked=self.is_cancelling):
             await self._answer(row, receive, send)
 
     async def _answer(self, row: TaskRow, receive: Receive, send: Send) -> None:
-        headers = self._head.headers
+        headers = self.head.headers
         self.request_id = row.id
         told: RawHeaders = [(b"x-request-id", row.id.encode())]
         accepted = headers.get(b"accept", b"")
@@ -235,15 +224,15 @@ class ScrapeCall:
             await self._items(row, receive, send, told)
             return
         if row.status.is_final:
-            await self._state.service.settled(row)
+            await self.state.service.settled(row)
         else:
-            wait_s = preferred_wait(headers, self._state.policy.max_wait_s)
-            await wait_for_end(self._state, row, receive, wait_s)
+            wait_s = preferred_wait(headers, self.state.policy.max_wait_s)
+            await wait_for_end(self.state, row, receive, wait_s)
         await self._finish(row, send, told)
 
     async def _finish(self, row: TaskRow, send: Send, told: RawHeaders) -> None:
         status, body = self.whole(row, told)
-        self._is_started = True
+        self.is_started = True
         await send_whole(send, status, body, JSON_TYPE, told)
 
     def whole(self, row: TaskRow, told: RawHeaders) -> tuple[int, bytes]:
@@ -252,50 +241,57 @@ class ScrapeCall:
         Raises:
             Draining: The gateway ends before the task does.
         """
-        state = self._state
+        state = self.state
         if state.hub.is_closed and not row.status.is_final:
             raise Draining
         status = envelope_status(row)
-        if status == 202:
-            told.append((b"location", b"/v1/tasks/" + row.id.encode()))
-            told.append((b"preference-applied", b"wait"))
-        elif status in _COMES_AGAIN:
-            told.append((b"retry-after", b"%d" % RefusedError.retry_after_s))
-        view = envelope(row, self._head.lang, inline_limit_bytes=state.policy.inline_limit_bytes)
-        if self._reused is not None:
-            view.reused = self._reused
-            told.append((b"age", b"%d" % self._reused.age))  # RFC 9111, 5.1
+        if status != 200:
+            told += _headers_of(status, row)
+        view = envelope(row, self.head.lang, inline_limit_bytes=state.policy.inline_limit_bytes)
+        if self.reused is not None:
+            view.reused = self.reused
+            told.append((b"age", b"%d" % self.reused.age))  # RFC 9111, 5.1
         return status, encode(view)
 
     async def _follow(self, row: TaskRow, receive: Receive, send: Send, told: RawHeaders) -> None:
-        lang = self._head.lang
-        self._is_started = True
-        await follow(self._state, row, EVENTS, receive, send, headers=told, lang=lang)
+        lang = self.head.lang
+        self.is_started = True
+        await follow(self.state, row, EVENTS, receive, send, headers=told, lang=lang)
         self._left(row)
 
     async def _items(self, row: TaskRow, receive: Receive, send: Send, told: RawHeaders) -> None:
         """Stream items; what fails before its first item is told by an envelope and a status."""
-        state = self._state
+        state = self.state
         await wait_for_item(state, row, receive)
         if row.item_count == 0 and row.status is not TaskState.COMPLETED:
             await self._finish(row, send, told)
             return
-        self._is_started = True
-        await follow(state, row, ITEMS, receive, send, headers=told, lang=self._head.lang)
+        self.is_started = True
+        await follow(state, row, ITEMS, receive, send, headers=told, lang=self.head.lang)
         self._left(row)
 
     def _left(self, row: TaskRow) -> None:
         """A stream is over: before the task's end only since its reader has gone or stalled."""
-        if self._is_cancelling:
-            end_if_left(self._state, row)
+        if self.is_cancelling:
+            end_if_left(self.state, row)
 
     async def refuse(self, error: ZscrapeError, send: Send) -> None:
         """Answer with the envelope of a request that became no task."""
-        if self._is_started:
+        if self.is_started:
             raise error  # half an answer has left: only the connection's end can tell
-        body = refusal_envelope(self.request_id, error, self._head.lang, self._script_name)
+        body = refusal_envelope(self.request_id, error, self.head.lang, self.script_name)
         told = [(b"x-request-id", self.request_id.encode()), *refusal_headers(error)]
         await send_whole(send, error.http_status, body, JSON_TYPE, told)
+
+
+def _headers_of(status: int, row: TaskRow) -> RawHeaders:
+    """Return what an answer that is not just there says of another one."""
+    if status == 202:
+        location = b"/v1/tasks/" + row.id.encode()
+        return [(b"location", location), (b"preference-applied", b"wait")]
+    if status in _COMES_AGAIN:
+        return [(b"retry-after", b"%d" % RefusedError.retry_after_s)]
+    return []
 
 
 def idempotency_of(headers: Mapping[bytes, bytes], body: bytes) -> Idempotency | None:
