@@ -16,7 +16,7 @@ from zscrape.model import Outcome, OutcomeCode, Pin, RunSpec, TaskSpec, TaskStat
 from zscrape.store import behind, live
 from zscrape.store.database import Database, connect
 from zscrape.store.sql import SqlPolicy, SqlTaskStore
-from zscrape.store.tasks import KeyTaken, TaskQuery, TaskRow
+from zscrape.store.tasks import KeyTaken, StateChange, TaskQuery, TaskRow
 
 
 class Open:
@@ -61,7 +61,7 @@ def end(store: SqlTaskStore, row: TaskRow) -> None:
     row.status = TaskState.COMPLETED
     row.finished_at = row.created_at + 1
     row.outcome = Outcome(code=OutcomeCode.OK, data=b"1")
-    store.note(row, 1.0, (1, b"{}"))
+    store.note(row, 1.0, StateChange(row.id, row.status, 1))
 
 
 async def test_a_durable_task_is_on_the_disk_when_it_is_added(opened: Open, path: Path) -> None:
@@ -83,7 +83,7 @@ async def test_a_short_call_costs_one_row(opened: Open, path: Path) -> None:
     row = task(1, origin="scrape")
     await opened.store.add(row)
     for _ in range(3):
-        opened.store.note(row, 1.0, (1, b'{"status":"running"}'))
+        opened.store.note(row, 1.0, StateChange(row.id, TaskState.RUNNING, 1))
     end(opened.store, row)
 
     waiting = opened.store.kept("t1")
@@ -112,7 +112,7 @@ async def test_a_task_that_goes_on_is_not_written_with_every_other(
     await opened.store.add_many([(row, None) for row in (going_on, waited_for, over)])
     for row in (going_on, waited_for):
         row.status = TaskState.RUNNING
-        opened.store.note(row, 1.0, (1, b"{}"))
+        opened.store.note(row, 1.0, StateChange(row.id, row.status, 1))
     end(opened.store, over)
 
     waiting = opened.store.kept("t2", is_urgent=True)
@@ -156,13 +156,13 @@ async def test_that_a_kept_task_is_queued_costs_no_row_of_its_own(opened: Open, 
     row = task(1)
     await opened.store.add(row)
     row.status = TaskState.QUEUED
-    opened.store.note(row, 1.0, (0, b'{"status":"queued"}'))
+    opened.store.note(row, 1.0, StateChange(row.id, TaskState.QUEUED, 0))
 
     waiting = opened.store.kept("t1")
 
     assert waiting is None
     row.status = TaskState.ASSIGNED
-    opened.store.note(row, 2.0, (1, b'{"status":"assigned"}'))
+    opened.store.note(row, 2.0, StateChange(row.id, TaskState.ASSIGNED, 1))
     waiting = opened.store.kept("t1", is_urgent=True)
     assert waiting is not None
     await waiting
@@ -214,7 +214,8 @@ async def test_an_outcome_waits_for_the_disk(opened: Open, path: Path) -> None:
     assert not was_done
     assert page.rows == [row]
     assert on_disk(path, "SELECT status FROM tasks") == [("completed",)]
-    assert [each.body for each in await opened.store.entries("t1", limit=9)] == [b"1", b"{}"]
+    entries = await opened.store.entries("t1", limit=9)
+    assert [(each.kind, each.number) for each in entries] == [("log", 1), ("state", 2)]
 
 
 async def test_who_asks_with_the_same_key_waits_for_the_commit(opened: Open) -> None:
@@ -329,7 +330,7 @@ async def test_sweep(path: Path) -> None:
 
     assert await store.get("t0") is None
     assert await store.entries("t0", limit=9) == []
-    assert [each.body for each in await store.entries("t1", limit=9)] == [b"2", b"{}"]
+    assert [each.kind for each in await store.entries("t1", limit=9)] == ["log", "state"]
     assert await store.items("t2") == [b"1"]
     assert await store.get("t9") is not None
     await store.close()
@@ -380,14 +381,14 @@ async def test_what_was_written_is_read_by_the_next(path: Path) -> None:
 async def test_who_hears_of_kept_tasks_hears_how_far(opened: Open, path: Path) -> None:
     """A task is told as kept as far as its log is on the disk, also while it goes on."""
     heard: list[list[tuple[str, int]]] = []
-    opened.store.hear_kept(lambda kept: heard.append([*kept]))
+    opened.store.hear_kept(lambda kept: heard.append([(row.id, last) for row, last in kept]))
     over, going_on = task(1, origin="scrape"), task(2, origin="scrape")
     await opened.store.add_many([(over, None), (going_on, None)])
     end(opened.store, over)
     waiting = opened.store.kept("t1", is_urgent=True)
     opened.store._flush()
     going_on.status = TaskState.RUNNING
-    opened.store.note(going_on, 1.0, (1, b"{}"))
+    opened.store.note(going_on, 1.0, StateChange(going_on.id, going_on.status, 1))
     assert waiting is not None
     await waiting
     first = [*heard]

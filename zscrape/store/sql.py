@@ -55,7 +55,7 @@ class SqlTaskStore(SqlTaskReads):
         *,
         on_fault: FaultListener = lambda error: None,
         owner: str | None = None,
-        on_written: WrittenListener = lambda task_ids: None,
+        on_written: WrittenListener | None = None,
         far: Far | None = None,
     ) -> None:
         super().__init__(database, on_fault=on_fault, owner=owner, on_written=on_written, far=far)
@@ -75,7 +75,7 @@ class SqlTaskStore(SqlTaskReads):
         if row.idempotency_key and (row.client, row.idempotency_key) in self._keys:
             raise KeyTaken
         task = self._begin(row, spec)
-        if self._is_promised(task):
+        if (row.is_durable or row.idempotency_key) and self._is_promised(task):
             await self._keep_promises([task])
 
     async def add_many(self, tasks: Sequence[tuple[TaskRow, TaskSpec | None]]) -> None:
@@ -143,7 +143,9 @@ class SqlTaskStore(SqlTaskReads):
         task = self._live.get(row.id)
         if task is None:
             return
-        task.note(at, changes, self._policy.task_bytes)
+        number = row.last_number
+        row.last_number = number + len(changes)
+        task.noted.append((number + 1, at, changes))
         outcome = row.outcome
         if outcome is not None and outcome.code is OutcomeCode.OK:
             self._answered[row.id] = task
@@ -283,6 +285,8 @@ class SqlTaskStore(SqlTaskReads):
                     waiter.set_exception(error)
                     waiter.exception()  # not everybody who waits asks for it
         self._discarded.clear()
+        self._gathered.clear()
+        self._moved.clear()
 
     async def _chunk_facts(self, loaded: Loaded) -> ChunkFacts:
         return await self._database.read(partial(queries.chunk_facts, task_id=loaded.row.id))

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
+import msgspec
 from msgspec import Struct
 
 from zscrape.model import (
@@ -27,8 +28,6 @@ from zscrape.store.blobs import Blob
 
 # What an attempt says; an entry of a task's log is one of these, or a `state`.
 SaidKind: TypeAlias = Literal["log", "progress", "item", "artifact"]
-# Of a task's state, for its log: the attempt, and one JSON document.
-StateChange: TypeAlias = tuple[int, bytes]
 # Calls that answer before the task has ended: 202 promises that it will.
 DURABLE_ORIGINS: Final = frozenset({"task", "batch", "retry", "schedule"})
 
@@ -41,6 +40,26 @@ class LogEntry(Struct, frozen=True, array_like=True, gc=False):
     attempt: int
     at: float  # Unix time, for people
     body: bytes  # one JSON document, UTF-8
+
+
+class StateChange(Struct, frozen=True, omit_defaults=True, gc=False):
+    """What a task's log tells of its state: the document of a `state` entry."""
+
+    request_id: TaskId
+    status: TaskState
+    attempt: int
+    worker_id: WorkerId | None = None
+    code: str | None = None
+    delay_s: float = 0.0
+    handoff: str = ""  # the question to a person that it waits for
+
+
+def state_entry(number: int, at: float, change: StateChange) -> LogEntry:
+    """Return the entry of a change of state."""
+    return LogEntry(number, "state", change.attempt, at, _DOCUMENT(change))
+
+
+_DOCUMENT: Final = msgspec.json.Encoder().encode
 
 
 class ArtifactRow(Struct, frozen=True, gc=False):
@@ -193,7 +212,7 @@ class KeyTaken(Exception):
 
 
 # Hears of tasks, each with the number of the last entry of its log that is safe.
-KeptListener: TypeAlias = Callable[[Sequence[tuple[TaskId, int]]], None]
+KeptListener: TypeAlias = Callable[[Sequence[tuple[TaskRow, int]]], None]
 
 
 class TaskStore(Protocol):
