@@ -130,9 +130,13 @@ class Lives:
             self.pool.weigh_slots(chosen)
 
     def _check_client(self, spec: TaskSpec) -> None:
-        own, count = spec.client_limit_count, self._policy.client_limit_count
-        limit_count = count if own is None else min(own, count)
-        known = self.client_counts.get(spec.client, 0) + self.elsewhere.get(spec.client, 0)
+        client, own = spec.client, spec.client_limit_count
+        limit_count = self._policy.client_limit_count
+        if own is not None:
+            limit_count = min(own, limit_count)
+        known = self.client_counts.get(client, 0)
+        if self.elsewhere:
+            known += self.elsewhere.get(client, 0)
         if known >= limit_count:
             raise ClientQueueFull(limit_count=limit_count, is_of_key=limit_count == own)
 
@@ -464,8 +468,9 @@ class Lives:
         self.deadlines.clear(task)
         task.demand.task_count -= 1
         counts = self.client_counts
-        if counts[client] > 1:
-            counts[client] -= 1
+        left_count = counts[client] - 1
+        if left_count:
+            counts[client] = left_count
         else:
             del counts[client]
         has_begun = outcome.run_s > 0.0 and not task.is_started

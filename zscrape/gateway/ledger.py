@@ -28,6 +28,7 @@ from zscrape.gateway.events import EventHub
 from zscrape.model import (
     IN_FLIGHT_STATES,
     Attempt,
+    Outcome,
     OutcomeCode,
     Record,
     SavedFile,
@@ -160,14 +161,11 @@ class Ledger:
 
     def close(self, task_id: TaskId) -> TaskRow | None:
         """Let go of a task that has ended or was not accepted; None when it is not known."""
-        row = self._live.pop(task_id, None)
-        if self._distrusted:
+        if self._distrusted or self._orphans or self._staying:
             self._distrusted.discard(task_id)
-        if self._orphans:
             self._orphans.discard(task_id)
-        if self._staying:
             self._left(task_id)
-        return row
+        return self._live.pop(task_id, None)
 
     def close_all(self) -> None:
         """Let go of every task: another gateway has them."""
@@ -359,16 +357,15 @@ class Ledger:
                 row.artifacts = _with_artifact(row.artifacts, saved, number)
 
     def _finished(self, fact: TaskFinished) -> None:
-        row = self._live.get(fact.task_id)
+        task_id, attempt, outcome = fact.task_id, fact.attempt, fact.outcome
+        row = self._live.get(task_id)
         if row is None:
             return
-        if fact.outcome.code is OutcomeCode.WORKER_LOST and row.id in self._orphans:
+        if outcome.code is OutcomeCode.WORKER_LOST and task_id in self._orphans:
             self.abandon(row)
             return
-        outcome = fact.outcome if fact.outcome.data is None else trusted(fact.outcome)
-        if outcome is not fact.outcome:
-            self._distrust(row, "data", str(outcome.fields["reason"]))
-        task_id, attempt = row.id, fact.attempt
+        if outcome.data is not None:
+            outcome = self._trusted(row, outcome)
         self.close(task_id)
         has_begun = fact.has_begun and row.status not in _BEGUN
         if row.handoff or row.next_retry_at is not None:
@@ -382,8 +379,9 @@ class Ledger:
             row.last_error, row.last_error_message = outcome.code.value, ""  # `error` has it all
             row.dropped_reason, row.is_dead_letter = fact.dropped_reason, True
         row.attempts = attempt
-        if fact.worker_id is not None:
-            row.worker_id = fact.worker_id
+        worker_id = fact.worker_id
+        if worker_id is not None:
+            row.worker_id = worker_id
             if outcome.item_count and not row.dropped_count:
                 row.item_count = outcome.item_count
         # Who waits for the answer has it before it is written down that it was given.
@@ -391,9 +389,10 @@ class Ledger:
         try:
             self._on_end(row)
         finally:  # what was answered is kept, whatever that has come to
-            over = StateChange(task_id, row.status, attempt, row.worker_id, outcome.code)
+            worker_id = row.worker_id
+            over = StateChange(task_id, row.status, attempt, worker_id, outcome.code)
             if has_begun:
-                begun = StateChange(task_id, TaskState.RUNNING, attempt, row.worker_id)
+                begun = StateChange(task_id, TaskState.RUNNING, attempt, worker_id)
                 self._store.note(row, now, begun, over)
             else:
                 self._store.note(row, now, over)
@@ -428,6 +427,13 @@ class Ledger:
         if left:
             self._unsafe[task_id] = left
         return [attempt for attempt, number in waiting if number <= last_number]
+
+    def _trusted(self, row: TaskRow, outcome: Outcome) -> Outcome:
+        """Return the outcome, or what takes its place when its data is not JSON."""
+        told = trusted(outcome)
+        if told is not outcome:
+            self._distrust(row, "data", str(told.fields["reason"]))
+        return told
 
     def _distrust(self, row: TaskRow, kind: str, fault: str) -> None:
         if row.id not in self._distrusted:

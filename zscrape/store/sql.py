@@ -149,8 +149,9 @@ class SqlTaskStore(SqlTaskReads):
         outcome = row.outcome
         if outcome is not None and outcome.code is OutcomeCode.OK:
             self._answered[row.id] = task
-        is_touched = task.is_dirty and self._timer is not None
-        if not is_touched and (self._owner is not None or not task.says_nothing_new):
+        if task.is_dirty and self._timer is not None:  # nearly always
+            return
+        if self._owner is not None or not task.says_nothing_new:
             self._touch(task)
 
     # ---- tasks that have ended -------------------------------------------------------
