@@ -23,12 +23,11 @@ from zscrape.core.effects import (
     TaskRecords,
     TaskStarted,
 )
-from zscrape.gateway.distrust import json_fault, trusted
+from zscrape.gateway.distrust import invalid, json_fault
 from zscrape.gateway.events import EventHub
 from zscrape.model import (
     IN_FLIGHT_STATES,
     Attempt,
-    Outcome,
     OutcomeCode,
     Record,
     SavedFile,
@@ -364,8 +363,10 @@ class Ledger:
         if outcome.code is OutcomeCode.WORKER_LOST and task_id in self._orphans:
             self.abandon(row)
             return
-        if outcome.data is not None:
-            outcome = self._trusted(row, outcome)
+        fault = "" if outcome.data is None else json_fault(outcome.data)
+        if fault:
+            outcome = invalid(outcome, fault)
+            self._distrust(row, "data", str(outcome.fields["reason"]))
         self.close(task_id)
         has_begun = fact.has_begun and row.status not in _BEGUN
         if row.handoff or row.next_retry_at is not None:
@@ -427,13 +428,6 @@ class Ledger:
         if left:
             self._unsafe[task_id] = left
         return [attempt for attempt, number in waiting if number <= last_number]
-
-    def _trusted(self, row: TaskRow, outcome: Outcome) -> Outcome:
-        """Return the outcome, or what takes its place when its data is not JSON."""
-        told = trusted(outcome)
-        if told is not outcome:
-            self._distrust(row, "data", str(told.fields["reason"]))
-        return told
 
     def _distrust(self, row: TaskRow, kind: str, fault: str) -> None:
         if row.id not in self._distrusted:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from itertools import count, repeat
 from typing import Any, Final
 from zlib import crc32
 
@@ -22,7 +21,7 @@ from zscrape.store.records import (
     result_key,
     sought_by,
 )
-from zscrape.store.tasks import LogEntry, SaidKind, StateChange, TaskRow, state_entry
+from zscrape.store.tasks import LogEntry, SaidKind, StateChange, TaskRow, state_entries
 
 # What an entry weighs beyond its body.
 _ENTRY_OVERHEAD_BYTES: Final = 200
@@ -45,18 +44,14 @@ class Written(Struct, eq=False):
     last_number: int  # of the log
     freed_attempt: int
     is_slim: bool = False  # nothing has changed that tasks are looked for by
-    # What does not go into the task's row: of most there is nothing.
+    is_plain: bool = True  # its row is all that is to be written
+    # What does not go into the row: of most there is nothing.
     chunks: Sequence[tuple[Any, ...]] = ()
     data: bytes | None = None  # its answer, if that is large and to be written now
     tail_count: int = 0  # entries of the tail that go into chunks
     has_result: bool = False
     part: FarPart | None = None  # what of it is to go outside first
     blobs: Sequence[BlobRow] = ()  # what of it has gone outside
-
-    @property
-    def is_plain(self) -> bool:
-        """True iff its row is all that is to be written."""
-        return not (self.chunks or self.blobs or self.freed_attempt) and self.data is None
 
     def settle(self, moved: Moved) -> None:
         """Take what is left to be written once the rest is outside."""
@@ -146,7 +141,7 @@ class LiveTask(Struct, eq=False):
         if noted:
             known_count = len(tail)
             for number, at, changes in noted:
-                tail += map(state_entry, count(number), repeat(at), changes)
+                tail += state_entries(number, at, changes)
             noted.clear()
             weight = (len(tail) - known_count) * _STATE_BYTES
             self.tail_bytes += weight
@@ -198,7 +193,7 @@ class LiveTask(Struct, eq=False):
         )
         written = Written(self, record, self.waiters, row.last_number, self.to_free)
         written.is_slim = self.sought_by is not None and sought_by(record) == self.sought_by
-        if is_to_spill or data is not None:
+        if is_to_spill or data is not None or self.to_free:
             self._add_large(written, tail if is_to_spill else [], data, far)
         self.waiters = []
         self.is_dirty = self.is_urgent = False
@@ -213,9 +208,10 @@ class LiveTask(Struct, eq=False):
         far: FarPolicy | None,
     ) -> None:
         """Add what does not go into the task's row, or leave it to be moved."""
+        written.is_plain = False
         data = None if self.is_result_kept else data
         written.tail_count, written.has_result = len(spilled), data is not None
-        if far is not None:
+        if far is not None and (spilled or data is not None):
             written.part = self._part(spilled, data, far)
         if written.part is None:
             written.chunks, written.data = chunks_of(self.row.id, spilled), data

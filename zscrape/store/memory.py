@@ -25,7 +25,7 @@ from zscrape.store.tasks import (
     TaskRow,
     WebhookDelivery,
     group_of,
-    state_entry,
+    state_entries,
 )
 
 # What an entry weighs beyond its body: the struct, its number, its places in the lists.
@@ -132,8 +132,8 @@ class MemoryTaskStore:
         kept = self._kept.get(row.id)
         if kept is None:
             return
-        for change in changes:
-            self._add(kept, state_entry(row.last_number + 1, at, change))
+        for entry in state_entries(row.last_number + 1, at, changes):
+            self._add(kept, entry)
         if kept.size_bytes > self._policy.task_bytes:
             self._free_items(kept, row.attempts)
         if row.finished_at is not None and row.id not in self._final:

@@ -75,7 +75,7 @@ class SqlTaskStore(SqlTaskReads):
         if row.idempotency_key and (row.client, row.idempotency_key) in self._keys:
             raise KeyTaken
         task = self._begin(row, spec)
-        if (row.is_durable or row.idempotency_key) and self._is_promised(task):
+        if self._is_promised(task):
             await self._keep_promises([task])
 
     async def add_many(self, tasks: Sequence[tuple[TaskRow, TaskSpec | None]]) -> None:

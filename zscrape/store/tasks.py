@@ -8,7 +8,9 @@ and a look at an old task all read that list, so no subscriber needs a queue of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from itertools import count, repeat
+from operator import attrgetter
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -54,12 +56,14 @@ class StateChange(Struct, frozen=True, omit_defaults=True, gc=False):
     handoff: str = ""  # the question to a person that it waits for
 
 
-def state_entry(number: int, at: float, change: StateChange) -> LogEntry:
-    """Return the entry of a change of state."""
-    return LogEntry(number, "state", change.attempt, at, _DOCUMENT(change))
-
-
+_ATTEMPT: Final = attrgetter("attempt")
 _DOCUMENT: Final = msgspec.json.Encoder().encode
+
+
+def state_entries(number: int, at: float, changes: Sequence[StateChange]) -> Iterator[LogEntry]:
+    """Return the entries of changes that came together, the first with this number."""
+    attempts, documents = map(_ATTEMPT, changes), map(_DOCUMENT, changes)
+    return map(LogEntry, count(number), repeat("state"), attempts, repeat(at), documents)
 
 
 class ArtifactRow(Struct, frozen=True, gc=False):
