@@ -125,6 +125,105 @@ async def test_a_task_that_goes_on_is_not_written_with_every_other(
     assert on_disk(path, "SELECT status FROM tasks WHERE id = 't1'") == [("running",)]
 
 
+async def _with_many(store: SqlTaskStore, count: int) -> list[TaskRow]:
+    """Return calls that have ended, in a store that writes them when it is told to."""
+    store._behind_s = 3_600.0
+    rows = [task(number, origin="scrape") for number in range(count)]
+    await store.add_many([(row, None) for row in rows])
+    for row in rows:
+        end(store, row)
+    return rows
+
+
+async def test_what_nobody_waits_for_is_made_in_turns(opened: Open, path: Path) -> None:
+    """Many rows do not hold up the loop at once; they are one transaction all the same."""
+    await _with_many(opened.store, 100)
+
+    opened.store._flush_all()
+    left_counts = [len(opened.store._dirty)]
+    while opened.store._dirty:
+        await asyncio.sleep(0)
+        left_counts.append(len(opened.store._dirty))
+    waiting = opened.store.kept("t99")
+    assert waiting is not None
+    await waiting
+
+    assert left_counts == [68, 36, 4, 0]
+    assert opened.store._begun_count == 1
+    assert on_disk(path, "SELECT count(*) FROM tasks WHERE status = 'completed'") == [(100,)]
+    assert not opened.store._live
+
+
+async def test_a_whole_batch_is_made_at_once(opened: Open) -> None:
+    """Under load more rows would come in a turn than are made in it: nothing is put off."""
+    await _with_many(opened.store, 300)
+
+    opened.store._flush_all()
+
+    assert len(opened.store._dirty) == 300 - 256
+
+
+async def test_who_waits_ends_the_turns(opened: Open, path: Path) -> None:
+    """Once somebody waits for the transaction that is being made, the rest is made at once."""
+    await _with_many(opened.store, 100)
+    opened.store._flush_all()
+
+    waiting = opened.store.kept("t99", is_urgent=True)
+    await asyncio.sleep(0)
+    left_count = len(opened.store._dirty)
+    assert waiting is not None
+    await waiting
+
+    assert left_count == 0
+    assert on_disk(path, "SELECT count(*) FROM tasks") == [(100,)]
+
+
+async def test_what_goes_between_two_turns_is_not_written(opened: Open, path: Path) -> None:
+    """A task that is forgotten while its row is being made, or before, leaves none."""
+    await _with_many(opened.store, 100)
+    opened.store._flush_all()
+
+    await asyncio.gather(opened.store.discard("t0"), opened.store.discard("t99"))
+
+    assert on_disk(path, "SELECT count(*), min(seq) > 0 FROM tasks") == [(98, 1)]
+    assert on_disk(path, "SELECT id FROM tasks WHERE id IN ('t0', 't99')") == []
+
+
+async def test_what_another_gateway_has_is_not_written_any_more(opened: Open, path: Path) -> None:
+    """All tasks are forgotten between two turns: neither made nor waiting rows are written."""
+    await _with_many(opened.store, 100)
+    opened.store._flush_all()
+
+    opened.store.forget_all(StorageReadOnly(reason="lost"))
+    await opened.store.settled()
+
+    assert on_disk(path, "SELECT count(*) FROM tasks") == [(0,)]
+
+
+async def test_changes_that_came_together_are_entries_of_their_own(opened: Open) -> None:
+    """Each has its number and its document, between what the script has said."""
+    row = task(1, origin="scrape")
+    await opened.store.add(row)
+    queued = StateChange("t1", TaskState.QUEUED, 0)
+    assigned = StateChange("t1", TaskState.ASSIGNED, 1, "w")
+    opened.store.note(row, 1.0, queued, assigned)
+    opened.store.append(row, "log", 1, 2.0, b'"said"')
+    opened.store.note(row, 3.0, StateChange("t1", TaskState.RUNNING, 1, "w"))
+
+    entries = await opened.store.entries("t1", limit=9)
+
+    assert [(each.number, each.kind, each.attempt, each.at) for each in entries] == [
+        (1, "state", 0, 1.0),
+        (2, "state", 1, 1.0),
+        (3, "log", 1, 2.0),
+        (4, "state", 1, 3.0),
+    ]
+    assert entries[1].body == (
+        b'{"request_id":"t1","status":"assigned","attempt":1,"worker_id":"w"}'
+    )
+    assert row.last_number == 4
+
+
 async def test_rare_columns(opened: Open, path: Path) -> None:
     """Tasks stay in order whether they have what few have, and what they have no more goes."""
     spec = TaskSpec(id="t2", run=RunSpec(Pin("r", "page", "1.0.0", "sha256:0")))
