@@ -35,6 +35,7 @@ from zscrape.model import (
     TaskState,
 )
 from zscrape.store.tasks import (
+    NO_DELAY_S,
     ArtifactRow,
     Recorded,
     SaidKind,
@@ -435,7 +436,7 @@ class Ledger:
             self._on_invalid(row, kind, fault)
 
     def note_state(
-        self, row: TaskRow, now: float, code: str | None = None, delay_s: float = 0.0
+        self, row: TaskRow, now: float, code: str | None = None, delay_s: float = NO_DELAY_S
     ) -> None:
         """Add the state of the task to its log, and wake those who follow it."""
         attempt, worker_id = row.attempts, row.worker_id

@@ -44,6 +44,10 @@ class LogEntry(Struct, frozen=True, array_like=True, gc=False):
     body: bytes  # one JSON document, UTF-8
 
 
+# What is left out of a document as the default is this very object: to msgspec no other zero is it.
+NO_DELAY_S: Final = 0.0
+
+
 class StateChange(Struct, frozen=True, omit_defaults=True, gc=False):
     """What a task's log tells of its state: the document of a `state` entry."""
 
@@ -52,7 +56,7 @@ class StateChange(Struct, frozen=True, omit_defaults=True, gc=False):
     attempt: int
     worker_id: WorkerId | None = None
     code: str | None = None
-    delay_s: float = 0.0
+    delay_s: float = NO_DELAY_S
     handoff: str = ""  # the question to a person that it waits for
 
 
