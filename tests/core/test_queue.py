@@ -145,3 +145,18 @@ def test_tasks_at_other_gateways_count() -> None:
         rig.submit("b", client="one")
     rig.dispatcher.count_elsewhere({})
     rig.submit("b", client="one")
+
+
+def test_a_keys_own_limit_counts_where_it_is_lower() -> None:
+    """Of the limits of a client's key and of all clients the lower one holds."""
+    rig = Rig(QueuePolicy(client_limit_count=2))
+    rig.submit("a", client="one", client_limit_count=1)
+
+    with pytest.raises(ClientQueueFull) as own:
+        rig.submit("b", client="one", client_limit_count=1)
+    rig.submit("c", client="one", client_limit_count=9)
+    with pytest.raises(ClientQueueFull) as common:
+        rig.submit("d", client="one", client_limit_count=9)
+
+    assert own.value.fields["limit_count"] == 1
+    assert common.value.fields["limit_count"] == 2

@@ -229,7 +229,7 @@ async def test_an_end_is_safe_though_its_task_goes_on(monkeypatch: pytest.Monkey
 
     steps = []
     for number in (first_number - 1, first_number, row.last_number - 1, row.last_number):
-        heard[0]([("t", number)])
+        heard[0]([(row, number)])
         await asyncio.sleep(0)
         steps.append([*told])
 

@@ -11,7 +11,7 @@ from zscrape.core.snapshots import Snapshot
 from zscrape.gateway.pulse import Pulse
 from zscrape.model import TaskState
 from zscrape.store.memory import MemoryTaskStore
-from zscrape.store.tasks import TaskRow
+from zscrape.store.tasks import StateChange, TaskRow
 
 NOW = 1_800_000_030.0
 IDLE = Snapshot(
@@ -41,7 +41,7 @@ async def ended(store: MemoryTaskStore, name: str, status: TaskState, at: float,
     row = TaskRow(id=name, script_name="page", created_at=at - s)
     await store.add(row)
     row.status, row.finished_at = status, at
-    store.note(row, at, (1, b"{}"))
+    store.note(row, at, StateChange(row.id, row.status, 1))
 
 
 async def look(pulse: Pulse) -> dict[str, Any]:

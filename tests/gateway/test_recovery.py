@@ -29,7 +29,7 @@ from zscrape.model import (
 )
 from zscrape.store.database import Database, connect
 from zscrape.store.sql import SqlTaskStore
-from zscrape.store.tasks import TaskRow
+from zscrape.store.tasks import StateChange, TaskRow
 
 PIN = Pin("scripts", "page", "1.4.2", "sha256:0")
 NOW = 1_000.0
@@ -115,7 +115,7 @@ async def path(tmp_path: Path) -> Path:
     ended = await store.get("locked")
     assert ended is not None
     ended.status, ended.finished_at = TaskState.CANCELLED, NOW - 3
-    store.note(ended, NOW, (1, b"{}"))
+    store.note(ended, NOW, StateChange(ended.id, ended.status, 1))
     await store.close()
     return path
 

@@ -19,7 +19,7 @@ from zscrape.store.database import Database
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 from zscrape.store.postgres import PostgresDatabase
 from zscrape.store.sql import SqlPolicy, SqlTaskStore
-from zscrape.store.tasks import KeyTaken, TaskQuery, TaskRow, WebhookDelivery
+from zscrape.store.tasks import KeyTaken, StateChange, TaskQuery, TaskRow, WebhookDelivery
 
 Store: TypeAlias = MemoryTaskStore | SqlTaskStore
 Opener: TypeAlias = Callable[..., AbstractAsyncContextManager[Store]]
@@ -84,7 +84,7 @@ def _end(store: Store, row: TaskRow, data: bytes = b"1") -> None:
     row.status = TaskState.COMPLETED
     row.finished_at = row.created_at + 1
     row.outcome = Outcome(code=OutcomeCode.OK, data=data)
-    store.note(row, 1.0, (1, b"{}"))
+    store.note(row, 1.0, StateChange(row.id, row.status, 1))
 
 
 async def test_log_of_one_task_is_bounded(open_store: Opener) -> None:
@@ -94,7 +94,7 @@ async def test_log_of_one_task_is_bounded(open_store: Opener) -> None:
         await store.add(row)
         numbers = [store.append(row, "log", 1, 1.0, b"x" * 1_000) for _ in range(20)]
 
-        store.note(row, 1.0, (1, b"{}"))
+        store.note(row, 1.0, StateChange(row.id, row.status, 1))
 
         told = [number for number in numbers if number]
         assert told == list(range(1, len(told) + 1))
@@ -191,7 +191,7 @@ async def test_items_of_earlier_attempts_make_room(open_store: Opener) -> None:
         await written(store)
         row.attempts = 2
 
-        store.note(row, 2.0, (2, b"{}"))
+        store.note(row, 2.0, StateChange(row.id, row.status, 2))
         last = [store.append(row, "item", 2, 2.0, b"%d" % n + b"y" * 2_000) for n in range(3)]
         await written(store)
 
@@ -206,7 +206,7 @@ async def test_items_of_earlier_attempts_make_room(open_store: Opener) -> None:
         entry = await store.entry("t1", 6)
         assert entry is not None
         assert entry.body[:1] == b"1"
-        store.note(row, 3.0, (2, b"{}"))
+        store.note(row, 3.0, StateChange(row.id, row.status, 2))
         await store.discard("t1")
         assert await store.get("t1") is None
         assert await store.entries("t1", limit=9) == []
@@ -222,7 +222,7 @@ async def test_what_is_not_there(open_store: Opener) -> None:
         assert await store.find_by_key("a", "b") is None
         assert await store.find_result("d", b"{}", since=0) is None
         assert store.append(_row(1), "log", 1, 1.0, b"") == 0
-        store.note(_row(1), 1.0, (1, b"{}"))
+        store.note(_row(1), 1.0, StateChange(_row(1).id, _row(1).status, 1))
         assert store.kept("t1") is None
         await store.discard("t1")
 

@@ -20,7 +20,7 @@ from zscrape.store.blobs import Blob, FileBlobs
 from zscrape.store.database import Database, connect
 from zscrape.store.far import Far, FarPolicy
 from zscrape.store.sql import SqlPolicy, SqlTaskStore
-from zscrape.store.tasks import TaskRow
+from zscrape.store.tasks import StateChange, TaskRow
 
 SMALL = FarPolicy(data_bytes=100_000, artifact_bytes=1_000, items_bytes=2_000, chunk_bytes=500)
 
@@ -111,7 +111,7 @@ def end(store: SqlTaskStore, row: TaskRow, data: bytes = b"1") -> None:
     row.status = TaskState.COMPLETED
     row.finished_at = row.created_at + 1
     row.outcome = Outcome(code=OutcomeCode.OK, data=data)
-    store.note(row, 1.0, (1, b"{}"))
+    store.note(row, 1.0, StateChange(row.id, row.status, 1))
 
 
 async def whole(store: SqlTaskStore, blob: Blob | None) -> bytes:

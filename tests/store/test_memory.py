@@ -6,7 +6,7 @@ from typing import Any
 
 from zscrape.model import Outcome, OutcomeCode, TaskState
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
-from zscrape.store.tasks import TaskRow
+from zscrape.store.tasks import StateChange, TaskRow
 
 
 def _row(number: int, **fields: Any) -> TaskRow:
@@ -17,7 +17,7 @@ def _end(store: MemoryTaskStore, row: TaskRow, data: bytes = b"1") -> None:
     row.status = TaskState.COMPLETED
     row.finished_at = row.created_at + 1
     row.outcome = Outcome(code=OutcomeCode.OK, data=data)
-    store.note(row, 1.0, (1, b"{}"))
+    store.note(row, 1.0, StateChange(row.id, row.status, 1))
 
 
 async def test_only_ended_tasks_are_dropped():

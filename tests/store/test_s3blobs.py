@@ -24,7 +24,7 @@ from zscrape.store.database import Database
 from zscrape.store.far import Far, FarPolicy
 from zscrape.store.s3blobs import S3Blobs
 from zscrape.store.sql import SqlTaskStore
-from zscrape.store.tasks import TaskRow
+from zscrape.store.tasks import StateChange, TaskRow
 
 CONTENT = os.urandom(3 * PIECE_BYTES + 17)
 
@@ -159,7 +159,7 @@ async def test_a_task_whose_files_are_in_a_bucket(
         store.append(row, "item", 1, 1.0, item)
     row.status, row.finished_at = TaskState.COMPLETED, 2.0
     row.outcome = Outcome(code=OutcomeCode.OK, data=b'"%s"' % (b"y" * 80_000))
-    store.note(row, 1.0, (1, b"{}"))
+    store.note(row, 1.0, StateChange(row.id, row.status, 1))
     waiting = store.kept("t1", is_urgent=True)
     assert waiting is not None
     await waiting

@@ -16,7 +16,7 @@ from zscrape.model import Outcome, OutcomeCode, Pin, RunSpec, TaskSpec, TaskStat
 from zscrape.store import behind, live
 from zscrape.store.database import Database, connect
 from zscrape.store.sql import SqlPolicy, SqlTaskStore
-from zscrape.store.tasks import KeyTaken, TaskQuery, TaskRow
+from zscrape.store.tasks import KeyTaken, StateChange, TaskQuery, TaskRow
 
 
 class Open:
@@ -61,7 +61,7 @@ def end(store: SqlTaskStore, row: TaskRow) -> None:
     row.status = TaskState.COMPLETED
     row.finished_at = row.created_at + 1
     row.outcome = Outcome(code=OutcomeCode.OK, data=b"1")
-    store.note(row, 1.0, (1, b"{}"))
+    store.note(row, 1.0, StateChange(row.id, row.status, 1))
 
 
 async def test_a_durable_task_is_on_the_disk_when_it_is_added(opened: Open, path: Path) -> None:
@@ -83,7 +83,7 @@ async def test_a_short_call_costs_one_row(opened: Open, path: Path) -> None:
     row = task(1, origin="scrape")
     await opened.store.add(row)
     for _ in range(3):
-        opened.store.note(row, 1.0, (1, b'{"status":"running"}'))
+        opened.store.note(row, 1.0, StateChange(row.id, TaskState.RUNNING, 1))
     end(opened.store, row)
 
     waiting = opened.store.kept("t1")
@@ -112,7 +112,7 @@ async def test_a_task_that_goes_on_is_not_written_with_every_other(
     await opened.store.add_many([(row, None) for row in (going_on, waited_for, over)])
     for row in (going_on, waited_for):
         row.status = TaskState.RUNNING
-        opened.store.note(row, 1.0, (1, b"{}"))
+        opened.store.note(row, 1.0, StateChange(row.id, row.status, 1))
     end(opened.store, over)
 
     waiting = opened.store.kept("t2", is_urgent=True)
@@ -123,6 +123,105 @@ async def test_a_task_that_goes_on_is_not_written_with_every_other(
     assert found == [("t1", "queued", None), ("t2", "running", None), ("t3", "completed", 4.0)]
     await opened.store.page(TaskQuery())  # who looks at the disk finds all
     assert on_disk(path, "SELECT status FROM tasks WHERE id = 't1'") == [("running",)]
+
+
+async def _with_many(store: SqlTaskStore, count: int) -> list[TaskRow]:
+    """Return calls that have ended, in a store that writes them when it is told to."""
+    store._behind_s = 3_600.0
+    rows = [task(number, origin="scrape") for number in range(count)]
+    await store.add_many([(row, None) for row in rows])
+    for row in rows:
+        end(store, row)
+    return rows
+
+
+async def test_what_nobody_waits_for_is_made_in_turns(opened: Open, path: Path) -> None:
+    """Many rows do not hold up the loop at once; they are one transaction all the same."""
+    await _with_many(opened.store, 100)
+
+    opened.store._flush_all()
+    left_counts = [len(opened.store._dirty)]
+    while opened.store._dirty:
+        await asyncio.sleep(0)
+        left_counts.append(len(opened.store._dirty))
+    waiting = opened.store.kept("t99")
+    assert waiting is not None
+    await waiting
+
+    assert left_counts == [68, 36, 4, 0]
+    assert opened.store._begun_count == 1
+    assert on_disk(path, "SELECT count(*) FROM tasks WHERE status = 'completed'") == [(100,)]
+    assert not opened.store._live
+
+
+async def test_a_whole_batch_is_made_at_once(opened: Open) -> None:
+    """Under load more rows would come in a turn than are made in it: nothing is put off."""
+    await _with_many(opened.store, 300)
+
+    opened.store._flush_all()
+
+    assert len(opened.store._dirty) == 300 - 256
+
+
+async def test_who_waits_ends_the_turns(opened: Open, path: Path) -> None:
+    """Once somebody waits for the transaction that is being made, the rest is made at once."""
+    await _with_many(opened.store, 100)
+    opened.store._flush_all()
+
+    waiting = opened.store.kept("t99", is_urgent=True)
+    await asyncio.sleep(0)
+    left_count = len(opened.store._dirty)
+    assert waiting is not None
+    await waiting
+
+    assert left_count == 0
+    assert on_disk(path, "SELECT count(*) FROM tasks") == [(100,)]
+
+
+async def test_what_goes_between_two_turns_is_not_written(opened: Open, path: Path) -> None:
+    """A task that is forgotten while its row is being made, or before, leaves none."""
+    await _with_many(opened.store, 100)
+    opened.store._flush_all()
+
+    await asyncio.gather(opened.store.discard("t0"), opened.store.discard("t99"))
+
+    assert on_disk(path, "SELECT count(*), min(seq) > 0 FROM tasks") == [(98, 1)]
+    assert on_disk(path, "SELECT id FROM tasks WHERE id IN ('t0', 't99')") == []
+
+
+async def test_what_another_gateway_has_is_not_written_any_more(opened: Open, path: Path) -> None:
+    """All tasks are forgotten between two turns: neither made nor waiting rows are written."""
+    await _with_many(opened.store, 100)
+    opened.store._flush_all()
+
+    opened.store.forget_all(StorageReadOnly(reason="lost"))
+    await opened.store.settled()
+
+    assert on_disk(path, "SELECT count(*) FROM tasks") == [(0,)]
+
+
+async def test_changes_that_came_together_are_entries_of_their_own(opened: Open) -> None:
+    """Each has its number and its document, between what the script has said."""
+    row = task(1, origin="scrape")
+    await opened.store.add(row)
+    queued = StateChange("t1", TaskState.QUEUED, 0)
+    assigned = StateChange("t1", TaskState.ASSIGNED, 1, "w")
+    opened.store.note(row, 1.0, queued, assigned)
+    opened.store.append(row, "log", 1, 2.0, b'"said"')
+    opened.store.note(row, 3.0, StateChange("t1", TaskState.RUNNING, 1, "w"))
+
+    entries = await opened.store.entries("t1", limit=9)
+
+    assert [(each.number, each.kind, each.attempt, each.at) for each in entries] == [
+        (1, "state", 0, 1.0),
+        (2, "state", 1, 1.0),
+        (3, "log", 1, 2.0),
+        (4, "state", 1, 3.0),
+    ]
+    assert entries[1].body == (
+        b'{"request_id":"t1","status":"assigned","attempt":1,"worker_id":"w"}'
+    )
+    assert row.last_number == 4
 
 
 async def test_rare_columns(opened: Open, path: Path) -> None:
@@ -156,13 +255,13 @@ async def test_that_a_kept_task_is_queued_costs_no_row_of_its_own(opened: Open, 
     row = task(1)
     await opened.store.add(row)
     row.status = TaskState.QUEUED
-    opened.store.note(row, 1.0, (0, b'{"status":"queued"}'))
+    opened.store.note(row, 1.0, StateChange(row.id, TaskState.QUEUED, 0))
 
     waiting = opened.store.kept("t1")
 
     assert waiting is None
     row.status = TaskState.ASSIGNED
-    opened.store.note(row, 2.0, (1, b'{"status":"assigned"}'))
+    opened.store.note(row, 2.0, StateChange(row.id, TaskState.ASSIGNED, 1))
     waiting = opened.store.kept("t1", is_urgent=True)
     assert waiting is not None
     await waiting
@@ -214,7 +313,8 @@ async def test_an_outcome_waits_for_the_disk(opened: Open, path: Path) -> None:
     assert not was_done
     assert page.rows == [row]
     assert on_disk(path, "SELECT status FROM tasks") == [("completed",)]
-    assert [each.body for each in await opened.store.entries("t1", limit=9)] == [b"1", b"{}"]
+    entries = await opened.store.entries("t1", limit=9)
+    assert [(each.kind, each.number) for each in entries] == [("log", 1), ("state", 2)]
 
 
 async def test_who_asks_with_the_same_key_waits_for_the_commit(opened: Open) -> None:
@@ -329,7 +429,7 @@ async def test_sweep(path: Path) -> None:
 
     assert await store.get("t0") is None
     assert await store.entries("t0", limit=9) == []
-    assert [each.body for each in await store.entries("t1", limit=9)] == [b"2", b"{}"]
+    assert [each.kind for each in await store.entries("t1", limit=9)] == ["log", "state"]
     assert await store.items("t2") == [b"1"]
     assert await store.get("t9") is not None
     await store.close()
@@ -380,14 +480,14 @@ async def test_what_was_written_is_read_by_the_next(path: Path) -> None:
 async def test_who_hears_of_kept_tasks_hears_how_far(opened: Open, path: Path) -> None:
     """A task is told as kept as far as its log is on the disk, also while it goes on."""
     heard: list[list[tuple[str, int]]] = []
-    opened.store.hear_kept(lambda kept: heard.append([*kept]))
+    opened.store.hear_kept(lambda kept: heard.append([(row.id, last) for row, last in kept]))
     over, going_on = task(1, origin="scrape"), task(2, origin="scrape")
     await opened.store.add_many([(over, None), (going_on, None)])
     end(opened.store, over)
     waiting = opened.store.kept("t1", is_urgent=True)
     opened.store._flush()
     going_on.status = TaskState.RUNNING
-    opened.store.note(going_on, 1.0, (1, b"{}"))
+    opened.store.note(going_on, 1.0, StateChange(going_on.id, going_on.status, 1))
     assert waiting is not None
     await waiting
     first = [*heard]

@@ -95,23 +95,48 @@ class Lives:
         self._check_client(spec)
         lock = spec.lock
         if lock is None or lock.overlap is Overlap.ALLOW:
-            task = self.admit(spec, now)
-            self.out.append(TaskAccepted(spec.id))
-            self.enqueue(task)
+            self._place(self.admit(spec, now), now)
             return
         refusal = self.locks.refusal(lock, now=now)
         if refusal is not None:
             raise refusal
         task = self.admit(spec, now)
-        self.out.append(TaskAccepted(spec.id))
-        if lock.overlap is Overlap.REPLACE:
-            self._replace(lock.key, now)
-        self._claim(task, lock.key, now)
+        held = self.locks.by_key.get(lock.key)
+        if held is not None and lock.overlap is Overlap.REPLACE:
+            self.out.append(TaskAccepted(spec.id))
+            self._replace(held, now)
+            if self.locks.claim(task, lock.key):
+                self.enqueue(task)
+            else:
+                self._line_up(task, now)
+        elif self.locks.claim(task, lock.key):
+            self._place(task, now)
+        else:
+            self.out.append(TaskAccepted(spec.id))
+            self._line_up(task, now)
+
+    def _place(self, task: Task, now: float) -> None:
+        """Give a new task a slot that is free, else let it wait for one.
+
+        It overtakes nobody: see `assign`.
+        """
+        chosen = self.pool.choose(task.demand)
+        if chosen is None:
+            self.out.append(TaskAccepted(task.spec.id))
+            task.move(Place.QUEUE)
+            self._stand(task, now)
+        else:
+            self._send_run(task, chosen, now, is_accepted=True)
+            self.pool.weigh_slots(chosen)
 
     def _check_client(self, spec: TaskSpec) -> None:
-        own, count = spec.client_limit_count, self._policy.client_limit_count
-        limit_count = count if own is None else min(own, count)
-        known = self.client_counts.get(spec.client, 0) + self.elsewhere.get(spec.client, 0)
+        client, own = spec.client, spec.client_limit_count
+        limit_count = self._policy.client_limit_count
+        if own is not None:
+            limit_count = min(own, limit_count)
+        known = self.client_counts.get(client, 0)
+        if self.elsewhere:
+            known += self.elsewhere.get(client, 0)
         if known >= limit_count:
             raise ClientQueueFull(limit_count=limit_count, is_of_key=limit_count == own)
 
@@ -149,17 +174,12 @@ class Lives:
         self.client_counts[spec.client] += 1
         return task
 
-    def _claim(self, task: Task, key: str, now: float) -> None:
-        if self.locks.claim(task, key):
-            self.enqueue(task)
-        else:
-            task.move(Place.LINE)
-            self.wait(task, now)
+    def _line_up(self, task: Task, now: float) -> None:
+        """Let a task wait for its lock."""
+        task.move(Place.LINE)
+        self.wait(task, now)
 
-    def _replace(self, key: str, now: float) -> None:
-        lock = self.locks.by_key.get(key)
-        if lock is None:
-            return
+    def _replace(self, lock: Lock, now: float) -> None:
         for task in [*lock.line.values(), self.tasks.get(lock.holder)]:
             if task is not None:
                 self.abort(task, Outcome(OutcomeCode.CANCELLED), now=now)
@@ -237,21 +257,25 @@ class Lives:
             self.waiting[task_id] = task
         self.deadlines.wake(task, task.next_at)
 
-    def _send_run(self, task: Task, worker: Worker, now: float) -> None:
+    def _send_run(
+        self, task: Task, worker: Worker, now: float, *, is_accepted: bool = False
+    ) -> None:
         spec = task.spec
+        task_id, run = spec.id, spec.run
         task.move(Place.ASSIGNED)
         if task.turn >= 0.0:
             self._turns.serve(spec, task.turn)
         if task.attempt:  # what was said by the last one
             task.is_lost = task.is_started = task.is_listed = False
             task.received_count = 0
-        task.attempt += 1
+        attempt = task.attempt = task.attempt + 1
         task.worker = worker
         task.worker_id = worker.id
         task.match_at = inf  # someone fits: from now on it waits like any other
         task.evidence_at = now
-        self.waiting.pop(spec.id, None)
-        worker.tasks[spec.id] = task
+        if self.waiting:
+            self.waiting.pop(task_id, None)
+        worker.tasks[task_id] = task
         if task.demand.is_browser:
             self.pool.weigh(worker)
         lease_ms = 0
@@ -262,23 +286,21 @@ class Lives:
         if task.deadline_at != inf:
             self.deadlines.wake(task, task.deadline_at)
             remaining_ms = max(0, int((task.deadline_at - now) * 1000))
-        out = self.out
-        is_accepted = bool(out) and type(out[-1]) is TaskAccepted and out[-1].task_id == spec.id
-        if is_accepted:  # nearly always: one fact tells both
-            out.pop()
-        out.append(TaskAssigned(spec.id, task.attempt, worker.id, is_accepted))
-        run = Run(
-            spec.id,
-            task.attempt,
+        told = Run(
+            task_id,
+            attempt,
             worker.beat_seq,
             remaining_ms,
             lease_ms,
-            spec.run,
+            run,
             spec.params,
             trace_id=spec.trace_id,
-            client=spec.client if spec.run.reuse_count > 1 else "",
+            client=spec.client if run.reuse_count > 1 else "",
         )
-        out.append(Send(worker.peer, run))
+        self.out += (
+            TaskAssigned(task_id, attempt, worker.id, is_accepted),
+            Send(worker.peer, told),
+        )
 
     # ---- ends of attempts ------------------------------------------------------------
 
@@ -446,8 +468,9 @@ class Lives:
         self.deadlines.clear(task)
         task.demand.task_count -= 1
         counts = self.client_counts
-        if counts[client] > 1:
-            counts[client] -= 1
+        left_count = counts[client] - 1
+        if left_count:
+            counts[client] = left_count
         else:
             del counts[client]
         has_begun = outcome.run_s > 0.0 and not task.is_started

@@ -60,23 +60,25 @@ class StoreNotes:
 
     def keep(self, attempts: Iterable[Attempt], now: float) -> None:
         """Note that outcomes are stored, where they were some: a task may end without any."""
+        owed, untold = self._owed, self._untold
         for attempt in attempts:
-            owed = self._owed.pop(attempt, None)
-            if owed is not None:
-                self.add(owed[0], attempt, now, size_bytes=owed[1])
+            if attempt not in owed:
+                continue
+            worker, size_bytes = owed.pop(attempt)
+            note = untold.get(worker)
+            if note is None:
+                note = untold[worker] = _Note(now + self._delay_s, [])
+                self.next_at = min(self.next_at, note.due_at)
+            note.attempts.append(attempt)
+            if worker.is_leaving or size_bytes >= NOTE_LARGE_BYTES:
+                self.hasten(now)
+            if len(note.attempts) >= NOTE_LIMIT_COUNT:
+                self.tell(worker)
 
     def add(self, worker: Worker, attempt: Attempt, now: float, *, size_bytes: int) -> None:
-        """Note that an outcome is kept."""
-        note = self._untold.get(worker)
-        if note is None:
-            note = self._untold[worker] = _Note(now + self._delay_s, [])
-            if note.due_at < self.next_at:
-                self.next_at = note.due_at
-        note.attempts.append(attempt)
-        if worker.is_leaving or size_bytes >= NOTE_LARGE_BYTES:
-            self.hasten(now)
-        if len(note.attempts) >= NOTE_LIMIT_COUNT:
-            self.tell(worker)
+        """Note that an outcome was heard and is kept by that."""
+        self.owe(worker, attempt, size_bytes=size_bytes)
+        self.keep((attempt,), now)
 
     def hasten(self, now: float) -> None:
         """Tell soon what is untold: somebody waits for it."""

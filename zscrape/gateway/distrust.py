@@ -33,11 +33,8 @@ def json_fault(document: bytes) -> str:
     return ""
 
 
-def trusted(outcome: Outcome) -> Outcome:
-    """Return the outcome, or `result_invalid` in its place when its data is not JSON."""
-    fault = "" if outcome.data is None else json_fault(outcome.data)
-    if not fault:
-        return outcome
+def invalid(outcome: Outcome, fault: str) -> Outcome:
+    """Return what takes the place of an outcome whose data is not JSON."""
     return msgspec.structs.replace(
         outcome,
         code=OutcomeCode.RESULT_INVALID,

@@ -23,7 +23,7 @@ from zscrape.core.effects import (
     TaskRecords,
     TaskStarted,
 )
-from zscrape.gateway.distrust import json_fault, trusted
+from zscrape.gateway.distrust import invalid, json_fault
 from zscrape.gateway.events import EventHub
 from zscrape.model import (
     IN_FLIGHT_STATES,
@@ -35,6 +35,7 @@ from zscrape.model import (
     TaskState,
 )
 from zscrape.store.tasks import (
+    NO_DELAY_S,
     ArtifactRow,
     Recorded,
     SaidKind,
@@ -58,18 +59,6 @@ _BEGUN: Final = frozenset({TaskState.RUNNING, TaskState.WAITING})
 class _Progress(Struct):
     fraction: float = 0.0
     text: str = ""
-
-
-class _StateChange(Struct, omit_defaults=True):
-    """The body of a `state` entry."""
-
-    request_id: str
-    status: TaskState
-    attempt: int
-    worker_id: str | None = None
-    code: str | None = None
-    delay_s: float = 0.0
-    handoff: str = ""  # the question to a person that it waits for
 
 
 # Hears of a task's row, what of it was not JSON, and what is wrong with that.
@@ -100,7 +89,6 @@ def wake_nobody(_row: TaskRow, _is_new: bool) -> None:
 
 _ARTIFACT = msgspec.json.Decoder(SavedFile)
 _PROGRESS = msgspec.json.Decoder(_Progress)
-_ENCODE = msgspec.json.Encoder().encode
 
 
 class Ledger:
@@ -173,14 +161,11 @@ class Ledger:
 
     def close(self, task_id: TaskId) -> TaskRow | None:
         """Let go of a task that has ended or was not accepted; None when it is not known."""
-        row = self._live.pop(task_id, None)
-        if self._distrusted:
+        if self._distrusted or self._orphans or self._staying:
             self._distrusted.discard(task_id)
-        if self._orphans:
             self._orphans.discard(task_id)
-        if self._staying:
             self._left(task_id)
-        return row
+        return self._live.pop(task_id, None)
 
     def close_all(self) -> None:
         """Let go of every task: another gateway has them."""
@@ -279,17 +264,21 @@ class Ledger:
         if row is None:
             return
         now = self._clock()
-        before = (_change_of(row),) if fact.is_accepted else ()
+        task_id, attempt, worker_id = row.id, fact.attempt, fact.worker_id
         row.status = TaskState.ASSIGNED
-        row.attempts = fact.attempt
-        row.worker_id = fact.worker_id
+        row.attempts = attempt
+        row.worker_id = worker_id
         row.assigned_at = now
-        if fact.attempt > 1:  # what an earlier attempt said is history, and in the log
+        if attempt > 1:  # what an earlier attempt said is history, and in the log
             row.item_count, row.artifacts, row.fraction, row.progress_text = 0, (), None, ""
             row.received_count, row.handoff = 0, ""
             row.started_at = row.next_retry_at = None
-        self._store.note(row, now, *before, _change_of(row))
-        self._news.ring(row.id)
+        assigned = StateChange(task_id, TaskState.ASSIGNED, attempt, worker_id)
+        if fact.is_accepted:
+            self._store.note(row, now, StateChange(task_id, TaskState.QUEUED, 0), assigned)
+        else:
+            self._store.note(row, now, assigned)
+        self._news.ring(task_id)
 
     def _adopted(self, fact: TaskAdopted) -> None:
         """Take back what `_queued` has noted: else each such loss would count towards poison."""
@@ -368,16 +357,18 @@ class Ledger:
                 row.artifacts = _with_artifact(row.artifacts, saved, number)
 
     def _finished(self, fact: TaskFinished) -> None:
-        row = self._live.get(fact.task_id)
+        task_id, attempt, outcome = fact.task_id, fact.attempt, fact.outcome
+        row = self._live.get(task_id)
         if row is None:
             return
-        if fact.outcome.code is OutcomeCode.WORKER_LOST and row.id in self._orphans:
+        if outcome.code is OutcomeCode.WORKER_LOST and task_id in self._orphans:
             self.abandon(row)
             return
-        outcome = trusted(fact.outcome)
-        if outcome is not fact.outcome:
+        fault = "" if outcome.data is None else json_fault(outcome.data)
+        if fault:
+            outcome = invalid(outcome, fault)
             self._distrust(row, "data", str(outcome.fields["reason"]))
-        self.close(row.id)
+        self.close(task_id)
         has_begun = fact.has_begun and row.status not in _BEGUN
         if row.handoff or row.next_retry_at is not None:
             row.handoff, row.next_retry_at = "", None
@@ -389,38 +380,55 @@ class Ledger:
         if fact.dropped_reason:
             row.last_error, row.last_error_message = outcome.code.value, ""  # `error` has it all
             row.dropped_reason, row.is_dead_letter = fact.dropped_reason, True
-        row.attempts = fact.attempt
-        if fact.worker_id is not None:
-            row.worker_id = fact.worker_id
+        row.attempts = attempt
+        worker_id = fact.worker_id
+        if worker_id is not None:
+            row.worker_id = worker_id
             if outcome.item_count and not row.dropped_count:
                 row.item_count = outcome.item_count
         # Who waits for the answer has it before it is written down that it was given.
-        self._ends.ring(row.id)
+        self._ends.ring(task_id)
         try:
             self._on_end(row)
         finally:  # what was answered is kept, whatever that has come to
-            before = (_change_of(row, status=TaskState.RUNNING),) if has_begun else ()
-            self._store.note(row, now, *before, _change_of(row, outcome.code))
-            self._news.ring(row.id)
-            if fact.worker_id is not None:
-                self._tell_stored(row, fact.attempt)
+            worker_id = row.worker_id
+            over = StateChange(task_id, row.status, attempt, worker_id, outcome.code)
+            if has_begun:
+                begun = StateChange(task_id, TaskState.RUNNING, attempt, worker_id)
+                self._store.note(row, now, begun, over)
+            else:
+                self._store.note(row, now, over)
+            self._news.ring(task_id)
 
     def _tell_stored(self, row: TaskRow, attempt: int) -> None:
-        """Tell that the end of an attempt is safe, once what was just noted of it is."""
+        """Tell that an attempt that others follow is safe, once what was just noted of it is."""
         if self._on_stored is not None:
             waiting = (row.id, attempt), row.last_number
             self._unsafe.setdefault(row.id, []).append(waiting)
 
-    def _kept(self, tasks: Sequence[tuple[TaskId, int]]) -> None:
-        safe: list[Attempt] = []
-        for task_id, last_number in tasks:
-            waiting = self._unsafe.pop(task_id, None)
-            while waiting and waiting[0][1] <= last_number:
-                safe.append(waiting.pop(0)[0])
-            if waiting:
-                self._unsafe[task_id] = waiting
-        if safe and self._on_stored is not None:  # what comes of it is none of the store's
-            asyncio.get_running_loop().call_soon(self._on_stored, safe)
+    def _kept(self, tasks: Sequence[tuple[TaskRow, int]]) -> None:
+        on_stored = self._on_stored
+        if on_stored is None:
+            return
+        # The last entry of a task that has ended tells its end: with it the last attempt is safe.
+        safe = [
+            (row.id, row.attempts)
+            for row, last_number in tasks
+            if row.attempts and row.finished_at is not None and row.last_number == last_number
+        ]
+        if self._unsafe:
+            for row, last_number in tasks:
+                safe += self._safe_before(row.id, last_number)
+        if safe:  # what comes of it is none of the store's
+            asyncio.get_running_loop().call_soon(on_stored, safe)
+
+    def _safe_before(self, task_id: TaskId, last_number: int) -> list[Attempt]:
+        """Return the attempts of a task that were followed by others and are safe by now."""
+        waiting = self._unsafe.pop(task_id, [])
+        left = [each for each in waiting if each[1] > last_number]
+        if left:
+            self._unsafe[task_id] = left
+        return [attempt for attempt, number in waiting if number <= last_number]
 
     def _distrust(self, row: TaskRow, kind: str, fault: str) -> None:
         if row.id not in self._distrusted:
@@ -428,25 +436,13 @@ class Ledger:
             self._on_invalid(row, kind, fault)
 
     def note_state(
-        self, row: TaskRow, now: float, code: str | None = None, delay_s: float = 0.0
+        self, row: TaskRow, now: float, code: str | None = None, delay_s: float = NO_DELAY_S
     ) -> None:
         """Add the state of the task to its log, and wake those who follow it."""
-        self._store.note(row, now, _change_of(row, code, delay_s))
+        attempt, worker_id = row.attempts, row.worker_id
+        change = StateChange(row.id, row.status, attempt, worker_id, code, delay_s, row.handoff)
+        self._store.note(row, now, change)
         self._news.ring(row.id)
-
-
-def _change_of(
-    row: TaskRow,
-    code: str | None = None,
-    delay_s: float = 0.0,
-    *,
-    status: TaskState | None = None,
-) -> StateChange:
-    """Return what a task's log tells of its state, the one of now if none is named."""
-    told = _StateChange(
-        row.id, status or row.status, row.attempts, row.worker_id, code, delay_s, row.handoff
-    )
-    return row.attempts, _ENCODE(told)
 
 
 def _read(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any | None:

@@ -225,7 +225,7 @@ class Router:
         """
         effects = self._dispatcher.submit(spec, now=time.monotonic())
         try:
-            if is_free and not self._is_settling and len(effects) == _ASSIGNED_SENT:
+            if is_free and len(effects) == _ASSIGNED_SENT:
                 self._hand_on(effects)
         finally:  # it is accepted, whatever that has come to
             self._act(effects)
@@ -548,11 +548,15 @@ class Router:
     def _hand_on(self, effects: list[DispatcherEffect]) -> None:
         """Send the Run of a task that has found a slot at once: what is told of it can wait.
 
-        Only the first of a turn, since each message on its own wakes libzmq's thread, and only
-        one that nothing is to be sent before. One that cannot leave stays among the effects.
+        At once only the first of a turn, since each message on its own wakes libzmq's thread, and
+        only one that nothing is to be sent before. One that cannot leave stays among the effects.
         """
         send = effects[-1]
-        if self._outbox or type(send) is not Send or type(send.message) is not wire.Run:
+        if type(send) is not Send or type(send.message) is not wire.Run:
+            return
+        if self._is_settling or self._outbox:
+            self._outbox.append(send)
+            effects.pop()
             return
         run, passage = send.message, self._passages.get(send.peer)
         if run.run.secrets or (passage is not None and passage.is_closed):

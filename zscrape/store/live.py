@@ -21,16 +21,18 @@ from zscrape.store.records import (
     result_key,
     sought_by,
 )
-from zscrape.store.tasks import LogEntry, SaidKind, StateChange, TaskRow
+from zscrape.store.tasks import LogEntry, SaidKind, StateChange, TaskRow, state_entries
 
 # What an entry weighs beyond its body.
 _ENTRY_OVERHEAD_BYTES: Final = 200
 _ROW_OVERHEAD_BYTES: Final = 2_000
+_STATE_BYTES: Final = 350  # what a change of state weighs: its document has few lengths
 # The end of a log stands in the task's row until it is longer than this: it is written anew
 # with every change.
 _TAIL_BYTES: Final = 4_096
 _CHUNK_BYTES: Final = 256 * 1024
 _OUTPUT: Final = frozenset({"item", "artifact"})
+_NOTHING: Final = encode_log(())
 
 
 class Written(Struct, eq=False):
@@ -38,16 +40,18 @@ class Written(Struct, eq=False):
 
     task: LiveTask
     record: Record
-    chunks: list[tuple[Any, ...]]
-    data: bytes | None  # its answer, if that is large and to be written now
-    tail_count: int  # entries of the tail that go into chunks
-    freed_attempt: int
     waiters: list[asyncio.Future[None]]
     last_number: int  # of the log
-    has_result: bool = False
+    freed_attempt: int
     is_slim: bool = False  # nothing has changed that tasks are looked for by
+    is_plain: bool = True  # its row is all that is to be written
+    # What does not go into the row: of most there is nothing.
+    chunks: Sequence[tuple[Any, ...]] = ()
+    data: bytes | None = None  # its answer, if that is large and to be written now
+    tail_count: int = 0  # entries of the tail that go into chunks
+    has_result: bool = False
     part: FarPart | None = None  # what of it is to go outside first
-    blobs: list[BlobRow] = field(default_factory=list)  # what of it has gone outside
+    blobs: Sequence[BlobRow] = ()  # what of it has gone outside
 
     def settle(self, moved: Moved) -> None:
         """Take what is left to be written once the rest is outside."""
@@ -64,7 +68,10 @@ class LiveTask(Struct, eq=False):
 
     row: TaskRow
     spec: bytes | None = None
-    tail: list[LogEntry] = field(default_factory=list)
+    tail: list[LogEntry] = field(default_factory=list)  # see `log`
+    # Changes of its state that the tail has not yet, with the number of the first and when they
+    # came. Documents are made of them when somebody reads the log or writes it.
+    noted: list[tuple[int, float, Sequence[StateChange]]] = field(default_factory=list)
     tail_bytes: int = 0
     chunk_number: int = 0  # the last entry that stands in a chunk, on disk
     size_bytes: int = 0
@@ -96,7 +103,7 @@ class LiveTask(Struct, eq=False):
         """
         if not self.is_known or self.row.last_number != 1:
             return False
-        return self.row.status is TaskState.QUEUED and self.tail[-1].kind == "state"
+        return self.row.status is TaskState.QUEUED and self.log[-1].kind == "state"
 
     @property
     def is_due(self) -> bool:
@@ -110,15 +117,15 @@ class LiveTask(Struct, eq=False):
         self, kind: SaidKind, attempt: int, at: float, body: bytes, limit_bytes: int
     ) -> bool:
         """Add to its log; False when there is no room left."""
-        weight = len(body) + _ENTRY_OVERHEAD_BYTES
+        tail, weight = self.log, len(body) + _ENTRY_OVERHEAD_BYTES
         if self.size_bytes + weight > limit_bytes:
-            self._make_room(attempt)
+            tail = self._make_room(attempt)
             if self.size_bytes + weight > limit_bytes:
                 self.row.dropped_count += 1
                 return False
         row = self.row
         number = row.last_number = row.last_number + 1
-        self.tail.append(LogEntry(number, kind, attempt, at, body))
+        tail.append(LogEntry(number, kind, attempt, at, body))
         self.tail_bytes += weight
         self.size_bytes += weight
         if kind in _OUTPUT:
@@ -127,24 +134,27 @@ class LiveTask(Struct, eq=False):
                 self.item_bytes[attempt] = self.item_bytes.get(attempt, 0) + weight
         return True
 
-    def note(self, at: float, changes: Sequence[StateChange], limit_bytes: int) -> None:
-        """Add to its log what has changed of its state, whether there is room or not."""
-        row, tail = self.row, self.tail
-        number, weight = row.last_number, 0
-        for attempt, body in changes:
-            number += 1
-            tail.append(LogEntry(number, "state", attempt, at, body))
-            weight += len(body) + _ENTRY_OVERHEAD_BYTES
-        row.last_number = number
-        self.tail_bytes += weight
-        self.size_bytes += weight
-        if self.size_bytes > limit_bytes:
-            self._make_room(row.attempts)
+    @property
+    def log(self) -> list[LogEntry]:
+        """The end of its log, with all that was noted."""
+        tail, noted = self.tail, self.noted
+        if noted:
+            known_count = len(tail)
+            for number, at, changes in noted:
+                tail += state_entries(number, at, changes)
+            noted.clear()
+            weight = (len(tail) - known_count) * _STATE_BYTES
+            self.tail_bytes += weight
+            self.size_bytes += weight
+        return tail
 
-    def _make_room(self, attempt: int) -> None:
-        """Let go of the items of attempts before `attempt`: they are superseded."""
+    def _make_room(self, attempt: int) -> list[LogEntry]:
+        """Let go of the items of attempts before `attempt`: they are superseded.
+
+        Returns the end of its log.
+        """
         if self.freed_attempt >= attempt:
-            return
+            return self.tail
         self.freed_attempt = self.to_free = attempt
         for number in [number for number in self.item_bytes if number < attempt]:
             self.size_bytes -= self.item_bytes.pop(number)
@@ -154,6 +164,7 @@ class LiveTask(Struct, eq=False):
             ]
             self.tail_bytes = _weight(self.tail)
             self.has_output_in_tail = _has_output(self.tail)
+        return self.tail
 
     def take(self, owner: str | None = None, far: FarPolicy | None = None) -> Written:
         """Return what is to be written now.
@@ -162,43 +173,48 @@ class LiveTask(Struct, eq=False):
             owner: The gateway that looks after the task.
             far: With it, what is large is left to be moved.
         """
-        spilled = self.tail if self._is_to_spill() else []
-        if spilled:
-            self.has_output = self.has_output or _has_output(spilled)
-        row = self.row
-        is_over = row.finished_at is not None
-        if row.outcome is not None and row.outcome.code is OutcomeCode.OK:
+        row, tail = self.row, self.log
+        is_over, outcome = row.finished_at is not None, row.outcome
+        # Items and artifacts are kept for a shorter time than their task.
+        is_to_spill = self.tail_bytes > _TAIL_BYTES or (is_over and self.has_output_in_tail)
+        if is_to_spill:
+            self.has_output = self.has_output or _has_output(tail)
+        if outcome is not None and outcome.code is OutcomeCode.OK:
             self.note_answer()
-        log = encode_log([] if spilled else self.tail)
-        data = None if self.is_result_kept else far_data(row)
-        part = None
-        if far is not None and (spilled or data is not None):  # hardly ever
-            part = self._part(spilled, data, far)
+        data = far_data(outcome)
         record = record_of(
             row,
             None if is_over else self.spec,
-            log,
-            answer_key=self.answer_key,
+            _NOTHING if is_to_spill else encode_log(tail),
+            self.answer_key,
             has_output=self.has_output,
+            is_data_apart=data is not None,
             owner=owner,
         )
-        written = Written(
-            self,
-            record,
-            [] if part or not spilled else chunks_of(row.id, spilled),
-            None if part else data,
-            len(spilled),
-            self.to_free,
-            self.waiters,
-            row.last_number,
-            data is not None,
-            self.sought_by is not None and sought_by(record) == self.sought_by,
-            part,
-        )
+        written = Written(self, record, self.waiters, row.last_number, self.to_free)
+        written.is_slim = self.sought_by is not None and sought_by(record) == self.sought_by
+        if is_to_spill or data is not None or self.to_free:
+            self._add_large(written, tail if is_to_spill else [], data, far)
         self.waiters = []
         self.is_dirty = self.is_urgent = False
         self.writing = written
         return written
+
+    def _add_large(
+        self,
+        written: Written,
+        spilled: list[LogEntry],
+        data: bytes | None,
+        far: FarPolicy | None,
+    ) -> None:
+        """Add what does not go into the task's row, or leave it to be moved."""
+        written.is_plain = False
+        data = None if self.is_result_kept else data
+        written.tail_count, written.has_result = len(spilled), data is not None
+        if far is not None and (spilled or data is not None):
+            written.part = self._part(spilled, data, far)
+        if written.part is None:
+            written.chunks, written.data = chunks_of(self.row.id, spilled), data
 
     def note_answer(self) -> bytes:
         """Return the key by which its answer is found, now that it has one."""
@@ -215,12 +231,6 @@ class LiveTask(Struct, eq=False):
         if not is_large and not any(_is_large(entry, beyond, far) for entry in spilled):
             return None
         return FarPart(self.row.id, self.row.attempts, tuple(spilled), data, beyond)
-
-    def _is_to_spill(self) -> bool:
-        if self.tail_bytes > _TAIL_BYTES:
-            return True
-        # Items and artifacts are kept for a shorter time than their task.
-        return self.has_output_in_tail and self.row.finished_at is not None
 
     def keep(self, written: Written) -> None:
         """Note that what was taken is on the disk."""

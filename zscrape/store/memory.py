@@ -25,6 +25,7 @@ from zscrape.store.tasks import (
     TaskRow,
     WebhookDelivery,
     group_of,
+    state_entries,
 )
 
 # What an entry weighs beyond its body: the struct, its number, its places in the lists.
@@ -131,8 +132,8 @@ class MemoryTaskStore:
         kept = self._kept.get(row.id)
         if kept is None:
             return
-        for attempt, body in changes:
-            self._add(kept, LogEntry(row.last_number + 1, "state", attempt, at, body))
+        for entry in state_entries(row.last_number + 1, at, changes):
+            self._add(kept, entry)
         if kept.size_bytes > self._policy.task_bytes:
             self._free_items(kept, row.attempts)
         if row.finished_at is not None and row.id not in self._final:

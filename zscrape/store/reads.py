@@ -77,9 +77,9 @@ class SqlTaskReads(WriteBehind):
         """Return up to `limit` log entries with a number above `after`."""
         task = self._live.get(task_id)
         if task is not None and after >= task.chunk_number:
-            return list(islice(queries.fitting(task.tail, after, kinds), limit))
+            return list(islice(queries.fitting(task.log, after, kinds), limit))
         # The tail of now, since what is read below may have been overtaken by then.
-        tail = None if task is None else [*task.tail]
+        tail = None if task is None else [*task.log]
         load = self._load
 
         def look(reader: sqlite3.Connection) -> list[LogEntry]:
@@ -100,7 +100,7 @@ class SqlTaskReads(WriteBehind):
             return []
         attempt = row.attempts
         task = self._live.get(task_id)
-        tail = () if task is None else tuple(task.tail)
+        tail = () if task is None else tuple(task.log)
         border = tail[0].number if tail else None
         load = self._load
 
@@ -125,7 +125,7 @@ class SqlTaskReads(WriteBehind):
         """Return one log entry."""
         task = self._live.get(task_id)
         if task is not None:
-            for each in task.tail:
+            for each in task.log:
                 if each.number == number:
                     return each
 

@@ -15,7 +15,7 @@ from zlib import crc32
 import msgspec
 from msgspec import Struct
 
-from zscrape.model import TaskId, TaskSpec, TaskState
+from zscrape.model import Outcome, TaskId, TaskSpec, TaskState
 from zscrape.store.tasks import LogEntry, TaskRow, group_of
 
 # Columns of `tasks` in the order of a record; `seq` is the database's. Most tasks have nothing
@@ -49,6 +49,7 @@ _SHORT_BYTES: Final = 64
 _SHORT_COUNT: Final = 256
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
+_REPLACE: Final = msgspec.structs.replace
 _SORTED: Final = msgspec.json.Encoder(order="sorted").encode
 _JSON: Final = msgspec.json.Decoder().decode
 _ROW: Final = msgspec.msgpack.Decoder(TaskRow)
@@ -131,28 +132,39 @@ def record_of(
     row: TaskRow,
     spec: bytes | None,
     log: bytes,
-    *,
     answer_key: bytes | None,
+    *,
     has_output: bool,
-    owner: str | None = None,
+    is_data_apart: bool,
+    owner: str | None,
 ) -> Record:
     """Return a task as a record; one with nothing in the rare columns stops before them."""
-    parameters, body = row.parameters, _body(row)
-    checksum = _checksum(parameters, spec, body, log)
+    parameters, body = row.parameters, _body(row, is_data_apart=is_data_apart)
+    # SQLite's driver looks for an adapter of `bytes` and takes a `bytearray` as it is.
     usual = (
-        *(row.id, row.client, row.script_name, row.origin),
+        row.id,
+        row.client,
+        row.script_name,
+        row.origin,
         str(row.status),  # as quick as `.value` is slow: that is a call of Python
-        # SQLite's driver looks for an adapter of `bytes` and takes a `bytearray` as it is.
-        *(row.created_at, bytearray(parameters), bytearray(body), bytearray(log), checksum),
-        *(row.finished_at, None if answer_key is None else bytearray(answer_key)),
+        row.created_at,
+        bytearray(parameters),
+        bytearray(body),
+        bytearray(log),
+        _checksum(parameters, spec, body, log),
+        row.finished_at,
+        None if answer_key is None else bytearray(answer_key),
     )
-    rare = (
-        *(has_output, row.is_dead_letter, row.dropped_reason or None),
-        bool(row.webhooks) and is_unsent(row),
-        *(owner, row.idempotency_key or None, spec),
-        (group_of(row.metadata) or None) if row.metadata else None,
+    if not (
+        (has_output or row.is_dead_letter or row.dropped_reason or row.webhooks)
+        or (owner or row.idempotency_key or spec or row.metadata)
+    ):
+        return usual
+    return (
+        *usual,
+        *(has_output, row.is_dead_letter, row.dropped_reason or None, is_unsent(row)),
+        *(owner, row.idempotency_key or None, spec, group_of(row.metadata) or None),
     )
-    return usual + rare if any(rare) else usual
 
 
 def is_unsent(row: TaskRow) -> bool:
@@ -162,22 +174,22 @@ def is_unsent(row: TaskRow) -> bool:
 
 def change_of(row: TaskRow, spec: bytes | None, log: bytes) -> tuple[Any, ...]:
     """Return what changes in the record of an ended task, and its id: see `change_task`."""
-    body = _body(row)
+    body = _body(row, is_data_apart=far_data(row.outcome) is not None)
     checksum = _checksum(row.parameters, spec, body, log)
     reason = row.dropped_reason or None
     return row.is_dead_letter, reason, is_unsent(row), body, checksum, row.id
 
 
-def _body(row: TaskRow) -> bytes:
+def _body(row: TaskRow, *, is_data_apart: bool) -> bytes:
     outcome = row.outcome
-    if outcome is not None and far_data(row) is not None:
-        outcome = msgspec.structs.replace(outcome, data=None)
-    return _ENCODE(msgspec.structs.replace(row, parameters=b"", outcome=outcome))
+    if outcome is not None and is_data_apart:
+        outcome = _REPLACE(outcome, data=None)
+    return _ENCODE(_REPLACE(row, parameters=b"", outcome=outcome))
 
 
-def far_data(row: TaskRow) -> bytes | None:
-    """Return the task's answer if it is too large for its row."""
-    data = row.outcome.data if row.outcome is not None else None
+def far_data(outcome: Outcome | None) -> bytes | None:
+    """Return the answer of a task if it is too large for its row."""
+    data = outcome.data if outcome is not None else None
     return data if data is not None and len(data) > RESULT_INLINE_BYTES else None
 
 

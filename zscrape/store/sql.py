@@ -55,7 +55,7 @@ class SqlTaskStore(SqlTaskReads):
         *,
         on_fault: FaultListener = lambda error: None,
         owner: str | None = None,
-        on_written: WrittenListener = lambda task_ids: None,
+        on_written: WrittenListener | None = None,
         far: Far | None = None,
     ) -> None:
         super().__init__(database, on_fault=on_fault, owner=owner, on_written=on_written, far=far)
@@ -143,12 +143,15 @@ class SqlTaskStore(SqlTaskReads):
         task = self._live.get(row.id)
         if task is None:
             return
-        task.note(at, changes, self._policy.task_bytes)
+        number = row.last_number
+        row.last_number = number + len(changes)
+        task.noted.append((number + 1, at, changes))
         outcome = row.outcome
         if outcome is not None and outcome.code is OutcomeCode.OK:
             self._answered[row.id] = task
-        is_touched = task.is_dirty and self._timer is not None
-        if not is_touched and (self._owner is not None or not task.says_nothing_new):
+        if task.is_dirty and self._timer is not None:  # nearly always
+            return
+        if self._owner is not None or not task.says_nothing_new:
             self._touch(task)
 
     # ---- tasks that have ended -------------------------------------------------------
@@ -283,6 +286,8 @@ class SqlTaskStore(SqlTaskReads):
                     waiter.set_exception(error)
                     waiter.exception()  # not everybody who waits asks for it
         self._discarded.clear()
+        self._gathered.clear()
+        self._moved.clear()
 
     async def _chunk_facts(self, loaded: Loaded) -> ChunkFacts:
         return await self._database.read(partial(queries.chunk_facts, task_id=loaded.row.id))

@@ -68,7 +68,7 @@ def change_tasks(writer: sqlite3.Connection, records: Sequence[Sequence[Any]]) -
 
 def _even(records: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
     """Return records of one length, in their order: mostly none has anything rare."""
-    if all(len(record) == len(USUAL_COLUMNS) for record in records):
+    if {*map(len, records)} <= {len(USUAL_COLUMNS)}:
         return records
     return [(*record, *_NOTHING_RARE)[: len(COLUMNS)] for record in records]
 

@@ -8,9 +8,12 @@ and a look at an old task all read that list, so no subscriber needs a queue of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from itertools import count, repeat
+from operator import attrgetter
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
+import msgspec
 from msgspec import Struct
 
 from zscrape.model import (
@@ -27,8 +30,6 @@ from zscrape.store.blobs import Blob
 
 # What an attempt says; an entry of a task's log is one of these, or a `state`.
 SaidKind: TypeAlias = Literal["log", "progress", "item", "artifact"]
-# Of a task's state, for its log: the attempt, and one JSON document.
-StateChange: TypeAlias = tuple[int, bytes]
 # Calls that answer before the task has ended: 202 promises that it will.
 DURABLE_ORIGINS: Final = frozenset({"task", "batch", "retry", "schedule"})
 
@@ -41,6 +42,32 @@ class LogEntry(Struct, frozen=True, array_like=True, gc=False):
     attempt: int
     at: float  # Unix time, for people
     body: bytes  # one JSON document, UTF-8
+
+
+# What is left out of a document as the default is this very object: to msgspec no other zero is it.
+NO_DELAY_S: Final = 0.0
+
+
+class StateChange(Struct, frozen=True, omit_defaults=True, gc=False):
+    """What a task's log tells of its state: the document of a `state` entry."""
+
+    request_id: TaskId
+    status: TaskState
+    attempt: int
+    worker_id: WorkerId | None = None
+    code: str | None = None
+    delay_s: float = NO_DELAY_S
+    handoff: str = ""  # the question to a person that it waits for
+
+
+_ATTEMPT: Final = attrgetter("attempt")
+_DOCUMENT: Final = msgspec.json.Encoder().encode
+
+
+def state_entries(number: int, at: float, changes: Sequence[StateChange]) -> Iterator[LogEntry]:
+    """Return the entries of changes that came together, the first with this number."""
+    attempts, documents = map(_ATTEMPT, changes), map(_DOCUMENT, changes)
+    return map(LogEntry, count(number), repeat("state"), attempts, repeat(at), documents)
 
 
 class ArtifactRow(Struct, frozen=True, gc=False):
@@ -193,7 +220,7 @@ class KeyTaken(Exception):
 
 
 # Hears of tasks, each with the number of the last entry of its log that is safe.
-KeptListener: TypeAlias = Callable[[Sequence[tuple[TaskId, int]]], None]
+KeptListener: TypeAlias = Callable[[Sequence[tuple[TaskRow, int]]], None]
 
 
 class TaskStore(Protocol):
