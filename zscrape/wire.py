@@ -13,6 +13,7 @@ acknowledged outcomes added.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -317,16 +318,14 @@ GatewayMessage: TypeAlias = (
 Spoken: TypeAlias = WorkerMessage | Join
 Answered: TypeAlias = GatewayMessage | Joined | Keys
 
-_ENCODER = msgspec.msgpack.Encoder()
 _WORKER_DECODER: msgspec.msgpack.Decoder[Spoken] = msgspec.msgpack.Decoder(Spoken)
 _GATEWAY_DECODER: msgspec.msgpack.Decoder[Answered] = msgspec.msgpack.Decoder(Answered)
 # msgspec lets more than its own error out (measured on 0.22): bad UTF-8, deep nesting, huge ints.
 _UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError)
 
 
-def encode(message: Spoken | Answered) -> bytes:
-    """Return the one frame that carries `message`."""
-    return _ENCODER.encode(message)
+# Returns the one frame that carries a message.
+encode: Callable[[Spoken | Answered], bytes] = msgspec.msgpack.Encoder().encode
 
 
 def decode_worker(frame: bytes | memoryview) -> Spoken:

@@ -38,10 +38,16 @@ class Guard(Struct, eq=False):
     # When its task's whole life ends, by the loop's clock, and how long that is.
     _deadline: tuple[float, float] | None = None
     attempt: Guarded | None = None  # until it is over
+    is_armed: bool = False  # since something was set that is to be closed
     _limit_s: float = 0.0  # what will have been used up when the alarm rings
     _step: asyncio.TimerHandle | None = None
     code: OutcomeCode | None = None  # set once the attempt has been told to end
     fields: Mapping[str, str | int | float] = {}
+
+    def bound(self, at: float) -> None:
+        """End the attempt at the loop's time `at` whatever else is said: its task's life ends."""
+        self._deadline = at, max(at - self._alarms.loop.time(), 0.0)
+        self.lift()
 
     def limit(self, at: float, limit_s: float) -> None:
         """End the attempt at the loop's time `at`, having used up `limit_s`, or at its deadline.
@@ -51,7 +57,7 @@ class Guard(Struct, eq=False):
         deadline = self._deadline
         if deadline is not None and deadline[0] <= at:
             at, limit_s = deadline
-        self._limit_s = limit_s
+        self._limit_s, self.is_armed = limit_s, True
         self._alarms.set(self, at)
 
     def lift(self) -> None:
@@ -72,7 +78,7 @@ class Guard(Struct, eq=False):
         self.code = code
         self.fields = fields
         self._send(signal.SIGTERM)
-        self._step = self._alarms.loop.call_later(self._grace_s, self._force)
+        self._step, self.is_armed = self._alarms.loop.call_later(self._grace_s, self._force), True
         return True
 
     def kill(self, code: OutcomeCode, fields: Mapping[str, str | int | float]) -> None:
@@ -100,4 +106,4 @@ class Guard(Struct, eq=False):
 
     def _force(self) -> None:
         self._send(signal.SIGKILL)
-        self._step = self._alarms.loop.call_later(_GIVE_UP_S, self._give_up)
+        self._step, self.is_armed = self._alarms.loop.call_later(_GIVE_UP_S, self._give_up), True
