@@ -374,13 +374,8 @@ class Agent:
             # The connection is up now: say Hello at once instead of at the next repetition.
             self._has_unsent = False
             self._perform(self._link.opened(now=time.monotonic()))
-        for heard_count in range(_DRAIN_LIMIT_COUNT):
-            if socket is not self._socket or self._context.closed:
-                return  # a message made us open a new socket, or leave
+        for _ in range(_DRAIN_LIMIT_COUNT):
             try:
-                # Mostly there is no second one: to look costs half of what failing to read does.
-                if heard_count and not self._has(_POLLIN):
-                    break
                 message = wire.decode_gateway(socket.recv(_NOBLOCK))
             except zmq.Again:
                 break
@@ -391,6 +386,11 @@ class Agent:
                 self._hear_apart(message)
             else:
                 self._perform(self._link.receive(message, now=time.monotonic()))
+            if socket is not self._socket or self._context.closed:
+                return  # a message made us open a new socket, or leave
+            # Mostly there is no second one: to look costs half of what failing to read does.
+            if not self._has(_POLLIN):
+                break
         else:
             self._drain_soon()
             return
@@ -430,7 +430,12 @@ class Agent:
 
     def _drain_soon(self) -> None:
         if self._draining is None:
-            self._draining = self._loop.call_soon(self._drain)
+            self._draining = self._loop.call_soon(self._drain_again)
+
+    def _drain_again(self) -> None:
+        self._draining = None
+        if not self._context.closed:
+            self._drain()
 
     def _perform(self, effects: list[LinkEffect]) -> bool:
         """Do what the link says, then re-arm the one timer; True iff something was sent."""
@@ -438,8 +443,13 @@ class Agent:
         try:
             for effect in effects:
                 if isinstance(effect, SendUp):
-                    self._send(wire.encode(effect.message))
                     has_sent = True
+                    try:
+                        self._send_frame(wire.encode(effect.message), _NOBLOCK)
+                    except zmq.Again:
+                        # Not connected, or the gateway does not read. Beats are made afresh, Hello
+                        # and outcomes are repeated, records are asked for again: nothing is lost.
+                        self._has_unsent = True
                 elif isinstance(effect, Start):
                     self._begin(effect.run, effect.deadline_at)
                 else:
@@ -497,14 +507,6 @@ class Agent:
         answer = self._needs.get(request)
         if answer is not None and not answer.done():
             answer.set_result(body)
-
-    def _send(self, frame: bytes) -> None:
-        try:
-            self._send_frame(frame, _NOBLOCK)
-        except zmq.Again:
-            # Not connected, or the gateway does not read. Beats are made afresh, Hello and
-            # outcomes are repeated, records are asked for again: nothing is lost with it.
-            self._has_unsent = True
 
     def _arm(self) -> None:
         """Keep one timer, no later than the link's next deadline; early is harmless."""

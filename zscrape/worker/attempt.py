@@ -84,13 +84,15 @@ class Running(Struct, eq=False):
     """
 
     assignment: Assignment
-    guard: Guard
     _loop: asyncio.AbstractEventLoop
+    _alarms: Alarms
     _pump: Pump
+    _grace_s: float
     listener: SlotListener
     _on_over: Callable[[Running], None]
-    _budget: Budget
     _begun_at: float
+    _guard: Guard | None = None  # set iff it is to be ended, or has run for a while
+    _budget: Budget | None = None  # set iff it has said more than an answer
     _mask: Mask | None = None
     _robots: RobotsOf | None = None
     _yields: Yields | None = None
@@ -120,6 +122,17 @@ class Running(Struct, eq=False):
     _clock: Clock | None = None  # set iff a person was asked
 
     __repr__ = object.__repr__  # its fields hold secrets
+
+    @property
+    def guard(self) -> Guard:
+        """What ends it."""
+        if self._guard is None:
+            self._guard = Guard(self._alarms, self._grace_s, attempt=self)
+        return self._guard
+
+    @property
+    def _is_told_to_end(self) -> bool:
+        return self._guard is not None and self._guard.code is not None
 
     # ---- its beginning ---------------------------------------------------------------
 
@@ -185,7 +198,8 @@ class Running(Struct, eq=False):
 
     def _unlimit(self) -> None:
         self._limit_at = 0.0
-        self.guard.close()
+        if self._guard is not None:
+            self._guard.close()
 
     def _on_long(self, has_process: bool) -> None:
         """Watch what it prints and starts. Most attempts are over before that pays."""
@@ -267,7 +281,7 @@ class Running(Struct, eq=False):
         speech = self._speech
         if speech is None:
             limits = self.assignment.run.limits
-            speech = self._speech = Speech(limits, self._budget, self._mask)
+            speech = self._speech = Speech(limits, self._output_budget(), self._mask)
         for kind, told in speech.split(data):
             if kind == frames.ANSWER:
                 self._on_answer(speech.answer(told))
@@ -341,7 +355,7 @@ class Running(Struct, eq=False):
         if answer.is_kept:
             self._is_kept = (
                 outcome.is_ok
-                and self.guard.code is None
+                and not self._is_told_to_end
                 and self.keep is not None
                 and child is not None
                 and child.run_count < self.assignment.run.reuse_count
@@ -372,10 +386,15 @@ class Running(Struct, eq=False):
             )
             self._is_drained = all([*told])
 
+    def _output_budget(self) -> Budget:
+        if self._budget is None:
+            self._budget = Budget(self.assignment.run.limits.output_size_bytes)
+        return self._budget
+
     def _pipes_of(self, child: Child) -> Pipes:
         if self._pipes is None:
             line_limit_bytes = self.assignment.run.limits.line_length_bytes
-            told = self._budget, self._mask, line_limit_bytes, self._tell
+            told = self._output_budget(), self._mask, line_limit_bytes, self._tell
             self._pipes = Pipes(self._loop, self._pump, child, *told)
         return self._pipes
 
@@ -426,10 +445,9 @@ class Running(Struct, eq=False):
 
     def give_up(self) -> None:
         """End it without waiting for its processes, by the code that it was told to end with."""
-        code = self.guard.code or OutcomeCode.CRASHED
         if self._child is not None:
             self._drain_pipes(self._child)
-        self._finish(Outcome(code, fields=dict(self.guard.fields)), 0.0, 0)
+        self._finish(self._told_outcome(), 0.0, 0)
 
     def _on_exit(self, how: Exit) -> None:
         if self.assignment.is_exclusive:
@@ -466,7 +484,7 @@ class Running(Struct, eq=False):
         if self._is_over:
             return
         self._is_over = True
-        now, child, guard, task = self._loop.time(), self._child, self.guard, self.assignment
+        now, child, guard, task = self._loop.time(), self._child, self._guard, self.assignment
         started_at = self._started_at or now
         if self._tree is not None:
             self._unwatch()
@@ -475,17 +493,17 @@ class Running(Struct, eq=False):
             memory_bytes = self._tree.peak_bytes(memory_bytes)
         if self._pipes is not None:
             self._pipes.tell_last_lines()
-        item_count, output_bytes = 0, self._budget.used_bytes + len(outcome.data or b"")
+        item_count, output_bytes = 0, len(outcome.data or b"")
+        if self._budget is not None:
+            output_bytes += self._budget.used_bytes
         if self._speech is not None:
             item_count = self._speech.item_count
             output_bytes += self._speech.size_bytes
             self._note_masked(self._speech.masked_count)
         if self._pending:
             self._flush()
-        if guard.code is not None:
-            outcome = Outcome(guard.code, fields=dict(guard.fields))
-        if outcome.code is OutcomeCode.MEMORY_LIMIT:
-            outcome.fields["peak_bytes"] = memory_bytes
+        if guard is not None or outcome.data is None:  # it may not have ended well
+            outcome = self._as_told(outcome, memory_bytes)
         outcome = _replaced(
             outcome,
             item_count=item_count,
@@ -504,13 +522,24 @@ class Running(Struct, eq=False):
         try:
             self.listener.on_finished(task.task_id, task.attempt, outcome)
         finally:  # only now: who waits for the outcome need not wait for this
-            if guard.is_armed:
+            if guard is not None:
                 guard.close()
-            guard.attempt = None  # a ring of both would be left to the collector
+                guard.attempt = None  # a ring of both would be left to the collector
             self._inquiry = None
             self._on_over(self)
             if child is not None:
                 self._let_go(child, cpu_s)
+
+    def _as_told(self, outcome: Outcome, memory_bytes: int) -> Outcome:
+        """Return the outcome by the code that it was told to end with, if it was."""
+        if self._is_told_to_end:
+            outcome = self._told_outcome()
+        if outcome.code is OutcomeCode.MEMORY_LIMIT:
+            outcome.fields["peak_bytes"] = memory_bytes
+        return outcome
+
+    def _told_outcome(self) -> Outcome:
+        return Outcome(self.guard.code or OutcomeCode.CRASHED, fields=dict(self.guard.fields))
 
     def _note_masked(self, count: int) -> None:
         if count:
@@ -524,7 +553,7 @@ class Running(Struct, eq=False):
             self._pipes = None  # which tells this attempt: see `guard` above
         # What a pipe still holds would be taken for the next attempt's.
         is_kept = self._is_kept and self._is_drained
-        if is_kept and self.keep is not None and self.guard.code is None:
+        if is_kept and self.keep is not None and not self._is_told_to_end:
             child.used_cpu_s += cpu_s
             self.keep(child)
             return
@@ -545,10 +574,7 @@ def begun(
 ) -> Running:
     """Return an attempt that begins now, and is yet to be launched."""
     run, loop = assignment.run, alarms.loop
-    guard, budget = Guard(alarms, grace_s), Budget(run.limits.output_size_bytes)
-    running = guard.attempt = Running(
-        assignment, guard, loop, pump, listener, on_over, budget, loop.time()
-    )
+    running = Running(assignment, loop, alarms, pump, grace_s, listener, on_over, loop.time())
     if assignment.secrets:
         running.hide(assignment.secrets)
     if run.expect is not None:
@@ -556,5 +582,5 @@ def begun(
     if run.kit and robots is not None and run.network != "none":  # else no site is asked
         running.go_by(RobotsOf(robots, run.pin.digest))
     if assignment.deadline_at is not None:
-        guard.bound(assignment.deadline_at)
+        running.guard.bound(assignment.deadline_at)
     return running

@@ -153,7 +153,15 @@ class Child(Struct, eq=False):
 class Spares:
     """The waiting children of one template under one set of limits."""
 
-    __slots__ = ("batch_count", "full_count", "limits", "target_count", "used_at", "waiting")
+    __slots__ = (
+        "batch_count",
+        "full_count",
+        "limits",
+        "low_count",
+        "target_count",
+        "used_at",
+        "waiting",
+    )
 
     def __init__(self, limits: Limits, full_count: int) -> None:
         self.limits = limits
@@ -167,6 +175,7 @@ class Spares:
         self.target_count = count
         # Of six at once each costs a tenth less than of three at once; some are left meanwhile.
         self.batch_count = min(max(count * 3 // 4, 1), BATCH_LIMIT_COUNT)
+        self.low_count = count - self.batch_count  # with so few left, a batch is missing
 
     @property
     def missing_count(self) -> int:

@@ -38,7 +38,6 @@ class Guard(Struct, eq=False):
     # When its task's whole life ends, by the loop's clock, and how long that is.
     _deadline: tuple[float, float] | None = None
     attempt: Guarded | None = None  # until it is over
-    is_armed: bool = False  # since something was set that is to be closed
     _limit_s: float = 0.0  # what will have been used up when the alarm rings
     _step: asyncio.TimerHandle | None = None
     code: OutcomeCode | None = None  # set once the attempt has been told to end
@@ -57,7 +56,7 @@ class Guard(Struct, eq=False):
         deadline = self._deadline
         if deadline is not None and deadline[0] <= at:
             at, limit_s = deadline
-        self._limit_s, self.is_armed = limit_s, True
+        self._limit_s = limit_s
         self._alarms.set(self, at)
 
     def lift(self) -> None:
@@ -78,7 +77,7 @@ class Guard(Struct, eq=False):
         self.code = code
         self.fields = fields
         self._send(signal.SIGTERM)
-        self._step, self.is_armed = self._alarms.loop.call_later(self._grace_s, self._force), True
+        self._step = self._alarms.loop.call_later(self._grace_s, self._force)
         return True
 
     def kill(self, code: OutcomeCode, fields: Mapping[str, str | int | float]) -> None:
@@ -106,4 +105,4 @@ class Guard(Struct, eq=False):
 
     def _force(self) -> None:
         self._send(signal.SIGKILL)
-        self._step, self.is_armed = self._alarms.loop.call_later(_GIVE_UP_S, self._give_up), True
+        self._step = self._alarms.loop.call_later(_GIVE_UP_S, self._give_up)

@@ -165,9 +165,9 @@ class Template:
         the one that was taken last are seen to when there is time.
         """
         taken = self._taken
-        if taken is None or self._is_dear or self._is_closing:
+        if taken is None or len(taken.waiting) > taken.low_count:
             return
-        if taken.target_count - len(taken.waiting) >= taken.batch_count:
+        if not self._is_dear and not self._is_closing:
             self._fork_ahead(taken, taken.batch_count)
 
     def rehearse_next(self) -> bool:
@@ -265,16 +265,16 @@ class Template:
             try:
                 folder = self._scratch.take()
                 child = Child(child_id, self, folder)
-                theirs.extend(child.connect())
+                theirs += child.connect()
             except OSError:
                 if folder:
                     self._scratch.release(folder)
                 if not theirs:
                     raise
                 break
-            self.children[child.id] = child
+            self.children[child_id] = child
             waiting.append(child)
-            words.append(f"{child.id} {child.folder}")
+            words.append(f"{child_id} {folder}")
         self._send(" ".join(words).encode(), theirs)
         self._in(_STALL_LOOK_S, "stall", self._look_for_stall)
 
@@ -499,24 +499,20 @@ class Template:
             self._pump.remove(self._control.fileno())
             return
         for line in message.split(b"\n"):
-            self._hear(line)
+            words = line.split()
+            if len(words) == 3 and words[0] == b"P":
+                child = self.children.get(int(words[1]))
+                if child is not None:
+                    child.pid = int(words[2])
+            elif len(words) == 5 and words[0] == b"X":
+                used = Exit(int(words[2]), int(words[3]) / 1e6, int(words[4]) * 1024)
+                self._ended(int(words[1]), used)
+            else:
+                self._hear(line)
 
     def _hear(self, line: bytes) -> None:
-        words = line.split()
-        count = len(words)
-        if count == 3 and words[0] == b"P":
-            child = self.children.get(int(words[1]))
-            if child is not None:
-                child.pid = int(words[2])
-        elif count == 5 and words[0] == b"X":
-            child_id, status, cpu_us, memory_kib = map(int, words[1:])
-            self._ended(child_id, Exit(status, cpu_us / 1e6, memory_kib * 1024))
-        else:
-            self._hear_more(words, line)
-
-    def _hear_more(self, words: list[bytes], line: bytes) -> None:
         """Hear what is rarely said."""
-        match words:
+        match line.split():
             case [b"N", child_id, number]:
                 reason = f"no process: {os.strerror(int(number))}"
                 self._ended(int(child_id), Exit(None, reason=reason))
