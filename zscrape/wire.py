@@ -318,7 +318,6 @@ GatewayMessage: TypeAlias = (
 Spoken: TypeAlias = WorkerMessage | Join
 Answered: TypeAlias = GatewayMessage | Joined | Keys
 
-_ENCODER = msgspec.msgpack.Encoder()
 _WORKER_DECODER: msgspec.msgpack.Decoder[Spoken] = msgspec.msgpack.Decoder(Spoken)
 _GATEWAY_DECODER: msgspec.msgpack.Decoder[Answered] = msgspec.msgpack.Decoder(Answered)
 # msgspec lets more than its own error out (measured on 0.22): bad UTF-8, deep nesting, huge ints.
@@ -326,7 +325,7 @@ _UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError
 
 
 # Returns the one frame that carries a message.
-encode: Callable[[Spoken | Answered], bytes] = _ENCODER.encode
+encode: Callable[[Spoken | Answered], bytes] = msgspec.msgpack.Encoder().encode
 
 
 def decode_worker(frame: bytes | memoryview) -> Spoken:

@@ -35,6 +35,8 @@ class _Waiting:
 
 
 class _Idle:
+    is_shared = False
+
     def balance(self) -> None:
         """There is nothing to share."""
 

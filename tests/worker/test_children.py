@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 from typing import cast
 
 from zscrape.worker.children import Child, Keeper
@@ -13,13 +14,13 @@ def test_one_look_tells_which_output_can_be_read_or_has_ended() -> None:
     child = Child(1, cast("Keeper", None), "1")
     channel, out, error = child.connect()
 
-    before = child.printed()
+    before = child.look_at_output(0)
     os.write(out, b"said")
     os.close(error)
-    after = child.printed()
+    after = child.look_at_output(0)
 
     assert before == []
-    assert after == [(child.out_fd, True), (child.err_fd, False)]
+    assert after == [(child.out_fd, select.POLLIN), (child.err_fd, select.POLLHUP)]
     child.hang_up()
     os.close(channel)
     os.close(out)

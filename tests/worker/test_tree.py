@@ -18,6 +18,7 @@ from tests.worker.conftest import Stage, is_alive, until
 from zscrape.model import Limits, OutcomeCode
 from zscrape.runtime import marker
 from zscrape.worker import strays, template
+from zscrape.worker.children import Child
 from zscrape.worker.slots import SlotPolicy
 from zscrape.worker.template import Template
 
@@ -567,6 +568,45 @@ async def test_answer_that_is_read_after_the_exit_counts(stage: Stage) -> None:
     assert ran.data == 1
     assert isinstance(child.template, Template)
     assert child.id not in child.template._leaving
+
+
+async def test_no_limit_is_set_for_what_has_answered(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attempt with a lock waits for its process to end, which is not the script's time."""
+    expect_exit, alarms = Template.expect_exit, stage.slots._alarms
+    set_counts: list[int] = []
+
+    def late(self: Template, child: Child, within_s: float) -> None:
+        if child.on_long is not None:
+            child.on_long(False)  # as if it had run for a while by now
+            set_counts.append(len(alarms._moments))
+        expect_exit(self, child, within_s)
+
+    monkeypatch.setattr(Template, "expect_exit", late)
+    ran = await stage.run("def run():\n    return 1\n", is_exclusive=True)
+
+    assert ran.data == 1
+    assert set(set_counts) == {0}
+
+
+async def test_a_limit_is_set_once_for_what_runs_for_a_while(stage: Stage) -> None:
+    """It is that of its begin, whether there is a process of it yet or not."""
+    name = stage.write("import time\ndef run():\n    time.sleep(0.3)\n    return 1\n")
+    alarms = stage.slots._alarms
+
+    ran = stage.begin(name, timeout_s=40.0)
+    (running,) = stage.slots._running.values()
+    before = [*alarms._moments.values()]
+    running._on_long(False)
+    first = [*alarms._moments.values()]
+    running._on_long(False)
+    second = [*alarms._moments.values()]
+    await ran.finished.wait()
+
+    assert before == []
+    assert first == second == [running._started_at + 40.0]
+    assert not alarms._moments
 
 
 async def test_exit_is_awaited_no_more_once_only_strays_are(

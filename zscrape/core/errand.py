@@ -95,8 +95,9 @@ class Errand(Struct, eq=False):
         """
         if self.outcome is None:
             raise AssertionError(f"attempt {self.attempt} has not ended")
+        run = self.run
         tail = tuple(self.records[self.sent_count :]) if self.records else ()
-        return Done(self.run.task_id, self.run.attempt, self.outcome, self.sent_count, tail)
+        return Done(run.task_id, run.attempt, self.outcome, self.sent_count, tail)
 
 
 class Errands:
@@ -147,7 +148,8 @@ class Errands:
         if errand.run.lease_ms:
             errand.fence_at = inf
         self.outbox[attempt] = errand
-        size_bytes = errand.kept_bytes = errand.size_bytes
+        size_bytes = errand.size_bytes if errand.records else len(outcome.data or b"")
+        errand.kept_bytes = size_bytes
         self.outbox_bytes += size_bytes
 
     def settle(self, attempt: Attempt) -> None:

@@ -457,21 +457,24 @@ class WorkerLink:
             self._profile.warm_known = acked.warm
 
     def _heard_run(self, run: Run, now: float) -> None:
-        attempt = (run.task_id, run.attempt)
-        if not self._errands.see(attempt):
-            errand = self._errands.outbox.get(attempt)
+        attempt, errands = (run.task_id, run.attempt), self._errands
+        evidence = None
+        if not errands.see(attempt):
+            errand = errands.outbox.get(attempt)
             if errand is not None:
                 self._send_done(errand, now)
             return
-        evidence = self._evidence.of(run.ack) if run.lease_ms else None
-        if run.lease_ms and (evidence is None or now - evidence.sent_at >= run.lease_ms / 1000):
-            self._send(Refused(*attempt, "stale"))
-        elif self._is_draining or self._is_drained_by_gateway:
+        if run.lease_ms:
+            evidence = self._evidence.of(run.ack)
+            if evidence is None or now - evidence.sent_at >= run.lease_ms / 1000:
+                self._send(Refused(*attempt, "stale"))
+                return
+        if self._is_draining or self._is_drained_by_gateway:
             self._send(Refused(*attempt, "draining"))
-        elif len(self._errands.running) >= self._granted_count:
+        elif len(errands.running) >= self._granted_count:
             self._send(Refused(*attempt, "full"))
         else:
-            errand = self._errands.running[attempt] = Errand(run, self._connection)
+            errand = errands.running[attempt] = Errand(run, self._connection)
             if evidence is not None:
                 self._renew(errand, evidence.sent_at)
                 self._speak_at = min(self._speak_at, max(now, self._beat_at + self._pace.leased_s))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Protocol, TypeAlias, assert_never
+from typing import Final, Protocol, TypeAlias, assert_never
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
@@ -52,23 +52,15 @@ _OBSERVE_INTERVAL_S = 1.0
 # The gateway does not know our key; or what answers does not prove itself by the gateway's.
 _FAILURES = int(zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
 _NEXT_KEY_S = 0.2
+# What is no part of the dialogue with the dispatcher.
+_APART: Final = (wire.Keys, wire.Joined)
 # The loop's timers count whole milliseconds from the start of a turn. One that came too early
 # would find nothing due, and be set for no time at all until something is.
 _TIMER_STEP_S = 0.001
 
-# Every effect but a send.
+# Every effect but those that most turns have: a send and a start.
 _Deed: TypeAlias = (
-    Start
-    | Ready
-    | Stop
-    | Reopen
-    | Seek
-    | Given
-    | Told
-    | Exit
-    | GatewayJoined
-    | GatewayLost
-    | AttemptFenced
+    Ready | Stop | Reopen | Seek | Given | Told | Exit | GatewayJoined | GatewayLost | AttemptFenced
 )
 
 DEALER_OPTIONS: tuple[tuple[int, int], ...] = (
@@ -92,6 +84,8 @@ DEALER_OPTIONS: tuple[tuple[int, int], ...] = (
 
 class Work(Protocol):
     """What an agent has done at its gateway's word."""
+
+    is_shared: bool  # by several agents
 
     def begin(self, assignment: Assignment, agent: Agent) -> None:
         """Run an attempt, which reports to `agent`."""
@@ -149,7 +143,7 @@ class Agent:
         self._leftover_count = 0  # told to this gateway
         self._work: Work  # given to `run`
         self._context = zmq.Context()
-        self._socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
+        self._hold(self._context.socket(zmq.DEALER))
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
@@ -157,7 +151,6 @@ class Agent:
         self._exit: asyncio.Future[Exit] = self._loop.create_future()
         self._is_leaving = False
         self._server_key = b""  # by which the gateway proves itself now
-        self._is_performing = False
         self._draining: asyncio.Handle | None = None  # set iff it is about to
         self._has_unsent = False  # something could not leave: the connection is not up yet
         self.garbage_count = 0
@@ -280,7 +273,8 @@ class Agent:
         if self._is_leaving:
             return
         self._act(self._link.finished(task_id, attempt, outcome, now=time.monotonic()))
-        self._work.balance()
+        if self._work.is_shared:
+            self._work.balance()
 
     # ---- the pump --------------------------------------------------------------------
 
@@ -359,11 +353,16 @@ class Agent:
         if not self._exit.done() and self._joining is None:
             self._stop_listening()
             self._socket.close()
-            self._socket = self._context.socket(zmq.DEALER)
+            self._hold(self._context.socket(zmq.DEALER))
             self._open()
 
+    def _hold(self, socket: zmq.Socket[bytes]) -> None:
+        self._socket = socket
+        # The backend's own: what stands before it only serves options of drafts.
+        self._send_frame = super(zmq.Socket, socket).send
+
     def _has(self, event: int) -> bool:
-        return bool(int(self._socket.getsockopt(_EVENTS)) & event)
+        return int(self._socket.get(_EVENTS)) & event != 0
 
     def _drain(self) -> None:
         """Read until the socket would block: its descriptor is edge-triggered."""
@@ -375,29 +374,28 @@ class Agent:
             # The connection is up now: say Hello at once instead of at the next repetition.
             self._has_unsent = False
             self._perform(self._link.opened(now=time.monotonic()))
-        for heard_count in range(_DRAIN_LIMIT_COUNT):
-            if socket is not self._socket or self._context.closed:
-                return  # a message made us open a new socket, or leave
+        for _ in range(_DRAIN_LIMIT_COUNT):
             try:
-                # Mostly there is no second one: to look costs half of what failing to read does.
-                if heard_count and not self._has(_POLLIN):
-                    break
-                frame = socket.recv(_NOBLOCK)
+                message = wire.decode_gateway(socket.recv(_NOBLOCK))
             except zmq.Again:
                 break
-            try:
-                message = wire.decode_gateway(frame)
             except WireError:
                 self.garbage_count += 1
                 continue
-            if not isinstance(message, (wire.Keys, wire.Joined)):
-                self._perform(self._link.receive(message, now=time.monotonic()))
-            else:
+            if isinstance(message, _APART):
                 self._hear_apart(message)
+            else:
+                self._perform(self._link.receive(message, now=time.monotonic()))
+            if socket is not self._socket or self._context.closed:
+                return  # a message made us open a new socket, or leave
+            # Mostly there is no second one: to look costs half of what failing to read does.
+            if not self._has(_POLLIN):
+                break
         else:
             self._drain_soon()
             return
-        self._work.balance()
+        if self._work.is_shared:
+            self._work.balance()
 
     def _hear_apart(self, message: wire.Keys | wire.Joined) -> None:
         """Hear what is no part of the dialogue with the dispatcher."""
@@ -409,7 +407,8 @@ class Agent:
     def _tick(self) -> None:
         self._timer, self._timer_at = None, float("inf")
         self._act(self._link.tick(now=time.monotonic()))
-        self._work.balance()
+        if self._work.is_shared:
+            self._work.balance()
 
     def _observe(self) -> None:
         """Take the machine's load and the warm scripts along with the next beat."""
@@ -423,53 +422,62 @@ class Agent:
     def _act(self, effects: list[LinkEffect]) -> None:
         """Perform outside of `_drain`, which looks for more by itself."""
         if not effects:
-            if self._link.due_at < self._timer_at and not self._is_performing:  # which ends so
+            if self._link.due_at < self._timer_at:
                 self._arm()
-            return
-        has_sent = self._perform(effects)
         # A send may have eaten the edge that announced a message (50 of 50 rounds, measured).
-        if has_sent and not self._context.closed and self._has(_POLLIN):
+        elif self._perform(effects) and not self._context.closed and self._has(_POLLIN):
             self._drain_soon()
 
     def _drain_soon(self) -> None:
         if self._draining is None:
-            self._draining = self._loop.call_soon(self._drain)
+            self._draining = self._loop.call_soon(self._drain_again)
+
+    def _drain_again(self) -> None:
+        self._draining = None
+        if not self._context.closed:
+            self._drain()
 
     def _perform(self, effects: list[LinkEffect]) -> bool:
         """Do what the link says, then re-arm the one timer; True iff something was sent."""
         has_sent = False
-        self._is_performing = True
         try:
             for effect in effects:
                 if isinstance(effect, SendUp):
-                    self._send(wire.encode(effect.message))
                     has_sent = True
+                    try:
+                        self._send_frame(wire.encode(effect.message), _NOBLOCK)
+                    except zmq.Again:
+                        # Not connected, or the gateway does not read. Beats are made afresh, Hello
+                        # and outcomes are repeated, records are asked for again: nothing is lost.
+                        self._has_unsent = True
+                elif isinstance(effect, Start):
+                    self._begin(effect.run, effect.deadline_at)
                 else:
                     self._do(effect)
         finally:  # whatever one effect has come to, the link must go on beating
-            self._is_performing = False
             if self._link.due_at < self._timer_at:
                 self._arm()
         return has_sent
 
+    def _begin(self, run: wire.Run, deadline_at: float | None) -> None:
+        self._work.begin(
+            Assignment(
+                run.task_id,
+                run.attempt,
+                run.run,
+                run.params,
+                deadline_at,
+                run.lease_ms > 0,
+                run.secrets,
+                run.trace_id,
+                run.client,
+                budgeted=run.budgeted,
+            ),
+            self,
+        )
+
     def _do(self, effect: _Deed) -> None:
         match effect:
-            case Start(run=run, deadline_at=deadline_at):
-                self._work.begin(
-                    Assignment(
-                        run.task_id,
-                        run.attempt,
-                        run.run,
-                        run.params,
-                        deadline_at,
-                        is_exclusive=run.lease_ms > 0,
-                        secrets=run.secrets,
-                        trace_id=run.trace_id,
-                        client=run.client,
-                        budgeted=run.budgeted,
-                    ),
-                    self,
-                )
             case Ready(run=run):
                 self._work.prepare(run)
             case Stop():
@@ -499,14 +507,6 @@ class Agent:
         answer = self._needs.get(request)
         if answer is not None and not answer.done():
             answer.set_result(body)
-
-    def _send(self, frame: bytes) -> None:
-        try:
-            self._socket.send(frame, _NOBLOCK)
-        except zmq.Again:
-            # Not connected, or the gateway does not read. Beats are made afresh, Hello and
-            # outcomes are repeated, records are asked for again: nothing is lost with it.
-            self._has_unsent = True
 
     def _arm(self) -> None:
         """Keep one timer, no later than the link's next deadline; early is harmless."""

@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from select import POLLIN
 from typing import Any, Protocol
 
 import msgspec
@@ -18,7 +19,7 @@ from msgspec import Struct
 
 from zscrape.log import hide
 from zscrape.messages import text
-from zscrape.model import Outcome, OutcomeCode, Record, Usage
+from zscrape.model import Expect, Outcome, OutcomeCode, Record, Usage
 from zscrape.runtime import channel as frames
 from zscrape.wire import Ask, Tell
 from zscrape.worker import verdict
@@ -44,8 +45,11 @@ from zscrape.worker.yields import Yields
 # longer is read with fewer calls.
 _READ_BYTES = 65536
 _LONG_READ_BYTES = 262_144
+_replaced = msgspec.structs.replace
 _COALESCE_S = 0.02
 _LATE_EXIT_S = 1.0
+# One that may take longer than this has its limit set when it has run for a while: see `on_long`.
+_SOON_S = 0.5
 # Which sites have a budget was told with the attempt. A child takes it for new, and asks again
 # only in a while: after a longer wait for an environment or a browser it asks at once.
 _BUDGETED_KEPT_S = 2.0
@@ -80,18 +84,21 @@ class Running(Struct, eq=False):
     """
 
     assignment: Assignment
-    guard: Guard
     _loop: asyncio.AbstractEventLoop
+    _alarms: Alarms
     _pump: Pump
+    _grace_s: float
     listener: SlotListener
     _on_over: Callable[[Running], None]
-    _mask: Mask | None
-    _budget: Budget
     _begun_at: float
+    _guard: Guard | None = None  # set iff it is to be ended, or has run for a while
+    _budget: Budget | None = None  # set iff it has said more than an answer
+    _mask: Mask | None = None
     _robots: RobotsOf | None = None
     _yields: Yields | None = None
     _child: Child | None = None
     _started_at: float = 0.0
+    _limit_at: float = 0.0  # iff its time limit is yet to be set
     preparing: asyncio.Task[None] | None = None
     keep: Callable[[Child], None] | None = None  # takes a child that may run another
     fetch_s: float = 0.0  # until its script was there
@@ -116,33 +123,61 @@ class Running(Struct, eq=False):
 
     __repr__ = object.__repr__  # its fields hold secrets
 
+    @property
+    def guard(self) -> Guard:
+        """What ends it."""
+        if self._guard is None:
+            self._guard = Guard(self._alarms, self._grace_s, attempt=self)
+        return self._guard
+
+    @property
+    def _is_told_to_end(self) -> bool:
+        return self._guard is not None and self._guard.code is not None
+
     # ---- its beginning ---------------------------------------------------------------
+
+    def hide(self, secrets: dict[str, str]) -> None:
+        """Blank these out of all that it says, and of this worker's own log."""
+        self._mask = Mask(secrets)
+        for value in secrets.values():
+            hide(value)
+
+    def expect(self, wanted: Expect) -> None:
+        """Hold what it yields to its script's word."""
+        self._yields = Yields(wanted)
+
+    def go_by(self, robots: RobotsOf) -> None:
+        """Answer from what is known of sites' wishes."""
+        self._robots = robots
 
     def launch(self, child: Child, form: Form) -> None:
         """Give the attempt to `child`: one write, and the script runs.
 
         All that need not be there before it comes after it, while the child works.
         """
-        assignment = self.assignment
+        assignment, template, channel_fd = self.assignment, child.template, child.channel_fd
         run, deadline_at = assignment.run, assignment.deadline_at
         self._child = child
         child.run_count += 1
         left_count = 0 if self.keep is None else run.reuse_count - child.run_count
         now = self._started_at = self._loop.time()
-        limit_at, timeout_s = now + run.timeout_s, run.timeout_s
+        timeout_s = run.timeout_s
+        limit_at = now + timeout_s
         if deadline_at is not None and deadline_at < limit_at:
             timeout_s = deadline_at - now
         known = None
         if assignment.budgeted is not None or self._robots is not None:
             known = self._known(now)
         is_said = self._say(child, form.request(assignment, timeout_s, left_count, known))
-        self.guard.limit(limit_at, run.timeout_s)
+        self._limit_at = limit_at
+        if timeout_s < _SOON_S:
+            self._limit()
         child.on_exit = self._on_exit
         child.on_long = self._on_long
-        self._pump.add(child.channel_fd, self._on_channel)
+        self._pump.add(channel_fd, self._on_channel)
         if not is_said:
-            self._pump.watch_writing(child.channel_fd, is_wanted=True)
-        child.template.given(child, now)
+            self._pump.watch_writing(channel_fd, is_wanted=True)
+        template.given(child, now)
         self.listener.on_started(assignment.task_id, assignment.attempt)
 
     def _known(self, now: float) -> dict[str, Any]:
@@ -155,10 +190,22 @@ class Running(Struct, eq=False):
             known["robots"] = files
         return known
 
-    def _on_long(self) -> None:
+    def _limit(self) -> None:
+        """Have it end at its time limit. Most attempts are over before it pays to set one."""
+        if self._limit_at:
+            self.guard.limit(self._limit_at, self.assignment.run.timeout_s)
+            self._limit_at = 0.0
+
+    def _unlimit(self) -> None:
+        self._limit_at = 0.0
+        if self._guard is not None:
+            self._guard.close()
+
+    def _on_long(self, has_process: bool) -> None:
         """Watch what it prints and starts. Most attempts are over before that pays."""
+        self._limit()
         child = self._child
-        if child is not None:
+        if child is not None and has_process:
             self.listener.on_long(self.assignment.task_id, self.assignment.attempt)
             self._watch(child)
             self._pipes_of(child).watch()
@@ -205,7 +252,8 @@ class Running(Struct, eq=False):
             return
         if self._unsent is not None and self._say(child, self._unsent):
             self._pump.watch_writing(child.channel_fd, is_wanted=False)
-        is_amid = self._speech is not None and bool(self._speech.held)
+        speech = self._speech
+        is_amid = speech is not None and speech.held
         data = read(child.channel_fd, _LONG_READ_BYTES if is_amid else _READ_BYTES)
         if data is None:
             return
@@ -233,7 +281,7 @@ class Running(Struct, eq=False):
         speech = self._speech
         if speech is None:
             limits = self.assignment.run.limits
-            speech = self._speech = Speech(limits, self._budget, self._mask)
+            speech = self._speech = Speech(limits, self._output_budget(), self._mask)
         for kind, told in speech.split(data):
             if kind == frames.ANSWER:
                 self._on_answer(speech.answer(told))
@@ -268,6 +316,7 @@ class Running(Struct, eq=False):
     def _people(self) -> Clock:
         """Return the clock that stands while people are asked."""
         if self._clock is None:
+            self._limit()
             limit_s = self.assignment.run.timeout_s
             ends_at = self._started_at + limit_s
             self._clock = Clock(self._loop, self.guard, ends_at=ends_at, limit_s=limit_s)
@@ -302,24 +351,23 @@ class Running(Struct, eq=False):
             fault = self._yields.fault(outcome.data, known_count=answer.known_count)
             if fault is not None:
                 outcome = Outcome(OutcomeCode.EMPTY_RESULT, fields=fault)
-        ended = (outcome, answer.cpu_us / 1e6, answer.memory_bytes)
-        child = self._child
+        cpu_s, child = answer.cpu_us / 1e6, self._child
         if answer.is_kept:
             self._is_kept = (
                 outcome.is_ok
-                and self.guard.code is None
+                and not self._is_told_to_end
                 and self.keep is not None
                 and child is not None
                 and child.run_count < self.assignment.run.reuse_count
             )
         if self.assignment.is_exclusive and child is not None and child.exited is None:
             # It has answered, and its threads and processes may still be at work.
-            self._answered = ended
+            self._answered = outcome, cpu_s, answer.memory_bytes
             self._is_deaf = True
-            self.guard.close()
+            self._unlimit()
             child.template.expect_exit(child, _LATE_EXIT_S)
         else:
-            self._finish(*ended)
+            self._finish(outcome, cpu_s, answer.memory_bytes)
 
     def _on_hang_up(self, child: Child) -> None:
         """The channel has closed without an answer: what is left of the child ends too."""
@@ -330,14 +378,23 @@ class Running(Struct, eq=False):
 
     def _drain_pipes(self, child: Child) -> None:
         """Take what has been printed until now."""
-        self._is_drained = True
-        for fd, has_data in child.printed():  # mostly none
-            self._is_drained &= has_data and self._pipes_of(child).drain(fd)
+        found = child.look_at_output(0)
+        self._is_drained = not found  # which is so of most
+        if found:
+            told = (
+                bool(events & POLLIN) and self._pipes_of(child).drain(fd) for fd, events in found
+            )
+            self._is_drained = all([*told])
+
+    def _output_budget(self) -> Budget:
+        if self._budget is None:
+            self._budget = Budget(self.assignment.run.limits.output_size_bytes)
+        return self._budget
 
     def _pipes_of(self, child: Child) -> Pipes:
         if self._pipes is None:
             line_limit_bytes = self.assignment.run.limits.line_length_bytes
-            told = self._budget, self._mask, line_limit_bytes, self._tell
+            told = self._output_budget(), self._mask, line_limit_bytes, self._tell
             self._pipes = Pipes(self._loop, self._pump, child, *told)
         return self._pipes
 
@@ -388,10 +445,9 @@ class Running(Struct, eq=False):
 
     def give_up(self) -> None:
         """End it without waiting for its processes, by the code that it was told to end with."""
-        code = self.guard.code or OutcomeCode.CRASHED
         if self._child is not None:
             self._drain_pipes(self._child)
-        self._finish(Outcome(code, fields=dict(self.guard.fields)), 0.0, 0)
+        self._finish(self._told_outcome(), 0.0, 0)
 
     def _on_exit(self, how: Exit) -> None:
         if self.assignment.is_exclusive:
@@ -404,7 +460,7 @@ class Running(Struct, eq=False):
         """End once nothing is left of what the child has started."""
         child = self._child
         if child is not None and self._loop.time() < until and child.template.strays_of(child):
-            self.guard.close()
+            self._unlimit()
             child.template.reap()
             self._loop.call_later(_STRAYS_PAUSE_S, self._await_strays, how, until)
         else:
@@ -415,7 +471,7 @@ class Running(Struct, eq=False):
         child = self._child
         if child is None:
             return
-        how = msgspec.structs.replace(how, cpu_s=max(how.cpu_s - child.used_cpu_s, 0.0))
+        how = _replaced(how, cpu_s=max(how.cpu_s - child.used_cpu_s, 0.0))
         self._drain_pipes(child)
         if self._answered is not None:
             self._finish(*self._answered)
@@ -428,7 +484,7 @@ class Running(Struct, eq=False):
         if self._is_over:
             return
         self._is_over = True
-        now, child = self._loop.time(), self._child
+        now, child, guard, task = self._loop.time(), self._child, self._guard, self.assignment
         started_at = self._started_at or now
         if self._tree is not None:
             self._unwatch()
@@ -437,18 +493,18 @@ class Running(Struct, eq=False):
             memory_bytes = self._tree.peak_bytes(memory_bytes)
         if self._pipes is not None:
             self._pipes.tell_last_lines()
-        item_count, output_bytes = 0, self._budget.used_bytes + len(outcome.data or b"")
+        item_count, output_bytes = 0, len(outcome.data or b"")
+        if self._budget is not None:
+            output_bytes += self._budget.used_bytes
         if self._speech is not None:
             item_count = self._speech.item_count
             output_bytes += self._speech.size_bytes
             self._note_masked(self._speech.masked_count)
         if self._pending:
             self._flush()
-        if self.guard.code is not None:
-            outcome = Outcome(self.guard.code, fields=dict(self.guard.fields))
-        if outcome.code is OutcomeCode.MEMORY_LIMIT:
-            outcome.fields["peak_bytes"] = memory_bytes
-        outcome = msgspec.structs.replace(
+        if guard is not None or outcome.data is None:  # it may not have ended well
+            outcome = self._as_told(outcome, memory_bytes)
+        outcome = _replaced(
             outcome,
             item_count=item_count,
             prepare_s=started_at - self._begun_at,
@@ -464,14 +520,26 @@ class Running(Struct, eq=False):
             ),
         )
         try:
-            self.listener.on_finished(self.assignment.task_id, self.assignment.attempt, outcome)
+            self.listener.on_finished(task.task_id, task.attempt, outcome)
         finally:  # only now: who waits for the outcome need not wait for this
-            self.guard.close()
-            self.guard.attempt = None  # a ring of both would be left to the collector
+            if guard is not None:
+                guard.close()
+                guard.attempt = None  # a ring of both would be left to the collector
             self._inquiry = None
             self._on_over(self)
             if child is not None:
                 self._let_go(child, cpu_s)
+
+    def _as_told(self, outcome: Outcome, memory_bytes: int) -> Outcome:
+        """Return the outcome by the code that it was told to end with, if it was."""
+        if self._is_told_to_end:
+            outcome = self._told_outcome()
+        if outcome.code is OutcomeCode.MEMORY_LIMIT:
+            outcome.fields["peak_bytes"] = memory_bytes
+        return outcome
+
+    def _told_outcome(self) -> Outcome:
+        return Outcome(self.guard.code or OutcomeCode.CRASHED, fields=dict(self.guard.fields))
 
     def _note_masked(self, count: int) -> None:
         if count:
@@ -485,13 +553,11 @@ class Running(Struct, eq=False):
             self._pipes = None  # which tells this attempt: see `guard` above
         # What a pipe still holds would be taken for the next attempt's.
         is_kept = self._is_kept and self._is_drained
-        if is_kept and self.keep is not None and self.guard.code is None:
+        if is_kept and self.keep is not None and not self._is_told_to_end:
             child.used_cpu_s += cpu_s
             self.keep(child)
             return
         self._pump.remove(child.channel_fd)
-        if child.pidfd >= 0:
-            child.template.unwatch(child)
         # One that may run more waits to be told that it does not.
         is_waiting = self.keep is not None
         child.template.part_with(child, _LATE_EXIT_S, is_waiting=is_waiting)
@@ -508,34 +574,13 @@ def begun(
 ) -> Running:
     """Return an attempt that begins now, and is yet to be launched."""
     run, loop = assignment.run, alarms.loop
-    now = loop.time()
-    deadline = None
-    if assignment.deadline_at is not None:
-        deadline = assignment.deadline_at, max(assignment.deadline_at - now, 0.0)
-    mask = None
+    running = Running(assignment, loop, alarms, pump, grace_s, listener, on_over, loop.time())
     if assignment.secrets:
-        mask = Mask(assignment.secrets)
-        for value in assignment.secrets.values():
-            hide(value)  # from this worker's own log
-    guard = Guard(alarms, grace_s, deadline)
-    budget = Budget(run.limits.output_size_bytes)
-    yields = None if run.expect is None else Yields(run.expect)
-    robots_of = None
-    if robots is not None and run.kit and run.network != "none":  # else no site is asked
-        robots_of = RobotsOf(robots, run.pin.digest)
-    running = guard.attempt = Running(
-        assignment,
-        guard,
-        loop,
-        pump,
-        listener,
-        on_over,
-        mask,
-        budget,
-        now,
-        robots_of,
-        yields,
-    )
-    if deadline is not None:
-        guard.lift()
+        running.hide(assignment.secrets)
+    if run.expect is not None:
+        running.expect(run.expect)
+    if run.kit and robots is not None and run.network != "none":  # else no site is asked
+        running.go_by(RobotsOf(robots, run.pin.digest))
+    if assignment.deadline_at is not None:
+        running.guard.bound(assignment.deadline_at)
     return running

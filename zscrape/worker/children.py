@@ -72,53 +72,38 @@ class Keeper(Protocol):
         """Wait for what has ended."""
 
 
-class Child:
+class Child(Struct, eq=False):
     """One forked process, waiting or running, and the worker's ends of its descriptors.
 
     It is a channel first and a process second: a request may be written before the process
     is forked, so that an attempt never waits for one by anything but time.
     """
 
-    __slots__ = (
-        "_output",
-        "channel_fd",
-        "err_fd",
-        "exited",
-        "eye",
-        "folder",
-        "id",
-        "kill_at",
-        "on_exit",
-        "on_long",
-        "out_fd",
-        "pid",
-        "pidfd",
-        "rehearsed_count",
-        "rehearses_until",
-        "run_count",
-        "taken_at",
-        "template",
-        "used_cpu_s",
-        "watch_at",
-    )
+    id: int
+    template: Keeper
+    folder: str
+    pid: int = 0  # until the template has told it
+    pidfd: int = -1  # open iff its end is watched for
+    channel_fd: int = -1  # these three are set by `connect`
+    out_fd: int = -1
+    err_fd: int = -1
+    # Given 0, tells at once which of output and error hold something (POLLIN), or have nobody left
+    # to write. One look at both of them costs less than to read one in vain.
+    look_at_output: Callable[[int], list[tuple[int, int]]] = lambda _: []
+    taken_at: float = 0.0  # when an attempt took it, by the clock
+    watch_at: float = 0.0  # when its attempt is to be watched, by the loop's clock
+    kill_at: float = 0.0  # when its end is overdue, by the loop's clock
+    rehearsed_count: int = 0  # how often it was told to: see `rehearse`
+    rehearses_until: float = 0.0  # by the loop's clock; set where that may take long
+    exited: Exit | None = None
+    on_exit: Callable[[Exit], None] | None = None  # set iff an attempt has it
+    run_count: int = 0  # attempts that it was given
+    eye: Eye | None = None  # on its process, since it was first looked at
+    used_cpu_s: float = 0.0  # by those that are over
+    # It has been running for a while; once more if it had no process by then, given False.
+    on_long: Callable[[bool], None] | None = None
 
-    def __init__(self, child_id: int, template: Keeper, folder: str) -> None:
-        self.id = child_id
-        self.template = template
-        self.folder = folder
-        self.pid = 0  # until the template has told it
-        self.pidfd = -1  # open iff its end is watched for
-        self.taken_at = 0.0  # when an attempt took it, by the clock
-        self.watch_at = 0.0  # when its attempt is to be watched, by the loop's clock
-        self.kill_at = 0.0  # when its end is overdue, by the loop's clock
-        self.rehearsed_count = 0  # how often it was told to: see `rehearse`
-        self.rehearses_until = 0.0  # by the loop's clock; set where that may take long
-        self.exited: Exit | None = None
-        self.on_exit: Callable[[Exit], None] | None = None  # set iff an attempt has it
-        self.run_count = 0  # attempts that it was given
-        self.eye: Eye | None = None  # on its process, since it was first looked at
-        self.used_cpu_s = 0.0  # by those that are over
-        self.on_long: Callable[[], None] | None = None  # it has been running for a while
+    __repr__ = object.__repr__
 
     def connect(self) -> tuple[int, int, int]:
         """Make its channel, output and error; return the ends that are to be its own.
@@ -128,10 +113,10 @@ class Child:
         Raises:
             OSError: There are no descriptors left; none that was made stays open.
         """
-        made: list[int] = []
+        # Not by `socket`, which asks the kernel what each of the two is.
+        ours, theirs = _socket.socketpair()
+        made = [ours.detach(), theirs.detach()]
         try:
-            # Not by `socket`, which asks the kernel what each of the two is.
-            made += map(_socket.socket.detach, _socket.socketpair())
             made += os.pipe2(os.O_CLOEXEC)
             made += os.pipe2(os.O_CLOEXEC)
         except OSError:
@@ -140,18 +125,11 @@ class Child:
             raise
         self.channel_fd, channel, self.out_fd, out, self.err_fd, err = made
         os.set_blocking(self.channel_fd, False)
-        self._output = select.poll()
-        self._output.register(self.out_fd, select.POLLIN)
-        self._output.register(self.err_fd, select.POLLIN)
+        output = select.poll()
+        output.register(self.out_fd, select.POLLIN)
+        output.register(self.err_fd, select.POLLIN)
+        self.look_at_output = output.poll
         return channel, out, err
-
-    def printed(self) -> list[tuple[int, bool]]:
-        """Return which of output and error hold something, or (False) have nobody left to write.
-
-        One look at both of them costs less than to read one in vain.
-        """
-        found = self._output.poll(0)
-        return [(fd, bool(events & select.POLLIN)) for fd, events in found] if found else []
 
     def rehearse(self) -> None:
         """Have it do on made-up data, while it waits, what it would have to do in an attempt.
@@ -175,7 +153,15 @@ class Child:
 class Spares:
     """The waiting children of one template under one set of limits."""
 
-    __slots__ = ("batch_count", "full_count", "limits", "target_count", "used_at", "waiting")
+    __slots__ = (
+        "batch_count",
+        "full_count",
+        "limits",
+        "low_count",
+        "target_count",
+        "used_at",
+        "waiting",
+    )
 
     def __init__(self, limits: Limits, full_count: int) -> None:
         self.limits = limits
@@ -189,6 +175,7 @@ class Spares:
         self.target_count = count
         # Of six at once each costs a tenth less than of three at once; some are left meanwhile.
         self.batch_count = min(max(count * 3 // 4, 1), BATCH_LIMIT_COUNT)
+        self.low_count = count - self.batch_count  # with so few left, a batch is missing
 
     @property
     def missing_count(self) -> int:

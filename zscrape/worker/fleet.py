@@ -22,6 +22,7 @@ class Fleet:
 
     def __init__(self, agents: Sequence[Agent], slot_count: int) -> None:
         self._agents = tuple(agents)
+        self.is_shared = len(self._agents) > 1
         self._slot_count = slot_count
         self._turn = 0
         self._slots: Slots  # given to `run`
@@ -33,7 +34,8 @@ class Fleet:
         returned once no link is left.
         """
         self._slots = slots
-        self.balance()
+        if self.is_shared:
+            self.balance()
         ends = await asyncio.gather(*(agent.run(self) for agent in self._agents))
         return next((end for end in ends if end.reason not in ("drained", "left")), ends[0])
 
@@ -70,8 +72,6 @@ class Fleet:
 
     def balance(self) -> None:
         """Share the slots anew; called whenever what it goes by may have changed."""
-        if len(self._agents) == 1:
-            return
         self._turn += 1
         limits = shares(self._slot_count, [agent.side for agent in self._agents], turn=self._turn)
         # Those who get less come first: until they have, the others' new slots are theirs.

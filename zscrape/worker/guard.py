@@ -43,6 +43,11 @@ class Guard(Struct, eq=False):
     code: OutcomeCode | None = None  # set once the attempt has been told to end
     fields: Mapping[str, str | int | float] = {}
 
+    def bound(self, at: float) -> None:
+        """End the attempt at the loop's time `at` whatever else is said: its task's life ends."""
+        self._deadline = at, max(at - self._alarms.loop.time(), 0.0)
+        self.lift()
+
     def limit(self, at: float, limit_s: float) -> None:
         """End the attempt at the loop's time `at`, having used up `limit_s`, or at its deadline.
 

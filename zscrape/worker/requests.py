@@ -13,6 +13,7 @@ from zscrape.worker.assignment import Assignment
 from zscrape.worker.codes import Code
 
 _encode = msgspec.json.Encoder().encode
+_REQUEST = frames.REQUEST.decode()
 
 
 class Form:
@@ -59,17 +60,15 @@ class Form:
         fixed = self._usual
         if timeout_s != self._run.timeout_s or assignment.is_replay:
             fixed = self._fixed(timeout_s, is_replay=assignment.is_replay)
-        told = secrets = b""
-        if known and not self._is_compile_only:
-            told = _encode(known)
-        if assignment.secrets and not self._is_compile_only:
-            secrets = _encode(assignment.secrets)
+        task, told, secrets = assignment, b"", b""
+        if (known or task.secrets) and not self._is_compile_only:
+            told = _encode(known) if known else b""
+            secrets = _encode(task.secrets) if task.secrets else b""
         head = (
-            f"{assignment.task_id}\0{assignment.attempt}\0{fixed}\0{len(secrets)}\0"
-            f"{assignment.trace_id}\0{left_count}\0{len(told)}\0"
-        ).encode()
-        parts = (frames.REQUEST, head, assignment.params, told, secrets, self._content)
-        payload = b"".join(parts)
+            f"{_REQUEST}{task.task_id}\0{task.attempt}\0{fixed}\0{len(secrets)}\0"
+            f"{task.trace_id}\0{left_count}\0{len(told)}\0"
+        )
+        payload = b"".join((head.encode(), task.params, told, secrets, self._content))
         return len(payload).to_bytes(4, "big") + payload
 
     def _fixed(self, timeout_s: float, *, is_replay: bool) -> str:

@@ -42,7 +42,7 @@ class Scratch:
         self._made_count = 0
         self._numbers: list[int] = []  # a heap of those that have become free again
         self._first_uid: int | None = None
-        self._free: list[tuple[str, int]] = []  # name, change time
+        self._free: list[tuple[str, tuple[int, bool]]] = []  # name, and what was noted of it
         # Name to change time (ns) as it was given out, and whether any later change must show.
         self._given: dict[str, tuple[int, bool]] = {}
         self._removals: set[asyncio.Task[None]] = set()
@@ -70,16 +70,17 @@ class Scratch:
     def take(self) -> str:
         """Return the name of an empty folder under `root`."""
         if self._free:
-            name, changed_at = self._free.pop()
-        else:
-            number = self._number()
-            name = str(number)
-            try:
-                changed_at = self._make(number)
-            except OSError:
-                heapq.heappush(self._numbers, number)
-                raise
-        self._given[name] = (changed_at, _is_telling(changed_at, time.time_ns()))
+            name, noted = self._free.pop()
+            is_telling = noted[1]  # once it is, it stays so
+            self._given[name] = noted if is_telling else _noted(noted[0])
+            return name
+        number = self._number()
+        name = str(number)
+        try:
+            self._given[name] = _noted(self._make(number))
+        except OSError:
+            heapq.heappush(self._numbers, number)
+            raise
         return name
 
     def _make(self, number: int) -> int:
@@ -119,12 +120,17 @@ class Scratch:
 
     def release(self, name: str) -> None:
         """Take back a folder whose child, and all that it started, has ended."""
-        path = f"{self.root}/{name}"
-        before_at = self._given[name][0]
+        path, noted = f"{self.root}/{name}", self._given[name]
         try:
-            if len(self._free) < _REUSE_LIMIT_COUNT and self._is_untouched(name):
-                self._free.append((name, before_at))
-                return
+            if len(self._free) < _REUSE_LIMIT_COUNT:
+                before_at, is_telling = noted
+                if is_telling:  # in one step what `_is_untouched` does
+                    is_untouched = os.stat(path).st_ctime_ns == before_at  # noqa: PTH116 - as above
+                else:
+                    is_untouched = self._is_untouched(name)
+                if is_untouched:
+                    self._free.append((name, noted))
+                    return
             os.rmdir(path)  # noqa: PTH106 - as above
         except FileNotFoundError:
             pass
@@ -154,6 +160,10 @@ class Scratch:
 
 async def _remove_aside(path: str) -> bool:
     return await asyncio.to_thread(remove_tree, path)
+
+
+def _noted(changed_at: int) -> tuple[int, bool]:
+    return changed_at, _is_telling(changed_at, time.time_ns())
 
 
 def _is_telling(changed_at: int, now: int) -> bool:

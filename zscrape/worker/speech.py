@@ -35,6 +35,7 @@ _FEW_LIMIT_BYTES = MIB
 _COPIED_LIMIT_BYTES = 16_384  # up to this size a copy of an answer is cheaper than a view
 
 _ANSWER_HEAD = struct.Struct(">IcI")  # its size behind that, its kind, the size of its head
+_ANSWER_HEAD_BYTES, _unpack_answer_head = _ANSWER_HEAD.size, _ANSWER_HEAD.unpack_from
 
 # What msgspec raises beside its own: see `decode` in zscrape.wire.
 DECODE_ERRORS = (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError, ValueError)
@@ -108,17 +109,17 @@ def sole_answer(data: bytes) -> Answer | None:
     Raises:
         Violation: As of `Speech.answer`.
     """
-    if not _ANSWER_HEAD.size <= len(data) <= _COPIED_LIMIT_BYTES:
+    if not _ANSWER_HEAD_BYTES <= len(data) <= _COPIED_LIMIT_BYTES:
         return None
-    size_bytes, kind, head_size_bytes = _ANSWER_HEAD.unpack_from(data)
+    size_bytes, kind, head_size_bytes = _unpack_answer_head(data)
     if size_bytes != len(data) - 4 or kind != frames.ANSWER:
         return None
-    end = _ANSWER_HEAD.size + head_size_bytes
+    end = _ANSWER_HEAD_BYTES + head_size_bytes
     try:
-        answer = _decode_head(data[_ANSWER_HEAD.size : end])
-        answer.data = data[end:]
+        answer = _decode_head(data[_ANSWER_HEAD_BYTES:end])
+        document = answer.data = data[end:]
         if answer.code == OutcomeCode.OK:
-            _check_data(answer.data)
+            _check_data(document)
     except DECODE_ERRORS:
         raise _torn() from None
     return answer
@@ -348,7 +349,10 @@ def _check_data(document: bytes) -> None:
         Violation: It is JSON, but nobody could read it; a script may do that in earnest.
     """
     try:
-        check_json(document)
+        if len(document) <= READABLE_DEPTH:  # as below, and most are so short
+            _decode_any(document)
+        else:
+            check_json(document)
     except RecursionError:
         raise Violation(OutcomeCode.RESULT_INVALID, reason="it is nested too deeply") from None
     except msgspec.ValidationError:

@@ -39,6 +39,7 @@ _NO_ROOM_DELAY_S = 0.5
 # The kernel's list of children may leave one out while others end: only after a few sweeps in
 # a row that found nothing is there nothing.
 _SWEEP_DELAYS_S = (1.0, 0.5, 0.2)
+_SWEEPS_COUNT, _SWEEP_FIRST_S = len(_SWEEP_DELAYS_S), _SWEEP_DELAYS_S[-1]
 # Files are stamped by a clock that is milliseconds behind, and that may be set.
 _CLOCK_SLACK_S = 1.0
 # A child that ends is reaped with the next fork; when none comes, the template is asked, ever
@@ -96,6 +97,7 @@ class Template:
         self.children: dict[int, Child] = {}
         self.active: set[int] = set()  # ids of children that run an attempt
         self.failure = ""
+        self.is_open = False  # it has started, and is not gone
         self.ready: asyncio.Future[None] = self._loop.create_future()
         self.gone: asyncio.Future[None] = self._loop.create_future()
         self.started_at = self.used_at = self._loop.time()
@@ -117,16 +119,16 @@ class Template:
 
     def take(self, wanted: Limits) -> Child:
         """Return a child under these limits for an attempt."""
-        spares = self._spares.get(wanted) or self._add_kind(wanted)
+        spares = self._taken = self._spares.get(wanted) or self._add_kind(wanted)
         now = self.used_at = spares.used_at = self._loop.time()
         if spares.target_count != spares.full_count:
             spares.aim(spares.full_count)
-        if not spares.waiting:
+        waiting = spares.waiting
+        if not waiting:
             self._fork(spares, 1)
-        elif spares.waiting[0].rehearses_until > now:  # it would be waited for
-            spares.waiting.rotate(-1)
-        child = spares.waiting.popleft()
-        self._taken = spares
+        elif waiting[0].rehearses_until > now:  # it would be waited for
+            waiting.rotate(-1)
+        child = waiting.popleft()
         self.active.add(child.id)
         return child
 
@@ -142,27 +144,31 @@ class Template:
         child.watch_at = now + _WATCH_DELAY_S
         if child.run_count == 1 or child not in self._unwatched:
             self._unwatched.append(child)
-        self._in(_WATCH_DELAY_S, "watch", self._watch)
+        if "watch" not in self._timers:
+            self._in(_WATCH_DELAY_S, "watch", self._watch)
 
     def refill_soon(self) -> None:
         """Fork what has been taken once an attempt is over, or shortly; if none is left, now."""
         if self._is_dear:
             self._in(_BROWSER_REFILL_DELAY_S, "top_up", self._top_up)
             return
-        self._in(_TOP_UP_DELAY_S, "top_up", self._top_up)
-        if self._taken is not None and not self._taken.waiting:
-            self._fork_ahead(self._taken, self._taken.batch_count)
+        if "top_up" not in self._timers:
+            self._in(_TOP_UP_DELAY_S, "top_up", self._top_up)
+        taken = self._taken
+        if taken is not None and not taken.waiting:
+            self._fork_ahead(taken, taken.batch_count)
 
     def refill(self) -> None:
         """Fork what has been taken: most of it at once, the last few when there is time.
 
-        Not before an attempt is over: what forks takes a processor from what runs.
+        Not before an attempt is over: what forks takes a processor from what runs. Other kinds than
+        the one that was taken last are seen to when there is time.
         """
-        if self._is_dear or self._is_closing:
+        taken = self._taken
+        if taken is None or len(taken.waiting) > taken.low_count:
             return
-        for spares in self._spares.values():
-            if spares.missing_count >= spares.batch_count:
-                self._fork_ahead(spares, spares.batch_count)
+        if not self._is_dear and not self._is_closing:
+            self._fork_ahead(taken, taken.batch_count)
 
     def rehearse_next(self) -> bool:
         """Have the spare that is taken next rehearse; True iff there is more for it to do.
@@ -259,16 +265,16 @@ class Template:
             try:
                 folder = self._scratch.take()
                 child = Child(child_id, self, folder)
-                theirs.extend(child.connect())
+                theirs += child.connect()
             except OSError:
                 if folder:
                     self._scratch.release(folder)
                 if not theirs:
                     raise
                 break
-            self.children[child.id] = child
+            self.children[child_id] = child
             waiting.append(child)
-            words.append(f"{child.id} {child.folder}")
+            words.append(f"{child_id} {folder}")
         self._send(" ".join(words).encode(), theirs)
         self._in(_STALL_LOOK_S, "stall", self._look_for_stall)
 
@@ -303,6 +309,8 @@ class Template:
         is closed for several at once, before anything new is opened or after a moment. Not where
         that ends a child which `is_waiting` for another request.
         """
+        if child.pidfd >= 0:
+            self.unwatch(child)
         if child.exited is None and not is_waiting:
             self._parted.append(child)
         else:
@@ -347,13 +355,13 @@ class Template:
         for child in unwatched:
             if child.on_exit is None or child.exited is not None:
                 continue
+            if child.watch_at <= now and child.on_long is not None:
+                child.on_long(child.pid != 0)
             if not child.pid:
                 child.watch_at = max(child.watch_at, now + _WATCH_DELAY_S)
             if child.watch_at > now:
                 self._unwatched.append(child)
                 continue
-            if child.on_long is not None:
-                child.on_long()
             if child.pidfd >= 0:  # since an attempt that it has run before
                 continue
             try:
@@ -387,7 +395,7 @@ class Template:
         if child_id not in self._held:
             self._scratch.release(child.folder)
         if child_id in self.active:
-            self.active.discard(child_id)
+            self.active.remove(child_id)
             self._sweep_soon()
         else:
             self._forget_spare(child)
@@ -405,8 +413,9 @@ class Template:
                 child.hang_up()
 
     def _sweep_soon(self) -> None:
-        self._sweeps_left = len(_SWEEP_DELAYS_S)
-        self._in(_SWEEP_DELAYS_S[-1], "sweep", self._sweep)
+        self._sweeps_left = _SWEEPS_COUNT
+        if "sweep" not in self._timers:
+            self._in(_SWEEP_FIRST_S, "sweep", self._sweep)
 
     def _on_swept(self, strays_count: int) -> None:
         if strays_count:
@@ -490,23 +499,20 @@ class Template:
             self._pump.remove(self._control.fileno())
             return
         for line in message.split(b"\n"):
-            self._hear(line)
+            words = line.split()
+            if len(words) == 3 and words[0] == b"P":
+                child = self.children.get(int(words[1]))
+                if child is not None:
+                    child.pid = int(words[2])
+            elif len(words) == 5 and words[0] == b"X":
+                used = Exit(int(words[2]), int(words[3]) / 1e6, int(words[4]) * 1024)
+                self._ended(int(words[1]), used)
+            else:
+                self._hear(line)
 
     def _hear(self, line: bytes) -> None:
-        match line.split():
-            case [b"P", child_id, pid]:
-                child = self.children.get(int(child_id))
-                if child is not None:
-                    child.pid = int(pid)
-            case [b"X", child_id, status, cpu_us, memory_kib]:
-                used = Exit(int(status), int(cpu_us) / 1e6, int(memory_kib) * 1024)
-                self._ended(int(child_id), used)
-            case words:
-                self._hear_more(words, line)
-
-    def _hear_more(self, words: list[bytes], line: bytes) -> None:
         """Hear what is rarely said."""
-        match words:
+        match line.split():
             case [b"N", child_id, number]:
                 reason = f"no process: {os.strerror(int(number))}"
                 self._ended(int(child_id), Exit(None, reason=reason))
@@ -525,6 +531,7 @@ class Template:
             case _:
                 if not self.ready.done():
                     self.ready.set_result(None)
+                    self.is_open = True
 
     def _supervise(self, listener_fd: int) -> None:
         """Have the network of this template and its children supervised."""
@@ -563,6 +570,7 @@ class Template:
         self._control.close()
         if self._handover:
             self._handover.close()
+        self.is_open = False
         is_lost = not self._is_closing  # it was not asked to end
         self._stop_timers()
         self._close_parted()

@@ -111,9 +111,7 @@ class Templates:
     def take_at_once(self, need: Need) -> Child | None:
         """Return a child of a template that need not be waited for; None if there is none."""
         template = self._templates.get(need.kind)
-        if template is None or not template.ready.done() or template.gone.done():
-            return None
-        return template.take(need.limits)
+        return template.take(need.limits) if template is not None and template.is_open else None
 
     def take(self, need: Need) -> Child:
         """Return a child, starting a template if there is none.
