@@ -110,6 +110,20 @@ BODIES: list[tuple[str, bytes, int, str, str | None]] = [
     ("parameters far too deep", _with('"parameters":' + _nested(5000)), 422, "invalid_request", ""),
     ("metadata too deep", _with('"metadata":' + _nested(33)), 422, "invalid_request", ""),
     (
+        "metadata number too large",
+        _with('"metadata":{"a":[18446744073709551616]}'),
+        422,
+        "invalid_request",
+        "/metadata",
+    ),
+    (
+        "metadata number too small",
+        _with('"metadata":{"a":-9223372036854775809}'),
+        422,
+        "invalid_request",
+        "/metadata",
+    ),
+    (
         "number too large inside",
         _with('"parameters":{"a":1e999}'),
         422,

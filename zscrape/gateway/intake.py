@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -131,6 +131,7 @@ class Intake:
             RateLimited: The script is asked for too often.
             ScriptError: The script cannot be resolved, or lacks a secret that it needs.
         """
+        metadata = _kept(request.metadata, f"{at}/metadata") if request.metadata else {}
         default = self._defaults.get(request.script_name)
         if default is not None and default.rate is not None:
             self._check_rate(request.script_name, default.rate)
@@ -172,7 +173,7 @@ class Intake:
             tags=tags,
             retry=retry,
             timeout_s=timeout_s,
-            metadata=request.metadata or {},
+            metadata=metadata,
             origin=origin,
             client=client,
             trace_id=trace_id,
@@ -224,6 +225,19 @@ class Intake:
                     asyncio.get_running_loop().call_soon(turn.clear)
                 turn[name, version] = script
         return script
+
+
+def _kept(value: dict[str, Any], pointer: str) -> dict[str, Any]:
+    """Return what the store can keep.
+
+    Raises:
+        InvalidRequest: It has a whole number of more than 64 bits.
+    """
+    try:
+        msgspec.msgpack.encode(value)
+    except OverflowError:
+        raise field_fault(pointer, "whole_number_too_large") from None
+    return value
 
 
 def _retry(asked: RetryRequest, script: Script, at: str) -> RetryPolicy:

@@ -76,6 +76,10 @@ HTTP: Final[dict[str, Text]] = {
         "{pointer}: out of range; it must be {bound}.",
         "{pointer}: 범위를 벗어났습니다. {bound}이어야 합니다.",
     ),
+    "http.whole_number_too_large": Text(
+        "{pointer}: a whole number has more than 64 bits; write it as a text.",
+        "{pointer}: 64비트를 넘는 정수가 있습니다. 문자열로 적어 주십시오.",
+    ),
     "http.wrong_length": Text(
         "{pointer}: its length must be {bound}.",
         "{pointer}: 길이가 {bound}이어야 합니다.",
