@@ -282,7 +282,7 @@ class SavedFile(Struct, frozen=True):
     """What is told of a file that a script saved; its record's body has the bytes as well."""
 
     name: Annotated[str, Meta(pattern=r"\A(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,128}\Z")]
-    size: Annotated[int, Meta(ge=0)]
+    size: Annotated[int, Meta(ge=0, le=2**62)]  # bytes
     content_type: str | None = None
     sha256: str = ""
 

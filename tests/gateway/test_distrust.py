@@ -91,13 +91,14 @@ async def test_a_table_survives_any_item(gateway, client):
     assert len(rows) == 1 + len(items)
 
 
-async def test_an_artifact_with_a_name_of_its_own_is_not_listed(gateway, client):
-    """A name that no script can give becomes no link."""
+async def test_an_artifact_that_no_script_can_save_is_not_listed(gateway, client):
+    """A name that no script can give becomes no link, nor a size beyond all disks."""
     worker = gateway.worker(hold)
     task_id = (await client.post("/v1/tasks", json=PAGE)).json()["request_id"]
     run = await worker.runs.get()
     names = ["page.html", "../../etc/passwd", "..", "a/b", "", "x" * 200, 'a"\r\nSet-Cookie: b']
     worker.say(run, *(("artifact", {"name": name, "size": 1, "data": "eA=="}) for name in names))
+    worker.say(run, ("artifact", {"name": "b.html", "size": 2**70, "data": "eA=="}))
     worker.ok(run)
 
     listed = (await client.get(f"/v1/tasks/{task_id}/artifacts")).json()["artifacts"]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from zscrape.errors import StorageError
-from zscrape.errors.storage import StorageReadOnly, TaskDamaged
+from zscrape.errors.storage import StorageFailed, StorageReadOnly, TaskDamaged
 from zscrape.model import Outcome, OutcomeCode, Pin, RunSpec, TaskSpec, TaskState
 from zscrape.store import behind, live
 from zscrape.store.database import Database, connect
@@ -198,6 +198,19 @@ async def test_what_another_gateway_has_is_not_written_any_more(opened: Open, pa
     await opened.store.settled()
 
     assert on_disk(path, "SELECT count(*) FROM tasks") == [(0,)]
+
+
+async def test_what_cannot_be_written_stops_no_other(opened: Open, path: Path) -> None:
+    """A row with a number that no document of the store holds is refused; all others are kept."""
+    await opened.store.add(task(1, origin="scrape", metadata={"x": 2**64}))
+    await opened.store.add(task(2, origin="scrape"))
+    with pytest.raises(StorageFailed):
+        await opened.store.add(task(3, metadata={"x": 2**64}))
+    await opened.store.add(task(4))
+    await opened.store.settled()
+
+    assert on_disk(path, "SELECT id FROM tasks ORDER BY id") == [("t2",), ("t4",)]
+    assert not opened.store.fault()
 
 
 async def test_changes_that_came_together_are_entries_of_their_own(opened: Open) -> None:

@@ -17,6 +17,8 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from zscrape.errors import StorageError
+from zscrape.errors.storage import StorageFailed
+from zscrape.log import get_logger
 from zscrape.model import TaskId
 from zscrape.store import statements
 from zscrape.store.database import Database
@@ -240,7 +242,11 @@ class WriteBehind:
             if dirty.get(task_id) is not task:  # let go since then
                 continue
             del dirty[task_id]
-            written = task.take(owner, far)
+            try:
+                written = task.take(owner, far)
+            except Exception as error:  # noqa: BLE001 - one that cannot be written stops no other
+                self._set_aside(task, error)
+                continue
             if written.part is None:
                 gathered.append(written)
                 continue
@@ -251,6 +257,15 @@ class WriteBehind:
             self._loop.call_soon(self._gather, ready[count:])
         else:
             self._begin_write()
+
+    def _set_aside(self, task: LiveTask, error: Exception) -> None:
+        """Let go of a task that has something which no document can hold: checks should refuse it.
+
+        What is on the disk of it stays as it was.
+        """
+        get_logger().error("task_unwritable", task=task.row.id, reason=repr(error))
+        task.is_dirty = False
+        self._refuse(task, StorageFailed(reason=repr(error)))
 
     def _begin_write(self) -> None:
         """Write what was taken, in one transaction."""
