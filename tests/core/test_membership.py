@@ -619,6 +619,19 @@ def test_restored_attempt_is_adopted() -> None:
     ]
 
 
+def test_a_new_session_may_list_what_its_former_one_ran() -> None:
+    """A worker that lost its session, not its attempts, keeps them: nothing is run twice."""
+    rig = Rig()
+    rig.join("a")
+    rig.submit("t")
+
+    joined = rig.join("a", session="s2", running=(("t", 1),))
+
+    assert sends(joined, Welcome) == [welcome(("t", 1))]
+    assert rig.runs(joined) == []
+    rig.dispatcher.check()
+
+
 def test_expected_worker_that_never_comes_is_lost() -> None:
     """After a lease and its margin a restored attempt runs elsewhere, with a higher number."""
     rig = restarted()

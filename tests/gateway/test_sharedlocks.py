@@ -206,3 +206,69 @@ async def test_nobody_comes_in_before_a_new_life_has_its_tasks(lease, locks):
 
     assert lost == {}
     assert lease.rows == {"new": (OWN, "t")}
+
+
+async def test_who_waits_while_the_lease_is_lost_takes_and_frees_nothing(lease, keys, locks):
+    """A key of the earlier life is still its task's, whoever stood in line for it then."""
+    lease.rows = {"old": (OWN, "old")}
+    async with locks.changing_hands():
+        await locks.load()
+        keys.held["old"] = "old"
+        locks.taken_up()
+    lease.may_answer.clear()
+    at_the_database = asyncio.create_task(locks.admit(asking("new")))
+    await lease.heard("take")
+    behind = asyncio.create_task(locks.admit(asking("old")))
+    await asyncio.sleep(0)
+    locks.look()  # a third waits for its turn: to free what nobody has
+    await asyncio.sleep(0)
+    keys.held.clear()
+    locks.forget_all()
+    lease.may_answer.set()
+    await at_the_database
+    with pytest.raises(LeaseLost):
+        await behind
+    lease.told.clear()
+    async with locks.changing_hands():
+        await locks.load()
+        keys.held["old"] = "old"
+        locks.taken_up()
+
+    assert lease.told == ["locks"]
+    assert lease.rows["old"] == (OWN, "old")
+
+
+async def test_who_changes_hands_goes_before_all_who_wait(lease, locks):
+    """Tasks of a dead gateway do not wait behind calls, nor does the next renewal."""
+    lease.may_answer.clear()
+    calls = [asyncio.create_task(locks.admit(asking(f"k{number}"))) for number in range(9)]
+    await lease.heard("take")
+    changed = asyncio.Event()
+
+    async def change() -> list[str]:
+        async with locks.changing_hands():
+            changed.set()
+            return list(lease.told)
+
+    changing = asyncio.create_task(change())
+    await asyncio.sleep(0)
+    lease.may_answer.set()
+    before = await changing
+    await asyncio.gather(*calls)
+
+    assert before == ["take"]
+    assert lease.told == ["take"] * 9
+
+
+async def test_keys_are_tried_for_together(lease, keys, locks):
+    """What is held back for who waits here is tried for in one turn, not behind each caller."""
+    keys.waiting = {f"far{number}": f"w{number}" for number in range(5)}
+    lease.may_answer.clear()
+    locks.look()
+    await lease.heard("take")
+    call = asyncio.create_task(locks.admit(asking("new")))
+    await asyncio.sleep(0)
+    lease.may_answer.set()
+    await call
+
+    assert list(lease.rows) == ["far0", "far1", "far2", "far3", "far4", "new"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from zscrape.messages import CATALOGUE
@@ -34,6 +36,13 @@ def test_a_reason_without_a_code_is_told_as_it_is() -> None:
 def test_pointers_are_escaped() -> None:
     """A slash and a tilde inside a name are escaped as RFC 6901 says."""
     assert pointer_to("files", "a/b~c", 3) == "/files/a~1b~0c/3"
+
+
+def test_pointers_to_names_that_are_no_text() -> None:
+    """A name of a file that is no UTF-8 is told escaped: a pointer goes into answers and rows."""
+    name = os.fsdecode(b"caf\xe9.txt")
+
+    assert pointer_to("files", name).encode() == rb"/files/caf\udce9.txt"
 
 
 @pytest.mark.parametrize("key", [each for each in CATALOGUE if each.startswith("problem.")])

@@ -15,7 +15,7 @@ import pytest
 from zscrape.errors import ZscrapeError
 from zscrape.errors.storage import BlobDamaged, BlobMissing
 from zscrape.model import Outcome, OutcomeCode, TaskState
-from zscrape.store import behind
+from zscrape.store import behind, statements
 from zscrape.store.blobs import Blob, FileBlobs
 from zscrape.store.database import Database, connect
 from zscrape.store.far import Far, FarPolicy
@@ -156,6 +156,21 @@ async def test_a_large_answer(opened: Open) -> None:
     assert found.outcome.data is None
     assert await whole(opened.store, found.far_data) == data
     assert opened.rows("SELECT count(*) FROM results") == [(0,)]
+
+
+async def test_what_goes_outside_costs_no_empty_transaction(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While all that changed is being put outside there is nothing to write."""
+    row = row_of(1)
+    await opened.store.add(row)
+    counts: list[int] = []
+    monkeypatch.setattr(statements, "probe", lambda _writer: counts.append(1))
+    end(opened.store, row, b'"%s"' % (b"x" * 150_000))
+    await opened.written()
+
+    assert counts == []
+    assert opened.rows("SELECT count(*) FROM blobs") == [(1,)]
 
 
 async def test_many_items(opened: Open) -> None:

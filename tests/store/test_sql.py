@@ -213,6 +213,61 @@ async def test_what_cannot_be_written_stops_no_other(opened: Open, path: Path) -
     assert not opened.store.fault()
 
 
+async def test_what_could_not_be_written_in_time_is_written_later(
+    opened: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory that was short for a moment costs a moment: the task's end is told as kept."""
+    kept: list[tuple[str, int]] = []
+    opened.store.hear_kept(lambda tasks: kept.extend((row.id, number) for row, number in tasks))
+    row = task(1)
+    await opened.store.add(row)
+    take, lacking = live.LiveTask.take, [MemoryError()]
+
+    def take_or_lack(self: live.LiveTask, *given: Any) -> live.Written:
+        if lacking:
+            raise lacking.pop()
+        return take(self, *given)
+
+    monkeypatch.setattr(live.LiveTask, "take", take_or_lack)
+    end(opened.store, row)
+    await opened.store.settled()
+
+    assert not lacking
+    assert kept[-1] == ("t1", 1)
+    assert on_disk(path, "SELECT status FROM tasks") == [("completed",)]
+
+
+async def test_an_end_that_cannot_be_written_is_owed_by_nobody(opened: Open) -> None:
+    """What can never be kept no worker need keep: it would tell it for ever."""
+    kept: list[tuple[str, int]] = []
+    opened.store.hear_kept(lambda tasks: kept.extend((row.id, number) for row, number in tasks))
+    row = task(1)
+    await opened.store.add(row)
+    row.metadata = {"x": 2**64}
+    end(opened.store, row)
+    await opened.store.settled()
+
+    assert kept[-1] == ("t1", 1)
+
+
+async def test_an_id_is_added_again_once_it_is_gone(opened: Open, path: Path) -> None:
+    """Of a batch that was refused each may be added anew: what is left of it takes none along."""
+    old = task(0, client="c", idempotency_key="k")
+    await opened.store.add(old)
+    opened.store._keys.clear()  # as if another gateway had it
+    many = [task(number) for number in range(1, 301)]
+    many[-1].client, many[-1].idempotency_key = "c", "k"
+    with pytest.raises(KeyTaken):
+        await opened.store.add_many([(row, None) for row in many])
+    for row in many:
+        await opened.store.discard(row.id)
+
+    await opened.store.add(many[0])
+    await opened.store.settled()
+
+    assert on_disk(path, "SELECT id FROM tasks ORDER BY id") == [("t0",), ("t1",)]
+
+
 async def test_changes_that_came_together_are_entries_of_their_own(opened: Open) -> None:
     """Each has its number and its document, between what the script has said."""
     row = task(1, origin="scrape")

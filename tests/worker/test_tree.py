@@ -609,6 +609,29 @@ async def test_a_limit_is_set_once_for_what_runs_for_a_while(stage: Stage) -> No
     assert not alarms._moments
 
 
+async def test_who_cannot_follow_one_attempt_leaves_the_others_their_limits(stage: Stage) -> None:
+    """An agent whose socket is gone raises when it hears of its attempt; its neighbours go on."""
+    told: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _loop, context: told.append(str(context["exception"]))
+    )
+    await stage.run("def run():\n    return 1\n")  # what is begun next finds spares
+
+    def refuse(task_id: str, attempt: int) -> None:
+        if task_id == first.assignment.task_id:
+            raise OSError("closed")
+
+    stage.on_long = refuse  # type: ignore[method-assign]
+    name = stage.write("import time\ndef run():\n    time.sleep(60)\n")
+    first, second = (stage.begin(name, timeout_s=0.6) for _ in range(2))
+    await first.finished.wait()
+    await second.finished.wait()
+
+    assert told == ["closed"]
+    for ran in (first, second):
+        assert [outcome.code for outcome in ran.outcomes] == [OutcomeCode.TIMEOUT]
+
+
 async def test_exit_is_awaited_no_more_once_only_strays_are(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,7 +93,14 @@ class Neighbours:
         Raises:
             StorageError: The database cannot be read.
         """
-        return await self._lease.other_locks()  # who has come a moment ago may have some already
+        try:
+            return (
+                await self._lease.other_locks()
+            )  # who has come a moment ago may have some already
+        except StorageError:
+            if self._is_alone():  # what is held here is known without the database
+                return []
+            raise
 
     # ---- following -------------------------------------------------------------------
 

@@ -21,6 +21,9 @@ from zscrape.store.gateways import GatewayLease, HeldLock
 from zscrape.store.tasks import TaskRow
 
 _LOOK_S: Final = 1.0
+# Keys that are tried for in one turn: a turn for each would wait behind all who ask for others,
+# and what is not tried for in time is taken for free.
+_TRY_COUNT: Final = 50
 _AGAIN_S: Final = 0.25
 
 
@@ -69,6 +72,9 @@ class SharedLocks:
         self._has_nothing = False
         # A key is not freed while somebody enters by it, and neither while tasks change hands.
         self._turn = asyncio.Lock()
+        self._changes_count = 0  # of those who change hands, or wait for their turn to
+        self._is_settled = asyncio.Event()  # nobody does
+        self._is_settled.set()
         self._is_due = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.on_freed: Callable[[], None] = lambda: None
@@ -92,8 +98,34 @@ class SharedLocks:
     @contextlib.asynccontextmanager
     async def changing_hands(self) -> AsyncIterator[None]:
         """Let nobody take a key, and free none, from before tasks are this gateway's until here."""
-        async with self._turn:
-            yield
+        self._changes_count += 1
+        self._is_settled.clear()
+        try:
+            async with self._turn:
+                yield
+        finally:
+            self._changes_count -= 1
+            if not self._changes_count:
+                self._is_settled.set()
+
+    @contextlib.asynccontextmanager
+    async def _own_turn(self) -> AsyncIterator[None]:
+        """Have the turn to take or free keys.
+
+        Whoever changes hands goes before all who wait: the lease is not renewed meanwhile.
+
+        Raises:
+            LeaseLost: Tasks of this gateway are still to be taken up again, and may have any key.
+        """
+        while True:
+            await self._is_settled.wait()
+            async with self._turn:
+                if not self._is_settled.is_set():
+                    continue
+                if self._has_nothing:
+                    raise LeaseLost(reason="this gateway has lost its lease a moment ago")
+                yield
+                return
 
     async def load(self) -> None:
         """Learn which keys this gateway has: from its life before, or a dead one's.
@@ -131,10 +163,9 @@ class SharedLocks:
         lock = spec.lock
         if lock is None or lock.overlap is Overlap.ALLOW:
             return
-        if self._has_nothing:
-            raise LeaseLost(reason="this gateway has lost its lease a moment ago")
         self._entering[spec.id] = lock.key
-        found = await self._take(lock.key, spec.id, is_sure=False)
+        async with self._own_turn():
+            found = await self._take(lock.key, spec.id, is_sure=False)
         if found is None:
             self._router.let_in(lock.key)
             return
@@ -145,15 +176,14 @@ class SharedLocks:
         self._router.hold_back(lock.key, found.holder)
 
     async def _take(self, key: str, task_id: TaskId, *, is_sure: bool) -> HeldLock | None:
-        """Take a key for a task; return who has it that is not here."""
-        async with self._turn:
-            if key in self._coming:
-                return HeldLock(self._coming[key], 0.0)
-            # Before it is known: who stops waiting here must not leave a key behind.
-            self._held.setdefault(key, "")
-            found = await self._lease.take_lock(key, task_id, is_sure=is_sure)
-            if found is not None and not self._held.get(key):
-                self._held.pop(key, None)
+        """Take a key for a task, in a turn of one's own; return who has it that is not here."""
+        if key in self._coming:
+            return HeldLock(self._coming[key], 0.0)
+        # Before it is known: who stops waiting here must not leave a key behind.
+        self._held.setdefault(key, "")
+        found = await self._lease.take_lock(key, task_id, is_sure=is_sure)
+        if found is not None and not self._held.get(key):
+            self._held.pop(key, None)
         return found
 
     def entered(self, task_id: TaskId) -> None:
@@ -196,7 +226,7 @@ class SharedLocks:
 
     async def _free(self) -> None:
         """Free the keys that no task here has or waits for any more."""
-        async with self._turn:
+        async with self._own_turn():
             here = {*self._router.held_keys(), *self._entering.values(), *self._coming}
             gone = [key for key in self._held if key not in here]
             if not gone:
@@ -208,15 +238,20 @@ class SharedLocks:
 
     async def _try_for(self) -> None:
         """Try for the keys that are held back, for those who wait for them here."""
-        for key, first in self._router.held_back().items():
-            if first is None:
-                continue  # whoever comes looks by itself; then it ends by itself
-            found = await self._take(key, first, is_sure=True)
-            if found is None:
-                self._held[key] = first
-                self._router.let_in(key)
-            else:
-                self._router.hold_back(key, found.holder)
+        # Where nobody waits: whoever comes looks by itself; then it ends by itself.
+        wanted = [(key, first) for key, first in self._router.held_back().items() if first]
+        for begin in range(0, len(wanted), _TRY_COUNT):
+            async with self._own_turn():
+                for key, first in wanted[begin : begin + _TRY_COUNT]:
+                    await self._try(key, first)
+
+    async def _try(self, key: str, first: TaskId) -> None:
+        found = await self._take(key, first, is_sure=True)
+        if found is None:
+            self._held[key] = first
+            self._router.let_in(key)
+        else:
+            self._router.hold_back(key, found.holder)
 
     def _start(self, work: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = self._loop.create_task(work, name="shared-locks")

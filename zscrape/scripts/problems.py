@@ -40,8 +40,12 @@ def told(problems: Iterable[Problem], lang: str) -> list[Problem]:
 
 
 def pointer_to(*parts: object) -> str:
-    """Return the JSON pointer to `parts` (RFC 6901: `~` and `/` are escaped)."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+    """Return the JSON pointer to `parts` (RFC 6901: `~` and `/` are escaped).
+
+    Names of files need not be text: what is none is told as Python escapes it.
+    """
+    pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+    return pointer.encode("utf-8", "backslashreplace").decode()
 
 
 def shortened(value: str) -> str:

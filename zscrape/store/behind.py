@@ -34,6 +34,8 @@ BEHIND_SHARED_S: Final = 0.05
 RETRY_S: Final = 1.0
 _CLOSE_S: Final = 5.0  # for a disk that refuses at the end
 _BATCH_COUNT: Final = 256
+# What encoding a row raises when it has something that no document can hold.
+_UNWRITABLE: Final = (ValueError, OverflowError, TypeError, RecursionError)
 # Rows that are made before others get a turn of the loop, unless a whole batch waits: a turn of
 # 200 holds up calls for 2 ms (measured).
 _TURN_COUNT: Final = 32
@@ -127,7 +129,10 @@ class WriteBehind:
                 self._flush_soon()
                 return self._wait_urgently(task)
             return self._wait(task.waiters)
-        return None if task.writing is None else self._wait(task.writing.waiters)
+        if task.writing is None:
+            return None
+        self._is_pressed = self._is_pressed or is_urgent
+        return self._wait(task.writing.waiters)
 
     def hear_kept(self, listener: KeptListener) -> None:
         """Tell `listener` how far the logs of tasks are on the disk, of many at once."""
@@ -244,8 +249,11 @@ class WriteBehind:
             del dirty[task_id]
             try:
                 written = task.take(owner, far)
-            except Exception as error:  # noqa: BLE001 - one that cannot be written stops no other
+            except _UNWRITABLE as error:
                 self._set_aside(task, error)
+                continue
+            except MemoryError:  # which may pass
+                dirty[task_id] = task
                 continue
             if written.part is None:
                 gathered.append(written)
@@ -263,12 +271,18 @@ class WriteBehind:
 
         What is on the disk of it stays as it was.
         """
-        get_logger().error("task_unwritable", task=task.row.id, reason=repr(error))
-        task.is_dirty = False
+        row = task.row
+        get_logger().error("task_unwritable", task=row.id, reason=repr(error))
         self._refuse(task, StorageFailed(reason=repr(error)))
+        if row.finished_at is not None:  # nobody need keep for us what never can be kept
+            self._on_kept([(row, row.last_number)])
 
     def _begin_write(self) -> None:
         """Write what was taken, in one transaction."""
+        if not self._has_work():  # all of it is being moved, or was let go
+            self._writing, self._is_pressed = None, False
+            self._flush_later()
+            return
         discarded, self._discarded = self._discarded, []
         batch = self._writing = [*self._moved, *self._gathered]
         self._moved, self._gathered = [], []
@@ -309,8 +323,17 @@ class WriteBehind:
             self._timer = self._loop.call_later(RETRY_S, self._flush_all)
         elif self._is_awaited():
             self._flush()
-        elif self._dirty and self._timer is None:
+        else:
+            self._flush_later()
+
+    def _flush_later(self) -> None:
+        if self._dirty and self._timer is None:
             self._timer = self._loop.call_later(self._behind_s, self._flush_all)
+
+    def _has_work(self) -> bool:
+        """True iff a transaction has something to write, somebody to tell, or a fault to end."""
+        is_awaited = self._moved or self._discarded or self._barriers
+        return bool(self._gathered or is_awaited) or self._error is not None
 
     def _is_awaited(self) -> bool:
         if self._is_all_due or self._barriers or self._discarded or self._moved:
@@ -398,7 +421,7 @@ class WriteBehind:
         if self._live.get(task_id) is task:
             del self._live[task_id]
             if task.is_dirty:
-                del self._dirty[task_id]
+                self._dirty.pop(task_id, None)
         if key and self._keys.get((row.client, key)) is task:
             del self._keys[row.client, key]
         if self._answered:

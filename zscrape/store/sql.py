@@ -115,7 +115,8 @@ class SqlTaskStore(SqlTaskReads):
 
     async def discard(self, task_id: TaskId) -> None:
         """Forget a task that was never accepted."""
-        if self._drop(task_id):
+        # What is still to be deleted would take a task of the same id along that is added now.
+        if self._drop(task_id) or task_id in self._discarded:
             await self.settled()
 
     def _drop(self, task_id: TaskId) -> bool:

@@ -206,9 +206,9 @@ class Running(Struct, eq=False):
         self._limit()
         child = self._child
         if child is not None and has_process:
-            self.listener.on_long(self.assignment.task_id, self.assignment.attempt)
             self._watch(child)
             self._pipes_of(child).watch()
+            self.listener.on_long(self.assignment.task_id, self.assignment.attempt)
 
     def _watch(self, child: Child) -> None:
         end = self.guard.kill

@@ -356,7 +356,7 @@ class Template:
             if child.on_exit is None or child.exited is not None:
                 continue
             if child.watch_at <= now and child.on_long is not None:
-                child.on_long(child.pid != 0)
+                self._tell_long(child, child.on_long)
             if not child.pid:
                 child.watch_at = max(child.watch_at, now + _WATCH_DELAY_S)
             if child.watch_at > now:
@@ -372,6 +372,14 @@ class Template:
             self._pump.add(child.pidfd, functools.partial(self._on_end_seen, child))
         if self._unwatched:
             self._in(_WATCH_DELAY_S, "watch", self._watch)
+
+    def _tell_long(self, child: Child, on_long: Callable[[bool], None]) -> None:
+        """Tell who follows an attempt that it runs for long; the others have their limits yet."""
+        try:
+            on_long(child.pid != 0)
+        except Exception as error:  # noqa: BLE001 - told as what a callback of the loop raises
+            told = {"message": "an attempt cannot be followed", "exception": error}
+            self._loop.call_exception_handler(told)
 
     def _on_end_seen(self, child: Child) -> None:
         self.unwatch(child)
