@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -133,6 +134,22 @@ async def _with_many(store: SqlTaskStore, count: int) -> list[TaskRow]:
     for row in rows:
         end(store, row)
     return rows
+
+
+async def test_what_is_written_needs_no_collector(opened: Open) -> None:
+    """A task goes with its last row: under load a look for garbage holds up every call."""
+    await _with_many(opened.store, 100)
+    gc.collect()
+    gc.disable()
+    try:
+        await opened.store.settled()
+        await opened.database.write(lambda writer: None)  # the thread is done with the others
+        left = [each for each in gc.get_objects() if type(each) is live.LiveTask]
+    finally:
+        gc.enable()
+
+    assert not opened.store._live
+    assert not left
 
 
 async def test_what_nobody_waits_for_is_made_in_turns(opened: Open, path: Path) -> None:

@@ -230,11 +230,18 @@ class Database:
             raise storage_error(error) from error
 
     def _write_all(self) -> None:
-        while (asked := self._queue.get()) is not None:
-            work, future = asked
-            error = self._transact(work)
-            with suppress(RuntimeError):  # the loop has closed: nobody waits
-                self._loop.call_soon_threadsafe(_resolve, future, error)
+        while self._write_next():
+            pass
+
+    def _write_next(self) -> bool:
+        """Do what is asked next, and hold none of it afterwards; False at the end."""
+        if (asked := self._queue.get()) is None:
+            return False
+        work, future = asked
+        error = self._transact(work)
+        with suppress(RuntimeError):  # the loop has closed: nobody waits
+            self._loop.call_soon_threadsafe(_resolve, future, error)
+        return True
 
     def _transact(self, work: Write) -> Exception | None:
         writer = self._writer
