@@ -8,7 +8,7 @@ import time
 from statistics import quantiles
 
 _HEADER_END = b"\r\n\r\n"
-_READ_BYTES = 262_144
+_READ_BYTES = 65_536  # with 262,144 each read maps its memory anew: 20 us for 3 (measured)
 COMPLETED, QUEUED = b'"status":"completed"', b'"status":"queued"'
 
 

@@ -29,7 +29,7 @@ from zscrape.model import Outcome, OutcomeCode, WorkerFacts
 _BEAT_S = 1.0
 _UNASKED_S = 1.25  # as `zscrape.core.link`: a beat of the gateway is answered
 _STDIN = 0
-_READ_BYTES = 256 * 1024
+_READ_BYTES = 65_536  # as in `bench.load`
 _PATIENCE_S = 30.0
 
 

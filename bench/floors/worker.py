@@ -35,7 +35,7 @@ _NOBLOCK = int(zmq.NOBLOCK)
 _MORE = int(zmq.SNDMORE) | _NOBLOCK
 _EVENTS, _POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)
 _SIZE_BYTES = 4
-_READ_BYTES = 262_144
+_READ_BYTES = 65_536
 
 
 class _Link:
