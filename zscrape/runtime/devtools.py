@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from zscrape.runtime.chromium import Chromium
 
-_READ_BYTES = 1 << 20
+_READ_BYTES = 65_536  # what a pipe holds; memory for a megabyte would be mapped anew each time
 _PAGE_PATH = "/devtools/page/"
 
 _wires: dict[str, Wire] = {}
