@@ -48,9 +48,7 @@ async def test_what_a_running_attempt_has_stays(stage: Stage) -> None:
     running = stage.begin(name, timeout_s=60.0)
     await until((shm / "kept").exists)
     await stage.run(LEAVE, {"name": "neighbours"})
-    # One that an earlier test has killed stays known for a while, and sweeps no more.
-    known = stage.slots._templates._templates.values()
-    templates = [template for template in known if not template.gone.done()]
+    templates = stage.slots._templates._templates.values()
     await until(lambda: all(template._sweeps_left <= 0 for template in templates))
     is_kept = (shm / "kept").exists()
     stage.slots.stop(running.assignment.task_id, 1, OutcomeCode.CANCELLED)

@@ -106,9 +106,6 @@ def swarm():
 }
 
 
-_NEVER_S = (3600.0, 3600.0, 3600.0)  # until it is looked again for what was left behind
-
-
 @pytest_asyncio.fixture(loop_scope="session")
 async def own(tmp_path: Path) -> AsyncIterator[Stage]:
     """A `Slots` of this test alone, closed at its end."""
@@ -124,37 +121,41 @@ async def own(tmp_path: Path) -> AsyncIterator[Stage]:
     assert strays.marked(stage.slots._scratch.owner) == []
 
 
+@pytest.fixture
+def unswept(own: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """A `Slots` of this test alone that looks only once for what an end has left behind.
+
+    It is not the one that other tests go on with: a look an hour away keeps off those before.
+    """
+    monkeypatch.setattr(template, "_SWEEP_DELAYS_S", (3600.0,) * len(template._SWEEP_DELAYS_S))
+    return own
+
+
 @pytest.mark.parametrize("end", ENDS)
-async def test_escaped_process_ends_with_its_attempt(
-    stage: Stage, end: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However an attempt ends, what it has hidden away ends with it: no later look is needed."""
-    monkeypatch.setattr(template, "_SWEEP_DELAYS_S", _NEVER_S)
+async def test_escaped_process_ends_with_its_attempt(unswept: Stage, end: str) -> None:
+    """However an attempt ends, what it has hidden away ends with it: later looks are not needed."""
     body, code = ENDS[end]
     source = ESCAPE + f"def run(ctx):\n    ctx.emit(escape())\n    {body}\n"
-    neighbour = stage.begin(stage.write("import time\ndef run():\n    time.sleep(60)"))
-    ran = stage.begin(stage.write(source))
+    neighbour = unswept.begin(unswept.write("import time\ndef run():\n    time.sleep(60)"))
+    ran = unswept.begin(unswept.write(source))
     await ran.until(lambda ran: bool(ran.bodies("item")))
     if code is OutcomeCode.TIMEOUT:
-        stage.slots.stop(ran.assignment.task_id, 1, code)
+        unswept.slots.stop(ran.assignment.task_id, 1, code)
     await ran.finished.wait()
     (pid,) = ran.bodies("item")
     await until(lambda: not is_alive(pid))
-    stage.slots.stop(neighbour.assignment.task_id, 1, OutcomeCode.CANCELLED)
+    unswept.slots.stop(neighbour.assignment.task_id, 1, OutcomeCode.CANCELLED)
     await neighbour.finished.wait()
 
     assert ran.outcome.code == code
 
 
-async def test_escaped_process_ends_when_its_attempt_is_cancelled(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_escaped_process_ends_when_its_attempt_is_cancelled(unswept: Stage) -> None:
     """Cancelling an attempt ends what it has hidden away."""
-    monkeypatch.setattr(template, "_SWEEP_DELAYS_S", _NEVER_S)
     source = ESCAPE + "def run(ctx):\n    ctx.emit(escape())\n    time.sleep(60)\n"
-    ran = stage.begin(stage.write(source))
+    ran = unswept.begin(unswept.write(source))
     await ran.until(lambda ran: bool(ran.bodies("item")))
-    stage.slots.stop(ran.assignment.task_id, 1, OutcomeCode.CANCELLED)
+    unswept.slots.stop(ran.assignment.task_id, 1, OutcomeCode.CANCELLED)
     await ran.finished.wait()
     (pid,) = ran.bodies("item")
     await until(lambda: not is_alive(pid))
