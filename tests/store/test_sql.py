@@ -96,6 +96,19 @@ async def test_a_short_call_costs_one_row(opened: Open, path: Path) -> None:
     assert not opened.store._live
 
 
+async def test_a_task_that_is_over_leaves_the_collector_nothing(opened: Open) -> None:
+    """What was taken of it refers to the task: it may not be referred to in turn."""
+    row = task(1, origin="scrape")
+    await opened.store.add(row)
+    kept = opened.store._live["t1"]
+    end(opened.store, row)
+
+    await opened.store.settled()
+
+    assert kept.is_done
+    assert kept.writing is None
+
+
 async def test_many_callers_share_a_commit(opened: Open) -> None:
     """Tasks that are added in the same moment cost one transaction, or a few."""
     await asyncio.gather(*(opened.store.add(task(number)) for number in range(200)))

@@ -354,6 +354,7 @@ class WriteBehind:
             if task.is_dirty or task.row.finished_at is None:
                 task.keep(written)
             else:
+                task.writing = None  # they refer to each other: the collector would have to come
                 self._let_go(task)
         # Also of those that have gone on since: who waits for an earlier entry need not wait.
         kept = [*map(_KEPT, batch)]
