@@ -240,7 +240,7 @@ class LockRequest(Struct, frozen=True):
     overlap: Overlap = Overlap.SKIP
 
 
-class TaskSpec(Struct, frozen=True, kw_only=True):
+class TaskSpec(Struct, frozen=True, kw_only=True, gc=False):
     """One request to run one script: what was asked, never what became of it."""
 
     id: TaskId
@@ -287,7 +287,7 @@ class SavedFile(Struct, frozen=True):
     sha256: str = ""
 
 
-class Usage(Struct, frozen=True, array_like=True):
+class Usage(Struct, frozen=True, array_like=True, gc=False):
     """What an attempt used, as far as it is known."""
 
     cpu_s: float = 0.0
@@ -299,7 +299,7 @@ class Usage(Struct, frozen=True, array_like=True):
     has_fetched: bool = False  # its script was not on the worker yet
 
 
-class Outcome(Struct, frozen=True, array_like=True):
+class Outcome(Struct, frozen=True, array_like=True, gc=False):
     """How an attempt ended.
 
     `fields` fill the placeholders of the catalogue's text for `code`. What a script raised

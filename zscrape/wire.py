@@ -42,8 +42,12 @@ ASK_LIMIT_BYTES = 256 * 1024
 WARM_LIMIT_COUNT = 4_096
 
 
-class _Message(Struct, frozen=True, array_like=True, tag=True):
-    """Base: an array whose first element is the class's name."""
+class _Message(Struct, frozen=True, array_like=True, tag=True, gc=False):
+    """Base: an array whose first element is the class's name.
+
+    Nothing that it has refers to it, so the collector need not know of it (`gc=False`): it is
+    made in half the time.
+    """
 
 
 # ---- worker to gateway ---------------------------------------------------------------

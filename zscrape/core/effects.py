@@ -15,7 +15,7 @@ from zscrape.wire import Ask, GatewayMessage, Run, Tell, WorkerMessage
 # ---- Dispatcher: deeds ---------------------------------------------------------------
 
 
-class Send(Struct, frozen=True):
+class Send(Struct, frozen=True, gc=False):
     """Send `message` to the connection `peer` (the ROUTER's address of it)."""
 
     peer: bytes
@@ -65,7 +65,7 @@ class TaskQueued(Struct, frozen=True):
     parked_on: str = ""
 
 
-class TaskAssigned(Struct, frozen=True):
+class TaskAssigned(Struct, frozen=True, gc=False):
     """The task was sent to a worker. The number fences every earlier attempt.
 
     With `is_accepted` it says also that the task was accepted, which nobody had told before.
@@ -103,7 +103,7 @@ class TaskRecords(Struct, frozen=True):
     records: tuple[Record, ...]
 
 
-class TaskFinished(Struct, frozen=True):
+class TaskFinished(Struct, frozen=True, gc=False):
     """The task's last word. `worker_id` is None iff no attempt spoke it.
 
     `dropped_reason` makes it a dead letter: `retry_exhausted`, or `poison` when its attempts

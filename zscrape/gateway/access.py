@@ -93,21 +93,20 @@ class Access:
             presented = presented_in(headers)
         if not presented.key:
             return self._by_session(headers, method)
-        now, first = self._clock(), self._first
-        known: Known | None = first
+        now, known = self._clock(), self._first
         if not compare_digest(self._first.digest, presented.digest):
-            known = None if self._keys is None else self._keys.find(presented.digest)
-        if known is None:
+            found = None if self._keys is None else self._keys.find(presented.digest)
+            if found is None:
+                self._check_guesses(peer, now)
+                return self._by_token(presented.key, peer, now)
+            known = found
+        if peer not in known.peers:
             self._check_guesses(peer, now)
-            return self._by_token(presented.key, peer, now)
-        is_new = peer not in known.peers
-        if is_new:
-            self._check_guesses(peer, now)
-        if known is not first:  # which stands in no store, and has no end
+            _check_time(known, now)
+            known.note_peer(peer)
+        elif known is not self._first:  # which stands in no store, and has no end
             _check_time(known, now)
         known.used_at = now
-        if is_new:
-            known.note_peer(peer)
         return known.client
 
     def _by_token(self, presented: bytes, peer: str, now: float) -> Client:

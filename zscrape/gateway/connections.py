@@ -43,7 +43,8 @@ _ANSWERED_COUNT: Final = 64
 _BODY_GRACE_S: Final = 5.0
 # Open files beside the connections within the limit: those beyond it, workers, repositories.
 _OTHER_FILES_COUNT: Final = _ANSWERED_COUNT + 448
-_ANSWER: Final = b"%b%b%bcontent-length: %d\r\n"
+_ANSWER: Final = b"%b%b%bcontent-length: %d\r\n%b\r\n%b"
+_LAST: Final = b"connection: close\r\n"
 # A longer body is not copied to stand in one piece with its head.
 _JOINED_BYTES: Final = 65_536
 # uvicorn warns of what strangers send: anybody could fill the log with it.
@@ -250,10 +251,10 @@ class LimitedProtocol(HttpToolsProtocol):
         A client says the same with every call: one whose head is that of the call before, byte
         by byte, needs no parser.
         """
-        head = self._head
+        head, cycle = self._head, self.cycle
         if (
             head is not None
-            and self.cycle.response_complete
+            and cycle.response_complete
             and len(data) == head.length
             and data.startswith(head.raw)
         ):
@@ -261,9 +262,9 @@ class LimitedProtocol(HttpToolsProtocol):
             if self._timer is not None:
                 self._disarm()
             if not self._is_cycle_ours:  # else it serves again: to make one anew is dear
-                self._make_cycle(head)
-            self.cycle.response_complete = False
-            head.begin(self, data[len(head.raw) :])
+                cycle = self._make_cycle(head)
+            cycle.response_complete = False
+            head.begin(self, data[head.size :])
         else:
             self._feed(data)
 
@@ -336,10 +337,10 @@ class LimitedProtocol(HttpToolsProtocol):
         cycle.on_response = _do_nothing  # it refers to the connection, which has the cycle
         begin(self, body)
 
-    def _make_cycle(self, head: Head) -> None:
+    def _make_cycle(self, head: Head) -> RequestResponseCycle:
         """Make what uvicorn asks of a call, for one with the same head as the call before."""
         scope: Any = {**head.scope, "state": self.app_state.copy()}
-        self.cycle = self._answering = RequestResponseCycle(
+        cycle = self.cycle = self._answering = RequestResponseCycle(
             scope=scope,
             transport=self.transport,
             flow=self.flow,
@@ -352,7 +353,8 @@ class LimitedProtocol(HttpToolsProtocol):
             keep_alive=head.keep_alive,
             on_response=_do_nothing,
         )
-        self.cycle.more_body = False
+        cycle.more_body = False
+        return cycle
 
     # ---- a call that has come whole: see `Connection` in `quick` ------------------------
 
@@ -371,13 +373,12 @@ class LimitedProtocol(HttpToolsProtocol):
         cycle, transport = self._answering, self.transport
         if cycle is None or cycle.disconnected:
             return
-        standing = self.config.lines_of(self.server_state.default_headers)
-        told = _ANSWER % (STATUS_LINE[status], head, standing, len(body))
-        told += b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
-        if len(body) <= _JOINED_BYTES:
-            transport.write(told + body)
+        lines = self.config.lines_of(self.server_state.default_headers)
+        last, size = b"" if cycle.keep_alive else _LAST, len(body)
+        if size <= _JOINED_BYTES:
+            transport.write(_ANSWER % (STATUS_LINE[status], head, lines, size, last, body))
         else:
-            transport.write(told)
+            transport.write(_ANSWER % (STATUS_LINE[status], head, lines, size, last, b""))
             transport.write(body)
         cycle.response_complete = self._is_cycle_ours = True
         if not cycle.keep_alive:

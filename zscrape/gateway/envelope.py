@@ -51,7 +51,7 @@ class ReusedView(Struct, frozen=True):
     age: float
 
 
-class Envelope(Struct, kw_only=True):
+class Envelope(Struct, kw_only=True, gc=False):
     """The answer of `POST /scrape`: always this shape, whatever happened."""
 
     request_id: str
@@ -241,20 +241,23 @@ def refusal_envelope(
 
 def envelope(row: TaskRow, lang: str, *, inline_limit_bytes: int) -> Envelope:
     """Return the envelope of a task as it stands."""
-    status, outcome, finished_at = row.status, row.outcome, row.finished_at
+    status, outcome = row.status, row.outcome
+    created_at, assigned_at, finished_at = row.created_at, row.assigned_at, row.finished_at
+    run_s = 0.0 if outcome is None else outcome.run_s
+    waited_s = 0.0 if assigned_at is None else assigned_at - created_at
     view = Envelope(
         request_id=row.id,
         status=str(status),
-        execution_time=execution_time(row),
+        execution_time=round(run_s, 6) if run_s > 0 else execution_time(row),
         script_name=row.script_name,
         version=row.version or None,
         digest=row.digest or None,
         worker_id=row.worker_id,
         attempts=row.attempts,
         item_count=row.item_count,
-        created_at=datetime.fromtimestamp(row.created_at, UTC),
+        created_at=datetime.fromtimestamp(created_at, UTC),
         finished_at=None if finished_at is None else datetime.fromtimestamp(finished_at, UTC),
-        queue_time=queue_time(row),
+        queue_time=round(waited_s, 6) if waited_s > 0 else queue_time(row),
     )
     data = None if outcome is None else outcome.data
     if data is not None and len(data) <= inline_limit_bytes:

@@ -50,7 +50,7 @@ class TaskPolicy(Struct, frozen=True):
     reuse_limit: int = 10_000  # attempts that one process may run, whatever a manifest says
 
 
-class Prepared(Struct, frozen=True):
+class Prepared(Struct, frozen=True, gc=False):
     """A request that has been found good: all that is left is to accept it."""
 
     row: TaskRow
@@ -132,9 +132,10 @@ class Intake:
             ScriptError: The script cannot be resolved, or lacks a secret that it needs.
         """
         metadata = _kept(request.metadata, f"{at}/metadata") if request.metadata else {}
-        default = self._defaults.get(request.script_name)
+        name = request.script_name
+        default = self._defaults.get(name)
         if default is not None and default.rate is not None:
-            self._check_rate(request.script_name, default.rate)
+            self._check_rate(name, default.rate)
         given = bytes(request.parameters)
         params = decode_parameters(given, at=f"{at}/parameters")
         version, timeout_s, tags = request.version, request.timeout, request.tags
@@ -145,9 +146,9 @@ class Intake:
             if default.parameters:
                 params = {**default.parameters, **params}
                 given = _ENCODE(params)
-        script = self._at_hand(request.script_name, version)
+        script = self._turn.get((name, version)) or self._at_hand(name, version)
         if script is None:
-            script = await self._catalogue.resolve(request.script_name, version)
+            script = await self._catalogue.resolve(name, version)
         manifest, run = script.manifest, script.run
         if run.secrets:
             self._check_secrets(run)
@@ -210,20 +211,17 @@ class Intake:
             require(self._buckets.take(name, rate, now=self._clock()), "script")
 
     def _at_hand(self, name: str, version: str | None) -> Script | None:
-        """Return a script that need not be waited for; requests of one turn share a look at it.
+        """Return a script that need not be waited for, if it is; a turn's requests share the look.
 
         The look costs four system calls, a quarter of a call under load. Sharing it loses
         nothing: what runs in a turn had arrived before the turn began, so an edit that was
         made before a request was sent is seen by it.
         """
-        turn = self._turn
-        script = turn.get((name, version))
-        if script is None:
-            script = self._catalogue.at_hand(name, version)
-            if script is not None:
-                if not turn:
-                    asyncio.get_running_loop().call_soon(turn.clear)
-                turn[name, version] = script
+        turn, script = self._turn, self._catalogue.at_hand(name, version)
+        if script is not None:
+            if not turn:
+                asyncio.get_running_loop().call_soon(turn.clear)
+            turn[name, version] = script
         return script
 
 

@@ -78,6 +78,9 @@ class KeyRing:
         self._rows: dict[str, KeyRow] = {}
         self._by_digest: dict[bytes, Known] = {}
         self._by_id: dict[str, Known] = {}
+        self._task_limits: dict[str, int] = {}  # of keys that have one
+        # Says how many tasks that have not ended a key may have; None: as it is set for all.
+        self.task_limit_of: Callable[[str], int | None] = self._task_limits.get
         self._mark: Mark | None = None
         # What is read while a key is being made or revoked would be what was true before.
         self._changing = asyncio.Lock()
@@ -90,11 +93,6 @@ class KeyRing:
     def known(self, key_id: str) -> Known | None:
         """Return the key with this id."""
         return self._by_id.get(key_id)
-
-    def task_limit_of(self, key_id: str) -> int | None:
-        """Return how many tasks that have not ended a key may have; None: as it is set for all."""
-        row = self._rows.get(key_id)
-        return None if row is None else row.task_limit_count
 
     def rows(self) -> list[KeyRow]:
         """Return every key, the oldest first, with its latest use."""
@@ -177,6 +175,7 @@ class KeyRing:
         gone = self._rows.keys() - {row.id for row in rows}
         for key_id in gone:
             del self._by_digest[self._rows.pop(key_id).digest], self._by_id[key_id]
+            self._task_limits.pop(key_id, None)
         for row in rows:
             self._take(row)
 
@@ -202,6 +201,10 @@ class KeyRing:
         elif row.last_used_at is not None:
             self._kept_uses[row.id] = row.last_used_at
         self._rows[row.id] = row
+        if row.task_limit_count is None:
+            self._task_limits.pop(row.id, None)
+        else:
+            self._task_limits[row.id] = row.task_limit_count
         self._by_digest[row.digest] = self._by_id[row.id] = known
 
     async def follow(self) -> None:

@@ -34,6 +34,7 @@ class Head(Struct, frozen=True, eq=False):
     """
 
     raw: bytes
+    size: int  # its own
     length: int  # of head and body together
     scope: Scope
     begin: Begin
@@ -45,7 +46,8 @@ class Head(Struct, frozen=True, eq=False):
         end = len(data) - len(cycle.body)
         if end > _HEAD_BYTES or data.find(b"\r\n\r\n") != end - 4:
             return None  # another one has come with it, or its body came in chunks
-        return cls(data[:end], len(data), dict(cast(Scope, cycle.scope)), begin, cycle.keep_alive)
+        scope = dict(cast(Scope, cycle.scope))
+        return cls(data[:end], end, len(data), scope, begin, cycle.keep_alive)
 
 
 class Connection(Protocol):

@@ -20,7 +20,9 @@ RATE: Final = "zscrape.rate"  # the name in the ASGI scope under which a verdict
 
 
 class RequestLimiter(Protocol):
-    """Counts calls of clients."""
+    """Counts calls of clients. `rate` is that of whoever has none of its own, if there is one."""
+
+    rate: Rate | None
 
     def take(self, client_id: str, own: Rate | None = None) -> Verdict | None:
         """Count one call and say what becomes of it; None: there is no limit.
@@ -36,13 +38,13 @@ class LocalLimiter:
     def __init__(
         self, rate: Rate | None, clock: Callable[[], float], buckets: Buckets | None = None
     ) -> None:
-        self._rate = rate
+        self.rate = rate
         self._clock = clock
         self._buckets = Buckets() if buckets is None else buckets
 
     def take(self, client_id: str, own: Rate | None = None) -> Verdict | None:
         """Count one call and say what becomes of it; None: there is no limit."""
-        rate = own or self._rate
+        rate = own or self.rate
         if rate is None:
             return None
         return self._buckets.take(client_id, rate, now=self._clock())

@@ -60,7 +60,7 @@ class WebhookRequest(Struct, frozen=True, forbid_unknown_fields=True):
     events: tuple[WebhookEvent, ...] = ()  # empty: as the gateway is set
 
 
-class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True):
+class TaskRequest(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """The body of `POST /scrape` and of one task of `POST /v1/tasks`."""
 
     script_name: _Name

@@ -19,7 +19,14 @@ import zmq
 
 from zscrape import wire
 from zscrape.core.dispatcher import Dispatcher
-from zscrape.core.effects import DispatcherEffect, GiveScript, Ignored, Question, Send
+from zscrape.core.effects import (
+    DispatcherEffect,
+    GiveScript,
+    Ignored,
+    Question,
+    Send,
+    TaskAssigned,
+)
 from zscrape.core.history import History
 from zscrape.core.snapshots import Explanation, LockSnapshot, Snapshot
 from zscrape.errors import ConfigError, StorageError, WireError
@@ -46,9 +53,6 @@ _OVERDUE_S = 5.0
 _STALL_S = 1.0
 # Of a thousand workers one is to be looked at each millisecond: they are looked at together.
 _TICK_GAP_S = 0.02
-
-# Effects of a task that finds a slot at once: that it did, and its Run.
-_ASSIGNED_SENT = 2
 
 # Connections whose sender is remembered; beyond that it is asked of libzmq again.
 _PASSAGE_LIMIT_COUNT = 65_536
@@ -225,7 +229,7 @@ class Router:
         """
         effects = self._dispatcher.submit(spec, now=time.monotonic())
         try:
-            if is_free and len(effects) == _ASSIGNED_SENT:
+            if is_free and type(effects[0]) is TaskAssigned:
                 self._hand_on(effects)
         finally:  # it is accepted, whatever that has come to
             self._act(effects)
@@ -548,32 +552,36 @@ class Router:
     def _hand_on(self, effects: list[DispatcherEffect]) -> None:
         """Send the Run of a task that has found a slot at once: what is told of it can wait.
 
-        At once only the first of a turn, since each message on its own wakes libzmq's thread, and
-        only one that nothing is to be sent before. One that cannot leave stays among the effects.
+        It stands behind the word of the slot. At once only the first of a turn is sent, since each
+        message on its own wakes libzmq's thread, and only one that nothing is to be sent before.
+        One that cannot leave stays among the effects.
         """
-        send = effects[-1]
-        if type(send) is not Send or type(send.message) is not wire.Run:
+        send = effects[1]
+        if type(send) is not Send:
             return
         if self._is_settling or self._outbox:
             self._outbox.append(send)
-            effects.pop()
+            del effects[1]
             return
         run, passage = send.message, self._passages.get(send.peer)
-        if run.run.secrets or (passage is not None and passage.is_closed):
+        if type(run) is not wire.Run or run.run.secrets:
+            return
+        if passage is not None and passage.is_closed:
             return
         if self._send(send.peer, wire.encode(self._complete(run) if run.run.kit else run)):
             self._has_sent = True
-            effects.pop()
+            del effects[1]
 
     def _act(self, effects: list[DispatcherEffect]) -> None:
         """Perform outside of `_drain`, which looks for more by itself."""
         try:
             self._perform(effects)
         finally:  # whatever one effect has come to: see `_go_on`
-            if self._outbox or self._has_sent or self._resting is not None:
-                self._settle_later()
-            elif not self._is_settling:  # most tasks that wait for a slot: nothing leaves
-                self._arm()
+            if not self._is_settling:
+                if self._outbox or self._has_sent or self._resting is not None:
+                    self._settle_later()
+                else:  # most tasks that wait for a slot: nothing leaves
+                    self._arm()
 
     def _look_again(self) -> None:
         """Read what has come: a send eats the edge that announces it (50 of 50, measured)."""
@@ -628,7 +636,7 @@ class Router:
             passage = self._passages.get(peer)
             if passage is not None and passage.is_closed:  # it has had its last word
                 continue
-            if type(message) is wire.Run and (message.run.secrets or message.run.kit):
+            if type(message) is wire.Run and ((run := message.run).secrets or run.kit):
                 message = self._complete(message)
             if self._send(peer, wire.encode(message)):
                 room_count -= 1

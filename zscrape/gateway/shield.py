@@ -39,8 +39,8 @@ _STANDING: Final[RawHeaders] = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 ]
-# The same with its type, of an answer that is JSON.
-_JSON_LINES: Final = b"".join(
+# The same with its type, of an answer that is JSON, and the id of its call.
+_JSON_LINES: Final = b"%bx-request-id: %%b\r\n" % b"".join(
     b"%b: %b\r\n" % each for each in (*_STANDING, (b"content-type", b"application/json"))
 )
 _STANDING_NAMES: Final = frozenset(name for name, _ in _STANDING)
@@ -135,8 +135,8 @@ def shielded_json_head(
     policy: ShieldPolicy,
 ) -> bytes:
     """Return as lines the headers of an answer in JSON: its id, these, and every one's."""
-    lines = b"%bx-request-id: %b\r\n" % (_JSON_LINES, request_id.encode())
-    if RATE in scope or policy.origins:
+    lines = _JSON_LINES % request_id.encode()
+    if scope or policy.origins:
         told = told + _of_call(scope, headers, policy)
     for each in told:
         lines += b"%b: %b\r\n" % each

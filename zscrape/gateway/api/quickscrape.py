@@ -54,10 +54,26 @@ class QuickScrape:
     def meet(self, scope: Scope) -> Begin:
         """Return what takes the calls with this head."""
         state, head = self._state, CallHead.of(self._state, scope)
-        is_host_ours = is_ours(head.headers, state.policy.shield)
+        policy = state.policy
+        is_host_ours = is_ours(head.headers, policy.shield)
+        length_limit = policy.body_limit_bytes
 
         def begin(connection: Connection, body: bytes) -> None:
-            _QuickCall(state, head, connection=connection).begin(body, is_host_ours)
+            call = _QuickCall(state, head, connection=connection)
+            try:
+                if not is_host_ours:
+                    check_host(head.headers, policy.shield)
+                call.enter(call.marks)
+                if len(body) > length_limit:
+                    check_length(len(body), policy)
+                accepting = call.accept(body)
+                awaited = accepting.send(None)
+            except StopIteration as done:
+                call.wait(done.value)
+            except Exception as error:  # noqa: BLE001 - told to the client, ours to the log too
+                call.go_on(partial(_raise, error))
+            else:
+                call.go_on(partial(_finish, accepting, awaited))
 
         return begin
 
@@ -66,22 +82,6 @@ class _QuickCall(ScrapeCall, kw_only=True, eq=False):
     connection: Connection
     marks: Scope = field(default_factory=dict)  # what its scope would hold beside the head
     row: TaskRow | None = None  # iff its end is waited for
-
-    def begin(self, body: bytes, is_host_ours: bool) -> None:
-        policy = self.state.policy
-        try:
-            if not is_host_ours:
-                check_host(self.head.headers, policy.shield)
-            self.enter(self.marks)
-            check_length(len(body), policy)
-            accepting = self.accept(body)
-            awaited = accepting.send(None)
-        except StopIteration as done:
-            self.wait(done.value)
-        except Exception as error:  # noqa: BLE001 - told to the client, ours to the log too
-            self.go_on(partial(_raise, error))
-        else:
-            self.go_on(partial(_finish, accepting, awaited))
 
     def wait(self, row: TaskRow) -> None:
         """Wait for the task's end; an earlier one that serves is told the usual way."""
