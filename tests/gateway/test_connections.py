@@ -168,6 +168,55 @@ print(room_for(1024), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     assert ended.stdout.split() == told.split()
 
 
+# ---- answers -------------------------------------------------------------------------
+
+
+async def test_answer_that_a_connection_takes_in_pieces(gateway):
+    """What the system's buffer has no room for goes once the client has read."""
+    data = "x" * 60_000
+    gateway.worker(lambda worker, run: worker.ok(run, data))
+    loop = asyncio.get_running_loop()
+    async with gateway.served() as served:
+        client = socket.socket()
+        with client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
+            client.setblocking(False)
+            await loop.sock_connect(client, ("127.0.0.1", served.port))
+            await until(lambda: served.server.server_state.connections)
+            (connection,) = served.server.server_state.connections
+            transport = connection.transport
+            transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_SNDBUF, 2_048
+            )
+            await loop.sock_sendall(client, head("/scrape", len(BODY)) + BODY)
+            await until(lambda: transport.get_write_buffer_size() > 0)
+            waiting_bytes = transport.get_write_buffer_size()
+            read = b""
+            while read.count(b"x") < len(data):
+                read += await loop.sock_recv(client, 65_536)
+
+    told = msgspec.json.decode(read.partition(b"\r\n\r\n")[2])
+    assert 0 < waiting_bytes < len(data)
+    assert told["data"] == data
+
+
+async def test_answer_to_whom_the_connection_is_closed(gateway, monkeypatch):
+    """Its descriptor may be another connection's by then: nothing is written to it."""
+    written: list[int] = []
+    async with gateway.served() as served:
+        _, writer = await served.raw(b"")
+        await until(lambda: served.server.server_state.connections)
+        (connection,) = served.server.server_state.connections
+        monkeypatch.setattr(
+            "zscrape.gateway.connections.os.write", lambda fd, data: written.append(fd)
+        )
+        connection.transport.abort()
+        connection._write(b"late")
+        writer.close()
+
+    assert written == []
+
+
 # ---- leaving -------------------------------------------------------------------------
 
 
