@@ -506,17 +506,28 @@ class Template:
         if not message:
             self._pump.remove(self._control.fileno())
             return
+        if message[:2] == b"E ":  # said alone, and of several lines if somebody's error is
+            self.failure = message[2:].partition(b"\n")[0].decode("utf-8", "replace")
+            return
         for line in message.split(b"\n"):
-            words = line.split()
-            if len(words) == 3 and words[0] == b"P":
-                child = self.children.get(int(words[1]))
-                if child is not None:
-                    child.pid = int(words[2])
-            elif len(words) == 5 and words[0] == b"X":
-                used = Exit(int(words[2]), int(words[3]) / 1e6, int(words[4]) * 1024)
-                self._ended(int(words[1]), used)
+            word = line[:1]
+            if word == b"P":
+                self._hear_forked(line)
+            elif word == b"X":
+                self._hear_ended(line)
             else:
                 self._hear(line)
+
+    def _hear_forked(self, line: bytes) -> None:
+        children, numbers = self.children, map(int, line.split()[1:])
+        for child_id, pid in zip(numbers, numbers, strict=True):
+            if child_id in children:
+                children[child_id].pid = pid
+
+    def _hear_ended(self, line: bytes) -> None:
+        numbers = map(int, line.split()[1:])
+        for child_id, status, cpu_us, size_kb in zip(*[numbers] * 4, strict=True):
+            self._ended(child_id, Exit(status, cpu_us / 1e6, size_kb * 1024))
 
     def _hear(self, line: bytes) -> None:
         """Hear what is rarely said."""
@@ -534,8 +545,6 @@ class Template:
                 self._scratch.leftovers.add(int(count))
             case [b"L", listener_fd]:
                 self._supervise(int(listener_fd))
-            case [b"E", *_]:
-                self.failure = line[2:].decode("utf-8", "replace")
             case _:
                 if not self.ready.done():
                     self.ready.set_result(None)
