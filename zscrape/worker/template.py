@@ -158,18 +158,6 @@ class Template:
         if taken is not None and not taken.waiting:
             self._fork_ahead(taken, taken.batch_count)
 
-    def refill(self) -> None:
-        """Fork what has been taken: most of it at once, the last few when there is time.
-
-        Not before an attempt is over: what forks takes a processor from what runs. Other kinds than
-        the one that was taken last are seen to when there is time.
-        """
-        taken = self._taken
-        if taken is None or len(taken.waiting) > taken.low_count:
-            return
-        if not self._is_dear and not self._is_closing:
-            self._fork_ahead(taken, taken.batch_count)
-
     def rehearse_next(self) -> bool:
         """Have the spare that is taken next rehearse; True iff there is more for it to do.
 
@@ -305,6 +293,10 @@ class Template:
     def part_with(self, child: Child, within_s: float, *, is_waiting: bool) -> None:
         """Let go of a child whose attempt is over and that is to end; fork what has been taken.
 
+        Forked is most of it at once, the last few when there is time. Not before an attempt is
+        over: what forks takes a processor from what runs. Other kinds than the one that was taken
+        last are seen to when there is time.
+
         Who waits for the outcome may be behind us on this processor: what was open to the child
         is closed for several at once, before anything new is opened or after a moment. Not where
         that ends a child which `is_waiting` for another request.
@@ -316,7 +308,11 @@ class Template:
         else:
             child.hang_up()
         self.expect_exit(child, within_s)
-        self.refill()
+        taken = self._taken
+        if taken is None or len(taken.waiting) > taken.low_count:
+            return
+        if not self._is_dear and not self._is_closing:
+            self._fork_ahead(taken, taken.batch_count)
 
     def _close_parted(self) -> None:
         parted, self._parted = self._parted, []
