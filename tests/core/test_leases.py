@@ -6,7 +6,14 @@ import pytest
 
 from tests.core.rig import Rig, spec
 from zscrape.core.dispatcher import Dispatcher
-from zscrape.core.effects import AttemptFenced, DispatcherEffect, LinkEffect, Send, SendUp, Start
+from zscrape.core.effects import (
+    Assignment,
+    AttemptFenced,
+    DispatcherEffect,
+    LinkEffect,
+    Send,
+    SendUp,
+)
 from zscrape.core.link import WorkerLink
 from zscrape.model import (
     HeartbeatPolicy,
@@ -56,7 +63,7 @@ class Pair:
             if isinstance(each, SendUp):
                 self.up.append((now + WAY_S, each.message))
                 self.beat_count += isinstance(each.message, Heartbeat)
-            self.started_count += isinstance(each, Start)
+            self.started_count += isinstance(each, Assignment)
             self.fenced_count += isinstance(each, AttemptFenced)
 
     def pass_time(self, at: float) -> None:

@@ -10,6 +10,7 @@ import pytest
 from zscrape.core import link as link_module
 from zscrape.core.credits import Side
 from zscrape.core.effects import (
+    Assignment,
     AttemptFenced,
     Exit,
     GatewayJoined,
@@ -19,7 +20,6 @@ from zscrape.core.effects import (
     Ready,
     Reopen,
     SendUp,
-    Start,
     Stop,
     Told,
 )
@@ -328,7 +328,7 @@ def test_run_that_overtakes_the_welcome_is_kept() -> None:
 
     effects = bench.hear(welcome())
 
-    assert started == [Start(run(ack=0), None)]
+    assert started == [Assignment("t", 1, SPEC, b"{}")]
     assert not [each for each in effects if isinstance(each, Stop)]
 
 
@@ -338,9 +338,23 @@ def test_run_that_overtakes_the_welcome_is_kept() -> None:
 def test_run_starts_with_the_remaining_time(bench: Bench) -> None:
     """The rest of the task's life is counted from the moment the Run is heard."""
     bench.now = 0.5
-    order = Run("t", 1, 1, 1500, 0, SPEC, b"{}")
 
-    assert bench.hear(order) == [Start(order, 2.0)]
+    effects = bench.hear(Run("t", 1, 1, 1500, 0, SPEC, b"{}"))
+
+    assert effects == [Assignment("t", 1, SPEC, b"{}", 2.0)]
+
+
+def test_what_a_run_says_is_passed_on(bench: Bench) -> None:
+    """Whose it is and what it may; and whether another may begin once it is told to be over."""
+    effects = bench.hear(
+        Run("t", 1, 1, None, 9000, SPEC, b"[1]", {"KEY": "x"}, "abc", "c", ("a.example",))
+    )
+
+    assert effects == [
+        Assignment(
+            "t", 1, SPEC, b"[1]", None, True, {"KEY": "x"}, "abc", "c", False, ("a.example",)
+        )
+    ]
 
 
 def test_whole_attempt(bench: Bench) -> None:
@@ -436,7 +450,7 @@ def test_attempts_are_forgotten_in_the_end(bench: Bench) -> None:
     bench.stay(59.0)
     assert bench.hear(run()) == []
     bench.stay(130.0)
-    assert bench.hear(run()) == [Start(run(), None)]
+    assert bench.hear(run()) == [Assignment("t", 1, SPEC, b"{}")]
 
 
 def test_more_runs_than_slots_are_refused(bench: Bench) -> None:
@@ -607,7 +621,7 @@ def test_run_on_old_evidence_is_refused(bench: Bench) -> None:
     bench.stay(10.5)
 
     assert bench.hear(run(ack=1, lease_ms=10_000)) == [SendUp(Refused("t", 1, "stale"))]
-    assert bench.hear(run("u", ack=1)) == [Start(run("u", ack=1), None)]
+    assert bench.hear(run("u", ack=1)) == [Assignment("u", 1, SPEC, b"{}")]
 
 
 # ---- questions, draining, leaving ----------------------------------------------------

@@ -136,8 +136,8 @@ class SimWorker:
                 case fx.Reopen(delay_s):
                     self.is_open = False
                     life.at(delay_s, partial(self.open, link))
-                case fx.Start(run, _):
-                    self.start(run.task_id, run.attempt)
+                case fx.Assignment(task_id, attempt):
+                    self.start(task_id, attempt)
                 case fx.Stop(task_id, attempt, code, _):
                     self.stop((task_id, attempt), code)
                 case fx.Told(tell):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,21 @@ async def test_a_module_that_is_not_there_is_told(stage: Stage, source: str, wor
     assert missing.outcome.code is OutcomeCode.ENVIRONMENT_ERROR
     assert words in str(missing.outcome.fields["reason"])
     assert plain.data == []
+
+
+async def test_an_error_of_several_lines_is_told_by_its_first(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What follows is no word of a template's, whatever it begins with."""
+    template = next(iter(stage.slots._templates._templates.values()))
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs, monkeypatch.context() as patched:
+        patched.setattr(template, "_control", ours)
+        patched.setattr(template, "failure", "")
+        theirs.send("E RuntimeError: one\nP two\nX three\n한".encode())
+        template._on_control()
+
+        assert template.failure == "RuntimeError: one"
 
 
 async def test_its_template_goes_when_nobody_needs_it(

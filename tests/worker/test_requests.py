@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from zscrape.core.effects import Assignment
 from zscrape.model import Pin, RunSpec
 from zscrape.runtime import channel as frames, child as child_runtime
-from zscrape.worker.assignment import Assignment
 from zscrape.worker.codes import Code
 from zscrape.worker.requests import Form
 

@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from tests.worker.conftest import Ran, Stage
+from zscrape.core.effects import Assignment
 from zscrape.model import Pin, RunSpec
 from zscrape.wire import Ask, Tell
 from zscrape.worker import attempt, robotsfiles
-from zscrape.worker.assignment import Assignment
 from zscrape.worker.robotsfiles import RobotsFiles, RobotsOf
 
 TOLD = b'{"text":""}'

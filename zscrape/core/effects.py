@@ -10,7 +10,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from zscrape.model import Attempt, Outcome, OutcomeCode, Record, RunSpec, TaskId, WorkerId
-from zscrape.wire import Ask, GatewayMessage, Run, Tell, WorkerMessage
+from zscrape.wire import Ask, GatewayMessage, Tell, WorkerMessage
 
 # ---- Dispatcher: deeds ---------------------------------------------------------------
 
@@ -184,11 +184,20 @@ class Reopen(Struct, frozen=True):
     delay_s: float
 
 
-class Start(Struct, frozen=True):
+class Assignment(Struct, frozen=True):
     """Begin an attempt. `deadline_at`: when the task's whole life ends, monotonic seconds."""
 
-    run: Run
-    deadline_at: float | None
+    task_id: TaskId
+    attempt: int
+    run: RunSpec
+    params: bytes
+    deadline_at: float | None = None
+    is_exclusive: bool = False  # another may begin as soon as this one is told to be over
+    secrets: dict[str, str] = {}  # values by name, as far as they are granted
+    trace_id: str = ""  # by which others know the call
+    client: str = ""  # whose it is
+    is_replay: bool = False  # sites answer as they did once: what asks `replay` says
+    budgeted: tuple[str, ...] | None = None  # sites that have a budget; None: it may ask
 
 
 class Ready(Struct, frozen=True):
@@ -262,7 +271,7 @@ class AttemptFenced(Struct, frozen=True):
 LinkEffect: TypeAlias = (
     SendUp
     | Reopen
-    | Start
+    | Assignment
     | Ready
     | Stop
     | Seek

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from zscrape.core.credits import Side
 from zscrape.core.effects import (
+    Assignment,
     AttemptFenced,
     Exit,
     GatewayJoined,
@@ -27,7 +28,6 @@ from zscrape.core.effects import (
     Reopen,
     Seek,
     SendUp,
-    Start,
     Stop,
     Told,
 )
@@ -137,7 +137,6 @@ class WorkerLink:
         self._handlers: dict[type, Callable[[Any, float], None]] = {
             Welcome: self._heard_welcome,
             GatewayHeartbeat: self._heard_heartbeat,
-            Run: self._heard_run,
             Prepare: self._heard_prepare,
             Cancel: self._heard_cancel,
             Claim: self._heard_claim,
@@ -181,9 +180,11 @@ class WorkerLink:
         if self._phase is _Phase.CLOSED:
             return []
         self._heard_at = now
+        if type(message) is Run:  # as most are; it has told its own moment
+            self._heard_run(message, now)
+            return self._taken()
         self._handlers[type(message)](message, now)
-        # What most messages are about has told its own moment.
-        return self._taken() if type(message) is Run else self._flush()
+        return self._flush()
 
     # ---- calls from the worker -------------------------------------------------------
 
@@ -480,7 +481,20 @@ class WorkerLink:
                 self._speak_at = min(self._speak_at, max(now, self._beat_at + self._pace.leased_s))
                 self._due(self._speak_at)
             deadline_at = None if run.remaining_ms is None else now + run.remaining_ms / 1000
-            self._out.append(Start(run, deadline_at))
+            self._out.append(
+                Assignment(
+                    run.task_id,
+                    run.attempt,
+                    run.run,
+                    run.params,
+                    deadline_at,
+                    run.lease_ms > 0,
+                    run.secrets,
+                    run.trace_id,
+                    run.client,
+                    budgeted=run.budgeted,
+                )
+            )
 
     def _heard_cancel(self, cancel: Cancel, now: float) -> None:
         attempt = (cancel.task_id, cancel.attempt)

@@ -14,15 +14,17 @@ Control messages are short ASCII datagrams of lines, ids are the worker's:
     to the template                             from the template
     F processes limits id folder ...            R                         ready
       (three descriptors per child; limits      E text                    cannot be used
-      are memory,files,size, or - for those     P id pid                  forked
+      are memory,files,size, or - for those     P id pid ...              forked
       that the template itself has)             N id errno                not forked
-    K id signal                                 X id status cpu_us kb     ended and reaped
+    K id signal                                 X id status cpu_us kb ... ended and reaped
     S ns  end what ended attempts have left,    S count                   strays still seen
                                                 O count                   strays that were ended
       and shared memory older than that
     W  (nothing but reap)                       H id      what it has started still dies: its
                                                           folder and user are not free yet
                                                 G id      now they are
+
+Who was forked and who has ended is told in one line for all of them.
 
 Before all that, `launch.py prepare` may say `L number`: see `notify.hand_over`.
 """
@@ -259,12 +261,14 @@ class Template:
         self._take_back()
         for fd in fds:
             os.close(fd)
+        born = [b"P"]
         for each, pid in zip(named, pids, strict=True):
             if pid < 0:
                 self._tell_unborn(each[0], -pid)
             else:
                 self._children[pid] = each
-                self._told.append(b"P %b %d" % (each[0], pid))
+                born.append(b"%b %d" % (each[0], pid))
+        self._told.append(b" ".join(born))
         if self._enlarge is not None:
             self._forked_count += len(pids)
 
@@ -354,15 +358,8 @@ class Template:
 
     def _collect(self, ended: dict[int, str]) -> None:
         """Reap what has ended; note the children among it: number to private folder."""
-        children, told = self._children, self._told
-        while True:
-            try:
-                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                return
-            if found is None:
-                return
-            pid = found.si_pid
+        children, told = self._children, [b"X"]
+        while pid := _next_ended():
             own = children.pop(pid, None)
             if own is not None:
                 self._end_group(pid)  # before the wait: until then nobody can have its number
@@ -373,7 +370,9 @@ class Template:
             child_id, folder = own
             ended[int(child_id)] = folder
             cpu_us = int((used.ru_utime + used.ru_stime) * 1_000_000)
-            told.append(b"X %b %d %d %d" % (child_id, status, cpu_us, used.ru_maxrss))
+            told.append(b"%b %d %d %d" % (child_id, status, cpu_us, used.ru_maxrss))
+        if len(told) > 1:
+            self._told.append(b" ".join(told))
 
     def _end_group(self, pid: int) -> None:
         try:
@@ -457,6 +456,15 @@ class Template:
                 os.waitpid(-1, 0)
             except ChildProcessError:
                 return
+
+
+def _next_ended() -> int:
+    """Return the number of a child that has ended, which is still its own; 0 if none has."""
+    try:
+        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return 0
+    return 0 if found is None else found.si_pid
 
 
 def _fork_each(births: list[_Birth]) -> list[int]:

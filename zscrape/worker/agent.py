@@ -17,6 +17,7 @@ from zmq.utils.monitor import parse_monitor_message
 from zscrape import wire
 from zscrape.core.credits import Side
 from zscrape.core.effects import (
+    Assignment,
     AttemptFenced,
     Exit,
     GatewayJoined,
@@ -27,7 +28,6 @@ from zscrape.core.effects import (
     Reopen,
     Seek,
     SendUp,
-    Start,
     Stop,
     Told,
 )
@@ -36,7 +36,6 @@ from zscrape.core.link import WorkerLink
 from zscrape.errors import WireError
 from zscrape.machine import Processors, memory_percent
 from zscrape.model import Attempt, Load, Outcome, OutcomeCode, Pin, Record, RunSpec
-from zscrape.worker.assignment import Assignment
 from zscrape.worker.credentials import Credentials
 from zscrape.worker.joining import JoinRefused, join
 
@@ -450,31 +449,14 @@ class Agent:
                         # Not connected, or the gateway does not read. Beats are made afresh, Hello
                         # and outcomes are repeated, records are asked for again: nothing is lost.
                         self._has_unsent = True
-                elif isinstance(effect, Start):
-                    self._begin(effect.run, effect.deadline_at)
+                elif isinstance(effect, Assignment):
+                    self._work.begin(effect, self)
                 else:
                     self._do(effect)
         finally:  # whatever one effect has come to, the link must go on beating
             if self._link.due_at < self._timer_at:
                 self._arm()
         return has_sent
-
-    def _begin(self, run: wire.Run, deadline_at: float | None) -> None:
-        self._work.begin(
-            Assignment(
-                run.task_id,
-                run.attempt,
-                run.run,
-                run.params,
-                deadline_at,
-                run.lease_ms > 0,
-                run.secrets,
-                run.trace_id,
-                run.client,
-                budgeted=run.budgeted,
-            ),
-            self,
-        )
 
     def _do(self, effect: _Deed) -> None:
         match effect:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Struct
 
+from zscrape.core.effects import Assignment
 from zscrape.log import hide
 from zscrape.messages import text
 from zscrape.model import Expect, Outcome, OutcomeCode, Record, Usage
@@ -24,7 +25,6 @@ from zscrape.runtime import channel as frames
 from zscrape.wire import Ask, Tell
 from zscrape.worker import verdict
 from zscrape.worker.alarms import Alarms
-from zscrape.worker.assignment import Assignment
 from zscrape.worker.capture import Budget
 from zscrape.worker.children import Child, Exit
 from zscrape.worker.guard import Guard

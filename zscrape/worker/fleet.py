@@ -7,7 +7,7 @@ are asked for at any gateway that is there; slots are shared by `core.credits`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from zscrape.core.credits import shares
 from zscrape.core.effects import Exit
@@ -25,7 +25,8 @@ class Fleet:
         self.is_shared = len(self._agents) > 1
         self._slot_count = slot_count
         self._turn = 0
-        self._slots: Slots  # given to `run`
+        self._slots: Slots  # both given to `run`
+        self.begin: Callable[[Assignment, Agent], None]  # run an attempt that a gateway has sent
 
     async def run(self, slots: Slots) -> Exit:
         """Dial all gateways and serve until every link has ended; returns why.
@@ -33,7 +34,7 @@ class Fleet:
         A gateway that rejects this worker does not end the others: the first such reason is
         returned once no link is left.
         """
-        self._slots = slots
+        self._slots, self.begin = slots, slots.begin
         if self.is_shared:
             self.balance()
         ends = await asyncio.gather(*(agent.run(self) for agent in self._agents))
@@ -80,10 +81,6 @@ class Fleet:
             agent.grant(limit)
 
     # ---- from agents -----------------------------------------------------------------
-
-    def begin(self, assignment: Assignment, agent: Agent) -> None:
-        """Run an attempt that a gateway has sent."""
-        self._slots.begin(assignment, agent)
 
     def prepare(self, run: RunSpec) -> None:
         """Get a script ready."""

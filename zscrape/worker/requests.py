@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
+from zscrape.core.effects import Assignment
 from zscrape.model import RunSpec
 from zscrape.runtime import channel as frames
-from zscrape.worker.assignment import Assignment
 from zscrape.worker.codes import Code
 
 _encode = msgspec.json.Encoder().encode

@@ -120,15 +120,13 @@ class Scratch:
 
     def release(self, name: str) -> None:
         """Take back a folder whose child, and all that it started, has ended."""
-        path, noted = f"{self.root}/{name}", self._given[name]
+        path, noted = f"{self.root}/{name}", self._given.pop(name)
         try:
             if len(self._free) < _REUSE_LIMIT_COUNT:
                 before_at, is_telling = noted
-                if is_telling:  # in one step what `_is_untouched` does
-                    is_untouched = os.stat(path).st_ctime_ns == before_at  # noqa: PTH116 - as above
-                else:
-                    is_untouched = self._is_untouched(name)
-                if is_untouched:
+                is_same = os.stat(path).st_ctime_ns == before_at  # noqa: PTH116 - as above
+                # What `_is_untouched` does; once a change must show, there is no more to look at.
+                if is_same and (is_telling or not os.listdir(path)):  # noqa: PTH208 - as above
                     self._free.append((name, noted))
                     return
             os.rmdir(path)  # noqa: PTH106 - as above
@@ -139,8 +137,6 @@ class Scratch:
             self._removals.add(removal)
             removal.add_done_callback(self._removals.discard)
             return
-        finally:
-            del self._given[name]
         heapq.heappush(self._numbers, int(name))
 
     async def _remove(self, path: str, number: int) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from zscrape.core.effects import Assignment
 from zscrape.errors import ZscrapeError
 from zscrape.errors.scripts import EnvironmentFailed
 from zscrape.log import get_logger
@@ -29,7 +30,6 @@ from zscrape.wire import Tell
 from zscrape.worker import verdict
 from zscrape.worker.alarms import EARLY_S, Alarms
 from zscrape.worker.asides import Compiling, Trial
-from zscrape.worker.assignment import Assignment
 from zscrape.worker.attempt import Running, SlotListener, begun
 from zscrape.worker.children import Child, Keeper
 from zscrape.worker.codes import CodeKey, Codes

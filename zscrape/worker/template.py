@@ -158,18 +158,6 @@ class Template:
         if taken is not None and not taken.waiting:
             self._fork_ahead(taken, taken.batch_count)
 
-    def refill(self) -> None:
-        """Fork what has been taken: most of it at once, the last few when there is time.
-
-        Not before an attempt is over: what forks takes a processor from what runs. Other kinds than
-        the one that was taken last are seen to when there is time.
-        """
-        taken = self._taken
-        if taken is None or len(taken.waiting) > taken.low_count:
-            return
-        if not self._is_dear and not self._is_closing:
-            self._fork_ahead(taken, taken.batch_count)
-
     def rehearse_next(self) -> bool:
         """Have the spare that is taken next rehearse; True iff there is more for it to do.
 
@@ -305,6 +293,10 @@ class Template:
     def part_with(self, child: Child, within_s: float, *, is_waiting: bool) -> None:
         """Let go of a child whose attempt is over and that is to end; fork what has been taken.
 
+        Forked is most of it at once, the last few when there is time. Not before an attempt is
+        over: what forks takes a processor from what runs. Other kinds than the one that was taken
+        last are seen to when there is time.
+
         Who waits for the outcome may be behind us on this processor: what was open to the child
         is closed for several at once, before anything new is opened or after a moment. Not where
         that ends a child which `is_waiting` for another request.
@@ -316,7 +308,11 @@ class Template:
         else:
             child.hang_up()
         self.expect_exit(child, within_s)
-        self.refill()
+        taken = self._taken
+        if taken is None or len(taken.waiting) > taken.low_count:
+            return
+        if not self._is_dear and not self._is_closing:
+            self._fork_ahead(taken, taken.batch_count)
 
     def _close_parted(self) -> None:
         parted, self._parted = self._parted, []
@@ -506,17 +502,28 @@ class Template:
         if not message:
             self._pump.remove(self._control.fileno())
             return
+        if message[:2] == b"E ":  # said alone, and of several lines if somebody's error is
+            self.failure = message[2:].partition(b"\n")[0].decode("utf-8", "replace")
+            return
         for line in message.split(b"\n"):
-            words = line.split()
-            if len(words) == 3 and words[0] == b"P":
-                child = self.children.get(int(words[1]))
-                if child is not None:
-                    child.pid = int(words[2])
-            elif len(words) == 5 and words[0] == b"X":
-                used = Exit(int(words[2]), int(words[3]) / 1e6, int(words[4]) * 1024)
-                self._ended(int(words[1]), used)
+            word = line[:1]
+            if word == b"P":
+                self._hear_forked(line)
+            elif word == b"X":
+                self._hear_ended(line)
             else:
                 self._hear(line)
+
+    def _hear_forked(self, line: bytes) -> None:
+        children, numbers = self.children, map(int, line.split()[1:])
+        for child_id, pid in zip(numbers, numbers, strict=True):
+            if child_id in children:
+                children[child_id].pid = pid
+
+    def _hear_ended(self, line: bytes) -> None:
+        numbers = map(int, line.split()[1:])
+        for child_id, status, cpu_us, size_kb in zip(*[numbers] * 4, strict=True):
+            self._ended(child_id, Exit(status, cpu_us / 1e6, size_kb * 1024))
 
     def _hear(self, line: bytes) -> None:
         """Hear what is rarely said."""
@@ -534,8 +541,6 @@ class Template:
                 self._scratch.leftovers.add(int(count))
             case [b"L", listener_fd]:
                 self._supervise(int(listener_fd))
-            case [b"E", *_]:
-                self.failure = line[2:].decode("utf-8", "replace")
             case _:
                 if not self.ready.done():
                     self.ready.set_result(None)

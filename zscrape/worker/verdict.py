@@ -6,11 +6,11 @@ import os
 import re
 import signal
 
+from zscrape.core.effects import Assignment
 from zscrape.errors import ZscrapeError
 from zscrape.model import Outcome, OutcomeCode, RunSpec
 from zscrape.runtime.limits import OUT_OF_MEMORY_STATUS
 from zscrape.runtime.outcomes import FAIL_CODES
-from zscrape.worker.assignment import Assignment
 from zscrape.worker.children import Exit
 from zscrape.worker.speech import Answer
 
