@@ -5,7 +5,8 @@ in turns with others that have four workers and 16. Of 16 calls in flight four g
 workers, in one packet where they come together; with 16 workers and more each has its own. The
 tasks go through the router and its dispatcher alone, without HTTP and store, to 10 workers and to
 1,000, all of which answer at once from one other process; beside them a bare ROUTER, to which
-1,000 answer as well. What is told of a task's processor time is without that of the beats.
+1,000 answer as well. What is told of a task's processor time is without that of the beats, which
+come in bursts, one a second: their share is taken over whole seconds.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ CALL_COUNT = 16  # in flight, and workers for one call each
 SLOT_COUNT = 4
 IN_FLIGHT_COUNT = 1_000
 ROUND_COUNT = 3
+CALLS_ROUND_COUNT = 5
 WATCH_S = 6.0
+BEATS_S = 2.0  # whole intervals, or it is one burst more or less
 _CALL = {"script_name": "noop", "parameters": {"n": 1}}
 
 
@@ -53,7 +56,7 @@ def _call_us(running: Gateway) -> float:
     """Return a call's processor time at the gateway, without that of beats."""
     pid = running.process.pid
     before_s, began_at = cpu_s(pid), time.perf_counter()
-    time.sleep(ROUND_S)
+    time.sleep(BEATS_S)
     beats_share = (cpu_s(pid) - before_s) / (time.perf_counter() - began_at)
     running.drive("/scrape", _CALL, in_flight=CALL_COUNT)
     before_s, began_at = cpu_s(pid), time.perf_counter()
@@ -79,7 +82,7 @@ def _beats() -> dict[str, float]:
             others.enter_context(simulated(few.folder / "home", count, slots=slots))
         calls_us = [
             {count: _call_us(gateways[count]) for count in sorted(gateways)}
-            for _ in range(ROUND_COUNT)
+            for _ in range(CALLS_ROUND_COUNT)
         ]
 
     def ratio_to(count: int) -> float:
@@ -153,11 +156,11 @@ async def _through(make: _Make, worker_count: int) -> dict[str, float]:
         await asyncio.to_thread(workers.__enter__)
         try:
             await asyncio.sleep(0.5)  # what came with them is over
-            _, beats_s, took_s = await _spent(router)
+            _, beats_s, took_s = await _spent(router, BEATS_S)
             beats_share = beats_s / took_s
             router.begin(IN_FLIGHT_COUNT)
             await asyncio.sleep(0.5)  # warm
-            count, used_s, took_s = await _spent(router)
+            count, used_s, took_s = await _spent(router, ROUND_S)
         finally:
             await asyncio.to_thread(workers.__exit__, None, None, None)
             router.stop()
@@ -168,10 +171,10 @@ async def _through(make: _Make, worker_count: int) -> dict[str, float]:
     }
 
 
-async def _spent(router: _Product | BareRouter) -> tuple[int, float, float]:
-    """Return tasks, processor time and time of one round."""
+async def _spent(router: _Product | BareRouter, seconds: float) -> tuple[int, float, float]:
+    """Return tasks, processor time and time of a while."""
     before, before_s, began_at = router.answered_count, time.process_time(), time.perf_counter()
-    await asyncio.sleep(ROUND_S)
+    await asyncio.sleep(seconds)
     took_s, used_s = time.perf_counter() - began_at, time.process_time() - before_s
     return router.answered_count - before, used_s, took_s
 

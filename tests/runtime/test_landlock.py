@@ -21,4 +21,5 @@ def test_a_refused_rule_is_an_error_and_leaves_nothing_open(tmp_path: Path) -> N
         grants.enforce(str(tmp_path))
 
     assert raised.value.errno in (errno.EBADF, errno.ENOSYS, errno.EOPNOTSUPP)
-    assert set(Path("/proc/self/fd").iterdir()) == before
+    # What earlier tests have left may be closed meanwhile.
+    assert set(Path("/proc/self/fd").iterdir()) <= before

@@ -186,10 +186,11 @@ def test_looking_leaves_no_descriptor(tmp_path: Path) -> None:
         deep /= "d"
     deep.mkdir(parents=True)
     (deep / "file").write_bytes(b"x" * 5000)
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before = set(Path("/proc/self/fd").iterdir())
     usage = FolderUsage(10_000, 10 * MIB)
     usage.measure(str(tmp_path), (os.getpid(), 2**22 + 1))
 
     assert usage.entry_count == 201
     assert usage.size_bytes >= 5000
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    # What earlier tests have left may be closed meanwhile.
+    assert set(Path("/proc/self/fd").iterdir()) <= before
