@@ -106,16 +106,21 @@ def _gateway_settings(config_file: Path | None, values: dict[str, Any]) -> Setti
     return settings
 
 
-def _start_log(terminal: Terminal, settings: Settings) -> None:
-    from zscrape import log
+def _begin(terminal: Terminal, settings: Settings, *, is_tied: bool) -> None:
+    """Do what comes before anything that serves, and before its threads."""
+    from zscrape import log, machine
     from zscrape.messages import text
+    from zscrape.ops.role import end_with_parent
 
+    machine.share_heaps()
     log.configure(
         json=not sys.stderr.isatty(),
         lang=settings.lang,
         verbose=terminal.is_verbose,
         words=text,
     )
+    if is_tied:
+        end_with_parent()
 
 
 def _run(serving: Coroutine[Any, Any, int], systemd: Systemd) -> int:
@@ -176,19 +181,11 @@ def _invite(terminal: Terminal, url: str) -> None:
         click.secho(terminal.words("cli.up.open", url=url), err=True, bold=True)
 
 
-def _tie(is_tied: bool) -> None:
-    if is_tied:
-        from zscrape.ops.role import end_with_parent
-
-        end_with_parent()
-
-
 @verb("gateway", *_listen_options(), home_option(), config_option(), _TIED)
 def gateway(terminal: Terminal, config_file: Path | None, tied: bool, **values: Any) -> int:
     """Run a gateway until it is told to stop."""
     settings = _gateway_settings(config_file, values)
-    _start_log(terminal, settings)
-    _tie(tied)
+    _begin(terminal, settings, is_tied=tied)
     systemd = _systemd()
     from zscrape.gateway.serve import serve
 
@@ -236,8 +233,7 @@ def read_worker_settings(
 def _run_worker(terminal: Terminal, *, tied: bool, **values: Any) -> int:
     """Run a worker until it is told to stop, or is drained."""
     settings = read_worker_settings(**values)
-    _start_log(terminal, settings)
-    _tie(tied)
+    _begin(terminal, settings, is_tied=tied)
     systemd = _systemd()
     from zscrape.worker.serve import Tellers, serve
 
@@ -302,8 +298,7 @@ def up(
     root = click.get_current_context().find_root().command
     ahead = Ahead.fork(root.main, "zscrape.worker.serve")  # before there is anything to hide
     settings = _with_samples(_gateway_settings(config_file, values))
-    _start_log(terminal, settings)
-    _tie(tied)
+    _begin(terminal, settings, is_tied=tied)
     arguments = ["--home", str(settings.home)]
     arguments += ["--config", str(config_file)] if config_file else []
     arguments += ["--slots", str(slots)] if slots is not None else []

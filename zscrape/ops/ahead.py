@@ -24,7 +24,7 @@ import msgspec
 
 # What gateways and workers both load; what these load in turn comes along.
 _SHARED: Final = (
-    *("uvloop", "zmq.asyncio", "hashlib", "secrets", "concurrent.futures.thread", "ctypes"),
+    *("uvloop", "zmq", "hashlib", "secrets", "concurrent.futures.thread", "ctypes"),
     *("zscrape.config", "zscrape.log", "zscrape.wire", "zscrape.scripts.cache"),
     *("zscrape.core.admission", "zscrape.core.effects", "zscrape.core.ensure"),
     *("zscrape.runtime.channel", "zscrape.runtime.encode", "zscrape.runtime.recording"),

@@ -6,15 +6,20 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import zmq
-import zmq.asyncio
-from zmq.utils.monitor import parse_monitor_message
 
 from zscrape import wire
 from zscrape.errors import WireError
+from zscrape.monitor import event_of
+from zscrape.onuse import on_use
 from zscrape.worker.credentials import Credentials
+
+if TYPE_CHECKING:
+    import zmq.asyncio as zmq_asyncio
+else:
+    zmq_asyncio = on_use("zmq.asyncio")
 
 _ANSWER_S: Final = 3.0  # for a connection, its handshake and an answer
 _REPEAT_S: Final = 1.0
@@ -43,7 +48,7 @@ async def join(
     """
     tries = 0
     while True:
-        context = zmq.asyncio.Context()
+        context = zmq_asyncio.Context()
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_ANSWER_S):
@@ -57,7 +62,7 @@ async def join(
         tries += 1
 
 
-async def _ask(context: zmq.asyncio.Context, credentials: Credentials, worker_id: str) -> None:
+async def _ask(context: zmq_asyncio.Context, credentials: Credentials, worker_id: str) -> None:
     socket = context.socket(zmq.DEALER)
     server_key = credentials.apply(socket, is_joining=True)
     socket.setsockopt(zmq.IMMEDIATE, 1)
@@ -91,7 +96,7 @@ async def _refusal(monitor: Any, *, has_choice: bool) -> None:
         TimeoutError: It is another key by which the gateway proves itself.
     """
     while True:
-        event = parse_monitor_message(await monitor.recv_multipart())["event"]
+        event, _value = event_of(await monitor.recv_multipart())
         if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
             return
         if has_choice:
