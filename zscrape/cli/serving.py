@@ -40,8 +40,8 @@ else:
     asyncio = on_use("asyncio")  # who asks a gateway has no loop
 
 # What libraries import, and a gateway or a worker needs for some of its work, or never: packed
-# archives, files of settings and of scripts that are written, JSON other than msgspec's.
-_PUT_OFF: Final = ("bz2", "json", "lzma", "shutil", "sysconfig", "tempfile", "tomllib")
+# archives, folders as a whole, JSON other than msgspec's.
+_PUT_OFF: Final = ("bz2", "json", "lzma", "shutil", "sysconfig")
 _YOUNG_COUNT: Final = 10_000  # new objects between two looks at them; the default is 700
 _TIED = click.Option(["--tied"], is_flag=True, hidden=True)
 

@@ -6,20 +6,14 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import zmq
 
 from zscrape import wire
 from zscrape.errors import WireError
 from zscrape.monitor import event_of
-from zscrape.onuse import on_use
 from zscrape.worker.credentials import Credentials
-
-if TYPE_CHECKING:
-    import zmq.asyncio as zmq_asyncio
-else:
-    zmq_asyncio = on_use("zmq.asyncio")
 
 _ANSWER_S: Final = 3.0  # for a connection, its handshake and an answer
 _REPEAT_S: Final = 1.0
@@ -48,7 +42,7 @@ async def join(
     """
     tries = 0
     while True:
-        context = zmq_asyncio.Context()
+        context = zmq.Context()
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_ANSWER_S):
@@ -62,7 +56,7 @@ async def join(
         tries += 1
 
 
-async def _ask(context: zmq_asyncio.Context, credentials: Credentials, worker_id: str) -> None:
+async def _ask(context: zmq.Context[Any], credentials: Credentials, worker_id: str) -> None:
     socket = context.socket(zmq.DEALER)
     server_key = credentials.apply(socket, is_joining=True)
     socket.setsockopt(zmq.IMMEDIATE, 1)
@@ -96,7 +90,8 @@ async def _refusal(monitor: Any, *, has_choice: bool) -> None:
         TimeoutError: It is another key by which the gateway proves itself.
     """
     while True:
-        event, _value = event_of(await monitor.recv_multipart())
+        await _ready(monitor, zmq.POLLIN)
+        event, _value = event_of(monitor.recv_multipart(zmq.NOBLOCK))
         if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
             return
         if has_choice:
@@ -106,11 +101,26 @@ async def _refusal(monitor: Any, *, has_choice: bool) -> None:
 async def _dialogue(socket: Any, credentials: Credentials, worker_id: str) -> None:
     said = wire.encode(wire.Join(wire.PROTOCOL, worker_id, credentials.public))
     while True:
-        await socket.send(said)
+        await _ready(socket, zmq.POLLOUT)
+        socket.send(said, zmq.NOBLOCK)
         with suppress(TimeoutError, WireError):
             async with asyncio.timeout(_REPEAT_S):
-                match wire.decode_gateway(await socket.recv()):
+                await _ready(socket, zmq.POLLIN)
+                match wire.decode_gateway(socket.recv(zmq.NOBLOCK)):
                     case wire.Joined():
                         return
                     case wire.Reject(reason=reason, detail=detail):
                         raise JoinRefused(reason, detail)
+
+
+async def _ready(socket: Any, event: int) -> None:
+    """Wait until something can be sent, or received."""
+    loop = asyncio.get_running_loop()
+    # The descriptor tells once that something has changed; what, is to be asked.
+    while not socket.getsockopt(zmq.EVENTS) & event:
+        changed = asyncio.Event()
+        loop.add_reader(socket.fileno(), changed.set)
+        try:
+            await changed.wait()
+        finally:
+            loop.remove_reader(socket.fileno())
