@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from zscrape import log
 
@@ -25,12 +26,13 @@ def words(key: str, lang: str, **fields: object) -> str:
 
 
 @pytest.fixture(autouse=True)
-def untouched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Leave logging as it was, and begin as a process that has not said how it logs."""
+def untouched() -> Iterator[None]:
+    """Leave logging as it was."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    monkeypatch.setattr(log, "_manner", log._Manner())
     yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
     root.handlers[:] = handlers
     root.setLevel(level)
 
@@ -97,50 +99,22 @@ def test_text_line_is_coloured_on_a_terminal(
 def test_debug_lines_need_verbose(capsys: pytest.CaptureFixture[str]) -> None:
     """Debug lines are for whoever asks for them."""
     log.configure(json=True)
-    logger = log.get_logger()
-    assert not logger.is_enabled_for(logging.DEBUG)
-    logger.debug("detail")
+    log.get_logger().debug("detail")
     log.configure(json=True, verbose=True)
-    assert logger.is_enabled_for(logging.DEBUG)
-    logger.debug("detail")
+    log.get_logger().debug("detail")
 
     assert len(lines(capsys)) == 1
 
 
-def test_bound_fields_are_on_every_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """What is bound to a logger is on each of its lines, unless the line says otherwise."""
+def test_context_is_bound_to_every_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ids bound to the context are on each line logged inside it."""
     log.configure(json=True)
-    logger = log.get_logger(gateway_id="g-1").bind(repository="own", attempt=1)
 
-    logger.info("first")
-    logger.error("second", attempt=2)
+    with structlog.contextvars.bound_contextvars(task_id="t-1"):
+        log.get_logger().info("inside")
 
-    first, second = lines(capsys)
-    assert (first["gateway_id"], first["repository"], first["attempt"]) == ("g-1", "own", 1)
-    assert (second["gateway_id"], second["repository"], second["attempt"]) == ("g-1", "own", 2)
-
-
-def test_exception_is_told_in_full(capsys: pytest.CaptureFixture[str]) -> None:
-    """The one that is handled, one that is given, and none where there is none."""
-    log.configure(json=True)
-    logger = log.get_logger()
-
-    try:
-        dict[str, str]()["this one"]
-    except KeyError:
-        logger.exception("broken")
-        logger.warning("broken", exc_info=True)
-        logger.warning("broken", exc_info=ValueError("another"))
-    logger.warning("broken", exc_info=None)
-
-    first, second, other, none = lines(capsys)
-    assert first["level"] == "error"
-    for handled in (first, second):
-        assert str(handled["exception"]).startswith("Traceback")
-        assert str(handled["exception"]).endswith("KeyError: 'this one'")
-    assert other["exception"] == "ValueError: another"
-    assert "exception" not in none
-    assert not any("exc_info" in line for line in (first, second, other, none))
+    (line,) = lines(capsys)
+    assert line["task_id"] == "t-1"
 
 
 @pytest.mark.parametrize("is_json", [True, False])
@@ -218,6 +192,8 @@ def test_closed_pipe_does_not_end_what_is_logged_about(monkeypatch: pytest.Monke
 
 def test_unconfigured_process_logs_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     """A verb that sets up nothing still answers on standard output alone, and masks secrets."""
+    structlog.reset_defaults()
+
     log.get_logger().warning("repository_stale", api_token=SECRET)
 
     out, err = capsys.readouterr()

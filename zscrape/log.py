@@ -14,15 +14,22 @@ import contextlib
 import logging
 import re
 import sys
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
+# What structlog's own console does with `rich` nothing here uses: 4 MB of every process.
+if _is_alone := "rich" not in sys.modules:
+    sys.modules["rich"] = None  # type: ignore[assignment]
+import structlog
+
+if _is_alone:
+    del sys.modules["rich"]
+
 Words: TypeAlias = Callable[..., str]  # text(key, lang, **fields); the key itself when unknown
-_Fields: TypeAlias = dict[str, Any]
+_Fields: TypeAlias = MutableMapping[str, Any]
 
 _MASK: Final = "********"
 # A bare `key` is a lock's or an item's: what opens doors here has a longer name.
@@ -45,63 +52,54 @@ def configure(
         verbose: Debug lines too, and the libraries' own.
         words: Turns an event into words; None leaves `message` out.
     """
-    _manner.level = logging.DEBUG if verbose else logging.INFO
-    _manner.render = _as_json if json else _AsText(has_colours=sys.stderr.isatty())
-    _manner.lang, _manner.words = lang, words
+    shared = _shared(lang, words)
+    mask: Any = _mask_values
+    render: Any = _as_json if json else _AsText(has_colours=sys.stderr.isatty())
+    _set_up([*shared, render, mask], logging.DEBUG if verbose else logging.INFO)
+    formatter = structlog.stdlib.ProcessorFormatter(
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            render,
+            mask,
+        ],
+        foreign_pre_chain=[*shared[:-1], _foreign],
+    )
+    handler = _StandardErrorHandler()
+    handler.setFormatter(formatter)
     logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING, handlers=[_OfLibraries()], force=True
+        level=logging.INFO if verbose else logging.WARNING, handlers=[handler], force=True
     )
 
 
-class Logger:
-    """Write lines about events, each with the fields that are bound to it."""
-
-    def __init__(self, bound: _Fields) -> None:
-        self._bound = bound
-
-    def bind(self, **fields: Any) -> Logger:
-        """Return one that has these fields too."""
-        return Logger(self._bound | fields)
-
-    def is_enabled_for(self, level: int) -> bool:
-        """True iff lines of this level are written."""
-        return level >= _manner.level
-
-    def debug(self, event: str, **fields: Any) -> None:
-        """Tell what helps whoever looks for a fault."""
-        self._tell(logging.DEBUG, event, fields)
-
-    def info(self, event: str, **fields: Any) -> None:
-        """Tell what goes as it should."""
-        self._tell(logging.INFO, event, fields)
-
-    def warning(self, event: str, **fields: Any) -> None:
-        """Tell what somebody should look at."""
-        self._tell(logging.WARNING, event, fields)
-
-    def error(self, event: str, **fields: Any) -> None:
-        """Tell what failed; `exc_info` is an exception, or True for the one that is handled."""
-        self._tell(logging.ERROR, event, fields)
-
-    def exception(self, event: str, **fields: Any) -> None:
-        """Tell what failed, with the exception that is handled."""
-        self._tell(logging.ERROR, event, {"exc_info": True} | fields)
-
-    def _tell(self, level: int, event: str, fields: _Fields) -> None:
-        if not self.is_enabled_for(level):
-            return
-        error = fields.pop("exc_info", None)
-        told = {**self._bound, **fields, "event": event}
-        _manner.write(level, told, sys.exception() if error is True else error)
+def _shared(lang: str, words: Words | None) -> list[Any]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        _stamp,
+        structlog.processors.format_exc_info,
+        _mask_names,
+        _Speaker(lang, words),
+    ]
 
 
-def get_logger(**bound: Any) -> Logger:
+def _set_up(processors: list[Any], level: int) -> None:
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=_StandardError,
+        cache_logger_on_first_use=False,  # a second `configure` must reach loggers in use
+    )
+
+
+def get_logger(**bound: Any) -> Any:
     """Return a logger with `bound` fields on every line of it.
 
     A process that has not said how it logs writes text: also that to standard error, since a
     verb that serves nothing answers on standard output all the same.
     """
-    return Logger(bound)
+    if not structlog.is_configured():
+        _set_up([*_shared("en", None), _AsText(has_colours=False), _mask_values], logging.INFO)
+    return structlog.get_logger(**bound)
 
 
 def hide(secret: str) -> None:
@@ -116,15 +114,38 @@ def _write(line: str) -> None:
         sys.stderr.write(line + "\n")
 
 
-class _OfLibraries(logging.Handler):
-    """Give lines of libraries, which use the standard library's logging, the same form.
+class _StandardError:
+    """Write one line at a time to whatever standard error is now."""
 
-    Their text is the message, the event says that it is one.
-    """
+    def __init__(self, *args: Any) -> None:
+        pass
+
+    def msg(self, line: str) -> None:
+        _write(line)
+
+    debug = info = warning = error = critical = exception = msg
+
+
+class _StandardErrorHandler(logging.Handler):
+    """The same for lines of libraries, which use the standard library's logging."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        told = {"event": "library", "library": record.name, "message": record.getMessage()}
-        _manner.write(record.levelno, told, record.exc_info[1] if record.exc_info else None)
+        _write(self.format(record))
+
+
+class _Speaker:
+    """Add `message`: the event in words, where the catalogue has some."""
+
+    def __init__(self, lang: str, words: Words | None) -> None:
+        self._lang = lang
+        self._words = words
+
+    def __call__(self, logger: Any, name: str, fields: _Fields) -> _Fields:
+        key = f"event.{fields['event']}"
+        message = self._words(key, self._lang, **fields) if self._words else key
+        if message != key:
+            fields["message"] = message
+        return fields
 
 
 class _AsText:
@@ -133,7 +154,7 @@ class _AsText:
     def __init__(self, *, has_colours: bool) -> None:
         self._has_colours = has_colours
 
-    def __call__(self, fields: _Fields) -> str:
+    def __call__(self, logger: Any, name: str, fields: _Fields) -> str:
         at = str(fields.pop("at"))[11:19]
         level = str(fields.pop("level"))
         event = str(fields.pop("event"))
@@ -154,45 +175,34 @@ class _AsText:
         return f"\x1b[{colour}m{text}\x1b[0m" if self._has_colours and text else text
 
 
-def _as_json(fields: _Fields) -> str:
-    first = {"at": fields.pop("at"), "level": fields.pop("level"), "event": fields.pop("event")}
-    return msgspec.json.encode(first | fields, enc_hook=str).decode()
+def _stamp(logger: Any, name: str, fields: _Fields) -> _Fields:
+    fields["at"] = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return fields
 
 
-class _Manner:
-    """How this process logs: from which level on, in which form, with which words."""
-
-    def __init__(self) -> None:
-        self.level = logging.INFO
-        self.render: Callable[[_Fields], str] = _AsText(has_colours=False)
-        self.lang = "en"
-        self.words: Words | None = None
-
-    def write(self, level: int, fields: _Fields, error: BaseException | None) -> None:
-        """Write the line of an event; `fields` are used up."""
-        fields["level"] = logging.getLevelName(level).lower()
-        fields["at"] = datetime.now(UTC).isoformat(timespec="milliseconds")
-        if error is not None:
-            fields["exception"] = "".join(traceback.format_exception(error)).rstrip("\n")
-        for key in fields:
-            if _SECRET_NAME.search(key):
-                fields[key] = _MASK
-        self._add_message(fields)
-        _write(_masked(self.render(fields)))
-
-    def _add_message(self, fields: _Fields) -> None:
-        """Add `message`: the event in words, where the catalogue has some."""
-        key = f"event.{fields['event']}"
-        message = self.words(key, self.lang, **fields) if self.words else key
-        if message != key:
-            fields["message"] = message
+def _foreign(logger: Any, name: str, fields: _Fields) -> _Fields:
+    """A library's line: its text is the message, the event says that it is one."""
+    fields["message"] = fields["event"]
+    fields["event"] = "library"
+    record = fields.get("_record")
+    fields["library"] = record.name if record else ""
+    return fields
 
 
-def _masked(line: str) -> str:
+def _mask_names(logger: Any, name: str, fields: _Fields) -> _Fields:
+    for key in fields:
+        if _SECRET_NAME.search(key):
+            fields[key] = _MASK
+    return fields
+
+
+def _mask_values(logger: Any, name: str, line: str) -> str:
     for secret in _hidden:
         if secret in line:
             line = line.replace(secret, _MASK)
     return _URL_USER.sub(_MASK, line) if "@" in line else line
 
 
-_manner: Final = _Manner()
+def _as_json(logger: Any, name: str, fields: _Fields) -> str:
+    first = {"at": fields.pop("at"), "level": fields.pop("level"), "event": fields.pop("event")}
+    return msgspec.json.encode(first | dict(fields), enc_hook=str).decode()

@@ -67,7 +67,7 @@ def test_version_is_told_at_once(zscrape: Zscrape) -> None:
 
 def test_version_needs_none_of_the_heavy_libraries() -> None:
     """`--version` stays quick: nothing heavy is imported for it."""
-    heavy = ["httpx", "rich", "zmq", "msgspec", "starlette", "uvicorn", "asyncio"]
+    heavy = ["httpx", "rich", "zmq", "msgspec", "starlette", "uvicorn", "structlog", "asyncio"]
     source = (
         "import sys\nfrom zscrape.cli import main\n"
         "try:\n    main(['--version'])\nexcept SystemExit:\n    pass\n"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
-from tests.logs import logged
 from tests.scripts.folders import write_script
 from zscrape.errors.scripts import RepositoryUnavailable, ScriptNotFound
 from zscrape.scripts.cache import ScriptCache
@@ -73,7 +73,7 @@ async def test_going_and_coming_back_are_logged_once(root: Path, start: Opener) 
     write_script(root / "watch")
     repository, catalogue = start()
     first = await catalogue.resolve("watch")
-    with logged() as logs:
+    with capture_logs() as logs:
         elsewhere = away(root)
         gone = [await catalogue.resolve("watch") for _ in range(3)]
         with pytest.raises(RepositoryUnavailable, match="cannot be read"):

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from tests.logs import logged
 from zscrape.errors.scripts import FilesInvalid, RepositoryUnavailable, ScriptNotFound
 from zscrape.scripts.cache import ScriptCache
 from zscrape.scripts.catalogue import Catalogue
@@ -286,7 +286,7 @@ async def test_what_is_no_version_is_told_once_by_name(setting: Setting) -> None
     setting.shelf.put("watch", "1.0.0")
     setting.shelf.ignored = ("tag nightly", "tag release-7")
     repository = setting.open()
-    with logged() as logs:
+    with capture_logs() as logs:
         await repository.names()
         setting.shelf.put("watch", "1.1.0")
         await repository.refresh()
@@ -294,7 +294,7 @@ async def test_what_is_no_version_is_told_once_by_name(setting: Setting) -> None
         setting.shelf.put("watch", "1.2.0")
         await repository.refresh()
 
-    assert [(each["event"], each["level"], each["names"]) for each in logs] == [
+    assert [(each["event"], each["log_level"], each["names"]) for each in logs] == [
         ("versions_ignored", "warning", "tag nightly, tag release-7"),
         ("versions_ignored", "warning", "tag nightly"),
     ]

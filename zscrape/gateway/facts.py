@@ -38,7 +38,7 @@ class FactTeller:
     """
 
     def __init__(self, log: Any, *, clock: Callable[[], float]) -> None:
-        self._log = log
+        self._log = log.bind()  # the lazy proxy would be bound again for every fact
         self._is_asked_for_all = self._log.is_enabled_for(logging.DEBUG)
         self._damper = Damper(clock)
         # A task has four facts and more on its way: each goes to those whom it concerns alone.
