@@ -26,6 +26,27 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 messages(20)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
+# Prints how many heaps of threads there are; each begins at a multiple of 64 MiB, below an address
+# to which the rest is reserved.
+_THREADS = """
+import sys, threading
+from zscrape.machine import share_heaps
+if sys.argv[1] == "shared":
+    share_heaps()
+asked = threading.Barrier(9)
+kept = []
+def ask():
+    kept.append([bytes(5_000) for _ in range(20)])
+    asked.wait()
+    asked.wait()
+for _ in range(8):
+    threading.Thread(target=ask).start()
+asked.wait()
+lines = [line.split() for line in open("/proc/self/maps")]
+asked.wait()
+starts = [int(line[0].split("-")[0], 16) for line in lines if len(line) == 5 and line[1] == "rw-p"]
+print(sum(start % (64 * 1024 * 1024) == 0 for start in starts))
+"""
 
 
 def test_memory_is_told_as_psutil_tells_it() -> None:
@@ -119,3 +140,15 @@ def test_another_c_library_keeps_what_it_keeps(monkeypatch: pytest.MonkeyPatch) 
     keep_freed_memory.__wrapped__()
 
     assert asked == [None]
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="another C library")
+def test_threads_share_a_heap() -> None:
+    """Eight threads that ask for memory have one heap beside the first one's, not eight."""
+    own, shared = (
+        int(subprocess.check_output([sys.executable, "-c", _THREADS, how]))
+        for how in ("own", "shared")
+    )
+
+    assert shared == 1
+    assert own > shared

@@ -31,7 +31,7 @@ _FIELD_COUNT: Final = 8
 _IDLE, _WAITS_FOR_DISK = 3, 4
 # Of mallopt(3): what is free at the end of a heap goes back once it is more than this, and what is
 # larger than that never comes from a heap.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _KEPT_BYTES: Final = 32 * MIB
 _OF_HEAP_BYTES: Final = 8 * MIB
 
@@ -84,6 +84,15 @@ def _times() -> tuple[float, float]:
     return sum(times) - times[_IDLE] - times[_WAITS_FOR_DISK], sum(times)
 
 
+def share_heaps() -> None:
+    """Have all threads but the first one share a heap; to be called before there are others.
+
+    The C library would make each its own, up to eight for each processor: 0.1 MB and more for
+    every thread that has ever asked for memory.
+    """
+    _set_options({_ARENA_MAX: 2})
+
+
 @cache
 def keep_freed_memory() -> None:
     """Keep some of what is freed for what comes next; to be called when large messages come.
@@ -92,11 +101,15 @@ def keep_freed_memory() -> None:
     to the system at once, and the next would find it page by page. Who never hears one holds no
     more than before.
     """
+    _set_options({_TRIM_THRESHOLD: _KEPT_BYTES, _MMAP_THRESHOLD: _OF_HEAP_BYTES})
+
+
+def _set_options(options: dict[int, int]) -> None:
     if not _IS_LINUX:
         return
     try:
         set_option = ctypes.CDLL(None).mallopt
     except AttributeError:  # another C library than glibc
         return
-    set_option(_TRIM_THRESHOLD, _KEPT_BYTES)
-    set_option(_MMAP_THRESHOLD, _OF_HEAP_BYTES)
+    for option, value in options.items():
+        set_option(option, value)

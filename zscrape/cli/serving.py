@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 else:
     asyncio = on_use("asyncio")  # who asks a gateway has no loop
 
-# What `shutil` tries to import for archives, which nobody who serves makes.
-_PUT_OFF: Final = ("bz2", "lzma")
+# What libraries import, and a gateway or a worker needs for some of its work, or never: packed
+# archives, folders as a whole, JSON other than msgspec's.
+_PUT_OFF: Final = ("bz2", "json", "lzma", "shutil", "sysconfig")
 # New objects between two looks at them; the default is 700. A gateway has ten for each call until
 # it is written, 0.2 s later: to look at those finds nothing and holds up all calls for 5 ms.
 _YOUNG_COUNT: Final = 50_000
@@ -107,16 +108,21 @@ def _gateway_settings(config_file: Path | None, values: dict[str, Any]) -> Setti
     return settings
 
 
-def _start_log(terminal: Terminal, settings: Settings) -> None:
-    from zscrape import log
+def _begin(terminal: Terminal, settings: Settings, *, is_tied: bool) -> None:
+    """Do what comes before anything that serves, and before its threads."""
+    from zscrape import log, machine
     from zscrape.messages import text
+    from zscrape.ops.role import end_with_parent
 
+    machine.share_heaps()
     log.configure(
         json=not sys.stderr.isatty(),
         lang=settings.lang,
         verbose=terminal.is_verbose,
         words=text,
     )
+    if is_tied:
+        end_with_parent()
 
 
 def _run(serving: Coroutine[Any, Any, int], systemd: Systemd) -> int:
@@ -150,15 +156,19 @@ def _say_ready(terminal: Terminal, **told: object) -> None:
     sys.stdout.flush()
 
 
-def _rest_collector() -> None:
+def _rest() -> None:
     """Have the garbage collector look no more at what was loaded, and more seldom at the rest.
 
     Modules and tables are there for as long as the process is. Looking at them again and again
-    was a tenth of a gateway's time under load (perf, 16 calls in flight).
+    was a tenth of a gateway's time under load (perf, 16 calls in flight). And let go of the pages
+    of files that only the start has touched: two thirds of them.
     """
+    from zscrape.runtime import startpages
+
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG_COUNT)
+    startpages.let_go()
 
 
 def _hint(terminal: Terminal, key: str, **fields: object) -> None:
@@ -173,19 +183,11 @@ def _invite(terminal: Terminal, url: str) -> None:
         click.secho(terminal.words("cli.up.open", url=url), err=True, bold=True)
 
 
-def _tie(is_tied: bool) -> None:
-    if is_tied:
-        from zscrape.ops.role import end_with_parent
-
-        end_with_parent()
-
-
 @verb("gateway", *_listen_options(), home_option(), config_option(), _TIED)
 def gateway(terminal: Terminal, config_file: Path | None, tied: bool, **values: Any) -> int:
     """Run a gateway until it is told to stop."""
     settings = _gateway_settings(config_file, values)
-    _start_log(terminal, settings)
-    _tie(tied)
+    _begin(terminal, settings, is_tied=tied)
     systemd = _systemd()
     from zscrape.gateway.serve import serve
 
@@ -194,7 +196,7 @@ def gateway(terminal: Terminal, config_file: Path | None, tied: bool, **values: 
         _say_ready(terminal, http=ready.http, link=ready.link)
         _hint(terminal, "cli.gateway.ready", key_path=ready.key_path, link=ready.link)
         _hint(terminal, "cli.gateway.dashboard", url=ready.dashboard)
-        _rest_collector()
+        _rest()
 
     async def serving() -> int:
         await serve(settings, on_ready=on_ready, on_stopping=systemd.stopping)
@@ -233,8 +235,7 @@ def read_worker_settings(
 def _run_worker(terminal: Terminal, *, tied: bool, **values: Any) -> int:
     """Run a worker until it is told to stop, or is drained."""
     settings = read_worker_settings(**values)
-    _start_log(terminal, settings)
-    _tie(tied)
+    _begin(terminal, settings, is_tied=tied)
     systemd = _systemd()
     from zscrape.worker.serve import Tellers, serve
 
@@ -245,7 +246,7 @@ def _run_worker(terminal: Terminal, *, tied: bool, **values: Any) -> int:
     def on_ready(ready: WorkerReady) -> None:
         systemd.status(f"joined as {ready.worker_id} with {ready.slots} slots")
         _say_ready(terminal, worker_id=ready.worker_id, slots=ready.slots, link=ready.link)
-        _rest_collector()
+        _rest()
 
     _hint(terminal, "cli.worker.dialling", link=settings.worker.join)
     return _run(serve(settings, Tellers(on_ready, on_dialling, systemd.stopping)), systemd)
@@ -299,8 +300,7 @@ def up(
     root = click.get_current_context().find_root().command
     ahead = Ahead.fork(root.main, "zscrape.worker.serve")  # before there is anything to hide
     settings = _with_samples(_gateway_settings(config_file, values))
-    _start_log(terminal, settings)
-    _tie(tied)
+    _begin(terminal, settings, is_tied=tied)
     arguments = ["--home", str(settings.home)]
     arguments += ["--config", str(config_file)] if config_file else []
     arguments += ["--slots", str(slots)] if slots is not None else []
@@ -352,7 +352,7 @@ async def _up(
             _hint(terminal, "cli.up.worker", worker_id=worker["worker_id"], slots=worker["slots"])
             _hint(terminal, "cli.up.next")
             _invite(terminal, gateway.dashboard)
-            _rest_collector()
+            _rest()
             await asyncio.to_thread(role.wait)
             failures.append(terminal.words("cli.up.worker_ended"))
         except RoleError as error:

@@ -23,10 +23,10 @@ from typing import Any, Final
 
 import zmq
 from msgspec import Struct
-from zmq.utils.monitor import parse_monitor_message
 
 from zscrape.gateway.severing import Remote, remote_of, sever
 from zscrape.model import MIB
+from zscrape.monitor import event_of
 from zscrape.wire import FRAME_LIMIT_BYTES
 
 CONNECTION_LIMIT_COUNT: Final = 4_096
@@ -98,11 +98,10 @@ class Guard:
     def _drain(self) -> None:
         while not self._monitor.closed:
             try:
-                event = parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))
+                event, descriptor = event_of(self._monitor.recv_multipart(zmq.NOBLOCK))
             except zmq.Again:
                 return
-            descriptor = int(event["value"])
-            if event["event"] == zmq.EVENT_ACCEPTED:
+            if event == zmq.EVENT_ACCEPTED:
                 self._accepted(descriptor)
             else:
                 self._connections.pop(descriptor, None)

@@ -14,11 +14,11 @@ from contextlib import suppress
 from typing import Final
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from zscrape.config.joining import KEY_BYTES
 from zscrape.config.keyfiles import KeyPair, new_pair
 from zscrape.errors import ConfigError
+from zscrape.monitor import event_of
 
 _ENDPOINT: Final = "inproc://zeromq.zap.01"
 _DOMAIN: Final = b"zscrape"
@@ -177,7 +177,7 @@ class Handshakes:
                     message = monitor.recv_multipart(zmq.NOBLOCK)
                 except zmq.Again:
                     return
-                heard.set_result(int(parse_monitor_message(message)["event"]))
+                heard.set_result(event_of(message)[0])
 
         self._loop.add_reader(monitor.fileno(), read)
         try:

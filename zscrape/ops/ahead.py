@@ -24,10 +24,12 @@ import msgspec
 
 # What gateways and workers both load; what these load in turn comes along.
 _SHARED: Final = (
-    *("uvloop", "zmq.asyncio", "hashlib", "secrets", "concurrent.futures.thread"),
-    *("zscrape.config", "zscrape.log", "zscrape.wire", "zscrape.scripts.cache"),
+    *("uvloop", "zmq", "hashlib", "secrets", "concurrent.futures.thread", "ctypes", "dataclasses"),
+    *("zscrape.config", "zscrape.config.keyfiles", "zscrape.log", "zscrape.machine"),
+    *("zscrape.monitor", "zscrape.ops.role", "zscrape.scripts.cache", "zscrape.wire"),
     *("zscrape.core.admission", "zscrape.core.effects", "zscrape.core.ensure"),
-    *("zscrape.runtime.channel", "zscrape.runtime.encode", "zscrape.runtime.recording"),
+    *("zscrape.core.nesting", "zscrape.runtime.channel", "zscrape.runtime.encode"),
+    *("zscrape.runtime.recording", "zscrape.runtime.startpages"),
 )
 _ARGUMENTS: Final = slice(45, 47)  # arg_start and arg_end after the name: fields 48, 49, proc(5)
 

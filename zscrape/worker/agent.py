@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Final, Protocol, TypeAlias, assert_never
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from zscrape import wire
 from zscrape.core.credits import Side
@@ -36,6 +35,7 @@ from zscrape.core.link import WorkerLink
 from zscrape.errors import WireError
 from zscrape.machine import Processors, memory_percent
 from zscrape.model import Attempt, Load, Outcome, OutcomeCode, Pin, Record, RunSpec
+from zscrape.monitor import event_of
 from zscrape.worker.credentials import Credentials
 from zscrape.worker.joining import JoinRefused, join
 
@@ -303,7 +303,7 @@ class Agent:
         """Hear how handshakes have failed."""
         while self._monitor is not None and not self._exit.done():
             try:
-                event = parse_monitor_message(self._monitor.recv_multipart(_NOBLOCK))["event"]
+                event, _value = event_of(self._monitor.recv_multipart(_NOBLOCK))
             except zmq.Again:
                 return
             if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import zmq
-import zmq.asyncio
-from zmq.utils.monitor import parse_monitor_message
 
 from zscrape import wire
 from zscrape.errors import WireError
+from zscrape.monitor import event_of
 from zscrape.worker.credentials import Credentials
 
 _ANSWER_S: Final = 3.0  # for a connection, its handshake and an answer
@@ -43,7 +42,7 @@ async def join(
     """
     tries = 0
     while True:
-        context = zmq.asyncio.Context()
+        context = zmq.Context()
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_ANSWER_S):
@@ -57,7 +56,7 @@ async def join(
         tries += 1
 
 
-async def _ask(context: zmq.asyncio.Context, credentials: Credentials, worker_id: str) -> None:
+async def _ask(context: zmq.Context[Any], credentials: Credentials, worker_id: str) -> None:
     socket = context.socket(zmq.DEALER)
     server_key = credentials.apply(socket, is_joining=True)
     socket.setsockopt(zmq.IMMEDIATE, 1)
@@ -91,7 +90,8 @@ async def _refusal(monitor: Any, *, has_choice: bool) -> None:
         TimeoutError: It is another key by which the gateway proves itself.
     """
     while True:
-        event = parse_monitor_message(await monitor.recv_multipart())["event"]
+        await _ready(monitor, zmq.POLLIN)
+        event, _value = event_of(monitor.recv_multipart(zmq.NOBLOCK))
         if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
             return
         if has_choice:
@@ -101,11 +101,26 @@ async def _refusal(monitor: Any, *, has_choice: bool) -> None:
 async def _dialogue(socket: Any, credentials: Credentials, worker_id: str) -> None:
     said = wire.encode(wire.Join(wire.PROTOCOL, worker_id, credentials.public))
     while True:
-        await socket.send(said)
+        await _ready(socket, zmq.POLLOUT)
+        socket.send(said, zmq.NOBLOCK)
         with suppress(TimeoutError, WireError):
             async with asyncio.timeout(_REPEAT_S):
-                match wire.decode_gateway(await socket.recv()):
+                await _ready(socket, zmq.POLLIN)
+                match wire.decode_gateway(socket.recv(zmq.NOBLOCK)):
                     case wire.Joined():
                         return
                     case wire.Reject(reason=reason, detail=detail):
                         raise JoinRefused(reason, detail)
+
+
+async def _ready(socket: Any, event: int) -> None:
+    """Wait until something can be sent, or received."""
+    loop = asyncio.get_running_loop()
+    # The descriptor tells once that something has changed; what, is to be asked.
+    while not socket.getsockopt(zmq.EVENTS) & event:
+        changed = asyncio.Event()
+        loop.add_reader(socket.fileno(), changed.set)
+        try:
+            await changed.wait()
+        finally:
+            loop.remove_reader(socket.fileno())
