@@ -7,11 +7,11 @@ with its spare. `apart` are the same two as on machines of their own, though wha
 bring is still shared here: a few MB each. Modules are compiled beforehand, as they are wherever
 the product is installed: compiling leaves a MB behind.
 
-What the files of interpreter and libraries bring, some 11 MB, counts in parts for whoever else has
-them open: when it was 18, with twenty other clusters of the same interpreter the same processes
-were told as 53 MB, with none as 62. `own` is what they have written themselves, in which nobody
-else has a part; `alone` is that and all of the files' pages, as if nothing else ran on the machine,
-not even another program with the same C library.
+What the files of interpreter and libraries bring, some 18 MB, counts in parts for whoever else has
+them open: with twenty other clusters of the same interpreter the same processes were told as
+53 MB, with none as 62. `own` is what they have written themselves, in which nobody else has a
+part; `alone` is that and all of the files' pages, as if nothing else ran on the machine, not even
+another program with the same C library.
 """
 
 from __future__ import annotations

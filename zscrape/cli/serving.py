@@ -156,19 +156,20 @@ def _say_ready(terminal: Terminal, **told: object) -> None:
     sys.stdout.flush()
 
 
-def _rest() -> None:
-    """Have the garbage collector look no more at what was loaded, and more seldom at the rest.
+def _rest_collector() -> None:
+    """Have the garbage collector look no more at what was loaded.
 
     Modules and tables are there for as long as the process is. Looking at them again and again
-    was a tenth of a gateway's time under load (perf, 16 calls in flight). And let go of the pages
-    of files that only the start has touched: two thirds of them.
+    was a tenth of a gateway's time under load (perf, 16 calls in flight).
     """
-    from zscrape.runtime import startpages
-
     gc.collect()
     gc.freeze()
+
+
+def _rest_gateway_collector() -> None:
+    """Have it also look more seldom at what a gateway holds."""
+    _rest_collector()
     gc.set_threshold(_YOUNG_COUNT)
-    startpages.let_go()
 
 
 def _hint(terminal: Terminal, key: str, **fields: object) -> None:
@@ -196,7 +197,7 @@ def gateway(terminal: Terminal, config_file: Path | None, tied: bool, **values: 
         _say_ready(terminal, http=ready.http, link=ready.link)
         _hint(terminal, "cli.gateway.ready", key_path=ready.key_path, link=ready.link)
         _hint(terminal, "cli.gateway.dashboard", url=ready.dashboard)
-        _rest()
+        _rest_gateway_collector()
 
     async def serving() -> int:
         await serve(settings, on_ready=on_ready, on_stopping=systemd.stopping)
@@ -246,7 +247,7 @@ def _run_worker(terminal: Terminal, *, tied: bool, **values: Any) -> int:
     def on_ready(ready: WorkerReady) -> None:
         systemd.status(f"joined as {ready.worker_id} with {ready.slots} slots")
         _say_ready(terminal, worker_id=ready.worker_id, slots=ready.slots, link=ready.link)
-        _rest()
+        _rest_collector()
 
     _hint(terminal, "cli.worker.dialling", link=settings.worker.join)
     return _run(serve(settings, Tellers(on_ready, on_dialling, systemd.stopping)), systemd)
@@ -352,7 +353,7 @@ async def _up(
             _hint(terminal, "cli.up.worker", worker_id=worker["worker_id"], slots=worker["slots"])
             _hint(terminal, "cli.up.next")
             _invite(terminal, gateway.dashboard)
-            _rest()
+            _rest_gateway_collector()
             await asyncio.to_thread(role.wait)
             failures.append(terminal.words("cli.up.worker_ended"))
         except RoleError as error:

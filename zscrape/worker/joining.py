@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import zmq
+import zmq.asyncio
+from zmq.utils.monitor import parse_monitor_message
 
 from zscrape import wire
 from zscrape.errors import WireError
-from zscrape.monitor import event_of
 from zscrape.worker.credentials import Credentials
 
 _ANSWER_S: Final = 3.0  # for a connection, its handshake and an answer
@@ -42,7 +43,7 @@ async def join(
     """
     tries = 0
     while True:
-        context = zmq.Context()
+        context = zmq.asyncio.Context()
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_ANSWER_S):
@@ -56,7 +57,7 @@ async def join(
         tries += 1
 
 
-async def _ask(context: zmq.Context[Any], credentials: Credentials, worker_id: str) -> None:
+async def _ask(context: zmq.asyncio.Context, credentials: Credentials, worker_id: str) -> None:
     socket = context.socket(zmq.DEALER)
     server_key = credentials.apply(socket, is_joining=True)
     socket.setsockopt(zmq.IMMEDIATE, 1)
@@ -90,8 +91,7 @@ async def _refusal(monitor: Any, *, has_choice: bool) -> None:
         TimeoutError: It is another key by which the gateway proves itself.
     """
     while True:
-        await _ready(monitor, zmq.POLLIN)
-        event, _value = event_of(monitor.recv_multipart(zmq.NOBLOCK))
+        event = parse_monitor_message(await monitor.recv_multipart())["event"]
         if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
             return
         if has_choice:
@@ -101,26 +101,11 @@ async def _refusal(monitor: Any, *, has_choice: bool) -> None:
 async def _dialogue(socket: Any, credentials: Credentials, worker_id: str) -> None:
     said = wire.encode(wire.Join(wire.PROTOCOL, worker_id, credentials.public))
     while True:
-        await _ready(socket, zmq.POLLOUT)
-        socket.send(said, zmq.NOBLOCK)
+        await socket.send(said)
         with suppress(TimeoutError, WireError):
             async with asyncio.timeout(_REPEAT_S):
-                await _ready(socket, zmq.POLLIN)
-                match wire.decode_gateway(socket.recv(zmq.NOBLOCK)):
+                match wire.decode_gateway(await socket.recv()):
                     case wire.Joined():
                         return
                     case wire.Reject(reason=reason, detail=detail):
                         raise JoinRefused(reason, detail)
-
-
-async def _ready(socket: Any, event: int) -> None:
-    """Wait until something can be sent, or received."""
-    loop = asyncio.get_running_loop()
-    # The descriptor tells once that something has changed; what, is to be asked.
-    while not socket.getsockopt(zmq.EVENTS) & event:
-        changed = asyncio.Event()
-        loop.add_reader(socket.fileno(), changed.set)
-        try:
-            await changed.wait()
-        finally:
-            loop.remove_reader(socket.fileno())
