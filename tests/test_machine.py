@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import subprocess
 import sys
 
@@ -152,3 +153,20 @@ def test_threads_share_a_heap() -> None:
 
     assert shared == 1
     assert own > shared
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="another C library")
+@pytest.mark.parametrize(
+    "told", [{"MALLOC_ARENA_MAX": "8"}, {"GLIBC_TUNABLES": "glibc.malloc.arena_max=8"}]
+)
+def test_whoever_has_told_how_many_heaps_there_are_is_left_with_that(told: dict[str, str]) -> None:
+    """What the environment says of the C library's heaps goes before what we would have."""
+    command = [sys.executable, "-c", _THREADS, "shared"]
+
+    assert int(subprocess.check_output(command, env=os.environ | told)) > 1
+
+
+def test_a_python_without_ctypes_keeps_what_it_keeps() -> None:
+    """One that was built without libffi starts a gateway all the same."""
+    without = "import sys; sys.modules['_ctypes'] = None; from zscrape import machine; "
+    subprocess.check_call([sys.executable, "-c", f"{without}machine.share_heaps()"])

@@ -6,6 +6,7 @@ gateway and worker.
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -88,9 +89,12 @@ def share_heaps() -> None:
     """Have all threads but the first one share a heap; to be called before there are others.
 
     The C library would make each its own, up to eight for each processor: 0.1 MB and more for
-    every thread that has ever asked for memory.
+    every thread that has ever asked for memory. Whoever has told the C library how many there are
+    to be is left with that.
     """
-    _set_options({_ARENA_MAX: 2})
+    tunables = os.environ.get("GLIBC_TUNABLES", "")
+    if "MALLOC_ARENA_MAX" not in os.environ and "malloc.arena_max" not in tunables:
+        _set_options({_ARENA_MAX: 2})
 
 
 @cache
@@ -109,7 +113,7 @@ def _set_options(options: dict[int, int]) -> None:
         return
     try:
         set_option = ctypes.CDLL(None).mallopt
-    except AttributeError:  # another C library than glibc
+    except (AttributeError, ImportError):  # another C library, or a Python built without ctypes
         return
     for option, value in options.items():
         set_option(option, value)
