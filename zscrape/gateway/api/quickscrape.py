@@ -1,17 +1,16 @@
 """The quick way of `POST /scrape`: a plain call that comes whole and is answered whole.
 
 What is decided of it is decided by `ScrapeCall`, as on the usual way. The difference is that no
-task of the event loop is made for it: accepting a task hardly ever waits, so that coroutine is
-run at once, and its end is told by a call. What does wait goes on as a task where it is.
+task of the event loop is made for it: accepting a task hardly ever waits, and its end is told by
+a call. What has to wait goes on as a task.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
-from types import coroutine
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from msgspec import field
 from starlette.types import Receive, Scope, Send
@@ -31,7 +30,6 @@ from zscrape.store.tasks import TaskRow
 # Who sends one of these wants more than a plain answer.
 _USUAL_WAY: Final = frozenset({b"prefer", b"idempotency-key", b"expect", b"upgrade"})
 _STREAMS: Final = (b"text/event-stream", b"application/x-ndjson")
-_Accepting: TypeAlias = Coroutine[Any, Any, TaskRow]
 
 
 class QuickScrape:
@@ -66,14 +64,14 @@ class QuickScrape:
                 call.enter(call.marks)
                 if len(body) > length_limit:
                     check_length(len(body), policy)
-                accepting = call.accept(body)
-                awaited = accepting.send(None)
-            except StopIteration as done:
-                call.wait(done.value)
+                accepted = call.accept(body)
             except Exception as error:  # noqa: BLE001 - told to the client, ours to the log too
                 call.go_on(partial(_raise, error))
             else:
-                call.go_on(partial(_finish, accepting, awaited))
+                if type(accepted) is TaskRow:
+                    call.wait(accepted)
+                else:
+                    call.go_on(partial(_bring, accepted))
 
         return begin
 
@@ -133,17 +131,5 @@ async def _give(row: TaskRow) -> TaskRow:
     return row
 
 
-@coroutine
-def _finish(accepting: _Accepting, awaited: Any) -> Generator[Any, Any, TaskRow]:
-    """Go on with a coroutine that has been run until it waits for `awaited`."""
-    while True:
-        try:
-            try:
-                sent = yield awaited
-            except BaseException as error:  # noqa: BLE001 - the coroutine's own to handle
-                awaited = accepting.throw(error)
-            else:
-                awaited = accepting.send(sent)
-        except StopIteration as done:
-            row: TaskRow = done.value
-            return row
+async def _bring(accepting: Coroutine[Any, Any, TaskRow]) -> TaskRow:
+    return await accepting
