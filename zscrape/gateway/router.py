@@ -412,7 +412,8 @@ class Router:
 
     def _read_some(self) -> bool:
         """Read until the socket would block; True when it is others' turn before that."""
-        socket = self._socket
+        socket, passages = self._socket, self._passages
+        receive = socket.recv
         for count in range(_TURN_LIMIT_COUNT):
             if count == 1:
                 # Mostly one message comes alone. To be told so costs less than half of `Again`;
@@ -422,13 +423,13 @@ class Router:
                     self._read_at = time.monotonic()
                     return False
             try:
-                peer = socket.recv(_NOBLOCK)
+                peer = receive(_NOBLOCK)
             except zmq.Again:
                 if count:  # else a connection has come, and what it says is not to wait
                     self._read_at = time.monotonic()
                 return False
-            frame = socket.recv(_NOBLOCK, copy=False)
-            passage = self._passages.get(peer)
+            frame = receive(_NOBLOCK, copy=False)
+            passage = passages.get(peer)
             if passage is None:
                 passage = self._let_in(peer, frame)
             is_more = frame.more
@@ -439,7 +440,7 @@ class Router:
                 body = frame.buffer
             del frame  # a large one is held by its view, and not longer
             if is_more:
-                while socket.recv(_NOBLOCK, copy=False).more:
+                while receive(_NOBLOCK, copy=False).more:
                     pass
                 self._garbage(peer, "more than one frame")
             else:
@@ -629,21 +630,22 @@ class Router:
         outbox = self._outbox
         if not outbox:
             return False
-        room_count = _TURN_LIMIT_COUNT
+        room_count, passages, encode = _TURN_LIMIT_COUNT, self._passages, wire.encode
         while outbox and room_count:
             send = outbox.popleft()
             peer, message = send.peer, send.message
-            passage = self._passages.get(peer)
+            passage = passages.get(peer)
             if passage is not None and passage.is_closed:  # it has had its last word
                 continue
-            if type(message) is wire.Run and ((run := message.run).secrets or run.kit):
+            kind = type(message)
+            if kind is wire.Run and ((run := message.run).secrets or run.kit):
                 message = self._complete(message)
-            if self._send(peer, wire.encode(message)):
-                room_count -= 1
-                if type(message) is wire.Welcome:
-                    self._send(peer, wire.encode(wire.Keys(self._keys.public_keys)))
-            else:  # who is next is tried at once
+            if not self._send(peer, encode(message)):  # who is next is tried at once
                 self._perform(self._dispatcher.undelivered(peer, message, now=time.monotonic()))
+                continue
+            room_count -= 1
+            if kind is wire.Welcome:
+                self._send(peer, encode(wire.Keys(self._keys.public_keys)))
         return True
 
     def _complete(self, message: wire.Run) -> wire.Run:

@@ -68,8 +68,10 @@ class QuickScrape:
             except Exception as error:  # noqa: BLE001 - told to the client, ours to the log too
                 call.go_on(partial(_raise, error))
             else:
-                if type(accepted) is TaskRow:
-                    call.wait(accepted)
+                if isinstance(accepted, TaskRow):
+                    call.row = accepted
+                    connection.on_gone = call.leave
+                    state.service.listen_end(accepted, call.end)
                 else:
                     call.go_on(partial(_bring, accepted))
 
@@ -81,31 +83,21 @@ class _QuickCall(ScrapeCall, kw_only=True, eq=False):
     marks: Scope = field(default_factory=dict)  # what its scope would hold beside the head
     row: TaskRow | None = None  # iff its end is waited for
 
-    def wait(self, row: TaskRow) -> None:
-        """Wait for the task's end; an earlier one that serves is told the usual way."""
-        if row.id != self.request_id:
-            self.go_on(partial(_give, row))
-            return
-        self.row = row
-        self.connection.on_gone = self.leave
-        self.state.service.listen_end(row, self.end)
-
     def leave(self) -> None:
         """Nobody waits any more: the task goes on."""
-        row, self.row = self.row, None
-        if row is not None:
-            self.state.service.leave_end(row)
+        if self.row is not None:
+            self.state.service.leave_end(self.row)
 
     def end(self) -> None:
         """Tell the task's end."""
-        row, self.row = self.row, None
+        row, state = self.row, self.state
         if row is None:
             return
-        self.state.service.elsewhere.leave(row)  # the bell has let go of it by itself
+        state.service.elsewhere.leave(row)  # the bell has let go of it by itself
         told: RawHeaders = []
         try:
             status, body = self.whole(row, told)
-            shield = self.state.policy.shield
+            shield = state.policy.shield
             head = shielded_json_head(row.id, told, self.marks, self.head.headers, shield)
             self.connection.answer(status, head, body)
         except Exception as error:  # noqa: BLE001 - told to the client, ours to the log too
@@ -125,10 +117,6 @@ class _QuickCall(ScrapeCall, kw_only=True, eq=False):
 
 async def _raise(error: Exception) -> TaskRow:
     raise error
-
-
-async def _give(row: TaskRow) -> TaskRow:
-    return row
 
 
 async def _bring(accepting: Coroutine[Any, Any, TaskRow]) -> TaskRow:

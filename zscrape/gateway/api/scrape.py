@@ -252,13 +252,14 @@ class ScrapeCall(Struct, eq=False):
         Raises:
             Draining: The gateway ends before the task does.
         """
-        state = self.state
-        if state.hub.is_closed and not row.status.is_final:
-            raise Draining
-        status = 200 if row.status is TaskState.COMPLETED else envelope_status(row)
-        if status != 200:
+        status = 200
+        if row.status is not TaskState.COMPLETED:
+            if self.state.hub.is_closed and not row.status.is_final:
+                raise Draining
+            status = envelope_status(row)
             told += _headers_of(status, row)
-        view = envelope(row, self.head.lang, inline_limit_bytes=state.policy.inline_limit_bytes)
+        limit_bytes = self.state.policy.inline_limit_bytes
+        view = envelope(row, self.head.lang, inline_limit_bytes=limit_bytes)
         if self.reused is not None:
             view.reused = self.reused
             told.append((b"age", b"%d" % self.reused.age))  # RFC 9111, 5.1
