@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from zscrape.store import statements
 
 _LARGE = b"x" * 20_000
@@ -23,7 +25,7 @@ class _Writer:
 
 def test_small_rows_are_written_together():
     """Rows with little in them are one statement."""
-    writer = _Writer()
+    writer: Any = _Writer()
     statements.keep_results(writer, [(str(n), b"x", 0) for n in range(20)])
 
     assert writer.row_counts == [20]
@@ -31,7 +33,7 @@ def test_small_rows_are_written_together():
 
 def test_large_rows_are_written_one_by_one():
     """A statement holds what it has written last: what is large has one of its own."""
-    writer = _Writer()
+    writer: Any = _Writer()
     sizes = [b"x", _LARGE, b"", _LARGE, b"y"]
     statements.keep_results(writer, [(str(n), data, 0) for n, data in enumerate(sizes)])
 
@@ -41,7 +43,7 @@ def test_large_rows_are_written_one_by_one():
 
 def test_large_parameters_are_written_one_by_one():
     """So is a task whose parameters are large, and nothing is written where all are."""
-    writer = _Writer()
+    writer: Any = _Writer()
     record = ["1", "c", "s", "scrape", "queued", 0.0, _LARGE, b"", b"", 0, None, None]
     statements.keep_tasks(writer, [record, [*record[:6], b"", _LARGE, *record[8:]]])
 
