@@ -14,9 +14,9 @@ class _Writer:
 
     def __init__(self) -> None:
         self.row_counts: list[int] = []
-        self.ids: list[str] = []
+        self.ids: list[Any] = []
 
-    def execute(self, text: str, values: tuple[object, ...]) -> None:
+    def execute(self, text: str, values: tuple[Any, ...]) -> None:
         """Note a statement."""
         count = text.partition(" ON CONFLICT ")[0].count("(") - 1
         self.row_counts.append(count)

@@ -476,10 +476,9 @@ class Router:
             self._garbage(peer, error.reason)
             return
         # Nearly always somebody who has joined, and says nothing of who that is.
-        is_stranger = passage.is_closed or not passage.worker_id
-        if (is_stranger or isinstance(message, _INTRODUCTIONS)) and not self._is_passed_on(
-            message, peer, passage
-        ):
+        if (
+            passage.is_closed or not passage.worker_id or isinstance(message, _INTRODUCTIONS)
+        ) and not self._is_passed_on(message, peer, passage):
             return
         effects = self._dispatcher.receive(peer, message, now=time.monotonic())
         if effects:  # most beats change nothing
@@ -637,14 +636,13 @@ class Router:
             passage = passages.get(peer)
             if passage is not None and passage.is_closed:  # it has had its last word
                 continue
-            kind = type(message)
-            if kind is wire.Run and ((run := message.run).secrets or run.kit):
+            if type(message) is wire.Run and ((run := message.run).secrets or run.kit):
                 message = self._complete(message)
             if not self._send(peer, encode(message)):  # who is next is tried at once
                 self._perform(self._dispatcher.undelivered(peer, message, now=time.monotonic()))
                 continue
             room_count -= 1
-            if kind is wire.Welcome:
+            if type(message) is wire.Welcome:
                 self._send(peer, encode(wire.Keys(self._keys.public_keys)))
         return True
 
