@@ -412,8 +412,7 @@ class Router:
 
     def _read_some(self) -> bool:
         """Read until the socket would block; True when it is others' turn before that."""
-        socket, passages = self._socket, self._passages
-        receive = socket.recv
+        socket = self._socket
         for count in range(_TURN_LIMIT_COUNT):
             if count == 1:
                 # Mostly one message comes alone. To be told so costs less than half of `Again`;
@@ -423,13 +422,13 @@ class Router:
                     self._read_at = time.monotonic()
                     return False
             try:
-                peer = receive(_NOBLOCK)
+                peer = socket.recv(_NOBLOCK)
             except zmq.Again:
                 if count:  # else a connection has come, and what it says is not to wait
                     self._read_at = time.monotonic()
                 return False
-            frame = receive(_NOBLOCK, copy=False)
-            passage = passages.get(peer)
+            frame = socket.recv(_NOBLOCK, copy=False)
+            passage = self._passages.get(peer)
             if passage is None:
                 passage = self._let_in(peer, frame)
             is_more = frame.more
@@ -440,7 +439,7 @@ class Router:
                 body = frame.buffer
             del frame  # a large one is held by its view, and not longer
             if is_more:
-                while receive(_NOBLOCK, copy=False).more:
+                while socket.recv(_NOBLOCK, copy=False).more:
                     pass
                 self._garbage(peer, "more than one frame")
             else:
@@ -476,9 +475,10 @@ class Router:
             self._garbage(peer, error.reason)
             return
         # Nearly always somebody who has joined, and says nothing of who that is.
-        if (
-            passage.is_closed or not passage.worker_id or isinstance(message, _INTRODUCTIONS)
-        ) and not self._is_passed_on(message, peer, passage):
+        is_stranger = passage.is_closed or not passage.worker_id
+        if (is_stranger or isinstance(message, _INTRODUCTIONS)) and not self._is_passed_on(
+            message, peer, passage
+        ):
             return
         effects = self._dispatcher.receive(peer, message, now=time.monotonic())
         if effects:  # most beats change nothing
@@ -629,21 +629,21 @@ class Router:
         outbox = self._outbox
         if not outbox:
             return False
-        room_count, passages, encode = _TURN_LIMIT_COUNT, self._passages, wire.encode
+        room_count = _TURN_LIMIT_COUNT
         while outbox and room_count:
             send = outbox.popleft()
             peer, message = send.peer, send.message
-            passage = passages.get(peer)
+            passage = self._passages.get(peer)
             if passage is not None and passage.is_closed:  # it has had its last word
                 continue
             if type(message) is wire.Run and ((run := message.run).secrets or run.kit):
                 message = self._complete(message)
-            if not self._send(peer, encode(message)):  # who is next is tried at once
+            if self._send(peer, wire.encode(message)):
+                room_count -= 1
+                if type(message) is wire.Welcome:
+                    self._send(peer, wire.encode(wire.Keys(self._keys.public_keys)))
+            else:  # who is next is tried at once
                 self._perform(self._dispatcher.undelivered(peer, message, now=time.monotonic()))
-                continue
-            room_count -= 1
-            if type(message) is wire.Welcome:
-                self._send(peer, encode(wire.Keys(self._keys.public_keys)))
         return True
 
     def _complete(self, message: wire.Run) -> wire.Run:
