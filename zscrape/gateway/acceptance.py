@@ -93,6 +93,33 @@ class Acceptance:
             return self._queue(prepared)  # nearly always: a step less
         return self._accept(prepared)
 
+    def accept_at_once(self, prepared: Prepared) -> TaskRow | Coroutine[Any, Any, TaskRow]:
+        """Accept a call's task of which nothing is promised and that no earlier one may serve.
+
+        Return its row, or what waits for it where others are to be asked first.
+
+        Raises:
+            RefusedError: It was not accepted; nothing of it is kept.
+        """
+        if self._hub.is_closed:
+            raise Draining
+        if self.gate is not None:
+            return self._accept(prepared)
+        row, spec = prepared.row, prepared.spec
+        self._store.take_in(row, spec)
+        self._ledger.open(row)
+        try:
+            self._router.submit(spec, is_free=True)
+        except ZscrapeError as error:
+            self._ledger.close(row.id)
+            return self._discard(row, error)
+        return row
+
+    async def _discard(self, row: TaskRow, refusal: ZscrapeError) -> TaskRow:
+        """Forget a task that was refused, then say why."""
+        await self._store.discard(row.id)
+        raise refusal
+
     async def _accept_once(self, prepared: Prepared, idempotency: Idempotency) -> TaskRow:
         row = prepared.row
         async with self._keys.hold((row.client, idempotency.key)):
@@ -133,10 +160,7 @@ class Acceptance:
         row = prepared.row
         await self._store.add(row, prepared.spec)
         refusal = self._submit(prepared)
-        if refusal is not None:
-            await self._store.discard(row.id)
-            raise refusal
-        return row
+        return row if refusal is None else await self._discard(row, refusal)
 
     def reused(self, prepared: Prepared, row: TaskRow) -> ReusedView | None:
         """Return what is told when an accepted request was served by an earlier task."""

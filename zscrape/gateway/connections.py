@@ -117,15 +117,13 @@ class HttpConfig(Config):
         self.limits = limits
         # An application within another one (a proxy's headers, a trace) must see every call.
         self.quick = None if proxies else _quick_of(app)
-        self._standing: list[tuple[bytes, bytes]] = []
-        self._standing_lines = b""
+        self.standing: list[tuple[bytes, bytes]] = []
+        self.standing_lines = b""
 
-    def lines_of(self, standing: list[tuple[bytes, bytes]]) -> bytes:
-        """Return uvicorn's own headers as lines; it makes them anew each second."""
-        if standing is not self._standing:
-            self._standing = standing
-            self._standing_lines = b"".join(b"%b: %b\r\n" % each for each in standing)
-        return self._standing_lines
+    def take_standing(self, standing: list[tuple[bytes, bytes]]) -> None:
+        """Make lines of uvicorn's own headers; it makes these anew each second."""
+        self.standing = standing
+        self.standing_lines = b"".join(b"%b: %b\r\n" % each for each in standing)
 
 
 def _quick_of(app: ASGIApp) -> QuickApp | None:
@@ -374,20 +372,25 @@ class LimitedProtocol(HttpToolsProtocol):
     def answer(self, status: int, head: bytes, body: bytes) -> None:
         """Answer in one piece; `head` are the lines of its headers, without its length."""
         self.on_gone = _do_nothing
-        cycle, transport = self._answering, self.transport
+        cycle, config = self._answering, self.config
         if cycle is None or cycle.disconnected:
             return
-        lines = self.config.lines_of(self.server_state.default_headers)
-        last, size = b"" if cycle.keep_alive else _LAST, len(body)
+        standing, size = self.server_state.default_headers, len(body)
+        if standing is not config.standing:
+            config.take_standing(standing)
+        lines, last = config.standing_lines, b"" if cycle.keep_alive else _LAST
         if size <= _JOINED_BYTES:
             self._write(_ANSWER % (STATUS_LINE[status], head, lines, size, last, body))
         else:
-            transport.write(_ANSWER % (STATUS_LINE[status], head, lines, size, last, b""))
-            transport.write(body)
+            self.transport.write(_ANSWER % (STATUS_LINE[status], head, lines, size, last, b""))
+            self.transport.write(body)
         cycle.response_complete = self._is_cycle_ours = True
-        if not cycle.keep_alive:
-            transport.close()
-        self.on_response_complete()
+        if last:
+            self.transport.close()
+        elif self.pipeline or self.flow.read_paused or self.timeout_keep_alive_task is None:
+            self.on_response_complete()
+        else:
+            self._idle_at = self.loop.time()
 
     def _write(self, data: bytes) -> None:
         """Write at once what the connection takes: uvloop does so at the end of its turn.

@@ -55,7 +55,7 @@ class Prepared(Struct, frozen=True, gc=False):
 
     row: TaskRow
     spec: TaskSpec
-    max_age_s: float | None
+    max_age_s: float | None = None
     is_own_only: bool = False  # no earlier task of another client will do
 
 
@@ -138,20 +138,23 @@ class Intake:
             self._check_rate(name, default.rate)
         given = bytes(request.parameters)
         params = decode_parameters(given, at=f"{at}/parameters")
-        version, timeout_s, tags = request.version, request.timeout, request.tags
         if default is not None:
-            version = version or default.version
-            timeout_s = timeout_s or default.timeout_s
-            tags = tags or default.tags
+            request = msgspec.structs.replace(
+                request,
+                version=request.version or default.version,
+                timeout=request.timeout or default.timeout_s,
+                tags=request.tags or default.tags,
+            )
             if default.parameters:
                 params = {**default.parameters, **params}
                 given = _ENCODE(params)
+        version = request.version
         script = self._turn.get((name, version)) or self._at_hand(name, version)
         if script is None:
             script = await self._catalogue.resolve(name, version)
-        manifest, run = script.manifest, script.run
-        if run.secrets:
-            self._check_secrets(run)
+        manifest = script.manifest
+        if script.run.secrets:
+            self._check_secrets(script.run)
         if not script.is_plainly_good(params):
             await check_closely(script, params, size_bytes=len(given), at=at)
         lock: LockRequest | None = None
@@ -161,46 +164,99 @@ class Intake:
             lock = lock_of(request, script, params, at, is_plain=is_plain, own_key=own_lock)
         asked = request.retry
         retry = manifest.retry if asked is None else _retry(asked, script, at)
-        pin = script.pin
+        wait_s = self._policy.match_timeout_s if is_awaited else self._policy.schedule_timeout_s
+        prepared = self._made(
+            task_id or new_task_id(), request, script, given, retry, lock, wait_s, client, trace_id
+        )
+        row = prepared.row
+        row.origin, row.metadata = origin, metadata
+        if request.webhook is not None or request.webhook_url is not None:
+            row.webhook_url, row.webhook_events = webhook_of(request, at)
+        if request.max_age is None:
+            return prepared
+        return Prepared(row, prepared.spec, request.max_age, is_own_only)
+
+    def prepare_at_once(
+        self, request: TaskRequest, client: str, task_id: TaskId, trace_id: str
+    ) -> Prepared | None:
+        """Return what `prepare` would of a plain request on an open call.
+
+        None where something has to be waited for, or looked at closely: nothing has come of it.
+
+        Raises:
+            InvalidRequest: The request is at fault.
+        """
+        name, version = request.script_name, request.version
+        if (
+            request.metadata
+            or request.lock_key
+            or request.overlap
+            or request.retry
+            or request.webhook
+            or request.webhook_url
+            or request.max_age is not None
+            or name in self._defaults
+        ):
+            return None
+        script = self._turn.get((name, version)) or self._at_hand(name, version)
+        if script is None or script.is_special:
+            return None
+        given = bytes(request.parameters)
+        if not script.is_plainly_good(decode_parameters(given, at="/parameters")):
+            return None
+        retry, wait_s = script.manifest.retry, self._policy.match_timeout_s
+        return self._made(task_id, request, script, given, retry, None, wait_s, client, trace_id)
+
+    def _made(
+        self,
+        task_id: TaskId,
+        request: TaskRequest,
+        script: Script,
+        given: bytes,
+        retry: RetryPolicy,
+        lock: LockRequest | None,
+        wait_s: float,
+        client: str,
+        trace_id: str,
+    ) -> Prepared:
+        """Make a task of a request that has been found good; `wait_s` is for a worker to match."""
+        pin, run, policy = script.pin, script.run, self._policy
+        priority, tags, timeout_s = request.priority, request.tags, request.timeout
         row = TaskRow(
-            id=task_id or new_task_id(),
+            id=task_id,
             script_name=pin.name,
             created_at=self._clock(),
             version=pin.version,
             digest=pin.digest,
             repository=pin.repository,
             parameters=given,
-            priority=request.priority,
+            priority=priority,
             tags=tags,
             retry=retry,
             timeout_s=timeout_s,
-            metadata=metadata,
-            origin=origin,
+            origin="scrape",
             client=client,
             trace_id=trace_id,
         )
-        if request.webhook is not None or request.webhook_url is not None:
-            row.webhook_url, row.webhook_events = webhook_of(request, at)
         if lock is not None:
             row.lock_key, row.overlap = lock.key, lock.overlap
-        policy = self._policy
         spec = TaskSpec(
-            id=row.id,
+            id=task_id,
             run=run if run.reuse_count <= policy.reuse_limit else self._limited(run),
             params=given,
-            priority=request.priority,
+            priority=priority,
             client=client,
             requires=script.requires.union(tags) if tags else script.requires,
             prefers=script.prefers,
             deadline_s=timeout_s,
             schedule_timeout_s=policy.schedule_timeout_s,
-            match_timeout_s=policy.match_timeout_s if is_awaited else policy.schedule_timeout_s,
+            match_timeout_s=wait_s,
             lock=lock,
             retry=retry,
             client_limit_count=self._limit_of(client),
             trace_id=trace_id,
         )
-        return Prepared(row, spec, request.max_age, is_own_only)
+        return Prepared(row, spec)
 
     def _limited(self, run: RunSpec) -> RunSpec:
         return msgspec.structs.replace(run, reuse_count=max(self._policy.reuse_limit, 1))

@@ -101,7 +101,9 @@ class TaskService:
         )
         # Under the names by which callers know them: a call less on the way of every task.
         self.prepare = self._intake.prepare
+        self.prepare_at_once = self._intake.prepare_at_once
         self.accept = self._acceptance.accept
+        self.accept_at_once = self._acceptance.accept_at_once
         self.accept_many = self._acceptance.accept_many
         self.reattach = self._acceptance.reattach
         self.reused = self._acceptance.reused

@@ -44,6 +44,7 @@ class Script(Struct, frozen=True, eq=False):
     warnings: tuple[Problem, ...] = ()
     notices: tuple[Problem, ...] = ()
     verification: Verification = UNSIGNED
+    is_special: bool = False  # a task of it needs secrets, or a lock by the manifest
 
     def with_defaults(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return parameters as a run sees them: with the schema's defaults."""
@@ -131,6 +132,7 @@ def build_script(
         warnings=(*manifest.warnings, *_signature_warnings(manifest, signature)),
         notices=(*manifest.notices, *_verification_notices(verification)),
         verification=verification,
+        is_special=bool(manifest.secrets or manifest.lock),
     )
 
 

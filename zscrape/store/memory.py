@@ -82,14 +82,18 @@ class MemoryTaskStore:
         """
         if row.idempotency_key and (row.client, row.idempotency_key) in self._by_key:
             raise KeyTaken
-        self._sequence += 1
-        kept = _Kept(row, self._sequence, _ROW_OVERHEAD_BYTES + len(row.parameters), [])
-        self._kept[row.id] = kept
-        self.size_bytes += kept.size_bytes
+        self.take_in(row, spec)
         if row.idempotency_key:
             self._by_key[row.client, row.idempotency_key] = row.id
         if row.status.is_final:
             self._settle(row)
+
+    def take_in(self, row: TaskRow, spec: TaskSpec | None = None) -> None:
+        """Keep a new task of which nothing is promised: not durable, without an idempotency key."""
+        self._sequence += 1
+        kept = _Kept(row, self._sequence, _ROW_OVERHEAD_BYTES + len(row.parameters), [])
+        self._kept[row.id] = kept
+        self.size_bytes += kept.size_bytes
 
     async def add_many(self, tasks: Sequence[tuple[TaskRow, TaskSpec | None]]) -> None:
         """Keep new tasks."""

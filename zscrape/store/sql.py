@@ -78,6 +78,16 @@ class SqlTaskStore(SqlTaskReads):
         if self._is_promised(task):
             await self._keep_promises([task])
 
+    def take_in(self, row: TaskRow, spec: TaskSpec) -> None:
+        """Keep a new task of which nothing is promised: not durable, without an idempotency key.
+
+        Raises:
+            StorageError: Nothing can be written now.
+        """
+        if self._error is not None:
+            raise self._error
+        self._begin(row, spec)
+
     async def add_many(self, tasks: Sequence[tuple[TaskRow, TaskSpec | None]]) -> None:
         """Keep new tasks, all or none.
 

@@ -54,6 +54,10 @@ _LASTING: Final = (
 # interpreter's lock for as long as a call takes.
 _SMALL_COUNT: Final = 32
 _SIZES: Final = (64, _SMALL_COUNT)
+# A prepared statement holds the values that it was given last, until it is given others. What is
+# large is written row by row: by statements of up to so many rows it would stay hundreds of times.
+_LARGE_BYTES: Final = 16 * 1024
+_WEIGHTY: Final = {"tasks": ("parameters", "row"), "chunks": ("body",), "results": ("data",)}
 
 
 def keep_tasks(writer: sqlite3.Connection, records: Sequence[Sequence[Any]]) -> None:
@@ -95,6 +99,13 @@ def _insert(
     *,
     kept: Sequence[str] = (),
 ) -> None:
+    for column in _WEIGHTY.get(table, ()):
+        size_of = _size_of(RECORD_COLUMNS[table].index(column))
+        if max(map(size_of, records), default=0) > _LARGE_BYTES:
+            for record in records:
+                if size_of(record) > _LARGE_BYTES:
+                    writer.execute(_text(table, len(record), 1, kept), tuple(record))
+            records = [record for record in records if size_of(record) <= _LARGE_BYTES]
     place = 0
     while left_count := len(records) - place:
         size = left_count
@@ -103,6 +114,12 @@ def _insert(
         values = chain.from_iterable(records[place : place + size])
         writer.execute(_text(table, len(records[place]), size, kept), tuple(values))
         place += size
+
+
+@cache
+def _size_of(place: int) -> Callable[[Sequence[Any]], int]:
+    """Return what tells how large the value at this place of a record is."""
+    return lambda record: len(record[place])
 
 
 @cache

@@ -243,6 +243,14 @@ class TaskStore(Protocol):
         """
         ...
 
+    def take_in(self, row: TaskRow, spec: TaskSpec) -> None:
+        """Keep a new task of which nothing is promised: not durable, without an idempotency key.
+
+        Raises:
+            StorageError: Nothing can be kept now.
+        """
+        ...
+
     async def add_many(self, tasks: Sequence[tuple[TaskRow, TaskSpec | None]]) -> None:
         """Keep new tasks, all or none; raises as `add`."""
         ...

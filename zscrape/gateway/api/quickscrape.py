@@ -1,17 +1,16 @@
 """The quick way of `POST /scrape`: a plain call that comes whole and is answered whole.
 
 What is decided of it is decided by `ScrapeCall`, as on the usual way. The difference is that no
-task of the event loop is made for it: accepting a task hardly ever waits, so that coroutine is
-run at once, and its end is told by a call. What does wait goes on as a task where it is.
+task of the event loop is made for it: accepting a task hardly ever waits, and its end is told by
+a call. What has to wait goes on as a task.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
-from types import coroutine
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from msgspec import field
 from starlette.types import Receive, Scope, Send
@@ -31,7 +30,6 @@ from zscrape.store.tasks import TaskRow
 # Who sends one of these wants more than a plain answer.
 _USUAL_WAY: Final = frozenset({b"prefer", b"idempotency-key", b"expect", b"upgrade"})
 _STREAMS: Final = (b"text/event-stream", b"application/x-ndjson")
-_Accepting: TypeAlias = Coroutine[Any, Any, TaskRow]
 
 
 class QuickScrape:
@@ -66,14 +64,16 @@ class QuickScrape:
                 call.enter(call.marks)
                 if len(body) > length_limit:
                     check_length(len(body), policy)
-                accepting = call.accept(body)
-                awaited = accepting.send(None)
-            except StopIteration as done:
-                call.wait(done.value)
+                accepted = call.accept(body)
             except Exception as error:  # noqa: BLE001 - told to the client, ours to the log too
                 call.go_on(partial(_raise, error))
             else:
-                call.go_on(partial(_finish, accepting, awaited))
+                if isinstance(accepted, TaskRow):
+                    call.row = accepted
+                    connection.on_gone = call.leave
+                    state.service.listen_end(accepted, call.end)
+                else:
+                    call.go_on(partial(_bring, accepted))
 
         return begin
 
@@ -83,31 +83,21 @@ class _QuickCall(ScrapeCall, kw_only=True, eq=False):
     marks: Scope = field(default_factory=dict)  # what its scope would hold beside the head
     row: TaskRow | None = None  # iff its end is waited for
 
-    def wait(self, row: TaskRow) -> None:
-        """Wait for the task's end; an earlier one that serves is told the usual way."""
-        if row.id != self.request_id:
-            self.go_on(partial(_give, row))
-            return
-        self.row = row
-        self.connection.on_gone = self.leave
-        self.state.service.listen_end(row, self.end)
-
     def leave(self) -> None:
         """Nobody waits any more: the task goes on."""
-        row, self.row = self.row, None
-        if row is not None:
-            self.state.service.leave_end(row)
+        if self.row is not None:
+            self.state.service.leave_end(self.row)
 
     def end(self) -> None:
         """Tell the task's end."""
-        row, self.row = self.row, None
+        row, state = self.row, self.state
         if row is None:
             return
-        self.state.service.elsewhere.leave(row)  # the bell has let go of it by itself
+        state.service.elsewhere.leave(row)  # the bell has let go of it by itself
         told: RawHeaders = []
         try:
             status, body = self.whole(row, told)
-            shield = self.state.policy.shield
+            shield = state.policy.shield
             head = shielded_json_head(row.id, told, self.marks, self.head.headers, shield)
             self.connection.answer(status, head, body)
         except Exception as error:  # noqa: BLE001 - told to the client, ours to the log too
@@ -129,21 +119,5 @@ async def _raise(error: Exception) -> TaskRow:
     raise error
 
 
-async def _give(row: TaskRow) -> TaskRow:
-    return row
-
-
-@coroutine
-def _finish(accepting: _Accepting, awaited: Any) -> Generator[Any, Any, TaskRow]:
-    """Go on with a coroutine that has been run until it waits for `awaited`."""
-    while True:
-        try:
-            try:
-                sent = yield awaited
-            except BaseException as error:  # noqa: BLE001 - the coroutine's own to handle
-                awaited = accepting.throw(error)
-            else:
-                awaited = accepting.send(sent)
-        except StopIteration as done:
-            row: TaskRow = done.value
-            return row
+async def _bring(accepting: Coroutine[Any, Any, TaskRow]) -> TaskRow:
+    return await accepting

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Mapping
-from typing import Final
+from collections.abc import Awaitable, Coroutine, Mapping
+from typing import Any, Final
 
 from msgspec import Struct, field
 from starlette.types import Receive, Scope, Send
@@ -79,7 +79,8 @@ class ScrapeEndpoint:
             check_host(head.headers, state.policy.shield)
             check_room(scope, state.policy)
             call.enter(scope)
-            return await call.accept(await read_body(head.headers, receive, state.policy))
+            accepted = call.accept(await read_body(head.headers, receive, state.policy))
+            return accepted if isinstance(accepted, TaskRow) else await accepted
 
         await call.conclude(accept(), receive, send)
 
@@ -140,8 +141,8 @@ class ScrapeCall(Struct, eq=False):
         if head.query:
             self.is_cancelling = is_cancelling_query(head.query)
 
-    async def accept(self, body: bytes) -> TaskRow:
-        """Make a task of a call that has been let in.
+    def accept(self, body: bytes) -> TaskRow | Coroutine[Any, Any, TaskRow]:
+        """Make a task of a call that has been let in; return what brings it if that has to wait.
 
         Raises:
             ZscrapeError: The call is refused.
@@ -153,9 +154,17 @@ class ScrapeCall(Struct, eq=False):
         self.script_name = request.script_name
         if client.scripts or client.groups:
             request = client.narrowed(request)
-        headers = head.headers
-        idempotency = idempotency_of(headers, body) if _KEY_NAME in headers else None
-        service = state.service
+        if _KEY_NAME not in head.headers:
+            service, task_id = state.service, self.request_id
+            prepared = service.prepare_at_once(request, client.id, task_id, head.trace_id)
+            if prepared is not None:
+                return service.accept_at_once(prepared)
+        return self._accept(request, client, body)
+
+    async def _accept(self, request: TaskRequest, client: Client, body: bytes) -> TaskRow:
+        """Make a task of a request that is none of the plain ones."""
+        service = self.state.service
+        idempotency = idempotency_of(self.head.headers, body)
         if idempotency is not None:
             earlier = await service.reattach(client.id, idempotency)
             if earlier is not None:
@@ -168,7 +177,7 @@ class ScrapeCall(Struct, eq=False):
                 task_id=self.request_id,
                 is_awaited=True,
                 is_own_only=request.max_age is not None and client.reuses_own_only,
-                trace_id=head.trace_id,
+                trace_id=self.head.trace_id,
             )
         except ScriptError as error:
             return await self._failed(request, error, client.id, idempotency)
@@ -243,13 +252,14 @@ class ScrapeCall(Struct, eq=False):
         Raises:
             Draining: The gateway ends before the task does.
         """
-        state = self.state
-        if state.hub.is_closed and not row.status.is_final:
-            raise Draining
-        status = 200 if row.status is TaskState.COMPLETED else envelope_status(row)
-        if status != 200:
+        status = 200
+        if row.status is not TaskState.COMPLETED:
+            if self.state.hub.is_closed and not row.status.is_final:
+                raise Draining
+            status = envelope_status(row)
             told += _headers_of(status, row)
-        view = envelope(row, self.head.lang, inline_limit_bytes=state.policy.inline_limit_bytes)
+        limit_bytes = self.state.policy.inline_limit_bytes
+        view = envelope(row, self.head.lang, inline_limit_bytes=limit_bytes)
         if self.reused is not None:
             view.reused = self.reused
             told.append((b"age", b"%d" % self.reused.age))  # RFC 9111, 5.1
