@@ -16,6 +16,7 @@ from zscrape.errors.storage import StorageFailed, StorageReadOnly, TaskDamaged
 from zscrape.model import Outcome, OutcomeCode, Pin, RunSpec, TaskSpec, TaskState
 from zscrape.store import behind, live
 from zscrape.store.database import Database, connect
+from zscrape.store.records import encode_log
 from zscrape.store.sql import SqlPolicy, SqlTaskStore
 from zscrape.store.tasks import KeyTaken, StateChange, TaskQuery, TaskRow
 
@@ -95,6 +96,23 @@ async def test_a_short_call_costs_one_row(opened: Open, path: Path) -> None:
     assert on_disk(path, "SELECT count(*) FROM chunks") == [(0,)]
     assert len(await opened.store.entries("t1", limit=9)) == 4
     assert not opened.store._live
+
+
+async def test_the_log_of_a_short_call_stands_in_its_row(opened: Open, path: Path) -> None:
+    """What can be told from the row is not written beside it, and survives a change of the row."""
+    row = task(1, origin="scrape", attempts=1, worker_id="w1", assigned_at=1.5)
+    await opened.store.add(row)
+    opened.store.note_placed(row)
+    row.status, row.finished_at = TaskState.FAILED, 2.0
+    row.is_dead_letter, row.dropped_reason = True, "retry_exhausted"
+    row.outcome = Outcome(code=OutcomeCode.TIMEOUT)
+    opened.store.note_over(row)
+    await opened.store.settled()
+
+    assert on_disk(path, "SELECT log FROM tasks") == [(encode_log(()),)]
+    assert await opened.store.take_dead_letter("t1")
+    assert [each.number for each in await opened.store.entries("t1", limit=9)] == [1, 2, 3, 4]
+    assert (await opened.store.page(TaskQuery())).rows[0].last_number == 4
 
 
 async def test_many_callers_share_a_commit(opened: Open) -> None:

@@ -9,7 +9,7 @@ from zlib import crc32
 
 from msgspec import Struct, field
 
-from zscrape.model import OutcomeCode, TaskState
+from zscrape.model import OutcomeCode, TaskState, WorkerId
 from zscrape.store.far import BlobRow, FarPart, FarPolicy, Moved
 from zscrape.store.records import (
     Loaded,
@@ -21,7 +21,15 @@ from zscrape.store.records import (
     result_key,
     sought_by,
 )
-from zscrape.store.tasks import LogEntry, SaidKind, StateChange, TaskRow, state_entries
+from zscrape.store.tasks import (
+    LogEntry,
+    SaidKind,
+    StateChange,
+    TaskRow,
+    brief_log,
+    placed_changes,
+    state_entries,
+)
 
 # What an entry weighs beyond its body.
 _ENTRY_OVERHEAD_BYTES: Final = 200
@@ -72,6 +80,8 @@ class LiveTask(Struct, eq=False):
     # Changes of its state that the tail has not yet, with the number of the first and when they
     # came. Documents are made of them when somebody reads the log or writes it.
     noted: list[tuple[int, float, Sequence[StateChange]]] = field(default_factory=list)
+    # When and to whom it was given as soon as it came, if the tail has not that yet.
+    placed: tuple[float, int, WorkerId | None] | None = None
     tail_bytes: int = 0
     chunk_number: int = 0  # the last entry that stands in a chunk, on disk
     size_bytes: int = 0
@@ -137,16 +147,26 @@ class LiveTask(Struct, eq=False):
     @property
     def log(self) -> list[LogEntry]:
         """The end of its log, with all that was noted."""
-        tail, noted = self.tail, self.noted
-        if noted:
-            known_count = len(tail)
-            for number, at, changes in noted:
-                tail += state_entries(number, at, changes)
-            noted.clear()
-            weight = (len(tail) - known_count) * _STATE_BYTES
-            self.tail_bytes += weight
-            self.size_bytes += weight
-        return tail
+        if self.noted or self.placed is not None:
+            self._tell()
+        return self.tail
+
+    def _tell(self) -> None:
+        """Add to the tail what was noted."""
+        row, tail, noted = self.row, self.tail, self.noted
+        known_count = len(tail)
+        if row.is_brief:
+            tail += brief_log(row)
+        elif self.placed is not None:
+            at, attempt, worker_id = self.placed
+            tail += state_entries(1, at, placed_changes(row.id, attempt, worker_id))
+        self.placed, row.is_brief = None, False
+        for number, at, changes in noted:
+            tail += state_entries(number, at, changes)
+        noted.clear()
+        weight = (len(tail) - known_count) * _STATE_BYTES
+        self.tail_bytes += weight
+        self.size_bytes += weight
 
     def _make_room(self, attempt: int) -> list[LogEntry]:
         """Let go of the items of attempts before `attempt`: they are superseded.
@@ -173,7 +193,8 @@ class LiveTask(Struct, eq=False):
             owner: The gateway that looks after the task.
             far: With it, what is large is left to be moved.
         """
-        row, tail = self.row, self.log
+        row = self.row
+        tail: Sequence[LogEntry] = () if row.is_brief else self.log
         is_over, outcome = row.finished_at is not None, row.outcome
         # Items and artifacts are kept for a shorter time than their task.
         is_to_spill = self.tail_bytes > _TAIL_BYTES or (is_over and self.has_output_in_tail)
@@ -194,7 +215,7 @@ class LiveTask(Struct, eq=False):
         written = Written(self, record, self.waiters, row.last_number, self.to_free)
         written.is_slim = self.sought_by is not None and sought_by(record) == self.sought_by
         if is_to_spill or data is not None or self.to_free:
-            self._add_large(written, tail if is_to_spill else [], data, far)
+            self._add_large(written, tail if is_to_spill else (), data, far)
         self.waiters = []
         self.is_dirty = self.is_urgent = False
         self.writing = written
@@ -203,7 +224,7 @@ class LiveTask(Struct, eq=False):
     def _add_large(
         self,
         written: Written,
-        spilled: list[LogEntry],
+        spilled: Sequence[LogEntry],
         data: bytes | None,
         far: FarPolicy | None,
     ) -> None:
@@ -222,7 +243,9 @@ class LiveTask(Struct, eq=False):
             self.answer_key = result_key(self.row.digest, self.row.parameters)
         return self.answer_key
 
-    def _part(self, spilled: list[LogEntry], data: bytes | None, far: FarPolicy) -> FarPart | None:
+    def _part(
+        self, spilled: Sequence[LogEntry], data: bytes | None, far: FarPolicy
+    ) -> FarPart | None:
         """Return what may have to go outside; None when nothing is large."""
         beyond = frozenset(
             attempt for attempt, size in self.item_bytes.items() if size > far.items_bytes

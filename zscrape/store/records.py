@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from zscrape.model import Outcome, TaskId, TaskSpec, TaskState
-from zscrape.store.tasks import LogEntry, TaskRow, group_of
+from zscrape.store.tasks import LogEntry, TaskRow, brief_log, group_of
 
 # Columns of `tasks` in the order of a record; `seq` is the database's. Most tasks have nothing
 # in the columns at the end: their records stop before them.
@@ -209,7 +209,7 @@ def load(record: Sequence[Any]) -> Loaded:
             row = _ROW.decode(body)
             row.parameters = parameters
             if row.id == task_id:
-                return Loaded(row, spec, _LOG.decode(log), seq)
+                return Loaded(row, spec, brief_log(row) if row.is_brief else _LOG.decode(log), seq)
     except (msgspec.MsgspecError, TypeError, ValueError):
         pass  # a value of another type than was written
     row = damaged_row(

@@ -18,7 +18,16 @@ from zscrape.store.far import Far
 from zscrape.store.live import ChunkFacts, LiveTask, begin, resume
 from zscrape.store.reads import SqlTaskReads
 from zscrape.store.records import Loaded, plain, result_key
-from zscrape.store.tasks import KeyTaken, SaidKind, StateChange, TaskRow, WebhookDelivery
+from zscrape.store.tasks import (
+    BRIEF_COUNT,
+    PLACED_COUNT,
+    KeyTaken,
+    SaidKind,
+    StateChange,
+    TaskRow,
+    WebhookDelivery,
+    over_changes,
+)
 
 _SWEEP_COUNT: Final = 500
 _TAKE_COUNT: Final = 2_000
@@ -153,6 +162,34 @@ class SqlTaskStore(SqlTaskReads):
         if task.is_dirty and self._timer is not None:  # nearly always
             return
         if self._owner is not None or not task.says_nothing_new:
+            self._touch(task)
+
+    def note_placed(self, row: TaskRow) -> None:
+        """Keep `row` as it is now: accepted and, in the same moment, given to a worker."""
+        task = self._live.get(row.id)
+        if task is None:
+            return
+        task.placed = row.assigned_at or 0.0, row.attempts, row.worker_id
+        row.last_number += PLACED_COUNT
+        if not task.is_dirty:
+            self._touch(task)
+
+    def note_over(self, row: TaskRow) -> None:
+        """Keep `row` as it is now: its script has begun to run, and ended.
+
+        If nothing else was noted but that it was placed, all of its log stands in the row.
+        """
+        task = self._live.get(row.id)
+        if task is None:
+            return
+        if task.placed is None or row.last_number != PLACED_COUNT:
+            self.note(row, row.finished_at or 0.0, *over_changes(row))
+            return
+        row.last_number, row.is_brief = BRIEF_COUNT, True
+        outcome = row.outcome
+        if outcome is not None and outcome.code is OutcomeCode.OK:
+            self._answered[row.id] = task
+        if not task.is_dirty:
             self._touch(task)
 
     # ---- tasks that have ended -------------------------------------------------------
