@@ -703,10 +703,10 @@ class _Refusing(MemoryTaskStore):
         super().__init__(None)
         self.error: StorageFull | None = StorageFull(reason="no room")
 
-    async def add(self, row: TaskRow, spec: TaskSpec | None = None) -> None:
+    def begin(self, row: TaskRow, spec: TaskSpec | None = None) -> None:
         if self.error is not None:
             raise self.error
-        await super().add(row, spec)
+        super().begin(row, spec)
 
 
 async def test_windmill_10917_no_moment_goes_missing_among_10000(make, clock, kept):

@@ -131,7 +131,9 @@ class Acceptance:
 
     async def _queue(self, prepared: Prepared) -> TaskRow:
         row = prepared.row
-        await self._store.add(row, prepared.spec)
+        waiting = self._store.begin(row, prepared.spec)
+        if waiting is not None:
+            await waiting
         refusal = self._submit(prepared)
         if refusal is not None:
             await self._store.discard(row.id)

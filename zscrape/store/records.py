@@ -133,10 +133,10 @@ def record_of(
     spec: bytes | None,
     log: bytes,
     answer_key: bytes | None,
-    *,
     has_output: bool,
-    is_data_apart: bool,
     owner: str | None,
+    *,
+    is_data_apart: bool,
 ) -> Record:
     """Return a task as a record; one with nothing in the rare columns stops before them."""
     parameters, body = row.parameters, _body(row, is_data_apart=is_data_apart)
@@ -151,7 +151,7 @@ def record_of(
         bytearray(parameters),
         bytearray(body),
         bytearray(log),
-        _checksum(parameters, spec, body, log),
+        crc32(b"".join((parameters, spec or b"", body, log))),
         row.finished_at,
         None if answer_key is None else bytearray(answer_key),
     )
@@ -181,10 +181,15 @@ def change_of(row: TaskRow, spec: bytes | None, log: bytes) -> tuple[Any, ...]:
 
 
 def _body(row: TaskRow, *, is_data_apart: bool) -> bytes:
-    outcome = row.outcome
-    if outcome is not None and is_data_apart:
-        outcome = _REPLACE(outcome, data=None)
-    return _ENCODE(_REPLACE(row, parameters=b"", outcome=outcome))
+    """Return a row without its parameters, which have a column, and without a large answer."""
+    parameters, outcome = row.parameters, row.outcome
+    row.parameters = b""
+    try:
+        if outcome is not None and is_data_apart:
+            row.outcome = _REPLACE(outcome, data=None)
+        return _ENCODE(row)
+    finally:
+        row.parameters, row.outcome = parameters, outcome
 
 
 def far_data(outcome: Outcome | None) -> bytes | None:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
 from zscrape.errors import StorageError
-from zscrape.model import MIB, OutcomeCode, TaskId, TaskSpec
+from zscrape.model import MIB, TaskId, TaskSpec
 from zscrape.store import queries, statements
 from zscrape.store.behind import FaultListener, WrittenListener
 from zscrape.store.database import Database
 from zscrape.store.far import Far
-from zscrape.store.live import ChunkFacts, LiveTask, begin, resume
+from zscrape.store.live import ChunkFacts, LiveTask, resume
 from zscrape.store.reads import SqlTaskReads
-from zscrape.store.records import Loaded, plain, result_key
+from zscrape.store.records import Loaded, encode_spec, plain, result_key
 from zscrape.store.tasks import (
     BRIEF_COUNT,
     PLACED_COUNT,
@@ -73,7 +73,13 @@ class SqlTaskStore(SqlTaskReads):
     # ---- writes ----------------------------------------------------------------------
 
     async def add(self, row: TaskRow, spec: TaskSpec | None = None) -> None:
-        """Keep a new task; a durable one is on the disk when this returns.
+        """Keep a new task; a durable one is on the disk when this returns; raises as `begin`."""
+        waiting = self.begin(row, spec)
+        if waiting is not None:
+            await waiting
+
+    def begin(self, row: TaskRow, spec: TaskSpec | None = None) -> Coroutine[Any, Any, None] | None:
+        """Keep a new task; return what is to be awaited before it is accepted, if anything.
 
         Raises:
             StorageError: Nothing can be written now.
@@ -84,8 +90,7 @@ class SqlTaskStore(SqlTaskReads):
         if row.idempotency_key and (row.client, row.idempotency_key) in self._keys:
             raise KeyTaken
         task = self._begin(row, spec)
-        if self._is_promised(task):
-            await self._keep_promises([task])
+        return self._keep_promises([task]) if self._is_promised(task) else None
 
     async def add_many(self, tasks: Sequence[tuple[TaskRow, TaskSpec | None]]) -> None:
         """Keep new tasks, all or none.
@@ -116,10 +121,14 @@ class SqlTaskStore(SqlTaskReads):
             raise
 
     def _begin(self, row: TaskRow, spec: TaskSpec | None) -> LiveTask:
-        task = self._live[row.id] = begin(row, spec)
+        told = encode_spec(spec) if spec is not None and row.is_durable else None
+        self._touch_count = count = self._touch_count + 1
+        task = LiveTask(row, told, is_dirty=True, touched=count)
+        self._live[row.id] = self._dirty[row.id] = task
         if row.idempotency_key:
             self._keys[row.client, row.idempotency_key] = task
-        self._touch(task)
+        if self._timer is None:
+            self._flush_later()
         return task
 
     async def discard(self, task_id: TaskId) -> None:
@@ -155,9 +164,8 @@ class SqlTaskStore(SqlTaskReads):
             return
         number = row.last_number
         row.last_number = number + len(changes)
-        task.noted.append((number + 1, at, changes))
-        outcome = row.outcome
-        if outcome is not None and outcome.code is OutcomeCode.OK:
+        task.noted += ((number + 1, at, changes),)
+        if self._is_asked_again and task.is_answer:
             self._answered[row.id] = task
         if task.is_dirty and self._timer is not None:  # nearly always
             return
@@ -186,8 +194,7 @@ class SqlTaskStore(SqlTaskReads):
             self.note(row, row.finished_at or 0.0, *over_changes(row))
             return
         row.last_number, row.is_brief = BRIEF_COUNT, True
-        outcome = row.outcome
-        if outcome is not None and outcome.code is OutcomeCode.OK:
+        if self._is_asked_again and task.is_answer:
             self._answered[row.id] = task
         if not task.is_dirty:
             self._touch(task)
@@ -417,6 +424,9 @@ class SqlTaskStore(SqlTaskReads):
     ) -> TaskRow | None:
         """Return a completed task of the same bytes and parameters, ended at or after `since`."""
         key = result_key(digest, parameters)
+        if not self._is_asked_again:
+            self._is_asked_again = True
+            self._answered = {row_id: task for row_id, task in self._live.items() if task.is_answer}
         for answered in self._answered.values():
             self._answers[answered.note_answer()] = answered
         self._answered.clear()
