@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import filterfalse, islice
 from operator import attrgetter
 from typing import Final, TypeAlias
@@ -38,7 +39,7 @@ _BATCH_COUNT: Final = 256
 _UNWRITABLE: Final = (ValueError, OverflowError, TypeError, RecursionError)
 # Rows that are made before others get a turn of the loop, unless a whole batch waits: a turn of
 # 200 holds up calls for 2 ms (measured).
-_TURN_COUNT: Final = 32
+TURN_COUNT: Final = 32
 
 # Of many rows at once these take no step of the interpreter's for each.
 _WRITING: Final = attrgetter("writing")
@@ -95,6 +96,7 @@ class WriteBehind:
         self._is_asked_again = False  # somebody has looked for an answer: both are of use
         self._dirty: dict[TaskId, LiveTask] = {}  # the longest waiting first
         self._discarded: list[TaskId] = []
+        self._over: list[LiveTask] = []  # those of which nothing was made ahead yet
         self._gathered: list[Written] = []  # for the transaction that is being made
         self._writing: list[Written] | None = None
         self._barriers: list[_Barrier] = []
@@ -192,7 +194,18 @@ class WriteBehind:
 
     # ---- the writer ------------------------------------------------------------------
 
+    def _make_ahead(self) -> None:
+        """Make what is to be written of tasks that have just ended: the rest is quick."""
+        over, self._over = self._over, []
+        if self._error is not None:  # both may have to stay in memory for long
+            return
+        with suppress(*_UNWRITABLE, MemoryError):  # it is told when the task is taken
+            for task in over:
+                if task.is_dirty:
+                    task.make_ahead(self._owner)
+
     def _touch(self, task: LiveTask) -> None:
+        task.record = None
         if not task.is_dirty:
             task.is_dirty = True
             self._touch_count += 1
@@ -222,6 +235,7 @@ class WriteBehind:
         is_all = self._is_all_due or self._error is not None or bool(self._barriers)
         self._is_all_due = False
         ready = self._ready(is_all=is_all)
+        self._over.clear()  # taken now, as they are
         if not (ready or is_awaited) and self._error is None:
             return
         self._writing = self._gathered
@@ -239,7 +253,7 @@ class WriteBehind:
 
     def _gather(self, ready: list[LiveTask]) -> None:
         """Take of tasks what is to be written: of some in each turn if nobody waits for it."""
-        count = len(ready) if self._is_pressed else _TURN_COUNT
+        count = len(ready) if self._is_pressed else TURN_COUNT
         # While the database refuses, nothing is moved: it is tried anew every second.
         far = None if self._far is None or self._error is not None else self._far.policy
         dirty, owner, gathered = self._dirty, self._owner, self._gathered

@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from zscrape.model import OutcomeCode, TaskState, WorkerId
 from zscrape.store.far import BlobRow, FarPart, FarPolicy, Moved
 from zscrape.store.records import (
+    RESULT_INLINE_BYTES,
     Loaded,
     Record,
     encode_log,
@@ -99,6 +100,7 @@ class LiveTask(Struct, eq=False):
     is_known: bool = False  # it is on the disk
     is_result_kept: bool = False  # its answer too, and that never changes
     sought_by: Record | None = None  # what of it stands in indexes on the disk
+    record: Record | None = None  # what is to be written, if that was made ahead
     is_dirty: bool = False
     is_urgent: bool = False  # iff dirty: somebody waits for it
     touched: int = 0  # iff dirty: the place in the order of changes
@@ -200,6 +202,21 @@ class LiveTask(Struct, eq=False):
             self.has_output_in_tail = _has_output(self.tail)
         return self.tail
 
+    def make_ahead(self, owner: str | None) -> None:
+        """Make the record of a task that is over, and of which its row is all that is written.
+
+        A few at a time, while all of them is still in the processor's caches: of many at once,
+        long after their ends, each would take longer, and calls would wait for that.
+        """
+        row = self.row
+        outcome = row.outcome
+        if outcome is None or not row.is_brief or len(outcome.data or b"") > RESULT_INLINE_BYTES:
+            return
+        if outcome.code is OutcomeCode.OK:
+            self.answer_key = result_key(row.digest, row.parameters)
+        key = self.answer_key
+        self.record = record_of(row, None, _NOTHING, key, False, owner, is_data_apart=False)
+
     def take(self, owner: str | None = None, far: FarPolicy | None = None) -> Written:
         """Return what is to be written now.
 
@@ -207,6 +224,17 @@ class LiveTask(Struct, eq=False):
             owner: The gateway that looks after the task.
             far: With it, what is large is left to be moved.
         """
+        if self.record is None:
+            written = self._taken(owner, far)
+        else:
+            written = Written(self, self.record, self.waiters, self.row.last_number, self.to_free)
+            self.record = None
+        self.waiters = ()
+        self.is_dirty = self.is_urgent = False
+        self.writing = written
+        return written
+
+    def _taken(self, owner: str | None, far: FarPolicy | None) -> Written:
         row = self.row
         outcome, is_over = row.outcome, row.finished_at is not None
         log, spilled = _NOTHING, _NO_ENTRIES
@@ -221,8 +249,8 @@ class LiveTask(Struct, eq=False):
         data = None
         if outcome is not None:
             data = far_data(outcome)
-            if self.answer_key is None and outcome.code is OutcomeCode.OK:
-                self.answer_key = result_key(row.digest, row.parameters)
+            if outcome.code is OutcomeCode.OK:
+                self.note_answer()
         record = record_of(
             row,
             None if is_over else self.spec,
@@ -237,9 +265,6 @@ class LiveTask(Struct, eq=False):
             written.is_slim = sought_by(record) == self.sought_by
         if spilled or data is not None or self.to_free:
             self._add_large(written, spilled, data, far)
-        self.waiters = ()
-        self.is_dirty = self.is_urgent = False
-        self.writing = written
         return written
 
     def _add_large(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final, TypeAlias
 from zlib import crc32
 
@@ -45,6 +45,10 @@ sought_by: Final[Callable[[Record], Record]] = itemgetter(_SOUGHT)
 # A larger answer stands in a table of its own: it is not read with every look at its task.
 RESULT_INLINE_BYTES: Final = 64 * 1024
 
+# What fills a rare column.
+_RARE: Final = attrgetter(
+    *("is_dead_letter", "dropped_reason", "webhooks", "idempotency_key", "metadata")
+)
 _SHORT_BYTES: Final = 64
 _SHORT_COUNT: Final = 256
 
@@ -155,10 +159,7 @@ def record_of(
         row.finished_at,
         None if answer_key is None else bytearray(answer_key),
     )
-    if not (
-        (has_output or row.is_dead_letter or row.dropped_reason or row.webhooks)
-        or (owner or row.idempotency_key or spec or row.metadata)
-    ):
+    if not (has_output or owner or spec or any(_RARE(row))):
         return usual
     return (
         *usual,

@@ -12,7 +12,7 @@ from msgspec import Struct
 from zscrape.errors import StorageError
 from zscrape.model import MIB, TaskId, TaskSpec
 from zscrape.store import queries, statements
-from zscrape.store.behind import FaultListener, WrittenListener
+from zscrape.store.behind import TURN_COUNT, FaultListener, WrittenListener
 from zscrape.store.database import Database
 from zscrape.store.far import Far
 from zscrape.store.live import ChunkFacts, LiveTask, resume
@@ -162,6 +162,7 @@ class SqlTaskStore(SqlTaskReads):
         task = self._live.get(row.id)
         if task is None:
             return
+        task.record = None
         number = row.last_number
         row.last_number = number + len(changes)
         task.noted += ((number + 1, at, changes),)
@@ -194,6 +195,9 @@ class SqlTaskStore(SqlTaskReads):
             self.note(row, row.finished_at or 0.0, *over_changes(row))
             return
         row.last_number, row.is_brief = BRIEF_COUNT, True
+        self._over.append(task)
+        if len(self._over) == TURN_COUNT:
+            self._loop.call_soon(self._make_ahead)
         if self._is_asked_again and task.is_answer:
             self._answered[row.id] = task
         if not task.is_dirty:
