@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine
 from typing import Any
 
 import pytest
@@ -23,14 +22,11 @@ KEY = {"Idempotency-Key": "order-1"}
 class SlowStore(MemoryTaskStore):
     """A store that lets others have a turn wherever a database would."""
 
-    def begin(self, row: TaskRow, spec: TaskSpec | None = None) -> Coroutine[Any, Any, None]:
+    async def add(self, row: TaskRow, spec: TaskSpec | None = None) -> None:
         """Keep a new task, some turns later."""
-        return self._begin_later(row)
-
-    async def _begin_later(self, row: TaskRow) -> None:
         for _ in range(3):
             await asyncio.sleep(0)
-        super().begin(row)
+        await super().add(row, spec)
         await asyncio.sleep(0)
 
     async def find_by_key(self, client: str, idempotency_key: str) -> TaskRow | None:

@@ -703,10 +703,10 @@ class _Refusing(MemoryTaskStore):
         super().__init__(None)
         self.error: StorageFull | None = StorageFull(reason="no room")
 
-    def begin(self, row: TaskRow, spec: TaskSpec | None = None) -> None:
+    async def add(self, row: TaskRow, spec: TaskSpec | None = None) -> None:
         if self.error is not None:
             raise self.error
-        super().begin(row, spec)
+        await super().add(row, spec)
 
 
 async def test_windmill_10917_no_moment_goes_missing_among_10000(make, clock, kept):

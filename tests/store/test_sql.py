@@ -66,10 +66,10 @@ def end(store: SqlTaskStore, row: TaskRow) -> None:
     store.note(row, 1.0, StateChange(row.id, row.status, 1))
 
 
-def _placed(store: SqlTaskStore, number: int) -> TaskRow:
+async def _placed(store: SqlTaskStore, number: int) -> TaskRow:
     """Return a call that a worker was free for."""
     row = task(number, origin="scrape", attempts=1, worker_id="w1", assigned_at=1.0)
-    assert store.begin(row) is None
+    await store.add(row)
     store.note_placed(row)
     return row
 
@@ -81,8 +81,8 @@ def _over(store: SqlTaskStore, row: TaskRow) -> None:
     store.note_over(row)
 
 
-def _short_call(store: SqlTaskStore, number: int) -> TaskRow:
-    row = _placed(store, number)
+async def _short_call(store: SqlTaskStore, number: int) -> TaskRow:
+    row = await _placed(store, number)
     _over(store, row)
     return row
 
@@ -141,7 +141,7 @@ async def test_rows_are_made_ahead_as_they_will_be(
 ) -> None:
     """What happens to a task after its row was made is written; one that cannot be stops none."""
     monkeypatch.setattr(opened.store, "_behind_s", 60.0)
-    rows = [_short_call(opened.store, number) for number in range(behind.TURN_COUNT)]
+    rows = [await _short_call(opened.store, number) for number in range(behind.TURN_COUNT)]
     rows[1].progress_text = "\ud800"
     await asyncio.sleep(0)
     ahead = [task.row.id for task in opened.store._live.values() if task.record is not None]
@@ -149,7 +149,7 @@ async def test_rows_are_made_ahead_as_they_will_be(
     await asyncio.sleep(0)
 
     assert ahead == ["t0"]  # the others are left to be made when they are written
-    rows += [_short_call(opened.store, 100 + number) for number in range(behind.TURN_COUNT)]
+    rows += [await _short_call(opened.store, 100 + number) for number in range(behind.TURN_COUNT)]
     rows[-1].is_dead_letter = True
     await asyncio.sleep(0)
     assert opened.store._live["t100"].record is not None
@@ -166,7 +166,7 @@ async def test_rows_are_made_ahead_as_they_will_be(
 
 async def test_no_rows_are_made_ahead_for_a_disk_that_refuses(opened: Open, path: Path) -> None:
     """An hour of them would have to stay in memory beside the tasks."""
-    rows = [_placed(opened.store, number) for number in range(behind.TURN_COUNT)]
+    rows = [await _placed(opened.store, number) for number in range(behind.TURN_COUNT)]
     opened.refuse(True)
     async with asyncio.timeout(40):
         while not opened.store.fault():  # noqa: ASYNC110 - it is told by no future

@@ -131,9 +131,7 @@ class Acceptance:
 
     async def _queue(self, prepared: Prepared) -> TaskRow:
         row = prepared.row
-        waiting = self._store.begin(row, prepared.spec)
-        if waiting is not None:
-            await waiting
+        await self._store.add(row, prepared.spec)
         refusal = self._submit(prepared)
         if refusal is not None:
             await self._store.discard(row.id)

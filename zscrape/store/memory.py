@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from fnmatch import fnmatchcase
 from itertools import islice
-from typing import Any
 
 from msgspec import Struct
 
@@ -78,12 +77,6 @@ class MemoryTaskStore:
     # ---- writes ----------------------------------------------------------------------
 
     async def add(self, row: TaskRow, spec: TaskSpec | None = None) -> None:
-        """Keep a new task; raises as `begin`."""
-        waiting = self.begin(row, spec)
-        if waiting is not None:
-            await waiting
-
-    def begin(self, row: TaskRow, spec: TaskSpec | None = None) -> Coroutine[Any, Any, None] | None:
         """Keep a new task; nobody will take it up after a restart, so `spec` is not needed.
 
         Raises:
@@ -99,7 +92,6 @@ class MemoryTaskStore:
             self._by_key[row.client, row.idempotency_key] = row.id
         if row.status.is_final:
             self._settle(row)
-        return None
 
     async def add_many(self, tasks: Sequence[tuple[TaskRow, TaskSpec | None]]) -> None:
         """Keep new tasks."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 
@@ -73,13 +73,7 @@ class SqlTaskStore(SqlTaskReads):
     # ---- writes ----------------------------------------------------------------------
 
     async def add(self, row: TaskRow, spec: TaskSpec | None = None) -> None:
-        """Keep a new task; a durable one is on the disk when this returns; raises as `begin`."""
-        waiting = self.begin(row, spec)
-        if waiting is not None:
-            await waiting
-
-    def begin(self, row: TaskRow, spec: TaskSpec | None = None) -> Coroutine[Any, Any, None] | None:
-        """Keep a new task; return what is to be awaited before it is accepted, if anything.
+        """Keep a new task; a durable one is on the disk when this returns.
 
         Raises:
             StorageError: Nothing can be written now.
@@ -90,7 +84,8 @@ class SqlTaskStore(SqlTaskReads):
         if row.idempotency_key and (row.client, row.idempotency_key) in self._keys:
             raise KeyTaken
         task = self._begin(row, spec)
-        return self._keep_promises([task]) if self._is_promised(task) else None
+        if self._is_promised(task):
+            await self._keep_promises([task])
 
     async def add_many(self, tasks: Sequence[tuple[TaskRow, TaskSpec | None]]) -> None:
         """Keep new tasks, all or none.

@@ -8,7 +8,7 @@ and a look at an old task all read that list, so no subscriber needs a queue of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from itertools import count, repeat
 from operator import attrgetter
 from typing import Any, Final, Literal, Protocol, TypeAlias
@@ -266,11 +266,7 @@ class TaskStore(Protocol):
         ...
 
     async def add(self, row: TaskRow, spec: TaskSpec | None = None) -> None:
-        """Keep a new task; a durable one is safe when this returns; raises as `begin`."""
-        ...
-
-    def begin(self, row: TaskRow, spec: TaskSpec | None = None) -> Coroutine[Any, Any, None] | None:
-        """Keep a new task; return what is to be awaited before it is accepted, if anything.
+        """Keep a new task; a durable one is safe when this returns.
 
         Raises:
             StorageError: Nothing can be kept now.
