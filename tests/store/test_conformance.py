@@ -19,7 +19,14 @@ from zscrape.store.database import Database
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
 from zscrape.store.postgres import PostgresDatabase
 from zscrape.store.sql import SqlPolicy, SqlTaskStore
-from zscrape.store.tasks import KeyTaken, StateChange, TaskQuery, TaskRow, WebhookDelivery
+from zscrape.store.tasks import (
+    KeyTaken,
+    LogEntry,
+    StateChange,
+    TaskQuery,
+    TaskRow,
+    WebhookDelivery,
+)
 
 Store: TypeAlias = MemoryTaskStore | SqlTaskStore
 Opener: TypeAlias = Callable[..., AbstractAsyncContextManager[Store]]
@@ -125,6 +132,99 @@ async def test_entries_by_number_and_kind(open_store: Opener) -> None:
         assert await store.items("t1", offset=1, limit=2) == [b"2", b"4"]
         assert await store.items("t1", offset=3) == [b"6", b"8"]
         assert await store.items("t1") == [b"0", b"2", b"4", b"6", b"8"]
+
+
+def _place(store: Store, row: TaskRow) -> None:
+    row.status, row.attempts, row.worker_id = TaskState.ASSIGNED, 1, "w1"
+    row.assigned_at = row.created_at + 0.25
+    store.note_placed(row)
+
+
+def _over(store: Store, row: TaskRow, code: OutcomeCode) -> None:
+    row.status, row.outcome = code.final_state, Outcome(code=code, data=b"1")
+    row.started_at = row.finished_at = row.created_at + 0.75
+    store.note_over(row)
+
+
+def _told(entries: list[LogEntry]) -> list[tuple[int, float, StateChange]]:
+    return [
+        (each.number, each.at, msgspec.json.decode(each.body, type=StateChange)) for each in entries
+    ]
+
+
+@pytest.mark.parametrize("code", [OutcomeCode.OK, OutcomeCode.SCRIPT_ERROR])
+@pytest.mark.parametrize("seen", ["", "placed", "over", "both"])
+@pytest.mark.parametrize("stored", ["", "placed", "over", "both"])
+async def test_a_short_call_has_its_whole_log(
+    open_store: Opener, code: OutcomeCode, seen: str, stored: str
+) -> None:
+    """Each state has its entry, whoever has looked at the task or written it meanwhile."""
+    async with open_store() as store:
+        row = _row(1, origin="scrape")
+        await store.add(row)
+        for step in ("placed", "over"):
+            if step == "placed":
+                _place(store, row)
+            else:
+                _over(store, row, code)
+            if seen in (step, "both"):
+                assert len(await store.entries("t1", limit=9)) == row.last_number
+            if stored in (step, "both"):
+                await written(store)
+
+        before = await store.entries("t1", limit=9)
+        await written(store)
+
+        found = await store.entries("t1", limit=9)
+        assert found == before
+        assert _told(found) == [
+            (1, 1.25, StateChange("t1", TaskState.QUEUED, 0)),
+            (2, 1.25, StateChange("t1", TaskState.ASSIGNED, 1, "w1")),
+            (3, 1.75, StateChange("t1", TaskState.RUNNING, 1, "w1")),
+            (4, 1.75, StateChange("t1", code.final_state, 1, "w1", code)),
+        ]
+        assert await store.entry("t1", 3) == found[2]
+        kept = await store.get("t1")
+        assert kept is not None
+        assert kept.last_number == 4
+
+
+async def test_a_call_that_was_placed_goes_on_otherwise(open_store: Opener) -> None:
+    """What comes between being placed and the end is in the log, and nothing is told twice."""
+    async with open_store() as store:
+        said, retried = _row(1, origin="scrape"), _row(2, origin="scrape")
+        for row in (said, retried):
+            await store.add(row)
+            _place(store, row)
+        store.append(said, "log", 1, 1.5, b'"here"')
+        retried.status, retried.worker_id = TaskState.QUEUED, None
+        store.note(retried, 2.5, StateChange("t2", TaskState.QUEUED, 1, None, "worker_lost"))
+        retried.status, retried.attempts, retried.worker_id = TaskState.ASSIGNED, 2, "w2"
+        retried.assigned_at = 2.6
+        store.note(retried, 2.6, StateChange("t2", TaskState.ASSIGNED, 2, "w2"))
+        for row in (said, retried):
+            _over(store, row, OutcomeCode.OK)
+        await written(store)
+
+        one, two = await store.entries("t1", limit=9), await store.entries("t2", limit=9)
+
+        assert [each.kind for each in one] == ["state", "state", "log", "state", "state"]
+        assert [(each.attempt, each.at) for each in two] == [
+            *((0, 2.25), (1, 2.25), (1, 2.5), (2, 2.6), (2, 2.75), (2, 2.75)),
+        ]
+        assert _told(two)[1][2].worker_id == "w1"
+        assert [each.number for each in (*one, *two)] == [1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 6]
+
+
+async def test_nothing_is_noted_of_a_task_that_is_not_kept(open_store: Opener) -> None:
+    """A task that was discarded meanwhile may still be told of."""
+    async with open_store() as store:
+        row = _row(1)
+        _place(store, row)
+        _over(store, row, OutcomeCode.OK)
+
+        assert await store.get("t1") is None
+        assert row.last_number == 0
 
 
 async def test_a_task_that_has_ended_reads_the_same(open_store: Opener) -> None:

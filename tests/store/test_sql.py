@@ -16,6 +16,7 @@ from zscrape.errors.storage import StorageFailed, StorageReadOnly, TaskDamaged
 from zscrape.model import Outcome, OutcomeCode, Pin, RunSpec, TaskSpec, TaskState
 from zscrape.store import behind, live
 from zscrape.store.database import Database, connect
+from zscrape.store.records import encode_log
 from zscrape.store.sql import SqlPolicy, SqlTaskStore
 from zscrape.store.tasks import KeyTaken, StateChange, TaskQuery, TaskRow
 
@@ -65,6 +66,27 @@ def end(store: SqlTaskStore, row: TaskRow) -> None:
     store.note(row, 1.0, StateChange(row.id, row.status, 1))
 
 
+async def _placed(store: SqlTaskStore, number: int) -> TaskRow:
+    """Return a call that a worker was free for."""
+    row = task(number, origin="scrape", attempts=1, worker_id="w1", assigned_at=1.0)
+    await store.add(row)
+    store.note_placed(row)
+    return row
+
+
+def _over(store: SqlTaskStore, row: TaskRow) -> None:
+    """Let a call end well that was placed."""
+    row.status, row.finished_at = TaskState.COMPLETED, row.created_at + 1
+    row.outcome = Outcome(code=OutcomeCode.OK, data=b"1")
+    store.note_over(row)
+
+
+async def _short_call(store: SqlTaskStore, number: int) -> TaskRow:
+    row = await _placed(store, number)
+    _over(store, row)
+    return row
+
+
 async def test_a_durable_task_is_on_the_disk_when_it_is_added(opened: Open, path: Path) -> None:
     """What a 202 promises has been committed before; a synchronous call does not wait."""
     await opened.store.add(task(1, origin="task"))
@@ -95,6 +117,72 @@ async def test_a_short_call_costs_one_row(opened: Open, path: Path) -> None:
     assert on_disk(path, "SELECT count(*) FROM chunks") == [(0,)]
     assert len(await opened.store.entries("t1", limit=9)) == 4
     assert not opened.store._live
+
+
+async def test_the_log_of_a_short_call_stands_in_its_row(opened: Open, path: Path) -> None:
+    """What can be told from the row is not written beside it, and survives a change of the row."""
+    row = task(1, origin="scrape", attempts=1, worker_id="w1", assigned_at=1.5)
+    await opened.store.add(row)
+    opened.store.note_placed(row)
+    row.status, row.finished_at = TaskState.FAILED, 2.0
+    row.is_dead_letter, row.dropped_reason = True, "retry_exhausted"
+    row.outcome = Outcome(code=OutcomeCode.TIMEOUT)
+    opened.store.note_over(row)
+    await opened.store.settled()
+
+    assert on_disk(path, "SELECT log FROM tasks") == [(encode_log(()),)]
+    assert await opened.store.take_dead_letter("t1")
+    assert [each.number for each in await opened.store.entries("t1", limit=9)] == [1, 2, 3, 4]
+    assert (await opened.store.page(TaskQuery())).rows[0].last_number == 4
+
+
+async def test_rows_are_made_ahead_as_they_will_be(
+    opened: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What happens to a task after its row was made is written; one that cannot be stops none."""
+    monkeypatch.setattr(opened.store, "_behind_s", 60.0)
+    rows = [await _short_call(opened.store, number) for number in range(behind.TURN_COUNT)]
+    rows[1].progress_text = "\ud800"
+    await asyncio.sleep(0)
+    ahead = [task.row.id for task in opened.store._live.values() if task.record is not None]
+    rows[1].progress_text = ""
+    await asyncio.sleep(0)
+
+    assert ahead == ["t0"]  # the others are left to be made when they are written
+    rows += [await _short_call(opened.store, 100 + number) for number in range(behind.TURN_COUNT)]
+    rows[-1].is_dead_letter = True
+    await asyncio.sleep(0)
+    assert opened.store._live["t100"].record is not None
+    assert await opened.store.take_dead_letter(rows[-1].id, retried_as="t7")
+    await opened.store.settled()
+
+    assert on_disk(path, "SELECT count(*), sum(is_dead_letter) FROM tasks") == [(len(rows), 0)]
+    found = await opened.store.get(rows[-1].id)
+    assert found is not None
+    assert found.retried_as == "t7"
+    assert not opened.store._live
+    assert not opened.store._over
+
+
+async def test_no_rows_are_made_ahead_for_a_disk_that_refuses(opened: Open, path: Path) -> None:
+    """An hour of them would have to stay in memory beside the tasks."""
+    rows = [await _placed(opened.store, number) for number in range(behind.TURN_COUNT)]
+    opened.refuse(True)
+    async with asyncio.timeout(40):
+        while not opened.store.fault():  # noqa: ASYNC110 - it is told by no future
+            await asyncio.sleep(0.001)
+    for row in rows:
+        _over(opened.store, row)
+    await asyncio.sleep(0)
+
+    ahead = [task for task in opened.store._live.values() if task.record is not None]
+    opened.refuse(False)
+    async with asyncio.timeout(40):
+        while opened.store._live:  # noqa: ASYNC110 - it ends by a timer of its own
+            await asyncio.sleep(0.001)
+
+    assert not ahead
+    assert on_disk(path, "SELECT count(*) FROM tasks") == [(len(rows),)]
 
 
 async def test_many_callers_share_a_commit(opened: Open) -> None:

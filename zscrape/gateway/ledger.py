@@ -273,11 +273,10 @@ class Ledger:
             row.item_count, row.artifacts, row.fraction, row.progress_text = 0, (), None, ""
             row.received_count, row.handoff = 0, ""
             row.started_at = row.next_retry_at = None
-        assigned = StateChange(task_id, TaskState.ASSIGNED, attempt, worker_id)
         if fact.is_accepted:
-            self._store.note(row, now, StateChange(task_id, TaskState.QUEUED, 0), assigned)
+            self._store.note_placed(row)
         else:
-            self._store.note(row, now, assigned)
+            self._store.note(row, now, StateChange(task_id, TaskState.ASSIGNED, attempt, worker_id))
         self._news.ring(task_id)
 
     def _adopted(self, fact: TaskAdopted) -> None:
@@ -391,12 +390,10 @@ class Ledger:
         try:
             self._on_end(row)
         finally:  # what was answered is kept, whatever that has come to
-            worker_id = row.worker_id
-            over = StateChange(task_id, row.status, attempt, worker_id, outcome.code)
             if has_begun:
-                begun = StateChange(task_id, TaskState.RUNNING, attempt, worker_id)
-                self._store.note(row, now, begun, over)
+                self._store.note_over(row)
             else:
+                over = StateChange(task_id, row.status, attempt, row.worker_id, outcome.code)
                 self._store.note(row, now, over)
             self._news.ring(task_id)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import filterfalse, islice
 from operator import attrgetter
 from typing import Final, TypeAlias
@@ -23,7 +24,7 @@ from zscrape.model import TaskId
 from zscrape.store import statements
 from zscrape.store.database import Database
 from zscrape.store.far import Far, FarPart
-from zscrape.store.live import LiveTask, Written, chunks_of
+from zscrape.store.live import LiveTask, Waiters, Written, chunks_of
 from zscrape.store.tasks import KeptListener, KeyTaken
 
 # How long a change that nobody waits for may wait for others: most calls are over by then, and
@@ -38,7 +39,7 @@ _BATCH_COUNT: Final = 256
 _UNWRITABLE: Final = (ValueError, OverflowError, TypeError, RecursionError)
 # Rows that are made before others get a turn of the loop, unless a whole batch waits: a turn of
 # 200 holds up calls for 2 ms (measured).
-_TURN_COUNT: Final = 32
+TURN_COUNT: Final = 32
 
 # Of many rows at once these take no step of the interpreter's for each.
 _WRITING: Final = attrgetter("writing")
@@ -92,8 +93,10 @@ class WriteBehind:
         self._keys: dict[tuple[str, str], LiveTask] = {}
         self._answers: dict[bytes, LiveTask] = {}  # completed, and not on the disk yet
         self._answered: dict[TaskId, LiveTask] = {}  # those that nobody has looked through so far
+        self._is_asked_again = False  # somebody has looked for an answer: both are of use
         self._dirty: dict[TaskId, LiveTask] = {}  # the longest waiting first
         self._discarded: list[TaskId] = []
+        self._over: list[LiveTask] = []  # those of which nothing was made ahead yet
         self._gathered: list[Written] = []  # for the transaction that is being made
         self._writing: list[Written] | None = None
         self._barriers: list[_Barrier] = []
@@ -128,11 +131,11 @@ class WriteBehind:
             if is_urgent:
                 self._flush_soon()
                 return self._wait_urgently(task)
-            return self._wait(task.waiters)
+            return self._wait(task)
         if task.writing is None:
             return None
         self._is_pressed = self._is_pressed or is_urgent
-        return self._wait(task.writing.waiters)
+        return self._wait(task.writing)
 
     def hear_kept(self, listener: KeptListener) -> None:
         """Tell `listener` how far the logs of tasks are on the disk, of many at once."""
@@ -140,11 +143,11 @@ class WriteBehind:
 
     def _wait_urgently(self, task: LiveTask) -> asyncio.Future[None]:
         task.is_urgent = True
-        return self._wait(task.waiters)
+        return self._wait(task)
 
-    def _wait(self, waiters: list[asyncio.Future[None]]) -> asyncio.Future[None]:
+    def _wait(self, waited_for: LiveTask | Written) -> asyncio.Future[None]:
         future: asyncio.Future[None] = self._loop.create_future()
-        waiters.append(future)
+        waited_for.waiters += (future,)
         return future
 
     async def settled(self) -> None:
@@ -191,7 +194,18 @@ class WriteBehind:
 
     # ---- the writer ------------------------------------------------------------------
 
+    def _make_ahead(self) -> None:
+        """Make what is to be written of tasks that have just ended: the rest is quick."""
+        over, self._over = self._over, []
+        if self._error is not None:  # both may have to stay in memory for long
+            return
+        with suppress(*_UNWRITABLE, MemoryError):  # it is told when the task is taken
+            for task in over:
+                if task.is_dirty:
+                    task.make_ahead(self._owner)
+
     def _touch(self, task: LiveTask) -> None:
+        task.record = None
         if not task.is_dirty:
             task.is_dirty = True
             self._touch_count += 1
@@ -221,6 +235,7 @@ class WriteBehind:
         is_all = self._is_all_due or self._error is not None or bool(self._barriers)
         self._is_all_due = False
         ready = self._ready(is_all=is_all)
+        self._over.clear()  # taken now, as they are
         if not (ready or is_awaited) and self._error is None:
             return
         self._writing = self._gathered
@@ -238,7 +253,7 @@ class WriteBehind:
 
     def _gather(self, ready: list[LiveTask]) -> None:
         """Take of tasks what is to be written: of some in each turn if nobody waits for it."""
-        count = len(ready) if self._is_pressed else _TURN_COUNT
+        count = len(ready) if self._is_pressed else TURN_COUNT
         # While the database refuses, nothing is moved: it is tried anew every second.
         far = None if self._far is None or self._error is not None else self._far.policy
         dirty, owner, gathered = self._dirty, self._owner, self._gathered
@@ -348,9 +363,8 @@ class WriteBehind:
             self._on_fault(None)
         for written in batch:
             task = written.task
-            for waiter in written.waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
+            if written.waiters:
+                _tell_kept(written.waiters)
             if task.is_dirty or task.row.finished_at is None:
                 task.keep(written)
             else:
@@ -418,18 +432,17 @@ class WriteBehind:
 
     def _let_go(self, task: LiveTask) -> None:
         row = task.row
-        task_id, key = row.id, row.idempotency_key
-        if self._live.get(task_id) is task:
-            del self._live[task_id]
+        if self._live.get(row.id) is task:
+            del self._live[row.id]
             if task.is_dirty:
-                self._dirty.pop(task_id, None)
+                self._dirty.pop(row.id, None)
+        key = row.idempotency_key
         if key and self._keys.get((row.client, key)) is task:
             del self._keys[row.client, key]
-        if self._answered:
-            self._answered.pop(task_id, None)
-        answered = self._answers.get(task.answer_key or b"") if self._answers else None
-        if answered is task:
-            del self._answers[task.note_answer()]
+        if self._is_asked_again:
+            self._answered.pop(row.id, None)
+            if self._answers.get(task.answer_key or b"") is task:
+                del self._answers[task.note_answer()]
 
     def _pass_barriers(self) -> None:
         """Tell those whose changes are on the disk by now, or cannot get there."""
@@ -451,6 +464,12 @@ class WriteBehind:
         """
         row = task.row
         return row.is_durable or (self._owner is not None and bool(row.idempotency_key))
+
+
+def _tell_kept(waiters: Waiters) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)
 
 
 def _write(writer: sqlite3.Connection, batch: list[Written], discarded: list[TaskId]) -> None:

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
 from zlib import crc32
 
 from msgspec import Struct, field
 
-from zscrape.model import OutcomeCode, TaskState
+from zscrape.model import OutcomeCode, TaskState, WorkerId
 from zscrape.store.far import BlobRow, FarPart, FarPolicy, Moved
 from zscrape.store.records import (
+    RESULT_INLINE_BYTES,
     Loaded,
     Record,
     encode_log,
-    encode_spec,
     far_data,
     record_of,
     result_key,
     sought_by,
 )
-from zscrape.store.tasks import LogEntry, SaidKind, StateChange, TaskRow, state_entries
+from zscrape.store.tasks import (
+    LogEntry,
+    SaidKind,
+    StateChange,
+    TaskRow,
+    brief_log,
+    placed_changes,
+    state_entries,
+)
 
 # What an entry weighs beyond its body.
 _ENTRY_OVERHEAD_BYTES: Final = 200
@@ -33,6 +42,11 @@ _TAIL_BYTES: Final = 4_096
 _CHUNK_BYTES: Final = 256 * 1024
 _OUTPUT: Final = frozenset({"item", "artifact"})
 _NOTHING: Final = encode_log(())
+_NO_ENTRIES: Final[Sequence[LogEntry]] = ()
+_NO_ITEMS: Final[Mapping[int, int]] = MappingProxyType({})
+
+
+Waiters: TypeAlias = tuple[asyncio.Future[None], ...]
 
 
 class Written(Struct, eq=False):
@@ -40,7 +54,7 @@ class Written(Struct, eq=False):
 
     task: LiveTask
     record: Record
-    waiters: list[asyncio.Future[None]]
+    waiters: Waiters
     last_number: int  # of the log
     freed_attempt: int
     is_slim: bool = False  # nothing has changed that tasks are looked for by
@@ -71,11 +85,13 @@ class LiveTask(Struct, eq=False):
     tail: list[LogEntry] = field(default_factory=list)  # see `log`
     # Changes of its state that the tail has not yet, with the number of the first and when they
     # came. Documents are made of them when somebody reads the log or writes it.
-    noted: list[tuple[int, float, Sequence[StateChange]]] = field(default_factory=list)
+    noted: tuple[tuple[int, float, Sequence[StateChange]], ...] = ()
+    # When and to whom it was given as soon as it came, if the tail has not that yet.
+    placed: tuple[float, int, WorkerId | None] | None = None
     tail_bytes: int = 0
     chunk_number: int = 0  # the last entry that stands in a chunk, on disk
-    size_bytes: int = 0
-    item_bytes: dict[int, int] = field(default_factory=dict)  # by attempt
+    size_bytes: int = 0  # of its log
+    item_bytes: Mapping[int, int] = _NO_ITEMS  # by attempt
     freed_attempt: int = 0  # items of attempts before it are gone
     to_free: int = 0  # and are to be deleted from the disk
     has_output: bool = False
@@ -84,11 +100,18 @@ class LiveTask(Struct, eq=False):
     is_known: bool = False  # it is on the disk
     is_result_kept: bool = False  # its answer too, and that never changes
     sought_by: Record | None = None  # what of it stands in indexes on the disk
+    record: Record | None = None  # what is to be written, if that was made ahead
     is_dirty: bool = False
     is_urgent: bool = False  # iff dirty: somebody waits for it
     touched: int = 0  # iff dirty: the place in the order of changes
-    waiters: list[asyncio.Future[None]] = field(default_factory=list)
+    waiters: Waiters = ()
     writing: Written | None = None
+
+    @property
+    def is_answer(self) -> bool:
+        """True iff it has ended well: who asks the same may have its answer."""
+        outcome = self.row.outcome
+        return outcome is not None and outcome.code is OutcomeCode.OK
 
     @property
     def is_done(self) -> bool:
@@ -117,13 +140,14 @@ class LiveTask(Struct, eq=False):
         self, kind: SaidKind, attempt: int, at: float, body: bytes, limit_bytes: int
     ) -> bool:
         """Add to its log; False when there is no room left."""
-        tail, weight = self.log, len(body) + _ENTRY_OVERHEAD_BYTES
+        row, tail = self.row, self.log
+        weight = len(body) + _ENTRY_OVERHEAD_BYTES
+        limit_bytes -= _ROW_OVERHEAD_BYTES + len(row.parameters)
         if self.size_bytes + weight > limit_bytes:
             tail = self._make_room(attempt)
             if self.size_bytes + weight > limit_bytes:
-                self.row.dropped_count += 1
+                row.dropped_count += 1
                 return False
-        row = self.row
         number = row.last_number = row.last_number + 1
         tail.append(LogEntry(number, kind, attempt, at, body))
         self.tail_bytes += weight
@@ -131,22 +155,33 @@ class LiveTask(Struct, eq=False):
         if kind in _OUTPUT:
             self.has_output_in_tail = True
             if kind == "item":
-                self.item_bytes[attempt] = self.item_bytes.get(attempt, 0) + weight
+                known = self.item_bytes
+                self.item_bytes = {**known, attempt: known.get(attempt, 0) + weight}
         return True
 
     @property
     def log(self) -> list[LogEntry]:
         """The end of its log, with all that was noted."""
-        tail, noted = self.tail, self.noted
-        if noted:
-            known_count = len(tail)
-            for number, at, changes in noted:
-                tail += state_entries(number, at, changes)
-            noted.clear()
-            weight = (len(tail) - known_count) * _STATE_BYTES
-            self.tail_bytes += weight
-            self.size_bytes += weight
-        return tail
+        if self.noted or self.placed is not None:
+            self._tell()
+        return self.tail
+
+    def _tell(self) -> None:
+        """Add to the tail what was noted."""
+        row, tail, noted = self.row, self.tail, self.noted
+        known_count = len(tail)
+        if row.is_brief:
+            tail += brief_log(row)
+        elif self.placed is not None:
+            at, attempt, worker_id = self.placed
+            tail += state_entries(1, at, placed_changes(row.id, attempt, worker_id))
+        self.placed, row.is_brief = None, False
+        for number, at, changes in noted:
+            tail += state_entries(number, at, changes)
+        self.noted = ()
+        weight = (len(tail) - known_count) * _STATE_BYTES
+        self.tail_bytes += weight
+        self.size_bytes += weight
 
     def _make_room(self, attempt: int) -> list[LogEntry]:
         """Let go of the items of attempts before `attempt`: they are superseded.
@@ -156,8 +191,9 @@ class LiveTask(Struct, eq=False):
         if self.freed_attempt >= attempt:
             return self.tail
         self.freed_attempt = self.to_free = attempt
-        for number in [number for number in self.item_bytes if number < attempt]:
-            self.size_bytes -= self.item_bytes.pop(number)
+        known = self.item_bytes
+        self.item_bytes = {number: known[number] for number in known if number >= attempt}
+        self.size_bytes -= sum(known.values()) - sum(self.item_bytes.values())
         if self.writing is None:
             self.tail = [
                 entry for entry in self.tail if entry.kind != "item" or entry.attempt >= attempt
@@ -166,6 +202,21 @@ class LiveTask(Struct, eq=False):
             self.has_output_in_tail = _has_output(self.tail)
         return self.tail
 
+    def make_ahead(self, owner: str | None) -> None:
+        """Make the record of a task that is over, and of which its row is all that is written.
+
+        A few at a time, while all of them is still in the processor's caches: of many at once,
+        long after their ends, each would take longer, and calls would wait for that.
+        """
+        row = self.row
+        outcome = row.outcome
+        if outcome is None or not row.is_brief or len(outcome.data or b"") > RESULT_INLINE_BYTES:
+            return
+        if outcome.code is OutcomeCode.OK:
+            self.answer_key = result_key(row.digest, row.parameters)
+        key = self.answer_key
+        self.record = record_of(row, None, _NOTHING, key, False, owner, is_data_apart=False)
+
     def take(self, owner: str | None = None, far: FarPolicy | None = None) -> Written:
         """Return what is to be written now.
 
@@ -173,37 +224,53 @@ class LiveTask(Struct, eq=False):
             owner: The gateway that looks after the task.
             far: With it, what is large is left to be moved.
         """
-        row, tail = self.row, self.log
-        is_over, outcome = row.finished_at is not None, row.outcome
-        # Items and artifacts are kept for a shorter time than their task.
-        is_to_spill = self.tail_bytes > _TAIL_BYTES or (is_over and self.has_output_in_tail)
-        if is_to_spill:
-            self.has_output = self.has_output or _has_output(tail)
-        if outcome is not None and outcome.code is OutcomeCode.OK:
-            self.note_answer()
-        data = far_data(outcome)
+        if self.record is None:
+            written = self._taken(owner, far)
+        else:
+            written = Written(self, self.record, self.waiters, self.row.last_number, self.to_free)
+            self.record = None
+        self.waiters = ()
+        self.is_dirty = self.is_urgent = False
+        self.writing = written
+        return written
+
+    def _taken(self, owner: str | None, far: FarPolicy | None) -> Written:
+        row = self.row
+        outcome, is_over = row.outcome, row.finished_at is not None
+        log, spilled = _NOTHING, _NO_ENTRIES
+        if not row.is_brief:
+            tail = self.log
+            # Items and artifacts are kept for a shorter time than their task.
+            if self.tail_bytes > _TAIL_BYTES or (is_over and self.has_output_in_tail):
+                spilled = tail
+                self.has_output = self.has_output or _has_output(tail)
+            else:
+                log = encode_log(tail)
+        data = None
+        if outcome is not None:
+            data = far_data(outcome)
+            if outcome.code is OutcomeCode.OK:
+                self.note_answer()
         record = record_of(
             row,
             None if is_over else self.spec,
-            _NOTHING if is_to_spill else encode_log(tail),
+            log,
             self.answer_key,
-            has_output=self.has_output,
+            self.has_output,
+            owner,
             is_data_apart=data is not None,
-            owner=owner,
         )
         written = Written(self, record, self.waiters, row.last_number, self.to_free)
-        written.is_slim = self.sought_by is not None and sought_by(record) == self.sought_by
-        if is_to_spill or data is not None or self.to_free:
-            self._add_large(written, tail if is_to_spill else [], data, far)
-        self.waiters = []
-        self.is_dirty = self.is_urgent = False
-        self.writing = written
+        if self.sought_by is not None:
+            written.is_slim = sought_by(record) == self.sought_by
+        if spilled or data is not None or self.to_free:
+            self._add_large(written, spilled, data, far)
         return written
 
     def _add_large(
         self,
         written: Written,
-        spilled: list[LogEntry],
+        spilled: Sequence[LogEntry],
         data: bytes | None,
         far: FarPolicy | None,
     ) -> None:
@@ -222,7 +289,9 @@ class LiveTask(Struct, eq=False):
             self.answer_key = result_key(self.row.digest, self.row.parameters)
         return self.answer_key
 
-    def _part(self, spilled: list[LogEntry], data: bytes | None, far: FarPolicy) -> FarPart | None:
+    def _part(
+        self, spilled: Sequence[LogEntry], data: bytes | None, far: FarPolicy
+    ) -> FarPart | None:
         """Return what may have to go outside; None when nothing is large."""
         beyond = frozenset(
             attempt for attempt, size in self.item_bytes.items() if size > far.items_bytes
@@ -253,13 +322,7 @@ class LiveTask(Struct, eq=False):
         self.writing = None
         self.is_dirty = True
         self.is_urgent = self.is_urgent or bool(written.waiters)
-        self.waiters = [*written.waiters, *self.waiters]
-
-
-def begin(row: TaskRow, spec: Any) -> LiveTask:
-    """Return a new task."""
-    told = encode_spec(spec) if spec is not None and row.is_durable else None
-    return LiveTask(row, told, size_bytes=_ROW_OVERHEAD_BYTES + len(row.parameters))
+        self.waiters = written.waiters + self.waiters
 
 
 class ChunkFacts(Struct, frozen=True):
@@ -281,11 +344,8 @@ def resume(loaded: Loaded, *, chunks: ChunkFacts | None) -> LiveTask:
         tail=loaded.log,
         tail_bytes=tail_bytes,
         chunk_number=chunks.last_number if chunks else 0,
-        size_bytes=_ROW_OVERHEAD_BYTES
-        + len(row.parameters)
-        + tail_bytes
-        + (chunks.size_bytes if chunks else 0),
-        item_bytes=dict(chunks.item_bytes) if chunks else {},
+        size_bytes=tail_bytes + (chunks.size_bytes if chunks else 0),
+        item_bytes=chunks.item_bytes if chunks else _NO_ITEMS,
         has_output=chunks.has_output if chunks else False,
         has_output_in_tail=_has_output(loaded.log),
         is_known=True,

@@ -25,6 +25,8 @@ from zscrape.store.tasks import (
     TaskRow,
     WebhookDelivery,
     group_of,
+    over_changes,
+    placed_changes,
     state_entries,
 )
 
@@ -144,6 +146,15 @@ class MemoryTaskStore:
             self._settle(row)
         elif self.size_bytes > self._policy.total_bytes:
             self._make_room()
+
+    def note_placed(self, row: TaskRow) -> None:
+        """Keep `row` as it is now: accepted and, in the same moment, given to a worker."""
+        changes = placed_changes(row.id, row.attempts, row.worker_id)
+        self.note(row, row.assigned_at or 0.0, *changes)
+
+    def note_over(self, row: TaskRow) -> None:
+        """Keep `row` as it is now: its script has begun to run, and ended."""
+        self.note(row, row.finished_at or 0.0, *over_changes(row))
 
     def _add(self, kept: _Kept, entry: LogEntry) -> None:
         kept.row.last_number = entry.number

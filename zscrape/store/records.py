@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final, TypeAlias
 from zlib import crc32
 
@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from zscrape.model import Outcome, TaskId, TaskSpec, TaskState
-from zscrape.store.tasks import LogEntry, TaskRow, group_of
+from zscrape.store.tasks import LogEntry, TaskRow, brief_log, group_of
 
 # Columns of `tasks` in the order of a record; `seq` is the database's. Most tasks have nothing
 # in the columns at the end: their records stop before them.
@@ -45,6 +45,10 @@ sought_by: Final[Callable[[Record], Record]] = itemgetter(_SOUGHT)
 # A larger answer stands in a table of its own: it is not read with every look at its task.
 RESULT_INLINE_BYTES: Final = 64 * 1024
 
+# What fills a rare column.
+_RARE: Final = attrgetter(
+    *("is_dead_letter", "dropped_reason", "webhooks", "idempotency_key", "metadata")
+)
 _SHORT_BYTES: Final = 64
 _SHORT_COUNT: Final = 256
 
@@ -133,10 +137,10 @@ def record_of(
     spec: bytes | None,
     log: bytes,
     answer_key: bytes | None,
-    *,
     has_output: bool,
-    is_data_apart: bool,
     owner: str | None,
+    *,
+    is_data_apart: bool,
 ) -> Record:
     """Return a task as a record; one with nothing in the rare columns stops before them."""
     parameters, body = row.parameters, _body(row, is_data_apart=is_data_apart)
@@ -151,14 +155,11 @@ def record_of(
         bytearray(parameters),
         bytearray(body),
         bytearray(log),
-        _checksum(parameters, spec, body, log),
+        crc32(b"".join((parameters, spec or b"", body, log))),
         row.finished_at,
         None if answer_key is None else bytearray(answer_key),
     )
-    if not (
-        (has_output or row.is_dead_letter or row.dropped_reason or row.webhooks)
-        or (owner or row.idempotency_key or spec or row.metadata)
-    ):
+    if not (has_output or owner or spec or any(_RARE(row))):
         return usual
     return (
         *usual,
@@ -181,10 +182,15 @@ def change_of(row: TaskRow, spec: bytes | None, log: bytes) -> tuple[Any, ...]:
 
 
 def _body(row: TaskRow, *, is_data_apart: bool) -> bytes:
-    outcome = row.outcome
-    if outcome is not None and is_data_apart:
-        outcome = _REPLACE(outcome, data=None)
-    return _ENCODE(_REPLACE(row, parameters=b"", outcome=outcome))
+    """Return a row without its parameters, which have a column, and without a large answer."""
+    parameters, outcome = row.parameters, row.outcome
+    row.parameters = b""
+    try:
+        if outcome is not None and is_data_apart:
+            row.outcome = _REPLACE(outcome, data=None)
+        return _ENCODE(row)
+    finally:
+        row.parameters, row.outcome = parameters, outcome
 
 
 def far_data(outcome: Outcome | None) -> bytes | None:
@@ -209,7 +215,7 @@ def load(record: Sequence[Any]) -> Loaded:
             row = _ROW.decode(body)
             row.parameters = parameters
             if row.id == task_id:
-                return Loaded(row, spec, _LOG.decode(log), seq)
+                return Loaded(row, spec, brief_log(row) if row.is_brief else _LOG.decode(log), seq)
     except (msgspec.MsgspecError, TypeError, ValueError):
         pass  # a value of another type than was written
     row = damaged_row(

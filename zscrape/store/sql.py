@@ -10,15 +10,24 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from zscrape.errors import StorageError
-from zscrape.model import MIB, OutcomeCode, TaskId, TaskSpec
+from zscrape.model import MIB, TaskId, TaskSpec
 from zscrape.store import queries, statements
-from zscrape.store.behind import FaultListener, WrittenListener
+from zscrape.store.behind import TURN_COUNT, FaultListener, WrittenListener
 from zscrape.store.database import Database
 from zscrape.store.far import Far
-from zscrape.store.live import ChunkFacts, LiveTask, begin, resume
+from zscrape.store.live import ChunkFacts, LiveTask, resume
 from zscrape.store.reads import SqlTaskReads
-from zscrape.store.records import Loaded, plain, result_key
-from zscrape.store.tasks import KeyTaken, SaidKind, StateChange, TaskRow, WebhookDelivery
+from zscrape.store.records import Loaded, encode_spec, plain, result_key
+from zscrape.store.tasks import (
+    BRIEF_COUNT,
+    PLACED_COUNT,
+    KeyTaken,
+    SaidKind,
+    StateChange,
+    TaskRow,
+    WebhookDelivery,
+    over_changes,
+)
 
 _SWEEP_COUNT: Final = 500
 _TAKE_COUNT: Final = 2_000
@@ -117,10 +126,14 @@ class SqlTaskStore(SqlTaskReads):
             raise
 
     def _begin(self, row: TaskRow, spec: TaskSpec | None) -> LiveTask:
-        task = self._live[row.id] = begin(row, spec)
+        told = encode_spec(spec) if spec is not None and row.is_durable else None
+        self._touch_count = count = self._touch_count + 1
+        task = LiveTask(row, told, is_dirty=True, touched=count)
+        self._live[row.id] = self._dirty[row.id] = task
         if row.idempotency_key:
             self._keys[row.client, row.idempotency_key] = task
-        self._touch(task)
+        if self._timer is None:
+            self._flush_later()
         return task
 
     async def discard(self, task_id: TaskId) -> None:
@@ -154,15 +167,45 @@ class SqlTaskStore(SqlTaskReads):
         task = self._live.get(row.id)
         if task is None:
             return
+        task.record = None
         number = row.last_number
         row.last_number = number + len(changes)
-        task.noted.append((number + 1, at, changes))
-        outcome = row.outcome
-        if outcome is not None and outcome.code is OutcomeCode.OK:
+        task.noted += ((number + 1, at, changes),)
+        if self._is_asked_again and task.is_answer:
             self._answered[row.id] = task
         if task.is_dirty and self._timer is not None:  # nearly always
             return
         if self._owner is not None or not task.says_nothing_new:
+            self._touch(task)
+
+    def note_placed(self, row: TaskRow) -> None:
+        """Keep `row` as it is now: accepted and, in the same moment, given to a worker."""
+        task = self._live.get(row.id)
+        if task is None:
+            return
+        task.placed = row.assigned_at or 0.0, row.attempts, row.worker_id
+        row.last_number += PLACED_COUNT
+        if not task.is_dirty:
+            self._touch(task)
+
+    def note_over(self, row: TaskRow) -> None:
+        """Keep `row` as it is now: its script has begun to run, and ended.
+
+        If nothing else was noted but that it was placed, all of its log stands in the row.
+        """
+        task = self._live.get(row.id)
+        if task is None:
+            return
+        if task.placed is None or row.last_number != PLACED_COUNT:
+            self.note(row, row.finished_at or 0.0, *over_changes(row))
+            return
+        row.last_number, row.is_brief = BRIEF_COUNT, True
+        self._over.append(task)
+        if len(self._over) == TURN_COUNT:
+            self._loop.call_soon(self._make_ahead)
+        if self._is_asked_again and task.is_answer:
+            self._answered[row.id] = task
+        if not task.is_dirty:
             self._touch(task)
 
     # ---- tasks that have ended -------------------------------------------------------
@@ -390,6 +433,9 @@ class SqlTaskStore(SqlTaskReads):
     ) -> TaskRow | None:
         """Return a completed task of the same bytes and parameters, ended at or after `since`."""
         key = result_key(digest, parameters)
+        if not self._is_asked_again:
+            self._is_asked_again = True
+            self._answered = {row_id: task for row_id, task in self._live.items() if task.is_answer}
         for answered in self._answered.values():
             self._answers[answered.note_answer()] = answered
         self._answered.clear()

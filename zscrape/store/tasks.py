@@ -167,6 +167,7 @@ class TaskRow(Struct, kw_only=True, gc=False, omit_defaults=True):
     recordings: tuple[Recorded, ...] = ()  # of attempts that failed, the latest last
     webhooks: tuple[WebhookDelivery, ...] = ()  # set as it ends
     last_number: int = 0  # of its log
+    is_brief: bool = False  # its log has nothing that its row does not tell: see `brief_log`
     dropped_count: int = 0  # log entries beyond what is kept of one task
     # ---- what a restarted gateway must know to go on with it
     try_count: int = 0  # attempts that spoke and are tried again
@@ -177,6 +178,36 @@ class TaskRow(Struct, kw_only=True, gc=False, omit_defaults=True):
     def is_durable(self) -> bool:
         """True iff it was promised to end: it outlives the gateway that accepted it."""
         return self.origin in DURABLE_ORIGINS
+
+
+# What is noted of a call that a worker was free for, and of one whose script did not last.
+Changes: TypeAlias = tuple[StateChange, ...]
+PLACED_COUNT: Final = 2
+BRIEF_COUNT: Final = 4
+
+
+def placed_changes(task_id: TaskId, attempt: int, worker_id: WorkerId | None) -> Changes:
+    """Return what is told of a task that was given to a worker as soon as it came."""
+    placed = StateChange(task_id, TaskState.ASSIGNED, attempt, worker_id)
+    return StateChange(task_id, TaskState.QUEUED, 0), placed
+
+
+def over_changes(row: TaskRow) -> Changes:
+    """Return what is told of a task whose worker has told its beginning with its end."""
+    code = None if row.outcome is None else row.outcome.code
+    return (
+        StateChange(row.id, TaskState.RUNNING, row.attempts, row.worker_id),
+        StateChange(row.id, row.status, row.attempts, row.worker_id, code),
+    )
+
+
+def brief_log(row: TaskRow) -> list[LogEntry]:
+    """Return the log of a task that was placed at once, and over when it was heard of next."""
+    placed = placed_changes(row.id, row.attempts, row.worker_id)
+    return [
+        *state_entries(1, row.assigned_at or 0.0, placed),
+        *state_entries(PLACED_COUNT + 1, row.finished_at or 0.0, over_changes(row)),
+    ]
 
 
 class TaskQuery(Struct, frozen=True, kw_only=True):
@@ -267,6 +298,17 @@ class TaskStore(Protocol):
         """Keep `row` as it is now, with what has changed of its state in the task's log.
 
         That is always told, also where the log is full: whoever follows must learn how it ends.
+        """
+        ...
+
+    def note_placed(self, row: TaskRow) -> None:
+        """Keep `row` as it is now: accepted and, in the same moment, given to a worker."""
+        ...
+
+    def note_over(self, row: TaskRow) -> None:
+        """Keep `row` as it is now: its script has begun to run and, for all we know, ended at once.
+
+        Most calls come to no more than this and `note_placed`: the quickest way to keep them.
         """
         ...
 
