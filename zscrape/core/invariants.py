@@ -83,7 +83,8 @@ def _check_worker(lives: Lives, worker: Worker) -> None:
     bit = 0
     if worker.in_flight_count < capacity:
         bit = 1 << worker.in_flight_count * LOAD_LEVEL_COUNT // capacity
-    ensure(worker.level_bit == bit, f"{name}: stands on the level of its load")
+    is_moved = worker in lives.pool.moved
+    ensure(is_moved or worker.level_bit == bit, f"{name}: stands on the level of its load")
     if worker.kind is not None:
         has_room = worker.kind.has_browser_room
         ensure(has_room == worker.has_browser_room, f"{name}: its kind tells of its browsers")
@@ -144,7 +145,11 @@ def _check_counts(lives: Lives) -> None:
 
 def _check_work_conserving(lives: Lives) -> None:
     """No task waits for a slot while a worker that fits has one."""
-    with_room = [worker for worker in lives.pool.workers.values() if worker.level_bit]
+    with_room = [
+        worker
+        for worker in lives.pool.workers.values()
+        if worker.kind is not None and worker.in_flight_count < worker.capacity
+    ]
     for demand in lives.pool.demands.values():
         if not demand.queued_count:
             continue

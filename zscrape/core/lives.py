@@ -127,7 +127,6 @@ class Lives:
             self._stand(task, now)
         else:
             self._send_run(task, chosen, now, is_accepted=True)
-            self.pool.weigh_slots(chosen)
 
     def _check_client(self, spec: TaskSpec) -> None:
         client, own = spec.client, spec.client_limit_count
@@ -222,7 +221,6 @@ class Lives:
                 if task.is_queued:
                     self.queue.remove(task)
                 self._send_run(task, chosen, now)
-                self.pool.weigh_slots(chosen)
         ready.clear()
 
     def _assign_freed(self, now: float) -> None:
@@ -240,7 +238,6 @@ class Lives:
                 if first is None:
                     break
                 self._send_run(first, worker, now)
-            self.pool.weigh_slots(worker)  # once: mostly one has gone and one has come
 
     def _stand(self, task: Task, now: float) -> None:
         if not task.is_queued:
@@ -276,6 +273,7 @@ class Lives:
         if self.waiting:
             self.waiting.pop(task_id, None)
         worker.tasks[task_id] = task
+        self.pool.moved[worker] = None
         if task.demand.is_browser:
             self.pool.weigh(worker)
         lease_ms = 0
@@ -305,22 +303,17 @@ class Lives:
     # ---- ends of attempts ------------------------------------------------------------
 
     def detach(self, task: Task, worker: Worker) -> None:
-        """Take `task` off `worker`; its slot is free unless a leftover fills it.
-
-        While others wait, the worker is weighed when its slots have been filled again, by
-        `assign`.
-        """
+        """Take `task` off `worker`; its slot is free unless a leftover fills it."""
         task_id = task.spec.id
         if worker.tasks.pop(task_id, None) is None:
             del worker.owed[task_id]
             self.claims.pop(task, None)
         else:
+            self.pool.moved[worker] = None
             if task.demand.is_browser:
                 self.pool.weigh(worker)
             if self.waiting:
                 self.freed.append(worker)
-            else:
-                self.pool.weigh_slots(worker)
         if task.place is Place.RUNNING:
             self.running_count -= 1
         task.worker = None

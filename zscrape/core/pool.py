@@ -44,6 +44,8 @@ class Pool:
         self.by_peer: dict[bytes, Worker] = {}
         self.kinds: dict[_KindKey, Kind] = {}
         self.demands: dict[_DemandKey, Demand] = {}
+        # Whose load has changed since the last choice: nobody asks for its level before the next.
+        self.moved: dict[Worker, None] = {}
         self._queue = queue
         self._mentioned: frozenset[str] = frozenset()  # tags that some demand asks for
         self._sweep_at_count = _IDLE_DEMAND_COUNT
@@ -90,6 +92,8 @@ class Pool:
 
     def choose(self, demand: Demand) -> Worker | None:
         """Return the best worker with room for a task of `demand`, or None."""
+        if self.moved:
+            self._weigh_moved()
         best: Kind | None = None
         best_count = best_bit = 0
         for preferred_count, kind in demand.offers:
@@ -102,15 +106,17 @@ class Pool:
         if best is None:
             return None
         level_workers = best.levels[best_bit]
+        first = next(iter(level_workers.values()))
         warm = best.warm.get(demand.digest)
-        if warm:
-            for worker in islice(level_workers.values(), _WARM_LOOK_COUNT):
-                if worker.id in warm:
-                    return worker
-            for worker in islice(warm.values(), _WARM_LOOK_COUNT):
-                if worker.level_bit == best_bit:
-                    return worker
-        return next(iter(level_workers.values()))
+        if warm is None or first.id in warm:
+            return first
+        for worker in islice(level_workers.values(), _WARM_LOOK_COUNT):
+            if worker.id in warm:
+                return worker
+        for worker in islice(warm.values(), _WARM_LOOK_COUNT):
+            if worker.level_bit == best_bit:
+                return worker
+        return first
 
     # ---- workers ---------------------------------------------------------------------
 
@@ -127,7 +133,7 @@ class Pool:
         worker.kind = kind
         for digest in worker.warm:
             kind.warm.setdefault(digest, {})[worker.id] = worker
-        self.weigh_slots(worker)
+        self._weigh_slots(worker)
 
     def weigh(self, worker: Worker) -> None:
         """Put `worker` on the level of its load, after its load or capacity has changed.
@@ -140,26 +146,40 @@ class Pool:
         if worker.browser_slots and kind.has_browser_room != worker.has_browser_room:
             self.settle(worker)
         else:
-            self.weigh_slots(worker)
+            self._weigh_slots(worker)
 
-    def weigh_slots(self, worker: Worker) -> None:
+    def _weigh_moved(self) -> None:
+        """Put those whose load has changed since the last choice on their levels.
+
+        In one step for all that has come and gone: mostly a task has gone and another has come.
+        """
+        for worker in self.moved:
+            self._weigh_slots(worker)
+        self.moved.clear()
+
+    def _weigh_slots(self, worker: Worker) -> None:
         """Do as `weigh` where no task with a browser has come or gone: its kind stays."""
         kind = worker.kind
         if kind is None:
             return
-        bit = worker.level_bit
-        if bit:
-            level_workers = kind.levels[bit]
+        in_flight_count, capacity = len(worker.tasks) + len(worker.leftovers), worker.capacity
+        bit = 0
+        if in_flight_count < capacity:
+            bit = 1 << in_flight_count * LOAD_LEVEL_COUNT // capacity
+        before = worker.level_bit
+        if bit == before:
+            if bit:
+                kind.levels[bit].move_to_end(worker.id)
+            return
+        if before:
+            level_workers = kind.levels[before]
             del level_workers[worker.id]
             if not level_workers:
-                kind.mask ^= bit
-        in_flight_count, capacity = len(worker.tasks) + len(worker.leftovers), worker.capacity
-        if in_flight_count < capacity:
-            bit = worker.level_bit = 1 << in_flight_count * LOAD_LEVEL_COUNT // capacity
+                kind.mask ^= before
+        worker.level_bit = bit
+        if bit:
             kind.levels[bit][worker.id] = worker
             kind.mask |= bit
-        else:
-            worker.level_bit = 0
 
     def rate(self, worker: Worker) -> None:
         """Reckon what `worker` may have at once, after its status or limit has changed."""
@@ -198,7 +218,7 @@ class Pool:
         if kind is None:
             return
         capacity, worker.capacity = worker.capacity, 0
-        self.weigh_slots(worker)
+        self._weigh_slots(worker)
         worker.capacity = capacity
         for digest in worker.warm:
             self._chill(kind, worker, digest)
