@@ -442,24 +442,29 @@ class Dispatcher:
             self._resend(worker, task)
 
     def _heard_done(self, worker: Worker, done: Done, now: float) -> None:
-        task = self._current(worker, done.task_id, done.attempt)
-        if task is None and self._store_notes.awaits((done.task_id, done.attempt), worker):
+        task_id, number, outcome = done.task_id, done.attempt, done.outcome
+        task = self._lives.tasks.get(task_id)
+        if task is None or task.attempt != number or task.worker is not worker:
+            self._heard_late(worker, done)
+            return
+        if (done.first_index or done.records) and not self._tell_records(task, done):
+            self._resend(worker, task)
+            return
+        if outcome.code is not OutcomeCode.OK and outcome.run_s > 0.0 and not task.is_started:
+            self._begin(task, worker, now)  # else its end says so
+        data, attempt = outcome.data, (task_id, number)
+        self._store_notes.owe(worker, attempt, 0 if data is None else len(data))
+        if not self._is_store_behind:
+            self._store_notes.keep((attempt,), now)
+        self._lives.answered(task, worker, outcome, now=now)
+
+    def _heard_late(self, worker: Worker, done: Done) -> None:
+        """Hear the outcome of an attempt that is not in flight (any more)."""
+        if self._store_notes.awaits((done.task_id, done.attempt), worker):
             self._members.ignore(worker.peer, done, "duplicate")
-        elif task is None:
+        else:
             self._lives.out.append(Send(worker.peer, Ack(done.task_id, done.attempt, "stale")))
             self._over(worker, done)
-        elif self._tell_records(task, done):
-            outcome = done.outcome
-            if outcome.code is not OutcomeCode.OK and outcome.run_s > 0.0 and not task.is_started:
-                self._begin(task, worker, now)  # else its end says so
-            attempt, size_bytes = (done.task_id, done.attempt), len(outcome.data or b"")
-            if self._is_store_behind:
-                self._store_notes.owe(worker, attempt, size_bytes=size_bytes)
-            else:
-                self._store_notes.add(worker, attempt, now, size_bytes=size_bytes)
-            self._lives.answered(task, worker, outcome, now=now)
-        else:
-            self._resend(worker, task)
 
     def _tell_records(self, task: Task, said: Events | Done) -> bool:
         """Tell the records that are new; False if some before them are missing."""

@@ -26,6 +26,7 @@ from zscrape.core.effects import (
 from zscrape.gateway.distrust import invalid, json_fault
 from zscrape.gateway.events import EventHub
 from zscrape.model import (
+    FINAL_STATE_BY_CODE,
     IN_FLIGHT_STATES,
     Attempt,
     OutcomeCode,
@@ -278,7 +279,8 @@ class Ledger:
             self._store.note(row, now, StateChange(task_id, TaskState.QUEUED, 0), assigned)
         else:
             self._store.note(row, now, assigned)
-        self._news.ring(task_id)
+        if self._news.waiting:
+            self._news.ring(task_id)
 
     def _adopted(self, fact: TaskAdopted) -> None:
         """Take back what `_queued` has noted: else each such loss would count towards poison."""
@@ -357,48 +359,51 @@ class Ledger:
                 row.artifacts = _with_artifact(row.artifacts, saved, number)
 
     def _finished(self, fact: TaskFinished) -> None:
-        task_id, attempt, outcome = fact.task_id, fact.attempt, fact.outcome
+        task_id, outcome = fact.task_id, fact.outcome
         row = self._live.get(task_id)
         if row is None:
             return
-        if outcome.code is OutcomeCode.WORKER_LOST and task_id in self._orphans:
+        code, data = outcome.code, outcome.data
+        if self._orphans and code is OutcomeCode.WORKER_LOST and task_id in self._orphans:
             self.abandon(row)
             return
-        fault = "" if outcome.data is None else json_fault(outcome.data)
-        if fault:
+        if data is not None and (fault := json_fault(data)):
             outcome = invalid(outcome, fault)
+            code = outcome.code
             self._distrust(row, "data", str(outcome.fields["reason"]))
         self.close(task_id)
-        has_begun = fact.has_begun and row.status not in _BEGUN
+        if fact.dropped_reason:
+            row.last_error, row.last_error_message = code.value, ""  # `error` has it all
+            row.dropped_reason, row.is_dead_letter = fact.dropped_reason, True
         if row.handoff or row.next_retry_at is not None:
             row.handoff, row.next_retry_at = "", None
-        row.status = outcome.code.final_state
-        row.outcome = outcome
-        row.finished_at = now = self._clock()
-        if has_begun:
-            row.started_at = now
-        if fact.dropped_reason:
-            row.last_error, row.last_error_message = outcome.code.value, ""  # `error` has it all
-            row.dropped_reason, row.is_dead_letter = fact.dropped_reason, True
-        row.attempts = attempt
-        worker_id = fact.worker_id
-        if worker_id is not None:
+        attempt, worker_id = fact.attempt, fact.worker_id
+        if worker_id is None:
+            worker_id = row.worker_id
+        else:
             row.worker_id = worker_id
             if outcome.item_count and not row.dropped_count:
                 row.item_count = outcome.item_count
+        has_begun = fact.has_begun and row.status not in _BEGUN
+        row.finished_at = now = self._clock()
+        if has_begun:
+            row.started_at = now
+        row.attempts = attempt
+        row.outcome = outcome
+        row.status = status = FINAL_STATE_BY_CODE.get(code, TaskState.FAILED)
         # Who waits for the answer has it before it is written down that it was given.
         self._ends.ring(task_id)
         try:
             self._on_end(row)
         finally:  # what was answered is kept, whatever that has come to
-            worker_id = row.worker_id
-            over = StateChange(task_id, row.status, attempt, worker_id, outcome.code)
+            over = StateChange(task_id, status, attempt, worker_id, code)
             if has_begun:
                 begun = StateChange(task_id, TaskState.RUNNING, attempt, worker_id)
                 self._store.note(row, now, begun, over)
             else:
                 self._store.note(row, now, over)
-            self._news.ring(task_id)
+            if self._news.waiting:
+                self._news.ring(task_id)
 
     def _tell_stored(self, row: TaskRow, attempt: int) -> None:
         """Tell that an attempt that others follow is safe, once what was just noted of it is."""
@@ -442,7 +447,8 @@ class Ledger:
         attempt, worker_id = row.attempts, row.worker_id
         change = StateChange(row.id, row.status, attempt, worker_id, code, delay_s, row.handoff)
         self._store.note(row, now, change)
-        self._news.ring(row.id)
+        if self._news.waiting:
+            self._news.ring(row.id)
 
 
 def _read(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any | None:
