@@ -17,6 +17,23 @@ _Entry: TypeAlias = list[Any]
 _COMPACT_FLOOR_COUNT = 64
 
 
+class Alarm:
+    """When somebody is to look again: whoever wants that sooner says so.
+
+    So nobody has to be asked after each message, when hardly any changes it.
+    """
+
+    __slots__ = ("at",)
+
+    def __init__(self) -> None:
+        self.at = inf
+
+    def by(self, at: float) -> None:
+        """Look no later than `at`."""
+        if at < self.at:
+            self.at = at
+
+
 class Deadlines(Generic[Key]):
     """Moments by key, the earliest first.
 
@@ -25,7 +42,8 @@ class Deadlines(Generic[Key]):
     to outnumber the others when one is added.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, alarm: Alarm | None = None) -> None:
+        self._alarm = alarm or Alarm()
         # Nothing waits for a moment before it, infinite if nothing waits. It may be one that is
         # void: to be exact would cost every task a look, and one look too early is enough to be.
         self.next_at = inf
@@ -48,6 +66,7 @@ class Deadlines(Generic[Key]):
         heappush(heap, entry)
         if at < self.next_at:
             self.next_at = at
+            self._alarm.by(at)
         if len(heap) > _COMPACT_FLOOR_COUNT and len(heap) > 2 * len(self._entry_by_key):
             heap[:] = self._entry_by_key.values()
             heapify(heap)

@@ -95,6 +95,7 @@ class Dispatcher:
             self._lives, self._beats, gateway_id=gateway_id, boot=boot, heartbeat=heartbeat
         )
         self._pool = self._lives.pool
+        self.alarm = self._lives.alarm  # lowered by whatever wants a `tick` sooner
         self._lost_after_s = heartbeat.lost_after_s
         self._is_refusing = False
         self._is_store_behind = is_store_behind
@@ -345,7 +346,12 @@ class Dispatcher:
         self._overdue(now, now)
         self._store_notes.tick(now)
         self._beats.tell(now)
-        return self._flush(now)
+        effects = self._flush(now)
+        self.alarm.at = self._lives.deadlines.next_at
+        if self._pool.workers:
+            for at in (self._beats.next_at, self._members.next_look_at, self._store_notes.next_at):
+                self.alarm.by(at)
+        return effects
 
     def _overdue(self, by: float, now: float) -> None:
         for key in self._lives.deadlines.due(by):
@@ -365,11 +371,9 @@ class Dispatcher:
     def next_deadline(self) -> float | None:
         """Return the moment by which `tick` is to be called, or None while nothing waits.
 
-        It is asked for after whatever happens; a tick at it may find nothing to do.
+        A tick at it may find nothing to do.
         """
-        at = self._lives.deadlines.next_at
-        if self._pool.workers:
-            at = min(at, self._beats.next_at, self._members.next_look_at, self._store_notes.next_at)
+        at = self.alarm.at
         return None if at == inf else at
 
     # ---- what is told ----------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from zscrape.core import retry
-from zscrape.core.deadlines import Deadlines
+from zscrape.core.deadlines import Alarm, Deadlines
 from zscrape.core.effects import (
     DispatcherEffect,
     Send,
@@ -64,7 +64,8 @@ class Lives:
         self.queue = Queue()
         self.pool = Pool(self.queue)
         self.locks = Locks()
-        self.deadlines: Deadlines[Task | Leftover] = Deadlines()
+        self.alarm = Alarm()  # of the whole dispatcher
+        self.deadlines: Deadlines[Task | Leftover] = Deadlines(self.alarm)
         # Adopted tasks whose workers are asked for the attempt, and until when.
         self.claims: dict[Task, float] = {}
         self.leases = Leases(self.locks, self.deadlines, heartbeat, release=self.release)

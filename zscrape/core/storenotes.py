@@ -69,7 +69,7 @@ class StoreNotes:
             note = untold.get(worker)
             if note is None:
                 note = untold[worker] = _Note(now + self._delay_s, [])
-                self.next_at = min(self.next_at, note.due_at)
+                self._wake_by(note.due_at)
             note.attempts.append(attempt)
             if worker.is_leaving or (large and attempt in large):
                 large.discard(attempt)
@@ -81,12 +81,16 @@ class StoreNotes:
         """Tell soon what is untold: somebody waits for it."""
         if self._untold:
             self._all_at = min(self._all_at, now + NOTE_SOON_S)
-            self.next_at = min(self.next_at, self._all_at)
+            self._wake_by(self._all_at)
 
     def hurry(self, now: float) -> None:
         """Wait for company no longer: this gateway is about to end, and workers wait for it."""
         self._delay_s = min(self._delay_s, NOTE_SOON_S)
         self.hasten(now)
+
+    def _wake_by(self, at: float) -> None:
+        self.next_at = min(self.next_at, at)
+        self._lives.alarm.by(at)
 
     def tick(self, now: float) -> None:
         """Tell what is due."""

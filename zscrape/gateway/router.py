@@ -408,7 +408,8 @@ class Router:
         """Whatever one effect has come to, the others leave and the dispatcher goes on ticking."""
         if self._outbox:
             self._settle_later()
-        self._arm()
+        if self._dispatcher.alarm.at < self._timer_at:  # hardly ever: it is armed already
+            self._arm()
 
     def _read_some(self) -> bool:
         """Read until the socket would block; True when it is others' turn before that."""
@@ -580,7 +581,7 @@ class Router:
             if not self._is_settling:
                 if self._outbox or self._has_sent or self._resting is not None:
                     self._settle_later()
-                else:  # most tasks that wait for a slot: nothing leaves
+                elif self._dispatcher.alarm.at < self._timer_at:
                     self._arm()
 
     def _look_again(self) -> None:
