@@ -95,6 +95,7 @@ class Dispatcher:
             self._lives, self._beats, gateway_id=gateway_id, boot=boot, heartbeat=heartbeat
         )
         self._pool = self._lives.pool
+        self.tasks = self._lives.tasks  # those that have not ended
         self.alarm = self._lives.alarm  # lowered by whatever wants a `tick` sooner
         self._lost_after_s = heartbeat.lost_after_s
         self._is_refusing = False
@@ -377,11 +378,6 @@ class Dispatcher:
         return None if at == inf else at
 
     # ---- what is told ----------------------------------------------------------------
-
-    @property
-    def has_tasks(self) -> bool:
-        """True iff some task has not ended."""
-        return bool(self._lives.tasks)
 
     def explain(self, task_id: TaskId, *, now: float) -> Explanation | None:
         """Say why a task waits, or where it is; None if it is unknown or has ended."""

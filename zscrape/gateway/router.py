@@ -179,8 +179,8 @@ class Router:
         if self._socket.closed:
             return
         try:
-            while self._post():
-                pass
+            while self._outbox:
+                self._post()
         finally:
             self._close()
 
@@ -203,10 +203,6 @@ class Router:
     def garbage_count(self) -> int:
         """Frames that were no message of ours."""
         return self._garbage_count
-
-    @property
-    def _is_readable(self) -> bool:
-        return bool(int(self._socket.getsockopt(_EVENTS)) & _POLLIN)
 
     @property
     def _port(self) -> int:
@@ -375,7 +371,7 @@ class Router:
 
     def _on_readable(self) -> None:
         """Read at once, or with what else comes soon while nobody waits for what workers say."""
-        if not self._dispatcher.has_tasks:
+        if not self._dispatcher.tasks:
             rest_s = self._read_at + _REST_S - time.monotonic()
             if rest_s > 0:
                 self._loop.remove_reader(self._socket.fileno())
@@ -397,19 +393,19 @@ class Router:
             return  # a turn that was asked for before `stop`
         try:
             is_more = self._read_some()
-            if self._post() and not is_more:
-                is_more = self._is_readable
+            if self._outbox:
+                self._post()
+                is_more = is_more or self._is_readable()
             if is_more:
                 self._loop.call_soon(self._drain)
-        finally:
-            self._go_on()
+        finally:  # whatever one effect has come to, the others leave and the dispatcher ticks on
+            if self._outbox:
+                self._settle_later()
+            if self._dispatcher.alarm.at < self._timer_at:
+                self._arm()
 
-    def _go_on(self) -> None:
-        """Whatever one effect has come to, the others leave and the dispatcher goes on ticking."""
-        if self._outbox:
-            self._settle_later()
-        if self._dispatcher.alarm.at < self._timer_at:  # hardly ever: it is armed already
-            self._arm()
+    def _is_readable(self) -> bool:
+        return bool(self._socket.getsockopt(_EVENTS) & _POLLIN)
 
     def _read_some(self) -> bool:
         """Read until the socket would block; True when it is others' turn before that."""
@@ -418,8 +414,9 @@ class Router:
             if count == 1:
                 # Mostly one message comes alone. To be told so costs less than half of `Again`;
                 # to ask before each of many would cost more.
-                self._post()
-                if not self._is_readable:
+                if self._outbox:
+                    self._post()
+                if not self._is_readable():
                     self._read_at = time.monotonic()
                     return False
             try:
@@ -577,7 +574,7 @@ class Router:
         """Perform outside of `_drain`, which looks for more by itself."""
         try:
             self._perform(effects)
-        finally:  # whatever one effect has come to: see `_go_on`
+        finally:  # whatever one effect has come to
             if not self._is_settling:
                 if self._outbox or self._has_sent or self._resting is not None:
                     self._settle_later()
@@ -600,13 +597,18 @@ class Router:
         if self._socket.closed:
             return
         try:
-            has_sent = self._post() or has_sent
-        finally:
-            self._go_on()
+            if self._outbox:
+                self._post()
+                has_sent = True
+        finally:  # as in `_drain`
+            if self._outbox:
+                self._settle_later()
+            if self._dispatcher.alarm.at < self._timer_at:
+                self._arm()
         if self._resting is not None:
-            if self._dispatcher.has_tasks:
+            if self._dispatcher.tasks:
                 self._wake()
-        elif has_sent and self._is_readable:
+        elif has_sent and self._is_readable():
             self._on_readable()
 
     def _perform(self, effects: list[DispatcherEffect]) -> None:
@@ -625,11 +627,9 @@ class Router:
             elif type(effect) is Question:
                 self.on_question(effect)
 
-    def _post(self) -> bool:
-        """Send what waits for it, as much as a turn allows; True iff there was something."""
+    def _post(self) -> None:
+        """Send what waits for it, as much as a turn allows."""
         outbox = self._outbox
-        if not outbox:
-            return False
         room_count = _TURN_LIMIT_COUNT
         while outbox and room_count:
             send = outbox.popleft()
@@ -645,7 +645,6 @@ class Router:
                     self._send(peer, wire.encode(wire.Keys(self._keys.public_keys)))
             else:  # who is next is tried at once
                 self._perform(self._dispatcher.undelivered(peer, message, now=time.monotonic()))
-        return True
 
     def _complete(self, message: wire.Run) -> wire.Run:
         """Put into a Run what nothing that is kept has: values of secrets, and what holds now."""
