@@ -12,6 +12,7 @@ Source: ipyparallel's least-load ordering; the levels make its linear search a b
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import islice
 from typing import NamedTuple, TypeAlias
 
@@ -105,18 +106,11 @@ class Pool:
                 best, best_count, best_bit = kind, preferred_count, bit
         if best is None:
             return None
-        level_workers = best.levels[best_bit]
-        first = next(iter(level_workers.values()))
+        first = next(iter(best.levels[best_bit].values()))
         warm = best.warm.get(demand.digest)
         if warm is None or first.id in warm:
             return first
-        for worker in islice(level_workers.values(), _WARM_LOOK_COUNT):
-            if worker.id in warm:
-                return worker
-        for worker in islice(warm.values(), _WARM_LOOK_COUNT):
-            if worker.level_bit == best_bit:
-                return worker
-        return first
+        return _warm_one(best, best_bit, warm) or first
 
     # ---- workers ---------------------------------------------------------------------
 
@@ -241,6 +235,17 @@ class Pool:
         demand.offers.append((len(demand.prefers & kind.tags), kind))
         demand.offers.sort(key=_by_preference)
         self._queue.introduce(kind, demand)
+
+
+def _warm_one(kind: Kind, bit: int, warm: Mapping[WorkerId, Worker]) -> Worker | None:
+    """Return a worker of this level that has the script ready; None if none is soon found."""
+    for worker in islice(kind.levels[bit].values(), _WARM_LOOK_COUNT):
+        if worker.id in warm:
+            return worker
+    for worker in islice(warm.values(), _WARM_LOOK_COUNT):
+        if worker.level_bit == bit:
+            return worker
+    return None
 
 
 def _by_preference(offer: tuple[int, Kind]) -> int:

@@ -86,7 +86,7 @@ class EndBell(Bell):
         return task_id in self._listening or super().is_watched(task_id)
 
     def listen(self, task_id: TaskId, listener: Callable[[], None]) -> None:
-        """Call `listener` once, as the bell rings for the task: there and then, so it may not raise.
+        """Call `listener` once, as the bell rings: there and then, so it may not raise.
 
         For the one who has made the task: a task has one such listener. Whoever stops listening
         earlier says so by `leave`; when the bell is closed it is called at once.

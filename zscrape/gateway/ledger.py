@@ -372,18 +372,12 @@ class Ledger:
             code = outcome.code
             self._distrust(row, "data", str(outcome.fields["reason"]))
         self.close(task_id)
-        if fact.dropped_reason:
-            row.last_error, row.last_error_message = code.value, ""  # `error` has it all
-            row.dropped_reason, row.is_dead_letter = fact.dropped_reason, True
-        if row.handoff or row.next_retry_at is not None:
-            row.handoff, row.next_retry_at = "", None
-        attempt, worker_id = fact.attempt, fact.worker_id
-        if worker_id is None:
-            worker_id = row.worker_id
-        else:
-            row.worker_id = worker_id
-            if outcome.item_count and not row.dropped_count:
-                row.item_count = outcome.item_count
+        if fact.dropped_reason or row.handoff or row.next_retry_at is not None:
+            _let_go(row, fact)
+        attempt = fact.attempt
+        row.worker_id = worker_id = fact.worker_id or row.worker_id
+        if outcome.item_count and not row.dropped_count:
+            row.item_count = outcome.item_count
         has_begun = fact.has_begun and row.status not in _BEGUN
         row.finished_at = now = self._clock()
         if has_begun:
@@ -449,6 +443,14 @@ class Ledger:
         self._store.note(row, now, change)
         if self._news.waiting:
             self._news.ring(row.id)
+
+
+def _let_go(row: TaskRow, fact: TaskFinished) -> None:
+    """Note of a task that ends that it waits for nothing more, and why it was given up."""
+    row.handoff, row.next_retry_at = "", None
+    if fact.dropped_reason:
+        row.last_error, row.last_error_message = fact.outcome.code.value, ""  # `error` has it all
+        row.dropped_reason, row.is_dead_letter = fact.dropped_reason, True
 
 
 def _read(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any | None:
