@@ -69,8 +69,6 @@ _REST_S = 0.01
 
 # What somebody says of who it is.
 _INTRODUCTIONS: Final = (wire.Hello, wire.Join)
-# Effects that are not facts: what the shell itself is to do.
-_DEEDS: Final = frozenset({Send, GiveScript, Question})
 
 # What says when the number of a task's attempt is stored: None when it need not be, or is.
 Fence: TypeAlias = Callable[[TaskId], "asyncio.Future[None] | None"]
@@ -407,7 +405,7 @@ class Router:
         """Send what waits, then look for messages: a send eats the edge that announces one."""
         if self._outbox:
             self._post()
-        return bool(self._socket.getsockopt(_EVENTS) & _POLLIN)
+        return bool(int(self._socket.getsockopt(_EVENTS)) & _POLLIN)
 
     def _read_some(self) -> bool:
         """Read until the socket would block; True when it is others' turn before that."""
@@ -618,20 +616,22 @@ class Router:
         """Note what is to be sent, and tell the facts."""
         hearers = self._hearers
         for effect in effects:
-            kind = type(effect)
-            if kind not in _DEEDS:  # most are facts
-                for hear in hearers[kind]:
+            hearing = hearers.get(type(effect))
+            if hearing is not None:  # most are facts
+                for hear in hearing:
                     hear(effect)
-            elif kind is Send:
+            elif type(effect) is Send:
                 run = effect.message
                 if type(run) is wire.Run and (stored := self.fence(run.task_id)) is not None:
                     self._hold(effect, run, stored)
                 else:
                     self._outbox.append(effect)
-            elif kind is GiveScript:
+            elif type(effect) is GiveScript:
                 self._give(effect)
-            elif kind is Question:
+            elif type(effect) is Question:
                 self.on_question(effect)
+            else:  # nobody hears of it (yet): it would be lost
+                raise KeyError(type(effect))
 
     def _post(self) -> None:
         """Send what waits for it, as much as a turn allows."""
