@@ -48,32 +48,32 @@ class Deadlines(Generic[Key]):
         # void: to be exact would cost every task a look, and one look too early is enough to be.
         self.next_at = inf
         self._heap: list[_Entry] = []
-        self._entry_by_key: dict[Key, _Entry] = {}
+        self.entry_by_key: dict[Key, _Entry] = {}  # what is waited for
         self._number = 0
 
     def wake(self, key: Key, at: float) -> None:
         """Look at `key` no later than `at`. An earlier promise stands."""
         if at == inf:
             return
-        known = self._entry_by_key.get(key)
+        known = self.entry_by_key.get(key)
         if known is not None:
             if known[0] <= at:
                 return
             known[2] = None
         self._number += 1
-        entry = self._entry_by_key[key] = [at, self._number, key]
+        entry = self.entry_by_key[key] = [at, self._number, key]
         heap = self._heap
         heappush(heap, entry)
         if at < self.next_at:
             self.next_at = at
             self._alarm.by(at)
-        if len(heap) > _COMPACT_FLOOR_COUNT and len(heap) > 2 * len(self._entry_by_key):
-            heap[:] = self._entry_by_key.values()
+        if len(heap) > _COMPACT_FLOOR_COUNT and len(heap) > 2 * len(self.entry_by_key):
+            heap[:] = self.entry_by_key.values()
             heapify(heap)
 
     def clear(self, key: Key) -> None:
         """Never mind `key`."""
-        entry = self._entry_by_key.pop(key, None)
+        entry = self.entry_by_key.pop(key, None)
         if entry is not None:
             entry[2] = None
 
@@ -86,12 +86,12 @@ class Deadlines(Generic[Key]):
         while heap and (heap[0][0] <= now or heap[0][2] is None):
             key = heappop(heap)[2]
             if key is not None:
-                del self._entry_by_key[key]
+                del self.entry_by_key[key]
                 keys.append(key)
         self.next_at = heap[0][0] if heap else inf
         return keys
 
     def at(self, key: Key) -> float:
         """Return the moment promised for `key`, infinite if there is none."""
-        entry = self._entry_by_key.get(key)
+        entry = self.entry_by_key.get(key)
         return inf if entry is None else entry[0]

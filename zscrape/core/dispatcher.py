@@ -450,13 +450,17 @@ class Dispatcher:
         if (done.first_index or done.records) and not self._tell_records(task, done):
             self._resend(worker, task)
             return
-        if outcome.code is not OutcomeCode.OK and outcome.run_s > 0.0 and not task.is_started:
-            self._begin(task, worker, now)  # else its end says so
         data, attempt = outcome.data, (task_id, number)
         self._store_notes.owe(worker, attempt, 0 if data is None else len(data))
         if not self._is_store_behind:
             self._store_notes.keep((attempt,), now)
-        self._lives.answered(task, worker, outcome, now=now)
+        if outcome.code is OutcomeCode.OK:  # whose end says also that it has begun
+            self._lives.detach(task, worker)
+            self._lives.end(task, outcome, worker.id)
+            return
+        if outcome.run_s > 0.0 and not task.is_started:
+            self._begin(task, worker, now)
+        self._lives.failed(task, worker, outcome, now=now)
 
     def _heard_late(self, worker: Worker, done: Done) -> None:
         """Hear the outcome of an attempt that is not in flight (any more)."""

@@ -161,16 +161,8 @@ class Lives:
         demand = self.pool.demand(spec)
         demand.task_count += 1
         self._seq += 1
-        task = Task(
-            spec,
-            demand,
-            self._seq,
-            now,
-            now + spec.schedule_timeout_s,
-            now + spec.match_timeout_s,
-            inf if spec.deadline_s is None else now + spec.deadline_s,
-        )
-        self.tasks[spec.id] = task
+        deadline_at = inf if spec.deadline_s is None else now + spec.deadline_s
+        task = self.tasks[spec.id] = Task(spec, demand, self._seq, now, deadline_at)
         self.client_counts[spec.client] += 1
         return task
 
@@ -253,6 +245,10 @@ class Lives:
         if task_id not in self.waiting:
             task.waits_since = now
             self.waiting[task_id] = task
+            if task.schedule_at == inf:
+                task.schedule_at = now + task.spec.schedule_timeout_s
+                if not task.attempt:  # else someone fits
+                    task.match_at = now + task.spec.match_timeout_s
         self.deadlines.wake(task, task.next_at)
 
     def _send_run(
@@ -261,18 +257,17 @@ class Lives:
         spec = task.spec
         task_id, run = spec.id, spec.run
         task.move(Place.ASSIGNED)
-        if task.turn >= 0.0:
-            self._turns.serve(spec, task.turn)
         if task.attempt:  # what was said by the last one
             task.is_lost = task.is_started = task.is_listed = False
             task.received_count = 0
         attempt = task.attempt = task.attempt + 1
         task.worker = worker
         task.worker_id = worker.id
-        task.match_at = inf  # someone fits: from now on it waits like any other
         task.evidence_at = now
-        if self.waiting:
-            self.waiting.pop(task_id, None)
+        if self.waiting and self.waiting.pop(task_id, None) is not None:
+            task.match_at = inf  # someone fits: from now on it waits like any other
+            if task.turn >= 0.0:
+                self._turns.serve(spec, task.turn)
         worker.tasks[task_id] = task
         self.pool.moved[worker] = None
         if task.demand.is_browser:
@@ -319,12 +314,9 @@ class Lives:
             self.running_count -= 1
         task.worker = None
 
-    def answered(self, task: Task, worker: Worker, outcome: Outcome, *, now: float) -> None:
-        """End the attempt of `task` with its outcome: the task's last word, or another try."""
+    def failed(self, task: Task, worker: Worker, outcome: Outcome, *, now: float) -> None:
+        """End the attempt of `task` without success: the task's last word, or another try."""
         self.detach(task, worker)
-        if outcome.code is OutcomeCode.OK:
-            self.end(task, outcome, worker.id)
-            return
         if outcome.parked_on and not task.is_last:
             self.park(task, outcome.parked_on)
             return
@@ -453,13 +445,14 @@ class Lives:
         """Say the last word on `task` and forget it. Its lock goes on, or stays with `leftover`."""
         spec = task.spec
         task_id, client = spec.id, spec.client
-        task.move(Place.FINAL)
-        del self.tasks[task_id]
+        del self.tasks[task_id]  # once: there is a move to the end from everywhere else
+        task.place = Place.FINAL
         if self.waiting:
             self.waiting.pop(task_id, None)
         if self.parked:
             self.parked.pop(task_id, None)
-        self.deadlines.clear(task)
+        if self.deadlines.entry_by_key:
+            self.deadlines.clear(task)
         task.demand.task_count -= 1
         counts = self.client_counts
         left_count = counts[client] - 1

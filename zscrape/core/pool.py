@@ -93,8 +93,10 @@ class Pool:
 
     def choose(self, demand: Demand) -> Worker | None:
         """Return the best worker with room for a task of `demand`, or None."""
-        if self.moved:
-            self._weigh_moved()
+        # Once for all that has come and gone since: mostly a task has gone and another has come.
+        for worker in self.moved:
+            self._weigh_slots(worker)
+        self.moved.clear()
         best: Kind | None = None
         best_count = best_bit = 0
         for preferred_count, kind in demand.offers:
@@ -141,15 +143,6 @@ class Pool:
             self.settle(worker)
         else:
             self._weigh_slots(worker)
-
-    def _weigh_moved(self) -> None:
-        """Put those whose load has changed since the last choice on their levels.
-
-        In one step for all that has come and gone: mostly a task has gone and another has come.
-        """
-        for worker in self.moved:
-            self._weigh_slots(worker)
-        self.moved.clear()
 
     def _weigh_slots(self, worker: Worker) -> None:
         """Do as `weigh` where no task with a browser has come or gone: its kind stays."""
