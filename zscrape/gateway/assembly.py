@@ -139,7 +139,11 @@ async def assemble(
     deliveries = _webhooks(settings, store, parts)
     counters = Counters()
     ends = TaskEnds()
-    ends.of_all += [counters.take, deliveries.offer]
+    ends.of_all.append(counters.take)
+    if gateway.webhook_url:
+        ends.of_all.append(deliveries.offer)
+    else:
+        ends.of_hooked = deliveries.offer
     service = TaskService(
         router=router,
         catalogue=catalogue,
@@ -168,7 +172,7 @@ async def assemble(
     )
     router.budgeted_for = sites.names_for
     remembering = _remember(settings, database, vault, service, parts)
-    ends.of_all.append(remembering.keys.ended)
+    ends.keyed, ends.of_keyed = remembering.keys.asking, remembering.keys.ended
     handoffs = _handoffs(settings, identity, service, deliveries, ends)
     answerers: dict[str, Answerer] = {
         "site": sites.answer,

@@ -360,7 +360,7 @@ class Ledger:
 
     def _finished(self, fact: TaskFinished) -> None:
         task_id, outcome = fact.task_id, fact.outcome
-        row = self._live.get(task_id)
+        row = self._live.pop(task_id, None)
         if row is None:
             return
         code, data = outcome.code, outcome.data
@@ -371,7 +371,8 @@ class Ledger:
             outcome = invalid(outcome, fault)
             code = outcome.code
             self._distrust(row, "data", str(outcome.fields["reason"]))
-        self.close(task_id)
+        if self._distrusted or self._orphans or self._staying:
+            self.close(task_id)
         if fact.dropped_reason or row.handoff or row.next_retry_at is not None:
             _let_go(row, fact)
         attempt = fact.attempt
