@@ -192,7 +192,7 @@ class Kind(Struct, eq=False):
     # Members with room by level of load. Each level is a bit, set in `mask` iff it has any: the
     # lowest is the least load, and there is no search, however many workers there are.
     mask: int = 0
-    levels: defaultdict[int, OrderedDict[WorkerId, Worker]] = field(
+    levels: defaultdict[int, OrderedDict[Worker, None]] = field(
         default_factory=lambda: defaultdict(OrderedDict)
     )
     warm: dict[str, dict[WorkerId, Worker]] = field(default_factory=dict)

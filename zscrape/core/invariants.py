@@ -91,12 +91,12 @@ def _check_worker(lives: Lives, worker: Worker) -> None:
 
 
 def _check_kind(lives: Lives, kind: Kind) -> None:
-    standing = [worker for workers in kind.levels.values() for worker in workers.values()]
+    standing = [worker for workers in kind.levels.values() for worker in workers]
     with_room = [worker for worker in kind.members.values() if worker.level_bit]
     ensure(len(standing) == len(with_room), "kind: its levels hold the members with room")
     for bit, workers in kind.levels.items():
         ensure(bool(workers) == bool(kind.mask & bit), "kind: its mask tells its levels")
-        for worker in workers.values():
+        for worker in workers:
             is_so = worker.level_bit == bit and worker.kind is kind
             ensure(is_so, "kind: members know their level")
     for demand in lives.pool.demands.values():

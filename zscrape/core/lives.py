@@ -93,7 +93,14 @@ class Lives:
         policy = self._policy
         if len(self.waiting) >= policy.limit_count:
             raise QueueFull(limit_count=policy.limit_count)
-        self._check_client(spec)
+        limit_count, own = policy.client_limit_count, spec.client_limit_count
+        if own is not None and own < limit_count:
+            limit_count = own
+        known = self.client_counts.get(spec.client, 0)
+        if self.elsewhere:
+            known += self.elsewhere.get(spec.client, 0)
+        if known >= limit_count:
+            raise ClientQueueFull(limit_count=limit_count, is_of_key=limit_count == own)
         lock = spec.lock
         if lock is None or lock.overlap is Overlap.ALLOW:
             self._place(self.admit(spec, now), now)
@@ -128,17 +135,6 @@ class Lives:
             self._stand(task, now)
         else:
             self._send_run(task, chosen, now, is_accepted=True)
-
-    def _check_client(self, spec: TaskSpec) -> None:
-        client, own = spec.client, spec.client_limit_count
-        limit_count = self._policy.client_limit_count
-        if own is not None:
-            limit_count = min(own, limit_count)
-        known = self.client_counts.get(client, 0)
-        if self.elsewhere:
-            known += self.elsewhere.get(client, 0)
-        if known >= limit_count:
-            raise ClientQueueFull(limit_count=limit_count, is_of_key=limit_count == own)
 
     def ask_for(self, worker: Worker) -> None:
         """Ask a worker for the attempts that another gateway has sent it."""

@@ -108,7 +108,7 @@ class Pool:
                 best, best_count, best_bit = kind, preferred_count, bit
         if best is None:
             return None
-        first = next(iter(best.levels[best_bit].values()))
+        first = next(iter(best.levels[best_bit]))
         warm = best.warm.get(demand.digest)
         if warm is None or first.id in warm:
             return first
@@ -156,16 +156,16 @@ class Pool:
         before = worker.level_bit
         if bit == before:
             if bit:
-                kind.levels[bit].move_to_end(worker.id)
+                kind.levels[bit].move_to_end(worker)
             return
         if before:
             level_workers = kind.levels[before]
-            del level_workers[worker.id]
+            del level_workers[worker]
             if not level_workers:
                 kind.mask ^= before
         worker.level_bit = bit
         if bit:
-            kind.levels[bit][worker.id] = worker
+            kind.levels[bit][worker] = None
             kind.mask |= bit
 
     def rate(self, worker: Worker) -> None:
@@ -232,7 +232,7 @@ class Pool:
 
 def _warm_one(kind: Kind, bit: int, warm: Mapping[WorkerId, Worker]) -> Worker | None:
     """Return a worker of this level that has the script ready; None if none is soon found."""
-    for worker in islice(kind.levels[bit].values(), _WARM_LOOK_COUNT):
+    for worker in islice(kind.levels[bit], _WARM_LOOK_COUNT):
         if worker.id in warm:
             return worker
     for worker in islice(warm.values(), _WARM_LOOK_COUNT):

@@ -84,10 +84,12 @@ class FactTeller:
         # Rendering a line costs as much as the rest of a task's way through here:
         # what went well is a line for those who ask for it, and in the history.
         code, trace_id = fact.outcome.code, fact.trace_id
-        is_plain = code is OutcomeCode.OK and not trace_id
-        if is_plain and not self._is_asked_for_all:
-            return
-        say = self._log.debug if is_plain else self._log.info
+        if code is OutcomeCode.OK and not trace_id:
+            if not self._is_asked_for_all:
+                return
+            say = self._log.debug
+        else:
+            say = self._log.info
         more = {"trace_id": trace_id} if trace_id else {}
         say(
             "task_finished",
