@@ -450,8 +450,8 @@ class Dispatcher:
         if (done.first_index or done.records) and not self._tell_records(task, done):
             self._resend(worker, task)
             return
-        data, attempt = outcome.data, (task_id, number)
-        self._store_notes.owe(worker, attempt, 0 if data is None else len(data))
+        attempt = (task_id, number)
+        self._store_notes.owe(worker, attempt, outcome.data)
         if not self._is_store_behind:
             self._store_notes.keep((attempt,), now)
         if outcome.code is OutcomeCode.OK:  # whose end says also that it has begun

@@ -252,7 +252,7 @@ class Lives:
     ) -> None:
         spec = task.spec
         task_id, run = spec.id, spec.run
-        task.move(Place.ASSIGNED)
+        task.place = Place.ASSIGNED  # from NEW or QUEUE: nothing else is looked at for a slot
         if task.attempt:  # what was said by the last one
             task.is_lost = task.is_started = task.is_listed = False
             task.received_count = 0

@@ -46,10 +46,10 @@ class StoreNotes:
         self._all_at = inf  # when all are told, due or not
         self.next_at = inf  # no later than any of them is due; early is harmless
 
-    def owe(self, worker: Worker, attempt: Attempt, size_bytes: int) -> None:
-        """Note that an outcome was heard and is to be stored."""
+    def owe(self, worker: Worker, attempt: Attempt, data: bytes | None) -> None:
+        """Note that an outcome was heard, with this answer, and is to be stored."""
         self._owed[attempt] = worker
-        if size_bytes >= NOTE_LARGE_BYTES:
+        if data is not None and len(data) >= NOTE_LARGE_BYTES:
             self._large.add(attempt)
 
     def awaits(self, attempt: Attempt, worker: Worker) -> bool:
