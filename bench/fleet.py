@@ -29,6 +29,7 @@ from bench.store import ROUND_S, Gateway, gateway
 from bench.workers import simulated
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.core.effects import DispatcherEffect, TaskFinished
+from zscrape.gateway.facts import all_to
 from zscrape.gateway.gatekeeper import Gatekeeper
 from zscrape.gateway.linkkeys import LinkKeys
 from zscrape.gateway.router import Router
@@ -118,7 +119,7 @@ class _Product:
             bind="tcp://127.0.0.1:0",
             gatekeeper=Gatekeeper(local_key=keys.local.public),
             keys=keys,
-            on_effect=self._hear,
+            hearers=all_to(self._hear),
             pack=self._pack,
         )
         self._router.start()

@@ -92,10 +92,11 @@ class OutcomeCode(StrEnum):
     @property
     def final_state(self) -> TaskState:
         """The state a task takes when this is its last word."""
-        return _FINAL_STATE_BY_CODE.get(self, TaskState.FAILED)
+        return FINAL_STATE_BY_CODE.get(self, TaskState.FAILED)
 
 
-_FINAL_STATE_BY_CODE = {
+# All others fail.
+FINAL_STATE_BY_CODE = {
     OutcomeCode.OK: TaskState.COMPLETED,
     OutcomeCode.TIMEOUT: TaskState.TIMED_OUT,
     OutcomeCode.EXPIRED: TaskState.TIMED_OUT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from zscrape.gateway.events import Bell, EventHub
+from zscrape.gateway.events import Bell, EndBell, EventHub
 
 
 async def test_ring_wakes_those_of_the_task():
@@ -99,7 +99,7 @@ async def test_hub_closes_beside_a_stream_that_is_being_cut():
 
 async def test_listener_is_called_once():
     """Who listens is called at the task's next news, once, and counts among those who wait."""
-    bell, heard = Bell(), []
+    bell, heard = EndBell(), []
     bell.listen("a", lambda: heard.append("a"))
     bell.listen("b", lambda: heard.append("b"))
     bell.listen("c", lambda: heard.append("c"))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from zscrape.core.effects import Ignored, TaskStarted, WorkerJoined
-from zscrape.gateway.facts import FactTeller
+from zscrape.gateway.facts import FactTeller, tell
 
 
 class Log:
@@ -73,10 +73,10 @@ def garbage(reason: str = "not msgpack") -> Ignored:
 def test_a_flood_is_one_line_in_ten_seconds(teller: FactTeller, log: Log, clock: Clock) -> None:
     """The first message that is ignored is told at once, the rest as a count with the next line."""
     for _ in range(1_000):
-        teller.tell(garbage())
+        tell(garbage(), teller.hearers)
     first = list(log.counts())
     clock.now += 10.0
-    teller.tell(garbage())
+    tell(garbage(), teller.hearers)
 
     assert first == [0]
     assert log.counts() == [0, 999]
@@ -85,7 +85,7 @@ def test_a_flood_is_one_line_in_ten_seconds(teller: FactTeller, log: Log, clock:
 def test_another_reason_is_told_at_once(teller: FactTeller, log: Log) -> None:
     """What one stranger floods with does not hide what another does."""
     for fact in (garbage(), garbage(), garbage("two frames"), Ignored(b"x", "Hello", "protocol")):
-        teller.tell(fact)
+        tell(fact, teller.hearers)
 
     told = [(fields["kind"], fields["reason"]) for _, fields in log.lines]
     assert told == [
@@ -98,11 +98,11 @@ def test_another_reason_is_told_at_once(teller: FactTeller, log: Log) -> None:
 def test_reasons_without_end_share_a_line(teller: FactTeller, log: Log, clock: Clock) -> None:
     """A flood that never repeats itself is bounded too, and stays so when its time has passed."""
     for number in range(1_000):
-        teller.tell(garbage(str(number)))
+        tell(garbage(str(number)), teller.hearers)
     first_count = len(log.lines)
     clock.now += 10.0
     for number in range(1_000):
-        teller.tell(garbage(f"again {number}"))
+        tell(garbage(f"again {number}"), teller.hearers)
 
     assert first_count == 33
     assert len(log.lines) <= 2 * 33
@@ -116,8 +116,8 @@ def test_every_fact_reaches_the_listener(log: Log, clock: Clock) -> None:
     teller.listen(heard.append)
 
     for _ in range(3):
-        teller.tell(garbage())
-    teller.tell(WorkerJoined("w", False))
+        tell(garbage(), teller.hearers)
+    tell(WorkerJoined("w", False), teller.hearers)
 
     assert len(heard) == 4
 
@@ -128,8 +128,8 @@ def test_a_fact_goes_to_those_whom_it_concerns(teller: FactTeller) -> None:
     teller.listen(lambda fact: heard.append("joins"), (WorkerJoined,))
     teller.listen(lambda fact: heard.append("all"))
 
-    teller.tell(TaskStarted("t", 1, "w"))
-    teller.tell(WorkerJoined("w", is_return=False))
+    tell(TaskStarted("t", 1, "w"), teller.hearers)
+    tell(WorkerJoined("w", is_return=False), teller.hearers)
 
     assert heard == ["all", "joins", "all"]
 
@@ -137,4 +137,4 @@ def test_a_fact_goes_to_those_whom_it_concerns(teller: FactTeller) -> None:
 def test_a_fact_that_nobody_hears_is_a_fault(log: Log, clock: Clock) -> None:
     """Before anybody listens no fact of a task is lost in silence."""
     with pytest.raises(KeyError):
-        FactTeller(log, clock=clock).tell(TaskStarted("t", 1, "w"))
+        tell(TaskStarted("t", 1, "w"), FactTeller(log, clock=clock).hearers)

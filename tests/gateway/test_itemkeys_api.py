@@ -74,7 +74,7 @@ async def test_keys_of_tasks_that_ended_unheard_are_settled(keys: ItemKeys) -> N
     rows["live"] = row("live", TaskState.RUNNING)
     for task_id in (*rows, "unknown"):
         await ask(keys, task_id, task_id)
-    keys._asking.clear()  # another process has taken over
+    keys.asking.clear()  # another process has taken over
 
     async def find(task_id: str) -> TaskRow | None:
         return rows.get(task_id)

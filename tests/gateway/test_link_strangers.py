@@ -20,6 +20,7 @@ from zscrape.config.keyfiles import KeyPair, new_pair
 from zscrape.core.dispatcher import Dispatcher
 from zscrape.core.effects import DispatcherEffect, Ignored, WorkerJoined, WorkerLost
 from zscrape.errors import ConfigError
+from zscrape.gateway.facts import all_to
 from zscrape.gateway.gatekeeper import Gatekeeper
 from zscrape.gateway.joining import Joining
 from zscrape.gateway.linkkeys import LinkKeys
@@ -54,7 +55,7 @@ class Link:
             bind="tcp://127.0.0.1:0",
             gatekeeper=self.door,
             keys=self.keys,
-            on_effect=self.told.append,
+            hearers=all_to(self.told.append),
             pack=self._pack,
         )
         self.joining = Joining(self.door, self.keys, self.router, (), get_logger())

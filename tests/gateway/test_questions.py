@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -34,6 +34,7 @@ class Desk:
         self.told: list[tuple[bytes, Tell]] = []
         self.over: list[tuple[str, int]] = []
         self.reported: list[Exception] = []
+        self.heard: set[type] = set()  # kinds of facts that are listened to
         self.may_answer = asyncio.Event()
         self.answer: Callable[[Asked], bytes] = lambda asked: asked.body
         self.questions = Questions(
@@ -41,8 +42,19 @@ class Desk:
             tell=lambda peer, tell: self.told.append((peer, tell)),
             report=lambda asked, error: self.reported.append(error),
             lang="en",
+            facts=self,
         )
         self.questions.over_listeners.append(lambda *over: self.over.append(over))
+
+    def listen(self, hearer: Callable[[Any], None], kinds: Iterable[type]) -> None:
+        """Note what is listened to."""
+        assert hearer == self.questions.note
+        self.heard |= {*kinds}
+
+    def leave(self, hearer: Callable[[Any], None], kinds: Iterable[type]) -> None:
+        """Note what is not listened to any more."""
+        assert hearer == self.questions.note
+        self.heard -= {*kinds}
 
     async def _state(self, asked: Asked) -> bytes:
         self.asked.append(asked)
@@ -111,6 +123,22 @@ async def test_attempt_that_is_over_is_not_answered(desk: Desk, fact: Any) -> No
     assert desk.cancelled == [1]
     assert desk.told == []
     assert desk.over == [("t", 1)]
+
+
+async def test_facts_are_heard_only_while_somebody_has_asked(desk: Desk) -> None:
+    """Most tasks ask nothing: their facts take no step here."""
+    heard = [{*desk.heard}]
+    for attempt in (1, 2):
+        desk.questions.hear(question(attempt=attempt))
+        heard.append({*desk.heard})
+    desk.questions.note(TaskFinished("t", 2, "w", Outcome(OutcomeCode.OK)))
+    heard.append({*desk.heard})
+    desk.questions.hear(question())
+    heard.append({*desk.heard})
+    await desk.questions.close()
+
+    asking = {TaskQueued, TaskAssigned, TaskFinished}
+    assert [*heard, desk.heard] == [set(), asking, asking, set(), asking, set()]
 
 
 async def test_question_of_a_later_attempt_ends_the_earlier_ones(desk: Desk) -> None:

@@ -30,6 +30,7 @@ from zscrape.core.effects import (
     WorkerSuspected,
 )
 from zscrape.errors import ConfigError
+from zscrape.gateway.facts import all_to
 from zscrape.gateway.router import Router
 from zscrape.model import (
     HeartbeatPolicy,
@@ -124,7 +125,7 @@ async def router(facts: Facts, tmp_path: Path) -> AsyncIterator[Router]:
         bind="tcp://127.0.0.1:0",
         gatekeeper=door,
         keys=keys,
-        on_effect=facts.tell,
+        hearers=all_to(facts.tell),
         pack=pack,
     )
     router.start()
@@ -310,7 +311,7 @@ async def test_a_fact_that_nobody_bears_holds_up_no_message(
     def fail(fact: DispatcherEffect) -> None:
         raise LookupError(fact)
 
-    router._on_effect = fail
+    router._hearers = all_to(fail)
     router._outbox.append(Send(next(iter(router._passages)), wire.Drain(is_draining=True)))
     with pytest.raises(LookupError):
         router.submit(spec("t"))
@@ -341,10 +342,10 @@ async def test_a_run_that_nothing_holds_back_leaves_before_its_facts(
         facts.tell(fact)
         raise LookupError(fact)
 
-    router._on_effect = fail
+    router._hearers = all_to(fail)
     with pytest.raises(LookupError):
         router.submit(TaskSpec(id="first", run=RunSpec(PIN, kit=("http",))), is_free=True)
-    router._on_effect = facts.tell
+    router._hearers = all_to(facts.tell)
     router.submit(spec("second"), is_free=True)
     router.submit(spec("third"), is_free=True)
     runs = [await dealer.hear(wire.Run) for _ in range(3)]
@@ -450,7 +451,7 @@ async def test_address_in_use_is_a_clear_error(router: Router) -> None:
         bind=router.endpoint,
         gatekeeper=router._gatekeeper,
         keys=router._keys,
-        on_effect=lambda _: None,
+        hearers=all_to(lambda _: None),
         pack=router._pack,
     )
 
@@ -505,7 +506,7 @@ async def test_stopped_router_is_closed(facts: Facts, tmp_path: Path) -> None:
         bind="tcp://127.0.0.1:0",
         gatekeeper=door,
         keys=keys,
-        on_effect=facts.tell,
+        hearers=all_to(facts.tell),
         pack=pack,
     )
     router.start()

@@ -7,7 +7,7 @@ import pytest
 from tests.gateway.conftest import until
 from tests.gateway.loop_router import ScriptedWorker
 from zscrape.core.effects import TaskFinished
-from zscrape.gateway.facts import FactTeller
+from zscrape.gateway.facts import FactTeller, tell
 from zscrape.gateway.tracing import trace_of
 from zscrape.model import Outcome, OutcomeCode
 from zscrape.wire import Run
@@ -95,6 +95,6 @@ def test_the_end_of_a_traced_task_is_told():
     teller.listen(lambda fact: None)
 
     for trace_id in ("order-42", ""):
-        teller.tell(TaskFinished("t", 1, "w", Outcome(OutcomeCode.OK), trace_id=trace_id))
+        tell(TaskFinished("t", 1, "w", Outcome(OutcomeCode.OK), trace_id=trace_id), teller.hearers)
 
     assert told == [("info", "order-42"), ("debug", None)]

@@ -44,6 +44,7 @@ class Beats:
     def begin(self, now: float) -> None:
         """Count the time to the first round from now: there was no worker until here."""
         self.next_at = now + self._heartbeat.interval_s
+        self._lives.alarm.by(self.next_at)
 
     def tell(self, now: float) -> None:
         """Tell every worker that this gateway lives, when it is time; suspects too.
@@ -108,5 +109,6 @@ class Beats:
         workers = self._pool.workers.values()
         if any(worker.limit < worker.slots and not worker.is_leaving for worker in workers):
             self.next_at = now
+            self._lives.alarm.by(now)
             self._to_tell.clear()
             self._is_urgent = True

@@ -17,6 +17,23 @@ _Entry: TypeAlias = list[Any]
 _COMPACT_FLOOR_COUNT = 64
 
 
+class Alarm:
+    """When somebody is to look again: whoever wants that sooner says so.
+
+    So nobody has to be asked after each message, when hardly any changes it.
+    """
+
+    __slots__ = ("at",)
+
+    def __init__(self) -> None:
+        self.at = inf
+
+    def by(self, at: float) -> None:
+        """Look no later than `at`."""
+        if at < self.at:
+            self.at = at
+
+
 class Deadlines(Generic[Key]):
     """Moments by key, the earliest first.
 
@@ -25,36 +42,38 @@ class Deadlines(Generic[Key]):
     to outnumber the others when one is added.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, alarm: Alarm | None = None) -> None:
+        self._alarm = alarm or Alarm()
         # Nothing waits for a moment before it, infinite if nothing waits. It may be one that is
         # void: to be exact would cost every task a look, and one look too early is enough to be.
         self.next_at = inf
         self._heap: list[_Entry] = []
-        self._entry_by_key: dict[Key, _Entry] = {}
+        self.entry_by_key: dict[Key, _Entry] = {}  # what is waited for
         self._number = 0
 
     def wake(self, key: Key, at: float) -> None:
         """Look at `key` no later than `at`. An earlier promise stands."""
         if at == inf:
             return
-        known = self._entry_by_key.get(key)
+        known = self.entry_by_key.get(key)
         if known is not None:
             if known[0] <= at:
                 return
             known[2] = None
         self._number += 1
-        entry = self._entry_by_key[key] = [at, self._number, key]
+        entry = self.entry_by_key[key] = [at, self._number, key]
         heap = self._heap
         heappush(heap, entry)
         if at < self.next_at:
             self.next_at = at
-        if len(heap) > _COMPACT_FLOOR_COUNT and len(heap) > 2 * len(self._entry_by_key):
-            heap[:] = self._entry_by_key.values()
+            self._alarm.by(at)
+        if len(heap) > _COMPACT_FLOOR_COUNT and len(heap) > 2 * len(self.entry_by_key):
+            heap[:] = self.entry_by_key.values()
             heapify(heap)
 
     def clear(self, key: Key) -> None:
         """Never mind `key`."""
-        entry = self._entry_by_key.pop(key, None)
+        entry = self.entry_by_key.pop(key, None)
         if entry is not None:
             entry[2] = None
 
@@ -67,12 +86,12 @@ class Deadlines(Generic[Key]):
         while heap and (heap[0][0] <= now or heap[0][2] is None):
             key = heappop(heap)[2]
             if key is not None:
-                del self._entry_by_key[key]
+                del self.entry_by_key[key]
                 keys.append(key)
         self.next_at = heap[0][0] if heap else inf
         return keys
 
     def at(self, key: Key) -> float:
         """Return the moment promised for `key`, infinite if there is none."""
-        entry = self._entry_by_key.get(key)
+        entry = self.entry_by_key.get(key)
         return inf if entry is None else entry[0]

@@ -95,6 +95,8 @@ class Dispatcher:
             self._lives, self._beats, gateway_id=gateway_id, boot=boot, heartbeat=heartbeat
         )
         self._pool = self._lives.pool
+        self.tasks = self._lives.tasks  # those that have not ended
+        self.alarm = self._lives.alarm  # lowered by whatever wants a `tick` sooner
         self._lost_after_s = heartbeat.lost_after_s
         self._is_refusing = False
         self._is_store_behind = is_store_behind
@@ -345,7 +347,12 @@ class Dispatcher:
         self._overdue(now, now)
         self._store_notes.tick(now)
         self._beats.tell(now)
-        return self._flush(now)
+        effects = self._flush(now)
+        self.alarm.at = self._lives.deadlines.next_at
+        if self._pool.workers:
+            for at in (self._beats.next_at, self._members.next_look_at, self._store_notes.next_at):
+                self.alarm.by(at)
+        return effects
 
     def _overdue(self, by: float, now: float) -> None:
         for key in self._lives.deadlines.due(by):
@@ -365,19 +372,12 @@ class Dispatcher:
     def next_deadline(self) -> float | None:
         """Return the moment by which `tick` is to be called, or None while nothing waits.
 
-        It is asked for after whatever happens; a tick at it may find nothing to do.
+        A tick at it may find nothing to do.
         """
-        at = self._lives.deadlines.next_at
-        if self._pool.workers:
-            at = min(at, self._beats.next_at, self._members.next_look_at, self._store_notes.next_at)
+        at = self.alarm.at
         return None if at == inf else at
 
     # ---- what is told ----------------------------------------------------------------
-
-    @property
-    def has_tasks(self) -> bool:
-        """True iff some task has not ended."""
-        return bool(self._lives.tasks)
 
     def explain(self, task_id: TaskId, *, now: float) -> Explanation | None:
         """Say why a task waits, or where it is; None if it is unknown or has ended."""
@@ -442,24 +442,33 @@ class Dispatcher:
             self._resend(worker, task)
 
     def _heard_done(self, worker: Worker, done: Done, now: float) -> None:
-        task = self._current(worker, done.task_id, done.attempt)
-        if task is None and self._store_notes.awaits((done.task_id, done.attempt), worker):
+        task_id, number, outcome = done.task_id, done.attempt, done.outcome
+        task = self._lives.tasks.get(task_id)
+        if task is None or task.attempt != number or task.worker is not worker:
+            self._heard_late(worker, done)
+            return
+        if (done.first_index or done.records) and not self._tell_records(task, done):
+            self._resend(worker, task)
+            return
+        attempt = (task_id, number)
+        self._store_notes.owe(worker, attempt, outcome.data)
+        if not self._is_store_behind:
+            self._store_notes.keep((attempt,), now)
+        if outcome.code is OutcomeCode.OK:  # whose end says also that it has begun
+            self._lives.detach(task, worker)
+            self._lives.end(task, outcome, worker.id)
+            return
+        if outcome.run_s > 0.0 and not task.is_started:
+            self._begin(task, worker, now)
+        self._lives.failed(task, worker, outcome, now=now)
+
+    def _heard_late(self, worker: Worker, done: Done) -> None:
+        """Hear the outcome of an attempt that is not in flight (any more)."""
+        if self._store_notes.awaits((done.task_id, done.attempt), worker):
             self._members.ignore(worker.peer, done, "duplicate")
-        elif task is None:
+        else:
             self._lives.out.append(Send(worker.peer, Ack(done.task_id, done.attempt, "stale")))
             self._over(worker, done)
-        elif self._tell_records(task, done):
-            outcome = done.outcome
-            if outcome.code is not OutcomeCode.OK and outcome.run_s > 0.0 and not task.is_started:
-                self._begin(task, worker, now)  # else its end says so
-            attempt, size_bytes = (done.task_id, done.attempt), len(outcome.data or b"")
-            if self._is_store_behind:
-                self._store_notes.owe(worker, attempt, size_bytes=size_bytes)
-            else:
-                self._store_notes.add(worker, attempt, now, size_bytes=size_bytes)
-            self._lives.answered(task, worker, outcome, now=now)
-        else:
-            self._resend(worker, task)
 
     def _tell_records(self, task: Task, said: Events | Done) -> bool:
         """Tell the records that are new; False if some before them are missing."""

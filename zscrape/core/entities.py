@@ -55,9 +55,9 @@ class Task(Struct, eq=False):
     demand: Demand
     seq: int  # number of acceptance; a task that is queued again keeps its place by it
     accepted_at: float
-    schedule_at: float  # it has waited too long for a slot
-    match_at: float  # looked at once: does anyone fit?
     deadline_at: float = inf
+    schedule_at: float = inf  # it has waited too long for a slot; set once it waits
+    match_at: float = inf  # looked at once before the first attempt: does anyone fit?
     turn: float = -1.0  # among its priority; drawn when it first stands in the queue, then kept
     has_waited: bool = False  # it comes from the line of a lock
     place: Place = Place.NEW
@@ -192,7 +192,7 @@ class Kind(Struct, eq=False):
     # Members with room by level of load. Each level is a bit, set in `mask` iff it has any: the
     # lowest is the least load, and there is no search, however many workers there are.
     mask: int = 0
-    levels: defaultdict[int, OrderedDict[WorkerId, Worker]] = field(
+    levels: defaultdict[int, OrderedDict[Worker, None]] = field(
         default_factory=lambda: defaultdict(OrderedDict)
     )
     warm: dict[str, dict[WorkerId, Worker]] = field(default_factory=dict)

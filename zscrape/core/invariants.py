@@ -83,19 +83,20 @@ def _check_worker(lives: Lives, worker: Worker) -> None:
     bit = 0
     if worker.in_flight_count < capacity:
         bit = 1 << worker.in_flight_count * LOAD_LEVEL_COUNT // capacity
-    ensure(worker.level_bit == bit, f"{name}: stands on the level of its load")
+    is_moved = worker in lives.pool.moved
+    ensure(is_moved or worker.level_bit == bit, f"{name}: stands on the level of its load")
     if worker.kind is not None:
         has_room = worker.kind.has_browser_room
         ensure(has_room == worker.has_browser_room, f"{name}: its kind tells of its browsers")
 
 
 def _check_kind(lives: Lives, kind: Kind) -> None:
-    standing = [worker for workers in kind.levels.values() for worker in workers.values()]
+    standing = [worker for workers in kind.levels.values() for worker in workers]
     with_room = [worker for worker in kind.members.values() if worker.level_bit]
     ensure(len(standing) == len(with_room), "kind: its levels hold the members with room")
     for bit, workers in kind.levels.items():
         ensure(bool(workers) == bool(kind.mask & bit), "kind: its mask tells its levels")
-        for worker in workers.values():
+        for worker in workers:
             is_so = worker.level_bit == bit and worker.kind is kind
             ensure(is_so, "kind: members know their level")
     for demand in lives.pool.demands.values():
@@ -144,7 +145,11 @@ def _check_counts(lives: Lives) -> None:
 
 def _check_work_conserving(lives: Lives) -> None:
     """No task waits for a slot while a worker that fits has one."""
-    with_room = [worker for worker in lives.pool.workers.values() if worker.level_bit]
+    with_room = [
+        worker
+        for worker in lives.pool.workers.values()
+        if worker.kind is not None and worker.in_flight_count < worker.capacity
+    ]
     for demand in lives.pool.demands.values():
         if not demand.queued_count:
             continue

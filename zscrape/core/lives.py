@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from zscrape.core import retry
-from zscrape.core.deadlines import Deadlines
+from zscrape.core.deadlines import Alarm, Deadlines
 from zscrape.core.effects import (
     DispatcherEffect,
     Send,
@@ -64,7 +64,8 @@ class Lives:
         self.queue = Queue()
         self.pool = Pool(self.queue)
         self.locks = Locks()
-        self.deadlines: Deadlines[Task | Leftover] = Deadlines()
+        self.alarm = Alarm()  # of the whole dispatcher
+        self.deadlines: Deadlines[Task | Leftover] = Deadlines(self.alarm)
         # Adopted tasks whose workers are asked for the attempt, and until when.
         self.claims: dict[Task, float] = {}
         self.leases = Leases(self.locks, self.deadlines, heartbeat, release=self.release)
@@ -92,7 +93,14 @@ class Lives:
         policy = self._policy
         if len(self.waiting) >= policy.limit_count:
             raise QueueFull(limit_count=policy.limit_count)
-        self._check_client(spec)
+        limit_count, own = policy.client_limit_count, spec.client_limit_count
+        if own is not None and own < limit_count:
+            limit_count = own
+        known = self.client_counts.get(spec.client, 0)
+        if self.elsewhere:
+            known += self.elsewhere.get(spec.client, 0)
+        if known >= limit_count:
+            raise ClientQueueFull(limit_count=limit_count, is_of_key=limit_count == own)
         lock = spec.lock
         if lock is None or lock.overlap is Overlap.ALLOW:
             self._place(self.admit(spec, now), now)
@@ -127,18 +135,6 @@ class Lives:
             self._stand(task, now)
         else:
             self._send_run(task, chosen, now, is_accepted=True)
-            self.pool.weigh_slots(chosen)
-
-    def _check_client(self, spec: TaskSpec) -> None:
-        client, own = spec.client, spec.client_limit_count
-        limit_count = self._policy.client_limit_count
-        if own is not None:
-            limit_count = min(own, limit_count)
-        known = self.client_counts.get(client, 0)
-        if self.elsewhere:
-            known += self.elsewhere.get(client, 0)
-        if known >= limit_count:
-            raise ClientQueueFull(limit_count=limit_count, is_of_key=limit_count == own)
 
     def ask_for(self, worker: Worker) -> None:
         """Ask a worker for the attempts that another gateway has sent it."""
@@ -161,16 +157,8 @@ class Lives:
         demand = self.pool.demand(spec)
         demand.task_count += 1
         self._seq += 1
-        task = Task(
-            spec,
-            demand,
-            self._seq,
-            now,
-            now + spec.schedule_timeout_s,
-            now + spec.match_timeout_s,
-            inf if spec.deadline_s is None else now + spec.deadline_s,
-        )
-        self.tasks[spec.id] = task
+        deadline_at = inf if spec.deadline_s is None else now + spec.deadline_s
+        task = self.tasks[spec.id] = Task(spec, demand, self._seq, now, deadline_at)
         self.client_counts[spec.client] += 1
         return task
 
@@ -222,7 +210,6 @@ class Lives:
                 if task.is_queued:
                     self.queue.remove(task)
                 self._send_run(task, chosen, now)
-                self.pool.weigh_slots(chosen)
         ready.clear()
 
     def _assign_freed(self, now: float) -> None:
@@ -240,7 +227,6 @@ class Lives:
                 if first is None:
                     break
                 self._send_run(first, worker, now)
-            self.pool.weigh_slots(worker)  # once: mostly one has gone and one has come
 
     def _stand(self, task: Task, now: float) -> None:
         if not task.is_queued:
@@ -255,6 +241,10 @@ class Lives:
         if task_id not in self.waiting:
             task.waits_since = now
             self.waiting[task_id] = task
+            if task.schedule_at == inf:
+                task.schedule_at = now + task.spec.schedule_timeout_s
+                if not task.attempt:  # else someone fits
+                    task.match_at = now + task.spec.match_timeout_s
         self.deadlines.wake(task, task.next_at)
 
     def _send_run(
@@ -262,20 +252,20 @@ class Lives:
     ) -> None:
         spec = task.spec
         task_id, run = spec.id, spec.run
-        task.move(Place.ASSIGNED)
-        if task.turn >= 0.0:
-            self._turns.serve(spec, task.turn)
+        task.place = Place.ASSIGNED  # from NEW or QUEUE: nothing else is looked at for a slot
         if task.attempt:  # what was said by the last one
             task.is_lost = task.is_started = task.is_listed = False
             task.received_count = 0
         attempt = task.attempt = task.attempt + 1
         task.worker = worker
         task.worker_id = worker.id
-        task.match_at = inf  # someone fits: from now on it waits like any other
         task.evidence_at = now
-        if self.waiting:
-            self.waiting.pop(task_id, None)
+        if self.waiting and self.waiting.pop(task_id, None) is not None:
+            task.match_at = inf  # someone fits: from now on it waits like any other
+            if task.turn >= 0.0:
+                self._turns.serve(spec, task.turn)
         worker.tasks[task_id] = task
+        self.pool.moved[worker] = None
         if task.demand.is_browser:
             self.pool.weigh(worker)
         lease_ms = 0
@@ -305,32 +295,24 @@ class Lives:
     # ---- ends of attempts ------------------------------------------------------------
 
     def detach(self, task: Task, worker: Worker) -> None:
-        """Take `task` off `worker`; its slot is free unless a leftover fills it.
-
-        While others wait, the worker is weighed when its slots have been filled again, by
-        `assign`.
-        """
+        """Take `task` off `worker`; its slot is free unless a leftover fills it."""
         task_id = task.spec.id
         if worker.tasks.pop(task_id, None) is None:
             del worker.owed[task_id]
             self.claims.pop(task, None)
         else:
+            self.pool.moved[worker] = None
             if task.demand.is_browser:
                 self.pool.weigh(worker)
             if self.waiting:
                 self.freed.append(worker)
-            else:
-                self.pool.weigh_slots(worker)
         if task.place is Place.RUNNING:
             self.running_count -= 1
         task.worker = None
 
-    def answered(self, task: Task, worker: Worker, outcome: Outcome, *, now: float) -> None:
-        """End the attempt of `task` with its outcome: the task's last word, or another try."""
+    def failed(self, task: Task, worker: Worker, outcome: Outcome, *, now: float) -> None:
+        """End the attempt of `task` without success: the task's last word, or another try."""
         self.detach(task, worker)
-        if outcome.code is OutcomeCode.OK:
-            self.end(task, outcome, worker.id)
-            return
         if outcome.parked_on and not task.is_last:
             self.park(task, outcome.parked_on)
             return
@@ -459,13 +441,14 @@ class Lives:
         """Say the last word on `task` and forget it. Its lock goes on, or stays with `leftover`."""
         spec = task.spec
         task_id, client = spec.id, spec.client
-        task.move(Place.FINAL)
-        del self.tasks[task_id]
+        del self.tasks[task_id]  # once: there is a move to the end from everywhere else
+        task.place = Place.FINAL
         if self.waiting:
             self.waiting.pop(task_id, None)
         if self.parked:
             self.parked.pop(task_id, None)
-        self.deadlines.clear(task)
+        if self.deadlines.entry_by_key:
+            self.deadlines.clear(task)
         task.demand.task_count -= 1
         counts = self.client_counts
         left_count = counts[client] - 1

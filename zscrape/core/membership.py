@@ -337,6 +337,7 @@ class Membership:
 
     def _look_by(self, at: float) -> None:
         self.next_look_at = min(self.next_look_at, at)
+        self._lives.alarm.by(at)
 
     def stranger(self, peer: bytes, message: WorkerMessage) -> None:
         """Ask who speaks, unless it is leaving anyway."""

@@ -12,6 +12,7 @@ Source: ipyparallel's least-load ordering; the levels make its linear search a b
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import islice
 from typing import NamedTuple, TypeAlias
 
@@ -44,6 +45,8 @@ class Pool:
         self.by_peer: dict[bytes, Worker] = {}
         self.kinds: dict[_KindKey, Kind] = {}
         self.demands: dict[_DemandKey, Demand] = {}
+        # Whose load has changed since the last choice: nobody asks for its level before the next.
+        self.moved: dict[Worker, None] = {}
         self._queue = queue
         self._mentioned: frozenset[str] = frozenset()  # tags that some demand asks for
         self._sweep_at_count = _IDLE_DEMAND_COUNT
@@ -90,6 +93,10 @@ class Pool:
 
     def choose(self, demand: Demand) -> Worker | None:
         """Return the best worker with room for a task of `demand`, or None."""
+        # Once for all that has come and gone since: mostly a task has gone and another has come.
+        for worker in self.moved:
+            self._weigh_slots(worker)
+        self.moved.clear()
         best: Kind | None = None
         best_count = best_bit = 0
         for preferred_count, kind in demand.offers:
@@ -101,16 +108,11 @@ class Pool:
                 best, best_count, best_bit = kind, preferred_count, bit
         if best is None:
             return None
-        level_workers = best.levels[best_bit]
+        first = next(iter(best.levels[best_bit]))
         warm = best.warm.get(demand.digest)
-        if warm:
-            for worker in islice(level_workers.values(), _WARM_LOOK_COUNT):
-                if worker.id in warm:
-                    return worker
-            for worker in islice(warm.values(), _WARM_LOOK_COUNT):
-                if worker.level_bit == best_bit:
-                    return worker
-        return next(iter(level_workers.values()))
+        if warm is None or first.id in warm:
+            return first
+        return _warm_one(best, best_bit, warm) or first
 
     # ---- workers ---------------------------------------------------------------------
 
@@ -127,7 +129,7 @@ class Pool:
         worker.kind = kind
         for digest in worker.warm:
             kind.warm.setdefault(digest, {})[worker.id] = worker
-        self.weigh_slots(worker)
+        self._weigh_slots(worker)
 
     def weigh(self, worker: Worker) -> None:
         """Put `worker` on the level of its load, after its load or capacity has changed.
@@ -140,26 +142,31 @@ class Pool:
         if worker.browser_slots and kind.has_browser_room != worker.has_browser_room:
             self.settle(worker)
         else:
-            self.weigh_slots(worker)
+            self._weigh_slots(worker)
 
-    def weigh_slots(self, worker: Worker) -> None:
+    def _weigh_slots(self, worker: Worker) -> None:
         """Do as `weigh` where no task with a browser has come or gone: its kind stays."""
         kind = worker.kind
         if kind is None:
             return
-        bit = worker.level_bit
-        if bit:
-            level_workers = kind.levels[bit]
-            del level_workers[worker.id]
-            if not level_workers:
-                kind.mask ^= bit
         in_flight_count, capacity = len(worker.tasks) + len(worker.leftovers), worker.capacity
+        bit = 0
         if in_flight_count < capacity:
-            bit = worker.level_bit = 1 << in_flight_count * LOAD_LEVEL_COUNT // capacity
-            kind.levels[bit][worker.id] = worker
+            bit = 1 << in_flight_count * LOAD_LEVEL_COUNT // capacity
+        before = worker.level_bit
+        if bit == before:
+            if bit:
+                kind.levels[bit].move_to_end(worker)
+            return
+        if before:
+            level_workers = kind.levels[before]
+            del level_workers[worker]
+            if not level_workers:
+                kind.mask ^= before
+        worker.level_bit = bit
+        if bit:
+            kind.levels[bit][worker] = None
             kind.mask |= bit
-        else:
-            worker.level_bit = 0
 
     def rate(self, worker: Worker) -> None:
         """Reckon what `worker` may have at once, after its status or limit has changed."""
@@ -198,7 +205,7 @@ class Pool:
         if kind is None:
             return
         capacity, worker.capacity = worker.capacity, 0
-        self.weigh_slots(worker)
+        self._weigh_slots(worker)
         worker.capacity = capacity
         for digest in worker.warm:
             self._chill(kind, worker, digest)
@@ -221,6 +228,17 @@ class Pool:
         demand.offers.append((len(demand.prefers & kind.tags), kind))
         demand.offers.sort(key=_by_preference)
         self._queue.introduce(kind, demand)
+
+
+def _warm_one(kind: Kind, bit: int, warm: Mapping[WorkerId, Worker]) -> Worker | None:
+    """Return a worker of this level that has the script ready; None if none is soon found."""
+    for worker in islice(kind.levels[bit], _WARM_LOOK_COUNT):
+        if worker.id in warm:
+            return worker
+    for worker in islice(warm.values(), _WARM_LOOK_COUNT):
+        if worker.level_bit == bit:
+            return worker
+    return None
 
 
 def _by_preference(offer: tuple[int, Kind]) -> int:

@@ -41,55 +41,56 @@ class StoreNotes:
         self._lives = lives
         self._delay_s = min(NOTE_DELAY_S, NOTE_DELAY_BEATS * beat_interval_s)
         self._untold: dict[Worker, _Note] = {}  # the first due first
-        # Heard and not stored yet: who has said it, and how large it is.
-        self._owed: dict[Attempt, tuple[Worker, int]] = {}
+        self._owed: dict[Attempt, Worker] = {}  # heard and not stored yet, with who has said it
+        self._large: set[Attempt] = set()  # of those, what fills its worker's memory
         self._all_at = inf  # when all are told, due or not
         self.next_at = inf  # no later than any of them is due; early is harmless
 
-    def owe(self, worker: Worker, attempt: Attempt, *, size_bytes: int) -> None:
-        """Note that an outcome was heard and is to be stored."""
-        self._owed[attempt] = worker, size_bytes
+    def owe(self, worker: Worker, attempt: Attempt, data: bytes | None) -> None:
+        """Note that an outcome was heard, with this answer, and is to be stored."""
+        self._owed[attempt] = worker
+        if data is not None and len(data) >= NOTE_LARGE_BYTES:
+            self._large.add(attempt)
 
     def awaits(self, attempt: Attempt, worker: Worker) -> bool:
         """True iff an outcome was heard and is not stored yet; `worker` is who has said it."""
-        owed = self._owed.get(attempt)
-        if owed is None:
+        if attempt not in self._owed:
             return False
-        self._owed[attempt] = worker, owed[1]  # it may have dialled anew
+        self._owed[attempt] = worker  # it may have dialled anew
         return True
 
     def keep(self, attempts: Iterable[Attempt], now: float) -> None:
         """Note that outcomes are stored, where they were some: a task may end without any."""
-        owed, untold = self._owed, self._untold
+        owed, untold, large = self._owed, self._untold, self._large
         for attempt in attempts:
-            if attempt not in owed:
+            worker = owed.pop(attempt, None)
+            if worker is None:
                 continue
-            worker, size_bytes = owed.pop(attempt)
             note = untold.get(worker)
             if note is None:
                 note = untold[worker] = _Note(now + self._delay_s, [])
-                self.next_at = min(self.next_at, note.due_at)
+                self._wake_by(note.due_at)
             note.attempts.append(attempt)
-            if worker.is_leaving or size_bytes >= NOTE_LARGE_BYTES:
+            if worker.is_leaving or (large and attempt in large):
+                large.discard(attempt)
                 self.hasten(now)
             if len(note.attempts) >= NOTE_LIMIT_COUNT:
                 self.tell(worker)
-
-    def add(self, worker: Worker, attempt: Attempt, now: float, *, size_bytes: int) -> None:
-        """Note that an outcome was heard and is kept by that."""
-        self.owe(worker, attempt, size_bytes=size_bytes)
-        self.keep((attempt,), now)
 
     def hasten(self, now: float) -> None:
         """Tell soon what is untold: somebody waits for it."""
         if self._untold:
             self._all_at = min(self._all_at, now + NOTE_SOON_S)
-            self.next_at = min(self.next_at, self._all_at)
+            self._wake_by(self._all_at)
 
     def hurry(self, now: float) -> None:
         """Wait for company no longer: this gateway is about to end, and workers wait for it."""
         self._delay_s = min(self._delay_s, NOTE_SOON_S)
         self.hasten(now)
+
+    def _wake_by(self, at: float) -> None:
+        self.next_at = min(self.next_at, at)
+        self._lives.alarm.by(at)
 
     def tick(self, now: float) -> None:
         """Tell what is due."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -43,13 +43,32 @@ Answerer: TypeAlias = Callable[[Asked], Awaitable[bytes]]
 OverListener: TypeAlias = Callable[[TaskId, int], None]
 
 
+# Facts by which an attempt may be over.
+_FACTS: Final = (TaskQueued, TaskAssigned, TaskFinished)
+
+
+class Facts(Protocol):
+    """Where facts of tasks are heard."""
+
+    def listen(self, hearer: Callable[[Any], None], kinds: Iterable[type]) -> None:
+        """Tell `hearer` facts of these kinds."""
+        ...
+
+    def leave(self, hearer: Callable[[Any], None], kinds: Iterable[type]) -> None:
+        """Tell it no longer."""
+        ...
+
+
 class _Open(Struct):
     peer: bytes  # over which its worker was heard last
     answering: asyncio.Task[None] | None = None
 
 
 class Questions:
-    """The open questions of all attempts of this gateway."""
+    """The open questions of all attempts of this gateway.
+
+    It hears `facts` only while there is an attempt that has asked: most never do.
+    """
 
     def __init__(
         self,
@@ -58,11 +77,13 @@ class Questions:
         tell: Callable[[bytes, Tell], None],
         report: Callable[[Asked, Exception], None],
         lang: str,
+        facts: Facts | None = None,
     ) -> None:
         self._answerers = dict(answerers)
         self._tell = tell
         self._report = report
         self._lang = lang
+        self._facts = facts
         self._attempts: dict[TaskId, tuple[int, dict[int, _Open]]] = {}
         self.over_listeners: list[OverListener] = []
 
@@ -74,6 +95,8 @@ class Questions:
             self._end(ask.task_id)
             known = None
         if known is None:
+            if not self._attempts and self._facts is not None:
+                self._facts.listen(self.note, _FACTS)
             known = self._attempts[ask.task_id] = (ask.attempt, {})
         opened = known[1].get(ask.request)
         if opened is not None:
@@ -87,8 +110,6 @@ class Questions:
 
     def note(self, fact: DispatcherEffect) -> None:
         """Stop answering attempts that are over."""
-        if not self._attempts:  # nearly always
-            return
         match fact:
             case TaskFinished(task_id=task_id) | TaskQueued(task_id=task_id):
                 self._end(task_id)
@@ -103,15 +124,22 @@ class Questions:
         """Answer nothing more."""
         opened = [each for _, found in self._attempts.values() for each in found.values()]
         tasks = [each.answering for each in opened if each.answering is not None]
-        self._attempts.clear()
+        self._forget_all()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _forget_all(self) -> None:
+        self._attempts.clear()
+        if self._facts is not None:
+            self._facts.leave(self.note, _FACTS)
 
     def _end(self, task_id: TaskId) -> None:
         attempt, found = self._attempts.pop(task_id, (0, {}))
         if not attempt:
             return
+        if not self._attempts:
+            self._forget_all()
         for each in found.values():
             if each.answering is not None:
                 each.answering.cancel()

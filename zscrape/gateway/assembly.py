@@ -12,7 +12,6 @@ from msgspec import Struct
 
 from zscrape.config import Settings, usable
 from zscrape.core.bucket import rate_of
-from zscrape.core.effects import TaskAssigned, TaskFinished, TaskQueued
 from zscrape.errors.requests import NotFound
 from zscrape.gateway.asked import Answerer, Asked, Questions
 from zscrape.gateway.connections import room_for
@@ -140,7 +139,11 @@ async def assemble(
     deliveries = _webhooks(settings, store, parts)
     counters = Counters()
     ends = TaskEnds()
-    ends.of_all += [counters.take, deliveries.offer]
+    ends.of_all.append(counters.take)
+    if gateway.webhook_url:
+        ends.of_all.append(deliveries.offer)
+    else:
+        ends.of_hooked = deliveries.offer
     service = TaskService(
         router=router,
         catalogue=catalogue,
@@ -169,7 +172,7 @@ async def assemble(
     )
     router.budgeted_for = sites.names_for
     remembering = _remember(settings, database, vault, service, parts)
-    ends.of_all.append(remembering.keys.ended)
+    ends.keyed, ends.of_keyed = remembering.keys.asking, remembering.keys.ended
     handoffs = _handoffs(settings, identity, service, deliveries, ends)
     answerers: dict[str, Answerer] = {
         "site": sites.answer,
@@ -180,7 +183,7 @@ async def assemble(
         "session": remembering.sessions.answer,
         "person": handoffs.answer_script,
     }
-    questions = _questions(settings, router, answerers, parts)
+    questions = _questions(settings, router, teller, answerers, parts)
     questions.over_listeners += [sites.over, remembering.sessions.over]
     parts.push_async_callback(handoffs.close)  # before the questions: what is open stays open
 
@@ -190,7 +193,6 @@ async def assemble(
         teller.listen(spans.note)  # before the task's end is told to those who wait for it
     for kind, apply in service.appliers.items():
         teller.listen(apply, (kind,))
-    teller.listen(questions.note, (TaskQueued, TaskAssigned, TaskFinished))
     teller.listen(counters.note, COUNTED)
     if identity.shared is not None:
         await join(
@@ -280,7 +282,7 @@ def _link(
         bind=settings.gateway.link,
         gatekeeper=gatekeeper,
         keys=keys,
-        on_effect=teller.tell,
+        hearers=teller.hearers,
         pack=cache.pack,
     )
     parts.callback(router.stop)
@@ -338,6 +340,7 @@ def _handoffs(
 def _questions(
     settings: Settings,
     router: Router,
+    teller: FactTeller,
     answerers: dict[str, Answerer],
     parts: contextlib.AsyncExitStack,
 ) -> Questions:
@@ -347,7 +350,9 @@ def _questions(
         told = {"kind": asked.kind, "task_id": asked.task_id}
         get_logger().error("question_failed", **told, exc_info=error)
 
-    questions = Questions(answerers, tell=router.tell, report=report, lang=settings.lang)
+    questions = Questions(
+        answerers, tell=router.tell, report=report, lang=settings.lang, facts=teller
+    )
     router.on_question = questions.hear
     parts.push_async_callback(questions.close)
     return questions

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import repeat
-from operator import attrgetter
+from operator import attrgetter, sub
 from typing import Final, TypeAlias
 
 from zscrape.core.effects import (
@@ -39,10 +39,19 @@ SERIES_LIMIT_COUNT: Final = 2_000  # of scripts, states and clients together
 Series: TypeAlias = tuple[str, str, str]  # script, state, client
 # Of many rows at once these take no step of the interpreter's for each.
 _ITEM_COUNT: Final = attrgetter("item_count")
+_NAMES: Final = attrgetter("script_name", "digest", "status", "client")
+_CREATED_AT: Final = attrgetter("created_at")
+_STARTED_AT: Final = attrgetter("started_at")
+_FINISHED_AT: Final = attrgetter("finished_at")
+_IS_DEAD_LETTER: Final = attrgetter("is_dead_letter")
+_ATTEMPTS: Final = attrgetter("attempts")
+_OUTCOME: Final = attrgetter("outcome")
 _CODE: Final = attrgetter("outcome.code")
 _PREPARE_S: Final = attrgetter("prepare_s")
 _RUN_S: Final = attrgetter("run_s")
 _USAGE: Final = attrgetter("usage")
+_CPU_S: Final = attrgetter("cpu_s")
+_ENVIRONMENT_S: Final = attrgetter("environment_s")
 _FETCH_S: Final = attrgetter("fetch_s")
 _HAS_FETCHED: Final = attrgetter("has_fetched")
 _LOST_REASONS: Final = ("silent", "unreachable", "left", "replaced", "absent", "revoked")
@@ -67,10 +76,7 @@ class Histogram:
         counts = self.counts
         for place, count in Counter(map(bisect_left, repeat(self.bounds), values)).items():
             counts[place] += count
-        total = sum(values)
-        if total != total or min(values, default=0.0) < 0.0:  # a worker's word: no number, too
-            total = sum([value for value in values if value > 0.0])
-        self.sum += total
+        self.sum += _total(values)
 
 
 class Names:
@@ -139,20 +145,18 @@ class Counters:
     def settle(self) -> None:
         """Count what has been taken; to be called before somebody looks."""
         gathered, self._gathered = self._gathered, []
-        alike: dict[tuple[str, str, str], list[TaskRow]] = {}
-        for row in gathered:
+        for rows in _alike(gathered):
             # A name that no repository knows is whatever somebody has typed.
+            row = rows[0]
             name = row.script_name if row.digest else OTHER
-            alike.setdefault((name, row.status, row.client), []).append(row)
-        for key, rows in alike.items():
-            series, duration = self._series.get(key) or self._new_series(key[0], rows[0])
+            key = (name, row.status, row.client)
+            series, duration = self._series.get(key) or self._new_series(name, row)
             self.requests[series] += len(rows)
-            duration.add_all([(row.finished_at or row.created_at) - row.created_at for row in rows])
+            duration.add_all([*map(sub, map(_FINISHED_AT, rows), map(_CREATED_AT, rows))])
         self.item_count += sum(map(_ITEM_COUNT, gathered))
-        for row in gathered:
-            if row.is_dead_letter:
-                _add(self.dead_letters, row.dropped_reason)
-        self._attempted([row for row in gathered if row.outcome is not None and row.attempts])
+        for row in filter(_IS_DEAD_LETTER, gathered):
+            _add(self.dead_letters, row.dropped_reason)
+        self._attempted([*filter(_ATTEMPTS, gathered)])
 
     def _new_series(self, name: str, row: TaskRow) -> tuple[Series, Histogram]:
         """Return what a task with these names is counted under, and remember it."""
@@ -180,19 +184,18 @@ class Counters:
         )
         for code, count in Counter(map(_CODE, rows)).items():
             _add(self.attempts, str(code), count)
-        ran = [row.outcome for row in rows if row.started_at is not None]
+        ran = [*map(_OUTCOME, filter(_STARTED_AT, rows))]
         self.prepare.add_all([*map(_PREPARE_S, ran)])
         self.child.add_all([*map(_RUN_S, ran)])
         used = [*map(_USAGE, ran)]
-        self.cpu_s += sum([usage.cpu_s for usage in used if usage.cpu_s > 0.0])
+        self.cpu_s += _total([*map(_CPU_S, used)])
         self.fetch.add_all([*map(_FETCH_S, used)])
         fetched_count = sum(map(_HAS_FETCHED, used))
         self.scripts["fetched"] += fetched_count
         self.scripts["kept"] += len(used) - fetched_count
-        for usage in used:
-            if usage.environment_s:
-                self.environment.add(usage.environment_s)
-                self.environments["built" if usage.has_built else "kept"] += 1
+        for usage in filter(_ENVIRONMENT_S, used):
+            self.environment.add(usage.environment_s)
+            self.environments["built" if usage.has_built else "kept"] += 1
 
     def look(self, workers: Iterable[WorkerSnapshot]) -> None:
         """Add what workers have cleared away since the last look; one anew begins at zero."""
@@ -221,6 +224,25 @@ class Counters:
 
 
 COUNTED: Final = frozenset({TaskQueued, WorkerJoined, WorkerSuspected, WorkerLost, Ignored})
+
+
+def _alike(rows: Sequence[TaskRow]) -> Iterable[list[TaskRow]]:
+    """Return the rows that are counted under the same names together."""
+    names = [*map(_NAMES, rows)]
+    if names and names.count(names[0]) == len(names):  # mostly one script of one client
+        return ([*rows],)
+    alike: dict[object, list[TaskRow]] = {}
+    for each, row in zip(names, rows, strict=True):
+        alike.setdefault(each, []).append(row)
+    return alike.values()
+
+
+def _total(values: Sequence[float]) -> float:
+    """Return the sum of values; of a worker's word, which may be none or below zero, too."""
+    total = sum(values)
+    if total != total or min(values, default=0.0) < 0.0:
+        total = sum([value for value in values if value > 0.0])
+    return total
 
 
 def _add(counts: dict[str, int], name: str, count: int = 1) -> None:

@@ -20,21 +20,73 @@ class Bell:
     """Wakes those who wait for one kind of news, by task; lives in one event loop."""
 
     def __init__(self) -> None:
-        self._waiting: dict[TaskId, list[asyncio.Future[None]]] = {}
-        self._listening: dict[TaskId, Callable[[], None]] = {}
+        # Empty iff nobody would hear it ring: whoever rings at every turn looks here first.
+        self.waiting: dict[TaskId, list[asyncio.Future[None]]] = {}
         self._is_closed = False
 
     @property
     def waiting_count(self) -> int:
         """How many wait now."""
-        return sum(len(futures) for futures in self._waiting.values()) + len(self._listening)
+        return sum(len(futures) for futures in self.waiting.values())
 
     def is_watched(self, task_id: TaskId) -> bool:
         """True iff somebody waits for news of this task."""
-        return task_id in self._waiting or task_id in self._listening
+        return task_id in self.waiting
+
+    def watch(self, task_id: TaskId) -> asyncio.Future[None]:
+        """Return what is done at the task's next news, or at once when the bell is closed.
+
+        Whoever stops waiting earlier says so by `forget`.
+        """
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._is_closed:
+            future.set_result(None)
+        else:
+            self.waiting.setdefault(task_id, []).append(future)
+        return future
+
+    def forget(self, task_id: TaskId, future: asyncio.Future[None]) -> None:
+        """Stop waiting."""
+        waiting = self.waiting.get(task_id)
+        if waiting is not None and future in waiting:
+            waiting.remove(future)
+            if not waiting:
+                del self.waiting[task_id]
+
+    def ring(self, task_id: TaskId) -> None:
+        """Wake those who wait for this task, or for any."""
+        if not self.waiting:
+            return
+        for name in (task_id, ANY):
+            for future in self.waiting.pop(name, ()):
+                if not future.done():
+                    future.set_result(None)
+
+    def close(self) -> None:
+        """Wake everybody, now and from now on."""
+        self._is_closed = True
+        for task_id in [*self.waiting]:
+            self.ring(task_id)
+
+
+class EndBell(Bell):
+    """Rings once for a task: whoever has made it may be called there and then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._listening: dict[TaskId, Callable[[], None]] = {}
+
+    @property
+    def waiting_count(self) -> int:
+        """How many wait now."""
+        return super().waiting_count + len(self._listening)
+
+    def is_watched(self, task_id: TaskId) -> bool:
+        """True iff somebody waits for the end of this task."""
+        return task_id in self._listening or super().is_watched(task_id)
 
     def listen(self, task_id: TaskId, listener: Callable[[], None]) -> None:
-        """Call `listener` once, at the task's next news: there and then, so it may not raise.
+        """Call `listener` once, as the bell rings: there and then, so it may not raise.
 
         For the one who has made the task: a task has one such listener. Whoever stops listening
         earlier says so by `leave`; when the bell is closed it is called at once.
@@ -48,43 +100,18 @@ class Bell:
         """Stop listening."""
         self._listening.pop(task_id, None)
 
-    def watch(self, task_id: TaskId) -> asyncio.Future[None]:
-        """Return what is done at the task's next news, or at once when the bell is closed.
-
-        Whoever stops waiting earlier says so by `forget`.
-        """
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if self._is_closed:
-            future.set_result(None)
-        else:
-            self._waiting.setdefault(task_id, []).append(future)
-        return future
-
-    def forget(self, task_id: TaskId, future: asyncio.Future[None]) -> None:
-        """Stop waiting."""
-        waiting = self._waiting.get(task_id)
-        if waiting is not None and future in waiting:
-            waiting.remove(future)
-            if not waiting:
-                del self._waiting[task_id]
-
     def ring(self, task_id: TaskId) -> None:
-        """Wake those who wait for this task, or for any."""
-        if self._listening:
-            listener = self._listening.pop(task_id, None)
-            if listener is not None:
-                listener()
-        if not self._waiting:
-            return
-        for name in (task_id, ANY):
-            for future in self._waiting.pop(name, ()):
-                if not future.done():
-                    future.set_result(None)
+        """Call who listens, then wake those who wait for this task, or for any."""
+        listener = self._listening.pop(task_id, None)
+        if listener is not None:
+            listener()
+        if self.waiting:
+            super().ring(task_id)
 
     def close(self) -> None:
         """Wake everybody, now and from now on."""
-        self._is_closed = True
-        for task_id in (*self._waiting, *self._listening):
+        super().close()
+        for task_id in [*self._listening]:
             self.ring(task_id)
 
 
@@ -93,7 +120,7 @@ class EventHub:
 
     def __init__(self) -> None:
         self.news = Bell()  # anything new in a task's log
-        self.ends = Bell()  # its end
+        self.ends = EndBell()  # its end
         self.is_closed = False
         self._streams: set[asyncio.Timeout] = set()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from zscrape.core.effects import (
@@ -29,12 +29,30 @@ FACTS: Final = (
     *(WorkerJoined, WorkerSuspected, WorkerLost, Ignored),
 )
 Hearer: TypeAlias = Callable[[Any], None]
+# Who hears of the facts of each kind, in this order.
+Hearers: TypeAlias = Mapping[type, tuple[Hearer, ...]]
+
+
+def all_to(hearer: Hearer) -> Hearers:
+    """Return that this one, and nobody else, hears of every fact."""
+    return dict.fromkeys(FACTS, (hearer,))
+
+
+def tell(fact: DispatcherEffect, hearers: Hearers) -> None:
+    """Tell one fact.
+
+    Raises:
+        KeyError: Nobody hears of its kind (yet): it would be lost.
+    """
+    for hear in hearers[type(fact)]:
+        hear(fact)
 
 
 class FactTeller:
     """Logs what people want to know and hands every fact on to those who `listen`.
 
-    What a stranger can cause as often as it likes is told at most once in a while.
+    What a stranger can cause as often as it likes is told at most once in a while. Whoever has
+    facts tells its `hearers` itself: a step less for every fact of a task.
     """
 
     def __init__(self, log: Any, *, clock: Callable[[], float]) -> None:
@@ -42,37 +60,36 @@ class FactTeller:
         self._is_asked_for_all = self._log.is_enabled_for(logging.DEBUG)
         self._damper = Damper(clock)
         # A task has four facts and more on its way: each goes to those whom it concerns alone.
-        self._hearers: dict[type, list[Hearer]] = {
-            TaskFinished: [self._write_finished],
-            TaskQueued: [self._write_retried],
-            WorkerJoined: [self._write_worker],
-            WorkerSuspected: [self._write_worker],
-            WorkerLost: [self._write_worker],
-            Ignored: [self._write_ignored],
+        self.hearers: dict[type, tuple[Hearer, ...]] = {
+            TaskFinished: (self._write_finished,),
+            TaskQueued: (self._write_retried,),
+            WorkerJoined: (self._write_worker,),
+            WorkerSuspected: (self._write_worker,),
+            WorkerLost: (self._write_worker,),
+            Ignored: (self._write_ignored,),
         }
 
     def listen(self, hearer: Hearer, kinds: Iterable[type] = FACTS) -> None:
         """Tell `hearer` facts of these kinds, after those who have listened before."""
         for kind in kinds:
-            self._hearers.setdefault(kind, []).append(hearer)
+            self.hearers[kind] = (*self.hearers.get(kind, ()), hearer)
 
-    def tell(self, fact: DispatcherEffect) -> None:
-        """Tell one fact.
-
-        Raises:
-            KeyError: Nobody listens to its kind (yet): it would be lost.
-        """
-        for hear in self._hearers[type(fact)]:
-            hear(fact)
+    def leave(self, hearer: Hearer, kinds: Iterable[type]) -> None:
+        """Tell `hearer` facts of these kinds no longer."""
+        for kind in kinds:
+            others = (each for each in self.hearers.get(kind, ()) if each != hearer)
+            self.hearers[kind] = tuple(others)
 
     def _write_finished(self, fact: TaskFinished) -> None:
         # Rendering a line costs as much as the rest of a task's way through here:
         # what went well is a line for those who ask for it, and in the history.
-        trace_id, code = fact.trace_id, fact.outcome.code
-        is_plain = code is OutcomeCode.OK and not trace_id
-        if is_plain and not self._is_asked_for_all:
-            return
-        say = self._log.debug if is_plain else self._log.info
+        code, trace_id = fact.outcome.code, fact.trace_id
+        if code is OutcomeCode.OK and not trace_id:
+            if not self._is_asked_for_all:
+                return
+            say = self._log.debug
+        else:
+            say = self._log.info
         more = {"trace_id": trace_id} if trace_id else {}
         say(
             "task_finished",

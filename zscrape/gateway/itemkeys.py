@@ -50,7 +50,7 @@ class ItemKeys:
         self._store = store
         self._kept_s = kept_s
         self._clock = clock
-        self._asking: set[TaskId] = set()  # tasks that have keys pending
+        self.asking: set[TaskId] = set()  # tasks that have keys pending
         self._settling: set[asyncio.Task[None]] = set()
 
     async def answer(self, asked: Asked) -> bytes:
@@ -66,7 +66,7 @@ class ItemKeys:
         if kept_s <= 0:
             return _encode({"seen": []})
         digests = [bytes.fromhex(each) for each in question.keys]
-        self._asking.add(asked.task_id)
+        self.asking.add(asked.task_id)
         seen = await self._store.ask(
             asked.script_name,
             (asked.task_id, asked.attempt),
@@ -78,8 +78,8 @@ class ItemKeys:
 
     def ended(self, row: TaskRow) -> None:
         """Hear that a task has ended: its keys count, or are forgotten."""
-        if row.id in self._asking:
-            self._asking.discard(row.id)
+        if row.id in self.asking:
+            self.asking.discard(row.id)
             task = asyncio.get_running_loop().create_task(self._settle(row))
             self._settling.add(task)
             task.add_done_callback(self._settling.discard)
@@ -91,7 +91,7 @@ class ItemKeys:
             StorageError: The store does not answer now.
         """
         for task_id, asked_at in await self._store.pending():
-            if task_id in self._asking:
+            if task_id in self.asking:
                 continue
             row = await find(task_id)
             if row is None:  # a call is kept only once it has ended, and other gateways have some
@@ -100,7 +100,7 @@ class ItemKeys:
             elif row.status.is_final:
                 await self._settle(row)
             else:
-                self._asking.add(task_id)
+                self.asking.add(task_id)
 
     async def sweep(self) -> None:
         """Remove keys whose time is over.
@@ -148,4 +148,4 @@ class ItemKeys:
         try:
             await self._store.settle(row.id, attempt, now=self._clock())
         except StorageError:  # told by the store; `resume` finds it again
-            self._asking.add(row.id)
+            self.asking.add(row.id)

@@ -26,6 +26,7 @@ from zscrape.core.effects import (
 from zscrape.gateway.distrust import invalid, json_fault
 from zscrape.gateway.events import EventHub
 from zscrape.model import (
+    FINAL_STATE_BY_CODE,
     IN_FLIGHT_STATES,
     Attempt,
     OutcomeCode,
@@ -277,7 +278,8 @@ class Ledger:
             self._store.note_placed(row)
         else:
             self._store.note(row, now, StateChange(task_id, TaskState.ASSIGNED, attempt, worker_id))
-        self._news.ring(task_id)
+        if self._news.waiting:
+            self._news.ring(task_id)
 
     def _adopted(self, fact: TaskAdopted) -> None:
         """Take back what `_queued` has noted: else each such loss would count towards poison."""
@@ -356,35 +358,33 @@ class Ledger:
                 row.artifacts = _with_artifact(row.artifacts, saved, number)
 
     def _finished(self, fact: TaskFinished) -> None:
-        task_id, attempt, outcome = fact.task_id, fact.attempt, fact.outcome
-        row = self._live.get(task_id)
+        task_id, outcome = fact.task_id, fact.outcome
+        row = self._live.pop(task_id, None)
         if row is None:
             return
-        if outcome.code is OutcomeCode.WORKER_LOST and task_id in self._orphans:
+        code, data = outcome.code, outcome.data
+        if self._orphans and code is OutcomeCode.WORKER_LOST and task_id in self._orphans:
             self.abandon(row)
             return
-        fault = "" if outcome.data is None else json_fault(outcome.data)
-        if fault:
+        if data is not None and (fault := json_fault(data)):
             outcome = invalid(outcome, fault)
+            code = outcome.code
             self._distrust(row, "data", str(outcome.fields["reason"]))
-        self.close(task_id)
+        if self._distrusted or self._orphans or self._staying:
+            self.close(task_id)
+        if fact.dropped_reason or row.handoff or row.next_retry_at is not None:
+            _let_go(row, fact)
+        attempt = fact.attempt
+        row.worker_id = worker_id = fact.worker_id or row.worker_id
+        if outcome.item_count and not row.dropped_count:
+            row.item_count = outcome.item_count
         has_begun = fact.has_begun and row.status not in _BEGUN
-        if row.handoff or row.next_retry_at is not None:
-            row.handoff, row.next_retry_at = "", None
-        row.status = outcome.code.final_state
-        row.outcome = outcome
         row.finished_at = now = self._clock()
         if has_begun:
             row.started_at = now
-        if fact.dropped_reason:
-            row.last_error, row.last_error_message = outcome.code.value, ""  # `error` has it all
-            row.dropped_reason, row.is_dead_letter = fact.dropped_reason, True
         row.attempts = attempt
-        worker_id = fact.worker_id
-        if worker_id is not None:
-            row.worker_id = worker_id
-            if outcome.item_count and not row.dropped_count:
-                row.item_count = outcome.item_count
+        row.outcome = outcome
+        row.status = status = FINAL_STATE_BY_CODE.get(code, TaskState.FAILED)
         # Who waits for the answer has it before it is written down that it was given.
         self._ends.ring(task_id)
         try:
@@ -393,9 +393,10 @@ class Ledger:
             if has_begun:
                 self._store.note_over(row)
             else:
-                over = StateChange(task_id, row.status, attempt, row.worker_id, outcome.code)
+                over = StateChange(task_id, status, attempt, worker_id, code)
                 self._store.note(row, now, over)
-            self._news.ring(task_id)
+            if self._news.waiting:
+                self._news.ring(task_id)
 
     def _tell_stored(self, row: TaskRow, attempt: int) -> None:
         """Tell that an attempt that others follow is safe, once what was just noted of it is."""
@@ -439,7 +440,16 @@ class Ledger:
         attempt, worker_id = row.attempts, row.worker_id
         change = StateChange(row.id, row.status, attempt, worker_id, code, delay_s, row.handoff)
         self._store.note(row, now, change)
-        self._news.ring(row.id)
+        if self._news.waiting:
+            self._news.ring(row.id)
+
+
+def _let_go(row: TaskRow, fact: TaskFinished) -> None:
+    """Note of a task that ends that it waits for nothing more, and why it was given up."""
+    row.handoff, row.next_retry_at = "", None
+    if fact.dropped_reason:
+        row.last_error, row.last_error_message = fact.outcome.code.value, ""  # `error` has it all
+        row.dropped_reason, row.is_dead_letter = fact.dropped_reason, True
 
 
 def _read(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any | None:

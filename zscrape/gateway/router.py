@@ -1,8 +1,8 @@
 """The ROUTER shell around the Dispatcher: the only file that touches that socket.
 
 It does five things: receive, decode, feed, perform, re-arm one timer. What to do is decided
-in `zscrape.core.dispatcher`; what has happened goes to `on_effect`, once, in order. Who may
-speak at all, and for whom, is decided in `zscrape.gateway.gatekeeper`.
+in `zscrape.core.dispatcher`; what has happened is told once, in order. Who may speak at all, and
+for whom, is decided in `zscrape.gateway.gatekeeper`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from zscrape.core.effects import (
 from zscrape.core.history import History
 from zscrape.core.snapshots import Explanation, LockSnapshot, Snapshot
 from zscrape.errors import ConfigError, StorageError, WireError
+from zscrape.gateway.facts import Hearers, tell
 from zscrape.gateway.gatekeeper import Gatekeeper, Passage
 from zscrape.gateway.guard import Guard
 from zscrape.gateway.handshakes import Handshakes, close_in
@@ -68,8 +69,6 @@ _REST_S = 0.01
 
 # What somebody says of who it is.
 _INTRODUCTIONS: Final = (wire.Hello, wire.Join)
-# Effects that are not facts: what the shell itself is to do.
-_DEEDS: Final = frozenset({Send, GiveScript, Question})
 
 # What says when the number of a task's attempt is stored: None when it need not be, or is.
 Fence: TypeAlias = Callable[[TaskId], "asyncio.Future[None] | None"]
@@ -91,10 +90,11 @@ def _send_at_once(_task_id: TaskId) -> None:
 class Router:
     """Owns the ROUTER socket and the dispatcher behind it; made and used in one running loop.
 
-    `on_effect` is called in the loop's thread with every effect that is not a send, also
-    before `submit` returns. `pack` gives the bytes of a script by digest, or None. `fence` is
-    asked with every Run: what it returns must be done before the Run may leave. `secrets_for`
-    gives the values that a Run takes along, `budgeted_for` the sites that it must ask with care.
+    `hearers` are called in the loop's thread with every fact of their kinds, also before `submit`
+    returns; a kind that nobody hears of is a KeyError. `pack` gives the bytes of a script by
+    digest, or None. `fence` is asked with every Run: what it returns must be done before the Run
+    may leave. `secrets_for` gives the values that a Run takes along, `budgeted_for` the sites that
+    it must ask with care.
     `on_question` hears what attempts ask; the answer is given by `tell`.
     """
 
@@ -105,7 +105,7 @@ class Router:
         bind: str,
         gatekeeper: Gatekeeper,
         keys: LinkKeys,
-        on_effect: Callable[[DispatcherEffect], None],
+        hearers: Hearers,
         pack: Callable[[str], Awaitable[bytes | None]],
     ) -> None:
         self.fence: Fence = _send_at_once
@@ -114,7 +114,7 @@ class Router:
         self.on_question: Callable[[Question], None] = self._answer_nothing
         self._dispatcher = dispatcher
         self._bind = bind
-        self._on_effect = on_effect
+        self._hearers = hearers
         self._pack = pack
         self._gatekeeper = gatekeeper
         self._keys = keys
@@ -179,8 +179,8 @@ class Router:
         if self._socket.closed:
             return
         try:
-            while self._post():
-                pass
+            while self._outbox:
+                self._post()
         finally:
             self._close()
 
@@ -203,10 +203,6 @@ class Router:
     def garbage_count(self) -> int:
         """Frames that were no message of ours."""
         return self._garbage_count
-
-    @property
-    def _is_readable(self) -> bool:
-        return bool(int(self._socket.getsockopt(_EVENTS)) & _POLLIN)
 
     @property
     def _port(self) -> int:
@@ -375,7 +371,7 @@ class Router:
 
     def _on_readable(self) -> None:
         """Read at once, or with what else comes soon while nobody waits for what workers say."""
-        if not self._dispatcher.has_tasks:
+        if not self._dispatcher.tasks:
             rest_s = self._read_at + _REST_S - time.monotonic()
             if rest_s > 0:
                 self._loop.remove_reader(self._socket.fileno())
@@ -397,30 +393,29 @@ class Router:
             return  # a turn that was asked for before `stop`
         try:
             is_more = self._read_some()
-            if self._post() and not is_more:
-                is_more = self._is_readable
-            if is_more:
+            if (self._outbox and self._has_more()) or is_more:
                 self._loop.call_soon(self._drain)
-        finally:
-            self._go_on()
+        finally:  # whatever one effect has come to, the others leave and the dispatcher ticks on
+            if self._outbox:
+                self._settle_later()
+            if self._dispatcher.alarm.at < self._timer_at:
+                self._arm()
 
-    def _go_on(self) -> None:
-        """Whatever one effect has come to, the others leave and the dispatcher goes on ticking."""
+    def _has_more(self) -> bool:
+        """Send what waits, then look for messages: a send eats the edge that announces one."""
         if self._outbox:
-            self._settle_later()
-        self._arm()
+            self._post()
+        return bool(int(self._socket.getsockopt(_EVENTS)) & _POLLIN)
 
     def _read_some(self) -> bool:
         """Read until the socket would block; True when it is others' turn before that."""
         socket = self._socket
         for count in range(_TURN_LIMIT_COUNT):
-            if count == 1:
-                # Mostly one message comes alone. To be told so costs less than half of `Again`;
-                # to ask before each of many would cost more.
-                self._post()
-                if not self._is_readable:
-                    self._read_at = time.monotonic()
-                    return False
+            # Mostly one message comes alone. To be told so costs less than half of `Again`; to ask
+            # before each of many would cost more.
+            if count == 1 and not self._has_more():
+                self._read_at = time.monotonic()
+                return False
             try:
                 peer = socket.recv(_NOBLOCK)
             except zmq.Again:
@@ -465,7 +460,9 @@ class Router:
         return 0 if passage is None else passage.heard_count
 
     def _cut(self, address: str, reason: str) -> None:
-        self._on_effect(Ignored(peer=b"", kind="connection", reason=f"{reason}, from {address}"))
+        tell(
+            Ignored(peer=b"", kind="connection", reason=f"{reason}, from {address}"), self._hearers
+        )
 
     def _hear(self, peer: bytes, passage: Passage, frame: bytes | memoryview) -> None:
         passage.heard_count += 1
@@ -490,7 +487,7 @@ class Router:
         """Refuse what a connection may not say; True iff this is for the dispatcher."""
         reason = self._gatekeeper.refusal(passage, message)
         if reason:
-            self._on_effect(Ignored(peer, type(message).__name__, reason))
+            tell(Ignored(peer, type(message).__name__, reason), self._hearers)
             self._send(peer, wire.encode(wire.Reject(reason)))
             if passage.is_closed:
                 self._sever_soon(passage)
@@ -514,7 +511,9 @@ class Router:
 
     def _refused(self, address: str) -> None:
         """A key that nobody knows: its connection was never opened."""
-        self._on_effect(Ignored(peer=b"", kind="handshake", reason=f"unknown key from {address}"))
+        tell(
+            Ignored(peer=b"", kind="handshake", reason=f"unknown key from {address}"), self._hearers
+        )
 
     def _join(self, peer: bytes, passage: Passage, join: wire.Join) -> None:
 
@@ -527,7 +526,7 @@ class Router:
                 self._send(peer, wire.encode(reject or wire.Joined(join.worker_id)))
                 self._look_again()
             if reject is not None:
-                self._on_effect(Ignored(peer, "Join", reject.reason))
+                tell(Ignored(peer, "Join", reject.reason), self._hearers)
 
         self._do_beside(answer(), "join")
 
@@ -539,7 +538,7 @@ class Router:
     def _garbage(self, peer: bytes, reason: str) -> None:
         """A stranger costs one counted line, never the loop."""
         self._garbage_count += 1
-        self._on_effect(Ignored(peer=peer, kind="garbage", reason=reason[:200]))
+        tell(Ignored(peer=peer, kind="garbage", reason=reason[:200]), self._hearers)
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -576,11 +575,11 @@ class Router:
         """Perform outside of `_drain`, which looks for more by itself."""
         try:
             self._perform(effects)
-        finally:  # whatever one effect has come to: see `_go_on`
+        finally:  # whatever one effect has come to
             if not self._is_settling:
                 if self._outbox or self._has_sent or self._resting is not None:
                     self._settle_later()
-                else:  # most tasks that wait for a slot: nothing leaves
+                elif self._dispatcher.alarm.at < self._timer_at:
                     self._arm()
 
     def _look_again(self) -> None:
@@ -598,21 +597,29 @@ class Router:
         has_sent, self._has_sent, self._is_settling = self._has_sent, False, False
         if self._socket.closed:
             return
+        is_more = False
         try:
-            has_sent = self._post() or has_sent
-        finally:
-            self._go_on()
+            if self._outbox or has_sent:
+                is_more = self._has_more()
+        finally:  # as in `_drain`
+            if self._outbox:
+                self._settle_later()
+            if self._dispatcher.alarm.at < self._timer_at:
+                self._arm()
         if self._resting is not None:
-            if self._dispatcher.has_tasks:
+            if self._dispatcher.tasks:
                 self._wake()
-        elif has_sent and self._is_readable:
+        elif is_more:
             self._on_readable()
 
     def _perform(self, effects: list[DispatcherEffect]) -> None:
         """Note what is to be sent, and tell the facts."""
+        hearers = self._hearers
         for effect in effects:
-            if type(effect) not in _DEEDS:  # most are facts
-                self._on_effect(effect)
+            hearing = hearers.get(type(effect))
+            if hearing is not None:  # most are facts
+                for hear in hearing:
+                    hear(effect)
             elif type(effect) is Send:
                 run = effect.message
                 if type(run) is wire.Run and (stored := self.fence(run.task_id)) is not None:
@@ -623,12 +630,12 @@ class Router:
                 self._give(effect)
             elif type(effect) is Question:
                 self.on_question(effect)
+            else:  # nobody hears of it (yet): it would be lost
+                raise KeyError(type(effect))
 
-    def _post(self) -> bool:
-        """Send what waits for it, as much as a turn allows; True iff there was something."""
+    def _post(self) -> None:
+        """Send what waits for it, as much as a turn allows."""
         outbox = self._outbox
-        if not outbox:
-            return False
         room_count = _TURN_LIMIT_COUNT
         while outbox and room_count:
             send = outbox.popleft()
@@ -644,7 +651,6 @@ class Router:
                     self._send(peer, wire.encode(wire.Keys(self._keys.public_keys)))
             else:  # who is next is tried at once
                 self._perform(self._dispatcher.undelivered(peer, message, now=time.monotonic()))
-        return True
 
     def _complete(self, message: wire.Run) -> wire.Run:
         """Put into a Run what nothing that is kept has: values of secrets, and what holds now."""
@@ -690,7 +696,7 @@ class Router:
     def _answer_nothing(self, question: Question) -> None:
         """Refuse what nobody here answers."""
         ask = question.ask
-        self._on_effect(Ignored(question.peer, ask.kind, "unsupported"))
+        tell(Ignored(question.peer, ask.kind, "unsupported"), self._hearers)
 
     def _give(self, effect: GiveScript) -> None:
 

@@ -236,7 +236,7 @@ class TaskService:
         return future
 
     def listen_end(self, row: TaskRow, listener: Callable[[], None]) -> None:
-        """Call `listener` when the task ends, or when the gateway closes; see `Bell.listen`.
+        """Call `listener` when the task ends, or when the gateway closes; see `EndBell.listen`.
 
         For a call that has made the task itself; when it stops waiting it says so by `leave_end`.
         """
