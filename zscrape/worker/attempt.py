@@ -172,8 +172,7 @@ class Running(Struct, eq=False):
         self._limit_at = limit_at
         if timeout_s < _SOON_S:
             self._limit()
-        child.on_exit = self._on_exit
-        child.on_long = self._on_long
+        child.attempt = self
         self._pump.add(channel_fd, self._on_channel)
         if not is_said:
             self._pump.watch_writing(channel_fd, is_wanted=True)
@@ -201,7 +200,7 @@ class Running(Struct, eq=False):
         if self._guard is not None:
             self._guard.close()
 
-    def _on_long(self, has_process: bool) -> None:
+    def on_long(self, has_process: bool) -> None:
         """Watch what it prints and starts. Most attempts are over before that pays."""
         self._limit()
         child = self._child
@@ -229,7 +228,7 @@ class Running(Struct, eq=False):
             sent = os.write(child.channel_fd, data)
         except BlockingIOError:
             sent = 0
-        except OSError:  # it died while it waited: `_on_exit` says how
+        except OSError:  # it died while it waited: `on_exit` says how
             sent = len(data)
         if sent == len(data):
             self._unsent = None
@@ -440,7 +439,8 @@ class Running(Struct, eq=False):
             self._drain_pipes(self._child, self._child.look_at_output(0))
         self._finish(self._told_outcome(), 0.0, 0)
 
-    def _on_exit(self, how: Exit) -> None:
+    def on_exit(self, how: Exit) -> None:
+        """End it, as its process has, unless it has answered before."""
         if self.assignment.is_exclusive:
             self._unwatch()  # its folder may be another's already, and so may its number
             self._await_strays(how, self._loop.time() + _STRAYS_LIMIT_S)
@@ -538,8 +538,7 @@ class Running(Struct, eq=False):
             self.note("warning", text("event.secrets_masked", "en", count=count))
 
     def _let_go(self, child: Child, cpu_s: float) -> None:
-        child.on_exit = child.on_long = None
-        self._child = None
+        child.attempt = self._child = None
         if self._pipes is not None:
             self._pipes.close()
             self._pipes = None  # which tells this attempt: see `guard` above
