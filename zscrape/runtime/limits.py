@@ -81,10 +81,8 @@ def apply_cpu_again(
     if hard == resource.RLIM_INFINITY:
         hard = used_s + (cpu_s + CPU_GRACE_S) * (times_count + 1)
     wanted = min(used_s + cpu_s, hard), hard
-    if wanted != before:  # mostly it is the same second still
-        _lower(_RLIMIT_CPU, *wanted)
-        return resource.getrlimit(_RLIMIT_CPU)
-    return before
+    _lower(_RLIMIT_CPU, *wanted)
+    return resource.getrlimit(_RLIMIT_CPU)
 
 
 def possible(kind: int, wanted: int) -> tuple[int, int]:

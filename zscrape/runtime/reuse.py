@@ -57,8 +57,8 @@ class Standing:
         """
         own, _ = limits.used()
         self._own_s, self._used_us = own[0] + own[1], 0  # until the latest attempt was over
-        self._cpu_limit = _getrlimit(_RLIMIT_CPU)
-        self.go_on(cpu_s, left_count)
+        before = _getrlimit(_RLIMIT_CPU)
+        self._cpu_limit = limits.apply_cpu_again(cpu_s, left_count, self._own_s, before)
         self._home = os.environ["HOME"]
         self._limits = [*map(_getrlimit, _KINDS)]
         self._hard_cpu_s = self._cpu_limit[1]
@@ -71,8 +71,9 @@ class Standing:
 
     def go_on(self, cpu_s: int, left_count: int) -> int:
         """Begin an attempt; return the processor time (us) that earlier ones have used."""
-        limit = self._cpu_limit
-        self._cpu_limit = limits.apply_cpu_again(cpu_s, left_count, self._own_s, limit)
+        before = self._cpu_limit
+        if before[0] != int(self._own_s) + 1 + cpu_s:  # mostly it is the same second still
+            self._cpu_limit = limits.apply_cpu_again(cpu_s, left_count, self._own_s, before)
         return self._used_us
 
     def is_kept(self, said: Said, own: Any, used_us: int) -> bool:
