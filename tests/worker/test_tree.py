@@ -579,8 +579,8 @@ async def test_no_limit_is_set_for_what_has_answered(
     set_counts: list[int] = []
 
     def late(self: Template, child: Child, within_s: float) -> None:
-        if child.on_long is not None:
-            child.on_long(False)  # as if it had run for a while by now
+        if child.attempt is not None:
+            child.attempt.on_long(False)  # as if it had run for a while by now
             set_counts.append(len(alarms._moments))
         expect_exit(self, child, within_s)
 
@@ -599,9 +599,9 @@ async def test_a_limit_is_set_once_for_what_runs_for_a_while(stage: Stage) -> No
     ran = stage.begin(name, timeout_s=40.0)
     (running,) = stage.slots._running.values()
     before = [*alarms._moments.values()]
-    running._on_long(False)
+    running.on_long(False)
     first = [*alarms._moments.values()]
-    running._on_long(False)
+    running.on_long(False)
     second = [*alarms._moments.values()]
     await ran.finished.wait()
 

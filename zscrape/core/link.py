@@ -181,8 +181,7 @@ class WorkerLink:
             return []
         self._heard_at = now
         if type(message) is Run:  # as most are; it has told its own moment
-            self._heard_run(message, now)
-            return self._taken()
+            return self._heard_run(message, now)
         self._handlers[type(message)](message, now)
         return self._flush()
 
@@ -457,44 +456,42 @@ class WorkerLink:
         if acked.warm is not None:
             self._profile.warm_known = acked.warm
 
-    def _heard_run(self, run: Run, now: float) -> None:
+    def _heard_run(self, run: Run, now: float) -> list[LinkEffect]:
         attempt, errands = (run.task_id, run.attempt), self._errands
-        evidence = None
         if not errands.see(attempt):
             errand = errands.outbox.get(attempt)
             if errand is not None:
                 self._send_done(errand, now)
-            return
+            return self._taken()
+        evidence = None
         if run.lease_ms:
             evidence = self._evidence.of(run.ack)
             if evidence is None or now - evidence.sent_at >= run.lease_ms / 1000:
                 self._send(Refused(*attempt, "stale"))
-                return
-        if self._is_draining or self._is_drained_by_gateway:
-            self._send(Refused(*attempt, "draining"))
-        elif len(errands.running) >= self._granted_count:
-            self._send(Refused(*attempt, "full"))
-        else:
-            errand = errands.running[attempt] = Errand(run, self._connection)
-            if evidence is not None:
-                self._renew(errand, evidence.sent_at)
-                self._speak_at = min(self._speak_at, max(now, self._beat_at + self._pace.leased_s))
-                self._due(self._speak_at)
-            deadline_at = None if run.remaining_ms is None else now + run.remaining_ms / 1000
-            self._out.append(
-                Assignment(
-                    run.task_id,
-                    run.attempt,
-                    run.run,
-                    run.params,
-                    deadline_at,
-                    run.lease_ms > 0,
-                    run.secrets,
-                    run.trace_id,
-                    run.client,
-                    budgeted=run.budgeted,
-                )
+                return self._taken()
+        is_draining = self._is_draining or self._is_drained_by_gateway
+        if is_draining or len(errands.running) >= self._granted_count:
+            self._send(Refused(*attempt, "draining" if is_draining else "full"))
+            return self._taken()
+        errand = errands.running[attempt] = Errand(run, self._connection)
+        if evidence is not None:
+            self._renew(errand, evidence.sent_at)
+            self._speak_at = min(self._speak_at, max(now, self._beat_at + self._pace.leased_s))
+            self._due(self._speak_at)
+        return [
+            Assignment(
+                run.task_id,
+                run.attempt,
+                run.run,
+                run.params,
+                None if run.remaining_ms is None else now + run.remaining_ms / 1000,
+                evidence is not None,
+                run.secrets,
+                run.trace_id,
+                run.client,
+                budgeted=run.budgeted,
             )
+        ]
 
     def _heard_cancel(self, cancel: Cancel, now: float) -> None:
         attempt = (cancel.task_id, cancel.attempt)

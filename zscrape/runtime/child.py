@@ -29,7 +29,7 @@ from zscrape.runtime.entry import (
     run_plain,
     space_of,
 )
-from zscrape.runtime.limits import apply_cpu, usage
+from zscrape.runtime.limits import apply_cpu, usage, used
 from zscrape.runtime.outcomes import ScrapeFailure, code_of
 from zscrape.runtime.refusal import is_process_refused
 from zscrape.runtime.said import Ended, Said
@@ -157,9 +157,10 @@ def answer(said: Said, payload: bytes, confine: Callable[[str], None] | None) ->
     _enable_collector()  # frozen and off in the template; the script makes its own garbage
     failure, data = _attempt(request, said)
     _flush()
-    is_kept = left_count > 0 and failure is None and _is_kept(said)
+    own, ended = used()
+    cpu_us, memory_bytes = usage(own, ended)
+    is_kept = left_count > 0 and failure is None and _is_kept(said, own, cpu_us)
     said.is_over = is_kept
-    cpu_us, memory_bytes = usage()
     cpu_us -= used_us
     if is_kept:
         told = (cpu_us, memory_bytes, said.known_count)
@@ -191,19 +192,20 @@ def _send_in_pieces(channel: Channel, head: bytes, data: Pieces, *, is_kept: boo
 def _stand(cpu_s: int, left_count: int) -> int:
     """Begin one of several attempts; return the processor time (us) that earlier ones have used."""
     global _standing  # noqa: PLW0603 - it is this process's
-    used_us = limits.apply_cpu_again(cpu_s, left_count)
     if _standing is not None:
-        return used_us
+        return _standing.go_on(cpu_s, left_count)
     from zscrape.runtime.reuse import Standing
 
-    _standing = Standing()
+    _standing = Standing(cpu_s, left_count)
     return ahead_us
 
 
-def _is_kept(said: Said) -> bool:
+def _is_kept(said: Said, own: Any, used_us: int) -> bool:
     """True iff this process may run another attempt; whatever keeps it from saying so: no."""
     try:
-        return _loaded is not None and _standing is not None and _standing.is_kept(said)
+        if _loaded is None or _standing is None:
+            return False
+        return _standing.is_kept(said, own, used_us)
     except BaseException:  # noqa: BLE001 - a script may have replaced anything
         return False
 
@@ -262,17 +264,13 @@ def _head(failure: dict[str, Any]) -> bytes:
 
 def _run(request: list[bytes], said: Said) -> Any:
     global _loaded  # noqa: PLW0603 - it is this process's
-    folder_raw, entry_raw = request[2:4]
-    mode, code_size_raw, secrets_size_raw = request[9:12]
-    rest = request[-1]
-    code_size = int(code_size_raw)
-    params_size = len(rest) - code_size - int(secrets_size_raw) - int(request[14])
+    rest, code_size = request[-1], int(request[10])
+    params_raw = rest[: len(rest) - code_size - int(request[11]) - int(request[14])]
     if _loaded is not None:
-        return _call(_loaded, rest[:params_size], request, said)
-    folder, entry_point = folder_raw.decode(), entry_raw.decode()
+        return _call(_loaded, params_raw, request, said)
+    folder, entry_point, mode = request[2].decode(), request[3].decode(), request[9]
     if mode == COMPILE:
         return compiled(folder, entry_point)
-    params_raw = rest[:params_size]
     if code_size:  # compiling again costs twice the whole run
         # Our own, from `compiled` by way of the worker.
         code, is_plain = _revive(rest[len(rest) - code_size :]), mode == RUN_PLAIN  # noqa: S302
@@ -423,6 +421,14 @@ def _make_room(error: BaseException) -> None:
 
 def _flush() -> None:
     """Push out what the script printed; it may have taken away even the names."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        is_all = sys.__stdout__ is sys.stdout
+    except BaseException:  # noqa: BLE001 - as below
+        is_all = False
+    if is_all:
+        return
     for name in ("stdout", "stderr", "__stdout__"):
         try:
             getattr(sys, name).flush()

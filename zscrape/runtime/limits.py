@@ -7,7 +7,7 @@ set when the attempt begins, since it depends on how long that attempt may run.
 from __future__ import annotations
 
 import resource
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # Soft and hard differ where the runtime must still be able to say what happened: a child
 # that ran out of memory raises its soft limit by this much to write its answer.
@@ -60,25 +60,29 @@ def apply_cpu(cpu_s: int, grace_s: int = CPU_GRACE_S) -> None:
         _lower(resource.RLIMIT_CPU, cpu_s, hard)
 
 
-def apply_cpu_again(cpu_s: int, times_count: int) -> int:
+def apply_cpu_again(
+    cpu_s: int, times_count: int, own_s: float, before: tuple[int, int]
+) -> tuple[int, int]:
     """Allow `cpu_s` more seconds, and as many at each of `times_count` later calls.
 
     A hard limit can't be raised, so it is that of all of them together: in the end the limit of
     time is what ends a script that ignores SIGXCPU.
 
+    Args:
+        cpu_s: How many.
+        times_count: How often there will be more.
+        own_s: What this process has used, which alone the kernel counts.
+        before: The limits by now, soft and hard.
+
     Returns:
-        The processor time that was used before, in microseconds, as `usage` tells it.
+        Both from now on.
     """
-    before = resource.getrlimit(_RLIMIT_CPU)
-    own, ended = _getrusage(_SELF), _getrusage(_CHILDREN)
-    own_s, hard = own[0] + own[1], before[1]
-    used_s = int(own_s) + 1  # the kernel counts this process alone
+    used_s, hard = int(own_s) + 1, before[1]
     if hard == resource.RLIM_INFINITY:
         hard = used_s + (cpu_s + CPU_GRACE_S) * (times_count + 1)
     wanted = min(used_s + cpu_s, hard), hard
-    if wanted != before:  # mostly it is the same second still
-        _lower(_RLIMIT_CPU, *wanted)
-    return int((own_s + ended[0] + ended[1]) * 1_000_000)
+    _lower(_RLIMIT_CPU, *wanted)
+    return resource.getrlimit(_RLIMIT_CPU)
 
 
 def possible(kind: int, wanted: int) -> tuple[int, int]:
@@ -107,13 +111,17 @@ def raise_memory_to_hard() -> None:
         resource.setrlimit(kind, (hard, hard))
 
 
-def usage() -> tuple[int, int]:
-    """Return the processor time in microseconds and the peak memory in bytes.
+def used() -> tuple[Any, Any]:
+    """Return what this process has used, and what it has started and waited for, as counted."""
+    return _getrusage(_SELF), _getrusage(_CHILDREN)
+
+
+def usage(own: Any, ended: Any) -> tuple[int, int]:
+    """Return the processor time in microseconds and the peak memory in bytes of `used`.
 
     Both are this process's and of what it has started and waited for: times in sum, of memory
     the largest.
     """
-    own, ended = _getrusage(_SELF), _getrusage(_CHILDREN)
     cpu_s = own[0] + own[1] + ended[0] + ended[1]
     return int(cpu_s * 1_000_000), max(own[2], ended[2]) * 1024
 

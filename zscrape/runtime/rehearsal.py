@@ -98,7 +98,7 @@ def rehearse_ahead() -> None:
     """
     if ahead:
         ahead.pop(0)()
-        child.ahead_us = limits.usage()[0]
+        child.ahead_us = limits.usage(*limits.used())[0]
 
 
 def _run_ahead() -> None:

@@ -420,11 +420,8 @@ class Agent:
 
     def _act(self, effects: list[LinkEffect]) -> None:
         """Perform outside of `_drain`, which looks for more by itself."""
-        if not effects:
-            if self._link.due_at < self._timer_at:
-                self._arm()
         # A send may have eaten the edge that announced a message (50 of 50 rounds, measured).
-        elif self._perform(effects) and not self._context.closed and self._has(_POLLIN):
+        if self._perform(effects) and not self._context.closed and self._has(_POLLIN):
             self._drain_soon()
 
     def _drain_soon(self) -> None:

@@ -172,8 +172,7 @@ class Running(Struct, eq=False):
         self._limit_at = limit_at
         if timeout_s < _SOON_S:
             self._limit()
-        child.on_exit = self._on_exit
-        child.on_long = self._on_long
+        child.attempt = self
         self._pump.add(channel_fd, self._on_channel)
         if not is_said:
             self._pump.watch_writing(channel_fd, is_wanted=True)
@@ -201,7 +200,7 @@ class Running(Struct, eq=False):
         if self._guard is not None:
             self._guard.close()
 
-    def _on_long(self, has_process: bool) -> None:
+    def on_long(self, has_process: bool) -> None:
         """Watch what it prints and starts. Most attempts are over before that pays."""
         self._limit()
         child = self._child
@@ -229,7 +228,7 @@ class Running(Struct, eq=False):
             sent = os.write(child.channel_fd, data)
         except BlockingIOError:
             sent = 0
-        except OSError:  # it died while it waited: `_on_exit` says how
+        except OSError:  # it died while it waited: `on_exit` says how
             sent = len(data)
         if sent == len(data):
             self._unsent = None
@@ -258,7 +257,10 @@ class Running(Struct, eq=False):
         if data is None:
             return
         # What was printed before this was said is already in the pipes: keep the order.
-        self._drain_pipes(child)
+        found = child.look_at_output(0)
+        self._is_drained = not found  # which is so of most
+        if found:
+            self._drain_pipes(child, found)
         if data:
             self._hear(data)
         else:
@@ -351,23 +353,16 @@ class Running(Struct, eq=False):
             fault = self._yields.fault(outcome.data, known_count=answer.known_count)
             if fault is not None:
                 outcome = Outcome(OutcomeCode.EMPTY_RESULT, fields=fault)
-        cpu_s, child = answer.cpu_us / 1e6, self._child
-        if answer.is_kept:
-            self._is_kept = (
-                outcome.is_ok
-                and not self._is_told_to_end
-                and self.keep is not None
-                and child is not None
-                and child.run_count < self.assignment.run.reuse_count
-            )
+        child = self._child
+        self._is_kept = answer.is_kept and outcome.is_ok
         if self.assignment.is_exclusive and child is not None and child.exited is None:
             # It has answered, and its threads and processes may still be at work.
-            self._answered = outcome, cpu_s, answer.memory_bytes
+            self._answered = outcome, answer.cpu_us / 1e6, answer.memory_bytes
             self._is_deaf = True
             self._unlimit()
             child.template.expect_exit(child, _LATE_EXIT_S)
         else:
-            self._finish(outcome, cpu_s, answer.memory_bytes)
+            self._finish(outcome, answer.cpu_us / 1e6, answer.memory_bytes)
 
     def _on_hang_up(self, child: Child) -> None:
         """The channel has closed without an answer: what is left of the child ends too."""
@@ -376,15 +371,10 @@ class Running(Struct, eq=False):
         self.signal(signal.SIGKILL)
         child.template.expect_exit(child, _LATE_EXIT_S)
 
-    def _drain_pipes(self, child: Child) -> None:
-        """Take what has been printed until now."""
-        found = child.look_at_output(0)
-        self._is_drained = not found  # which is so of most
-        if found:
-            told = (
-                bool(events & POLLIN) and self._pipes_of(child).drain(fd) for fd, events in found
-            )
-            self._is_drained = all([*told])
+    def _drain_pipes(self, child: Child, found: list[tuple[int, int]]) -> None:
+        """Take what has been printed until now, as a look at both pipes has found it."""
+        told = (bool(events & POLLIN) and self._pipes_of(child).drain(fd) for fd, events in found)
+        self._is_drained = all([*told])
 
     def _output_budget(self) -> Budget:
         if self._budget is None:
@@ -446,10 +436,11 @@ class Running(Struct, eq=False):
     def give_up(self) -> None:
         """End it without waiting for its processes, by the code that it was told to end with."""
         if self._child is not None:
-            self._drain_pipes(self._child)
+            self._drain_pipes(self._child, self._child.look_at_output(0))
         self._finish(self._told_outcome(), 0.0, 0)
 
-    def _on_exit(self, how: Exit) -> None:
+    def on_exit(self, how: Exit) -> None:
+        """End it, as its process has, unless it has answered before."""
         if self.assignment.is_exclusive:
             self._unwatch()  # its folder may be another's already, and so may its number
             self._await_strays(how, self._loop.time() + _STRAYS_LIMIT_S)
@@ -472,7 +463,7 @@ class Running(Struct, eq=False):
         if child is None:
             return
         how = _replaced(how, cpu_s=max(how.cpu_s - child.used_cpu_s, 0.0))
-        self._drain_pipes(child)
+        self._drain_pipes(child, child.look_at_output(0))
         if self._answered is not None:
             self._finish(*self._answered)
         while not self._is_over and (data := read(child.channel_fd, _READ_BYTES)):
@@ -486,23 +477,24 @@ class Running(Struct, eq=False):
         self._is_over = True
         now, child, guard, task = self._loop.time(), self._child, self._guard, self.assignment
         started_at = self._started_at or now
-        if self._tree is not None:
-            self._unwatch()
-            used_cpu_s = 0.0 if child is None else child.used_cpu_s
-            cpu_s = self._tree.cpu_s(cpu_s + used_cpu_s) - used_cpu_s
-            memory_bytes = self._tree.peak_bytes(memory_bytes)
-        if self._pipes is not None:
-            self._pipes.tell_last_lines()
         item_count, output_bytes = 0, len(outcome.data or b"")
-        if self._budget is not None:
-            output_bytes += self._budget.used_bytes
-        if self._speech is not None:
-            item_count = self._speech.item_count
-            output_bytes += self._speech.size_bytes
-            self._note_masked(self._speech.masked_count)
-        if self._pending:
-            self._flush()
-        if guard is not None or outcome.data is None:  # it may not have ended well
+        if guard is not None or self._budget is not None or self._pending or outcome.data is None:
+            # It has run for a while, said more than an answer, or may not have ended well.
+            if self._tree is not None:
+                self._unwatch()
+                used_cpu_s = 0.0 if child is None else child.used_cpu_s
+                cpu_s = self._tree.cpu_s(cpu_s + used_cpu_s) - used_cpu_s
+                memory_bytes = self._tree.peak_bytes(memory_bytes)
+            if self._pipes is not None:
+                self._pipes.tell_last_lines()
+            if self._budget is not None:
+                output_bytes += self._budget.used_bytes
+            if self._speech is not None:
+                item_count = self._speech.item_count
+                output_bytes += self._speech.size_bytes
+                self._note_masked(self._speech.masked_count)
+            if self._pending:
+                self._flush()
             outcome = self._as_told(outcome, memory_bytes)
         outcome = _replaced(
             outcome,
@@ -546,21 +538,20 @@ class Running(Struct, eq=False):
             self.note("warning", text("event.secrets_masked", "en", count=count))
 
     def _let_go(self, child: Child, cpu_s: float) -> None:
-        child.on_exit = child.on_long = None
-        self._child = None
+        child.attempt = self._child = None
         if self._pipes is not None:
             self._pipes.close()
             self._pipes = None  # which tells this attempt: see `guard` above
+        keep, run = self.keep, self.assignment.run
         # What a pipe still holds would be taken for the next attempt's.
-        is_kept = self._is_kept and self._is_drained
-        if is_kept and self.keep is not None and not self._is_told_to_end:
+        is_fit = self._is_kept and self._is_drained and not self._is_told_to_end
+        if is_fit and keep is not None and child.run_count < run.reuse_count:
             child.used_cpu_s += cpu_s
-            self.keep(child)
+            keep(child)
             return
         self._pump.remove(child.channel_fd)
         # One that may run more waits to be told that it does not.
-        is_waiting = self.keep is not None
-        child.template.part_with(child, _LATE_EXIT_S, is_waiting=is_waiting)
+        child.template.part_with(child, _LATE_EXIT_S, is_waiting=keep is not None)
 
 
 def begun(

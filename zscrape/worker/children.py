@@ -72,6 +72,16 @@ class Keeper(Protocol):
         """Wait for what has ended."""
 
 
+class Holder(Protocol):
+    """The attempt that has a child."""
+
+    def on_exit(self, how: Exit) -> None:
+        """Its process has ended."""
+
+    def on_long(self, has_process: bool) -> None:
+        """It has been running for a while; once more if it had no process by then."""
+
+
 class Child(Struct, eq=False):
     """One forked process, waiting or running, and the worker's ends of its descriptors.
 
@@ -96,12 +106,10 @@ class Child(Struct, eq=False):
     rehearsed_count: int = 0  # how often it was told to: see `rehearse`
     rehearses_until: float = 0.0  # by the loop's clock; set where that may take long
     exited: Exit | None = None
-    on_exit: Callable[[Exit], None] | None = None  # set iff an attempt has it
+    attempt: Holder | None = None  # set iff one has it
     run_count: int = 0  # attempts that it was given
     eye: Eye | None = None  # on its process, since it was first looked at
     used_cpu_s: float = 0.0  # by those that are over
-    # It has been running for a while; once more if it had no process by then, given False.
-    on_long: Callable[[bool], None] | None = None
 
     __repr__ = object.__repr__
 

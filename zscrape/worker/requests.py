@@ -13,7 +13,6 @@ from zscrape.runtime import channel as frames
 from zscrape.worker.codes import Code
 
 _encode = msgspec.json.Encoder().encode
-_REQUEST = frames.REQUEST.decode()
 
 
 class Form:
@@ -60,18 +59,27 @@ class Form:
         fixed = self._usual
         if timeout_s != self._run.timeout_s or assignment.is_replay:
             fixed = self._fixed(timeout_s, is_replay=assignment.is_replay)
-        task, told, secrets = assignment, b"", b""
-        if (known or task.secrets) and not self._is_compile_only:
+        told = secrets = b""
+        if (known or assignment.secrets) and not self._is_compile_only:
             told = _encode(known) if known else b""
-            secrets = _encode(task.secrets) if task.secrets else b""
-        head = (
-            f"{_REQUEST}{task.task_id}\0{task.attempt}\0{fixed}\0{len(secrets)}\0"
-            f"{task.trace_id}\0{left_count}\0{len(told)}\0"
+            secrets = _encode(assignment.secrets) if assignment.secrets else b""
+        payload = b"%b%b\0%d\0%b\0%d\0%b\0%d\0%d\0%b%b%b%b" % (
+            frames.REQUEST,
+            assignment.task_id.encode(),
+            assignment.attempt,
+            fixed,
+            len(secrets),
+            assignment.trace_id.encode(),
+            left_count,
+            len(told),
+            assignment.params,
+            told,
+            secrets,
+            self._content,
         )
-        payload = b"".join((head.encode(), task.params, told, secrets, self._content))
         return len(payload).to_bytes(4, "big") + payload
 
-    def _fixed(self, timeout_s: float, *, is_replay: bool) -> str:
+    def _fixed(self, timeout_s: float, *, is_replay: bool) -> bytes:
         """Return the fields from the folder to the size of the code."""
         run, code, limits = self._run, self._code, self._run.limits
         if self._is_compile_only:
@@ -82,8 +90,9 @@ class Form:
             mode = frames.REPLAY if is_replay else frames.RUN
         # With no limit of its own the wall clock comes first and tells the better story.
         cpu_s = math.ceil(limits.cpu_s) if limits.cpu_s else math.ceil(timeout_s) + 2
-        return (
+        fields = (
             f"{self._folder}\0{run.entry_point}\0{run.pin.name}\0{timeout_s:.3f}\0{max(cpu_s, 1)}\0"
             f"{limits.memory_bytes}\0{limits.result_size_bytes}\0{mode.decode()}\0"
             f"{len(self._content)}"
         )
+        return fields.encode()

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
+from math import inf
 from typing import Final
 
 from msgspec import Struct
 
-from zscrape.model import RunSpec
 from zscrape.worker import tree
 from zscrape.worker.children import Child
 from zscrape.worker.pump import Pump
@@ -32,8 +33,8 @@ class Use(Struct, frozen=True):
     """What must be the same for a child to be used again."""
 
     client: str
-    run: RunSpec
-    python: str
+    plan: object  # which stands for what runs, and for the interpreter: one object for the same
+    memory_bytes: int
     secrets: dict[str, str]  # one that was rotated is not blanked out of what comes after
 
 
@@ -58,9 +59,8 @@ class Reusing:
     def take(self, use: Use) -> Child | None:
         """Return a child for an attempt; None if there is none that fits."""
         for child in reversed(self._waiting):
-            if self._waiting[child].use == use:
+            if self._waiting[child].use == use and child.exited is None:
                 del self._waiting[child]
-                child.on_exit = None
                 return child
         return None
 
@@ -69,13 +69,13 @@ class Reusing:
 
         Its channel is among those that are watched, and stays there for as long as it is kept.
         """
-        seen = None if self._is_closed else _seen_fit(use, child)
-        if seen is None:
+        cpu_s = None if self._is_closed else alone_s(child, use.memory_bytes)
+        if cpu_s is None:
             self._let_go(child)
         elif child.template.is_home_untouched(child):
-            self._keep(use, child, seen.cpu_s)
+            self._keep(use, child, cpu_s)
         else:
-            self._offer_touched(use, child, seen.cpu_s)
+            self._offer_touched(use, child, cpu_s)
 
     def _offer_touched(self, use: Use, child: Child, cpu_s: float) -> None:
         try:
@@ -102,19 +102,18 @@ class Reusing:
             self._drop(child)
 
     def _keep(self, use: Use, child: Child, cpu_s: float) -> None:
-        child.on_exit = lambda _how: self._on_exit(child)
-        self._pump.add(child.channel_fd, lambda: self._drop(child))
+        # What waits says nothing. Its end shows there too, or with the next look.
+        self._pump.add(child.channel_fd, partial(self._drop, child))
         self._waiting[child] = _Waiting(use, self._loop.time(), cpu_s)
         if self._is_closed:  # since its folder was set aside
             self._drop(child)
         elif len(self._waiting) > self._limit_count:
             self._drop(next(iter(self._waiting)))
-        if self._timer is None and self._waiting:
+        elif self._timer is None:
             self._timer = self._loop.call_later(_LOOK_S, self._look)
 
     def _set_aside(self, use: Use, child: Child, folder: int) -> None:
         """Have its folder emptied beside the loop; until then nobody is given it."""
-        child.on_exit = lambda _how: None
         self._pump.remove(child.channel_fd)
         emptying = self._loop.create_task(self._empty(use, child, folder))
         self._emptying.add(emptying)
@@ -130,69 +129,53 @@ class Reusing:
         if child.exited is not None:
             child.hang_up()
             return
-        seen = _seen_fit(use, child) if is_ready and not is_late else None
-        if seen is None:
+        cpu_s = alone_s(child, use.memory_bytes) if is_ready and not is_late else None
+        if cpu_s is None:
             self._let_go(child)
         else:
-            self._keep(use, child, seen.cpu_s)
+            self._keep(use, child, cpu_s)
 
     def _drop(self, child: Child) -> None:
         if self._waiting.pop(child, None) is not None:
             self._let_go(child)
 
     def _let_go(self, child: Child) -> None:
-        child.on_exit = None
         self._pump.remove(child.channel_fd)
-        is_alone = seen_alone(child) is not None
+        is_alone = alone_s(child) is not None
         child.hang_up()
         child.template.unwatch(child)
         _end(child, _LATE_EXIT_S if is_alone else 0.0)
-
-    def _on_exit(self, child: Child) -> None:
-        if self._waiting.pop(child, None) is not None:
-            self._pump.remove(child.channel_fd)
-            child.hang_up()
 
     def _look(self) -> None:
         """Drop what nobody has needed for a while, and what does anything but wait."""
         self._timer = None
         now = self._loop.time()
         for child, waiting in [*self._waiting.items()]:
-            seen = _seen_fit(waiting.use, child)
+            cpu_s = alone_s(child, waiting.use.memory_bytes)
             is_idle = now - waiting.since_at >= _IDLE_S
-            if is_idle or seen is None or seen.cpu_s - waiting.cpu_s > _STIR_S:
+            if is_idle or cpu_s is None or cpu_s - waiting.cpu_s > _STIR_S:
                 self._drop(child)
         if self._waiting:
             self._timer = self._loop.call_later(_LOOK_S, self._look)
 
 
-def _seen_fit(use: Use, child: Child) -> tree.Process | None:
-    """Return a child's process; None iff it is not alone, or holds more than an attempt may.
+def alone_s(child: Child, limit_bytes: float = inf) -> float | None:
+    """Return the processor time that a child's process has used.
 
-    Each attempt may be too short for its memory to be watched.
-    """
-    seen = seen_alone(child)
-    is_fit = seen is not None and seen.resident_bytes <= use.run.limits.memory_bytes
-    return seen if is_fit else None
-
-
-def seen_alone(child: Child) -> tree.Process | None:
-    """Return a child's process; None iff anything that it has started, or it itself, is not over.
-
-    Threads count too.
+    None iff anything that it has started, or it itself, is not over - threads count too - or it
+    holds more than an attempt may: each may be too short for its memory to be watched.
     """
     if not child.pid or child.exited is not None:
         return None
-    try:
-        eye = child.eye = child.eye or tree.Eye(child.pid)
-    except OSError:
-        return None
-    seen = eye.process()
-    is_one = seen is not None and seen.thread_count == 1 and not seen.is_zombie
-    if not is_one or eye.children():
-        return None
+    eye = child.eye
+    if eye is None:
+        try:
+            eye = child.eye = tree.Eye(child.pid)
+        except OSError:
+            return None
+    cpu_s = eye.alone_s(limit_bytes)
     # Strays last: what loses its parent between the two looks is seen by the second.
-    return None if child.template.strays_of(child) else seen
+    return None if cpu_s is None or child.template.strays_of(child) else cpu_s
 
 
 def _end(child: Child, within_s: float) -> None:

@@ -101,21 +101,17 @@ class Scratch:
 
     def is_untouched(self, name: str) -> bool:
         """True iff nothing has ever been changed in a folder since it was given out."""
-        try:
-            return self._is_untouched(name)
-        except OSError:
-            return False
-
-    def _is_untouched(self, name: str) -> bool:
         before_at, is_telling = self._given[name]
         path = f"{self.root}/{name}"
-        now = time.time_ns()  # first: a change after the looks may look like none
-        if os.stat(path).st_ctime_ns != before_at:  # noqa: PTH116 - as above
-            return False
-        if not is_telling:
-            if os.listdir(path):  # noqa: PTH208 - as above
+        try:
+            if is_telling:
+                return os.stat(path).st_ctime_ns == before_at  # noqa: PTH116 - as above
+            now = time.time_ns()  # first: a change after the looks may look like none
+            if os.stat(path).st_ctime_ns != before_at or os.listdir(path):  # noqa: PTH116, PTH208 - as above
                 return False
-            self._given[name] = (before_at, _is_telling(before_at, now))
+        except OSError:
+            return False
+        self._given[name] = (before_at, _is_telling(before_at, now))
         return True
 
     def release(self, name: str) -> None:
@@ -125,7 +121,7 @@ class Scratch:
             if len(self._free) < _REUSE_LIMIT_COUNT:
                 before_at, is_telling = noted
                 is_same = os.stat(path).st_ctime_ns == before_at  # noqa: PTH116 - as above
-                # What `_is_untouched` does; once a change must show, there is no more to look at.
+                # What `is_untouched` does; once a change must show, there is no more to look at.
                 if is_same and (is_telling or not os.listdir(path)):  # noqa: PTH208 - as above
                     self._free.append((name, noted))
                     return

@@ -87,7 +87,7 @@ class _Files(Struct):
     compiled: Form | None = None  # with the code, once that is known
 
 
-class _Plan(Struct):
+class _Plan(Struct, eq=False):
     """What follows from a script's manifest alone, for one interpreter."""
 
     need: Need
@@ -428,7 +428,8 @@ class Slots:
         # A lock is free once its holder's process has ended; its own word for that is not enough.
         if assignment.is_exclusive or assignment.is_replay:
             return None
-        use = Use(assignment.client, assignment.run, plan.python, assignment.secrets)
+        memory_bytes = assignment.run.limits.memory_bytes
+        use = Use(assignment.client, plan, memory_bytes, assignment.secrets)
         running.keep = functools.partial(self._reusing.offer, use)
         return self._reusing.take(use)
 

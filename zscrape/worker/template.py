@@ -17,7 +17,7 @@ from zscrape.log import get_logger
 from zscrape.runtime import marker
 from zscrape.runtime.limits import Limits
 from zscrape.worker import processes, strays
-from zscrape.worker.children import BATCH_LIMIT_COUNT, Child, Exit, Spares
+from zscrape.worker.children import BATCH_LIMIT_COUNT, Child, Exit, Holder, Spares
 from zscrape.worker.kinds import Kind, TemplateFailed, TemplatePolicy
 from zscrape.worker.pump import Pump
 from zscrape.worker.scratch import Scratch
@@ -325,7 +325,7 @@ class Template:
             return
         child.kill_at = self._loop.time() + within_s
         self._leaving[child.id] = child
-        if child.on_exit is not None:
+        if child.attempt is not None:
             self._in(_REAP_AWAITED_S, "awaited", self.reap)
         if "reap" not in self._timers:
             self._reap_delay_s = _REAP_FIRST_S
@@ -349,10 +349,10 @@ class Template:
         now = self._loop.time()
         unwatched, self._unwatched = self._unwatched, []
         for child in unwatched:
-            if child.on_exit is None or child.exited is not None:
+            if child.attempt is None or child.exited is not None:
                 continue
-            if child.watch_at <= now and child.on_long is not None:
-                self._tell_long(child, child.on_long)
+            if child.watch_at <= now:
+                self._tell_long(child.attempt, has_process=child.pid != 0)
             if not child.pid:
                 child.watch_at = max(child.watch_at, now + _WATCH_DELAY_S)
             if child.watch_at > now:
@@ -369,10 +369,10 @@ class Template:
         if self._unwatched:
             self._in(_WATCH_DELAY_S, "watch", self._watch)
 
-    def _tell_long(self, child: Child, on_long: Callable[[bool], None]) -> None:
+    def _tell_long(self, attempt: Holder, *, has_process: bool) -> None:
         """Tell who follows an attempt that it runs for long; the others have their limits yet."""
         try:
-            on_long(child.pid != 0)
+            attempt.on_long(has_process)
         except Exception as error:  # noqa: BLE001 - told as what a callback of the loop raises
             told = {"message": "an attempt cannot be followed", "exception": error}
             self._loop.call_exception_handler(told)
@@ -405,8 +405,8 @@ class Template:
             self._forget_spare(child)
             if child_id in self._held:  # a sweep tells when its folder is free
                 self._sweep_soon()
-        if child.on_exit is not None:
-            child.on_exit(used)
+        if child.attempt is not None:
+            child.attempt.on_exit(used)
 
     def _forget_spare(self, child: Child) -> None:
         """Close a spare that ended by itself: somebody has killed it."""

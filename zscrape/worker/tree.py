@@ -58,19 +58,31 @@ class Eye:
             os.close(self._stat_fd)
             raise
 
-    def process(self) -> Process | None:
-        """Return the process at this moment; None iff it has ended and was waited for."""
-        try:
-            return _parsed(_told(self._stat_fd), self._pid, is_stray=False)
-        except OSError:
-            return None
-
     def children(self) -> bytes:
         """Return the numbers of its first thread's children as they are told; of none, nothing."""
         try:
             return _told(self._children_fd)
         except OSError:  # it has ended
             return b""
+
+    def alone_s(self, limit_bytes: float) -> float | None:
+        """Return the processor time that the process has used.
+
+        None iff it is over, is not alone, by threads or by children of its first one, or has more
+        than so much in memory.
+        """
+        try:
+            told = os.pread(self._stat_fd, _PAGE_BYTES, 0)  # it takes much less
+            words = _words(told)
+            if words[_THREAD_COUNT] != b"1" or words[_STATE] in _OVER:
+                return None
+            if self._children_fd >= 0 and os.pread(self._children_fd, 1, 0):
+                return None
+        except OSError:  # it has ended
+            return None
+        if int(words[_RESIDENT]) * _PAGE_BYTES > limit_bytes:
+            return None
+        return (int(words[_UTIME]) + int(words[_STIME])) / _TICKS_PER_S
 
     def close(self) -> None:
         """Look no more: from now on there is nothing to be seen."""

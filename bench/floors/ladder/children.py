@@ -28,7 +28,7 @@ from bench.floors.ladder.rungs import Rung
 from bench.floors.ladder.template import SIZE_BYTES
 from bench.floors.ladder.words import Attempt
 from zscrape.runtime import marker
-from zscrape.worker.tree import Eye, Process
+from zscrape.worker.tree import Eye
 
 _SPARE_COUNT, _BATCH_COUNT = 8, 6  # as ours has for four slots
 _READ_BYTES = 65_536
@@ -326,17 +326,19 @@ class Spares:
         """True iff a child's folder is as it was given."""
         return self._folders is not None and self._folders.is_untouched(child.folder)
 
-    def seen_alone(self, child: Child) -> Process | None:
-        """Return a child's process; None if it has company, of threads too, or is over."""
+    def alone_s(self, child: Child, limit_bytes: float) -> float | None:
+        """Return what a child has used; None if it has company, of threads too, or is over.
+
+        None also if it holds more than so much.
+        """
         if not child.pid or child.number not in self._by_number:
             return None
         try:
             eye = child.eye = child.eye or Eye(child.pid)
         except OSError:
             return None
-        seen = eye.process()
-        is_one = seen is not None and seen.thread_count == 1 and not seen.is_zombie
-        return seen if is_one and not eye.children() and not self._has_strays(child) else None
+        cpu_s = eye.alone_s(limit_bytes)
+        return None if cpu_s is None or self._has_strays(child) else cpu_s
 
     def _has_strays(self, child: Child) -> bool:
         told = self._eye.children()

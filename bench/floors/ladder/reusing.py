@@ -44,7 +44,7 @@ class Reusing:
 
     def offer(self, use: Use, child: Child, now: float) -> None:
         """Keep a child whose attempt is over, or let it go."""
-        cpu_s = self._cpu_s_of(child)
+        cpu_s = self._spares.alone_s(child, self._memory_bytes)
         if cpu_s is None or not self._spares.is_home_untouched(child):
             self._spares.release(child)
             return
@@ -62,14 +62,9 @@ class Reusing:
         """Let go of whom nobody needs, and who does not wait; return when to look again."""
         if now >= self.look_at:
             for child, waiting in [*self._waiting.items()]:
-                cpu_s = self._cpu_s_of(child)
+                cpu_s = self._spares.alone_s(child, self._memory_bytes)
                 is_idle = now - waiting.since_at >= _IDLE_S
                 if is_idle or cpu_s is None or cpu_s - waiting.cpu_s > _STIR_S:
                     self.drop(child)
             self.look_at = now + _LOOK_S if self._waiting else _NEVER
         return self.look_at
-
-    def _cpu_s_of(self, child: Child) -> float | None:
-        """Return what a child has used; None iff it is not alone, or holds too much."""
-        seen = self._spares.seen_alone(child)
-        return None if seen is None or seen.resident_bytes > self._memory_bytes else seen.cpu_s

@@ -188,12 +188,12 @@ class Child:
         if self._has_output:
             sys.stdout.flush()
             sys.stderr.flush()
-        if left_count and kind is ANSWER and self._is_kept():
-            kind = KEPT
         if self._has_usage:
             own, ended = _rusage(_SELF), _rusage(_ENDED)
-            cpu_us = int((own[0] + own[1] + ended[0] + ended[1]) * 1e6) - used_us
-            usage = cpu_us << 64 | max(own[2], ended[2])
+            cpu_us = int((own[0] + own[1] + ended[0] + ended[1]) * 1e6)
+            if left_count and kind is ANSWER and self._is_kept(own, cpu_us):
+                kind = KEPT
+            usage = (cpu_us - used_us) << 64 | max(own[2], ended[2])
             _send(fd, kind, usage.to_bytes(USAGE_BYTES, "big"), told)
         else:
             _send(fd, kind, told)
@@ -201,17 +201,17 @@ class Child:
 
     def _stand(self, cpu_s: int, left_count: int) -> int:
         """Begin one of several attempts; return the processor time (us) that others have used."""
-        from zscrape.runtime import limits, reuse
-
-        used_us: int = limits.apply_cpu_again(cpu_s, left_count)
         if self._standing is not None:
+            used_us: int = self._standing.go_on(cpu_s, left_count)
             return used_us
-        self._standing = reuse.Standing()
+        from zscrape.runtime.reuse import Standing
+
+        self._standing = Standing(cpu_s, left_count)
         return 0
 
-    def _is_kept(self) -> bool:
+    def _is_kept(self, own: Any, used_us: int) -> bool:
         try:
-            return bool(self._standing.is_kept(self))
+            return bool(self._standing.is_kept(self, own, used_us))
         except BaseException:  # noqa: BLE001 - a script may have replaced anything
             return False
 
