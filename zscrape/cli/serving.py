@@ -156,19 +156,25 @@ def _say_ready(terminal: Terminal, **told: object) -> None:
     sys.stdout.flush()
 
 
-def _rest_collector() -> None:
-    """Have the garbage collector look no more at what was loaded.
+def _rest() -> None:
+    """Let go of what only the start has needed, and have the collector look no more at the rest.
 
     Modules and tables are there for as long as the process is. Looking at them again and again
     was a tenth of a gateway's time under load (perf, 16 calls in flight).
     """
+    from zscrape import log, startpages
+
+    try:
+        startpages.let_go()
+    except OSError as error:  # costs memory, and nothing else
+        log.get_logger().debug("start_kept", reason=str(error))
     gc.collect()
     gc.freeze()
 
 
-def _rest_gateway_collector() -> None:
-    """Have it also look more seldom at what a gateway holds."""
-    _rest_collector()
+def _rest_gateway() -> None:
+    """Have the collector also look more seldom at what a gateway holds."""
+    _rest()
     gc.set_threshold(_YOUNG_COUNT)
 
 
@@ -197,7 +203,7 @@ def gateway(terminal: Terminal, config_file: Path | None, tied: bool, **values: 
         _say_ready(terminal, http=ready.http, link=ready.link)
         _hint(terminal, "cli.gateway.ready", key_path=ready.key_path, link=ready.link)
         _hint(terminal, "cli.gateway.dashboard", url=ready.dashboard)
-        _rest_gateway_collector()
+        _rest_gateway()
 
     async def serving() -> int:
         await serve(settings, on_ready=on_ready, on_stopping=systemd.stopping)
@@ -247,7 +253,7 @@ def _run_worker(terminal: Terminal, *, tied: bool, **values: Any) -> int:
     def on_ready(ready: WorkerReady) -> None:
         systemd.status(f"joined as {ready.worker_id} with {ready.slots} slots")
         _say_ready(terminal, worker_id=ready.worker_id, slots=ready.slots, link=ready.link)
-        _rest_collector()
+        _rest()
 
     _hint(terminal, "cli.worker.dialling", link=settings.worker.join)
     return _run(serve(settings, Tellers(on_ready, on_dialling, systemd.stopping)), systemd)
@@ -353,7 +359,7 @@ async def _up(
             _hint(terminal, "cli.up.worker", worker_id=worker["worker_id"], slots=worker["slots"])
             _hint(terminal, "cli.up.next")
             _invite(terminal, gateway.dashboard)
-            _rest_gateway_collector()
+            _rest_gateway()
             await asyncio.to_thread(role.wait)
             failures.append(terminal.words("cli.up.worker_ended"))
         except RoleError as error:

@@ -120,6 +120,10 @@ EVENTS: Final[dict[str, Text]] = {
         "The worker takes nothing new and ends what it runs; a second signal ends it at once.",
         "워커가 새 작업을 받지 않고 실행 중인 작업을 마무리합니다. 신호를 한 번 더 보내면 즉시 끝납니다.",
     ),
+    "event.start_kept": Text(
+        "The code that only the start has run stays in memory: {reason}",
+        "시작할 때만 쓴 코드를 메모리에 그대로 둡니다: {reason}",
+    ),
     "event.worker_stopped": Text(
         "Worker {worker_id} has stopped: {reason}.", "워커 {worker_id}이(가) 멈췄습니다: {reason}."
     ),

@@ -29,7 +29,7 @@ _SHARED: Final = (
     *("zscrape.monitor", "zscrape.ops.role", "zscrape.scripts.cache", "zscrape.wire"),
     *("zscrape.core.admission", "zscrape.core.effects", "zscrape.core.ensure"),
     *("zscrape.core.nesting", "zscrape.runtime.channel", "zscrape.runtime.encode"),
-    "zscrape.runtime.recording",
+    *("zscrape.runtime.recording", "zscrape.startpages"),
 )
 _ARGUMENTS: Final = slice(45, 47)  # arg_start and arg_end after the name: fields 48, 49, proc(5)
 
