@@ -251,11 +251,16 @@ class Lives:
 
     def wait(self, task: Task, now: float) -> None:
         """Note that `task` waits, and look at it when its time is over."""
-        task_id = task.spec.id
-        if task_id not in self.waiting:
+        if not task.is_waiting:
+            task.is_waiting = True
             task.waits_since = now
-            self.waiting[task_id] = task
+            self.waiting[task.spec.id] = task
         self.deadlines.wake(task, task.next_at)
+
+    def leave_waiting(self, task: Task) -> None:
+        """Note that `task`, which waited, does so no more."""
+        task.is_waiting = False
+        del self.waiting[task.spec.id]
 
     def _send_run(
         self, task: Task, worker: Worker, now: float, *, is_accepted: bool = False
@@ -273,8 +278,8 @@ class Lives:
         task.worker_id = worker.id
         task.match_at = inf  # someone fits: from now on it waits like any other
         task.evidence_at = now
-        if self.waiting:
-            self.waiting.pop(task_id, None)
+        if task.is_waiting:
+            self.leave_waiting(task)
         worker.tasks[task_id] = task
         if task.demand.is_browser:
             self.pool.weigh(worker)
@@ -307,8 +312,8 @@ class Lives:
     def detach(self, task: Task, worker: Worker) -> None:
         """Take `task` off `worker`; its slot is free unless a leftover fills it.
 
-        While others wait, the worker is weighed when its slots have been filled again, by
-        `assign`.
+        While tasks wait that its kind can run, the worker is weighed when its slots have been
+        filled again, by `assign`. What waits for others costs nothing here.
         """
         task_id = task.spec.id
         if worker.tasks.pop(task_id, None) is None:
@@ -317,7 +322,7 @@ class Lives:
         else:
             if task.demand.is_browser:
                 self.pool.weigh(worker)
-            if self.waiting:
+            if self.waiting and worker.kind is not None and worker.kind.heads:
                 self.freed.append(worker)
             else:
                 self.pool.weigh_slots(worker)
@@ -461,10 +466,10 @@ class Lives:
         task_id, client = spec.id, spec.client
         task.move(Place.FINAL)
         del self.tasks[task_id]
-        if self.waiting:
-            self.waiting.pop(task_id, None)
-        if self.parked:
-            self.parked.pop(task_id, None)
+        if task.is_waiting:
+            self.leave_waiting(task)
+        if task.parked_on:
+            del self.parked[task_id]
         self.deadlines.clear(task)
         task.demand.task_count -= 1
         counts = self.client_counts
