@@ -1,12 +1,13 @@
 """The baseline of a thousand workers: a ROUTER that knows nothing of them.
 
-It takes everybody in, says that it lives each second, and has each of them answer one message
-after another: what libzmq, its encryption and a loop in Python cost, and nothing else.
+It takes everybody in, says that it lives each second, and has them answer messages in turn: what
+libzmq, its encryption and a loop in Python cost, and nothing else.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 
 import zmq
 
@@ -38,7 +39,7 @@ class BareRouter:
             self._context, admits=lambda _key: "anybody", on_refused=lambda _address: None
         )
         self._loop = asyncio.get_running_loop()
-        self._peers: list[bytes] = []
+        self._peers: deque[bytes] = deque()  # whose turn it is comes first
         self._timer: asyncio.TimerHandle | None = None
         self.answered_count = 0
         close_in(self._socket, keys.pair)
@@ -51,8 +52,8 @@ class BareRouter:
 
     def begin(self, in_flight: int) -> None:
         """Have so many messages answered, again and again."""
-        for turn in range(in_flight):
-            self._send(self._peers[turn % len(self._peers)], _RUN)
+        for _ in range(in_flight):
+            self._ask()
         self._loop.call_soon(self._drain)
 
     def stop(self) -> None:
@@ -65,7 +66,7 @@ class BareRouter:
 
     def _beat(self) -> None:
         self._timer = self._loop.call_later(_BEAT_S, self._beat)
-        for peer in self._peers:
+        for peer in [*self._peers]:
             self._send(peer, _BEAT)
         if int(self._socket.getsockopt(_EVENTS)) & _POLLIN:
             self._loop.call_soon(self._drain)
@@ -81,7 +82,7 @@ class BareRouter:
             frame = self._socket.recv(_NOBLOCK)
             if frame[_TAG] == b"Done":
                 self.answered_count += 1
-                self._send(peer, _RUN)
+                self._ask()
             elif frame[_TAG] in (b"Join", b"Hell"):
                 self._let_in(peer, frame)
         self._loop.call_soon(self._drain)
@@ -93,6 +94,11 @@ class BareRouter:
         else:
             self._peers.append(peer)
             self._send(peer, _WELCOME)
+
+    def _ask(self) -> None:
+        if self._peers:  # none at the end, when all have gone
+            self._peers.rotate(-1)
+            self._send(self._peers[-1], _RUN)
 
     def _send(self, peer: bytes, frame: bytes) -> None:
         try:

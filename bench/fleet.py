@@ -5,8 +5,11 @@ in turns with others that have four workers and 16. Of 16 calls in flight four g
 workers, in one packet where they come together; with 16 workers and more each has its own. The
 tasks go through the router and its dispatcher alone, without HTTP and store, to 10 workers and to
 1,000, all of which answer at once from one other process; beside them a bare ROUTER, to which
-1,000 answer as well. What is told of a task's processor time is without that of the beats, which
-come in bursts, one a second: their share is taken over whole seconds.
+1,000 answer as well. It is asked for 16 messages at a time too, of four peers and of 1,000: most of
+what a call costs more with a thousand workers it costs more as well, since each answer is a packet
+of its own then, and each peer's state has grown cold meanwhile. What is told of a task's processor
+time is without that of the beats, which come in bursts, one a second: their share is taken over
+whole seconds.
 """
 
 from __future__ import annotations
@@ -99,6 +102,9 @@ def _beats() -> dict[str, float]:
             f"call_us_{count}_workers": median(round_us[count] for round_us in calls_us)
             for count in sorted(gateways)
         },
+        "call_more_us": median(
+            round_us[WORKER_COUNT] - round_us[FEW_COUNT] for round_us in calls_us
+        ),
         "call_ratio": ratio_to(FEW_COUNT),
         f"call_ratio_to_{CALL_COUNT}": ratio_to(CALL_COUNT),
     }
@@ -148,7 +154,7 @@ _Make: TypeAlias = Callable[[LinkKeys], _Product | BareRouter]
 
 
 async def _through(make: _Make, worker_count: int) -> dict[str, float]:
-    """Return what beats cost, tasks per second, and how many a second of our own time carries."""
+    """Return what beats cost, tasks per second, and what one costs; of few at a time as well."""
     with tempfile.TemporaryDirectory() as folder:
         keys = LinkKeys(Path(folder))
         router = make(keys)
@@ -159,17 +165,26 @@ async def _through(make: _Make, worker_count: int) -> dict[str, float]:
             await asyncio.sleep(0.5)  # what came with them is over
             _, beats_s, took_s = await _spent(router, BEATS_S)
             beats_share = beats_s / took_s
-            router.begin(IN_FLIGHT_COUNT)
-            await asyncio.sleep(0.5)  # warm
-            count, used_s, took_s = await _spent(router, ROUND_S)
+            router.begin(CALL_COUNT)
+            _, call_us = await _rate(router, beats_share)
+            router.begin(IN_FLIGHT_COUNT - CALL_COUNT)
+            per_s, task_us = await _rate(router, beats_share)
         finally:
             await asyncio.to_thread(workers.__exit__, None, None, None)
             router.stop()
     return {
         "beats_cpu_percent": beats_share * 100,
-        "per_s": count / took_s,
-        "task_us": (used_s - beats_share * took_s) / count * 1e6,
+        "call_us": call_us,
+        "per_s": per_s,
+        "task_us": task_us,
     }
+
+
+async def _rate(router: _Product | BareRouter, beats_share: float) -> tuple[float, float]:
+    """Return tasks per second, and the processor time of one without that of beats."""
+    await asyncio.sleep(0.5)  # warm
+    count, used_s, took_s = await _spent(router, ROUND_S)
+    return count / took_s, (used_s - beats_share * took_s) / count * 1e6
 
 
 async def _spent(router: _Product | BareRouter, seconds: float) -> tuple[int, float, float]:
@@ -186,6 +201,7 @@ def measure() -> dict[str, float]:
     cases: dict[str, tuple[_Make, int]] = {
         "through_10": (_Product, 10),
         f"through_{WORKER_COUNT}": (_Product, WORKER_COUNT),
+        f"bare_{FEW_COUNT}": (BareRouter, FEW_COUNT),
         f"bare_{WORKER_COUNT}": (BareRouter, WORKER_COUNT),
     }
     figures: dict[str, list[float]] = {}
@@ -197,5 +213,7 @@ def measure() -> dict[str, float]:
     many, bare = f"through_{WORKER_COUNT}", f"bare_{WORKER_COUNT}"
     for figure in ("beats_cpu_percent", "per_s", "task_us"):
         result[f"{many}_{figure}_ratio"] = result[f"{many}_{figure}"] / result[f"{bare}_{figure}"]
+    few_us, many_us = (result[f"bare_{count}_call_us"] for count in (FEW_COUNT, WORKER_COUNT))
+    result["bare_call_more_us"], result["bare_call_ratio"] = many_us - few_us, many_us / few_us
     result["through_task_us_ratio"] = result[f"{many}_task_us"] / result["through_10_task_us"]
     return result

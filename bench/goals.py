@@ -67,6 +67,7 @@ _FLOORS = {
     "edge.rate_ratio": "floors.edge_floor_rate_16_ratio_to_echo",
     "edge.p50_ratio": "floors.edge_floor_p50_ratio_to_echo",
     "fleet.through_1000_per_s": "fleet.bare_1000_per_s",
+    "fleet.call_ratio": "fleet.bare_call_ratio",
     "fleet.beating_cpu_percent": "fleet.bare_1000_beats_cpu_percent",
     "payload.1_mb_p50_ms": "floors.large_floor_p50_ms",
     "store.batch_per_s": "store.bare_batch_per_s",

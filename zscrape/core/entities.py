@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from msgspec import Struct, field
 
+from zscrape.core.deadlines import Entry
 from zscrape.core.snapshots import WorkerStatus
 from zscrape.core.task import IN_FLIGHT, MOVES, Place
 from zscrape.model import Attempt, Load, OutcomeCode, TaskId, TaskSpec, WorkerFacts, WorkerId
@@ -80,6 +81,8 @@ class Task(Struct, eq=False):
     lock: Lock | None = None
     is_queued: bool = False  # counted by the queue
     is_in_heap: bool = False  # the heap has an entry, maybe a dead one
+    is_waiting: bool = False  # it stands among those that wait, of `Lives`
+    promise: Entry | None = None  # when it is looked at: see `Deadlines`
 
     @property
     def id(self) -> TaskId:
@@ -123,6 +126,7 @@ class Leftover(Struct, eq=False):
     is_listed: bool = False  # a beat has listed it; when a later one does not, it is over
     lease_until: float = 0.0
     lock: Lock | None = None
+    promise: Entry | None = None  # when it is looked at: see `Deadlines`
 
 
 class Worker(Struct, eq=False):

@@ -33,7 +33,9 @@ def _check_task(lives: Lives, task: Task) -> None:
     name = f"task {task.id}"
     ensure(task.place is not Place.FINAL, f"{name}: a final task is forgotten")
     is_parked = task.place is Place.PARK
-    is_somewhere = task.id in lives.waiting or task.place in IN_FLIGHT or is_parked
+    is_waiting = task.id in lives.waiting
+    ensure(task.is_waiting == is_waiting, f"{name}: knows whether it waits")
+    is_somewhere = is_waiting or task.place in IN_FLIGHT or is_parked
     ensure(is_somewhere, f"{name}: waits, is parked or is in flight")
     ensure(is_parked == (lives.parked.get(task.id) is task), f"{name}: a parked task is known")
     ensure(is_parked == bool(task.parked_on), f"{name}: only a parked task waits for a person")

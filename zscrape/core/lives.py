@@ -237,15 +237,20 @@ class Lives:
 
     def wait(self, task: Task, now: float) -> None:
         """Note that `task` waits, and look at it when its time is over."""
-        task_id = task.spec.id
-        if task_id not in self.waiting:
+        if not task.is_waiting:
+            task.is_waiting = True
             task.waits_since = now
-            self.waiting[task_id] = task
+            self.waiting[task.spec.id] = task
             if task.schedule_at == inf:
                 task.schedule_at = now + task.spec.schedule_timeout_s
                 if not task.attempt:  # else someone fits
                     task.match_at = now + task.spec.match_timeout_s
         self.deadlines.wake(task, task.next_at)
+
+    def leave_waiting(self, task: Task) -> None:
+        """Note that `task`, which waited, does so no more."""
+        task.is_waiting = False
+        del self.waiting[task.spec.id]
 
     def _send_run(
         self, task: Task, worker: Worker, now: float, *, is_accepted: bool = False
@@ -260,7 +265,8 @@ class Lives:
         task.worker = worker
         task.worker_id = worker.id
         task.evidence_at = now
-        if self.waiting and self.waiting.pop(task_id, None) is not None:
+        if task.is_waiting:
+            self.leave_waiting(task)
             task.match_at = inf  # someone fits: from now on it waits like any other
             if task.turn >= 0.0:
                 self._turns.serve(spec, task.turn)
@@ -295,7 +301,10 @@ class Lives:
     # ---- ends of attempts ------------------------------------------------------------
 
     def detach(self, task: Task, worker: Worker) -> None:
-        """Take `task` off `worker`; its slot is free unless a leftover fills it."""
+        """Take `task` off `worker`; its slot is free unless a leftover fills it.
+
+        What waits for workers of other kinds costs nothing here.
+        """
         task_id = task.spec.id
         if worker.tasks.pop(task_id, None) is None:
             del worker.owed[task_id]
@@ -304,7 +313,7 @@ class Lives:
             self.pool.moved[worker] = None
             if task.demand.is_browser:
                 self.pool.weigh(worker)
-            if self.waiting:
+            if self.waiting and worker.kind is not None and worker.kind.heads:
                 self.freed.append(worker)
         if task.place is Place.RUNNING:
             self.running_count -= 1
@@ -443,11 +452,11 @@ class Lives:
         task_id, client = spec.id, spec.client
         del self.tasks[task_id]  # once: there is a move to the end from everywhere else
         task.place = Place.FINAL
-        if self.waiting:
-            self.waiting.pop(task_id, None)
-        if self.parked:
-            self.parked.pop(task_id, None)
-        if self.deadlines.entry_by_key:
+        if task.is_waiting:
+            self.leave_waiting(task)
+        if task.parked_on:
+            del self.parked[task_id]
+        if task.promise is not None:
             self.deadlines.clear(task)
         task.demand.task_count -= 1
         counts = self.client_counts

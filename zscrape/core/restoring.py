@@ -81,7 +81,8 @@ def _recall(lives: Lives, spec: TaskSpec, attempt: int, history: History, now: f
 def adopt(lives: Lives, task: Task, worker: Worker, *, is_owed: bool, now: float) -> None:
     """Take back a loss: `worker` still has the last attempt of `task`, or its outcome."""
     lives.queue.remove(task)
-    lives.waiting.pop(task.id, None)  # not there yet where it was lost by the same message
+    if task.is_waiting:  # not yet where it was lost by the same message
+        lives.leave_waiting(task)
     task.move(Place.RUNNING if task.is_started else Place.ASSIGNED)
     lives.running_count += task.is_started
     task.is_lost = False
