@@ -8,7 +8,7 @@ from pkgutil import iter_modules
 import pytest
 
 from zscrape import errors
-from zscrape.errors import ZscrapeError
+from zscrape.errors import ZscrapeError, let_go
 from zscrape.errors.requests import GroupForbidden, NotFound, TokenInvalid, Unauthorized
 from zscrape.errors.scripts import ScriptNotFound, VersionInvalid
 from zscrape.messages import CATALOGUE
@@ -81,3 +81,23 @@ def test_tokens_that_somebody_has_signed_are_no_guesses() -> None:
     """Only what anybody could have written counts against its address."""
     assert TokenInvalid(reason="expired").is_signed
     assert not TokenInvalid(reason="signature").is_signed
+
+
+def test_an_error_that_was_told_holds_none_of_the_frames_that_it_came_by() -> None:
+    """Nor does the one that it was raised from, or while handling."""
+    first, second, third = NotFound(kind="a", name="a"), KeyError("b"), NotFound(kind="c", name="c")
+    try:
+        try:
+            try:
+                raise first
+            except NotFound:
+                raise second  # noqa: B904 - its context is what is told of
+        except KeyError as error:
+            raise third from error
+    except NotFound:
+        pass
+
+    let_go(third)
+
+    assert (third.__cause__, second.__context__) == (second, first)
+    assert [each.__traceback__ for each in (first, second, third)] == [None, None, None]

@@ -82,6 +82,18 @@ class ZscrapeError(Exception):
         return {name: getattr(self, name) for name in self.field_names}
 
 
+def let_go(error: BaseException) -> None:
+    """Have an error that has been told hold nothing of those by whom it came.
+
+    A frame of its traceback may hold the error in turn: both, with all that the frame knows of a
+    call, its body too, would stay until the collector comes.
+    """
+    told: BaseException | None = error
+    while told is not None and told.__traceback__ is not None:
+        told.__traceback__ = None
+        told = told.__cause__ or told.__context__
+
+
 def _is_of_class(annotation: str) -> bool:
     return annotation.startswith("ClassVar")
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
-from zscrape.errors import ScriptError, ZscrapeError
+from zscrape.errors import ScriptError, ZscrapeError, let_go
 from zscrape.errors.refusals import Draining
 from zscrape.errors.requests import IdempotencyConflict, LockHeld
 from zscrape.errors.storage import StorageLocked
@@ -274,6 +274,7 @@ class Acceptance:
         try:
             return await self.accept(prepared, promise)
         except ZscrapeError as error:
+            let_go(error)
             return error
 
     def _submit(self, prepared: Prepared) -> ZscrapeError | None:
@@ -285,6 +286,7 @@ class Acceptance:
             self._router.submit(prepared.spec, is_free=is_free)
         except ZscrapeError as error:
             self._ledger.close(row.id)
+            let_go(error)
             return error
         if prepared.max_age_s is not None:
             self._reuse.note(prepared)

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from zscrape.errors import ZscrapeError
+from zscrape.errors import ZscrapeError, let_go
 from zscrape.errors.requests import MethodNotAllowed, NotFound
 from zscrape.gateway.api import (
     audit,
@@ -188,9 +188,11 @@ class Edge:
             raise
         except ZscrapeError as error:
             await self._refuse(error, scope, headers, answer)
+            let_go(error)
         except Exception as error:  # noqa: BLE001 - the edge: told to the log and the client
             state.report("request_failed", request_id_of(scope), error)
             await self._refuse(ZscrapeError(), scope, headers, answer)
+            let_go(error)
 
     async def _refuse(
         self, error: ZscrapeError, scope: Scope, headers: dict[bytes, bytes], answer: _Answer

@@ -23,7 +23,10 @@ class Flights(Generic[K, V]):
             task = asyncio.get_running_loop().create_task(make())
             self._running[key] = task
             task.add_done_callback(lambda done: self._landed(key, done))
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        finally:
+            del task  # it holds its error, whose traceback holds this frame
 
     async def close(self) -> None:
         """Cancel what still runs and wait until it has ended."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 from msgspec import Struct, field
 from starlette.types import Receive, Scope, Send
 
-from zscrape.errors import RefusedError, ScriptError, ZscrapeError
+from zscrape.errors import RefusedError, ScriptError, ZscrapeError, let_go
 from zscrape.errors.refusals import Draining
 from zscrape.errors.requests import Unauthorized
 from zscrape.gateway.acceptance import Idempotency
@@ -213,9 +213,11 @@ class ScrapeCall(Struct, eq=False):
             raise  # the edge knows what to do: nothing
         except ZscrapeError as error:
             await self.refuse(error, send)
+            let_go(error)
         except Exception as error:  # noqa: BLE001 - the edge: told to the log and the client
             self.state.report("request_failed", self.request_id, error)
             await self.refuse(ZscrapeError(), send)
+            let_go(error)
 
     async def answer(self, row: TaskRow, receive: Receive, send: Send) -> None:
         """Answer with the task's end, or as it goes on."""
