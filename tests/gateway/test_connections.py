@@ -200,23 +200,6 @@ async def test_answer_that_a_connection_takes_in_pieces(gateway):
     assert told["data"] == data
 
 
-async def test_answer_to_whom_the_connection_is_closed(gateway, monkeypatch):
-    """Its descriptor may be another connection's by then: nothing is written to it."""
-    written: list[int] = []
-    async with gateway.served() as served:
-        _, writer = await served.raw(b"")
-        await until(lambda: served.server.server_state.connections)
-        (connection,) = served.server.server_state.connections
-        monkeypatch.setattr(
-            "zscrape.gateway.connections.os.write", lambda fd, data: written.append(fd)
-        )
-        connection.transport.abort()
-        connection._write(b"late")
-        writer.close()
-
-    assert written == []
-
-
 # ---- leaving -------------------------------------------------------------------------
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import resource
 from collections.abc import Callable
 from math import inf
@@ -160,13 +159,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self.on_gone: Callable[[], None] = _do_nothing  # of the call that came whole
         self._head: Head | None = None  # of that, iff nothing but such calls has come since
         self._is_cycle_ours = False  # the last call was answered here: nobody has had its cycle
-        self._descriptor: int | None = None  # of the connection, iff bytes go as they are
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection in, or cut it where far too many are there."""
         super().connection_made(transport)
-        connection = None if self.config.is_ssl else transport.get_extra_info("socket")
-        self._descriptor = None if connection is None else connection.fileno()
         beyond_count = len(self.connections) - self._limits.connection_count
         if beyond_count > _ANSWERED_COUNT:
             transport.abort()
@@ -380,7 +376,7 @@ class LimitedProtocol(HttpToolsProtocol):
             config.take_standing(standing)
         lines, last = config.standing_lines, b"" if cycle.keep_alive else _LAST
         if size <= _JOINED_BYTES:
-            self._write(_ANSWER % (STATUS_LINE[status], head, lines, size, last, body))
+            self.transport.write(_ANSWER % (STATUS_LINE[status], head, lines, size, last, body))
         else:
             self.transport.write(_ANSWER % (STATUS_LINE[status], head, lines, size, last, b""))
             self.transport.write(body)
@@ -391,23 +387,6 @@ class LimitedProtocol(HttpToolsProtocol):
             self.on_response_complete()
         else:
             self._idle_at = self.loop.time()
-
-    def _write(self, data: bytes) -> None:
-        """Write at once what the connection takes: uvloop does so at the end of its turn.
-
-        What the call leaves to be told to others is not waited for, and costs it a twentieth less.
-        """
-        transport, descriptor = self.transport, self._descriptor
-        # What is closing may have lost its descriptor to another connection.
-        if descriptor is None or transport.is_closing() or transport.get_write_buffer_size():
-            transport.write(data)
-            return
-        try:
-            count = os.write(descriptor, data)
-        except OSError:  # it is full, or cut: the transport waits, or tells
-            count = 0
-        if count < len(data):
-            transport.write(data[count:])
 
     @property
     def _is_answering(self) -> bool:
