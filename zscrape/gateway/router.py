@@ -225,7 +225,8 @@ class Router:
         """
         effects = self._dispatcher.submit(spec, now=time.monotonic())
         try:
-            if is_free and type(effects[0]) is TaskAssigned:
+            first = effects[0]
+            if is_free and type(first) is TaskAssigned and first.task_id == spec.id:
                 self._hand_on(effects)
         finally:  # it is accepted, whatever that has come to
             self._act(effects)
