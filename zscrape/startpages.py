@@ -62,10 +62,10 @@ def let_go() -> int:
     """
     if sys.platform != "linux":
         return 0
-    library = ctypes.CDLL(None)
     try:
+        library = ctypes.CDLL(None)
         dlopen, dlinfo, madvise = library.dlopen, library.dlinfo, library.madvise
-    except AttributeError:  # the C library has them not
+    except (AttributeError, ImportError):  # another C library, or a Python built without ctypes
         return 0
     dlopen.argtypes, dlopen.restype = (ctypes.c_char_p, ctypes.c_int), ctypes.c_void_p
     dlinfo.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
