@@ -7,9 +7,10 @@ interpreter's lock away and wait up to 5 ms to have it back from a busy loop.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
 from functools import cache
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import Any, Final
 
 from zscrape.store.records import (
@@ -99,13 +100,30 @@ def _insert(
     *,
     kept: Sequence[str] = (),
 ) -> None:
-    for column in _WEIGHTY.get(table, ()):
-        size_of = _size_of(RECORD_COLUMNS[table].index(column))
-        if max(map(size_of, records), default=0) > _LARGE_BYTES:
-            for record in records:
-                if size_of(record) > _LARGE_BYTES:
-                    writer.execute(_text(table, len(record), 1, kept), tuple(record))
-            records = [record for record in records if size_of(record) <= _LARGE_BYTES]
+    """Write rows in their order."""
+    weighty = _weighty(table)
+    heaviest = max((max(map(len, map(each, records)), default=0) for each in weighty), default=0)
+    if heaviest <= _LARGE_BYTES:
+        _insert_together(writer, table, records, kept)
+        return
+
+    def is_large(record: Sequence[Any]) -> bool:
+        return any(len(each(record)) > _LARGE_BYTES for each in weighty)
+
+    for is_each_large, rows in groupby(records, is_large):
+        for part in ([row] for row in rows) if is_each_large else (list(rows),):
+            _insert_together(writer, table, part, kept)
+
+
+@cache
+def _weighty(table: str) -> tuple[Callable[[Sequence[Any]], Sized], ...]:
+    """Return what gives of a table's record each value that may be large."""
+    return tuple(itemgetter(RECORD_COLUMNS[table].index(name)) for name in _WEIGHTY.get(table, ()))
+
+
+def _insert_together(
+    writer: sqlite3.Connection, table: str, records: Sequence[Sequence[Any]], kept: Sequence[str]
+) -> None:
     place = 0
     while left_count := len(records) - place:
         size = left_count
@@ -114,12 +132,6 @@ def _insert(
         values = chain.from_iterable(records[place : place + size])
         writer.execute(_text(table, len(records[place]), size, kept), tuple(values))
         place += size
-
-
-@cache
-def _size_of(place: int) -> Callable[[Sequence[Any]], int]:
-    """Return what tells how large the value at this place of a record is."""
-    return lambda record: len(record[place])
 
 
 @cache
