@@ -40,8 +40,9 @@ else:
     asyncio = on_use("asyncio")  # who asks a gateway has no loop
 
 # What libraries import, and a gateway or a worker needs for some of its work, or never: packed
-# archives, folders as a whole, JSON other than msgspec's.
-_PUT_OFF: Final = ("bz2", "json", "lzma", "shutil", "sysconfig")
+# archives, folders as a whole. JSON is not among them: a library that takes a name from
+# `json.decoder` before `json` has run would find that module half made.
+_PUT_OFF: Final = ("bz2", "lzma", "shutil", "sysconfig")
 # New objects between two looks at them; the default is 700. A gateway has ten for each call until
 # it is written, 0.2 s later: to look at those finds nothing and holds up all calls for 5 ms.
 _YOUNG_COUNT: Final = 50_000
