@@ -348,10 +348,10 @@ class Dispatcher:
         self._store_notes.tick(now)
         self._beats.tell(now)
         effects = self._flush(now)
-        self.alarm.at = self._lives.deadlines.next_at
+        looks = self._members.next_look_at, self._store_notes.next_at
+        self.alarm.at = min(self._lives.deadlines.next_at, *looks)
         if self._pool.workers:
-            for at in (self._beats.next_at, self._members.next_look_at, self._store_notes.next_at):
-                self.alarm.by(at)
+            self.alarm.by(self._beats.next_at)
         return effects
 
     def _overdue(self, by: float, now: float) -> None:

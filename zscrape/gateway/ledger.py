@@ -359,7 +359,7 @@ class Ledger:
 
     def _finished(self, fact: TaskFinished) -> None:
         task_id, outcome = fact.task_id, fact.outcome
-        row = self._live.pop(task_id, None)
+        row = self._live.get(task_id)
         if row is None:
             return
         code, data = outcome.code, outcome.data
@@ -372,6 +372,8 @@ class Ledger:
             self._distrust(row, "data", str(outcome.fields["reason"]))
         if self._distrusted or self._orphans or self._staying:
             self.close(task_id)
+        else:
+            del self._live[task_id]
         if fact.dropped_reason or row.handoff or row.next_retry_at is not None:
             _let_go(row, fact)
         attempt = fact.attempt
