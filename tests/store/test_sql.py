@@ -16,9 +16,9 @@ from zscrape.errors.storage import StorageFailed, StorageReadOnly, TaskDamaged
 from zscrape.model import Outcome, OutcomeCode, Pin, RunSpec, TaskSpec, TaskState
 from zscrape.store import behind, live
 from zscrape.store.database import Database, connect
-from zscrape.store.records import encode_log
+from zscrape.store.records import USUAL_COLUMNS, Loaded, encode_log
 from zscrape.store.sql import SqlPolicy, SqlTaskStore
-from zscrape.store.tasks import KeyTaken, StateChange, TaskQuery, TaskRow
+from zscrape.store.tasks import KeyTaken, StateChange, TaskQuery, TaskRow, brief_log
 
 
 class Open:
@@ -134,6 +134,19 @@ async def test_the_log_of_a_short_call_stands_in_its_row(opened: Open, path: Pat
     assert await opened.store.take_dead_letter("t1")
     assert [each.number for each in await opened.store.entries("t1", limit=9)] == [1, 2, 3, 4]
     assert (await opened.store.page(TaskQuery())).rows[0].last_number == 4
+
+
+def test_the_log_of_a_short_call_goes_on_once_it_was_read() -> None:
+    """What was made of the row and what came behind it are written together."""
+    row = task(1, attempts=1, worker_id="w1", assigned_at=1.5, is_brief=True, last_number=4)
+    row.finished_at, row.outcome = 2.0, Outcome(code=OutcomeCode.OK)
+    going_on = live.resume(Loaded(row, None, brief_log(row), 1), chunks=None)
+
+    assert going_on.append("progress", 1, 3.0, b"{}", 1_000_000)
+
+    log = going_on.take().record[USUAL_COLUMNS.index("log")]
+    assert bytes(log) == encode_log(going_on.tail)
+    assert [each.number for each in going_on.tail] == [1, 2, 3, 4, 5]
 
 
 async def test_rows_are_made_ahead_as_they_will_be(

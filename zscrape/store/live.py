@@ -337,6 +337,7 @@ class ChunkFacts(Struct, frozen=True):
 def resume(loaded: Loaded, *, chunks: ChunkFacts | None) -> LiveTask:
     """Return a task as it was read."""
     row = loaded.row
+    row.is_brief = False  # its log was made of it just now, and may go on
     tail_bytes = _weight(loaded.log)
     return LiveTask(
         row,
