@@ -10,7 +10,9 @@ import pytest
 from tests.gateway.loop_router import hold
 from zscrape.errors import ZscrapeError
 from zscrape.gateway.app import HttpPolicy
+from zscrape.gateway.tasks import TaskPolicy
 from zscrape.model import QueuePolicy
+from zscrape.store.tasks import TaskQuery
 
 PAGE = {"script_name": "page", "parameters": {"url": "a"}}
 LOCKED = {"script_name": "locked", "parameters": {"url": "a"}}
@@ -75,10 +77,11 @@ async def test_a_refused_call_leaves_nothing_for_the_collector(make, garbage, ca
 
 async def test_a_call_that_finds_the_queue_full_leaves_nothing(make, garbage):
     """An overload is no time to hold bodies."""
-    gateway = make(queue=QueuePolicy(limit_count=1))
+    gateway = make(queue=QueuePolicy(limit_count=1), tasks=TaskPolicy(match_timeout_s=60.0))
     async with gateway.served() as served, served.client() as client:
         await client.post("/scrape", json=PAGE, headers={"Prefer": "wait=0"})
         for headers in ({}, {"Prefer": "wait=1"}):
             answer = await client.post("/scrape", json=PAGE, headers=headers)
-            assert answer.status_code == 503, answer.text
+            assert answer.json()["error"]["code"] == "queue_full", answer.text
         assert garbage() == []
+        assert len((await gateway.store.page(TaskQuery())).rows) == 1  # nor is it kept

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from zscrape.model import Outcome, OutcomeCode, TaskState
+from zscrape.model import Outcome, OutcomeCode, Pin, RunSpec, TaskSpec, TaskState
 from zscrape.store import live
 from zscrape.store.database import Database
 from zscrape.store.memory import MemoryPolicy, MemoryTaskStore
@@ -132,6 +132,22 @@ async def test_entries_by_number_and_kind(open_store: Opener) -> None:
         assert await store.items("t1", offset=1, limit=2) == [b"2", b"4"]
         assert await store.items("t1", offset=3) == [b"6", b"8"]
         assert await store.items("t1") == [b"0", b"2", b"4", b"6", b"8"]
+
+
+async def test_a_call_that_is_taken_back_was_never_there(open_store: Opener) -> None:
+    """Nor does one that comes with the same id afterwards go with it."""
+    async with open_store() as store:
+        row, spec = (
+            _row(1, origin="scrape"),
+            TaskSpec(id="t1", run=RunSpec(Pin("r", "page", "1.0.0", "sha256:0"))),
+        )
+        store.take_in(row, spec)
+        store.take_back("t1")
+        assert await store.get("t1") is None
+        store.take_in(row, spec)
+        await written(store)
+
+        assert [each.id for each in (await store.page(TaskQuery())).rows] == ["t1"]
 
 
 def _place(store: Store, row: TaskRow) -> None:

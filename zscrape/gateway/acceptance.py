@@ -110,9 +110,10 @@ class Acceptance:
         self._ledger.open(row)
         try:
             self._router.submit(spec, is_free=True)
-        except ZscrapeError as error:
+        except ZscrapeError:
             self._ledger.close(row.id)
-            return self._discard(row, error)
+            self._store.take_back(row.id)
+            raise
         return row
 
     async def _discard(self, row: TaskRow, refusal: ZscrapeError) -> TaskRow:

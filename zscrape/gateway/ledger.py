@@ -375,7 +375,7 @@ class Ledger:
         else:
             del self._live[task_id]
         if fact.dropped_reason or row.handoff or row.next_retry_at is not None:
-            _let_go(row, fact)
+            _let_go(row, fact.dropped_reason, code)
         attempt = fact.attempt
         row.worker_id = worker_id = fact.worker_id or row.worker_id
         if outcome.item_count and not row.dropped_count:
@@ -446,12 +446,12 @@ class Ledger:
             self._news.ring(row.id)
 
 
-def _let_go(row: TaskRow, fact: TaskFinished) -> None:
+def _let_go(row: TaskRow, dropped_reason: str, code: OutcomeCode) -> None:
     """Note of a task that ends that it waits for nothing more, and why it was given up."""
     row.handoff, row.next_retry_at = "", None
-    if fact.dropped_reason:
-        row.last_error, row.last_error_message = fact.outcome.code.value, ""  # `error` has it all
-        row.dropped_reason, row.is_dead_letter = fact.dropped_reason, True
+    if dropped_reason:
+        row.last_error, row.last_error_message = code.value, ""  # `error` has it all
+        row.dropped_reason, row.is_dead_letter = dropped_reason, True
 
 
 def _read(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any | None:

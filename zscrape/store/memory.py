@@ -108,6 +108,10 @@ class MemoryTaskStore:
     def hear_kept(self, listener: KeptListener) -> None:
         """Tell nobody: what is here is as safe as it will ever be."""
 
+    def take_back(self, task_id: TaskId) -> None:
+        """Forget a task that was taken in a moment ago, before anything else could happen."""
+        self._drop(task_id)
+
     async def discard(self, task_id: TaskId) -> None:
         """Forget a task that was never accepted."""
         self._drop(task_id)

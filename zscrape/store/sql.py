@@ -136,6 +136,10 @@ class SqlTaskStore(SqlTaskReads):
             self._flush_later()
         return task
 
+    def take_back(self, task_id: TaskId) -> None:
+        """Forget a task that was taken in a moment ago, before anything else could happen."""
+        self._drop(task_id)
+
     async def discard(self, task_id: TaskId) -> None:
         """Forget a task that was never accepted."""
         # What is still to be deleted would take a task of the same id along that is added now.

@@ -286,6 +286,10 @@ class TaskStore(Protocol):
         """Keep new tasks, all or none; raises as `add`."""
         ...
 
+    def take_back(self, task_id: TaskId) -> None:
+        """Forget a task that was taken in a moment ago, before anything else could happen."""
+        ...
+
     async def discard(self, task_id: TaskId) -> None:
         """Forget a task that was never accepted."""
         ...
