@@ -76,7 +76,7 @@ def is_mapped_after(look):
     library = _ctypes.dlopen(copy, 2)
     look()
     _ctypes.dlclose(library)
-    return copy in open("/proc/self/maps").read()
+    return copy in open("/proc/self/maps", newline="\\n").read()
 assert not is_mapped_after(list)
 assert is_mapped_after(startpages.let_go)
 """
@@ -151,6 +151,21 @@ def test_pages_of_the_process_alone_are_known(words: tuple[int, ...], is_copy: b
     page_bytes = os.sysconf("SC_PAGE_SIZE")
 
     assert startpages.is_of_file(pages, page_bytes, 4 * page_bytes) is is_copy
+
+
+def test_pages_of_which_nothing_is_told_are_the_process_s_own() -> None:
+    """They stay."""
+    page_bytes = os.sysconf("SC_PAGE_SIZE")
+
+    assert not startpages.is_of_file(io.BytesIO(b""), 0, page_bytes)
+
+
+@_LINUX
+def test_a_library_in_a_folder_with_an_odd_name_is_no_obstacle(tmp_path: Path) -> None:
+    """Its mapping is a line like others."""
+    folder = tmp_path / "odd\rname"
+    folder.mkdir()
+    _run(_CLOSED, str(folder))
 
 
 def test_a_c_library_without_the_calls_keeps_all(monkeypatch: pytest.MonkeyPatch) -> None:

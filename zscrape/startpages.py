@@ -82,7 +82,7 @@ def let_go() -> int:
 
 def _mapped_code() -> Iterator[_Code]:
     """Yield where code of files is mapped."""
-    with _MAPPINGS.open(encoding="utf-8", errors="surrogateescape") as lines:
+    with _MAPPINGS.open(encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
         for line in lines:
             span, rights, offset, _device, _inode, *path = line.rstrip("\n").split(None, 5)
             if rights == _CODE and path and path[0].startswith("/"):
@@ -107,5 +107,8 @@ def is_of_file(pages: BinaryIO, start: int, end: int) -> bool:
     page_bytes = os.sysconf("SC_PAGE_SIZE")
     page_count = (end - start) // page_bytes
     pages.seek(start // page_bytes * _WORD_BYTES)
-    words = struct.unpack(f"{page_count}Q", pages.read(page_count * _WORD_BYTES))
+    told = pages.read(page_count * _WORD_BYTES)
+    if len(told) < page_count * _WORD_BYTES:  # not known: an emulated /proc
+        return False
+    words = struct.unpack(f"{page_count}Q", told)
     return not any(word & _SWAPPED or (word & _IN_MEMORY and not word & _OF_FILE) for word in words)
